@@ -1,0 +1,57 @@
+"""What can go wrong, as a tree.
+
+    RmsetError                   one line for the user: what was expected, what was found, what to do
+    ├── UsageError               wrong arguments (exit code 2)
+    ├── ManifestError            a manifest that cannot be read; carries the line
+    ├── RootError                a root that is missing, not writable, or newer than this program
+    ├── VideoError               a file that is no video, is empty, cut short, or of an unsupported kind
+    ├── LayoutError              regions and people that cannot be
+    ├── DetectorError            a detector that cannot be loaded
+    ├── ShardError               a Parquet file that is broken or does not fit its neighbours
+    └── QueryError               SQL that is wrong or not allowed
+"""
+
+from __future__ import annotations
+
+
+class RmsetError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    The message is one line in three parts: what was expected, what was found, what to do.
+    """
+
+    exit_code = 1
+
+
+class UsageError(RmsetError):
+    """The arguments contradict each other or name something that does not exist."""
+
+    exit_code = 2
+
+
+class ManifestError(RmsetError):
+    """A manifest that cannot be read."""
+
+
+class RootError(RmsetError):
+    """A root that is missing, not writable, or written by a newer program."""
+
+
+class VideoError(RmsetError):
+    """A file that is no video, is empty, is cut short, or is of an unsupported kind."""
+
+
+class LayoutError(RmsetError):
+    """Regions or people that cannot be."""
+
+
+class DetectorError(RmsetError):
+    """A detector that is unknown or cannot be loaded."""
+
+
+class ShardError(RmsetError):
+    """A Parquet file that is broken, or does not fit the files it belongs to."""
+
+
+class QueryError(RmsetError):
+    """SQL that is wrong, or that asks for what a reader of the root may not do."""

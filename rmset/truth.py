@@ -1,0 +1,123 @@
+"""What is known for certain about a composed mashup: `<name>.truth.json`.
+
+The composer writes it, `rmset evaluate` reads it. All boxes are xyxy, pixels of the composed frame, half-open.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rmset.errors import RmsetError
+
+SCHEMA = 1
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class TruthSegment:
+    """A run of frames `[start_frame, end_frame)` during which nothing in the layout moves."""
+
+    start_frame: int
+    end_frame: int
+    trigger_regions: tuple[Box, ...]
+    panels: dict[int, Box]
+    """person -> the rectangle in which that person is filmed"""
+
+
+@dataclass(frozen=True)
+class TruthFace:
+    """One face in one frame."""
+
+    frame: int
+    person: int
+    box: Box
+    expression: str | None
+    visible: float
+    """share of the box that lies inside the person's panel, 0 to 1"""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Everything known about one composed video."""
+
+    fps: float
+    frame_size: tuple[int, int]
+    """(width, height) in pixels"""
+    segments: tuple[TruthSegment, ...]
+    faces: tuple[TruthFace, ...]
+    loop_points: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """person -> frames at which that person's clip turns round or begins anew"""
+
+    def write(self, path: Path) -> None:
+        """Write as JSON, one face a line, so that the file can be read and compared by eye."""
+        head = {
+            "schema": SCHEMA,
+            "fps": self.fps,
+            "frame_size": list(self.frame_size),
+            "segments": [
+                {
+                    "start_frame": s.start_frame,
+                    "end_frame": s.end_frame,
+                    "trigger_regions": [list(b) for b in s.trigger_regions],
+                    "panels": {str(p): list(b) for p, b in sorted(s.panels.items())},
+                }
+                for s in self.segments
+            ],
+            "loop_points": {str(p): list(frames) for p, frames in sorted(self.loop_points.items())},
+        }
+        faces = ",\n".join(
+            json.dumps(
+                {
+                    "frame": f.frame,
+                    "person": f.person,
+                    "box": [round(v, 2) for v in f.box],
+                    "expression": f.expression,
+                    "visible": round(f.visible, 4),
+                }
+            )
+            for f in self.faces
+        )
+        path.write_text(json.dumps(head, indent=1)[:-2] + f',\n "faces": [\n{faces}\n]\n}}\n', encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Truth:
+        """Read a truth file.
+
+        Raises:
+            RmsetError: the file is missing, is not JSON, or lacks a key.
+        """
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            if raw["schema"] > SCHEMA:
+                raise RmsetError(
+                    f"truth file {path}: expected schema {SCHEMA} or older, found {raw['schema']}; update rmset"
+                )
+            return cls(
+                fps=float(raw["fps"]),
+                frame_size=(int(raw["frame_size"][0]), int(raw["frame_size"][1])),
+                segments=tuple(
+                    TruthSegment(
+                        int(s["start_frame"]),
+                        int(s["end_frame"]),
+                        tuple(_box(b) for b in s["trigger_regions"]),
+                        {int(p): _box(b) for p, b in s["panels"].items()},
+                    )
+                    for s in raw["segments"]
+                ),
+                faces=tuple(
+                    TruthFace(int(f["frame"]), int(f["person"]), _box(f["box"]), f["expression"], float(f["visible"]))
+                    for f in raw["faces"]
+                ),
+                loop_points={int(p): tuple(frames) for p, frames in raw.get("loop_points", {}).items()},
+            )
+        except OSError as error:
+            raise RmsetError(f"truth file {path}: cannot be read ({error.strerror}); give a .truth.json file") from error
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise RmsetError(f"truth file {path}: not a truth file ({error!r}); compose it again") from error
+
+
+def _box(values: list[float]) -> Box:
+    x0, y0, x1, y1 = values
+    return (float(x0), float(y0), float(x1), float(y1))
