@@ -1,0 +1,131 @@
+"""What the two command lines share: tables, progress, and errors as one line.
+
+Results go to stdout, talk goes to stderr. `--quiet` silences the talk, never the results.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rmset.errors import RmsetError
+from rmset.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+class Format(StrEnum):
+    """How a command prints data."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the result.")]
+
+
+class _Talk:
+    """Whether talk is wanted; set once by the app's callback."""
+
+    quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Silence talk and progress for the rest of the process."""
+    _Talk.quiet = quiet
+
+
+def say(message: str) -> None:
+    """Tell the user something that is not the result."""
+    if not _Talk.quiet:
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()
+
+
+def emit(rows: Sequence[Mapping[str, Any]], fmt: Format, columns: Sequence[str] | None = None, title: str = "") -> None:
+    """Print rows on stdout as a table, as a JSON array, or as CSV.
+
+    Args:
+        rows: one mapping a row; all have the same keys.
+        fmt: the form.
+        columns: names and their order; those of the first row if omitted.
+        title: stands above the table, and nowhere else.
+    """
+    names = list(columns) if columns is not None else (list(rows[0]) if rows else [])
+    if fmt is Format.JSON:
+        json.dump([{n: row[n] for n in names} for row in rows], sys.stdout, indent=1, default=str)
+        sys.stdout.write("\n")
+    elif fmt is Format.CSV:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([["" if row[n] is None else row[n] for n in names] for row in rows])
+    else:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold")
+        for name in names:
+            numeric = bool(rows) and all(isinstance(row[name], (int, float)) or row[name] is None for row in rows)
+            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(_cell(row[n])) for n in names))
+        Console(width=None if sys.stdout.isatty() else 160, soft_wrap=False).print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+    return str(value)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A bar per kind of work with rate and time left, on stderr; nothing under `--quiet`."""
+    if _Talk.quiet or not sys.stderr.isatty():
+        # A log file is no place for a bar; the lines that `say` prints tell enough.
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total or None)
+            bars.update(tasks[what], completed=done, total=total or None)
+
+        yield report
+
+
+def run(app: typer.Typer, name: str) -> None:
+    """Run an app; turn every expected error into one line and the right exit code."""
+    try:
+        app(prog_name=name)
+    except RmsetError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: stopped; run the same command again to go on\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has seen enough.
+        sys.stderr.close()
+        sys.exit(0)
