@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rmset.errors import RmsetError
+from rmset.geometry import Box
 
 SCHEMA = 1
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)

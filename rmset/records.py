@@ -1,0 +1,239 @@
+"""The nouns: a video, its layout, and what a stage did with it. Frozen, and checked when made.
+
+Frames are counted from 0 in presentation order; a segment is `[start_frame, end_frame)`.
+Boxes are xyxy, pixels of the source frame, half-open.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from rmset.errors import LayoutError, RootError, UsageError
+from rmset.geometry import Box
+
+VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+LAYOUT_SCHEMA = 1
+
+
+def check_video_id(video_id: str) -> str:
+    """Return the id if it may become a file name.
+
+    Raises:
+        UsageError: it is not `[A-Za-z0-9_-]{1,64}`.
+    """
+    if not VIDEO_ID.fullmatch(video_id):
+        raise UsageError(f"video id {video_id[:80]!r}: expected 1 to 64 of A-Z a-z 0-9 _ -; rename the video")
+    return video_id
+
+
+def local_video_id(stem: str, sha256: str) -> str:
+    """The id of a local file: slug of its stem, at most 40 characters, and 8 hex digits of its sha256.
+
+    >>> local_video_id("My mashup (final)", "ab12cd34" + "0" * 56)
+    'My-mashup-final-ab12cd34'
+    """
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-")[:40].rstrip("-")
+    return check_video_id(f"{slug or 'video'}-{sha256[:8]}")
+
+
+@dataclass(frozen=True)
+class VideoRecord:
+    """What is known of a source video: `videos/<video_id>.json`."""
+
+    video_id: str
+    width: int
+    """pixels, as shown (after rotation)"""
+    height: int
+    fps: float
+    """average frames per second; times come from timestamps, never from this"""
+    frame_count: int
+    duration_s: float
+    codec: str
+    sha256: str
+    bytes: int
+    title: str | None = None
+    uploader: str | None = None
+    license: str | None = None
+    source_url: str | None = None
+    fault: str | None = None
+    """what is wrong with the file although it could be taken (cut short, say)"""
+
+    def __post_init__(self) -> None:
+        """Refuse what no video is."""
+        check_video_id(self.video_id)
+        if self.width < 1 or self.height < 1 or self.frame_count < 1:
+            raise RootError(
+                f"video {self.video_id}: expected a size and at least one frame, found "
+                f"{self.width}x{self.height} with {self.frame_count}; add it again"
+            )
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return (self.width, self.height)
+
+    def to_json(self) -> str:
+        """As written into the root."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> VideoRecord:
+        """Read what `to_json` wrote; unknown keys, written by a newer program, are left out."""
+        known = cls.__dataclass_fields__
+        return cls(**{k: v for k, v in json.loads(text).items() if k in known})
+
+
+@dataclass(frozen=True)
+class TriggerRegion:
+    """A rectangle in which the film plays; its pixels are removed before detection."""
+
+    box: Box
+    source: Literal["proposed", "manual"] = "proposed"
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who reacts, and where that person's face is in the reference frame."""
+
+    person_id: int
+    box: Box
+    panel: Box | None = None
+    """the rectangle in which the person is filmed; crops never reach beyond it"""
+    source: Literal["detected", "manual"] = "detected"
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of frames `[start_frame, end_frame)` during which the layout stays the same."""
+
+    start_frame: int
+    end_frame: int
+    reference_frame: int
+    trigger_regions: tuple[TriggerRegion, ...] = ()
+    people: tuple[Person, ...] = ()
+    reviewed: bool = False
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Trigger regions and people of one video: `layouts/<video_id>.json`."""
+
+    video_id: str
+    frame_size: tuple[int, int]
+    """(width, height) in pixels"""
+    segments: tuple[Segment, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Refuse segments, regions and people that cannot be."""
+        end = 0
+        for segment in self.segments:
+            here = f"layout of {self.video_id}, segment {segment.start_frame}:{segment.end_frame}"
+            if not end <= segment.start_frame < segment.end_frame:
+                raise LayoutError(f"{here}: expected segments in order, none empty, none overlapping; set it again")
+            end = segment.end_frame
+            if not segment.start_frame <= segment.reference_frame < segment.end_frame:
+                raise LayoutError(f"{here}: expected the reference frame inside, found {segment.reference_frame}")
+            ids = [p.person_id for p in segment.people]
+            if len(set(ids)) != len(ids) or any(i < 0 for i in ids):
+                raise LayoutError(f"{here}: expected different person ids from 0, found {ids}")
+            named = [("trigger region", r.box) for r in segment.trigger_regions]
+            named += [(f"person {p.person_id}", p.box) for p in segment.people]
+            named += [(f"panel of person {p.person_id}", p.panel) for p in segment.people if p.panel is not None]
+            for name, box in named:
+                self._check_inside(f"{here}, {name}", box)
+
+    def _check_inside(self, what: str, box: Box) -> None:
+        x0, y0, x1, y1 = box
+        width, height = self.frame_size
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            found = ",".join(f"{v:g}" for v in box)
+            raise LayoutError(f"{what}: expected a box inside the frame 0,0,{width},{height}, found {found}")
+
+    def to_json(self) -> str:
+        """As written into the root."""
+        return json.dumps({"schema": LAYOUT_SCHEMA, **asdict(self)}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "layout") -> Layout:
+        """Read a layout file.
+
+        Raises:
+            LayoutError: not a layout, or written by a newer program.
+        """
+        try:
+            raw = json.loads(text)
+            if raw["schema"] > LAYOUT_SCHEMA:
+                raise LayoutError(f"{name}: expected schema {LAYOUT_SCHEMA}, found {raw['schema']}; update rmset")
+            return cls(
+                video_id=raw["video_id"],
+                frame_size=(int(raw["frame_size"][0]), int(raw["frame_size"][1])),
+                segments=tuple(_segment(s) for s in raw["segments"]),
+            )
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise LayoutError(f"{name}: not a layout file ({error!r}); propose or set it again") from error
+
+
+def _segment(raw: dict[str, Any]) -> Segment:
+    return Segment(
+        start_frame=int(raw["start_frame"]),
+        end_frame=int(raw["end_frame"]),
+        reference_frame=int(raw["reference_frame"]),
+        trigger_regions=tuple(
+            TriggerRegion(_box(r["box"]), r.get("source", "manual"), float(r.get("confidence", 1.0)))
+            for r in raw["trigger_regions"]
+        ),
+        people=tuple(
+            Person(
+                int(p["person_id"]),
+                _box(p["box"]),
+                None if p.get("panel") is None else _box(p["panel"]),
+                p.get("source", "manual"),
+                float(p.get("confidence", 1.0)),
+            )
+            for p in raw["people"]
+        ),
+        reviewed=bool(raw.get("reviewed", False)),
+        confidence=float(raw.get("confidence", 1.0)),
+    )
+
+
+def _box(values: list[float]) -> Box:
+    x0, y0, x1, y1 = values
+    return (float(x0), float(y0), float(x1), float(y1))
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What one stage did with one video: `state/<stage>/<video_id>.json`."""
+
+    stage: str
+    video_id: str
+    status: Literal["done", "failed"]
+    config_hash: str
+    input_hash: str
+    outputs: dict[str, str] = field(default_factory=dict)
+    """key of each file that the stage wrote -> its sha256"""
+    counts: dict[str, float] = field(default_factory=dict)
+    """what the stage counted: faces, frames, …"""
+    config: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    """the true cause of a failure, one line"""
+    finished: str = ""
+    """UTC time, ISO 8601"""
+    seconds: float = 0.0
+
+    def to_json(self) -> str:
+        """As written into the root."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> StageRecord:
+        """Read what `to_json` wrote."""
+        known = cls.__dataclass_fields__
+        return cls(**{k: v for k, v in json.loads(text).items() if k in known})
