@@ -42,7 +42,8 @@ CROP_FIELDS = [
     pa.field("time_ms", pa.float64(), nullable=False),
     pa.field("width", pa.int16(), nullable=False),
     pa.field("height", pa.int16(), nullable=False),
-    pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())]), nullable=False),
+    # nullable because Hugging Face declares its images so; never null
+    pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
     pa.field("sharpness", pa.float32(), nullable=False),
     pa.field("brightness", pa.float32(), nullable=False),
     pa.field("padding", pa.float32(), nullable=False),  # share of the crop that lies outside frame or panel
