@@ -1,14 +1,14 @@
 """What can go wrong, as a tree.
 
-    RmsetError                   one line for the user: what was expected, what was found, what to do
-    ├── UsageError               wrong arguments (exit code 2)
-    ├── ManifestError            a manifest that cannot be read; carries the line
-    ├── RootError                a root that is missing, not writable, or newer than this program
-    ├── VideoError               a file that is no video, is empty, cut short, or of an unsupported kind
-    ├── LayoutError              regions and people that cannot be
-    ├── DetectorError            a detector that cannot be loaded
-    ├── ShardError               a Parquet file that is broken or does not fit its neighbours
-    └── QueryError               SQL that is wrong or not allowed
+RmsetError                   one line for the user: what was expected, what was found, what to do
+├── UsageError               wrong arguments (exit code 2)
+├── ManifestError            a manifest that cannot be read; carries the line
+├── RootError                a root that is missing, not writable, or newer than this program
+├── VideoError               a file that is no video, is empty, cut short, or of an unsupported kind
+├── LayoutError              regions and people that cannot be
+├── DetectorError            a detector that cannot be loaded
+├── ShardError               a Parquet file that is broken or does not fit its neighbours
+└── QueryError               SQL that is wrong or not allowed
 """
 
 from __future__ import annotations

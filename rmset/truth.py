@@ -113,7 +113,9 @@ class Truth:
                 loop_points={int(p): tuple(frames) for p, frames in raw.get("loop_points", {}).items()},
             )
         except OSError as error:
-            raise RmsetError(f"truth file {path}: cannot be read ({error.strerror}); give a .truth.json file") from error
+            raise RmsetError(
+                f"truth file {path}: cannot be read ({error.strerror}); give a .truth.json file"
+            ) from error
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise RmsetError(f"truth file {path}: not a truth file ({error!r}); compose it again") from error
 

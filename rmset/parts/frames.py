@@ -1,0 +1,196 @@
+"""Frames of a video, read with PyAV: sequential, in presentation order, numbered from 0.
+
+Times come from timestamps, never from frame / fps, so videos of variable frame rate keep their time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.errors import VideoError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+Image = npt.NDArray[np.uint8]
+"""uint8 (H, W, 3), RGB"""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a video file says of itself, and what is really in it."""
+
+    width: int
+    height: int
+    fps: float
+    frame_count: int
+    duration_s: float
+    codec: str
+    fault: str | None
+    """what is wrong although frames can be read, one line"""
+
+
+class Frame:
+    """One decoded frame; its pixels are converted when asked for."""
+
+    def __init__(self, raw: VideoFrame, frame_idx: int, time_ms: float, rotation: int) -> None:
+        self._raw = raw
+        self._rotation = rotation
+        self.frame_idx = frame_idx
+        self.time_ms = time_ms
+
+    @cached_property
+    def rgb(self) -> Image:
+        """uint8 (H, W, 3), RGB, turned upright."""
+        image = np.asarray(self._raw.to_ndarray(format="rgb24"), dtype=np.uint8)
+        return np.ascontiguousarray(np.rot90(image, self._rotation // 90)) if self._rotation else image
+
+
+class VideoReader:
+    """A video opened for reading; use it as a context manager.
+
+    A stream that breaks in the middle ends the frames there; `fault` then says where and why.
+
+    Raises:
+        VideoError: the file is missing, empty, or no video.
+    """
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        import av
+
+        self.path = path
+        self.fault: str | None = None
+        self.packets = 0
+        try:
+            if path.stat().st_size == 0:
+                raise VideoError(f"{path}: expected a video, found an empty file; fetch it again")
+            self._container: InputContainer = av.open(str(path))
+        except VideoError:
+            raise
+        except av.error.FFmpegError as error:
+            raise VideoError(
+                f"{path}: expected a video, found {_cause(error)}; give an MP4, MKV, WebM or MOV"
+            ) from error
+        except OSError as error:
+            raise VideoError(f"{path}: expected a video file, found none ({error.strerror})") from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise VideoError(f"{path}: expected a video, found a file without a video stream")
+        self.stream: VideoStream = self._container.streams.video[0]
+        self.stream.thread_type = "AUTO"
+        if threads:
+            self.stream.codec_context.thread_count = threads
+
+    def __enter__(self) -> VideoReader:
+        """Open."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close the file and free the decoder's threads."""
+        self._container.close()
+
+    def _time_ms(self, pts: int | None, frame_idx: int) -> float:
+        base = self.stream.time_base
+        if pts is None or base is None:
+            return frame_idx * 1000.0 / float(self.stream.average_rate or 30)
+        return float((pts - (self.stream.start_time or 0)) * base * 1000)
+
+    def frames(self, start: int = 0, stop: int | None = None, stride: int = 1) -> Iterator[Frame]:
+        """Frames start, start + stride, … below `stop` in presentation order, decoded from the beginning.
+
+        Raises:
+            VideoError: not even one frame can be decoded, or the size changes on the way.
+        """
+        import av
+
+        idx = -1
+        size: tuple[int, int] | None = None
+        try:
+            for raw in self._container.decode(self.stream):
+                idx += 1
+                if size is None:
+                    size = (raw.width, raw.height)
+                elif size != (raw.width, raw.height):
+                    self.fault = f"frame {idx}: size changes from {size[0]}x{size[1]} to {raw.width}x{raw.height}"
+                    return
+                if stop is not None and idx >= stop:
+                    return
+                if idx >= start and (idx - start) % stride == 0:
+                    yield Frame(raw, idx, self._time_ms(raw.pts, idx), int(raw.rotation) % 360)
+        except av.error.FFmpegError as error:
+            if idx < 0:
+                raise VideoError(f"{self.path}: no frame can be decoded ({_cause(error)}); fetch it again") from error
+            self.fault = f"decoding stops after frame {idx}: {_cause(error)}"
+        if idx < 0:
+            raise VideoError(f"{self.path}: no frame can be decoded (the stream is empty); fetch it again")
+
+    def timestamps(self) -> list[int]:
+        """Presentation times of all frames, ascending, in the stream's time base; nothing is decoded."""
+        import av
+
+        times: list[int] = []
+        self.packets = 0
+        try:
+            for packet in self._container.demux(self.stream):
+                self.packets += packet.size > 0
+                # An edit list may hide frames that the file still holds.
+                if packet.size and not packet.is_discard:
+                    times.append(packet.pts if packet.pts is not None else (packet.dts or len(times)))
+        except av.error.FFmpegError as error:
+            self.fault = f"reading stops after packet {len(times)}: {_cause(error)}"
+        self._container.seek(0)
+        return sorted(times)
+
+    def sample(self, frame_indices: Sequence[int]) -> Iterator[Frame]:
+        """The frames named (ascending), found by seeking to the key frame before each."""
+        times = self.timestamps()
+        wanted = [i for i in frame_indices if 0 <= i < len(times)]
+        position = -1
+        decoder: Iterator[Any] = iter(())
+        for frame_idx in wanted:
+            # Going on is cheaper than seeking when the frame is near.
+            if position < 0 or frame_idx - position > 60:
+                self._container.seek(times[frame_idx], stream=self.stream, backward=True)
+                decoder = iter(self._container.decode(self.stream))
+            for raw in decoder:
+                position = bisect_right(times, raw.pts if raw.pts is not None else 0) - 1
+                if position >= frame_idx:
+                    yield Frame(raw, position, self._time_ms(raw.pts, position), int(raw.rotation) % 360)
+                    break
+
+
+def probe(path: Path) -> Probe:
+    """Size, rate, frames and codec of a video, read from the file's packets; its first frame is decoded.
+
+    Raises:
+        VideoError: the file is missing, empty, no video, or not even its first frame can be decoded.
+    """
+    with VideoReader(path) as reader:
+        stream, promised = reader.stream, reader.stream.frames
+        times = reader.timestamps()
+        fault = reader.fault
+        if promised and reader.packets < promised:
+            fault = f"cut short: {reader.packets} of {promised} frames are in the file"
+        base = float(stream.time_base or 0)
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+    with VideoReader(path) as reader:
+        first = next(reader.frames(stop=1)).rgb
+        codec = reader.stream.codec_context.name
+    span = (times[-1] - times[0]) * base if len(times) > 1 else 0.0
+    if rate <= 0:
+        rate = (len(times) - 1) / span if span > 0 else 25.0
+    return Probe(first.shape[1], first.shape[0], rate, len(times), span + 1 / rate, codec, fault)
+
+
+def _cause(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).lower()
