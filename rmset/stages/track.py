@@ -1,6 +1,6 @@
 """Faces of every frame, with names: detect where people are, give each box to its person, bridge short gaps.
 
-    decoded frame -> trigger regions blanked -> detector in each panel -> assignment -> face rows
+decoded frame -> trigger regions blanked -> detector in each panel -> assignment -> face rows
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
     layout, record = root.layout(video_id), root.record(video_id)
     if not any(s.people for s in layout.segments):
         raise RootError(
-            f"video {video_id}: its layout names nobody; draw people with `rmset layout set {video_id} --person x0,y0,x1,y1`"
+            f"video {video_id}: its layout names nobody; draw people with "
+            f"`rmset layout set {video_id} --person x0,y0,x1,y1`"
         )
     detector = load(config.detector)
     sightings = Sightings()
@@ -147,9 +148,7 @@ class _Search:
             part = self._detector.detect(image[y0:y1, x0:x1], area.min_face).moved(x0, y0)
             seen.append(part.where(part.scores >= self._config.least_score))
         boxes = np.concatenate([s.boxes for s in seen])
-        found = Detections(
-            boxes, np.concatenate([s.scores for s in seen]), np.concatenate([s.landmarks for s in seen])
-        )
+        found = Detections(boxes, np.concatenate([s.scores for s in seen]), np.concatenate([s.landmarks for s in seen]))
         return found.where(~self._in_trigger(boxes))
 
     def _in_trigger(self, boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -1,0 +1,224 @@
+"""Where stages meet: which one runs, what it depends on, what the ledger says, many videos at once.
+
+The unit of work is `(root, video_id, stage config) -> record`, a pure function of its inputs, so any engine can map it.
+Running a finished stage again does nothing; a changed config or input runs it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from typing import Any
+
+from rmset.errors import RmsetError, RootError
+from rmset.progress import Progress, silent
+from rmset.records import StageRecord
+from rmset.stages import export, layout, track
+from rmset.stages.export import ExportConfig
+from rmset.stages.layout import ProposeConfig
+from rmset.stages.track import TrackConfig
+from rmset.store import Root, hash_of, sha256_of
+
+Config = ProposeConfig | TrackConfig | ExportConfig
+Work = Callable[[Root, str, Any, Progress], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: what it reads, what it writes, how it runs."""
+
+    name: str
+    work: Work
+    reads: Callable[[Root, str], str]
+    """hash of everything but the config that decides the result"""
+    writes: Callable[[Root, str], list[str]]
+    """keys of the files that the stage has written"""
+    keeps: Callable[[Root, str], bool] = lambda root, video_id: False
+    """whether there is a result that the stage must not touch"""
+
+
+def _file_hash(root: Root, key: str) -> str:
+    return sha256_of(root.files.local(key)) if root.files.exists(key) else "missing"
+
+
+def _layout_reads(root: Root, video_id: str) -> str:
+    return hash_of([root.record(video_id).sha256])
+
+
+def _track_reads(root: Root, video_id: str) -> str:
+    return hash_of([root.record(video_id).sha256, _file_hash(root, root.layout_key(video_id))])
+
+
+def _export_reads(root: Root, video_id: str) -> str:
+    return hash_of([_track_reads(root, video_id), _file_hash(root, root.tracks_key(video_id))])
+
+
+STAGES: dict[str, Stage] = {
+    layout.NAME: Stage(
+        layout.NAME, layout.propose, _layout_reads, lambda r, v: r.files.keys(r.layout_key(v)), layout.is_manual
+    ),
+    track.NAME: Stage(track.NAME, track.run, _track_reads, lambda r, v: r.files.keys(r.tracks_key(v))),
+    export.NAME: Stage(
+        export.NAME, export.run, _export_reads, lambda r, v: r.files.keys(f"{r.crops_key(v)}/*.parquet")
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one stage of one video."""
+
+    video_id: str
+    stage: str
+    status: str
+    """`done`, `already done`, `kept` or `failed`"""
+    counts: dict[str, float]
+    seconds: float
+    error: str | None = None
+
+
+def run_stage(
+    root: Root, video_id: str, name: str, config: Config, *, force: bool = False, progress: Progress = silent
+) -> Outcome:
+    """Run one stage on one video, unless the ledger shows that nothing has changed since it was done.
+
+    What goes wrong with the video is recorded and returned, not raised: other videos go on.
+    """
+    stage = STAGES[name]
+    began = time.monotonic()
+    config_hash, input_hash = hash_of(asdict(config)), ""
+    try:
+        with root.files.lock(video_id):
+            if stage.keeps(root, video_id):
+                return Outcome(video_id, name, "kept", {}, 0.0)
+            input_hash = stage.reads(root, video_id)
+            before = root.stage_record(name, video_id)
+            if before and not force and _still_holds(root, before, config_hash, input_hash):
+                return Outcome(video_id, name, "already done", before.counts, 0.0)
+            # Killed between new files and new entry, the old entry must not vouch for the new files.
+            root.files.remove(root.state_key(name, video_id))
+            counts = stage.work(root, video_id, config, progress)
+            outputs = {key: sha256_of(root.files.local(key)) for key in stage.writes(root, video_id)}
+            error = None
+    except RmsetError as failure:
+        counts, outputs, error = {}, {}, str(failure)
+    except (ValueError, OSError, MemoryError, ArithmeticError, LookupError) as failure:
+        # Whatever one video provokes must not stop the others; the cause is kept as it was.
+        counts, outputs, error = {}, {}, f"{type(failure).__name__}: {failure}"
+    seconds = time.monotonic() - began
+    record = StageRecord(
+        stage=name,
+        video_id=video_id,
+        status="failed" if error else "done",
+        config_hash=config_hash,
+        input_hash=input_hash,
+        outputs=outputs,
+        counts=counts,
+        config=asdict(config),
+        error=error,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+    )
+    try:
+        root.write_stage_record(record)
+    except RootError as failure:
+        # A full disk fails the stage and then its ledger entry; the first cause is the one to tell.
+        error = error or str(failure)
+    return Outcome(video_id, name, "failed" if error else "done", counts, seconds, error)
+
+
+def _still_holds(root: Root, before: StageRecord, config_hash: str, input_hash: str) -> bool:
+    return (
+        before.status == "done"
+        and (before.config_hash, before.input_hash) == (config_hash, input_hash)
+        and all(root.files.exists(key) for key in before.outputs)
+    )
+
+
+def run_stages(
+    root: Root, video_id: str, steps: Sequence[tuple[str, Config]], *, force: bool = False, progress: Progress = silent
+) -> list[Outcome]:
+    """Run stages on one video in order, up to the first that fails."""
+    outcomes: list[Outcome] = []
+    for name, config in steps:
+        outcomes.append(run_stage(root, video_id, name, config, force=force, progress=progress))
+        if outcomes[-1].status == "failed":
+            break
+    return outcomes
+
+
+def build(
+    root: Root,
+    video_ids: Sequence[str],
+    steps: Sequence[tuple[str, Config]],
+    *,
+    jobs: int = 1,
+    force: bool = False,
+    progress: Progress = silent,
+) -> Iterator[Outcome]:
+    """Run stages on many videos, `jobs` of them at once, and yield outcomes as videos end.
+
+    A video that kills its worker process fails alone: the videos that shared the pool with it are run again, one by
+    one, so that only the guilty one is blamed.
+    """
+    if jobs <= 1:
+        for done, video_id in enumerate(video_ids):
+            progress("videos", done, len(video_ids))
+            yield from run_stages(root, video_id, steps, force=force, progress=progress)
+        progress("videos", len(video_ids), len(video_ids))
+        return
+    suspects: list[str] = []
+    done = 0
+    for video_id, outcomes in _in_pool(root, video_ids, steps, jobs, force):
+        if outcomes is None:
+            suspects.append(video_id)
+            continue
+        done += 1
+        progress("videos", done, len(video_ids))
+        yield from outcomes
+    for suspect in suspects:
+        for video_id, outcomes in _in_pool(root, [suspect], steps, 1, force):
+            done += 1
+            progress("videos", done, len(video_ids))
+            yield from outcomes or [_died(root, video_id, steps)]
+
+
+def _in_pool(
+    root: Root, video_ids: Sequence[str], steps: Sequence[tuple[str, Config]], jobs: int, force: bool
+) -> Iterator[tuple[str, list[Outcome] | None]]:
+    """Each video with its outcomes, or with None where a worker died."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        waiting: dict[Future[list[Outcome]], str] = {}
+        for video_id in video_ids:
+            try:
+                waiting[pool.submit(_worker, str(root.path), video_id, list(steps), force)] = video_id
+            except BrokenProcessPool:
+                yield video_id, None
+        while waiting:
+            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                video_id = waiting.pop(future)
+                try:
+                    yield video_id, future.result()
+                except BrokenProcessPool:
+                    yield video_id, None
+
+
+def _worker(root: str, video_id: str, steps: list[tuple[str, Config]], force: bool) -> list[Outcome]:
+    return run_stages(Root(root), video_id, steps, force=force)
+
+
+def _died(root: Root, video_id: str, steps: Sequence[tuple[str, Config]]) -> Outcome:
+    for name, config in steps:
+        before = root.stage_record(name, video_id)
+        if before is None or before.status != "done":
+            break
+    error = "the worker process died (killed, out of memory, or a crash in a decoder); run it alone with --jobs 1"
+    record = StageRecord(name, video_id, "failed", hash_of(asdict(config)), "", error=error, config=asdict(config))
+    root.write_stage_record(record)
+    return Outcome(video_id, name, "failed", {}, 0.0, error)
