@@ -38,7 +38,7 @@ class Stage:
     """hash of everything but the config that decides the result"""
     writes: Callable[[Root, str], list[str]]
     """keys of the files that the stage has written"""
-    keeps: Callable[[Root, str], bool] = lambda root, video_id: False
+    keeps: Callable[[Root, str], bool] | None = None
     """whether there is a result that the stage must not touch"""
 
 
@@ -94,7 +94,7 @@ def run_stage(
     config_hash, input_hash = hash_of(asdict(config)), ""
     try:
         with root.files.lock(video_id):
-            if stage.keeps(root, video_id):
+            if stage.keeps is not None and stage.keeps(root, video_id):
                 return Outcome(video_id, name, "kept", {}, 0.0)
             input_hash = stage.reads(root, video_id)
             before = root.stage_record(name, video_id)
@@ -214,10 +214,10 @@ def _worker(root: str, video_id: str, steps: list[tuple[str, Config]], force: bo
 
 
 def _died(root: Root, video_id: str, steps: Sequence[tuple[str, Config]]) -> Outcome:
-    for name, config in steps:
-        before = root.stage_record(name, video_id)
-        if before is None or before.status != "done":
-            break
+    """Blame the first stage that is not done."""
+    before = {name: root.stage_record(name, video_id) for name, _ in steps}
+    undone = (step for step in steps if (entry := before[step[0]]) is None or entry.status != "done")
+    name, config = next(undone, steps[-1])
     error = "the worker process died (killed, out of memory, or a crash in a decoder); run it alone with --jobs 1"
     record = StageRecord(name, video_id, "failed", hash_of(asdict(config)), "", error=error, config=asdict(config))
     root.write_stage_record(record)

@@ -46,6 +46,7 @@ CROP_FIELDS = [
     pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
     pa.field("sharpness", pa.float32(), nullable=False),
     pa.field("brightness", pa.float32(), nullable=False),
+    pa.field("yaw", pa.float32(), nullable=False),  # 0 frontal, about ±1 profile
     pa.field("padding", pa.float32(), nullable=False),  # share of the crop that lies outside frame or panel
 ]
 

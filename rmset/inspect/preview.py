@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -130,7 +129,7 @@ def write(root: Root, video_id: str, output: Path, *, seconds: float | None = No
             if count % 15 == 0:
                 progress(f"preview {video_id}", count, total)
         container.mux(stream.encode())
-    os.replace(partial, output)
+    partial.replace(output)
     return count
 
 

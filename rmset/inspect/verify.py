@@ -1,4 +1,4 @@
-"""Whether a root is whole: every file readable, hashes as recorded, keys unique, crops with face rows, counts agreeing."""
+"""Whether a root is whole: files readable, hashes as recorded, keys unique, crops with face rows, counts agreeing."""
 
 from __future__ import annotations
 

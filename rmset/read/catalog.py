@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -37,6 +38,32 @@ class Result:
         """An Arrow table."""
         return _told(self._relation.to_arrow_table)
 
+    def write(self, path: Path) -> int:
+        """Write all rows to a Parquet or CSV file, by its suffix, in batches; returns how many.
+
+        Raises:
+            QueryError: another suffix, or a place that cannot be written to.
+        """
+        import pyarrow as pa
+        import pyarrow.csv
+        import pyarrow.parquet
+
+        writers = {".parquet": pa.parquet.ParquetWriter, ".csv": pa.csv.CSVWriter}
+        if path.suffix not in writers:
+            raise QueryError(f"{path}: expected a file that ends in {' or '.join(writers)}")
+        reader, count = _told(self._relation.to_arrow_reader), 0
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            with writers[path.suffix](str(partial), reader.schema) as writer:
+                for batch in reader:
+                    writer.write_batch(batch)
+                    count += batch.num_rows
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise QueryError(f"{path}: cannot be written ({error.strerror or error})") from error
+        return count
+
     def pandas(self) -> pd.DataFrame:
         """A pandas frame (pandas must be installed)."""
         return _told(self._relation.df)
@@ -66,8 +93,8 @@ class Catalog:
         self._insert(
             "videos",
             [
-                (r.video_id, r.title, r.uploader, r.license, r.source_url, r.width, r.height, r.fps, r.frame_count)
-                + (r.duration_s, r.codec, r.sha256)
+                (r.video_id, r.title, r.uploader, r.license, r.source_url)
+                + (r.width, r.height, r.fps, r.frame_count, r.duration_s, r.codec, r.sha256)
                 for r in records
             ],
         )

@@ -37,6 +37,23 @@ class CropKeys:
         """Number of crops."""
         return len(self.video)
 
+    def name(self, row: int) -> str:
+        """The row as `VIDEO:PERSON:FRAME`."""
+        return f"{self.video_ids[self.video[row]]}:{self.person[row]}:{self.frame[row]}"
+
+    def row(self, video_id: str, person: int, frame: int) -> int:
+        """The row of one crop.
+
+        Raises:
+            RootError: there is no such crop.
+        """
+        if video_id in self.video_ids:
+            code = self.video_ids.index(video_id)
+            found = np.flatnonzero((self.video == code) & (self.person == person) & (self.frame == frame))
+            if len(found):
+                return int(found[0])
+        raise RootError(f"crop {video_id}:{person}:{frame}: not in the root; `rmset sql` over `crops` lists what is")
+
 
 class CropStore:
     """All crops of a root by row number, 0 to N - 1.

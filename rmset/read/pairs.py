@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rmset.errors import UsageError
 from rmset.read.crops import CropKeys
+from rmset.store import Root
 
 Rows = npt.NDArray[np.int64]
 
@@ -102,3 +103,19 @@ class PairSampler:
         if len(rows) <= self.max_candidates:
             return rows
         return rows[np.sort(rng.choice(len(rows), self.max_candidates, replace=False))]
+
+
+def step_of(root: Root) -> int:
+    """Frames in one step: the export stride of the root's videos.
+
+    Raises:
+        UsageError: videos were exported with different strides.
+    """
+    strides = {
+        int(entry.config.get("stride", 1))
+        for v in root.video_ids()
+        if (entry := root.stage_record("export", v)) is not None
+    }
+    if len(strides) > 1:
+        raise UsageError(f"pairs: expected one export stride, found {sorted(strides)}; export all videos alike")
+    return strides.pop() if strides else 1

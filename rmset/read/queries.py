@@ -42,15 +42,15 @@ create table crops (
 POSITIVES = """
 create macro positives(video_id, person_id, frame_idx, d := 5) as table
   select f.* from faces f
-  where f.video_id = positives.video_id and f.person_id <> positives.person_id
-    and f.frame_idx between positives.frame_idx - d and positives.frame_idx + d
+  where f.video_id = video_id and f.person_id <> person_id
+    and f.frame_idx between frame_idx - d and frame_idx + d
   order by f.frame_idx, f.person_id
 """
 NEGATIVES = """
 create macro negatives(video_id, person_id, frame_idx, d_far := 30) as table
   select f.* from faces f
-  where f.video_id = negatives.video_id and f.person_id = negatives.person_id
-    and (f.frame_idx < negatives.frame_idx - d_far or f.frame_idx > negatives.frame_idx + d_far)
+  where f.video_id = video_id and f.person_id = person_id
+    and (f.frame_idx < frame_idx - d_far or f.frame_idx > frame_idx + d_far)
   order by f.frame_idx
 """
 

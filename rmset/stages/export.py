@@ -24,7 +24,7 @@ from rmset.records import Layout
 from rmset.store import Root
 
 NAME = "export"
-# Frames that are cut and encoded while the next ones are decoded; bounds memory. Not a setting: bytes do not depend on it.
+# Frames that are cut and encoded while the next ones are decoded: bounds memory, and no byte depends on it.
 _AHEAD = 8
 _ENCODERS = 2
 

@@ -1,0 +1,26 @@
+"""`rmset`: build a data set of unlabelled faces out of reaction mashup videos."""
+
+from __future__ import annotations
+
+import typer
+
+from ..console import run
+from . import build, collect, demo, layout, look, query
+
+app = typer.Typer(
+    name="rmset",
+    help="Build RMset, a data set of unlabelled faces, out of reaction mashup videos.\n\n"
+    "Begin with `rmset demo`. The stages are `add`, `layout`, `track`, `export`; `build` runs them all.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for family in (demo, collect, build, query, look):
+    family.register(app)
+app.add_typer(layout.app, name="layout")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    run(app, "rmset")

@@ -1,0 +1,105 @@
+"""Trying it out: compose a mashup, and the whole path on one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..console import progress, say
+from .options import QuietOption
+
+if TYPE_CHECKING:
+    from rmset.synth.clips import Detect
+
+LAYOUTS_HELP = "3x3, 2x3, 2x2, side, inset or bordered."
+
+
+def compose(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The MP4 to write; the truth goes beside it.")],
+    clips: Annotated[
+        Path | None, typer.Option("--clips", help="Folder of clips, one person each; generated people if omitted.")
+    ] = None,
+    film: Annotated[
+        Path | None, typer.Option("--film", help="Video for the trigger panel; a generated film if omitted.")
+    ] = None,
+    layout: Annotated[str, typer.Option("--layout", help=LAYOUTS_HELP)] = "3x3",
+    people: Annotated[int | None, typer.Option("--people", min=1, help="How many; as many as fit if omitted.")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Length.")] = 30.0,
+    size: Annotated[str, typer.Option("--size", help="Width x height of the frame.")] = "1920x1080",
+    letterbox: Annotated[bool, typer.Option("--letterbox", help="Show the whole film, between bars.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Decides everything generated.")] = 0,
+    quiet: QuietOption = False,
+) -> None:
+    """Compose a reaction mashup with known truth, of clips or of generated people.
+
+    Clips are played forwards and backwards. The true boxes of clips are those of the exact detector on the clip
+    itself; they are remembered, so composing again is faster.
+
+    Example: rmset compose --clips clips/ --film film.mp4 --seconds 60 -o mashup.mp4
+    """
+    from rmset.errors import UsageError
+    from rmset.synth.compose import compose_clips, compose_demo
+
+    frame = _size(size)
+    if clips is None and film is not None:
+        raise UsageError("--film: expected clips to react to it; give --clips too, or neither")
+    with progress() as report:
+        if clips is None:
+            truth = compose_demo(
+                output, seconds=seconds, size=frame, people=people, layout=layout, seed=seed, progress=report
+            )
+        else:
+            truth = compose_clips(
+                output,
+                clips,
+                film,
+                seconds=seconds,
+                size=frame,
+                people=people,
+                layout=layout,
+                letterbox=letterbox,
+                detect=_exact_detector(),
+                cache=_cache(),
+                seed=seed,
+                progress=report,
+            )
+    people_shown = len({f.person for f in truth.faces})
+    say(f"{output}: {truth.segments[-1].end_frame} frames, {people_shown} people, {len(truth.faces)} true faces")
+
+
+def _size(text: str) -> tuple[int, int]:
+    from rmset.errors import UsageError
+
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise UsageError(f"--size {text}: expected WIDTHxHEIGHT, such as 1920x1080")
+    return int(width), int(height)
+
+
+def _exact_detector() -> Detect:
+    """The detector whose boxes count as true, loaded when the first clip asks for it."""
+    from rmset.geometry import Boxes
+    from rmset.parts.detect import Detector, load
+    from rmset.parts.frames import Image
+
+    loaded: list[Detector] = []
+
+    def detect(image: Image) -> Boxes:
+        if not loaded:
+            loaded.append(load("mtcnn"))
+        return loaded[0].detect(image, 40).boxes
+
+    return detect
+
+
+def _cache() -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "rmset" / "clip-boxes-mtcnn-40"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's commands."""
+    app.command()(compose)

@@ -1,0 +1,158 @@
+"""Looking at what came out: preview, sheet, stats, verify, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..console import Format, FormatOption, emit, progress, say
+from .options import QuietOption, RootOption, find_root
+
+if TYPE_CHECKING:
+    from rmset.store import Root
+
+VideoArgument = Annotated[str, typer.Argument(help="Video id.")]
+
+
+def preview(
+    video: VideoArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The MP4 to write.")],
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="Only so much of the video.")] = None,
+    root: RootOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw boxes, ids and the removed region on the video.
+
+    Example: rmset preview mashup-ab12cd34 -o preview.mp4 --seconds 20
+    """
+    from rmset.inspect import preview as inspect
+
+    place = find_root(root)
+    (video_id,) = place.select([video])
+    with progress() as report:
+        count = inspect.write(place, video_id, output, seconds=seconds, progress=report)
+    say(f"{count} frames written to {output}")
+
+
+def sheet(
+    video: VideoArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")],
+    columns: Annotated[int, typer.Option("--columns", min=1, help="Moments shown.")] = 16,
+    root: RootOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw a contact sheet: one row per person, time from left to right.
+
+    Example: rmset sheet mashup-ab12cd34 -o sheet.png
+    """
+    from rmset.inspect import sheet as inspect
+
+    place = find_root(root)
+    (video_id,) = place.select([video])
+    people = inspect.write(place, video_id, output, columns=columns)
+    say(f"{people} people drawn on {output}")
+
+
+def stats(
+    pixels: Annotated[bool, typer.Option("--pixels", help="Also the exact mean and std of all crops.")] = False,
+    format: FormatOption = Format.TABLE,
+    root: RootOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Count videos, frames, people, faces, crops, and describe them.
+
+    coverage: faces / (people × frames). aspect: h_f / w_f of faces, and of crops after widening. masked: removed
+    share of all pixels.
+
+    Example: rmset stats --pixels --format json
+    """
+    from rmset.inspect import stats as inspect
+
+    place = find_root(root)
+    place.select(None)
+    rows = inspect.per_video(place)
+    emit([*rows, inspect.total(rows)], format)
+    if pixels:
+        with progress() as report:
+            found = inspect.pixels(place, report)
+        emit(
+            [{"crops": found.crops, "mean": _triple(found.mean), "std": _triple(found.std)}],
+            format,
+            title="pixels of all crops, RGB, 0 to 1",
+        )
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    return ", ".join(f"{v:.4f}" for v in values)
+
+
+def verify(
+    pixels: Annotated[bool, typer.Option("--pixels/--no-pixels", help="Decode every crop.")] = True,
+    format: FormatOption = Format.TABLE,
+    root: RootOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Check that the data set is whole; exit code 1 if it is not.
+
+    Example: rmset verify
+    """
+    from rmset.inspect.verify import verify as check
+
+    place = find_root(root)
+    count = len(place.select(None))
+    with progress() as report:
+        findings = [vars(f) for f in check(place, pixels=pixels, progress=report)]
+    if findings or format is not Format.TABLE:
+        emit(findings, format, ["video_id", "key", "problem", "remedy"])
+    if findings:
+        raise typer.Exit(1)
+    say(f"{count} videos verified: every file readable, hashes, counts and keys as recorded")
+
+
+def evaluate(
+    truth: Annotated[list[Path], typer.Option("--truth", help="A truth file; may be repeated, one a video.")],
+    videos: Annotated[
+        list[str] | None, typer.Argument(metavar="[VIDEO]...", help="Videos, in the order of the truth files.")
+    ] = None,
+    format: FormatOption = Format.TABLE,
+    root: RootOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Score tracks, layout and mask against a truth file.
+
+    Without a video, `x.truth.json` is taken to belong to the video added as `x.mp4`.
+
+    Example: rmset evaluate --truth mashup.truth.json
+    """
+    from rmset.inspect.evaluate import video as score
+    from rmset.truth import Truth
+
+    place = find_root(root)
+    ids = place.select(videos) if videos else [_video_of(place, path) for path in truth]
+    rows: list[dict[str, Any]] = [score(place, v, Truth.read(p)) for v, p in zip(ids, truth, strict=True)]
+    if format is Format.TABLE and len(rows) == 1:
+        # One video reads better downwards.
+        emit([{"score": k, "value": v} for k, v in rows[0].items()], format)
+    else:
+        emit(rows, format)
+
+
+def _video_of(root: Root, truth: Path) -> str:
+    from rmset.errors import RootError
+
+    ids = root.select(None)
+    stem = truth.name.removesuffix(".truth.json")
+    named = [v for v in ids if root.record(v).title == stem]
+    if len(named) == 1:
+        return named[0]
+    if not named and len(ids) == 1:
+        return ids[0]
+    raise RootError(f"truth file {truth}: {len(named)} videos are titled {stem!r}; name the video it belongs to")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's commands."""
+    for command in (preview, sheet, stats, verify, evaluate):
+        app.command()(command)
