@@ -1,0 +1,221 @@
+"""Panels filled from video files, played forwards and backwards rather than cut at their ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rmset.errors import UsageError, VideoError
+from rmset.synth.arrays import Box, Image, f32
+from rmset.synth.panels import PanelFrame
+
+Detect = Callable[[Image], npt.NDArray[np.float32]]
+"""RGB frame (H, W, 3) -> boxes float32 (N, 4), xyxy px"""
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
+_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 97]
+
+
+def ping_pong(index: int, length: int) -> int:
+    """Where a clip of `length` frames is after `index` steps: 0 1 2 1 0 1 2 …, its ends shown once per turn."""
+    if length == 1:
+        return 0
+    phase = index % (2 * (length - 1))
+    return min(phase, 2 * (length - 1) - phase)
+
+
+def find_clips(folder: Path) -> tuple[Path, ...]:
+    """The videos of a folder, by name; if some are called `person_*`, only those.
+
+    Raises:
+        UsageError: no such folder, or no video in it.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"expected a folder of clips, found none at {folder}")
+    videos = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+    if not videos:
+        raise UsageError(f"expected videos in {folder}, found none; give a folder with .mp4 or .mov files")
+    return tuple([p for p in videos if p.name.startswith("person_")] or videos)
+
+
+@dataclass(frozen=True)
+class _Placement:
+    """How a source frame is scaled into a panel: panel = source * scale + shift."""
+
+    scale: float
+    shift: tuple[float, float]
+
+    @classmethod
+    def of(cls, source: tuple[int, int], panel: tuple[int, int], cover: bool) -> _Placement:
+        ratios = panel[0] / source[0], panel[1] / source[1]
+        scale = max(ratios) if cover else min(ratios)
+        return cls(scale, ((panel[0] - scale * source[0]) / 2, (panel[1] - scale * source[1]) / 2))
+
+    def picture(self, image: Image, panel: tuple[int, int]) -> Image:
+        """The source frame in the panel, (H, W, 3); black where it does not reach."""
+        height, width = image.shape[:2]
+        # averaging over areas when shrinking, or fine texture flickers
+        if self.scale < 1:
+            image = np.asarray(
+                cv2.resize(image, (max(1, round(width * self.scale)), max(1, round(height * self.scale))),
+                           interpolation=cv2.INTER_AREA), np.uint8)  # fmt: skip
+        sx, sy = self.scale * width / image.shape[1], self.scale * height / image.shape[0]
+        matrix = f32([[sx, 0, self.shift[0] + (sx - 1) / 2], [0, sy, self.shift[1] + (sy - 1) / 2]])
+        return np.asarray(cv2.warpAffine(image, matrix, panel, flags=cv2.INTER_LINEAR), np.uint8)
+
+    def box(self, box: Box) -> Box:
+        """A box of the source frame in panel pixels."""
+        (dx, dy), s = self.shift, self.scale
+        return (box[0] * s + dx, box[1] * s + dy, box[2] * s + dx, box[3] * s + dy)
+
+
+class ClipSource:
+    """One clip, decoded once and kept as JPEG in the size of its panel (about 60 kB a frame)."""
+
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        frames: int,
+        fps: float,
+        *,
+        cover: bool = True,
+        detect: Detect | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        """Decode what a mashup of `frames` frames at `fps` needs of the clip.
+
+        Args:
+            path: the video.
+            size: (width, height) of the panel.
+            frames: length of the mashup.
+            fps: of the mashup; the clip is resampled to it.
+            cover: fill the panel and lose the overhang; otherwise show everything between black bars.
+            detect: finds faces on the unscaled frame; None if nobody needs to know.
+            cache: folder in which boxes are remembered by the clip's sha256; one folder per detector.
+
+        Raises:
+            VideoError: not a video, or no frame can be decoded.
+        """
+        self._size = size
+        self._pictures: list[npt.NDArray[np.uint8]] = []
+        self._boxes: list[Box | None] = []
+        remembered = _BoxCache.of(path, cache) if detect else None
+        with _opened(path) as (self._clip_fps, decoded):
+            # the last step is the furthest the clip is played before it turns
+            for index, rgb in enumerate(islice(decoded, self._step(frames - 1, fps) + 1)):
+                place = _Placement.of((rgb.shape[1], rgb.shape[0]), size, cover)
+                self._pictures.append(cv2.imencode(".jpg", place.picture(rgb, size)[..., ::-1], _JPEG)[1])
+                box = remembered.largest(index, rgb, detect) if remembered and detect else None
+                self._boxes.append(place.box(box) if box else None)
+        if not self._pictures:
+            raise VideoError(f"expected frames in {path}, found none that can be decoded; give another clip")
+        if remembered:
+            remembered.save()
+        self._fps = fps
+
+    def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
+        """The clip at a frame of the mashup."""
+        if size != self._size:
+            raise ValueError(f"expected the panel size {self._size} the clip was decoded for, found {size}")
+        at = ping_pong(self._step(index, self._fps), len(self._pictures))
+        picture = cv2.imdecode(self._pictures[at], cv2.IMREAD_COLOR_RGB)
+        return PanelFrame(np.asarray(picture, np.uint8), self._boxes[at])
+
+    def loop_points(self, frames: int) -> tuple[int, ...]:
+        """Frames at which the clip turns round."""
+        last = len(self._pictures) - 1
+        if last == 0:
+            return ()
+        # a turn is shown when the step after an end is taken
+        legs = [max(0, self._step(i, self._fps) - 1) // last for i in range(frames)]
+        return tuple(i for i in range(1, frames) if legs[i] != legs[i - 1])
+
+    def _step(self, index: int, fps: float) -> int:
+        """How many frames of the clip have gone by at a frame of the mashup."""
+        return int(index * self._clip_fps / fps + 1e-6)
+
+
+class _opened:  # noqa: N801 - reads as a function at the one place it is used
+    """A video's frame rate and its frames as RGB, in order of presentation."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._container = av.open(str(path))
+        except (av.error.FFmpegError, OSError) as error:
+            raise VideoError(f"expected a video, found {path} that cannot be opened ({error})") from error
+
+    def __enter__(self) -> tuple[float, Iterator[Image]]:
+        if not self._container.streams.video:
+            raise VideoError(f"expected a video, found {path_without_video(self._path)}")
+        stream = self._container.streams.video[0]
+        stream.thread_type = "AUTO"
+        return float(stream.average_rate or 30), self._frames()
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def _frames(self) -> Iterator[Image]:
+        try:
+            for frame in self._container.decode(video=0):
+                rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                turns = round(getattr(frame, "rotation", 0) / 90) % 4
+                yield np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+        except av.error.FFmpegError as error:
+            raise VideoError(f"expected a whole video, found {self._path} broken within ({error})") from error
+
+
+def path_without_video(path: Path) -> str:
+    """What to call a file that opens but shows nothing."""
+    return f"{path} without a video stream; give another clip"
+
+
+class _BoxCache:
+    """Boxes of one clip's frames by number, remembered between runs: exact detection takes hours otherwise."""
+
+    def __init__(self, file: Path | None, boxes: dict[str, list[list[float]]]) -> None:
+        self._file, self._boxes, self._changed = file, boxes, False
+
+    @classmethod
+    def of(cls, clip: Path, folder: Path | None) -> _BoxCache:
+        if folder is None:
+            return cls(None, {})
+        with clip.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        file = folder / f"{digest}.boxes.json"
+        try:
+            return cls(file, json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return cls(file, {})  # none yet, or not whole: detect again
+
+    def largest(self, index: int, rgb: Image, detect: Detect) -> Box | None:
+        """The largest face of a frame, detected unless it is remembered."""
+        key = str(index)
+        if key not in self._boxes:
+            self._boxes[key] = [[float(v) for v in box] for box in detect(rgb)]
+            self._changed = True
+        boxes = self._boxes[key]
+        if not boxes:
+            return None
+        x0, y0, x1, y1 = max(boxes, key=lambda b: (b[2] - b[0]) * (b[3] - b[1]))
+        return (x0, y0, x1, y1)
+
+    def save(self) -> None:
+        """Write what is new, beside first, so that no reader meets half of it."""
+        if self._file is None or not self._changed:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._file.with_suffix(f".{os.getpid()}.tmp")
+        beside.write_text(json.dumps(self._boxes), encoding="utf-8")
+        beside.replace(self._file)

@@ -1,0 +1,79 @@
+"""Frames to H.264, the same bytes for the same frames."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.video.reformatter import ColorRange, Colorspace
+
+from rmset.errors import VideoError
+from rmset.synth.arrays import Image
+
+_BT709 = 1
+"""number of BT.709 in the H.264 standard's tables of primaries, transfer and matrix"""
+_THREADS = 2
+"""fixed: x264 writes other bytes with another number of threads"""
+
+
+class Encoder:
+    """Writes one video beside its place and puts it there when it is whole; leaves nothing on failure."""
+
+    def __init__(self, output: Path, size: tuple[int, int], fps: float) -> None:
+        """`size` is (width, height), even."""
+        self._output = output
+        self._beside = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+        self._size, self._fps = size, Fraction(fps).limit_denominator(1001)
+
+    def __enter__(self) -> Encoder:
+        """Open the file beside.
+
+        Raises:
+            VideoError: the folder cannot be written.
+        """
+        try:
+            self._output.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(str(self._beside), "w", format="mp4", options={"movflags": "+faststart"})
+        except (OSError, av.error.FFmpegError) as error:
+            raise VideoError(
+                f"expected a place to write {self._output}, found {error}; choose another folder"
+            ) from error
+        stream = self._container.add_stream("libx264", rate=self._fps)
+        stream.width, stream.height = self._size
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"preset": "veryfast", "crf": "20", "threads": str(_THREADS)}
+        context = stream.codec_context
+        context.thread_count = _THREADS
+        context.color_primaries = context.color_trc = context.colorspace = _BT709
+        context.color_range = ColorRange.MPEG.value
+        self._stream = stream
+        return self
+
+    def write(self, image: Image) -> None:
+        """Append a frame, (H, W, 3) RGB."""
+        rgb = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+        try:
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+        except (OSError, av.error.FFmpegError) as error:
+            raise VideoError(f"expected to write {self._output}, found {error}; is the disk full?") from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Publish the file, or remove what there is of it."""
+        try:
+            if kind is None:
+                for packet in self._stream.encode(None):
+                    self._container.mux(packet)
+            self._container.close()
+            if kind is None:
+                self._beside.replace(self._output)
+        except (OSError, av.error.FFmpegError) as failure:
+            raise VideoError(f"expected to finish {self._output}, found {failure}; is the disk full?") from failure
+        finally:
+            self._beside.unlink(missing_ok=True)

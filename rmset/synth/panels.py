@@ -1,0 +1,50 @@
+"""What a panel shows: one small protocol, and the generated person who is one kind of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from rmset.synth.arrays import Box, Image
+from rmset.synth.faces import Person
+from rmset.synth.motion import Motion
+from rmset.synth.script import Script
+
+
+@dataclass(frozen=True)
+class PanelFrame:
+    """One panel's picture at one moment, with what is known of it."""
+
+    image: Image
+    """(H, W, 3) RGB"""
+    box: Box | None = None
+    """the face, xyxy pixels of the panel; it may reach beyond it"""
+    expression: str | None = None
+
+
+class PanelSource(Protocol):
+    """Anything that can fill a panel: a generated person, a clip, a film."""
+
+    def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
+        """The panel's content at a frame of the mashup, `size` (width, height) pixels large."""
+
+    def loop_points(self, frames: int) -> tuple[int, ...]:
+        """Frames among the mashup's first `frames` at which the content turns round."""
+
+
+class GeneratedPerson:
+    """A person who follows a script."""
+
+    def __init__(self, person: Person, number: int, script: Script, motion: Motion, fps: float) -> None:
+        """`number` is the person's place in the script."""
+        self._person, self._number, self._script, self._motion, self._fps = person, number, script, motion, fps
+
+    def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
+        """The person as the script has them at this frame."""
+        expression, intensity = self._script.expression_at(self._number, index)
+        drawn = self._person.render(expression, intensity, self._motion.at(index / self._fps), size)
+        return PanelFrame(drawn.image, drawn.box, self._script.label_at(self._number, index))
+
+    def loop_points(self, frames: int) -> tuple[int, ...]:  # noqa: ARG002 - the protocol's argument
+        """None: a generated person never repeats."""
+        return ()
