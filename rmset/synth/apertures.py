@@ -84,8 +84,8 @@ def open_eyes(canvas: Image, out: Image, lids: float, widen: float) -> None:
         upper, lower = eye.margins(window.x)
         height = lower - upper
         # lids meet below the middle, and the lower one comes up a little
-        margin = upper + np.clip(lids, 0, 1) * 0.96 * height - widen * 0.42 * height
-        bottom = lower + widen * 0.10 * height
+        margin = upper + np.clip(lids, 0, 1) * 0.96 * height - widen * 0.24 * height
+        bottom = lower + widen * 0.07 * height
         skin = window.y + (upper - margin) * _fade((margin - window.y) / 11.0)
         below = window.y + (lower - bottom) * _fade((window.y - bottom) / 8.0)
         # a widened eye shows more of the ball: stretched; a closing one hides it: left where it is

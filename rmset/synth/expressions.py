@@ -16,7 +16,7 @@ EXPRESSIONS: tuple[str, ...] = ("neutral", "happiness", "surprise", "sadness", "
 UNITS: dict[str, tuple[Bump, ...]] = {
     # the photograph smiles; this takes its smile back (weight 1 - smile)
     "rest": (
-        *both(Bump((203, 139.0), (10, 8), (3.8, 4.6)), Bump((203, 124), (11, 8), (0, 2.0))),
+        *both(Bump((203, 139.0), (10, 8), (3.8, 5.6)), Bump((203, 124), (11, 8), (0, 2.0))),
         Bump((225, 148), (11, 7), (0, -1.8)),
         Bump((225, 147), (16, 6), stretch=(0, 0.22)),
     ),
@@ -29,13 +29,13 @@ UNITS: dict[str, tuple[Bump, ...]] = {
         Bump((225, 122), (10, 9), (0, -2.5), (0, -0.12)),
     ),
     "upper_lip_raiser": (
-        *both(Bump((212, 139), (9, 6), (0, -4.0))),
-        Bump((225, 139), (10, 5), (0, -2.5)),
+        *both(Bump((212, 137), (9, 7), (0, -3.4))),
+        Bump((225, 149), (18, 6), stretch=(0, 0.12)),
     ),
     "lip_corner_puller": both(Bump((203, 139.5), (10, 8), (-1.5, -2.0))),
     "lip_corner_depressor": (
-        *both(Bump((205, 144), (9, 9), (-0.8, 6.8)), Bump((204, 130), (7, 9), (0, 1.5))),
-        Bump((225, 145), (9, 6), (0, -2.6)),
+        *both(Bump((204, 144.5), (11, 9), (-0.8, 6.4)), Bump((204, 130), (7, 9), (0, 1.5))),
+        Bump((225, 147), (15, 9), (0, -2.2)),
     ),
     "lip_stretcher": both(Bump((205, 144), (11, 8), (-6.0, 1.8))),
     "lip_funneler": (*both(Bump((206, 144), (12, 10), (6.0, 0.5))), Bump((225, 147), (15, 10), stretch=(0, 0.15))),
@@ -69,12 +69,12 @@ _MIXTURES: dict[str, dict[str, float]] = {
         "chin_raiser": 0.5, "lip_corner_depressor": 0.25, "frown_lines": 1.0,
     },
     "disgust": {
-        "nose_wrinkler": 1.2, "upper_lip_raiser": 1.25, "brow_lowerer": 0.65, "lids": 0.42, "cheek_raiser": 1.3,
-        "lip_corner_depressor": 0.6, "frown_lines": 0.5, "parted": 0.45,
+        "nose_wrinkler": 1.35, "upper_lip_raiser": 1.0, "brow_lowerer": 0.6, "lids": 0.45, "cheek_raiser": 1.4,
+        "lip_corner_depressor": 0.45, "frown_lines": 0.5, "parted": 0.4, "chin_raiser": 0.5,
     },
     "fear": {
-        "inner_brow_raiser": 1.2, "outer_brow_raiser": 0.15, "brow_lowerer": 0.25, "widen": 1.1,
-        "lip_stretcher": 1.25, "jaw": 0.3, "jaw_drop": 0.3, "parted": 0.9,
+        "inner_brow_raiser": 1.2, "outer_brow_raiser": 0.15, "brow_lowerer": 0.25, "widen": 1.2,
+        "lip_stretcher": 0.85, "lip_corner_depressor": 0.9, "jaw": 0.5, "jaw_drop": 0.35,
     },
 }  # fmt: skip
 

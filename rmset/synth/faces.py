@@ -18,12 +18,15 @@ from rmset.synth.arrays import Box, Field, Image, f32, look_up, u8
 from rmset.synth.bumps import displacement
 from rmset.synth.expressions import UNITS, action_units
 from rmset.synth.identity import SHAPES, Identity
-from rmset.synth.paint import frown_lines, paint_person, rested
+from rmset.synth.paint import frown_lines, paint_glasses, paint_person, rested
 from rmset.synth.photo import FACE_BOX, FACE_CENTRE, FACE_HEIGHT, SCALE, load_photo, to_canvas
 from rmset.synth.rooms import paint_room
 
 FACE_SHARE = 0.50
 """height of a face in a panel's height, for a person of scale 1 who sits upright in the middle"""
+
+_CREASE = f32([0.26, 0.34, 0.36])
+"""what a crease takes from red, green and blue: shadow on skin is reddish"""
 
 _STEP = 2.0
 _GRID_ORIGIN = (24.0, -60.0)
@@ -74,6 +77,7 @@ class Person:
         self._smiling = paint_person(photo, identity)
         self._resting = rested(self._smiling)
         self._frown = frown_lines()
+        self._glasses = paint_glasses() if identity.glasses else None
         self._scratch = self._smiling.copy()
         self._style = dict(identity.style)
         grid = _grid_points()
@@ -102,9 +106,14 @@ class Person:
         at = _panel_maps(f32(cv2.invertAffineTransform(placed)), warp, size)
         layer = u8(look_up(texture, at, cv2.BORDER_CONSTANT))
         image = _over(layer, self._room(size))
+        if self._glasses is not None:
+            stiff = self._warp({unit: units[unit] for unit in ("turn", "nod")})
+            at = _panel_maps(f32(cv2.invertAffineTransform(placed)), stiff, size)
+            image = _over(u8(look_up(self._glasses, at, cv2.BORDER_CONSTANT)), image)
         if pose.light != 1.0:
             image = np.asarray(cv2.convertScaleAbs(image, alpha=pose.light), np.uint8)
-        return Rendered(image, _box(warp, placed))
+        stir = max(units.get("jaw_drop", 0.0), units.get("inner_brow_raiser", 0.0))
+        return Rendered(image, _box(warp, placed, max(0.0, stir)))
 
     def _texture(self, units: Mapping[str, float], blink: float) -> Image:
         """The texture with lips and lids as these units have them; valid until the next call."""
@@ -117,7 +126,7 @@ class Person:
         creases = units.get("frown_lines", 0.0)
         if creases > 0:
             brow = (slice(170, 230), slice(290, 350))
-            dark = 1 - 0.45 * min(1.0, creases) * self._frown[brow][..., None]
+            dark = 1 - min(1.0, creases) * self._frown[brow][..., None] * _CREASE
             base[brow][..., :3] = (base[brow][..., :3] * dark).astype(np.uint8)
         np.copyto(out, base)
         lids = max(units.get("lids", 0.0), blink)
@@ -180,14 +189,17 @@ def _panel_maps(panel_to_photo: Field, warp: Field, size: tuple[int, int]) -> Fi
 
 
 def _over(layer: Image, room: Image) -> Image:
-    """A premultiplied layer (H, W, 4) over a picture (H, W, 3)."""
+    """A layer (H, W, 4) over a picture (H, W, 3)."""
     alpha = cv2.cvtColor(layer[..., 3], cv2.COLOR_GRAY2RGB)
     behind = cv2.multiply(room, cv2.bitwise_not(alpha), scale=1 / 255)
     return np.asarray(cv2.add(np.ascontiguousarray(layer[..., :3]), behind), np.uint8)
 
 
-def _box(warp: Field, placed: Field) -> Box:
-    """Where the face's box lands: the middles of its sides, followed through the warp and the pose."""
+def _box(warp: Field, placed: Field, stir: float) -> Box:
+    """Where the face's box lands: the middles of its sides, followed through the warp and the pose.
+
+    `stir` is how far (0 to 1) jaw or brows are from rest: MTCNN boxes a stirred face a little larger (measured).
+    """
     x0, y0, x1, y1 = FACE_BOX
     middle = ((x0 + x1) / 2, (y0 + y1) / 2)
     source = f32([[x0, middle[1]], [x1, middle[1]], [middle[0], y0], [middle[0], y1]])
@@ -199,4 +211,5 @@ def _box(warp: Field, placed: Field) -> Box:
         shown = source - moves
     panel = shown @ placed[:, :2].T + placed[:, 2]
     low, high = panel.min(axis=0), panel.max(axis=0)
-    return (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+    more = 0.035 * stir * float(high[1] - low[1])
+    return (float(low[0]) - more, float(low[1]), float(high[0]) + more, float(high[1]) + more)

@@ -33,7 +33,7 @@ SHAPES: dict[str, tuple[Bump, ...]] = {
 """trait -> its moves at full strength; a person has each between -1 and 1"""
 
 SKIN_TONES: tuple[Colour, ...] = (
-    (238, 200, 176), (120, 80, 58), (224, 180, 148), (198, 148, 112), (88, 58, 44), (232, 190, 170),
+    (232, 192, 168), (120, 80, 58), (224, 180, 148), (198, 148, 112), (88, 58, 44), (226, 184, 160),
     (164, 114, 82), (212, 166, 136),
 )  # fmt: skip
 HAIR_COLOURS: tuple[Colour, ...] = (
@@ -132,7 +132,7 @@ def _draw(name: str, cards: dict[str, int], rng: np.random.Generator) -> Identit
         lips=float(rng.uniform(-0.4, 0.5)),
         glasses=bool(rng.random() < 0.25),
         beard=float(rng.uniform(0.45, 0.9)) if style in ("short", "beanie") and rng.random() < 0.5 else 0.0,
-        light=(float(rng.uniform(0.86, 1.08)), float(rng.uniform(-0.22, 0.22)), float(rng.uniform(-0.07, 0.07))),
+        light=(float(rng.uniform(0.86, 1.08)), float(rng.uniform(-0.22, 0.22)), float(rng.uniform(-0.03, 0.05))),
         scale=float(rng.uniform(0.88, 1.12)),
         texture_seed=int(rng.integers(2**31)),
     )

@@ -25,7 +25,7 @@ _LIPS = [(204, 140), (215, 138.6), (222, 138.2), (225, 139), (228, 138.2), (236,
 _BEARD = [(183, 126), (190, 136), (200, 134), (212, 135), (225, 133), (238, 135), (250, 134), (260, 136),
           (268, 126), (266, 150), (254, 170), (240, 180), (224, 183), (208, 180), (194, 168), (184, 150)]  # fmt: skip
 _FOLDS = ([(213, 120), (205, 128), (197, 136)], [(237, 121), (245, 129), (252, 138)])
-_PHOTO_SKIN = f32([222, 178, 152])
+_PHOTO_SKIN = f32([226, 186, 160])
 
 
 def paint_person(photo: Photo, identity: Identity) -> Image:
@@ -63,7 +63,7 @@ def frown_lines() -> Field:
     lines = np.zeros(canvas_size()[::-1], np.float32)
     for points in ([(220.5, 86), (221.5, 95)], [(229, 86.5), (228, 96)]):
         cv2.polylines(lines, [fixed_point(to_canvas(points))], False, 1.0, 2, cv2.LINE_AA, 4)
-    return np.asarray(np.clip(cv2.GaussianBlur(lines, (0, 0), 1.6) * 1.6, 0, 1), np.float32)
+    return np.asarray(np.clip(cv2.GaussianBlur(lines, (0, 0), 2.6) * 1.5, 0, 1), np.float32)
 
 
 def _face(photo: Photo, identity: Identity, rng: np.random.Generator) -> Field:
@@ -74,8 +74,11 @@ def _face(photo: Photo, identity: Identity, rng: np.random.Generator) -> Field:
     skin = 255 * (rgb / 255) ** (1.0 + 0.25 * (1 - tone.mean())) * tone
     lips = polygon_mask(_LIPS, 1.5)[..., None] * identity.lips
     skin *= 1 - lips * f32([0.08, 0.42, 0.36])
-    out = rgb + photo.skin[..., None] * (skin - rgb)
-    out += photo.hair[..., None] * (_dyed(rgb, identity.hair) - out)
+    out = _dyed(rgb, identity.hair)
+    out += photo.skin[..., None] * (skin - out)
+    # the whites of eyes and teeth are lit by a face that reflects less
+    whites = rgb * (1 - 0.3 * (1 - min(1.0, float(tone.mean()))))
+    out += photo.fixed[..., None] * (whites - out)
     dark = 0.55 * f32(identity.hair) + 0.15 * f32(identity.skin)
     for brow in _BROWS:
         out += _stroke(brow, 1.4 + 2.2 * identity.brows)[..., None] * (0.35 + 0.5 * identity.brows) * (dark - out)
@@ -83,16 +86,16 @@ def _face(photo: Photo, identity: Identity, rng: np.random.Generator) -> Field:
         grain = 0.75 + 0.5 * _noise(rng, (340, 320), 1.0)
         beard = polygon_mask(_BEARD, 6.0) * (1 - ellipse_mask((225, 146), (21, 8.5), 3.0)) * photo.skin
         out += (beard * np.clip(identity.beard * grain, 0, 0.95))[..., None] * (0.8 * f32(identity.hair) - out)
-    if identity.glasses:
-        out = _glasses(out)
     return np.asarray(np.clip(out, 0, 255), np.float32)
 
 
 def _dyed(rgb: Field, colour: tuple[int, int, int]) -> Field:
     """The photographed hair in another colour, its light and shade kept."""
-    luminance = rgb @ f32([0.299, 0.587, 0.114]) / 118.0
+    luminance = np.clip(rgb @ f32([0.299, 0.587, 0.114]) / 118.0, 0.05, 1.6)
+    # bright hair shows its strands less than dark hair
+    contrast = 0.95 - 0.45 * max(colour) / 255
     shine = np.clip(luminance - 1.25, 0, 1)[..., None] * 40
-    return np.asarray(f32(colour) * (luminance**0.85)[..., None] + shine, np.float32)
+    return np.asarray(f32(colour) * (luminance**contrast)[..., None] + shine, np.float32)
 
 
 def _strands(identity: Identity, rng: np.random.Generator) -> Field:
@@ -128,16 +131,16 @@ def _beanie(identity: Identity, rng: np.random.Generator) -> tuple[Field, Field]
     return np.asarray(colour, np.float32), np.maximum(polygon_mask(_BEANIE, 1.2), brim)
 
 
-def _glasses(picture: Field) -> Field:
-    """Dark frames around both eyes."""
-    frame = np.zeros(picture.shape[:2], np.float32)
+def paint_glasses() -> Image:
+    """Dark frames around both eyes, a texture (H, W, 4) of their own: brows move, glasses do not."""
+    frame = np.zeros(canvas_size()[::-1], np.float32)
     for centre in ((201.5, 102.5), (247.5, 105.0)):
         middle = tuple(int(v) for v in to_canvas(centre) * 16)
         cv2.ellipse(frame, middle, (17 * 32, 400), 2, 0, 360, 1.0, 4, cv2.LINE_AA, 4)
     for bar in ([(218.5, 101), (225, 99.5), (230.5, 102)], [(184.5, 100), (178, 97)], [(264.5, 103), (271, 101)]):
         cv2.polylines(frame, [fixed_point(to_canvas(bar))], False, 1.0, 4, cv2.LINE_AA, 4)
-    soft = cv2.GaussianBlur(frame, (0, 0), 0.7)[..., None]
-    return np.asarray(picture * (1 - 0.9 * soft) + 26 * 0.9 * soft, np.float32)
+    soft = 0.9 * cv2.GaussianBlur(frame, (0, 0), 0.7)[..., None]
+    return u8(soft * f32([26, 26, 28, 255]))
 
 
 def _lighting(identity: Identity) -> Field:

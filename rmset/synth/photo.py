@@ -37,20 +37,24 @@ _EARS = [
 ]
 _HEAD_SURE = [(184, 45), (225, 26), (265, 45), (280, 75), (268, 110), (262, 150), (245, 172), (245, 180),
               (195, 176), (188, 150), (183, 110), (168, 75)]  # fmt: skip
-_EYES = [((201.5, 101.0), (10.0, 4.2)), ((247.2, 103.6), (10.0, 4.2))]
-_TEETH = ((225.0, 145.5), (19.0, 4.2))
+_EYES = [
+    [(193, 101), (196, 98.6), (201.5, 97.2), (207, 98.8), (211, 102.3), (206, 104.2), (201, 104.6), (196, 103.4)],
+    [(237.5, 104.6), (242, 100.8), (247, 99.4), (253, 100.8), (257, 103.6), (252, 106.4), (247, 107.6), (241, 106.8)],
+]
+_TEETH = [(206, 141.6), (215, 143.2), (225, 143.9), (235, 143.2), (243, 141.6), (237, 145.8), (231, 148.4),
+          (225, 149.3), (218, 148.4), (212, 145.8)]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Photo:
-    """The canvas and its masks, all (680, 640): what is head, skin, hair, and what keeps its colour."""
+    """The canvas and its masks, all (680, 640): what is head, what skin, and what keeps its colour."""
 
     rgb: Image
     """(H, W, 3); beyond the head's outline the head's own colours go on, so that edges show no fringe"""
     head: Field
     """0 to 1: head with hair and neck against the background"""
     skin: Field
-    hair: Field
+    """what of the head is skin; the rest is hair"""
     fixed: Field
     """eyes and teeth, which no skin tone may colour"""
 
@@ -97,9 +101,9 @@ def load_photo() -> Photo:
     rgb = u8(_on_canvas(_bleed(picture, head), cv2.INTER_CUBIC))
     head = _smoothstep((_blurred(_on_canvas(head, cv2.INTER_LINEAR), 0.9) - 0.35) / 0.5)
     skin = np.maximum.reduce([polygon_mask(p, 1.5) for p in [_FACE, *_EARS]])
-    eyes = [ellipse_mask(centre, radii, 1.0) for centre, radii in _EYES]
-    fixed = np.maximum.reduce([*eyes, ellipse_mask(*_TEETH, soft=0.8)])
-    return Photo(rgb, head, skin * (1 - fixed), head * (1 - skin), fixed)
+    outlines = [f32(points) for points in (*_EYES, _TEETH)]
+    fixed = np.maximum.reduce([polygon_mask(points, 0.7) for points in outlines])
+    return Photo(rgb, head, skin, fixed)
 
 
 def _cut_out(picture: Image) -> Field:
