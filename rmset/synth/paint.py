@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rmset.synth.arrays import Field, Image, f32, fixed_point
+from rmset.synth.arrays import Field, Image, f32, fixed_point, u8
 from rmset.synth.identity import Identity
 from rmset.synth.photo import Photo, canvas_size, ellipse_mask, polygon_mask, to_canvas
 

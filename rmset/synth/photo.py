@@ -101,8 +101,7 @@ def load_photo() -> Photo:
     rgb = u8(_on_canvas(_bleed(picture, head), cv2.INTER_CUBIC))
     head = _smoothstep((_blurred(_on_canvas(head, cv2.INTER_LINEAR), 0.9) - 0.35) / 0.5)
     skin = np.maximum.reduce([polygon_mask(p, 1.5) for p in [_FACE, *_EARS]])
-    outlines = [f32(points) for points in (*_EYES, _TEETH)]
-    fixed = np.maximum.reduce([polygon_mask(points, 0.7) for points in outlines])
+    fixed = np.maximum.reduce([*(polygon_mask(eye, 0.7) for eye in _EYES), polygon_mask(_TEETH, 0.7)])
     return Photo(rgb, head, skin, fixed)
 
 
