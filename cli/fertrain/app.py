@@ -1,0 +1,37 @@
+"""`fertrain`: its commands. Nothing here imports torch; commands do when they run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .. import console
+from . import datasets, evaluate, train
+
+app = typer.Typer(
+    help="Train and judge facial expression recognition, from crowd votes and from reaction mashups.\n\n"
+    "Example: fertrain supervised --labeled ferplus --scheme cel --model resnet10t --epochs 1 --out runs/first",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _all(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no talk; results only.")] = False,
+) -> None:
+    console.set_quiet(quiet)
+
+
+app.add_typer(datasets.app, name="datasets")
+app.command("supervised")(train.supervised)
+app.command("semi")(train.semi)
+app.command("evaluate")(evaluate.evaluate)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    console.run(app, "fertrain")

@@ -1,0 +1,104 @@
+"""What a network expects of its input. It travels with the weights, so that nobody has to remember it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .errors import WeightsError
+
+# ITU-R BT.601, as OpenCV and Pillow turn colour into grey
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and standard deviation of each channel, measured on a data set; values in [0, 1]."""
+
+    mean: tuple[float, ...]
+    """One per channel, red first."""
+    std: tuple[float, ...]
+    """One per channel, red first."""
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """From uint8 pixels to a network's input: `prepare` does it, `normalise` is its last step."""
+
+    size: int
+    """Height and width, px."""
+    channels: int
+    """Channels of the network: 3 (RGB) or 1 (grey)."""
+    mean: tuple[float, ...]
+    """Subtracted per channel, in [0, 1]."""
+    std: tuple[float, ...]
+    """Divided by, per channel."""
+    grey: bool = False
+    """Colour is taken out of the images (and repeated over three channels where the network has three)."""
+    order: str = "RGB"
+    """Channel order of colour images."""
+    crop: str = "as labelled"
+    """How faces were cut out: as the labelled set has them."""
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3) or len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise WeightsError(
+                f"expected 1 or 3 channels with one mean and std each, found {self.channels} channels, "
+                f"{len(self.mean)} means, {len(self.std)} stds"
+            )
+        if self.channels == 1 and not self.grey:
+            raise WeightsError("expected a network of one channel to take grey images, found grey = false")
+
+    @property
+    def stored_channels(self) -> int:
+        """Channels of the decoded images: grey ones are kept once, not three times."""
+        return 1 if self.grey else 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, S, S) of a decoded image."""
+        return (self.stored_channels, self.size, self.size)
+
+    def with_moments(self, moments: Moments) -> InputContract:
+        """The same contract for another stream of images, which has its own mean and std."""
+        return replace(self, mean=moments.mean, std=moments.std)
+
+    def to_float(self, pixels: Tensor) -> Tensor:
+        """uint8 (n, C, S, S) -> float32 (n, channels, S, S) in [0, 1], grey if the contract says so."""
+        if pixels.dtype != torch.uint8 or pixels.shape[1] not in (1, 3) or pixels.shape[2:] != (self.size, self.size):
+            raise WeightsError(
+                f"expected uint8 images of {self.size}×{self.size} px, found {pixels.dtype} {tuple(pixels.shape)}"
+            )
+        x = pixels.float().div_(255)
+        if self.grey and x.shape[1] == 3:
+            x = (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        # `expand` would share memory between the channels, and augmentation writes into them
+        return x.repeat(1, self.channels, 1, 1) if x.shape[1] != self.channels else x
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Float (n, channels, S, S) in [0, 1] -> zero mean and unit spread, channels last in memory."""
+        shape = (1, self.channels, 1, 1)
+        normal = (x - x.new_tensor(self.mean).view(shape)) / x.new_tensor(self.std).view(shape)
+        return normal.contiguous(memory_format=torch.channels_last)
+
+    def prepare(self, pixels: Tensor) -> Tensor:
+        """uint8 (n, C, S, S) -> the network's input, without augmentation."""
+        return self.normalise(self.to_float(pixels))
+
+    def to_json(self) -> str:
+        """For the metadata of a weights file."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> InputContract:
+        """Out of the metadata of a weights file."""
+        try:
+            values = json.loads(text)
+            return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise WeightsError(
+                f"expected an input contract in the weights' metadata, found {text!r}: {error}"
+            ) from None

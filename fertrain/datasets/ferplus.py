@@ -1,0 +1,154 @@
+"""FERPlus: ten people's votes for each image of FER2013, in the layout of the authors' tools.
+
+fer2013new.csv      the votes
+FER2013Train/       fer0000000.png …      (or these folders inside one zip beside the votes)
+FER2013Valid/
+FER2013Test/
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DatasetError, UnknownNameError
+from ..labels import ORDERS
+from .images import Bytes, FolderBytes, ZipBytes
+from .labelled import Finding, Split, require_split
+from .rules import RULES
+
+USAGE = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}
+FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
+VOTES = "fer2013new.csv"
+_COLUMNS = 12
+
+
+@dataclass(frozen=True)
+class VoteTable:
+    """The rows of fer2013new.csv that name an image (173 of 35,887 do not)."""
+
+    splits: npt.NDArray[np.str_]
+    """`train`, `valid`, `test`; (N,)."""
+    names: npt.NDArray[np.str_]
+    """Image name, which is what folders go by: the number in it and the row drift apart; (N,)."""
+    votes: npt.NDArray[np.int64]
+    """(N, 10), columns as in `ORDERS["ferplus-votes"]`."""
+    nameless: int
+    """Rows skipped because they name no image."""
+
+
+def read_votes(path: Path) -> VoteTable:
+    """Read fer2013new.csv; an odd row is an error that says its line."""
+    splits: list[str] = []
+    names: list[str] = []
+    votes: list[list[int]] = []
+    nameless = 0
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        if len(header) != _COLUMNS or header[:2] != ["Usage", "Image name"]:
+            raise DatasetError(
+                f"expected the columns of fer2013new.csv (Usage, Image name, ten of votes) in {path}, "
+                f"found {', '.join(header) or 'an empty file'}; take the file from microsoft/FERPlus"
+            )
+        for line, row in enumerate(rows, start=2):
+            try:
+                usage, name, counts = USAGE[row[0]], row[1], [int(v) for v in row[2:]]
+            except (IndexError, KeyError, ValueError):
+                raise DatasetError(f"expected usage, name and ten votes in {path}, line {line}; found {row}") from None
+            if len(counts) != _COLUMNS - 2 or min(counts) < 0:
+                raise DatasetError(f"expected ten votes of 0 or more in {path}, line {line}; found {row[2:]}")
+            if not name:
+                nameless += 1
+                continue
+            splits.append(usage)
+            names.append(name)
+            votes.append(counts)
+    table = np.asarray(votes, dtype=np.int64).reshape(-1, _COLUMNS - 2)
+    return VoteTable(np.asarray(splits, dtype=np.str_), np.asarray(names, dtype=np.str_), table, nameless)
+
+
+class FerPlus:
+    """Votes beside folders of images, or beside a zip of them."""
+
+    order = ORDERS["ferplus"]
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self.path = name, path
+        if not (path / VOTES).is_file():
+            raise DatasetError(
+                f"expected the votes {VOTES} in {path}, found none; take the file from microsoft/FERPlus and "
+                "put it beside FER2013Train/"
+            )
+        self.source = self._find_images()
+
+    @cached_property
+    def table(self) -> VoteTable:
+        """The votes, read once."""
+        return read_votes(self.path / VOTES)
+
+    def splits(self) -> list[str]:
+        """Those whose folder is here."""
+        present = {name.split("/", 1)[0] for name in self._images}
+        return [split for split, folder in FOLDERS.items() if folder in present]
+
+    def rules(self) -> list[str]:
+        """The paper's four."""
+        return list(RULES)
+
+    def load(self, split: str, rule: str) -> Split:
+        """The images of a split that a rule keeps, in the order of the file."""
+        if rule not in RULES:
+            raise UnknownNameError("rule", rule, RULES)
+        require_split(self, split)
+        here = self.table.splits == split
+        targets = RULES[rule](self.table.votes)
+        rows = np.flatnonzero(here & (targets.sum(axis=1) > 0))
+        names = tuple(f"{FOLDERS[split]}/{name}" for name in self.table.names[rows])
+        kept = targets[rows].astype(np.float32)
+        return Split(self.name, split, rule, self.order, names, kept, self.source, grey=True)
+
+    def findings(self) -> list[Finding]:
+        """Rows without an image, names on two rows, and what ties do."""
+        found: list[Finding] = []
+        if self.table.nameless:
+            found.append(Finding("all", "row names no image (skipped)", self.table.nameless))
+        for split in FOLDERS:
+            here = self.table.splits == split
+            if split not in self.splits():
+                found.append(Finding(split, f"no folder {FOLDERS[split]}", int(here.sum())))
+                continue
+            counts = Counter(self.table.names[here].tolist())
+            twice = [name for name, n in counts.items() if n > 1]
+            if twice:
+                found.append(Finding(split, "image stands on two rows (both counted)", len(twice), twice[0]))
+            missing = sorted(n for n in counts if f"{FOLDERS[split]}/{n}" not in self._images)
+            if missing:
+                found.append(Finding(split, "missing file", len(missing), missing[0]))
+            v = np.where(self.table.votes[here] == 1, 0, self.table.votes[here])
+            ties = int(((v == v.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum())
+            if ties:
+                found.append(Finding(split, "tie for most votes (first column wins under `argmax`)", ties))
+        return found
+
+    @cached_property
+    def _images(self) -> set[str]:
+        return self.source.names()
+
+    def _find_images(self) -> Bytes:
+        if any((self.path / folder).is_dir() for folder in FOLDERS.values()):
+            return FolderBytes(self.path)
+        for archive in sorted(self.path.glob("*.zip")):
+            source = ZipBytes(archive)
+            if any(name.startswith(tuple(FOLDERS.values())) for name in source.names()):
+                return source
+        raise DatasetError(
+            f"expected {', '.join(FOLDERS.values())} (or a zip of them) in {self.path}, found neither; "
+            "the official FERPlus tools make these folders out of fer2013.csv"
+        )

@@ -1,0 +1,81 @@
+"""Any labelled set as folders: split/class/image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DatasetError, UnknownNameError
+from ..labels import canonical, order_of, order_of_set
+from .images import FolderBytes, decode
+from .labelled import GIVEN, Finding, Split, require_split
+
+_SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
+_GREY_SAMPLE = 32
+
+
+class Folder:
+    """Classes are folder names ("happy" counts as "happiness"); their order is a known one, or is given."""
+
+    def __init__(self, name: str, path: Path, classes: Sequence[str] = ()) -> None:
+        self.name, self.path = name, path
+        self._folders = {
+            _SPLITS[p.name.lower()]: p for p in sorted(path.iterdir()) if p.is_dir() and p.name.lower() in _SPLITS
+        }
+        if "train" not in self._folders and "test" not in self._folders:
+            raise DatasetError(
+                f"expected folders train/CLASS/image (and valid/, test/) in {path}, "
+                f"found {', '.join(sorted(p.name for p in path.iterdir())[:6]) or 'an empty folder'}"
+            )
+        found = frozenset(canonical(c.name) for f in self._folders.values() for c in f.iterdir() if c.is_dir())
+        self.order = order_of(classes) if classes else order_of_set(found)
+        if strange := sorted(found - set(self.order.classes)):
+            raise DatasetError(f"expected the classes {', '.join(self.order.classes)} in {path}, found {strange[0]}")
+
+    def splits(self) -> list[str]:
+        """In the order train, valid, test."""
+        return [split for split in ("train", "valid", "test") if split in self._folders]
+
+    def rules(self) -> list[str]:
+        """One label per image: nothing to choose."""
+        return [GIVEN]
+
+    def load(self, split: str, rule: str = GIVEN) -> Split:
+        """All images of a split, sorted by name."""
+        if rule != GIVEN:
+            raise UnknownNameError("rule", rule, [GIVEN], f"{self.name} has one label per image, no votes")
+        require_split(self, split)
+        names, classes = [], []
+        for path in sorted(self._folders[split].rglob("*")):
+            if path.suffix.lower() in _SUFFIXES:
+                names.append(path.relative_to(self.path).as_posix())
+                owner = path.relative_to(self._folders[split]).parts[0]
+                classes.append(self.order.classes.index(canonical(owner)))
+        targets = np.eye(len(self.order), dtype=np.float32)[np.asarray(classes, dtype=np.int64)]
+        return Split(self.name, split, GIVEN, self.order, tuple(names), targets, FolderBytes(self.path), self._grey)
+
+    def findings(self) -> list[Finding]:
+        """Classes without images."""
+        return [
+            Finding(split, "empty class", 1, name)
+            for split in self.splits()
+            for name, n in self.load(split).counts().items()
+            if n == 0
+        ]
+
+    @cached_property
+    def _grey(self) -> bool:
+        """No colour in an evenly spaced sample of the images."""
+        paths = [p for p in sorted(self.path.rglob("*")) if p.suffix.lower() in _SUFFIXES]
+        for path in paths[:: max(1, len(paths) // _GREY_SAMPLE)]:
+            try:
+                image = decode(path.read_bytes(), path.name, grey=False)
+            except DatasetError:
+                continue  # `check` reports it; it says nothing about colour
+            if (image != image[:, :, :1]).any():
+                return False
+        return bool(paths)

@@ -1,0 +1,214 @@
+"""Pixels by row number: from files, from a zip, from an RMset root, or out of memory.
+
+`Images` is all that training knows of them: how many there are, and a batch of some rows as uint8.
+"""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from rmset.progress import Progress, silent
+
+from ..errors import DatasetError
+
+
+class Images(Protocol):
+    """Random access to decoded images of one size."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def read(self, rows: Sequence[int]) -> Tensor:
+        """The images of these rows: uint8 (n, C, S, S), RGB or grey (C = 1)."""
+
+
+class Bytes(Protocol):
+    """Random access to encoded images; `FolderBytes` and `ZipBytes` are the two there are."""
+
+    def get(self, name: str) -> bytes:
+        """The file of that name; FileNotFoundError if there is none."""
+
+    def names(self) -> set[str]:
+        """All image names there are."""
+
+
+class FolderBytes:
+    """Files below a folder; names are relative to it, with forward slashes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, name: str) -> bytes:
+        """The file's bytes."""
+        return (self.folder / name).read_bytes()
+
+    def names(self) -> set[str]:
+        """Names of all files below the folder."""
+        return {p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.is_file()}
+
+
+class ZipBytes:
+    """Members of a zip archive, read in place; picklable, as each process opens the archive for itself."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._archive: zipfile.ZipFile | None = None
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> bytes:
+        """The member's bytes."""
+        with self._lock:
+            try:
+                return self._open().read(name)
+            except KeyError:
+                raise FileNotFoundError(f"{self.path}:{name}") from None
+
+    def names(self) -> set[str]:
+        """Names of all members that are files."""
+        return {name for name in self._open().namelist() if not name.endswith("/")}
+
+    def _open(self) -> zipfile.ZipFile:
+        if self._archive is None:
+            try:
+                self._archive = zipfile.ZipFile(self.path)
+            except (OSError, zipfile.BadZipFile) as error:
+                raise DatasetError(f"expected a readable zip archive at {self.path}, found: {error}") from None
+        return self._archive
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+
+def decode(data: bytes, name: str, *, grey: bool) -> npt.NDArray[np.uint8]:
+    """An encoded image as uint8 (H, W, C), RGB (C = 3) or grey (C = 1).
+
+    Raises:
+        DatasetError: nothing can be decoded out of the bytes.
+    """
+    flag = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
+    if image is None:
+        raise DatasetError(
+            f"expected an image, found {len(data)} bytes that are none in {name}; "
+            "`fertrain datasets check` lists every such file"
+        )
+    return np.asarray(image.reshape(image.shape[0], image.shape[1], -1), dtype=np.uint8)
+
+
+def resized(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    """(H, W, C) -> (size, size, C); area-averaged when it shrinks, so that no detail aliases."""
+    if image.shape[:2] == (size, size):
+        return image
+    shrinks = image.shape[0] > size
+    scaled = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(scaled.reshape(size, size, -1), dtype=np.uint8)
+
+
+def stacked(images: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+    """Arrays (S, S, C) as one tensor (n, C, S, S)."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+
+
+class ImageFiles:
+    """A list of named images out of a folder or a zip."""
+
+    def __init__(self, source: Bytes, names: Sequence[str], size: int, *, grey: bool) -> None:
+        self.source, self.names, self.size, self.grey = source, list(names), size, grey
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, rows: Sequence[int]) -> Tensor:
+        """uint8 (n, C, S, S)."""
+        return stacked([self._one(self.names[row]) for row in rows])
+
+    def _one(self, name: str) -> npt.NDArray[np.uint8]:
+        try:
+            data = self.source.get(name)
+        except FileNotFoundError:
+            raise DatasetError(
+                f"expected the image {name}, found no such file; `fertrain datasets check` lists all missing ones"
+            ) from None
+        return resized(decode(data, name, grey=self.grey), self.size)
+
+
+class InMemory:
+    """All images of a set, decoded once."""
+
+    def __init__(self, pixels: Tensor) -> None:
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def read(self, rows: Sequence[int]) -> Tensor:
+        """uint8 (n, C, S, S)."""
+        return self.pixels[torch.as_tensor(np.asarray(rows, dtype=np.int64))]
+
+
+def in_memory(
+    images: Images, shape: tuple[int, int, int], budget_mb: int, progress: Progress = silent, what: str = "images"
+) -> Images:
+    """The same images, decoded once and kept if they fit the budget; unchanged if not.
+
+    Args:
+        images: what to read.
+        shape: (C, S, S) of one image.
+        budget_mb: MiB that this set may take.
+        progress: told how many are decoded.
+        what: what the progress bar calls them.
+    """
+    if len(images) * int(np.prod(shape)) > budget_mb * 2**20:
+        return images
+    pixels = torch.empty((len(images), *shape), dtype=torch.uint8)
+    for start in range(0, len(images), 256):
+        rows = range(start, min(start + 256, len(images)))
+        pixels[rows.start : rows.stop] = images.read(rows)
+        progress(f"decode {what}", rows.stop, len(images))
+    return InMemory(pixels)
+
+
+class _Reader(Dataset[Tensor]):
+    """Lets a DataLoader fetch whole batches; the row lists come from its batch sampler."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+
+    def __getitems__(self, rows: list[int]) -> Tensor:
+        return self.images.read(rows)
+
+    def __getitem__(self, row: int) -> Tensor:
+        return self.images.read([row])[0]
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+def batches(images: Images, rows: Sequence[Sequence[int]], workers: int) -> Iterator[Tensor]:
+    """The images of each list of rows, in order; decoded by worker processes if they are not in memory."""
+    if isinstance(images, InMemory) or workers == 0:
+        for chosen in rows:
+            yield images.read(chosen)
+        return
+    yield from DataLoader(
+        _Reader(images),
+        batch_sampler=[list(chosen) for chosen in rows],
+        collate_fn=_as_is,
+        num_workers=workers,
+        prefetch_factor=4,
+    )

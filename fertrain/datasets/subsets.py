@@ -1,0 +1,91 @@
+"""Seeded, class-aware choices of rows: label budgets and the held-out part."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DatasetError
+from .labelled import Split
+
+Rows = npt.NDArray[np.int64]
+
+
+def shares(available: npt.NDArray[np.int64], budget: int) -> npt.NDArray[np.int64]:
+    """How many rows each class gives to a budget: as even as the classes allow. (C,) -> (C,).
+
+    A class with fewer rows than its share gives all it has, and the others make up for it.
+    """
+    given = np.zeros_like(available)
+    left = budget
+    while left > 0:
+        open_classes = np.flatnonzero(given < available)
+        each, extra = divmod(left, len(open_classes))
+        want = np.full(len(open_classes), each)
+        want[:extra] += 1
+        more = np.minimum(want, (available - given)[open_classes])
+        given[open_classes] += more
+        left -= int(more.sum())
+    return given
+
+
+def class_aware(split: Split, budget: int, seed: int) -> Rows:
+    """`budget` rows of a split, evenly over its classes, sorted; the same seed gives the same rows."""
+    if not 0 < budget <= len(split):
+        raise DatasetError(
+            f"expected a label budget from 1 to {len(split)} (training images of {split.dataset}, "
+            f"rule {split.rule}), found {budget}"
+        )
+    rng = np.random.default_rng([seed, 1])
+    classes = split.classes
+    per_class = shares(np.bincount(classes, minlength=len(split.order)), budget)
+    chosen = [rng.permutation(np.flatnonzero(classes == k))[:n] for k, n in enumerate(per_class)]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def hold_out(split: Split, share: float, seed: int) -> tuple[Rows, Rows]:
+    """Rows to learn from and rows that only choose the epoch, in every class the same share.
+
+    Equal names stay together: an image that stands on two rows may not be on both sides.
+    """
+    rng = np.random.default_rng([seed, 2])
+    classes = split.classes
+    held_names: set[str] = set()
+    for k in range(len(split.order)):
+        rows = rng.permutation(np.flatnonzero(classes == k))
+        held_names.update(split.names[i] for i in rows[: round(share * len(rows))])
+    held = np.asarray([name in held_names for name in split.names], dtype=np.bool_)
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def write_index(split: Split, path: Path) -> str:
+    """Write name and class of every row; returns the file's sha256, by which a subset is known."""
+    lines = [f"# {split.dataset} {split.split} {split.rule}", "name,class"]
+    lines += [f"{name},{split.order.classes[k]}" for name, k in zip(split.names, split.classes, strict=True)]
+    text = "\n".join(lines) + "\n"
+    path.write_text(text, encoding="utf-8")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_index(split: Split, path: Path) -> Rows:
+    """The rows of a split that an index file names; refuses names that the split does not have."""
+    if not path.is_file():
+        raise DatasetError(f"expected an index file (labels.csv of an earlier run), found none at {path}")
+    with path.open(encoding="utf-8", newline="") as file:
+        wanted = [row["name"] for row in csv.DictReader(line for line in file if not line.startswith("#"))]
+    rows: dict[str, list[int]] = {}
+    for i, name in reversed(list(enumerate(split.names))):
+        rows.setdefault(name, []).append(i)
+    # A name that stands on two rows is written twice, and is taken twice.
+    found = [rows[name].pop() if rows.get(name) else -1 for name in wanted]
+    missing = [name for name, row in zip(wanted, found, strict=True) if row < 0]
+    if missing:
+        raise DatasetError(
+            f"expected images of {split.dataset} {split.split} under rule {split.rule} in {path}, "
+            f"found {len(missing)} others, first {missing[0]}; give the rule that wrote the file"
+        )
+    return np.sort(np.asarray(found, dtype=np.int64))

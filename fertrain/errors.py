@@ -1,0 +1,67 @@
+"""What can go wrong in training, as a branch of rmset's tree.
+
+RmsetError
+├── UsageError
+│   └── UnknownNameError     a data set, model, method, scheme or rule that does not exist (exit code 2)
+└── FertrainError
+    ├── LabelError           an unknown label order, or orders that do not share the classes asked for
+    ├── DatasetError         a folder that does not hold what its kind promises
+    ├── WeightsError         a weights file that cannot be read, or does not fit the model
+    ├── TrainingError        a run that had to stop; says where
+    └── InvarianceError      predictions that depend on batch size, order or companions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from rmset.errors import RmsetError, UsageError
+
+
+class FertrainError(RmsetError):
+    """Base of what this package raises on purpose."""
+
+
+class LabelError(FertrainError):
+    """An unknown label order, or orders that do not share the classes asked for."""
+
+
+class DatasetError(FertrainError):
+    """A data set that is not what its kind promises."""
+
+
+class WeightsError(FertrainError):
+    """Weights that cannot be read or do not fit."""
+
+
+class TrainingError(FertrainError):
+    """A run that had to stop."""
+
+
+class InvarianceError(FertrainError):
+    """A model whose prediction for an image depends on the other images of the batch."""
+
+
+class UnknownNameError(UsageError):
+    """Something was asked for by a name that nobody has.
+
+    Args:
+        what: the kind of thing, in the words of the user ("data set", "model").
+        name: what was asked for.
+        known: the names there are.
+        remedy: what to do if none of them is meant.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str], remedy: str = "") -> None:
+        names = sorted(known)
+        close = get_close_matches(name, names, n=4, cutoff=0.5)
+        if close:
+            hint = f"did you mean {', '.join(close)}?"
+        elif not names:
+            hint = "none is known"
+        elif len(names) <= 12:
+            hint = f"known: {', '.join(names)}"
+        else:
+            hint = f"{len(names)} are known, none is close"
+        super().__init__(f"unknown {what} '{name}': {hint}" + (f"; {remedy}" if remedy else ""))

@@ -1,0 +1,124 @@
+"""Every label order of the field, in one place.
+
+Papers, data sets and checkpoints number the same seven or eight expressions differently. A head is never read
+by position alone: an order is named, and heads are permuted between orders by the names of their classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .errors import LabelError
+
+_ALIASES = {
+    "happy": "happiness", "joy": "happiness", "sad": "sadness", "angry": "anger", "surprised": "surprise",
+    "fearful": "fear", "afraid": "fear", "disgusted": "disgust", "contemptuous": "contempt", "non-face": "nf",
+}  # fmt: skip
+
+
+def canonical(name: str) -> str:
+    """The field's noun for a class, whatever a folder calls it: "Happy" -> "happiness"."""
+    plain = name.strip().lower()
+    return _ALIASES.get(plain, plain)
+
+
+@dataclass(frozen=True)
+class LabelOrder:
+    """Class names in the order of a head's outputs."""
+
+    name: str
+    """What the order is called: a key of `ORDERS`, or "custom"."""
+    classes: tuple[str, ...]
+    """Canonical class names; output k of a head means `classes[k]`."""
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise LabelError(f"a label order needs two classes or more, found {list(self.classes)}")
+        if len(set(self.classes)) != len(self.classes):
+            raise LabelError(f"every class of a label order is named once, found {list(self.classes)}")
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+def _order(name: str, classes: str) -> LabelOrder:
+    return LabelOrder(name, tuple(classes.split()))
+
+
+ORDERS: dict[str, LabelOrder] = {
+    order.name: order
+    for order in (
+        # fer2013new.csv, columns 3 to 10
+        _order("ferplus", "neutral happiness surprise sadness anger disgust fear contempt"),
+        # the same file with its two columns that are no emotion
+        _order("ferplus-votes", "neutral happiness surprise sadness anger disgust fear contempt unknown nf"),
+        # fer2013.csv, column "emotion", 0 to 6
+        _order("fer2013", "anger disgust fear happiness sadness surprise neutral"),
+        # AffectNet's expression numbers 0 to 7; the seven-class protocol leaves contempt out
+        _order("affectnet8", "neutral happiness sadness surprise fear disgust anger contempt"),
+        _order("affectnet7", "neutral happiness sadness surprise fear disgust anger"),
+        # RAF-DB basic, list_patition_label.txt, 1 to 7
+        _order("rafdb", "surprise fear disgust happiness sadness anger neutral"),
+        # CK+ emotion files, 0 to 7
+        _order("ckplus", "neutral anger contempt disgust fear happiness sadness surprise"),
+        # FERG's folders by name
+        _order("ferg", "anger disgust fear happiness neutral sadness surprise"),
+    )
+}
+
+
+def order_named(name: str) -> LabelOrder:
+    """The order of that name; refuses one that nobody has written down."""
+    try:
+        return ORDERS[name]
+    except KeyError:
+        raise LabelError(
+            f"expected one of the label orders {', '.join(ORDERS)}, found '{name}'; name the classes instead"
+        ) from None
+
+
+def order_of(classes: Sequence[str], prefer: str | None = None) -> LabelOrder:
+    """The order that a *list* of classes stands for, in the list's own sequence.
+
+    A list equal to a known order takes its name, any other is called "custom": what counts is that it was given
+    as a list, so its sequence is meant.
+    """
+    names = tuple(canonical(c) for c in classes)
+    for order in [ORDERS[prefer]] if prefer else ORDERS.values():
+        if order.classes == names:
+            return order
+    return LabelOrder("custom", names)
+
+
+def order_of_set(classes: frozenset[str]) -> LabelOrder:
+    """The known order for an *unordered* set of classes, as a folder of class folders gives them.
+
+    Several known orders hold the same classes; the first written down above is taken, which is safe because
+    the order chosen travels with the weights. A set that no known order has is refused: its numbering would be
+    in somebody's head only.
+    """
+    names = frozenset(canonical(c) for c in classes)
+    for order in ORDERS.values():
+        if frozenset(order.classes) == names:
+            return order
+    raise LabelError(
+        f"expected the classes of a known label order, found {', '.join(sorted(names))}; "
+        "give their order with --classes a,b,c"
+    )
+
+
+def permutation(source: Sequence[str], target: Sequence[str]) -> list[int]:
+    """Where each class of `target` stands in `source`: `source[p[k]] == target[k]`.
+
+    `logits[:, p]` turns a head in the order of `source` into one in the order of `target`. Classes that only
+    `source` has are left out (eight classes to seven); classes that only `target` has are refused.
+    """
+    position = {canonical(name): k for k, name in enumerate(source)}
+    missing = [name for name in target if canonical(name) not in position]
+    if missing:
+        raise LabelError(
+            f"expected a model that knows {', '.join(target)}; it was trained without {', '.join(missing)}; "
+            "train on a data set with these classes, or evaluate on one without them"
+        )
+    return [position[canonical(name)] for name in target]

@@ -1,0 +1,1 @@
+"""Pure functions, one paper a module: `votes` (FERPlus), `ial` and `acl` (RMFER)."""

@@ -1,0 +1,137 @@
+"""RMFER (WACV 2024): attention between the images of a batch, then contrast between reacting people.
+
+    base   CE(f_FER(f), y)
+    ial    L_pre   = CE(f_FER(f), y) + λ₁ CE(f_IAL(v), y)          equations (1) to (6)
+    acl    L_total = L_pre + λ₂ L_ACL                              equation (10)
+
+f: (B, D) features, z = H(f): (B, D), v: (B, D) attended features. At test only f_FER ∘ f_Feat runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ..config import RmferConfig, RunConfig
+from ..errors import UnknownNameError
+from ..inference import at_test
+from ..losses.acl import acl, cosines, refine
+from ..losses.ial import SELF_MASKS, attended
+from ..losses.votes import Scheme
+from ..models import Recogniser
+from .base import AnchorBatch, Batch, Phase, StepOutput, epochs_of
+
+PHASES = ("base", "ial", "acl")
+
+
+def projection_head(dim: int) -> nn.Sequential:
+    """H: Linear-ReLU-Linear, (B, D) -> (B, D)."""
+    return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
+
+
+@contextmanager
+def frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Batch normalisation uses what it has learnt and learns nothing; gradients flow as ever.
+
+    The candidates are a few faces of one video, in another light than the labelled images. Their statistics
+    must not move those by which a single image is judged at test.
+    """
+    layers = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    for layer in layers:
+        layer.eval()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.train()
+
+
+class Rmfer:
+    """Two heads on shared features, a projection between them, and anchors out of RMset in the last phase."""
+
+    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+        self.settings: RmferConfig = config.rmfer
+        if self.settings.self_mask not in SELF_MASKS:
+            raise UnknownNameError("self-mask", self.settings.self_mask, SELF_MASKS)
+        self.scheme = scheme
+        self.model = model
+        self.projection = projection_head(model.dim)
+        self.ial_head = nn.Linear(model.dim, model.head.out_features)
+        self.module = nn.ModuleDict({"model": model, "projection": self.projection, "ial_head": self.ial_head})
+        self.phases = self._phases(config)
+        self._phase = self.phases[0].name
+        self._chosen: tuple[Batch, list[tuple[Tensor, Tensor]]] | None = None
+
+    def _phases(self, config: RunConfig) -> tuple[Phase, ...]:
+        base, ial, contrast = epochs_of(PHASES, config.optim.epochs)
+        o, r = config.optim, self.settings
+        # the authors use plain Adam for attention, and SAM around it
+        between = "adam" if o.optimizer == "sam" else o.optimizer
+        return (
+            Phase("base", base, o.lr, o.optimizer),
+            Phase("ial", ial, o.lr * r.ial_lr, between),
+            Phase("acl", contrast, o.lr * r.acl_lr, o.optimizer, anchors=r.anchors),
+        )
+
+    def begin(self, phase: Phase) -> None:
+        """f_IAL starts as a copy of what f_FER has become, when attention is first used."""
+        if self._phase == "base" and phase.name != "base":
+            self.ial_head.load_state_dict(self.model.head.state_dict())
+        self._phase = phase.name
+        self._chosen = None
+
+    def loss(self, batch: Batch) -> StepOutput:
+        """The objective of the phase."""
+        f = self.model.features(batch.images)
+        ce = self.scheme.loss(self.model.head(f), batch.targets)
+        if self._phase == "base":
+            return StepOutput(ce, {"ce": ce.item()})
+        r = self.settings
+        v = attended(f, self.projection(f), r.tau, r.self_mask)
+        ce_attended = self.scheme.loss(self.ial_head(v), batch.targets)
+        loss = ce + r.lambda1 * ce_attended
+        logs = {"ce": ce.item(), "ce_ial": ce_attended.item()}
+        if self._phase == "acl" and batch.anchors:
+            contrast = self._contrast(batch)
+            loss = loss + r.lambda2 * contrast
+            logs["acl"] = contrast.item()
+        return StepOutput(loss, logs)
+
+    def after_step(self) -> None:
+        """The next batch chooses its candidates anew."""
+        self._chosen = None
+
+    def _contrast(self, batch: Batch) -> Tensor:
+        """L_ACL, averaged over the anchors of the step: only anchors and chosen candidates get gradients."""
+        chosen = self._refined(batch)
+        parts = [
+            torch.cat([a.images[:1], a.images[p], a.images[q]]) for a, (p, q) in zip(batch.anchors, chosen, strict=True)
+        ]
+        with frozen_statistics(self.model.features):
+            z = self.projection(self.model.features(torch.cat(parts)))
+        losses = []
+        for own, (p, _) in zip(torch.split(z, [len(part) for part in parts]), chosen, strict=True):
+            s = cosines(own[0], own[1:])
+            losses.append(acl(s[: len(p)], s[len(p) :], self.settings.tau))
+        return torch.stack(losses).mean()
+
+    def _refined(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """Which images of each anchor are P_imp and N_imp; SAM's second look takes the same."""
+        if self._chosen is None or self._chosen[0] is not batch:
+            self._chosen = (batch, self._score(batch.anchors))
+        return self._chosen[1]
+
+    def _score(self, anchors: tuple[AnchorBatch, ...]) -> list[tuple[Tensor, Tensor]]:
+        gamma = self.settings.gamma
+        with at_test(self.module):
+            z = self.projection(self.model.features(torch.cat([a.images for a in anchors])))
+        chosen = []
+        for anchor, own in zip(anchors, torch.split(z, [len(a.images) for a in anchors]), strict=True):
+            s, p = cosines(own[0], own[1:]), anchor.positives
+            chosen.append(
+                (1 + refine(s[:p], gamma, most_similar=True), 1 + p + refine(s[p:], gamma, most_similar=False))
+            )
+        return chosen

@@ -1,0 +1,28 @@
+"""Labels only: the loss of the voting scheme, one phase. Also what every other method is compared with."""
+
+from __future__ import annotations
+
+from ..config import RunConfig
+from ..losses.votes import Scheme
+from ..models import Recogniser
+from .base import Batch, Phase, StepOutput, epochs_of
+
+
+class Supervised:
+    """Cross-entropy under MV, PLD and CEL; the multi-label loss under ML."""
+
+    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+        self.model = self.module = model
+        self.scheme = scheme
+        (epochs,) = epochs_of(("supervised",), config.optim.epochs)
+        self.phases = (Phase("supervised", epochs, config.optim.lr, config.optim.optimizer),)
+
+    def begin(self, phase: Phase) -> None:
+        """Nothing to prepare."""
+
+    def loss(self, batch: Batch) -> StepOutput:
+        """The scheme's loss of f_FER(f)."""
+        return StepOutput(self.scheme.loss(self.model(batch.images), batch.targets))
+
+    def after_step(self) -> None:
+        """Nothing follows a step."""

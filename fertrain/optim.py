@@ -1,0 +1,112 @@
+"""How weights move: optimisers by name, learning rates by step, and SAM as a second look before each step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from .config import OptimConfig
+from .errors import UnknownNameError
+from .methods import Phase, StepOutput
+
+Closure = Callable[[], StepOutput]
+"""Computes the loss of the current batch and its gradients."""
+
+OPTIMIZERS = ("adamw", "adam", "sgd", "sam")
+SCHEDULES = ("cosine", "constant", "steps")
+_WARM_UP = 0.05
+
+
+def optimizer_for(module: nn.Module, phase: Phase, config: OptimConfig) -> torch.optim.Optimizer:
+    """The optimiser of a phase; biases and normalisation layers are not decayed."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if phase.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=phase.lr, fused=True)
+    if phase.optimizer in ("adam", "sam"):
+        return torch.optim.Adam(groups, lr=phase.lr, fused=True)
+    if phase.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=phase.lr, momentum=config.momentum, dampening=config.dampening)
+    raise UnknownNameError("optimizer", phase.optimizer, OPTIMIZERS)
+
+
+def rate_at(step: int, steps_per_epoch: int, phase: Phase, config: OptimConfig) -> float:
+    """Learning rate of a step, counted from the phase's start."""
+    if config.schedule == "constant":
+        return phase.lr
+    if config.schedule == "steps":
+        last = 0
+        for epochs, rate in config.steps:
+            last += epochs * steps_per_epoch
+            if step < last:
+                return rate
+        return config.steps[-1][1] if config.steps else phase.lr
+    if config.schedule == "cosine":
+        total = max(1, phase.epochs * steps_per_epoch)
+        warm = max(1, round(_WARM_UP * total))
+        if step < warm:
+            return phase.lr * (step + 1) / warm
+        return phase.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+    raise UnknownNameError("schedule", config.schedule, SCHEDULES)
+
+
+class Stepper:
+    """One step of an optimiser; for SAM (Foret et al., 2021) the gradient is taken at the worst point nearby."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, module: nn.Module, *, sam_rho: float | None) -> None:
+        self.optimizer, self.module, self.sam_rho = optimizer, module, sam_rho
+
+    def __call__(self, closure: Closure, rate: float) -> StepOutput:
+        """Move the weights once; returns what the first look at the batch said."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        output = closure()
+        if self.sam_rho is not None:
+            with self._climbed(self.sam_rho), _statistics_kept(self.module):
+                self.optimizer.zero_grad()
+                closure()
+        self.optimizer.step()
+        return output
+
+    @contextmanager
+    def _climbed(self, rho: float) -> Iterator[None]:
+        """Weights at w + ρ g/‖g‖; back at w, with the gradients found up there, afterwards."""
+        moved = [p for p in self.module.parameters() if p.grad is not None]
+        with torch.no_grad():
+            norm = torch.stack([_norm(p) for p in moved]).norm() + 1e-12
+            before = [p.detach().clone() for p in moved]
+            for p in moved:
+                if p.grad is not None:
+                    p.add_(p.grad * (rho / norm))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for p, w in zip(moved, before, strict=True):
+                    p.copy_(w)
+
+
+def _norm(p: Tensor) -> Tensor:
+    return p.grad.norm() if p.grad is not None else p.new_zeros(())
+
+
+@contextmanager
+def _statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Batch normalisation works on the batch but does not count it a second time."""
+    layers = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum

@@ -1,0 +1,62 @@
+"""Figures as PNG: learning curves and the confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")  # figures go to files; a server has no display
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from .metrics import Scores
+
+
+def curves(history: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Loss and held-out accuracy by epoch; phases are told apart by the background."""
+    epochs = [int(row["epoch"]) for row in history]
+    phases = [row["phase"] for row in history]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    left.plot(epochs, [float(row["loss"]) for row in history], color="#444444", marker="o", ms=3, label="loss")
+    for name in sorted({k for row in history for k in row if k.startswith("loss_")}):
+        points = [(e, float(row[name])) for e, row in zip(epochs, history, strict=True) if row.get(name)]
+        left.plot([e for e, _ in points], [v for _, v in points], marker="o", ms=2, lw=1, label=name[5:])
+    left.set(xlabel="epoch", ylabel="loss")
+    left.legend(frameon=False, fontsize=8)
+    right.plot(epochs, [100 * float(row["heldout_accuracy"]) for row in history], color="#1f6f8b", marker="o", ms=3)
+    right.set(xlabel="epoch", ylabel="held-out accuracy, %")
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        for k, name in enumerate(dict.fromkeys(phases)):
+            inside = [e for e, p in zip(epochs, phases, strict=True) if p == name]
+            if len(set(phases)) > 1:
+                axes.axvspan(inside[0] - 0.5, inside[-1] + 0.5, color=f"C{k}", alpha=0.08, lw=0)
+                axes.text(inside[0] - 0.4, 1.01, name, transform=axes.get_xaxis_transform(), fontsize=8)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def confusion(scores: Scores, path: Path) -> None:
+    """Share of each true class by row, counts below."""
+    rows = scores.confusion.sum(axis=1, keepdims=True)
+    share = np.divide(scores.confusion, rows, out=np.zeros(scores.confusion.shape), where=rows > 0)
+    k = len(scores.labels)
+    side = max(4.2, 0.62 * k + 1.6)
+    figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for i in range(k):
+        for j in range(k):
+            colour = "white" if share[i, j] > 0.55 else "#222222"
+            text = f"{100 * share[i, j]:.0f}\n{scores.confusion[i, j]:,}"
+            axes.text(j, i, text, ha="center", va="center", fontsize=7, color=colour, linespacing=1.3)
+    axes.set_xticks(range(k), scores.labels, rotation=40, ha="right", fontsize=8)
+    axes.set_yticks(range(k), scores.labels, fontsize=8)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(f"{scores.split}, rule {scores.rule}, n = {scores.n:,}\n% of the true class, and images", fontsize=8)
+    axes.spines[:].set_visible(False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)

@@ -1,0 +1,152 @@
+"""From settings to streams: which images a run learns from, which choose its epoch, and how they are normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rmset.errors import UsageError
+from rmset.progress import Progress, silent
+
+from .config import RunConfig
+from .contract import InputContract
+from .datasets.images import ImageFiles, Images, in_memory
+from .datasets.labelled import GIVEN, LabelledSet, Split
+from .datasets.registry import open_labelled
+from .datasets.rmset import CropImages, open_crops, open_root
+from .datasets.subsets import class_aware, hold_out, read_index, write_index
+from .errors import DatasetError, UnknownNameError
+from .feed import AnchorStream, LabelledStream
+from .inference import measure
+from .losses.votes import Scheme, scheme_named
+from .runs import RunFolder
+from .transforms import augmentation
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a run reads."""
+
+    dataset: LabelledSet
+    """The labelled set."""
+    learn: LabelledStream
+    """What is learnt from."""
+    held: Split
+    """The held-out part of the training images, under the evaluation rule."""
+    held_images: Images
+    """Its pixels."""
+    contract: InputContract
+    """Of the network: the labelled stream's."""
+    measured: dict[str, Any] = field(default_factory=dict)
+    """Counts, hashes, means: what config.toml records beside the settings."""
+
+
+def plain_contract(size: int, channels: int, *, grey: bool) -> InputContract:
+    """A contract before anything is measured."""
+    return InputContract(size, channels, (0.0,) * channels, (1.0,) * channels, grey=grey or channels == 1)
+
+
+def prepare(
+    config: RunConfig, channels: int, folder: RunFolder, progress: Progress = silent,
+    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> Prepared:  # fmt: skip
+    """Choose the labelled images of a run and measure them.
+
+    Args:
+        config: the settings.
+        channels: of the network's input.
+        folder: gets `labels.csv` where a budget or an index file chose the images.
+        progress: told how many are decoded.
+        say: told what was chosen, a line at a time.
+    """
+    data = config.data
+    scheme = scheme_named(data.scheme)
+    dataset = open_labelled(data.labeled)
+    train, chosen_rule = _training_split(dataset, config, scheme)
+    measured: dict[str, Any] = {"train": {"rule": chosen_rule, "available": len(train)}}
+    if data.labels is not None and data.labels_file is not None:
+        raise UsageError("expected either a label budget (--labels) or an index file (--labels-file), found both")
+    if data.labels is not None:
+        train = train.take(class_aware(train, data.labels, config.seed))
+    elif data.labels_file is not None:
+        train = train.take(read_index(train, Path(data.labels_file)))
+    if data.labels is not None or data.labels_file is not None:
+        measured["train"]["labels_sha256"] = write_index(train, folder.labels)
+    learn_rows, held_rows = hold_out(train, data.holdout, config.seed)
+    if len(learn_rows) < 2 or len(held_rows) < 1:
+        raise DatasetError(
+            f"expected at least two images to learn from and one held out, found {len(learn_rows)} and "
+            f"{len(held_rows)} in {data.labeled} train; give more labels or a larger --holdout"
+        )
+    learn, held = train.take(learn_rows), _under_eval_rule(dataset, train.take(held_rows), data.eval_rule)
+    measured["train"] |= {
+        "learnt_from": len(learn), "held_out": len(held), "held_out_rule": held.rule, "sha256": learn.sha256(),
+        "held_out_sha256": held.sha256(),
+    }  # fmt: skip
+    contract = plain_contract(config.model.image_size, channels, grey=learn.grey)
+    files = ImageFiles(learn.source, learn.names, contract.size, grey=contract.grey)
+    images = in_memory(files, contract.shape, config.memory_mb, progress, "training images")
+    held_files = ImageFiles(held.source, held.names, contract.size, grey=contract.grey)
+    held_images = in_memory(held_files, contract.shape, config.memory_mb, progress, "held-out images")
+    contract = contract.with_moments(measure(images, contract))
+    measured["labelled_stream"] = {"mean": contract.mean, "std": contract.std, "grey": contract.grey}
+    say(
+        f"{data.labeled} train: {len(learn):,} images to learn from and {len(held):,} held out "
+        f"(rule {chosen_rule}, scheme {data.scheme})"
+    )
+    stream = LabelledStream(learn, images, contract, scheme, augmentation(config.augment), data.balanced)
+    return Prepared(dataset, stream, held, held_images, contract, measured)
+
+
+def prepare_anchors(
+    config: RunConfig, contract: InputContract, progress: Progress = silent
+) -> tuple[AnchorStream, dict[str, Any]]:
+    """The unlabelled stream of a run, and what was measured of it."""
+    if config.data.unlabeled is None:
+        raise UsageError(
+            f"expected --unlabeled for the method {config.method}, found none; `--unlabeled rmset` will do"
+        )
+    root = open_root(config.data.unlabeled, config.data.root)
+    store, anchors = open_crops(root, config.rmfer, config.seed)
+    images = in_memory(CropImages(store, contract), contract.shape, config.memory_mb, progress, "crops")
+    own = contract.with_moments(measure(images, contract))
+    measured = {
+        "root": str(root.path), "crops": len(store), "anchors": len(anchors), "videos": len(store.keys.video_ids),
+        "mean": own.mean, "std": own.std, "grey": own.grey,
+    }  # fmt: skip
+    return AnchorStream(anchors, images, own, augmentation(config.augment)), measured
+
+
+def _training_split(dataset: LabelledSet, config: RunConfig, scheme: Scheme) -> tuple[Split, str]:
+    """The training images under the rule asked for, the scheme's own, or the labels as given."""
+    data = config.data
+    if dataset.rules() == [GIVEN]:
+        if data.scheme != "mv" or data.rule not in (None, GIVEN):
+            raise UsageError(
+                f"expected a data set with votes for scheme '{data.scheme}' and rule '{data.rule}', found "
+                f"{dataset.name}, which has one label per image; leave --rule out and use --scheme mv"
+            )
+        return dataset.load("train", GIVEN), GIVEN
+    rule = data.rule or scheme.rule
+    for given in (rule, data.eval_rule):
+        if given not in dataset.rules():
+            raise UnknownNameError("rule", given, dataset.rules())
+    split = dataset.load("train", rule)
+    if data.scheme == "mv":
+        # MV on images that a softer rule kept still means one label: the peak
+        peaks = np.eye(len(split.order), dtype=np.float32)[split.classes]
+        split = replace(split, targets=peaks)
+    return split, rule
+
+
+def _under_eval_rule(dataset: LabelledSet, held: Split, rule: str) -> Split:
+    """Held-out images that the evaluation rule keeps, with its labels."""
+    if dataset.rules() == [GIVEN]:
+        return held
+    names = set(held.names)
+    judged = dataset.load("train", rule)
+    return judged.take([i for i, name in enumerate(judged.names) if name in names])
