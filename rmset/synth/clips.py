@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import UsageError, VideoError
+from rmset.parts.frames import VideoReader
+from rmset.progress import Progress, silent
 from rmset.synth.arrays import Box, Image, f32
 from rmset.synth.panels import PanelFrame
 
@@ -92,6 +93,7 @@ class ClipSource:
         cover: bool = True,
         detect: Detect | None = None,
         cache: Path | None = None,
+        progress: Progress = silent,
     ) -> None:
         """Decode what a mashup of `frames` frames at `fps` needs of the clip.
 
@@ -103,6 +105,7 @@ class ClipSource:
             cover: fill the panel and lose the overhang; otherwise show everything between black bars.
             detect: finds faces on the unscaled frame; None if nobody needs to know.
             cache: folder in which boxes are remembered by the clip's sha256; one folder per detector.
+            progress: told of every frame read.
 
         Raises:
             VideoError: not a video, or no frame can be decoded.
@@ -111,17 +114,20 @@ class ClipSource:
         self._pictures: list[npt.NDArray[np.uint8]] = []
         self._boxes: list[Box | None] = []
         remembered = _BoxCache.of(path, cache) if detect else None
-        with _opened(path) as (self._clip_fps, decoded):
-            # the last step is the furthest the clip is played before it turns
-            for index, rgb in enumerate(islice(decoded, self._step(frames - 1, fps) + 1)):
+        with VideoReader(path) as reader, remembered or nullcontext():
+            self._clip_fps = float(reader.stream.average_rate or 30)
+            # the clip is needed as far as it is played before the mashup is over
+            most = self._step(frames - 1, fps) + 1
+            total = min(most, reader.stream.frames or most)
+            for frame in reader.frames(stop=most):
+                rgb, index = frame.rgb, frame.frame_idx
+                progress(f"reading {path.name}", index, total)
                 place = _Placement.of((rgb.shape[1], rgb.shape[0]), size, cover)
                 self._pictures.append(cv2.imencode(".jpg", place.picture(rgb, size)[..., ::-1], _JPEG)[1])
                 box = remembered.largest(index, rgb, detect) if remembered and detect else None
                 self._boxes.append(place.box(box) if box else None)
-        if not self._pictures:
-            raise VideoError(f"expected frames in {path}, found none that can be decoded; give another clip")
-        if remembered:
-            remembered.save()
+            if reader.fault:
+                raise VideoError(f"expected a whole clip, found {path} broken ({reader.fault}); give another clip")
         self._fps = fps
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
@@ -144,41 +150,6 @@ class ClipSource:
     def _step(self, index: int, fps: float) -> int:
         """How many frames of the clip have gone by at a frame of the mashup."""
         return int(index * self._clip_fps / fps + 1e-6)
-
-
-class _opened:  # noqa: N801 - reads as a function at the one place it is used
-    """A video's frame rate and its frames as RGB, in order of presentation."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            self._container = av.open(str(path))
-        except (av.error.FFmpegError, OSError) as error:
-            raise VideoError(f"expected a video, found {path} that cannot be opened ({error})") from error
-
-    def __enter__(self) -> tuple[float, Iterator[Image]]:
-        if not self._container.streams.video:
-            raise VideoError(f"expected a video, found {path_without_video(self._path)}")
-        stream = self._container.streams.video[0]
-        stream.thread_type = "AUTO"
-        return float(stream.average_rate or 30), self._frames()
-
-    def __exit__(self, *_: object) -> None:
-        self._container.close()
-
-    def _frames(self) -> Iterator[Image]:
-        try:
-            for frame in self._container.decode(video=0):
-                rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                turns = round(getattr(frame, "rotation", 0) / 90) % 4
-                yield np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
-        except av.error.FFmpegError as error:
-            raise VideoError(f"expected a whole video, found {self._path} broken within ({error})") from error
-
-
-def path_without_video(path: Path) -> str:
-    """What to call a file that opens but shows nothing."""
-    return f"{path} without a video stream; give another clip"
 
 
 class _BoxCache:
@@ -211,8 +182,11 @@ class _BoxCache:
         x0, y0, x1, y1 = max(boxes, key=lambda b: (b[2] - b[0]) * (b[3] - b[1]))
         return (x0, y0, x1, y1)
 
-    def save(self) -> None:
-        """Write what is new, beside first, so that no reader meets half of it."""
+    def __enter__(self) -> None:
+        """Nothing to do: boxes are read when asked for."""
+
+    def __exit__(self, *_: object) -> None:
+        """Write what is new even after a failure or Ctrl-C; beside first, so that no reader meets half of it."""
         if self._file is None or not self._changed:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)

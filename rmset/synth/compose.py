@@ -16,7 +16,7 @@ from rmset.synth.encode import Encoder
 from rmset.synth.faces import Person
 from rmset.synth.film import GeneratedFilm, cut_film
 from rmset.synth.identity import cast
-from rmset.synth.layouts import IntBox, PanelLayout, capacity, make_layout
+from rmset.synth.layouts import LAYOUTS, IntBox, PanelLayout, capacity, make_layout
 from rmset.synth.motion import draw_motion
 from rmset.synth.panels import GeneratedPerson, PanelSource
 from rmset.synth.script import write_script
@@ -102,8 +102,8 @@ def compose_clips(
         VideoError: a clip that cannot be decoded.
     """
     paths = find_clips(clips)
-    if people is None:
-        people = min(len(paths), capacity(layout)) if layout else None
+    if people is None and layout in LAYOUTS:
+        people = min(len(paths), capacity(layout))
     screen = make_layout(layout, people, size)
     if len(paths) < len(screen.panels):
         raise UsageError(
@@ -112,13 +112,14 @@ def compose_clips(
     frames = _frame_count(seconds, fps)
     sources: dict[int, PanelSource] = {}
     for person, panel in screen.panels.items():
-        progress(f"reading {paths[person].name}", person, len(screen.panels))
-        sources[person] = ClipSource(paths[person], _size(panel), frames, fps, detect=detect, cache=cache)
+        sources[person] = ClipSource(
+            paths[person], _size(panel), frames, fps, detect=detect, cache=cache, progress=progress
+        )
     shown: PanelSource
     if film is None:
         shown = GeneratedFilm(cut_film(np.random.default_rng(seed), frames, fps), seed)
     else:
-        shown = ClipSource(film, _size(screen.trigger), frames, fps, cover=not letterbox)
+        shown = ClipSource(film, _size(screen.trigger), frames, fps, cover=not letterbox, progress=progress)
     return compose(output, screen, sources, shown, frames, fps, progress)
 
 

@@ -83,9 +83,11 @@ def _face(photo: Photo, identity: Identity, rng: np.random.Generator) -> Field:
     for brow in _BROWS:
         out += _stroke(brow, 1.4 + 2.2 * identity.brows)[..., None] * (0.35 + 0.5 * identity.brows) * (dark - out)
     if identity.beard:
+        # beards are darker than the hair, and skin shines through
+        stubble = 0.5 * f32(identity.hair) + 0.2 * f32(identity.skin)
         grain = 0.75 + 0.5 * _noise(rng, (340, 320), 1.0)
         beard = polygon_mask(_BEARD, 6.0) * (1 - ellipse_mask((225, 146), (21, 8.5), 3.0)) * photo.skin
-        out += (beard * np.clip(identity.beard * grain, 0, 0.95))[..., None] * (0.8 * f32(identity.hair) - out)
+        out += (beard * np.clip(identity.beard * grain, 0, 0.95))[..., None] * (stubble - out)
     return np.asarray(np.clip(out, 0, 255), np.float32)
 
 
@@ -93,7 +95,7 @@ def _dyed(rgb: Field, colour: tuple[int, int, int]) -> Field:
     """The photographed hair in another colour, its light and shade kept."""
     luminance = np.clip(rgb @ f32([0.299, 0.587, 0.114]) / 118.0, 0.05, 1.6)
     # bright hair shows its strands less than dark hair
-    contrast = 0.95 - 0.45 * max(colour) / 255
+    contrast = 0.95 - 0.6 * max(colour) / 255
     shine = np.clip(luminance - 1.25, 0, 1)[..., None] * 40
     return np.asarray(f32(colour) * (luminance**contrast)[..., None] + shine, np.float32)
 
