@@ -74,6 +74,7 @@ def compose_clips(
     layout: str = "3x3",
     fps: float = 30.0,
     letterbox: bool = False,
+    pad: bool = False,
     detect: Detect | None = None,
     cache: Path | None = None,
     seed: int = 0,
@@ -91,6 +92,7 @@ def compose_clips(
         layout: one of `LAYOUTS`.
         fps: frames per second; clips are resampled to it.
         letterbox: show the whole film between bars instead of filling its panel.
+        pad: show whole clips between black bars too, so that no face is cut by its panel.
         detect: RGB frame -> boxes float32 (N, 4), the exact detector that truth is taken from; without it the truth
             holds the layout alone.
         cache: folder in which detected boxes are remembered by the clip's sha256; one folder per detector.
@@ -113,7 +115,7 @@ def compose_clips(
     sources: dict[int, PanelSource] = {}
     for person, panel in screen.panels.items():
         sources[person] = ClipSource(
-            paths[person], _size(panel), frames, fps, detect=detect, cache=cache, progress=progress
+            paths[person], _size(panel), frames, fps, cover=not pad, detect=detect, cache=cache, progress=progress
         )
     shown: PanelSource
     if film is None:
