@@ -112,7 +112,10 @@ class _Panel:
 def _segment(looks: Sequence[_Look], frame_size: tuple[int, int], frame_count: int) -> Segment:
     watched = [_watch(box, looks) for box in panels.find([look.grey for look in looks])]
     alive = [p for p in watched if p.change > 1 or p.steadiness > 0]
-    trigger = max(alive, key=lambda p: _film_likeness(p, alive, frame_size)) if len(alive) > 1 else None
+    # A sliver is never where the film plays.
+    usual = float(np.median([_area(p.box) for p in alive])) if alive else 0.0
+    screens = [p for p in alive if _area(p.box) >= usual / 2]
+    trigger = max(screens, key=lambda p: _film_likeness(p, alive, frame_size)) if len(alive) > 1 else None
     others = [p for p in alive if p is not trigger and p.steadiness >= 0.25]
     # The frame in which most people are seen; of equals, the first.
     reference = max(range(len(looks)), key=lambda i: (sum(p.faces[i] is not None for p in others), -i))
@@ -123,8 +126,8 @@ def _segment(looks: Sequence[_Look], frame_size: tuple[int, int], frame_count: i
     regions: tuple[TriggerRegion, ...] = ()
     confidence = 1.0 if people else 0.0
     if trigger is not None:
-        likeness = [_film_likeness(p, alive, frame_size) for p in alive]
-        margin = sorted(likeness)[-1] - sorted(likeness)[-2]
+        likeness = sorted((_film_likeness(p, alive, frame_size) for p in screens), reverse=True)
+        margin = likeness[0] - likeness[1] if len(likeness) > 1 else 0.0
         sure = round(float(np.clip(0.5 + margin, 0, 1)), 3)
         regions = (TriggerRegion(trigger.box, "proposed", sure),)
         confidence = min([sure, *(p.confidence for p in people)])
@@ -151,9 +154,9 @@ def _film_likeness(panel: _Panel, panels_: Sequence[_Panel], frame_size: tuple[i
     x, y = centre(panel.box)
     off_centre = max(abs(x / frame_size[0] - 0.5), abs(y / frame_size[1] - 0.5)) * 2
     return (
-        0.5 * (1 - panel.steadiness)
-        + 0.3 * panel.change / most
-        + 0.1 * (1 - off_centre)
+        0.4 * (1 - panel.steadiness)
+        + 0.2 * panel.change / most
+        + 0.3 * (1 - off_centre)
         + 0.1 * _area(panel.box) / largest
     )
 
