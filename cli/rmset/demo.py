@@ -29,6 +29,9 @@ def compose(
     people: Annotated[int | None, typer.Option("--people", min=1, help="How many; as many as fit if omitted.")] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Length.")] = 30.0,
     size: Annotated[str, typer.Option("--size", help="Width x height of the frame.")] = "1920x1080",
+    cover: Annotated[
+        bool, typer.Option("--cover", help="Fill panels with clips, even where that cuts faces; else pad.")
+    ] = False,
     letterbox: Annotated[bool, typer.Option("--letterbox", help="Show the whole film, between bars.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Decides everything generated.")] = 0,
     quiet: QuietOption = False,
@@ -61,6 +64,7 @@ def compose(
                 people=people,
                 layout=layout,
                 letterbox=letterbox,
+                pad=not cover,
                 detect=_exact_detector(),
                 cache=_cache(),
                 seed=seed,
