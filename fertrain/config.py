@@ -20,7 +20,7 @@ class DataConfig:
     scheme: str = "mv"
     """How votes become a loss: `mv`, `ml`, `pld` or `cel` (FERPlus paper). Plain labels allow `mv` only."""
     rule: str | None = None
-    """Which training images are kept; the scheme's own rule if None."""
+    """Which training images are kept, where there are votes; the scheme's own rule if None."""
     eval_rule: str = "majority"
     """Which images held-out accuracy is counted on, whatever the scheme; the FERPlus paper's rule."""
     labels: int | None = None

@@ -75,9 +75,8 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     anchors = None
     if any(phase.anchors and phase.epochs for phase in method.phases):
         anchors, data.measured["unlabelled_stream"] = prepare_anchors(config, data.contract, progress)
-        say(
-            f"{config.data.unlabeled}: {data.measured['unlabelled_stream']['crops']:,} crops, {len(anchors.anchors):,} anchors"
-        )
+        crops = data.measured["unlabelled_stream"]["crops"]
+        say(f"{config.data.unlabeled}: {crops:,} crops, {len(anchors.anchors):,} anchors")
     data.measured["precision"] = accelerator.mixed_precision
     folder.write_config({**asdict(config), "measured": data.measured})
     feed = Feed(

@@ -125,10 +125,10 @@ def _training_split(dataset: LabelledSet, config: RunConfig, scheme: Scheme) -> 
     """The training images under the rule asked for, the scheme's own, or the labels as given."""
     data = config.data
     if dataset.rules() == [GIVEN]:
-        if data.scheme != "mv" or data.rule not in (None, GIVEN):
+        if data.scheme != "mv":
             raise UsageError(
-                f"expected a data set with votes for scheme '{data.scheme}' and rule '{data.rule}', found "
-                f"{dataset.name}, which has one label per image; leave --rule out and use --scheme mv"
+                f"expected a data set with votes for the scheme '{data.scheme}', found {dataset.name}, which has "
+                "one label per image; use --scheme mv"
             )
         return dataset.load("train", GIVEN), GIVEN
     rule = data.rule or scheme.rule

@@ -151,7 +151,7 @@ def semi(
     start = replace(
         start,
         method=chosen,
-        data=replace(start.data, rule=None, balanced=True, unlabeled="rmset"),
+        data=replace(start.data, rule="argmax", balanced=True, unlabeled="rmset"),
         optim=replace(start.optim, batch_size=32, epochs=(20, 30, 15) if chosen == "rmfer" else (20,)),
         augment="one-of",
     )

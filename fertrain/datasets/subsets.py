@@ -20,16 +20,13 @@ def shares(available: npt.NDArray[np.int64], budget: int) -> npt.NDArray[np.int6
 
     A class with fewer rows than its share gives all it has, and the others make up for it.
     """
-    given = np.zeros_like(available)
-    left = budget
-    while left > 0:
-        open_classes = np.flatnonzero(given < available)
-        each, extra = divmod(left, len(open_classes))
-        want = np.full(len(open_classes), each)
-        want[:extra] += 1
-        more = np.minimum(want, (available - given)[open_classes])
-        given[open_classes] += more
-        left -= int(more.sum())
+    level = 0
+    while np.minimum(available, level + 1).sum() <= budget and level < available.max(initial=0):
+        level += 1
+    given = np.minimum(available, level)
+    # what is left is less than one more for everybody: the first classes that have more give it
+    more = np.flatnonzero(available > level)[: budget - int(given.sum())]
+    given[more] += 1
     return given
 
 

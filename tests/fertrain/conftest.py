@@ -1,0 +1,40 @@
+import os
+from pathlib import Path
+
+import fer_worlds as worlds
+import pytest
+from hypothesis import settings
+
+# times on a machine that others use too say nothing
+settings.register_profile("fertrain", deadline=None, max_examples=40)
+settings.load_profile("fertrain")
+
+
+@pytest.fixture(autouse=True)
+def own_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's datasets.toml, nor one that lies in the working folder."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return worlds.class_folders(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture(scope="session")
+def ferplus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return worlds.ferplus(tmp_path_factory.mktemp("ferplus"))
+
+
+@pytest.fixture(scope="session")
+def real_ferplus() -> Path:
+    folder = os.environ.get("RMSET_TEST_DATA")
+    if not folder or not (Path(folder) / "ferplus" / "fer2013new.csv").is_file():
+        pytest.skip("RMSET_TEST_DATA is not set to a folder with ferplus/fer2013new.csv")
+    return Path(folder) / "ferplus"
+
+
+@pytest.fixture(scope="session")
+def mashup(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return worlds.rmset_root(tmp_path_factory.mktemp("root"))

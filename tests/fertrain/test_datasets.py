@@ -1,0 +1,174 @@
+import shutil
+import zipfile
+from pathlib import Path
+
+import fer_worlds
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fertrain.datasets.check import check
+from fertrain.datasets.ferplus import FerPlus
+from fertrain.datasets.folder import Folder
+from fertrain.datasets.images import ImageFiles, batches, in_memory
+from fertrain.datasets.registry import Entry, add, entries, open_labelled, resolve
+from fertrain.datasets.subsets import class_aware, hold_out, read_index, shares, write_index
+from fertrain.errors import DatasetError, LabelError, UnknownNameError
+from rmset.errors import UsageError
+
+
+def test_ferplus_without_a_test_split_still_trains_and_validates(ferplus):
+    data = FerPlus("ferplus", ferplus)
+    assert data.splits() == ["train", "valid"]
+    assert len(data.load("train", "majority")) > len(data.load("valid", "majority")) > 0
+    with pytest.raises(DatasetError, match=r"'test'.*found train, valid"):
+        data.load("test", "majority")
+
+
+def test_ferplus_reads_the_test_split_when_a_user_has_it(tmp_path):
+    data = FerPlus("ferplus", fer_worlds.ferplus(tmp_path, train=8, valid=8, test=8))
+    assert data.splits() == ["train", "valid", "test"]
+    assert len(data.load("test", "majority")) == 8
+
+
+def test_images_come_out_of_a_zip_as_out_of_folders(ferplus, tmp_path):
+    shutil.copy(ferplus / "fer2013new.csv", tmp_path)
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for path in ferplus.rglob("*.png"):
+            archive.write(path, path.relative_to(ferplus).as_posix())
+    inside, beside = (FerPlus("x", folder).load("valid", "argmax") for folder in (tmp_path, ferplus))
+    assert inside.names == beside.names
+    read = [ImageFiles(s.source, s.names, 24, grey=True).read(range(len(s))) for s in (inside, beside)]
+    assert torch.equal(*read)
+    assert read[0].shape == (len(inside), 1, 24, 24)
+
+
+def test_missing_votes_and_missing_images_are_one_line_each(tmp_path):
+    with pytest.raises(DatasetError, match=r"expected the votes fer2013new\.csv .* microsoft/FERPlus"):
+        FerPlus("ferplus", tmp_path)
+    (tmp_path / "fer2013new.csv").write_text("Usage,Image name\n")
+    with pytest.raises(DatasetError, match="FER2013Train"):
+        FerPlus("ferplus", tmp_path)
+
+
+def test_an_odd_row_of_votes_is_named_by_its_line(tmp_path):
+    root = fer_worlds.ferplus(tmp_path, train=8, valid=8)
+    path = root / "fer2013new.csv"
+    path.write_text(path.read_text().replace("fer0000001.png,0,8", "fer0000001.png,0,eight"))
+    with pytest.raises(DatasetError, match="line 3"):
+        FerPlus("ferplus", root).load("train", "majority")
+
+
+def test_check_names_missing_and_unreadable_images(tmp_path):
+    root = fer_worlds.ferplus(tmp_path, train=16, valid=8)
+    (root / "FER2013Train" / "fer0000003.png").unlink()
+    (root / "FER2013Train" / "fer0000005.png").write_bytes(b"no picture")
+    report = check(FerPlus("ferplus", root))
+    found = {(f.split, f.what): f.example for f in report.findings}
+    assert found["train", "missing file"] == "fer0000003.png"
+    assert found["train", "unreadable"] == "FER2013Train/fer0000005.png"
+    assert report.broken
+    assert [row["rule"] for row in report.counts if row["split"] == "train"] == list(FerPlus("f", root).rules())
+
+
+def test_a_broken_image_stops_training_with_its_name(tmp_path):
+    root = fer_worlds.ferplus(tmp_path, train=8, valid=0)
+    (root / "FER2013Train" / "fer0000005.png").write_bytes(b"no picture")
+    split = FerPlus("ferplus", root).load("train", "argmax")
+    with pytest.raises(DatasetError, match=r"fer0000005\.png"):
+        ImageFiles(split.source, split.names, 16, grey=True).read(range(8))
+
+
+def test_a_folder_takes_its_order_from_its_classes(faces):
+    data = Folder("faces", faces)
+    assert data.order.name == "fer2013"
+    split = data.load("train")
+    assert split.counts() == dict.fromkeys(data.order.classes, 12)
+    assert not split.grey
+
+
+def test_a_folder_of_unknown_classes_needs_an_order(tmp_path):
+    fer_worlds.class_folders(tmp_path, per_class=1, test=1, classes=("smile", "frown"))
+    with pytest.raises(LabelError, match="--classes"):
+        Folder("x", tmp_path)
+    assert Folder("x", tmp_path, ("smile", "frown")).load("test").classes.tolist() == [1, 0]
+
+
+def test_a_folder_that_is_none_of_ours_says_what_it_wants(tmp_path):
+    (tmp_path / "stuff").mkdir()
+    with pytest.raises(DatasetError, match=r"train/CLASS/image.*found stuff"):
+        Folder("x", tmp_path)
+
+
+def test_names_are_kept_in_the_users_folder_or_here(faces):
+    file = add(Entry("mine", "folder", faces))
+    assert file.parent.name == "fertrain"
+    assert entries()["mine"].path == faces
+    here = add(Entry("mine", "folder", faces, {"classes": list(Folder("f", faces).order.classes)}), here=True)
+    assert here == Path("datasets.toml")
+    assert entries()["mine"].options["classes"][0] == "anger"
+    assert open_labelled("mine").splits() == ["train", "test"]
+
+
+def test_unknown_names_say_what_is_close(faces):
+    add(Entry("affectnet", "folder", faces))
+    with pytest.raises(UnknownNameError, match="did you mean affectnet") as caught:
+        resolve("afectnet")
+    assert caught.value.exit_code == 2
+    with pytest.raises(UnknownNameError, match="kind of data set"):
+        add(Entry("x", "foldr", faces))
+    with pytest.raises(UsageError, match=r"none at /no/such"):
+        add(Entry("x", "folder", Path("/no/such")))
+    with pytest.raises(UsageError, match="--unlabeled"):
+        open_labelled(f"rmset:{faces}")
+
+
+def test_a_set_can_be_used_once_without_a_name(faces):
+    assert open_labelled(f"folder:{faces}").splits() == ["train", "test"]
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=9), st.integers(0, 300))
+def test_shares_sum_to_the_budget_and_are_as_even_as_classes_allow(available, budget):
+    have = np.array(available)
+    budget = min(budget, int(have.sum()))
+    given_ = shares(have, budget)
+    assert given_.sum() == budget
+    assert (given_ <= have).all()
+    unfinished = given_[given_ < have]
+    if len(unfinished):
+        # a class that could give more gives at least as much as any other, but for the rest of the division
+        assert given_.max() - unfinished.min() <= 1
+
+
+def test_a_label_budget_is_seeded_even_and_can_be_given_again(ferplus, tmp_path):
+    train = FerPlus("ferplus", ferplus).load("train", "argmax")
+    rows = class_aware(train, 24, seed=3)
+    assert rows.tolist() == class_aware(train, 24, seed=3).tolist() != class_aware(train, 24, seed=4).tolist()
+    subset = train.take(rows)
+    assert set(subset.counts().values()) == {3}
+    digest = write_index(subset, tmp_path / "labels.csv")
+    assert train.take(read_index(train, tmp_path / "labels.csv")).sha256() == subset.sha256()
+    assert write_index(subset, tmp_path / "again.csv") == digest
+    with pytest.raises(DatasetError, match="1 to 64"):
+        class_aware(train, 65, seed=0)
+
+
+def test_held_out_images_are_not_learnt_from_and_twins_stay_together(ferplus):
+    train = FerPlus("ferplus", ferplus).load("train", "argmax")
+    twice = train.take([*range(len(train)), *range(len(train))])
+    learn, held = hold_out(twice, 0.25, seed=0)
+    assert len(learn) + len(held) == len(twice)
+    assert not {twice.names[i] for i in learn} & {twice.names[i] for i in held}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_and_memory_change_nothing(faces, workers):
+    split = Folder("faces", faces).load("train")
+    files = ImageFiles(split.source, split.names, 16, grey=False)
+    rows = [[3, 1, 2], [0, 5]]
+    kept = in_memory(files, (3, 16, 16), 10)
+    assert in_memory(files, (3, 16, 16), 0) is files
+    for a, b in zip(batches(files, rows, workers), batches(kept, rows, workers), strict=True):
+        assert torch.equal(a, b)

@@ -1,0 +1,116 @@
+"""The command line as a user meets it: exit codes, one line for an error, results on stdout."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+from rmset_cli.fertrain.app import app, main
+from typer.testing import CliRunner
+
+COMMANDS = ["supervised", "semi", "evaluate", "datasets", "datasets add", "datasets list", "datasets check"]
+
+
+@pytest.fixture
+def fertrain(monkeypatch, capsys):
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["fertrain", *map(str, args)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command):
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert "Example: fertrain" in result.stdout
+
+
+def test_every_command_is_tested_for_help():
+    group = typer.main.get_command(app)
+    found = set(group.commands) | {f"datasets {name}" for name in group.commands["datasets"].commands}
+    assert found == set(COMMANDS)
+
+
+def test_help_answers_at_once_and_without_torch():
+    code = "import sys; import rmset_cli.fertrain.app; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    started = time.perf_counter()
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    # 0.4 s is promised on a free machine; tests run beside others
+    assert time.perf_counter() - started < 2
+
+
+def test_from_a_folder_to_a_score(fertrain, ferplus, tmp_path):
+    assert fertrain("datasets", "add", "votes", "--kind", "ferplus", "--path", ferplus)[0] == 0
+    code, out, _ = fertrain("datasets", "list", "--format", "json")
+    assert (code, json.loads(out)[0]["name"]) == (0, "votes")
+    code, out, err = fertrain("datasets", "check", "votes", "--format", "csv")
+    assert code == 0
+    assert out.startswith("split,rule,images,neutral")
+    assert "row names no image (skipped): 1" in err
+
+    run = tmp_path / "run"
+    common = ["--model", "resnet10t", "--image-size", "32", "--epochs", "1", "--batch-size", "16"]
+    code, out, err = fertrain(
+        "supervised", "--labeled", "votes", "--scheme", "cel", *common, "--out", run, "--format", "json", "--quiet"
+    )
+    assert (code, err) == (0, "")
+    assert json.loads(out)[0]["rule"] == "majority"
+    code, out, err = fertrain("evaluate", run, "--on", "votes:valid", "--eval-rule", "argmax", "--format", "json")
+    assert code == 0
+    assert (json.loads(out)["rule"], json.loads(out)["n"]) == ("argmax", 16)
+    assert "rule argmax, n = 16" in err
+
+
+def test_semi_walks_through_with_the_current_root(fertrain, ferplus, mashup, tmp_path, monkeypatch):
+    monkeypatch.setenv("RMSET_ROOT", str(mashup))
+    code, out, _ = fertrain(
+        "semi", "--labeled", f"ferplus:{ferplus}", "--labels", "40", "--unlabeled", "rmset", "--method", "rmfer",
+        "--model", "resnet10t", "--image-size", "32", "--epochs", "1,0,1", "--batch-size", "8",
+        "--out", tmp_path / "r", "--format", "json",
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(out)[0]["overall_accuracy"] >= 0
+    assert [line.split(",")[0] for line in (tmp_path / "r" / "history.csv").read_text().splitlines()] == [
+        "phase", "base", "acl"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["supervised", "--labeled", "nobody"], 2, "unknown data set 'nobody'"),
+        (["supervised", "--labeled", "ferplus:{ferplus}", "--model", "resnett"], 2, "unknown model 'resnett'"),
+        (["supervised", "--labeled", "ferplus:{ferplus}", "--scheme", "mvv"], 2, "unknown scheme 'mvv'"),
+        (["supervised", "--labeled", "ferplus:/no/such"], 2, "found none at /no/such"),
+        (["supervised", "--labeled", "ferplus:{empty}"], 1, "expected the votes fer2013new.csv"),
+        (["semi", "--labeled", "ferplus:{ferplus}", "--unlabeled", "rmset:{empty}"], 1, "rmset export"),
+        (["semi", "--labeled", "ferplus:{ferplus}", "--epochs", "many"], 2, "whole numbers of epochs"),
+        (["semi", "--labeled", "ferplus:{ferplus}", "--method", "fixmatchh"], 2, "unknown method"),
+        (["evaluate", "{empty}", "--on", "x"], 2, "expected a run folder"),
+        (["datasets", "add", "x", "--kind", "ferplus", "--path", "{empty}"], 1, "expected the votes"),
+        (["datasets", "check", "x"], 2, "unknown data set"),
+        (["supervised"], 2, "--labeled"),
+    ],
+)
+def test_bad_input_is_one_line_and_the_right_exit_code(fertrain, ferplus, tmp_path, args, code, says):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    filled = [str(a).format(ferplus=ferplus, empty=empty) for a in args]
+    if filled[0] in ("supervised", "semi"):
+        filled += ["--out", str(tmp_path / "out"), "--quiet"]
+    found, out, err = fertrain(*filled)
+    assert (found, out) == (code, "")
+    assert says in err
+    assert "Traceback" not in err
+    if "Usage:" not in err:
+        assert err.count("\n") == 1

@@ -1,0 +1,169 @@
+"""RMFER: what is trained by what, and what is not."""
+
+import pytest
+import torch
+
+from fertrain.config import OptimConfig, RmferConfig, RunConfig
+from fertrain.inference import at_test
+from fertrain.losses.votes import SCHEMES
+from fertrain.methods import METHODS, AnchorBatch, Batch, create
+from fertrain.models import build
+from fertrain.optim import Stepper, optimizer_for, rate_at
+from rmset.errors import UsageError
+
+
+def rmfer(**settings):
+    torch.manual_seed(0)
+    model = build("resnet10t", 4, 32)
+    config = RunConfig(
+        method="rmfer", optim=OptimConfig(epochs=(1, 1, 1), optimizer="sam"), rmfer=RmferConfig(gamma=0.3, **settings)
+    )
+    return create(model, config, SCHEMES["mv"])
+
+
+def batch(seed=0):
+    g = torch.Generator().manual_seed(seed)
+    targets = torch.eye(4)[torch.randint(4, (6,), generator=g)]
+    anchors = tuple(AnchorBatch(torch.randn(1 + p + q, 3, 32, 32, generator=g), p) for p, q in ((5, 4), (2, 6)))
+    return Batch(torch.randn(6, 3, 32, 32, generator=g), targets, anchors)
+
+
+def begin(method, name):
+    for phase in method.phases:
+        method.begin(phase)
+        if phase.name == name:
+            return phase
+    raise AssertionError(name)
+
+
+def test_phases_have_the_authors_rates_and_optimisers():
+    assert [(p.name, p.optimizer, p.anchors) for p in rmfer().phases] == [
+        ("base", "sam", 0), ("ial", "adam", 0), ("acl", "sam", 1)
+    ]  # fmt: skip
+    assert [p.lr / 1e-3 for p in rmfer().phases] == pytest.approx([1, 0.06, 0.02])
+
+
+def test_f_ial_starts_as_a_copy_of_what_f_fer_has_become():
+    method = rmfer()
+    begin(method, "base")
+    torch.nn.init.normal_(method.model.head.weight)
+    begin(method, "ial")
+    assert torch.equal(method.ial_head.weight, method.model.head.weight)
+    assert method.ial_head.weight is not method.model.head.weight
+    torch.nn.init.normal_(method.ial_head.weight)
+    method.begin(method.phases[2])
+    assert not torch.equal(method.ial_head.weight, method.model.head.weight)
+
+
+@pytest.mark.parametrize(("phase", "learning"), [("base", False), ("ial", True), ("acl", True)])
+def test_gradients_reach_projection_and_second_head_only_after_the_base(phase, learning):
+    method = rmfer()
+    method.module.train()
+    begin(method, phase)
+    output = method.loss(batch())
+    output.loss.backward()
+    assert (method.ial_head.weight.grad is not None) == learning
+    assert all((p.grad is not None) == learning for p in method.projection.parameters())
+    assert method.model.features.conv1[0].weight.grad is not None
+    assert set(output.logs) == {"base": {"ce"}, "ial": {"ce", "ce_ial"}, "acl": {"ce", "ce_ial", "acl"}}[phase]
+
+
+def test_the_contrast_trains_on_the_anchor_and_the_chosen_alone():
+    method = rmfer()
+    begin(method, "acl")
+    method.module.train()
+    b = batch()
+    for anchor in b.anchors:
+        anchor.images.requires_grad_()
+    chosen = method._refined(b)
+    method._contrast(b).backward()
+    for anchor, (positives, negatives) in zip(b.anchors, chosen, strict=True):
+        moved = {k for k, image in enumerate(anchor.images.grad) if image.abs().sum() > 0}
+        assert moved == {0, *positives.tolist(), *negatives.tolist()}
+        assert all(1 <= k <= anchor.positives for k in positives.tolist())
+        assert all(k > anchor.positives for k in negatives.tolist())
+
+
+def test_the_chosen_are_the_most_and_least_alike():
+    method = rmfer()
+    begin(method, "acl")
+    b = batch()
+    anchor = b.anchors[0]
+    with at_test(method.module):
+        z = method.projection(method.model.features(anchor.images))
+        s = torch.nn.functional.cosine_similarity(z[:1], z[1:])
+    positives, negatives = method._refined(b)[0]
+    # γ = 0.3 of five is 2, of four 2
+    assert positives.tolist() == (1 + s[:5].argsort(descending=True)[:2]).tolist()
+    assert negatives.tolist() == (6 + s[5:].argsort()[:2]).tolist()
+
+
+def test_rmset_faces_do_not_move_the_batch_statistics():
+    method = rmfer()
+    begin(method, "acl")
+    method.module.train()
+    before = {k: v.clone() for k, v in method.module.state_dict().items() if "running" in k}
+    method._contrast(batch()).backward()
+    after = method.module.state_dict()
+    assert all(torch.equal(v, after[k]) for k, v in before.items())
+    assert method.model.training
+
+
+def test_sams_second_look_sees_the_same_candidates():
+    method = rmfer()
+    phase = begin(method, "acl")
+    method.module.train()
+    b, seen = batch(), []
+    stepper = Stepper(optimizer_for(method.module, phase, OptimConfig()), method.module, sam_rho=0.05)
+
+    def closure():
+        output = method.loss(b)
+        output.loss.backward()
+        seen.append([tuple(map(tuple, pair)) for pair in method._refined(b)])
+        return output
+
+    weight = method.model.head.weight.detach().clone()
+    stepper(closure, 1e-3)
+    assert len(seen) == 2
+    assert str(seen[0]) == str(seen[1])
+    assert 0 < (method.model.head.weight - weight).abs().max() < 0.01
+
+
+def test_sam_by_hand():
+    # L = w²/2 at w = 2: g = 2, climbed to 2 + ρ, gradient there 2 + ρ; plain SGD from 2 with lr .1
+    w = torch.nn.Parameter(torch.tensor([2.0]))
+    holder = torch.nn.ParameterList([w])
+    stepper = Stepper(torch.optim.SGD([w], lr=0.0), holder, sam_rho=0.5)
+
+    def closure():
+        from fertrain.methods import StepOutput
+
+        loss = (w**2).sum() / 2
+        loss.backward()
+        return StepOutput(loss)
+
+    stepper(closure, 0.1)
+    assert w.item() == pytest.approx(2 - 0.1 * 2.5)
+
+
+def test_rates_by_hand():
+    phase = rmfer().phases[0]
+    steps = OptimConfig(schedule="steps", steps=((1, 0.05), (2, 0.025)))
+    assert [rate_at(s, 10, phase, steps) for s in (0, 9, 10, 29, 99)] == [0.05, 0.05, 0.025, 0.025, 0.025]
+    cosine = [rate_at(s, 20, phase, OptimConfig()) for s in range(20)]
+    assert max(cosine) == cosine[0] == phase.lr
+    assert cosine[-1] < 0.01 * phase.lr
+    assert rate_at(7, 20, phase, OptimConfig(schedule="constant")) == phase.lr
+
+
+def test_epochs_are_one_number_or_one_for_each_phase():
+    config = RunConfig(method="rmfer", optim=OptimConfig(epochs=(1, 2)))
+    with pytest.raises(UsageError, match="base, ial, acl"):
+        create(build("resnet10t", 4, 32), config, SCHEMES["mv"])
+
+
+def test_every_method_says_what_runs_at_test():
+    for name in METHODS:
+        method = create(build("resnet10t", 4, 32), RunConfig(method=name), SCHEMES["mv"])
+        inside = {id(p) for p in method.module.parameters()}
+        assert {id(p) for p in method.model.parameters()} <= inside

