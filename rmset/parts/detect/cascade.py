@@ -1,0 +1,154 @@
+"""MTCNN's cascade (Zhang et al., 2016) with the arithmetic of facenet-pytorch 2.5.3, part by part.
+
+    picture -> P-Net over a pyramid -> candidates -> R-Net on 24 px patches -> O-Net on 48 px patches -> faces
+
+facenet-pytorch runs the three as one function over whole frames; here each is a step of its own, so that a tracker can
+search a panel at the scale of its person, or enter at the last net with last frame's box.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.geometry import Boxes
+from rmset.parts.detect import Detections
+from rmset.parts.detect.nets import F32, Nets
+from rmset.parts.pixels import Patch, Pixels, Rect
+
+THRESHOLDS = (0.6, 0.7, 0.7)
+FACTOR = 0.709
+_WINDOW, _STRIDE = 12, 2
+
+
+def scales(min_face: float, max_face: float, side: float) -> list[float]:
+    """Scales of the pyramid at which P-Net's 12 px window covers faces from `min_face` to `max_face` px.
+
+    Args:
+        min_face: px.
+        max_face: px; scales that only find larger faces are left out.
+        side: shorter side of the picture, px.
+    """
+    result, scale = [], _WINDOW / min_face
+    while side * scale >= _WINDOW and _WINDOW / scale <= max_face / FACTOR:
+        result.append(scale)
+        scale *= FACTOR
+    return result
+
+
+def propose(nets: Nets, pixels: Pixels, area: Rect, min_face: float, max_face: float = np.inf) -> Boxes:
+    """P-Net's candidates (N, 4) in a rectangle of the picture, squared, in pixels of the picture."""
+    x0, y0, x1, y1 = area
+    width, height = x1 - x0, y1 - y0
+    found: list[F32] = []
+    for scale in scales(min_face, max_face, min(width, height)):
+        small = pixels.patch(area, (int(width * scale + 1), int(height * scale + 1)))
+        offsets, probability = nets.propose(small)
+        rows, columns = np.nonzero(probability >= THRESHOLDS[0])
+        if not len(rows):
+            continue
+        corner = np.stack([columns, rows], axis=1).astype(np.float32) * _STRIDE
+        boxes = np.hstack([np.floor((corner + 1) / scale), np.floor((corner + _WINDOW) / scale)])
+        score = probability[rows, columns]
+        table = np.hstack([boxes, score[:, None], offsets[:, rows, columns].T]).astype(np.float32)
+        found.append(table[nms(boxes, score, 0.5)])
+    if not found:
+        return np.empty((0, 4), np.float32)
+    table = np.concatenate(found)
+    table = table[nms(table[:, :4], table[:, 4], 0.7)]
+    size = np.tile(table[:, 2:4] - table[:, :2], 2)
+    return squared(table[:, :4] + table[:, 5:9] * size) + np.array([x0, y0, x0, y0], np.float32)
+
+
+def refine(nets: Nets, pixels: Pixels, area: Rect, candidates: Boxes) -> Boxes:
+    """R-Net's candidates (M, 4), squared, out of P-Net's (N, 4)."""
+    squares, patches = _patches(pixels, area, candidates, 24)
+    if not len(squares):
+        return squares
+    offsets, probability = nets.refine(patches)
+    keep = probability > THRESHOLDS[1]
+    squares, offsets, probability = squares[keep], offsets[keep], probability[keep]
+    pick = nms(squares, probability, 0.7)
+    return squared(_regressed(squares[pick], offsets[pick]))
+
+
+def output(nets: Nets, pixels: Pixels, area: Rect, candidates: Boxes) -> Detections:
+    """O-Net's faces on each of R-Net's squares (N, 4), in their order, none dropped."""
+    squares, patches = _patches(pixels, area, candidates, 48)
+    if not len(squares):
+        return Detections.none()
+    offsets, points, probability = nets.output(patches)
+    size = squares[:, 2:] - squares[:, :2] + 1
+    landmarks = np.stack(
+        [points[:, :5] * size[:, :1] + squares[:, :1] - 1, points[:, 5:] * size[:, 1:] + squares[:, 1:2] - 1], axis=2
+    )
+    return Detections(_regressed(squares, offsets), probability.astype(np.float32), landmarks.astype(np.float32))
+
+
+def search(nets: Nets, pixels: Pixels, area: Rect, min_face: float, max_face: float = np.inf) -> Detections:
+    """The whole cascade in a rectangle of the picture; faces best first."""
+    if min(area[2] - area[0], area[3] - area[1]) < _WINDOW:
+        return Detections.none()
+    candidates = refine(nets, pixels, area, propose(nets, pixels, area, min_face, max_face))
+    faces = output(nets, pixels, area, candidates)
+    faces = faces.where(faces.scores > THRESHOLDS[2])
+    if not len(faces):
+        return faces
+    pick = np.zeros(len(faces), dtype=bool)
+    pick[nms(faces.boxes, faces.scores, 0.7, of_smaller=True)] = True
+    return ordered(faces.where(pick))
+
+
+def ordered(faces: Detections) -> Detections:
+    """Faces by score, then place: the same faces in the same order, whatever order they were found in."""
+    order = np.lexsort((faces.boxes[:, 0], faces.boxes[:, 1], -faces.scores))
+    return Detections(faces.boxes[order], faces.scores[order], faces.landmarks[order])
+
+
+def squared(boxes: npt.NDArray[np.floating]) -> Boxes:
+    """Boxes (N, 4) made square about their centres, with the longer side."""
+    side = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])[:, None]
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.hstack([centre - side / 2, centre + side / 2]).astype(np.float32)
+
+
+def nms(
+    boxes: npt.NDArray[np.floating], scores: npt.NDArray[np.floating], most: float, *, of_smaller: bool = False
+) -> npt.NDArray[np.intp]:
+    """Greedy non-maximum suppression: rows of the boxes that stay, best first.
+
+    Args:
+        boxes: (N, 4).
+        scores: (N,).
+        most: a box that overlaps a better one by more is dropped.
+        of_smaller: measure the overlap by the smaller box instead of by the union.
+    """
+    extra = 1.0 if of_smaller else 0.0
+    area = (boxes[:, 2] - boxes[:, 0] + extra) * (boxes[:, 3] - boxes[:, 1] + extra)
+    order = np.argsort(-scores, kind="stable")
+    keep: list[int] = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        keep.append(int(best))
+        sides = np.minimum(boxes[best, 2:], boxes[rest, 2:]) - np.maximum(boxes[best, :2], boxes[rest, :2]) + extra
+        shared = np.maximum(sides[:, 0], 0) * np.maximum(sides[:, 1], 0)
+        whole = np.minimum(area[best], area[rest]) if of_smaller else area[best] + area[rest] - shared
+        order = rest[shared <= most * whole]
+    return np.array(keep, dtype=np.intp)
+
+
+def _regressed(boxes: Boxes, offsets: F32) -> Boxes:
+    size = np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+    return np.asarray(boxes + offsets * size, dtype=np.float32)
+
+
+def _patches(pixels: Pixels, area: Rect, boxes: Boxes, side: int) -> tuple[Boxes, Patch]:
+    """The boxes that touch the area, and their parts inside it resized to `side`, as facenet-pytorch cuts them."""
+    whole = np.trunc(boxes).astype(np.int64)
+    left, top = np.maximum(whole[:, 0] - 1, area[0]), np.maximum(whole[:, 1] - 1, area[1])
+    right, bottom = np.minimum(whole[:, 2], area[2]), np.minimum(whole[:, 3], area[3])
+    keep = (right > left) & (bottom > top)
+    rects = np.stack([left, top, right, bottom], axis=1)[keep]
+    patches = [pixels.patch((int(r[0]), int(r[1]), int(r[2]), int(r[3])), (side, side)) for r in rects]
+    stacked: Patch = np.stack(patches) if patches else np.empty((0, side, side, 3), np.uint8)
+    return boxes[keep], stacked

@@ -1,0 +1,106 @@
+"""Patches of a frame, resized by area averaging: from an RGB picture, or straight from the planes of a decoded frame.
+
+`IntegralPixels` averages exactly as torch's `interpolate(mode="area")` does, so MTCNN on it is facenet-pytorch's to the
+digit. `PlanePixels` is what the tracker uses: converting a full 1080p frame to RGB costs more than all the patches of
+its faces, so only patches are converted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rmset.parts.frames import Image
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+Rect = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in whole pixels, half-open, inside the frame"""
+Patch = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+"""uint8 or float32 (H, W, 3) RGB, 0 to 255"""
+
+
+class Pixels(Protocol):
+    """A picture out of which patches are cut."""
+
+    width: int
+    height: int
+
+    def patch(self, rect: Rect, size: tuple[int, int]) -> Patch:
+        """The rectangle, resized to `size` (width, height)."""
+
+
+class IntegralPixels:
+    """Patches of an RGB picture uint8 (H, W, 3), averaged over whole pixels as torch's adaptive pooling does."""
+
+    def __init__(self, image: Image) -> None:
+        self.height, self.width = image.shape[:2]
+        # Sums of a frame of 4K fit into int32: 255 · 3840 · 2160 < 2³¹.
+        self._sums = cv2.integral(image, sdepth=cv2.CV_32S)
+
+    def patch(self, rect: Rect, size: tuple[int, int]) -> Patch:
+        """The rectangle, resized to `size` (width, height)."""
+        x0, y0, x1, y1 = rect
+        left, right = _windows(x0, x1, size[0])
+        top, bottom = _windows(y0, y1, size[1])
+        upper, lower = self._sums[top], self._sums[bottom]
+        total = lower[:, right] - lower[:, left] - upper[:, right] + upper[:, left]
+        count = (bottom - top)[:, None] * (right - left)[None, :]
+        return np.asarray(total / count[..., None], dtype=np.float32)
+
+
+def _windows(start: int, stop: int, parts: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Begin and end of the run of pixels that each of `parts` output pixels averages; runs may share a pixel."""
+    steps, length = np.arange(parts), stop - start
+    return start + steps * length // parts, start + -(-(steps + 1) * length // parts)
+
+
+class PlanePixels:
+    """Patches of a decoded 8-bit 4:2:0 frame, out of its planes; only the patch is converted to RGB."""
+
+    def __init__(self, frame: VideoFrame) -> None:
+        self.width, self.height = frame.width, frame.height
+        self._y, self._u, self._v = (_plane(frame, i) for i in range(3))
+        full_range = frame.format.name == "yuvj420p" or int(frame.color_range) == 2
+        self._to_rgb = _to_rgb(int(frame.colorspace), full_range)
+
+    def patch(self, rect: Rect, size: tuple[int, int]) -> Patch:
+        """The rectangle, resized to `size` (width, height)."""
+        x0, y0, x1, y1 = rect
+        half = (x0 // 2, y0 // 2, max((x1 + 1) // 2, x0 // 2 + 1), max((y1 + 1) // 2, y0 // 2 + 1))
+        luma = _resized(self._y[y0:y1, x0:x1], size)
+        chroma = [_resized(p[half[1] : half[3], half[0] : half[2]], size) for p in (self._u, self._v)]
+        return np.asarray(cv2.transform(cv2.merge([luma, *chroma]), self._to_rgb), dtype=np.uint8)
+
+
+def _plane(frame: VideoFrame, index: int) -> npt.NDArray[np.uint8]:
+    """A plane (H, W) without its padding, without a copy."""
+    plane = frame.planes[index]
+    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
+    return np.asarray(rows[:, : plane.width], dtype=np.uint8)
+
+
+def _to_rgb(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
+    """Matrix and offset (3, 3 + 1) from Y'CbCr to R'G'B'; BT.709 where the stream says so, else BT.601 as swscale."""
+    red, blue = (0.2126, 0.0722) if colorspace == 1 else (0.299, 0.114)
+    green = 1 - red - blue
+    y_scale, c_scale, y_zero = (1.0, 1.0, 0.0) if full_range else (255 / 219, 255 / 224, 16.0)
+    cb, cr = 2 * (1 - blue) * c_scale, 2 * (1 - red) * c_scale
+    matrix = np.array(
+        [[y_scale, 0, cr], [y_scale, -cb * blue / green, -cr * red / green], [y_scale, cb, 0]], dtype=np.float64
+    )
+    offset = -matrix @ np.array([y_zero, 128.0, 128.0])
+    return np.hstack([matrix, offset[:, None]]).astype(np.float32)
+
+
+def _resized(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    if (image.shape[1], image.shape[0]) == size:
+        return image
+    shrinks = image.shape[1] >= size[0] and image.shape[0] >= size[1]
+    return np.asarray(
+        cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), dtype=np.uint8
+    )
