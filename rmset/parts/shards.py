@@ -1,12 +1,21 @@
-"""Parquet files, written whole: face rows in large row groups for SQL, crops in small ones for random reads."""
+"""Parquet files, written whole: face rows in large row groups for SQL, crops so that each picture can be read alone.
+
+A crop shard keeps `image.bytes` uncompressed, PLAIN, one page per row group. So the values of a row group stand one
+after the other at the end of its column chunk, each behind four bytes of length, and the standard footer together with
+the column `encoded_size` says where every picture lies (`locate`). No reader needs to know; any Parquet tool opens the
+file.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,7 +23,15 @@ from rmset import schema
 from rmset.errors import ShardError
 
 TRACK_ROW_GROUP = 1 << 17
-CROP_ROW_GROUP = 100
+CROP_ROW_GROUP = 512
+"""About 6 MB at the size of the paper; the footers of 45.67 million crops then come to some 150 MB, 700 MB at 100."""
+_GROUP_BYTES = 64 << 20
+# Offsets are kept in 32 bits.
+_LARGEST_SHARD = (1 << 32) - (1 << 28)
+_LENGTH = 4  # bytes before each PLAIN value
+
+LOCATION = np.dtype([("offset", "<u4"), ("size", "<u4")])
+"""Where a picture lies in its shard, bytes."""
 
 
 def write_faces(path: Path, table: pa.Table) -> None:
@@ -28,7 +45,7 @@ def read_faces(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     Raises:
         ShardError: the file is broken, or newer than this program.
     """
-    return opened(path).read(columns=list(columns) if columns else None)
+    return read(opened(path), columns)
 
 
 def opened(path: Path) -> pq.ParquetFile:
@@ -42,24 +59,90 @@ def opened(path: Path) -> pq.ParquetFile:
     except FileNotFoundError:
         raise ShardError(f"{path}: expected a Parquet file, found none; run the stage that writes it") from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise ShardError(f"{path}: not a whole Parquet file ({error}); run its stage again with --force") from error
+        raise _broken(path, error) from error
     found = schema.version_of(file.schema_arrow)
     if found > schema.VERSION:
+        file.close()
         raise ShardError(f"{path}: expected schema {schema.VERSION} or older, found {found}; update rmset")
     return file
+
+
+def read(file: pq.ParquetFile, columns: Sequence[str] | None = None) -> pa.Table:
+    """All rows of an opened file.
+
+    Raises:
+        ShardError: its pages are broken.
+    """
+    try:
+        return file.read(columns=list(columns) if columns else None)
+    except (pa.ArrowException, OSError) as error:
+        raise ShardError(f"expected whole pages, found: {_line(error)}; run its stage again with --force") from error
+
+
+def batches(path: Path, columns: Sequence[str], rows: int = 1024) -> Iterator[pa.RecordBatch]:
+    """Rows of a file in batches, so that memory does not grow with the file.
+
+    Raises:
+        ShardError: the file is broken, or newer than this program.
+    """
+    file = opened(path)
+    try:
+        yield from file.iter_batches(batch_size=rows, columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise _broken(path, error) from error
+    finally:
+        file.close()
+
+
+def locate(path: Path, file: pq.ParquetFile, sizes: npt.NDArray[np.integer]) -> npt.NDArray[np.void]:
+    """Where each picture of a shard lies: (N,) of `LOCATION`.
+
+    Args:
+        path: the shard.
+        file: the same, opened.
+        sizes: (N,) bytes of each picture, its column `encoded_size`.
+
+    Raises:
+        ShardError: the shard is not laid out as `CropWriter` does it, so values cannot be read by offset.
+    """
+    where = np.empty(len(sizes), LOCATION)
+    where["size"] = sizes
+    meta = file.metadata
+    column = [meta.schema.column(i).path for i in range(meta.num_columns)].index("image.bytes")
+    stride = np.asarray(sizes, dtype=np.int64) + _LENGTH
+    low = 0
+    with path.open("rb", buffering=0) as stream:
+        for group in range(meta.num_row_groups):
+            chunk = meta.row_group(group).column(column)
+            high = low + chunk.num_values
+            end = chunk.data_page_offset + chunk.total_compressed_size
+            # The last value ends with the chunk; those before it end where the next one's length begins.
+            starts = end - np.cumsum(stride[low:high][::-1])[::-1] + _LENGTH
+            where["offset"][low:high] = starts
+            # The first length in the file stands where it must, or nothing of this holds.
+            found = os.pread(stream.fileno(), _LENGTH, int(starts[0]) - _LENGTH)
+            if chunk.compression != "UNCOMPRESSED" or int.from_bytes(found, "little") != int(sizes[low]):
+                raise ShardError(
+                    f"{path}: expected pictures uncompressed, plain, one page a row group, found another layout in "
+                    f"row group {group}; a tool has rewritten it: export the video again with --force"
+                )
+            low = high
+    return where
 
 
 class CropWriter:
     """Writes crops into `part-000.parquet`, `part-001.parquet`, … of a folder, each of bounded size.
 
-    Use as a context manager; rows are kept back until a row group is full.
+    Use as a context manager; rows are kept back until a row group is full. The same rows give the same bytes.
     """
 
-    def __init__(self, folder: Path, rows_per_part: int) -> None:
+    def __init__(self, folder: Path, rows_per_part: int = 1 << 30, part_bytes: int = 1 << 30) -> None:
         self._folder = folder
         self._rows_per_part = rows_per_part
+        self._part_bytes = min(part_bytes, _LARGEST_SHARD)
         self._rows: list[Mapping[str, Any]] = []
-        self._part_rows = 0
+        self._row_bytes = 0
+        self._part = (0, 0)  # rows and picture bytes that are in the open part
         self._writer: pq.ParquetWriter | None = None
         self.parts: list[Path] = []
 
@@ -77,9 +160,11 @@ class CropWriter:
             self._writer.close()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Append one crop: a value for each field of the schema."""
+        """Append one crop: a value for each field of the schema but `encoded_size`, which is counted here."""
         self._rows.append(row)
-        if len(self._rows) == CROP_ROW_GROUP:
+        self._row_bytes += len(row["image"]["bytes"])
+        full = len(self._rows) == CROP_ROW_GROUP or self._row_bytes >= min(_GROUP_BYTES, self._part_bytes)
+        if full or self._part[0] + len(self._rows) >= self._rows_per_part:
             self._flush()
 
     def _flush(self) -> None:
@@ -88,20 +173,38 @@ class CropWriter:
         if self._writer is None:
             path = self._folder / f"part-{len(self.parts):03d}.parquet"
             self.parts.append(path)
-            # Pictures are compressed already; only the numbers beside them gain from it.
-            names = [f.name for f in schema.CROP_FIELDS]
-            codec = {n: "zstd" for n in names if n != "image"} | {"image.bytes": "none", "image.path": "zstd"}
-            self._writer = pq.ParquetWriter(
-                path, schema.crops(), compression=codec, use_dictionary=["video_id"], version="2.6"
-            )
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=schema.crops()), row_group_size=CROP_ROW_GROUP)
-        self._part_rows += len(self._rows)
-        self._rows = []
-        if self._part_rows >= self._rows_per_part:
+            self._writer = crop_writer(path)
+        rows = [{**row, "encoded_size": len(row["image"]["bytes"])} for row in self._rows]
+        table = pa.Table.from_pylist(rows, schema=schema.crops())
+        self._writer.write_table(table, row_group_size=len(rows))
+        self._part = (self._part[0] + len(rows), self._part[1] + self._row_bytes)
+        self._rows, self._row_bytes = [], 0
+        if self._part[0] >= self._rows_per_part or self._part[1] >= self._part_bytes:
             self._writer.close()
-            self._writer, self._part_rows = None, 0
+            self._writer, self._part = None, (0, 0)
 
 
-def batches(path: Path, columns: Sequence[str], rows: int = 1024) -> Iterator[pa.RecordBatch]:
-    """Rows of a file in batches, so that memory does not grow with the file."""
-    yield from opened(path).iter_batches(batch_size=rows, columns=list(columns))
+def crop_writer(path: Path) -> pq.ParquetWriter:
+    """A Parquet writer that lays crops out as `locate` expects them, if each table is written as one row group."""
+    names = [field.name for field in schema.CROP_FIELDS if field.name != "image"]
+    # Pictures are compressed already; only the numbers beside them gain from it.
+    codec = {name: "zstd" for name in names} | {"image.bytes": "none", "image.path": "zstd"}
+    return pq.ParquetWriter(
+        path,
+        schema.crops(),
+        compression=codec,
+        use_dictionary=["video_id"],
+        # Without this a page's statistics would repeat whole pictures.
+        write_statistics=names,
+        # One page per row group, whatever the pictures weigh.
+        data_page_size=1 << 30,
+        version="2.6",
+    )
+
+
+def _broken(path: Path, error: Exception) -> ShardError:
+    return ShardError(f"{path}: not a whole Parquet file ({_line(error)}); run its stage again with --force")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,23 +1,27 @@
 """Pixels: one aspect-normalised crop per face row, in Parquet shards.
 
 face rows, by frame -> decoded frame -> crop within the person's panel -> JPEG -> part-NNN.parquet
+
+The video is streamed once: crops are encoded by threads while the next frames are decoded, and written in the order of
+the frames. Nothing is sorted by person on disk; `rmset.read` does that with row numbers.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rmset.errors import RootError
+from rmset.errors import RootError, UsageError
 from rmset.geometry import Box
 from rmset.parts import cropping
-from rmset.parts.frames import Frame, Image, VideoReader
+from rmset.parts.frames import Frame, VideoReader
+from rmset.parts.pictures import SUFFIX, PictureFormat, encoder
 from rmset.parts.shards import CropWriter, read_faces
 from rmset.progress import Progress, silent
 from rmset.records import Layout
@@ -40,79 +44,70 @@ class ExportConfig:
     stride: int = 1
     """every how many frames are exported"""
     quality: int = 95
-    """JPEG quality, 1 to 100; ours"""
-    format: Literal["jpeg", "png"] = "jpeg"
+    """JPEG or WebP quality, 1 to 100; ours"""
+    format: PictureFormat = "jpeg"
     """how pixels are encoded"""
     min_size: float = 0
     """faces less high than this are left out, px"""
     min_score: float = 0
     """faces with a lower score are left out"""
-    rows_per_part: int = 20_000
-    """crops in one shard file; about 250 MB at the size of the paper"""
+    max_per_person: int = 0
+    """crops of one person at most, spread evenly over that person's time; 0 keeps all"""
+    shard_mb: int = 1000
+    """picture bytes in one shard file, about, in MB; some 80,000 crops at the size of the paper"""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.size < 8 or self.stride < 1 or not 1 <= self.quality <= 100 or self.widen < 0 or self.rows_per_part < 1:
-            raise ValueError("expected size >= 8, stride >= 1, quality 1 to 100, widen >= 0 and rows_per_part >= 1")
+        if self.format not in SUFFIX:
+            raise UsageError(f"export: expected a format of {', '.join(SUFFIX)}, found {self.format!r}")
+        if not (
+            8 <= self.size <= 4096
+            and self.stride >= 1
+            and 1 <= self.quality <= 100
+            and self.widen >= 0
+            and self.max_per_person >= 0
+            and 1 <= self.shard_mb <= 3500
+        ):
+            raise UsageError(
+                "export: expected size 8 to 4096, stride >= 1, quality 1 to 100, widen >= 0, max_per_person >= 0 and "
+                f"shard_mb 1 to 3500, found {self}"
+            )
 
 
 def run(root: Root, video_id: str, config: ExportConfig, progress: Progress = silent) -> dict[str, float]:
     """Export one video and publish the folder `crops/<video_id>/`.
 
     Returns:
-        What was counted: crops, parts.
+        What was counted: crops, parts, and faces left out because they lie outside their panel.
 
     Raises:
         RootError: the video has not been tracked.
+        VideoError: the video breaks off before the last face.
     """
     key = root.tracks_key(video_id)
     if not root.files.exists(key):
         raise RootError(f"video {video_id}: has no tracks yet; run `rmset track {video_id}` first")
     faces = _Faces(root, video_id, config)
-    panels = _panels(root.layout(video_id))
-    encode = _encoder(config)
-
-    def cut(frame: Frame) -> list[dict[str, Any]]:
-        bounds = (0.0, 0.0, float(frame.rgb.shape[1]), float(frame.rgb.shape[0]))
-        rows = []
-        for row in faces.of(frame.frame_idx):
-            panel = panels.get((int(row["segment"]), int(row["person_id"]))) or bounds
-            crop = cropping.cut(frame.rgb, tuple(row["box"]), panel, config.size, config.widen)
-            rows.append(
-                {
-                    "video_id": video_id,
-                    "person_id": row["person_id"],
-                    "segment": row["segment"],
-                    "frame_idx": frame.frame_idx,
-                    "time_ms": frame.time_ms,
-                    "width": config.size,
-                    "height": config.size,
-                    "image": {
-                        "bytes": encode(crop.image),
-                        "path": f"{video_id}/{row['person_id']:03d}/{frame.frame_idx:07d}.{config.format[:4]}",
-                    },
-                    "sharpness": cropping.sharpness(crop.image),
-                    "brightness": cropping.brightness(crop.image),
-                    "yaw": cropping.yaw(row["landmarks"]),
-                    "padding": crop.padding,
-                }
-            )
-        return rows
-
-    count = 0
+    cutter = _Cutter(video_id, faces, _panels(root.layout(video_id)), config)
+    count = done = 0
     with (
         root.files.publish_folder(root.crops_key(video_id)) as folder,
-        CropWriter(folder, config.rows_per_part) as writer,
+        CropWriter(folder, part_bytes=config.shard_mb * 1_000_000) as writer,
         VideoReader(root.video_path(video_id)) as reader,
         ThreadPoolExecutor(_ENCODERS) as pool,
     ):
-        wanted = (f for f in reader.frames(stop=faces.last + 1, stride=config.stride) if faces.any_in(f.frame_idx))
-        for rows in _in_order(pool, cut, wanted):
+        wanted = (f for f in reader.frames(stop=faces.last + 1, stride=config.stride) if len(faces.of(f.frame_idx)))
+        for seen, rows in _in_order(pool, cutter, wanted):
             for row in rows:
                 writer.add(row)
-            count += len(rows)
-            progress(f"export {video_id}", count, faces.total)
-    return {"crops": count, "parts": len(writer.parts)}
+            count, done = count + len(rows), done + seen
+            progress(f"export {video_id}", done, faces.total)
+        if done < faces.total:
+            raise RootError(
+                f"video {video_id}: expected pixels for {faces.total} faces, found frames for {done} "
+                f"({reader.fault or 'the video ends early'}); run `rmset track {video_id}` again"
+            )
+    return {"crops": count, "parts": len(writer.parts), "outside": faces.total - count}
 
 
 class _Faces:
@@ -120,7 +115,6 @@ class _Faces:
 
     def __init__(self, root: Root, video_id: str, config: ExportConfig) -> None:
         table = read_faces(root.files.local(root.tracks_key(video_id)))
-        box = np.stack([table[n].to_numpy() for n in ("x0", "y0", "x1", "y1")], axis=1).astype(np.float32)
         rows = np.empty(
             table.num_rows,
             np.dtype(
@@ -137,23 +131,85 @@ class _Faces:
         names = {"person_id": "person_id", "segment": "segment", "frame": "frame_idx", "score": "score"}
         for name, column in names.items():
             rows[name] = table[column].to_numpy()
-        rows["box"] = box
-        rows["landmarks"] = table["landmarks"].combine_chunks().flatten().to_numpy().reshape(-1, 5, 2)
-        keep = (box[:, 3] - box[:, 1] >= config.min_size) & (rows["score"] >= config.min_score)
+        rows["box"] = np.stack([table[n].to_numpy() for n in ("x0", "y0", "x1", "y1")], axis=1)
+        known = table["landmarks"].is_valid().to_numpy()
+        rows["landmarks"] = np.nan
+        rows["landmarks"][known] = table["landmarks"].drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 5, 2)
+        height = rows["box"][:, 3] - rows["box"][:, 1]
+        keep = (height >= config.min_size) & (rows["score"] >= config.min_score)
         keep &= rows["frame"] % config.stride == 0
         rows = rows[keep]
+        rows = rows[np.lexsort((rows["frame"], rows["person_id"]))]
+        if config.max_per_person:
+            rows = rows[spread(rows["person_id"], config.max_per_person)]
         self._rows = rows[np.lexsort((rows["person_id"], rows["frame"]))]
+        self._frames = np.ascontiguousarray(self._rows["frame"])
         self.total = len(self._rows)
-        self.last = int(self._rows["frame"][-1]) if self.total else -1
+        self.last = int(self._frames[-1]) if self.total else -1
 
     def of(self, frame_idx: int) -> npt.NDArray[np.void]:
         """The rows of one frame, by person."""
-        low, high = np.searchsorted(self._rows["frame"], [frame_idx, frame_idx + 1])
+        low, high = np.searchsorted(self._frames, [frame_idx, frame_idx + 1])
         return self._rows[low:high]
 
-    def any_in(self, frame_idx: int) -> bool:
-        """Whether the frame has a face to export."""
-        return len(self.of(frame_idx)) > 0
+
+def spread(group: npt.NDArray[np.integer], most: int) -> npt.NDArray[np.int64]:
+    """Positions that keep at most `most` of each run of equal values in `group` (N,), spread evenly over the run.
+
+    >>> spread(np.array([0, 0, 0, 0, 0, 1, 1]), 3).tolist()
+    [0, 2, 4, 5, 6]
+    """
+    edges = np.flatnonzero(np.diff(group, prepend=group[:1] - 1, append=group[-1:] + 1))
+    kept = [
+        low + np.unique(np.linspace(0, high - low - 1, min(most, high - low)).round().astype(np.int64))
+        for low, high in zip(edges[:-1], edges[1:], strict=True)
+    ]
+    return np.concatenate(kept) if kept else np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class _Cutter:
+    """Turns a frame into the rows of its crops; runs in threads."""
+
+    video_id: str
+    faces: _Faces
+    panels: dict[tuple[int, int], Box | None]
+    config: ExportConfig
+
+    def __call__(self, frame: Frame) -> tuple[int, list[dict[str, Any]]]:
+        """How many faces the frame has, and the crops of those that lie within their panels."""
+        config, encode = self.config, encoder(self.config.format, self.config.quality)
+        image = frame.rgb
+        bounds = (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
+        faces = self.faces.of(frame.frame_idx)
+        rows = []
+        for face in faces:
+            person = int(face["person_id"])
+            panel = self.panels.get((int(face["segment"]), person)) or bounds
+            try:
+                crop = cropping.cut(image, tuple(face["box"].tolist()), panel, config.size, config.widen)
+            except ValueError:
+                # A track that has wandered out of its panel shows nothing of its person; it is counted, not shown.
+                continue
+            sharpness, brightness = cropping.quality(crop.image)
+            name = f"{self.video_id}/{person:03d}/{frame.frame_idx:07d}.{SUFFIX[config.format]}"
+            rows.append(
+                {
+                    "video_id": self.video_id,
+                    "person_id": person,
+                    "segment": face["segment"],
+                    "frame_idx": frame.frame_idx,
+                    "time_ms": frame.time_ms,
+                    "width": config.size,
+                    "height": config.size,
+                    "image": {"bytes": encode(crop.image), "path": name},
+                    "sharpness": sharpness,
+                    "brightness": brightness,
+                    "yaw": cropping.yaw(face["landmarks"]),
+                    "padding": crop.padding,
+                }
+            )
+        return len(faces), rows
 
 
 def _panels(layout: Layout) -> dict[tuple[int, int], Box | None]:
@@ -161,27 +217,11 @@ def _panels(layout: Layout) -> dict[tuple[int, int], Box | None]:
     return {(i, p.person_id): p.panel for i, s in enumerate(layout.segments) for p in s.people}
 
 
-def _encoder(config: ExportConfig) -> Callable[[Image], bytes]:
-    if config.format == "png":
-        import cv2
-
-        def png(image: Image) -> bytes:
-            return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
-
-        return png
-    import simplejpeg
-
-    def jpeg(image: Image) -> bytes:
-        return bytes(simplejpeg.encode_jpeg(image, quality=config.quality, colorspace="RGB", colorsubsamp="420"))
-
-    return jpeg
-
-
 def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Frame], list[dict[str, Any]]], frames: Iterator[Frame]
-) -> Iterator[list[dict[str, Any]]]:
+    pool: ThreadPoolExecutor, work: _Cutter, frames: Iterator[Frame]
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Results of `work`, in the order of the frames, a few of which are under way at once."""
-    pending: deque[Future[list[dict[str, Any]]]] = deque()
+    pending: deque[Future[tuple[int, list[dict[str, Any]]]]] = deque()
     for frame in frames:
         pending.append(pool.submit(work, frame))
         if len(pending) >= _AHEAD:
