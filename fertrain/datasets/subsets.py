@@ -45,7 +45,7 @@ def class_aware(split: Split, budget: int, seed: int) -> Rows:
 
 
 def hold_out(split: Split, share: float, seed: int) -> tuple[Rows, Rows]:
-    """Rows to learn from and rows that only choose the epoch, in every class the same share.
+    """Rows to learn from and rows that only choose the epoch, in every class the same share (one at least).
 
     Equal names stay together: an image that stands on two rows may not be on both sides.
     """
@@ -54,7 +54,9 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Rows, Rows]:
     held_names: set[str] = set()
     for k in range(len(split.order)):
         rows = rng.permutation(np.flatnonzero(classes == k))
-        held_names.update(split.names[i] for i in rows[: round(share * len(rows))])
+        # with few labels a tenth of a class rounds to nothing, and nothing would choose the epoch
+        n = max(round(share * len(rows)), 1) if len(rows) > 1 else 0
+        held_names.update(split.names[i] for i in rows[:n])
     held = np.asarray([name in held_names for name in split.names], dtype=np.bool_)
     return np.flatnonzero(~held), np.flatnonzero(held)
 
