@@ -1,0 +1,172 @@
+"""The mashups that layouts are measured on: 36 of known truth, 26 to tune with and ten whose truth nobody looks at.
+
+The split is fixed here, by name. People and films come from the folder `$RMSET_TEST_DATA/clips` and from the
+generator; composed videos are kept in a cache outside the repository.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rmset.synth.acts import Act, AnySize, compose_acts
+from rmset.synth.clips import ClipSource, find_clips
+from rmset.synth.faces import Person
+from rmset.synth.film import GeneratedFilm, cut_film
+from rmset.synth.identity import cast
+from rmset.synth.layouts import PanelLayout, make_layout
+from rmset.synth.motion import draw_motion
+from rmset.synth.panels import GeneratedPerson, PanelSource
+from rmset.synth.script import write_script
+
+HD, FULL = (1280, 720), (1920, 1080)
+
+
+@dataclass(frozen=True)
+class Mashup:
+    """One composed video."""
+
+    name: str
+    layout: str
+    people: int
+    film: str = "generated"
+    """`generated`, or the stem of a clip"""
+    cast: str = "generated"
+    """`generated`, `clips`, or `mixed` (clips first)"""
+    pad: bool = False
+    """show clips whole between black bars"""
+    intro: str = ""
+    """`title` or `film` (the film over the whole screen) for three seconds"""
+    outro: bool = False
+    then: str = ""
+    """the layout from half-way on"""
+    late: bool = False
+    """the last person joins after 40 % of the time"""
+    twice: bool = False
+    size: tuple[int, int] = HD
+    seconds: float = 13.0
+    fps: float = 30.0
+    held_out: bool = False
+
+
+MASHUPS: tuple[Mashup, ...] = (
+    Mashup("grid-a", "3x3", 8),
+    Mashup("grid-b", "3x3", 7, "film_with_face", "clips"),
+    Mashup("grid-c", "3x3", 8, "film_street_faces", "mixed", pad=True),
+    Mashup("grid-d", "3x3", 8, "film_without_face", "generated", intro="title"),
+    Mashup("six-a", "2x3", 5, "film_with_face", "clips", pad=True),
+    Mashup("six-b", "2x3", 5, "film_without_face", "clips"),
+    Mashup("six-c", "2x3", 5, late=True),
+    Mashup("six-d", "2x3", 4, "film_street_faces", "generated", size=FULL, seconds=10, fps=25),
+    Mashup("four-a", "2x2", 3, "film_with_face", "clips"),
+    Mashup("four-b", "2x2", 3, "film_street_faces", "clips", pad=True),
+    Mashup("four-c", "2x2", 3, intro="title", outro=True),
+    Mashup("four-d", "2x2", 3, "film_without_face", "generated", then="side"),
+    Mashup("side-a", "side", 6, "film_with_face", "clips"),
+    Mashup("side-b", "side", 4, "film_without_face", "clips", intro="title"),
+    Mashup("side-c", "side", 8, late=True, size=FULL, seconds=12),
+    Mashup("side-d", "side", 5, "film_street_faces", "mixed", then="2x3"),
+    Mashup("inset-a", "inset", 4, "film_with_face", "clips"),
+    Mashup("inset-b", "inset", 6),
+    Mashup("inset-c", "inset", 2, "film_street_faces", "clips", fps=24),
+    Mashup("bordered-a", "bordered", 8, "film_with_face", "mixed"),
+    Mashup("bordered-b", "bordered", 5, intro="film"),
+    Mashup("bordered-c", "bordered", 3, "film_without_face", "clips", size=FULL, seconds=10),
+    Mashup("row-a", "row", 4, "film_with_face", "clips"),
+    Mashup("row-b", "row", 5, twice=True),
+    Mashup("centre-a", "centre", 4, "film_street_faces", "clips"),
+    Mashup("centre-b", "centre", 6, "generated", "generated", outro=True),
+    # The truth of these is not looked at while tuning.
+    Mashup("held-grid", "3x3", 8, "film_with_face", "mixed", intro="title", held_out=True),
+    Mashup("held-six", "2x3", 5, "film_street_faces", "clips", then="side", held_out=True),
+    Mashup("held-four", "2x2", 3, "generated", "clips", pad=True, held_out=True),
+    Mashup("held-side", "side", 7, "film_street_faces", "clips", size=FULL, seconds=10, held_out=True),
+    Mashup("held-inset", "inset", 5, "film_without_face", "mixed", late=True, held_out=True),
+    Mashup("held-bordered", "bordered", 6, "film_street_faces", "generated", held_out=True),
+    Mashup("held-row", "row", 6, "film_without_face", "generated", intro="title", held_out=True),
+    Mashup("held-centre", "centre", 4, "film_with_face", "generated", held_out=True),
+    Mashup("held-twice", "row", 3, "film_with_face", "clips", twice=True, held_out=True),
+    Mashup("held-late", "3x3", 7, "generated", "mixed", late=True, outro=True, fps=25, held_out=True),
+)
+
+
+def compose(mashup: Mashup, clips: Path, cache: Path) -> Path:
+    """The mashup's video, composed unless the cache has it; the truth lies beside it."""
+    output = cache / f"{mashup.name}.mp4"
+    if output.exists() and output.with_name(f"{mashup.name}.truth.json").exists():
+        return output
+    acts = _acts(mashup)
+    frames = sum(act.frames for act in acts)
+    seed = sum(mashup.name.encode()) * 7919 % 100_003
+    story, moves, cuts = np.random.default_rng(seed).spawn(3)
+    script = write_script(story, mashup.people, frames, mashup.fps)
+    files = () if mashup.cast == "generated" else find_clips(clips)
+    # Another order for each video, so that no clip always sits in the same place.
+    order = np.random.default_rng(seed).permutation(len(files))
+    people: dict[int, PanelSource] = {}
+    for number, identity in enumerate(cast("mashup", mashup.people, seed)):
+        if number < len(files):
+            people[number] = _clip(files[order[number]], frames, mashup, cover=not mashup.pad)
+        else:
+            people[number] = GeneratedPerson(Person(identity), number, script, draw_motion(moves), mashup.fps)
+    film: PanelSource = GeneratedFilm(cut_film(cuts, frames, mashup.fps), seed)
+    if mashup.film != "generated":
+        film = _clip(clips / f"{mashup.film}.mp4", frames, mashup, cover=True)
+    compose_acts(output, acts, people, film, mashup.fps)
+    return output
+
+
+def _clip(path: Path, frames: int, mashup: Mashup, *, cover: bool) -> AnySize:
+    return AnySize(lambda size: ClipSource(path, size, frames, mashup.fps, cover=cover))
+
+
+def _acts(mashup: Mashup) -> list[Act]:
+    layout = make_layout(mashup.layout, mashup.people, mashup.size)
+    if mashup.twice:
+        width, height = mashup.size
+        layout = replace(layout, again=(16, 16, 16 + width // 8 * 2 // 2 * 2, 16 + height // 8 * 2 // 2 * 2))
+    three = round(3 * mashup.fps)
+    total = round(mashup.seconds * mashup.fps)
+    acts = []
+    if mashup.intro == "title":
+        acts.append(Act(layout, three, title="TRY NOT TO LAUGH"))
+    elif mashup.intro == "film":
+        acts.append(Act(PanelLayout("film", mashup.size, (0, 0, *mashup.size), {}), three))
+    if mashup.late:
+        acts.append(Act(layout, round(0.4 * total), absent=frozenset({mashup.people - 1})))
+        acts.append(Act(layout, total - round(0.4 * total)))
+    elif mashup.then:
+        acts.append(Act(layout, total // 2))
+        acts.append(Act(make_layout(mashup.then, mashup.people, mashup.size), total - total // 2))
+    else:
+        acts.append(Act(layout, total))
+    if mashup.outro:
+        acts.append(Act(layout, three, title="THANKS FOR WATCHING"))
+    return acts
+
+
+def cache_folder() -> Path:
+    """Where composed mashups are kept: `$RMSET_BENCH_CACHE`, else the user's cache."""
+    given = os.environ.get("RMSET_BENCH_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "rmset" / "bench-mashups"
+
+
+def clips_folder() -> Path:
+    """The clips.
+
+    Raises:
+        SystemExit: `$RMSET_TEST_DATA` is not set.
+    """
+    if "RMSET_TEST_DATA" not in os.environ:
+        raise SystemExit("expected RMSET_TEST_DATA to name the folder with clips/, found it unset; set it")
+    return Path(os.environ["RMSET_TEST_DATA"]) / "clips"
+
+
+if __name__ == "__main__":
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    for chosen in [m for m in MASHUPS if not sys.argv[1:] or m.name in sys.argv[1:]]:
+        print(compose(chosen, clips_folder(), cache_folder()), flush=True)
