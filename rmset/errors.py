@@ -5,6 +5,7 @@ RmsetError                   one line for the user: what was expected, what was 
 ├── ManifestError            a manifest that cannot be read; carries the line
 ├── RootError                a root that is missing, not writable, or newer than this program
 ├── VideoError               a file that is no video, is empty, cut short, or of an unsupported kind
+├── FetchError               a video that cannot be had; carries the cause
 ├── LayoutError              regions and people that cannot be
 ├── DetectorError            a detector that cannot be loaded
 ├── ShardError               a Parquet file that is broken or does not fit its neighbours
@@ -39,6 +40,19 @@ class RootError(RmsetError):
 
 class VideoError(RmsetError):
     """A file that is no video, is empty, is cut short, or is of an unsupported kind."""
+
+
+class FetchError(RmsetError):
+    """A video that cannot be had.
+
+    Args:
+        message: the cause in its own words.
+        cause: the kind of cause, as the ledger counts it (`rmset.stages.fetch.causes.Cause`).
+    """
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class LayoutError(RmsetError):

@@ -1,21 +1,36 @@
-"""Manifests: which videos a data set is made of. CSV, one video a line; unknown columns are kept.
+"""Manifests: which videos a data set is made of. CSV, one video a line, or TOML, one `[[video]]` each.
 
-video,title,query,license,min_height,duration_s,split,layout
-dQw4w9WgXcQ,Sad reaction mashup,sad reaction mashup,youtube,1080,612.0,train,
+    video,title,query,license,min_height,duration_s,split,layout
+    dQw4w9WgXcQ,Sad reaction mashup,sad reaction mashup,youtube,1080,612.0,train,
+
+Only `video` is needed. Unknown columns are kept.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
+import json
 import re
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rmset.errors import ManifestError
 
 COLUMNS = ("video", "title", "query", "license", "min_height", "duration_s", "split", "layout")
+_TEXTS = ("title", "query", "license", "split", "layout")
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
-_URL = re.compile(r"https?://[^\s]+")
+_YOUTUBE_URL = re.compile(
+    r"https?://(?:(?:www|m|music)\.)?(?:youtube(?:-nocookie)?\.com/(?:watch\?(?:[^#]*&)?v=|(?:shorts|embed|live|v)/)|youtu\.be/)"
+    r"(?P<id>[A-Za-z0-9_-]{11})(?![A-Za-z0-9_-])",
+    re.IGNORECASE,
+)
+_URL = re.compile(r"https?://[^\s\x00-\x1f]+", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,7 @@ class Entry:
     min_height: int | None = None
     """px"""
     duration_s: float | None = None
+    """expected length, s"""
     split: str | None = None
     layout: str | None = None
     """path of a layout file that belongs to the video"""
@@ -37,13 +53,26 @@ class Entry:
     line: int = 0
 
     @property
+    def youtube_id(self) -> str | None:
+        """YouTube's id, if the video is one of YouTube's."""
+        if _YOUTUBE_ID.fullmatch(self.video):
+            return self.video
+        found = _YOUTUBE_URL.match(self.video)
+        return found["id"] if found else None
+
+    @property
     def is_local(self) -> bool:
         """Whether the video is a file of this machine."""
         return not (_URL.fullmatch(self.video) or _YOUTUBE_ID.fullmatch(self.video))
 
+    @property
+    def url(self) -> str:
+        """Where the video can be had."""
+        return f"https://www.youtube.com/watch?v={self.youtube_id}" if self.youtube_id else self.video
+
 
 def read(path: Path) -> list[Entry]:
-    """Read a manifest.
+    """Read a manifest: TOML if its name ends so, else CSV.
 
     Raises:
         ManifestError: it is missing or wrong; the message names the line.
@@ -51,50 +80,144 @@ def read(path: Path) -> list[Entry]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"manifest {path}: cannot be read ({error}); give a CSV file in UTF-8") from error
-    reader = csv.DictReader(text.splitlines())
-    if not reader.fieldnames or "video" not in reader.fieldnames:
-        raise ManifestError(
-            f"manifest {path}, line 1: expected a column `video`, found {reader.fieldnames or 'nothing'}"
-        )
+        raise ManifestError(f"manifest {path}: cannot be read ({error}); give a CSV or TOML file in UTF-8") from error
+    rows = _toml_rows(path, text) if path.suffix.lower() == ".toml" else _csv_rows(path, text)
     entries: list[Entry] = []
     seen: dict[str, int] = {}
-    for row in reader:
-        line = reader.line_num
+    for line, row in rows:
         entry = _entry(path, line, row)
-        if entry.video in seen:
-            raise ManifestError(f"manifest {path}, line {line}: {entry.video} is on line {seen[entry.video]} already")
-        seen[entry.video] = line
+        name = entry.youtube_id or entry.video
+        if name in seen:
+            raise ManifestError(
+                f"manifest {path}, line {line}: expected each video once, found {name}, which is on line {seen[name]} "
+                "already; remove one of them"
+            )
+        seen[name] = line
         entries.append(entry)
     if not entries:
-        raise ManifestError(f"manifest {path}: expected at least one video, found none below the header")
+        raise ManifestError(f"manifest {path}: expected at least one video, found none; add one with its id or URL")
     return entries
 
 
-def _entry(path: Path, line: int, row: dict[str, str | None]) -> Entry:
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    # A quoted cell may span lines; `line_num` counts them, and a record is told by the line it begins on.
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    names: list[str] | None = None
+    line = 1
+    try:
+        for row in reader:
+            begins, line = line, reader.line_num + 1
+            if not any(cell.strip() for cell in row) or row[0].startswith("#"):
+                continue
+            if names is None:
+                names = _header(path, begins, [cell.strip() for cell in row])
+            elif len(row) > len(names):
+                raise ManifestError(
+                    f"manifest {path}, line {begins}: expected {len(names)} columns, found {len(row)}; "
+                    "put cells that hold a comma in double quotes"
+                )
+            else:
+                yield begins, dict(zip(names, row, strict=False))
+    except csv.Error as error:
+        raise ManifestError(f"manifest {path}, line {line}: no CSV ({error}); close every double quote") from error
+    if names is None:
+        raise ManifestError(f"manifest {path}, line 1: expected a column `video`, found nothing; write the header")
+
+
+def _header(path: Path, line: int, names: list[str]) -> list[str]:
+    doubled = next((n for n in names if names.count(n) > 1), None)
+    if "video" not in names or doubled is not None:
+        wanted = "a column `video`" if doubled is None else "each column once"
+        found = ", ".join(names)[:80] if doubled is None else f"{doubled} twice"
+        raise ManifestError(f"manifest {path}, line {line}: expected {wanted}, found {found}; correct the header")
+    return names
+
+
+def _toml_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # tomllib ends its message with the line and column.
+        raise ManifestError(f"manifest {path}: no TOML ({error}); correct it there") from error
+    tables = raw.get("video")
+    if not (isinstance(tables, list) and all(isinstance(t, dict) for t in tables)):
+        raise ManifestError(f"manifest {path}, line 1: expected tables [[video]], found {', '.join(raw) or 'nothing'}")
+    heads = [n for n, line in enumerate(text.splitlines(), 1) if re.match(r"\s*\[\[\s*video\s*\]\]", line)]
+    for number, table in enumerate(tables):
+        yield heads[number] if number < len(heads) else 0, table
+
+
+def _entry(path: Path, line: int, row: Mapping[str, Any]) -> Entry:
+    def fail(expected: str, found: object, remedy: str) -> ManifestError:
+        return ManifestError(f"manifest {path}, line {line}: expected {expected}, found {found}; {remedy}")
+
+    def text(name: str) -> str | None:
+        value = row.get(name)
+        if isinstance(value, (dict, list)):
+            raise fail(f"text as {name}", type(value).__name__, "write it in quotes")
+        return None if value is None else str(value).strip() or None
+
     def number(name: str) -> float | None:
-        text = (row.get(name) or "").strip()
-        if not text:
+        value = text(name)
+        if value is None:
             return None
         try:
-            value = float(text)
+            result = float(value)
         except ValueError:
-            value = -1.0
-        if value <= 0:
-            raise ManifestError(f"manifest {path}, line {line}: expected a number above 0 as {name}, found {text!r}")
-        return value
+            result = -1.0
+        if not 0 < result < 1e9:
+            raise fail(f"a number above 0 as {name}", repr(value[:40]), "correct it or leave it empty")
+        return result
 
-    video = (row.get("video") or "").strip()
-    if not video:
-        raise ManifestError(f"manifest {path}, line {line}: expected a video id, URL or file, found nothing")
+    video = text("video")
+    if video is None:
+        raise fail("a video id, URL or file", "nothing", "fill in the column `video`")
+    if "\x00" in video or len(video) > 4096:
+        raise fail("a video id, URL or file", "a NUL or more than 4,096 characters", "correct it")
+    if _SCHEME.match(video) and not _URL.fullmatch(video):
+        raise fail("http:// or https://", repr(video[:60]), "give a URL without blanks, an id, or the path of a file")
     height = number("min_height")
-    texts = {name: (row.get(name) or "").strip() or None for name in ("title", "query", "license", "split", "layout")}
-    extra = {k: v or "" for k, v in row.items() if k is not None and k not in COLUMNS}
     return Entry(
         video=video,
         min_height=None if height is None else round(height),
         duration_s=number("duration_s"),
-        extra=extra,
+        extra={k: "" if v is None else str(v) for k, v in row.items() if k not in COLUMNS},
         line=line,
-        **texts,
+        **{name: text(name) for name in _TEXTS},
     )
+
+
+def write(path: Path, entries: Sequence[Entry]) -> None:
+    """Write a manifest as CSV, unknown columns behind the known ones."""
+    extra = list(dict.fromkeys(name for entry in entries for name in entry.extra))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [*COLUMNS, *extra], restval="", lineterminator="\n")
+    writer.writeheader()
+    for entry in entries:
+        known = {name: getattr(entry, name) for name in COLUMNS}
+        writer.writerow({k: "" if v is None else v for k, v in (known | entry.extra).items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(out.getvalue(), encoding="utf-8")
+
+
+def content_hash(entries: Iterable[Entry]) -> str:
+    """Hex sha256 of what is wanted; the order of lines, columns and the file's form do not count."""
+    wanted = sorted(
+        json.dumps({k: v for k, v in asdict(e).items() if k != "line" and v}, sort_keys=True) for e in entries
+    )
+    return hashlib.sha256("\n".join(wanted).encode()).hexdigest()
+
+
+def read_queries(path: Path) -> list[dict[str, str]]:
+    """Search queries: CSV with a column `query`; the other columns (emotion, language) are kept.
+
+    Raises:
+        ManifestError: it cannot be read, or has no such column.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"queries {path}: cannot be read ({error}); give a CSV file in UTF-8") from error
+    if not rows or "query" not in rows[0]:
+        raise ManifestError(f"queries {path}, line 1: expected a column `query` and a query, found none; add them")
+    return [{k: v or "" for k, v in row.items() if k is not None} for row in rows if (row["query"] or "").strip()]

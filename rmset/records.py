@@ -6,6 +6,7 @@ Boxes are xyxy, pixels of the source frame, half-open.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
@@ -39,6 +40,18 @@ def local_video_id(stem: str, sha256: str) -> str:
     return check_video_id(f"{slug or 'video'}-{sha256[:8]}")
 
 
+def url_video_id(url: str) -> str:
+    """The id of what a URL names, known before anything is asked of its host.
+
+    The hash, not the name, tells videos apart: no two URLs collide by case, by length or by a reserved name.
+
+    >>> url_video_id("https://example.org/films/../CON.mp4")
+    'CON-70dc33a5'
+    """
+    name = url.split("#")[0].split("?")[0].rstrip("/").rpartition("/")[2]
+    return local_video_id(name.rpartition(".")[0] or name, hashlib.sha256(url.encode()).hexdigest())
+
+
 @dataclass(frozen=True)
 class VideoRecord:
     """What is known of a source video: `videos/<video_id>.json`."""
@@ -60,6 +73,18 @@ class VideoRecord:
     source_url: str | None = None
     fault: str | None = None
     """what is wrong with the file although it could be taken (cut short, say)"""
+    channel: str | None = None
+    query: str | None = None
+    """the search that found it"""
+    split: str | None = None
+    section: tuple[float, float | None] | None = None
+    """the part of the source that was asked for, seconds; None: all of it"""
+    format_id: str | None = None
+    """the host's name of the format that was downloaded"""
+    yt_dlp: str | None = None
+    """version of the downloader"""
+    downloaded: str | None = None
+    """UTC time, ISO 8601"""
 
     def __post_init__(self) -> None:
         """Refuse what no video is."""
@@ -83,7 +108,10 @@ class VideoRecord:
     def from_json(cls, text: str) -> VideoRecord:
         """Read what `to_json` wrote; unknown keys, written by a newer program, are left out."""
         known = cls.__dataclass_fields__
-        return cls(**{k: v for k, v in json.loads(text).items() if k in known})
+        raw = {k: v for k, v in json.loads(text).items() if k in known}
+        if raw.get("section") is not None:
+            raw["section"] = tuple(raw["section"])
+        return cls(**raw)
 
 
 @dataclass(frozen=True)
@@ -219,7 +247,7 @@ class StageRecord:
     input_hash: str
     outputs: dict[str, str] = field(default_factory=dict)
     """key of each file that the stage wrote -> its sha256"""
-    counts: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
     """what the stage counted: faces, frames, …"""
     config: dict[str, Any] = field(default_factory=dict)
     error: str | None = None

@@ -1,0 +1,68 @@
+"""Whether a downloaded file is the video that was promised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rmset.errors import FetchError, VideoError
+from rmset.parts.frames import Probe, probe
+from rmset.stages.fetch.causes import Cause
+
+TOLERANCE = 0.01
+ROUNDING_S = 1.0
+"""hosts tell durations in whole seconds"""
+
+
+def check(path: Path, *, min_height: int = 0, promised: dict[str, float | None] | None = None) -> Probe:
+    """Probe a file: it opens, is whole and tall enough, is as long as promised, and every key frame decodes.
+
+    Args:
+        path: the file.
+        min_height: px, after rotation.
+        promised: who promised -> duration, s.
+
+    Raises:
+        FetchError: something is not as it should be.
+    """
+    try:
+        found = probe(path)
+        if found.fault:
+            raise FetchError(found.fault, Cause.BROKEN)
+        if found.height < min_height:
+            raise FetchError(f"the video has {found.height} px, expected {min_height}", Cause.TOO_SMALL)
+        for who, duration in (promised or {}).items():
+            if duration and abs(found.duration_s - duration) > max(ROUNDING_S, TOLERANCE * duration):
+                raise FetchError(f"{who} promised {duration:g} s, the file has {found.duration_s:.2f} s", Cause.BROKEN)
+        decode_key_frames(path)
+    except VideoError as error:
+        # The path of a partial download tells nobody anything.
+        raise FetchError(str(error).replace(f"{path}: ", ""), Cause.BROKEN) from error
+    return found
+
+
+def decode_key_frames(path: Path) -> int:
+    """Decode every key frame and nothing else; return how many there are.
+
+    Raises:
+        FetchError: one of them cannot be decoded, or there is none.
+    """
+    import av
+
+    count = 0
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            stream.codec_context.skip_frame = "NONKEY"
+            # Decoders conceal damage unless they are told not to.
+            stream.codec_context.options = {"err_detect": "explode"}
+            for frame in container.decode(stream):
+                count += 1
+                if frame.is_corrupt:
+                    raise FetchError(f"key frame {count} at {float(frame.time or 0):.2f} s is damaged", Cause.BROKEN)
+    except av.error.FFmpegError as error:
+        text = str(error.strerror or error).lower()
+        raise FetchError(f"key frame {count + 1} does not decode: {text}", Cause.BROKEN) from error
+    if not count:
+        raise FetchError("no key frame decodes", Cause.BROKEN)
+    return count

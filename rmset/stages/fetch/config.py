@@ -1,0 +1,52 @@
+"""How to fetch: one frozen dataclass, so that a run can be repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmset.errors import UsageError
+
+
+@dataclass(frozen=True)
+class FetchConfig:
+    """How videos are chosen and how gently their hosts are asked."""
+
+    min_height: int = 1080
+    """px; a manifest's own `min_height` counts more. 1080: the paper"""
+    audio: bool = False
+    """also the sound; needs the program ffmpeg where a host keeps sound and picture apart"""
+    section: tuple[float, float | None] | None = None
+    """take only `[from, to)` of each video, s"""
+    jobs: int = 2
+    """videos downloaded at once, and connections at most"""
+    sleep: float = 10.0
+    """pause between the beginnings of two videos of one host, s; from yt-dlp's preset `sleep`"""
+    rate_limit: float | None = None
+    """bytes per second, all jobs together"""
+    retries: int = 3
+    """visits to a video, and repeats of one request, after trouble that may pass"""
+    pause: float = 2.0
+    """wait after the first trouble of that kind, s; doubles each time"""
+    timeout: float = 20.0
+    """a connection that is silent for so long is given up, s"""
+    backoff: float = 60.0
+    """silence after a refusal (429, bot check) that names no time, s; doubles each time, up to an hour"""
+    patience: float = 6 * 3600.0
+    """how long a host may keep on refusing before its videos are left to the next run, s"""
+    cookies: Path | None = None
+    """Netscape cookies file; read, never written"""
+    cookies_from_browser: str | None = None
+    """BROWSER[+KEYRING][:PROFILE][::CONTAINER], as yt-dlp takes it"""
+    proxy: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if self.section is not None:
+            start, end = self.section
+            if start < 0 or (end is not None and end <= start):
+                raise UsageError(f"section {start:g} to {end}: expected 0 <= from < to, in seconds; correct it")
+        if self.jobs < 1 or self.min_height < 1:
+            raise UsageError(f"jobs {self.jobs}, min_height {self.min_height}: expected at least 1; correct them")
+        if self.cookies is not None and not self.cookies.is_file():
+            raise UsageError(f"cookies {self.cookies}: expected a file, found none; export it from your browser")

@@ -1,0 +1,92 @@
+"""Copy a video's packets into an MP4 or Matroska file, whole or in part, without encoding anything again.
+
+Done with PyAV and not by yt-dlp, which needs the program ffmpeg for it and lets it open connections of its own, past
+the pace that was agreed with the host.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rmset.errors import FetchError
+from rmset.stages.fetch.causes import Cause
+
+_SUFFIXES = {"mov,mp4,m4a,3gp,3g2,mj2": ".mp4", "matroska,webm": ".mkv", "avi": ".avi", "mpegts": ".ts", "mpeg": ".mpg"}
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that fits what is in the file; what its host calls it counts for nothing.
+
+    Raises:
+        FetchError: it is no video.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise FetchError("the file has no video stream", Cause.NO_VIDEO)
+            codec, form = container.streams.video[0].codec_context.name, container.format.name
+    except av.error.FFmpegError as error:
+        raise FetchError(f"no video file: {str(error.strerror or error).lower()}", Cause.BROKEN) from error
+    if form == "matroska,webm" and codec in ("vp8", "vp9", "av1", "libdav1d"):
+        return ".webm"
+    return _SUFFIXES.get(form, ".mkv")
+
+
+def copy(source: Path, target: Path, section: tuple[float, float | None] | None = None, audio: bool = True) -> None:
+    """Copy packets from the key frame at or before the section's beginning up to its end.
+
+    Args:
+        source: any video file.
+        target: its suffix decides the container.
+        section: `[from, to)`, s; None copies all.
+        audio: whether sound is copied too.
+
+    Raises:
+        FetchError: the container cannot hold the streams, or the section lies behind the end.
+    """
+    import av
+
+    try:
+        with av.open(str(source)) as read, av.open(str(target), "w") as out:
+            video = read.streams.video[0]
+            streams = [video, *(read.streams.audio[:1] if audio else [])]
+            outputs = {s.index: out.add_stream_from_template(s) for s in streams}
+            origin = float((video.start_time or 0) * (video.time_base or 0))
+            first = None if section is None else _key_frame_before(source, section[0] + origin)
+            end = None if section is None or section[1] is None else section[1] + origin
+            copied = 0
+            for packet in read.demux(*streams):
+                if packet.dts is None or packet.pts is None or packet.time_base is None:
+                    continue
+                if first is not None and float(packet.pts * packet.time_base) < first:
+                    continue
+                # Up to the end in order of decoding: a frame shown before the end may lean on one shown after it.
+                if end is not None and float(packet.dts * packet.time_base) >= end:
+                    continue
+                shift = round((first or 0.0) / float(packet.time_base))
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                copied += packet.stream.index == video.index
+                packet.stream = outputs[packet.stream.index]
+                out.mux(packet)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise FetchError(f"cannot be copied into {target.suffix}: {str(error).lower()}", Cause.BROKEN) from error
+    if not copied:
+        raise FetchError(f"the section {section} lies behind the end of the video", Cause.BROKEN)
+
+
+def _key_frame_before(path: Path, time_s: float) -> float:
+    """Time of the last key frame at or before a moment, s; of the first one if there is none before."""
+    import av
+
+    found: float | None = None
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            if packet.is_keyframe and packet.pts is not None:
+                at = float(packet.pts * (packet.time_base or 0))
+                if found is not None and at > time_s + 1e-6:
+                    break
+                found = at
+    return found or 0.0

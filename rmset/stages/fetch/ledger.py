@@ -1,0 +1,128 @@
+"""The ledger of fetching: `state/fetch/<video_id>.json`, one entry for every video that was ever wanted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from rmset.errors import UsageError
+from rmset.manifest import Entry
+from rmset.stages.fetch.causes import RULES, Cause
+from rmset.stages.fetch.config import FetchConfig
+from rmset.store import Root
+
+NAME = "fetch"
+_SILENCES = "state/hosts.json"
+
+
+@dataclass(frozen=True)
+class FetchRecord:
+    """What became of one wanted video."""
+
+    video_id: str
+    url: str
+    status: Literal["done", "waiting", "failed"]
+    cause: Cause | None = None
+    error: str | None = None
+    """the downloader's or host's own words, one line"""
+    tries: int = 0
+    """visits so far"""
+    min_height: int = 0
+    """px asked for when it was tried"""
+    children: tuple[str, ...] = field(default=())
+    """ids of the videos that a page, feed or playlist held; it is no video itself then"""
+    updated: str = ""
+    """UTC time, ISO 8601"""
+
+    def to_json(self) -> str:
+        """As written into the root."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> FetchRecord:
+        """Read what `to_json` wrote; a cause that a newer program knows is read as unknown."""
+        raw: dict[str, Any] = {k: v for k, v in json.loads(text).items() if k in cls.__dataclass_fields__}
+        if raw.get("cause") is not None:
+            raw["cause"] = Cause(raw["cause"]) if raw["cause"] in list(Cause) else Cause.UNKNOWN
+        raw["children"] = tuple(raw.get("children", ()))
+        return cls(**raw)
+
+
+def read(root: Root, video_id: str) -> FetchRecord | None:
+    """What the ledger says of a video; None if nothing that can be read."""
+    try:
+        return FetchRecord.from_json(root.files.read_text(root.state_key(NAME, video_id)))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def write(root: Root, record: FetchRecord) -> None:
+    """Publish what became of a video."""
+    root.write_text(root.state_key(NAME, record.video_id), record.to_json())
+
+
+def read_all(root: Root) -> list[FetchRecord]:
+    """The whole ledger, by id."""
+    keys = root.files.keys(f"state/{NAME}/*.json")
+    found = (read(root, key.rpartition("/")[2].removesuffix(".json")) for key in keys)
+    return [record for record in found if record is not None]
+
+
+def commonest_causes(records: Collection[FetchRecord]) -> list[dict[str, Any]]:
+    """Rows of a table: state, cause, number of videos, one of them in its own words, remedy. Most first."""
+    videos = [r for r in records if not r.children]
+    counts = Counter((r.status, r.cause) for r in videos)
+    rows = []
+    for (status, cause), count in sorted(counts.items(), key=lambda item: (item[0][0] != "done", -item[1])):
+        example = next((r.error for r in videos if (r.status, r.cause) == (status, cause) and r.error), None)
+        remedy = RULES[cause].remedy if cause else None
+        rows.append({"state": status, "cause": cause, "videos": count, "in its own words": example, "remedy": remedy})
+    return rows
+
+
+def parse_retry(text: str | None) -> frozenset[Cause]:
+    """`failed` or names of causes, separated by commas: which failures are to be tried again.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+    if text is None:
+        return frozenset()
+    if text.strip() == "failed":
+        return frozenset(Cause)
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in list(Cause):
+            raise UsageError(f"--retry {name}: unknown; expected failed, or some of: {', '.join(Cause)}")
+    return frozenset(Cause(name) for name in names)
+
+
+def is_due(root: Root, video_id: str, entry: Entry, config: FetchConfig, retry: Collection[Cause]) -> bool:
+    """Whether a video has to be visited: not in the root as it is wanted, and not given up for good."""
+    before = read(root, video_id)
+    if root.files.exists(root.record_key(video_id)):
+        # The record was written after the file; a file that was removed since is fetched again.
+        has_file = any(not key.endswith(".json") for key in root.files.keys(f"videos/{video_id}.*"))
+        return not has_file or root.record(video_id).section != config.section
+    if before is None or before.status == "waiting" or before.children or before.cause is None:
+        return True
+    if before.cause is Cause.TOO_SMALL and (entry.min_height or config.min_height) < before.min_height:
+        return True
+    return before.cause in retry or RULES[before.cause].next_run
+
+
+def read_silences(root: Root) -> dict[str, tuple[float, float, str]]:
+    """Which hosts asked an earlier run for silence: `until`, `since` (seconds since 1970), why."""
+    try:
+        raw = json.loads(root.files.read_text(_SILENCES))
+        return {str(host): (float(until), float(since), str(why)) for host, (until, since, why) in raw.items()}
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def write_silences(root: Root, silences: dict[str, tuple[float, float, str]]) -> None:
+    """Keep for the next run what hosts asked for: a killed run must not make them ask twice."""
+    root.write_text(_SILENCES, json.dumps(silences, indent=1) + "\n")

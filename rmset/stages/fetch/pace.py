@@ -1,0 +1,219 @@
+"""One shared pace towards each host, for all workers of a run.
+
+A host is open, or silent until some moment because it asked for that (429, 503 with Retry-After, "not a bot"). After
+that moment one worker probes while the others go on waiting; if the probe is refused, a new silence begins for all.
+So a host that has had enough sees one request per interval, and none while it wants none.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from threading import Condition, get_ident
+from urllib.parse import urlsplit
+
+LONGEST_BACKOFF = 3600.0
+"""s; a refusal that names no time is not doubled beyond"""
+
+Tell = Callable[[str, float, str], None]
+"""called with host, the moment (seconds since 1970) until which it is left alone, and why"""
+
+
+class Stopped(Exception):  # noqa: N818  (no error: the user has had enough)
+    """The run is being ended."""
+
+
+class HostSilent(Exception):  # noqa: N818  (a state of the host)
+    """The host wants silence for longer than the run is willing to wait."""
+
+    def __init__(self, host: str, until: float, why: str) -> None:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))
+        super().__init__(f"{host} asks for silence until {when} ({why})")
+        self.host = host
+
+
+def host_of(url: str) -> str:
+    """What shares one pace: an address with its port, else the last two labels of a host name.
+
+    A platform spreads one account's requests over many names (`www.`, `rr3---sn-….`), and limits them together.
+
+    >>> host_of("https://rr3---sn-4g5e6nsk.googlevideo.com/videoplayback"), host_of("http://127.0.0.1:8000/x")
+    ('googlevideo.com', '127.0.0.1:8000')
+    """
+    parts = urlsplit(url)
+    name = (parts.hostname or "").lower().rstrip(".")
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        if "." in name:
+            return ".".join(name.split(".")[-2:])
+    return f"{name}:{parts.port}" if parts.port else name
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that a response asks to wait: `Retry-After` as seconds or as a date; None if it names no time."""
+    value = (headers.get("Retry-After") or "").strip()
+    if value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+@dataclass
+class _Gate:
+    """What is known of one host."""
+
+    until: float = 0.0
+    """silent until then; 0: open"""
+    since: float = 0.0
+    """when the host began to refuse"""
+    refusals: int = 0
+    """probes refused in a row"""
+    why: str = ""
+    whole_visit: bool = False
+    """whether only a video's whole visit shows that the host answers again (a bot check comes as 200 OK)"""
+    probe: int | None = None
+    """the worker that may ask while the others wait"""
+    next_visit: float = 0.0
+
+
+class Pace:
+    """Which worker may ask which host, and when.
+
+    Args:
+        sleep: pause between the beginnings of two visits to one host, s.
+        backoff: silence after a refusal that names no time, s; doubles each time.
+        patience: how long a host may keep on refusing, s; beyond it `enter` raises.
+        tell: hears of every silence.
+    """
+
+    def __init__(
+        self, *, sleep: float = 0.0, backoff: float = 60.0, patience: float = 6 * 3600.0, tell: Tell | None = None
+    ) -> None:
+        self._sleep, self._backoff, self._patience, self._tell = sleep, backoff, patience, tell
+        self._gates: dict[str, _Gate] = {}
+        self._changed = Condition()
+        self._stopped = False
+
+    def begin_visit(self, host: str) -> None:
+        """Wait until the next video of this host may begin.
+
+        Raises:
+            Stopped: the run ends.
+        """
+        with self._changed:
+            gate = self._gate(host)
+            at = max(time.time(), gate.next_visit)
+            gate.next_visit = at + self._sleep
+        self.pause(at - time.time())
+
+    def enter(self, host: str) -> None:
+        """Wait until this worker may send a request to the host.
+
+        Raises:
+            Stopped: the run ends.
+            HostSilent: the host refuses for longer than the patience lasts.
+        """
+        me = get_ident()
+        with self._changed:
+            while True:
+                gate, now = self._gate(host), time.time()
+                if self._stopped:
+                    raise Stopped
+                if not gate.until:
+                    return
+                if gate.until - gate.since > self._patience:
+                    raise HostSilent(host, gate.until, gate.why)
+                if now >= gate.until and gate.probe in (None, me):
+                    gate.probe = me
+                    return
+                self._changed.wait(max(0.01, gate.until - now) if now < gate.until else None)
+
+    def answered(self, host: str, *, visited: bool = False) -> None:
+        """The host answered this worker's request, or (`visited`) a video's visit came to its proper end."""
+        with self._changed:
+            gate = self._gate(host)
+            if gate.probe == get_ident() and (visited or not gate.whole_visit):
+                self._gates[host] = _Gate(next_visit=gate.next_visit)
+                self._changed.notify_all()
+
+    def refused(self, host: str, why: str, seconds: float | None = None, *, whole_visit: bool = False) -> None:
+        """The host refused this worker: silence for everybody.
+
+        Args:
+            host: as `host_of` names it.
+            why: the host's own words.
+            seconds: what it asked to wait; None if it named no time.
+            whole_visit: the refusal came inside a page that was answered properly.
+        """
+        with self._changed:
+            gate, now = self._gate(host), time.time()
+            # Requests that were under way when the silence began are refused too; they count as the same refusal.
+            fresh = not gate.until or gate.probe == get_ident()
+            if fresh:
+                gate.since = gate.since or now
+                gate.refusals += 1
+                gate.probe = None
+                doubled = self._backoff * 2.0 ** (min(gate.refusals, 30) - 1)
+                wait = seconds if seconds is not None else min(doubled, max(LONGEST_BACKOFF, self._backoff))
+                gate.until = now + wait
+            elif seconds is not None:
+                gate.until = max(gate.until, now + seconds)
+            gate.why = why
+            gate.whole_visit = whole_visit or (gate.whole_visit and not fresh)
+            until = gate.until
+            self._changed.notify_all()
+        if fresh and self._tell is not None:
+            self._tell(host, until, why)
+
+    def left(self) -> None:
+        """End this worker's visit; where it was probing without an answer, the silence goes on."""
+        me = get_ident()
+        with self._changed:
+            unanswered = [(host, gate.why) for host, gate in self._gates.items() if gate.probe == me]
+        for host, why in unanswered:
+            self.refused(host, why)
+
+    def silences(self) -> dict[str, tuple[float, float, str]]:
+        """Hosts that are silent now: `until`, `since` (seconds since 1970) and why."""
+        with self._changed:
+            return {host: (g.until, g.since, g.why) for host, g in self._gates.items() if g.until}
+
+    def restore(self, silences: Mapping[str, tuple[float, float, str]]) -> None:
+        """Go on with what an earlier run was told; its patience begins anew."""
+        with self._changed:
+            for host, (until, _, why) in silences.items():
+                if until > time.time():
+                    self._gates[host] = _Gate(until=until, since=time.time(), refusals=1, why=why)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not longer than the run lasts.
+
+        Raises:
+            Stopped: the run ends.
+        """
+        end = time.monotonic() + seconds
+        with self._changed:
+            while not self._stopped and (rest := end - time.monotonic()) > 0:
+                self._changed.wait(rest)
+            if self._stopped:
+                raise Stopped
+
+    def stop(self) -> None:
+        """End the run: everybody who waits, and everybody who asks from now on, gets `Stopped`."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run is being ended."""
+        return self._stopped
+
+    def _gate(self, host: str) -> _Gate:
+        return self._gates.setdefault(host, _Gate())

@@ -1,0 +1,91 @@
+"""Take a checked file into the root: hash, link or copy, and write down what is known of it, last."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rmset.parts.frames import Probe, probe
+from rmset.records import VideoRecord, check_video_id, local_video_id
+from rmset.stages.fetch.cut import suffix_of
+from rmset.store import Root, sha256_of
+
+VIDEO_SUFFIXES = {".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".ts"}
+
+
+def videos_below(path: Path) -> list[Path]:
+    """The path itself if it is a file, else the video files in the folder and below, sorted."""
+    if not path.is_dir():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+
+
+def add(root: Root, path: Path, *, title: str | None = None, copy: bool = False, **known: Any) -> VideoRecord:
+    """Take a local file in.
+
+    The file is probed before anything is written. It is hard-linked where the file system allows, else copied.
+    Taking the same bytes in again changes nothing.
+
+    Args:
+        root: where to.
+        path: the file.
+        title: else the stem of its name.
+        copy: copy even where a hard link would do.
+        known: further fields of the record (license, split, …).
+
+    Raises:
+        VideoError: the file is missing, empty, or no video.
+        RootError: the root cannot be written to.
+    """
+    found = probe(path)
+    sha256 = sha256_of(path)
+    video_id = local_video_id(path.stem, sha256)
+    suffix = path.suffix.lower() if path.suffix.lower() in VIDEO_SUFFIXES else suffix_of(path)
+    with root.files.lock(video_id):
+        if root.files.exists(root.record_key(video_id)) and root.files.keys(f"videos/{video_id}{suffix}"):
+            return root.record(video_id)
+        known = {"title": title or path.stem, **known}
+        return publish(root, path, video_id, found, sha256, suffix=suffix, copy=copy, known=known)
+
+
+def publish(
+    root: Root, path: Path, video_id: str, found: Probe, sha256: str, *, suffix: str, copy: bool, known: dict[str, Any]
+) -> VideoRecord:
+    """Put a probed file under its id; the caller holds the video's lock."""
+    record = VideoRecord(
+        video_id=check_video_id(video_id),
+        width=found.width,
+        height=found.height,
+        fps=found.fps,
+        frame_count=found.frame_count,
+        duration_s=found.duration_s,
+        codec=found.codec,
+        sha256=sha256,
+        bytes=path.stat().st_size,
+        fault=found.fault,
+        **known,
+    )
+    with root.files.publish(f"videos/{video_id}{suffix}") as target:
+        _link_or_copy(path, target, copy)
+    for key in root.files.keys(f"videos/{video_id}.*"):
+        # One file a video: what was there in another container is not this video any more.
+        if not key.endswith((".json", suffix)):
+            root.files.remove(key)
+    # The record comes last: a video without one was never taken in.
+    root.write_text(root.record_key(video_id), record.to_json())
+    return record
+
+
+def _link_or_copy(source: Path, target: Path, copy: bool) -> None:
+    target.unlink(missing_ok=True)
+    if not copy:
+        try:
+            os.link(source.resolve(), target)
+        except OSError:
+            # Another file system, or one without links.
+            pass
+        else:
+            return
+    shutil.copyfile(source, target)

@@ -1,0 +1,281 @@
+"""One visit to one host for one video: what is there, and its download. The only module that knows yt-dlp's API."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yt_dlp import YoutubeDL
+from yt_dlp.networking import Request
+from yt_dlp.networking.exceptions import HTTPError, RequestError
+from yt_dlp.utils import DownloadCancelled
+from yt_dlp.version import __version__ as yt_dlp_version
+
+from rmset.errors import FetchError
+from rmset.stages.fetch.causes import Cause, own_words
+from rmset.stages.fetch.choose import selector
+from rmset.stages.fetch.config import FetchConfig
+from rmset.stages.fetch.pace import HostSilent, Pace, Stopped, host_of, retry_after
+
+VERSION: str = yt_dlp_version
+MOST_CHILDREN = 5000
+"""videos taken of one playlist"""
+_MOST_HOPS = 8
+"""references followed from a URL to its video"""
+
+OnBytes = Callable[[int], None]
+"""called with the number of bytes that have come since the last call"""
+
+
+class _Ended(DownloadCancelled):  # type: ignore[misc]
+    """Carries `Stopped` or `HostSilent` out through yt-dlp, which lets only its own cancellation pass unharmed."""
+
+    def __init__(self, reason: Stopped | HostSilent) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class _Log:
+    """Takes what yt-dlp would print, and keeps the last warning, which may explain an error that follows."""
+
+    def __init__(self) -> None:
+        self.warning_text = ""
+
+    def debug(self, message: str) -> None:
+        """Nothing anybody needs."""
+
+    def warning(self, message: str) -> None:
+        """Kept."""
+        self.warning_text = message
+
+    def error(self, message: str) -> None:
+        """Raised by yt-dlp as well."""
+
+
+class PacedYoutubeDL(YoutubeDL):  # type: ignore[misc]
+    """yt-dlp with every request passing through the shared pace, and no more than one connection at a time."""
+
+    def __init__(self, params: dict[str, Any], pace: Pace) -> None:
+        self._pace = pace
+        self._response: Any = None
+        super().__init__(params)
+
+    def urlopen(self, req: Request | str) -> Any:
+        """Send a request when the pace allows it; after a refusal wait and send it again."""
+        host = host_of(req if isinstance(req, str) else req.url)
+        # Extractors leave responses open that they have looked into; each would hold a connection.
+        self.close_response()
+        while True:
+            try:
+                self._pace.enter(host)
+            except (Stopped, HostSilent) as reason:
+                raise _Ended(reason) from reason
+            try:
+                self._response = super().urlopen(req)
+            except HTTPError as error:
+                seconds = retry_after(error.response.headers, time.time())
+                if not (error.status == 429 or (error.status == 503 and seconds is not None)):
+                    self._pace.answered(host)
+                    raise
+                why = own_words(error)
+                error.close()
+                # After a redirection it is the host at its end that refuses.
+                for refusing in {host, host_of(error.response.url)}:
+                    self._pace.refused(refusing, why, seconds)
+            else:
+                self._pace.answered(host)
+                return self._response
+
+    def close_response(self) -> None:
+        """Let go of the last response's connection."""
+        response, self._response = self._response, None
+        if response is not None:
+            with suppress(OSError, RequestError):
+                response.close()
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """A file that has arrived, unchecked, and what its host says of it."""
+
+    path: Path
+    info: dict[str, Any]
+
+
+class Visitor:
+    """A worker's yt-dlp, used for one video after the other."""
+
+    def __init__(self, config: FetchConfig, pace: Pace) -> None:
+        self._config, self._log = config, _Log()
+        self._ydl = PacedYoutubeDL(_params(config, self._log), pace)
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._ydl.close_response()
+        self._ydl.close()
+
+    def look(self, url: str, extractor: str | None = None) -> dict[str, Any]:
+        """What a URL stands for, references followed: a `video` or a `playlist` in yt-dlp's terms.
+
+        Raises:
+            Exception: yt-dlp's own, or `Stopped`, or `HostSilent`.
+        """
+        with self._unwrapped():
+            known: dict[str, Any] = {}
+            for _ in range(_MOST_HOPS):
+                found = self._ydl.extract_info(url, download=False, process=False, ie_key=extractor)
+                if not found:
+                    raise FetchError(self._log.warning_text or "the extractor found nothing", Cause.NO_VIDEO)
+                found = {**found, **known}
+                if found.get("_type", "video") not in ("url", "url_transparent"):
+                    return found
+                if found["_type"] == "url_transparent":
+                    # The page that refers knows better than the place it refers to.
+                    own = ("_type", "url", "ie_key", "id", "extractor", "extractor_key", "formats")
+                    known = {k: v for k, v in found.items() if v is not None and k not in own}
+                url, extractor = found["url"], found.get("ie_key")
+            raise FetchError(f"more than {_MOST_HOPS} references from one to the next", Cause.NO_VIDEO)
+
+    def children(self, found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The entries of a playlist, as its host hands them out, page by page."""
+        with self._unwrapped():
+            for number, child in enumerate(found.get("entries") or ()):
+                if number >= MOST_CHILDREN:
+                    return
+                if child:
+                    # What the page is called is inherited; what it holds is not.
+                    yield {"extractor": found.get("extractor"), "webpage_url": found.get("webpage_url")} | child
+
+    def describe(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Everything yt-dlp can tell of a video without downloading it; no format is required."""
+        with self._unwrapped():
+            self._ydl.params["format"] = "all"
+            self._ydl.format_selector = self._ydl.build_format_selector("all")
+            return dict(self._ydl.process_ie_result(found, download=False))
+
+    def download(self, found: dict[str, Any], folder: Path, min_height: int, on_bytes: OnBytes) -> Downloaded:
+        """Download a video that `look` found into a folder of its own; what is there already is gone on with.
+
+        Raises:
+            Exception: yt-dlp's own, or `Stopped`, or `HostSilent`.
+            FetchError: no format is tall enough, or nothing arrived.
+        """
+        last = 0
+
+        def hook(state: dict[str, Any]) -> None:
+            nonlocal last
+            if self._ydl._pace.stopped:
+                raise _Ended(Stopped())
+            now = int(state.get("downloaded_bytes") or 0)
+            on_bytes(max(0, now - last))
+            last = now
+
+        choose = selector(self._ydl.build_format_selector, min_height, self._config.audio)
+
+        def choose_and_prepare(context: dict[str, Any]) -> Iterator[Any]:
+            for chosen in choose(context):
+                _prepare(folder, str(chosen.get("format_id")))
+                yield chosen
+
+        self._ydl._progress_hooks[:] = [hook]
+        self._ydl.params["outtmpl"]["default"] = str(folder).replace("%", "%%") + "/source.%(ext)s"
+        self._ydl.format_selector = choose_and_prepare
+        with self._unwrapped():
+            info = self._ydl.process_ie_result(found, download=True)
+        files = [Path(d["filepath"]) for d in (info or {}).get("requested_downloads", ()) if d.get("filepath")]
+        if not files or not files[0].is_file() or files[0].parent != folder:
+            raise FetchError(self._log.warning_text or "nothing was downloaded", Cause.UNKNOWN)
+        return Downloaded(files[0], info)
+
+    def _unwrapped(self) -> _Unwrapped:
+        self._log.warning_text = ""
+        return _Unwrapped(self._ydl)
+
+
+class _Unwrapped:
+    """Hands on `Stopped` and `HostSilent` as they were raised, and lets go of the connection in any case."""
+
+    def __init__(self, ydl: PacedYoutubeDL) -> None:
+        self._ydl = ydl
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Unwrap."""
+        self._ydl.close_response()
+        if isinstance(error, _Ended):
+            raise error.reason from None
+
+
+def _prepare(folder: Path, format_id: str) -> None:
+    """Make a folder ready to go on with a format, or to begin with it.
+
+    A kill between a fragment's appending and its being counted would append it twice. The fragments themselves are
+    whole or absent, so what was put together is put together again from them, and nothing is downloaded twice.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    choice = folder / "format.txt"
+    if not choice.exists() or choice.read_text(encoding="utf-8") != format_id:
+        for path in folder.iterdir():
+            path.unlink()
+        choice.write_text(format_id, encoding="utf-8")
+    for state in folder.glob("*.ytdl"):
+        Path(f"{str(state).removesuffix('.ytdl')}.part").unlink(missing_ok=True)
+        state.unlink()
+
+
+def _params(config: FetchConfig, log: _Log) -> dict[str, Any]:
+    def longer(n: int) -> float:
+        return min(60.0, config.pause * 2.0**n)
+
+    params: dict[str, Any] = {
+        "quiet": True,
+        "noprogress": True,
+        "logger": log,
+        "color": "never",
+        "outtmpl": {"default": "%(id)s"},
+        "noplaylist": True,
+        "retries": config.retries,
+        "fragment_retries": config.retries,
+        "extractor_retries": config.retries,
+        "retry_sleep_functions": {"http": longer, "fragment": longer, "extractor": longer},
+        # A piece that is left out leaves a video that looks whole.
+        "skip_unavailable_fragments": False,
+        "keep_fragments": True,
+        "socket_timeout": config.timeout,
+        "buffersize": 1 << 16,
+        # Files are repaired and cut here, without the program ffmpeg, and always by yt-dlp's own downloaders:
+        # external ones would go past the pace.
+        "fixup": "never",
+        "external_downloader": {"default": "native"},
+        "hls_prefer_native": True,
+        "enable_file_urls": False,
+        "updatetime": False,
+        "proxy": config.proxy,
+    }
+    if config.rate_limit is not None:
+        params["ratelimit"] = config.rate_limit / config.jobs
+    if config.cookies is not None:
+        # As a stream: yt-dlp would write the user's file back, from every worker.
+        params["cookiefile"] = io.StringIO(config.cookies.read_text(encoding="utf-8"))
+    if config.cookies_from_browser is not None:
+        params["cookiesfrombrowser"] = _browser(config.cookies_from_browser)
+    return params
+
+
+def _browser(text: str) -> tuple[str, str | None, str | None, str | None]:
+    """Take `BROWSER[+KEYRING][:PROFILE][::CONTAINER]` apart.
+
+    >>> _browser("firefox:default::Work"), _browser("chrome+gnomekeyring")
+    (('firefox', 'default', None, 'Work'), ('chrome', None, 'GNOMEKEYRING', None))
+    """
+    rest, _, container = text.partition("::")
+    rest, _, profile = rest.partition(":")
+    name, _, keyring = rest.partition("+")
+    return name.lower(), profile or None, keyring.upper() or None, container or None

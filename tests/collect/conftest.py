@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rmset.manifest import Entry
+from rmset.stages.fetch.config import FetchConfig
+from rmset.stages.fetch.run import Outcome, fetch
+from rmset.store import Root
+
+from .host import Host
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    served = Host()
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="session")
+def clips_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    place = Root(tmp_path / "root")
+    place.path.mkdir()
+    return place
+
+
+def gentle(**changes: object) -> FetchConfig:
+    """A configuration for a host that is near and patient."""
+    return FetchConfig(**({"min_height": 48, "sleep": 0, "pause": 0.01, "backoff": 0.2, "timeout": 1.0} | changes))
+
+
+def fetch_all(root: Root, urls: list[str | Entry], retry: object = (), **changes: object) -> dict[str, Outcome]:
+    """Fetch and return outcomes by the last part of their URL."""
+    entries = [u if isinstance(u, Entry) else Entry(u, line=n + 2) for n, u in enumerate(urls)]
+    ended = list(fetch(root, entries, gentle(**changes), retry=retry))
+    return {o.record.url.rsplit("/", 1)[-1]: o for o in ended}
