@@ -7,7 +7,7 @@ Running a finished stage again does nothing; a changed config or input runs it a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ from rmset.stages.track import TrackConfig
 from rmset.store import Root, hash_of, sha256_of
 
 Config = ProposeConfig | TrackConfig | ExportConfig
-Work = Callable[[Root, str, Any, Progress], dict[str, float]]
+Work = Callable[[Root, str, Any, Progress], Mapping[str, float | str]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Outcome:
     stage: str
     status: str
     """`done`, `already done`, `kept` or `failed`"""
-    counts: dict[str, float]
+    counts: dict[str, Any]
     seconds: float
     error: str | None = None
 
@@ -102,7 +102,7 @@ def run_stage(
                 return Outcome(video_id, name, "already done", before.counts, 0.0)
             # Killed between new files and new entry, the old entry must not vouch for the new files.
             root.files.remove(root.state_key(name, video_id))
-            counts = stage.work(root, video_id, config, progress)
+            counts = dict(stage.work(root, video_id, config, progress))
             outputs = {key: sha256_of(root.files.local(key)) for key in stage.writes(root, video_id)}
             error = None
     except RmsetError as failure:

@@ -12,6 +12,7 @@ from ..console import Format, FormatOption, emit, progress, say
 from .options import ForceOption, JobsOption, QuietOption, RootOption, VideosArgument, find_root
 
 if TYPE_CHECKING:
+    from rmset.stages.track import TrackConfig
     from rmset.store import Root
 
 
@@ -41,8 +42,19 @@ def run_steps(root: Root, videos: list[str] | None, steps: Sequence[tuple[str, A
         raise typer.Exit(1)
 
 
-Detector = Annotated[str, typer.Option("--detector", help="mtcnn.")]
-Assign = Annotated[str, typer.Option("--assign", help="reference (the paper) or previous.")]
+Detector = Annotated[str, typer.Option("--detector", help="mtcnn or yunet.")]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", help="The file of a detector that brings none (yunet); else it is fetched.")
+]
+Assign = Annotated[str, typer.Option("--assign", help="previous, reference (the paper) or bytetrack.")]
+Search = Annotated[
+    str,
+    typer.Option(
+        "--search",
+        help="follow: MTCNN's last net from frame to frame, searches where in doubt. panel: the detector in every "
+        "panel of every frame. frame: on every whole frame (the paper).",
+    ),
+]
 Stride = Annotated[int, typer.Option("--stride", min=1, help="Take every N-th frame.")]
 Size = Annotated[int, typer.Option("--size", min=8, help="Side of a crop, px.")]
 Widen = Annotated[float, typer.Option("--widen", min=0, help="Share by which a face's width grows.")]
@@ -52,7 +64,9 @@ Quality = Annotated[int, typer.Option("--quality", min=1, max=100, help="JPEG qu
 def track(
     videos: VideosArgument = None,
     detector: Detector = "mtcnn",
-    assign: Assign = "reference",
+    weights: Weights = None,
+    search: Search = "follow",
+    assign: Assign = "previous",
     stride: Stride = 1,
     jobs: JobsOption = 1,
     force: ForceOption = False,
@@ -65,20 +79,25 @@ def track(
     """
     from rmset.stages.track import NAME
 
-    config = _track_config(detector, assign, stride)
+    config = _track_config(detector, weights, search, assign, stride)
     run_steps(find_root(root), videos, [(NAME, config)], jobs, force)
 
 
-def _track_config(detector: str, assign: str, stride: int) -> Any:
+def _track_config(detector: str, weights: Path | None, search: str, assign: str, stride: int) -> TrackConfig:
     from rmset.errors import UsageError
     from rmset.parts.assign import TRACKERS
     from rmset.parts.detect import DETECTORS
-    from rmset.stages.track import TrackConfig
+    from rmset.stages.track import SEARCHES, TrackConfig
 
-    for kind, name, known in (("--detector", detector, DETECTORS), ("--assign", assign, TRACKERS)):
+    for kind, name, known in (
+        ("--detector", detector, DETECTORS),
+        ("--search", search, SEARCHES),
+        ("--assign", assign, TRACKERS),
+    ):
         if name not in known:
             raise UsageError(f"{kind} {name}: unknown; expected one of {', '.join(known)}")
-    return TrackConfig(detector=detector, assign=assign, stride=stride)
+    file = None if weights is None else str(weights.resolve())
+    return TrackConfig(detector=detector, weights=file, search=search, assign=assign, stride=stride)
 
 
 def export(
@@ -105,7 +124,9 @@ def export(
 def build(
     manifest: Annotated[Path | None, typer.Argument(help="Which videos; all of the root if omitted.")] = None,
     detector: Detector = "mtcnn",
-    assign: Assign = "reference",
+    weights: Weights = None,
+    search: Search = "follow",
+    assign: Assign = "previous",
     track_stride: Annotated[int, typer.Option("--track-stride", min=1, help="Track every N-th frame.")] = 1,
     stride: Annotated[int, typer.Option("--stride", min=1, help="Export every N-th frame.")] = 1,
     size: Size = 260,
@@ -125,8 +146,8 @@ def build(
 
     place = find_root(root)
     steps = [
-        (layout.NAME, layout.ProposeConfig(detector=detector)),
-        (track.NAME, _track_config(detector, assign, track_stride)),
+        (layout.NAME, layout.ProposeConfig()),
+        (track.NAME, _track_config(detector, weights, search, assign, track_stride)),
         (export_stage.NAME, export_stage.ExportConfig(size=size, widen=widen, stride=stride, quality=quality)),
     ]
     videos = None if manifest is None else _take_in(place, manifest)

@@ -9,18 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import UsageError
-from rmset.geometry import Boxes, as_boxes, iou
+from rmset.geometry import as_boxes, iou
+from rmset.parts.detect import Detections
 from rmset.records import Person
+
+Rows = npt.NDArray[np.intp]
 
 
 class Tracker(Protocol):
-    """Gives names to the boxes of one segment, frame by frame."""
+    """Gives names to the faces of one segment, frame by frame."""
 
-    def assign(self, boxes: Boxes) -> npt.NDArray[np.intp]:
-        """For each person (P,), the row of the box (N, 4) that is theirs in this frame, or -1."""
+    def assign(self, faces: Detections) -> Rows:
+        """For each person (P,), the row of the face that is theirs in this frame, or -1."""
 
 
-def match(overlap: npt.NDArray[np.float32], least: float) -> npt.NDArray[np.intp]:
+def match(overlap: npt.NDArray[np.float32], least: float) -> Rows:
     """The one-to-one assignment with the greatest sum of IoU.
 
     Args:
@@ -38,7 +41,7 @@ def match(overlap: npt.NDArray[np.float32], least: float) -> npt.NDArray[np.intp
     result = np.full(overlap.shape[0], -1, dtype=np.intp)
     # Forbidden pairs count nothing, so that they never push a permitted one aside.
     people, boxes = linear_sum_assignment(np.where(overlap >= least, overlap, 0), maximize=True)
-    allowed = overlap[people, boxes] >= least
+    allowed = (overlap[people, boxes] >= least) & (overlap[people, boxes] > 0)
     result[people[allowed]] = boxes[allowed]
     return result
 
@@ -50,9 +53,9 @@ class ReferenceTracker:
         self._reference = as_boxes([p.box for p in people])
         self._least = least_iou
 
-    def assign(self, boxes: Boxes) -> npt.NDArray[np.intp]:
-        """For each person (P,), the row of the box (N, 4) that is theirs in this frame, or -1."""
-        return match(iou(self._reference, boxes), self._least)
+    def assign(self, faces: Detections) -> Rows:
+        """For each person (P,), the row of the face that is theirs in this frame, or -1."""
+        return match(iou(self._reference, faces.boxes), self._least)
 
 
 class PreviousTracker:
@@ -62,17 +65,62 @@ class PreviousTracker:
         self._last = as_boxes([p.box for p in people]).copy()
         self._least = least_iou
 
-    def assign(self, boxes: Boxes) -> npt.NDArray[np.intp]:
-        """For each person (P,), the row of the box (N, 4) that is theirs in this frame, or -1."""
-        rows = match(iou(self._last, boxes), self._least)
+    def assign(self, faces: Detections) -> Rows:
+        """For each person (P,), the row of the face that is theirs in this frame, or -1."""
+        rows = match(iou(self._last, faces.boxes), self._least)
         seen = rows >= 0
-        self._last[seen] = boxes[rows[seen]]
+        self._last[seen] = faces.boxes[rows[seen]]
+        return rows
+
+
+class ByteTrackTracker:
+    """ByteTrack (Zhang et al., 2022) as the package `trackers` keeps it.
+
+    ByteTrack names tracks, not people: a track that begins on a person's last box is theirs until it ends.
+    """
+
+    def __init__(self, people: Sequence[Person], least_iou: float) -> None:
+        try:
+            import supervision
+            import trackers
+        except ImportError as error:
+            raise UsageError(f"--assign bytetrack: needs {error.name}; `pip install 'rmset[bytetrack]'`") from error
+        self._detections = supervision.Detections
+        self._tracks = trackers.ByteTrackTracker(minimum_consecutive_frames=1)
+        self._last = as_boxes([p.box for p in people]).copy()
+        self._least = least_iou
+        self._owner: dict[int, int] = {}
+
+    def assign(self, faces: Detections) -> Rows:
+        """For each person (P,), the row of the face that is theirs in this frame, or -1."""
+        rows = np.full(len(self._last), -1, dtype=np.intp)
+        # The rows travel along as class ids, because ByteTrack reorders what it is given.
+        found = self._tracks.update(
+            self._detections(xyxy=faces.boxes, confidence=faces.scores, class_id=np.arange(len(faces)))
+        )
+        pairs = zip(found.tracker_id.tolist(), found.class_id.tolist(), strict=True) if len(found) else ()
+        row_of = {track: row for track, row in pairs if track >= 0}
+        for track, row in row_of.items():
+            if track in self._owner:
+                rows[self._owner[track]] = row
+        free_people = np.flatnonzero(rows < 0)
+        free_tracks = [t for t in row_of if t not in self._owner]
+        if len(free_people) and free_tracks:
+            boxes = as_boxes(faces.boxes[[row_of[t] for t in free_tracks]])
+            columns = match(iou(self._last[free_people], boxes), self._least)
+            for person, column in zip(free_people, columns, strict=True):
+                if column >= 0:
+                    self._owner[free_tracks[column]] = int(person)
+                    rows[person] = row_of[free_tracks[column]]
+        seen = rows >= 0
+        self._last[seen] = faces.boxes[rows[seen]]
         return rows
 
 
 TRACKERS: dict[str, Callable[[Sequence[Person], float], Tracker]] = {
     "reference": ReferenceTracker,
     "previous": PreviousTracker,
+    "bytetrack": ByteTrackTracker,
 }
 
 
@@ -80,7 +128,7 @@ def tracker(name: str, people: Sequence[Person], least_iou: float) -> Tracker:
     """Make the tracker of this name.
 
     Raises:
-        UsageError: unknown name.
+        UsageError: unknown name, or a package that it needs is missing.
     """
     if name not in TRACKERS:
         raise UsageError(f"assignment {name!r}: unknown; expected one of {', '.join(TRACKERS)}")

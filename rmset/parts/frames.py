@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from queue import Full, Queue
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +50,15 @@ class Frame:
         self._rotation = rotation
         self.frame_idx = frame_idx
         self.time_ms = time_ms
+
+    @property
+    def planes(self) -> VideoFrame | None:
+        """The frame as 8-bit 4:2:0 planes, or None if it must be turned and therefore be read as RGB."""
+        if self._rotation:
+            return None
+        if self._raw.format.name in ("yuv420p", "yuvj420p"):
+            return self._raw
+        return self._raw.reformat(format="yuv420p")
 
     @cached_property
     def rgb(self) -> Image:
@@ -167,6 +178,46 @@ class VideoReader:
                 if position >= frame_idx:
                     yield Frame(raw, position, self._time_ms(raw.pts, position), int(raw.rotation) % 360)
                     break
+
+
+def ahead(frames: Iterator[Frame], count: int = 8) -> Iterator[Frame]:
+    """The same frames, up to `count` of them decoded in a thread while the caller works on earlier ones.
+
+    What decoding raises is raised here, in its place.
+    """
+    ready: Queue[Frame | BaseException | None] = Queue(count)
+    stopped = Event()
+
+    def put(item: Frame | BaseException | None) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except Full:
+                continue
+            return True
+        return False
+
+    def decode() -> None:
+        try:
+            for frame in frames:
+                if not put(frame):
+                    return
+        except BaseException as error:
+            put(error)
+        else:
+            put(None)
+
+    worker = Thread(target=decode, name="decode", daemon=True)
+    worker.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        # The container may be closed only after the decoder has let go of it.
+        stopped.set()
+        worker.join()
 
 
 def probe(path: Path) -> Probe:

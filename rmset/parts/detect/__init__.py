@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -67,20 +68,28 @@ class Detector(Protocol):
         """Faces of at least `min_face` px in an image uint8 (H, W, 3) RGB."""
 
 
-def _mtcnn() -> Detector:
+def _mtcnn(weights: Path | None) -> Detector:
+    if weights is not None:
+        raise DetectorError("detector mtcnn: its weights come with facenet-pytorch; leave --weights out")
     from rmset.parts.detect.mtcnn import MtcnnDetector
 
     return MtcnnDetector()
 
 
-DETECTORS: dict[str, Callable[[], Detector]] = {"mtcnn": _mtcnn}
+def _yunet(weights: Path | None) -> Detector:
+    from rmset.parts.detect.yunet import YuNetDetector
+
+    return YuNetDetector(weights)
 
 
-def load(name: str) -> Detector:
+DETECTORS: dict[str, Callable[[Path | None], Detector]] = {"mtcnn": _mtcnn, "yunet": _yunet}
+
+
+def load(name: str, weights: Path | str | None = None) -> Detector:
     """Make the detector of this name.
 
     Raises:
-        DetectorError: unknown name.
+        DetectorError: unknown name, or weights that are missing or not the detector's.
     """
     if name not in DETECTORS:
         near = get_close_matches(name, DETECTORS)
@@ -88,4 +97,4 @@ def load(name: str) -> Detector:
             f"detector {name!r}: unknown; expected one of {', '.join(DETECTORS)}"
             + (f"; did you mean {near[0]}?" if near else "")
         )
-    return DETECTORS[name]()
+    return DETECTORS[name](None if weights is None else Path(weights))

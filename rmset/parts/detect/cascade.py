@@ -8,6 +8,8 @@ search a panel at the scale of its person, or enter at the last net with last fr
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import numpy.typing as npt
 
@@ -62,22 +64,27 @@ def propose(nets: Nets, pixels: Pixels, area: Rect, min_face: float, max_face: f
 
 def refine(nets: Nets, pixels: Pixels, area: Rect, candidates: Boxes) -> Boxes:
     """R-Net's candidates (M, 4), squared, out of P-Net's (N, 4)."""
-    squares, patches = _patches(pixels, area, candidates, 24)
-    if not len(squares):
-        return squares
-    offsets, probability = nets.refine(patches)
+    if not len(candidates):
+        return candidates
+    offsets, probability = nets.refine(_patches(pixels, area, candidates, 24))
     keep = probability > THRESHOLDS[1]
-    squares, offsets, probability = squares[keep], offsets[keep], probability[keep]
+    squares, offsets, probability = candidates[keep], offsets[keep], probability[keep]
     pick = nms(squares, probability, 0.7)
     return squared(_regressed(squares[pick], offsets[pick]))
 
 
-def output(nets: Nets, pixels: Pixels, area: Rect, candidates: Boxes) -> Detections:
-    """O-Net's faces on each of R-Net's squares (N, 4), in their order, none dropped."""
-    squares, patches = _patches(pixels, area, candidates, 48)
+def output(nets: Nets, pixels: Pixels, area: Rect | npt.NDArray[np.int64], squares: Boxes) -> Detections:
+    """O-Net's faces on each of R-Net's squares (N, 4), in their order, none dropped.
+
+    Args:
+        nets: the three nets.
+        pixels: the picture.
+        area: what patches must not reach beyond: one rectangle, or one for each square (N, 4).
+        squares: where to look, px.
+    """
     if not len(squares):
         return Detections.none()
-    offsets, points, probability = nets.output(patches)
+    offsets, points, probability = nets.output(_patches(pixels, area, squares, 48))
     size = squares[:, 2:] - squares[:, :2] + 1
     landmarks = np.stack(
         [points[:, :5] * size[:, :1] + squares[:, :1] - 1, points[:, 5:] * size[:, 1:] + squares[:, 1:2] - 1], axis=2
@@ -142,13 +149,18 @@ def _regressed(boxes: Boxes, offsets: F32) -> Boxes:
     return np.asarray(boxes + offsets * size, dtype=np.float32)
 
 
-def _patches(pixels: Pixels, area: Rect, boxes: Boxes, side: int) -> tuple[Boxes, Patch]:
-    """The boxes that touch the area, and their parts inside it resized to `side`, as facenet-pytorch cuts them."""
+def _patches(pixels: Pixels, area: Rect | npt.NDArray[np.int64], boxes: Boxes, side: int) -> Patch:
+    """The parts of the boxes (N, 4) inside the area, resized to (N, side, side, 3), as facenet-pytorch cuts them.
+
+    A box that does not touch the area is black; facenet-pytorch loses count of its boxes there and raises.
+    """
     whole = np.trunc(boxes).astype(np.int64)
-    left, top = np.maximum(whole[:, 0] - 1, area[0]), np.maximum(whole[:, 1] - 1, area[1])
-    right, bottom = np.minimum(whole[:, 2], area[2]), np.minimum(whole[:, 3], area[3])
-    keep = (right > left) & (bottom > top)
-    rects = np.stack([left, top, right, bottom], axis=1)[keep]
-    patches = [pixels.patch((int(r[0]), int(r[1]), int(r[2]), int(r[3])), (side, side)) for r in rects]
-    stacked: Patch = np.stack(patches) if patches else np.empty((0, side, side, 3), np.uint8)
-    return boxes[keep], stacked
+    bounds = np.broadcast_to(np.asarray(area, dtype=np.int64), whole.shape)
+    low = np.maximum(whole[:, :2] - 1, bounds[:, :2])
+    high = np.minimum(whole[:, 2:], bounds[:, 2:])
+    black = np.zeros((side, side, 3), np.uint8)
+    patches: list[Patch] = []
+    for (x0, y0), (x1, y1) in zip(low.tolist(), high.tolist(), strict=True):
+        inside = x0 < x1 and y0 < y1
+        patches.append(pixels.patch((x0, y0, x1, y1), (side, side)) if inside else black)
+    return cast(Patch, np.stack(patches))

@@ -1,4 +1,4 @@
-"""MTCNN, exact: the boxes of facenet-pytorch 2.5.3 with its weights, thresholds and arithmetic, in less than half the time.
+"""MTCNN, exact: facenet-pytorch 2.5.3 with its weights, thresholds and arithmetic, in less than half its time.
 
 facenet-pytorch's own `detect` returns object arrays from batches, wraps at 32,767 candidates (int16 in its last
 suppression) and raises on some faceless batches; here its weights run in our cascade, so none of that can bite.

@@ -1,0 +1,208 @@
+"""Following faces from frame to frame at the price of one small net a face.
+
+Panels do not move and faces move little. So last frame's box, turned back into the square that MTCNN's last net would
+have been given, goes through that net alone. That is only as good as its checks, so every answer is held to:
+
+    score, overlap with the last box, change of size, aspect    else the panel is searched at once
+    two people on one face                                      the panel is searched for both
+    every `check_every` frames                                  the panel is searched anyway, and its box taken
+
+The way back matters. The last net was trained on the squares that the net before it makes, which are smaller than the
+box the last net puts out, and lower. Fed with its own boxes the last net drifts away within a second or two; fed with
+boxes brought back by the measured ratio it is pulled to the face in every frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.geometry import Box, Boxes, as_boxes, clip, contains_point, covered, iou, pixels, scale_about_centre
+from rmset.parts.assign import match
+from rmset.parts.detect import Detections, cascade
+from rmset.parts.detect.nets import Nets
+from rmset.parts.pixels import Pixels, Rect
+from rmset.records import Person
+
+# Side of R-Net's square by the side of the box that O-Net makes of it, and how much lower it lies; medians over faces
+# of clips found by the whole cascade, then tuned by how well a loop of 400 frames stays on them.
+_ENTRY_SCALE, _ENTRY_DROP = 0.88, 0.03
+
+
+@dataclass(frozen=True)
+class FollowConfig:
+    """When an answer of the last net is believed."""
+
+    check_every: int = 30
+    """frames between full searches of a panel whose face is held"""
+    retry_every: int = 3
+    """frames between searches for a face that is lost"""
+    least_score: float = 0.8
+    """below it the panel is searched"""
+    least_overlap: float = 0.5
+    """IoU with the last box, below it the panel is searched"""
+    most_growth: float = 1.4
+    """ratio of box heights from frame to frame, beyond it the panel is searched"""
+    smallest: float = 0.5
+    """faces down to this share of the person's reference face are searched"""
+    least_iou: float = 0.1
+    """a found face that overlaps the person's last box less is somebody else's, where others share the panel"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one frame gave: row i is the face of the person in `people[i]`."""
+
+    people: npt.NDArray[np.intp]
+    """(N,) position among the segment's people"""
+    faces: Detections
+    """N faces"""
+    searched: npt.NDArray[np.bool_]
+    """(N,) by the whole cascade, not only by the last net"""
+    newcomers: int
+    """faces of searched panels that are nobody's"""
+
+
+class Follower:
+    """Follows the people of one segment, one face a person.
+
+    Args:
+        nets: MTCNN's nets.
+        people: whom to follow; their reference boxes are where the search begins.
+        frame_size: (width, height) px.
+        removed: the trigger regions; a face whose centre lies in one is nobody's.
+        config: when to believe.
+    """
+
+    def __init__(
+        self,
+        nets: Nets,
+        people: Sequence[Person],
+        frame_size: tuple[int, int],
+        removed: Sequence[Box],
+        config: FollowConfig,
+    ) -> None:
+        self._nets, self._config = nets, config
+        frame = (0.0, 0.0, float(frame_size[0]), float(frame_size[1]))
+        areas = [pixels(p.panel or clip(scale_about_centre(p.box, 3), frame), frame_size) for p in people]
+        self._areas = np.array(areas, np.int64).reshape(-1, 4)
+        self._reference = as_boxes([p.box for p in people])
+        self._side = np.minimum(
+            self._reference[:, 2] - self._reference[:, 0], self._reference[:, 3] - self._reference[:, 1]
+        )
+        self._removed = as_boxes(list(removed))
+        # Where each person was last seen; who is held; how many frames since the panel was searched.
+        self._last = self._reference.copy()
+        self._held = np.zeros(len(people), dtype=bool)
+        self._doubt = np.zeros(len(people), dtype=np.int64)
+        # Checks are spread over time, so that no frame pays for everybody.
+        self._since = np.arange(len(people)) * config.check_every // max(1, len(people))
+        self._panels = [np.flatnonzero((self._areas == area).all(axis=1)) for area in np.unique(self._areas, axis=0)]
+        self._first = True
+
+    def step(self, picture: Pixels) -> Found:
+        """Find everybody in the next frame."""
+        refined, trusted = self._refine(picture)
+        wanted = self._wanted(trusted)
+        boxes, scores, landmarks = refined.boxes.copy(), refined.scores.copy(), refined.landmarks.copy()
+        present, searched = trusted.copy(), np.zeros(len(self._last), dtype=bool)
+        newcomers = 0
+        for members in self._panels:
+            if not wanted[members].any():
+                continue
+            faces = self._search(picture, members)
+            rows = self._named(members, faces, trusted, boxes)
+            newcomers += len(faces) - int((rows >= 0).sum())
+            for person, row in zip(members, rows, strict=True):
+                self._since[person] = 0
+                if row >= 0:
+                    boxes[person], scores[person] = faces.boxes[row], faces.scores[row]
+                    landmarks[person] = faces.landmarks[row]
+                    present[person] = searched[person] = True
+                    self._doubt[person] = 0
+                elif trusted[person]:
+                    # The last net sees a face where the cascade sees none: believed once, not twice.
+                    self._doubt[person] += 1
+                    present[person] = self._doubt[person] < 2
+        self._held = present
+        self._last[present] = boxes[present]
+        self._first = False
+        who = np.flatnonzero(present)
+        return Found(who, Detections(boxes[who], scores[who], landmarks[who]), searched[who], newcomers)
+
+    def _refine(self, picture: Pixels) -> tuple[Detections, npt.NDArray[np.bool_]]:
+        """The last net's answer for everybody (P), and whether it is to be trusted; who is not held is not asked."""
+        count = len(self._last)
+        boxes, scores = self._last.copy(), np.zeros(count, np.float32)
+        landmarks = np.zeros((count, 5, 2), np.float32)
+        held = np.flatnonzero(self._held)
+        if len(held):
+            answer = cascade.output(self._nets, picture, self._areas[held], entry_squares(self._last[held]))
+            boxes[held], scores[held], landmarks[held] = answer.boxes, answer.scores, answer.landmarks
+        return Detections(boxes, scores, landmarks), self._held & self._plausible(boxes, scores)
+
+    def _plausible(self, boxes: Boxes, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+        growth = height / np.maximum(self._last[:, 3] - self._last[:, 1], 1)
+        most = self._config.most_growth
+        overlap = np.array([iou(boxes[i : i + 1], self._last[i : i + 1])[0, 0] for i in range(len(boxes))])
+        good = (scores >= self._config.least_score) & (overlap >= self._config.least_overlap)
+        good &= (growth <= most) & (growth >= 1 / most)
+        good &= (width > 0.5 * height) & (width < 1.2 * height)
+        return np.asarray(good & ~self._shared(boxes) & self._allowed(boxes), dtype=bool)
+
+    def _shared(self, boxes: Boxes) -> npt.NDArray[np.bool_]:
+        """Who sits on a face that somebody else in the same panel sits on too."""
+        shared = np.zeros(len(boxes), dtype=bool)
+        for members in self._panels:
+            if len(members) > 1:
+                overlap = iou(boxes[members], boxes[members]) - np.eye(len(members), dtype=np.float32)
+                shared[members] = (overlap > 0.5).any(axis=1)
+        return shared
+
+    def _allowed(self, boxes: Boxes) -> npt.NDArray[np.bool_]:
+        """Which faces lie outside the trigger regions, by centre and by most of their area."""
+        if not len(self._removed):
+            return np.ones(len(boxes), dtype=bool)
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+        inside = np.array([contains_point(self._removed, x, y).any() for x, y in middle], dtype=bool)
+        return ~inside & (covered(boxes, self._removed) <= 0.5)
+
+    def _wanted(self, trusted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """For whom the panel is to be searched in this frame."""
+        self._since += 1
+        lost_now = self._held & ~trusted
+        overdue = np.where(self._held, self._since >= self._config.check_every, self._since >= self._config.retry_every)
+        return np.asarray(lost_now | overdue | self._first, dtype=bool)
+
+    def _search(self, picture: Pixels, members: npt.NDArray[np.intp]) -> Detections:
+        x0, y0, x1, y1 = (int(v) for v in self._areas[members[0]])
+        area: Rect = (x0, y0, x1, y1)
+        smallest = max(20.0, float(self._side[members].min()) * self._config.smallest)
+        faces = cascade.search(self._nets, picture, area, smallest)
+        return faces.where(self._allowed(faces.boxes))
+
+    def _named(
+        self, members: npt.NDArray[np.intp], faces: Detections, trusted: npt.NDArray[np.bool_], refined: Boxes
+    ) -> npt.NDArray[np.intp]:
+        """For each member of a panel, the row of their face, or -1."""
+        if not len(faces):
+            return np.full(len(members), -1, dtype=np.intp)
+        where = np.where(trusted[members, None], refined[members], self._last[members])
+        rows = match(iou(as_boxes(where), faces.boxes), self._config.least_iou)
+        if len(members) == 1 and rows[0] < 0 and not trusted[members[0]]:
+            # Alone in the panel, whoever is seen there is the person, wherever they went.
+            rows[0] = 0
+        return rows
+
+
+def entry_squares(boxes: Boxes) -> Boxes:
+    """The squares (N, 4) that the last net would have been given for faces it has boxed (N, 4)."""
+    square = cascade.squared(boxes)
+    side = square[:, 2:] - square[:, :2]
+    centre = (square[:, :2] + square[:, 2:]) / 2 + side * np.array([0, _ENTRY_DROP], np.float32)
+    half = side * (_ENTRY_SCALE / 2)
+    return np.hstack([centre - half, centre + half]).astype(np.float32)
