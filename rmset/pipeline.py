@@ -7,12 +7,15 @@ Running a finished stage again does nothing; a changed config or input runs it a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing import get_context
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from rmset.errors import RmsetError, RootError
@@ -154,7 +157,7 @@ def run_stages(
 
 def build(
     root: Root,
-    video_ids: Sequence[str],
+    video_ids: Iterable[str],
     steps: Sequence[tuple[str, Config]],
     *,
     jobs: int = 1,
@@ -163,50 +166,74 @@ def build(
 ) -> Iterator[Outcome]:
     """Run stages on many videos, `jobs` of them at once, and yield outcomes as videos end.
 
+    The ids may arrive over time, from downloads that are still under way: work begins with the first.
+
     A video that kills its worker process fails alone: the videos that shared the pool with it are run again, one by
     one, so that only the guilty one is blamed.
     """
+    total = len(video_ids) if isinstance(video_ids, Sequence) else 0
+    done = 0
     if jobs <= 1:
-        for done, video_id in enumerate(video_ids):
-            progress("videos", done, len(video_ids))
+        for video_id in video_ids:
+            progress("videos", done, total)
             yield from run_stages(root, video_id, steps, force=force, progress=progress)
-        progress("videos", len(video_ids), len(video_ids))
+            done += 1
+        progress("videos", done, total)
         return
     suspects: list[str] = []
-    done = 0
     for video_id, outcomes in _in_pool(root, video_ids, steps, jobs, force):
         if outcomes is None:
             suspects.append(video_id)
             continue
         done += 1
-        progress("videos", done, len(video_ids))
+        progress("videos", done, total)
         yield from outcomes
     for suspect in suspects:
         for video_id, outcomes in _in_pool(root, [suspect], steps, 1, force):
             done += 1
-            progress("videos", done, len(video_ids))
+            progress("videos", done, total)
             yield from outcomes or [_died(root, video_id, steps)]
 
 
 def _in_pool(
-    root: Root, video_ids: Sequence[str], steps: Sequence[tuple[str, Config]], jobs: int, force: bool
+    root: Root, video_ids: Iterable[str], steps: Sequence[tuple[str, Config]], jobs: int, force: bool
 ) -> Iterator[tuple[str, list[Outcome] | None]]:
     """Each video with its outcomes, or with None where a worker died."""
+    events: SimpleQueue[tuple[str, Future[list[Outcome]] | None] | BaseException | None] = SimpleQueue()
+    fed: list[str] = []
+
+    def feed() -> None:
+        # In a thread of its own: ids may arrive slowly, and results must not wait for them.
+        try:
+            for video_id in video_ids:
+                fed.append(video_id)
+                try:
+                    future = pool.submit(_worker, str(root.path), video_id, list(steps), force)
+                except BrokenProcessPool:
+                    events.put((video_id, None))
+                else:
+                    future.add_done_callback(partial(lambda name, ended: events.put((name, ended)), video_id))
+            events.put(None)
+        except BaseException as error:
+            # Raised again where the results are read.
+            events.put(error)
+
+    done, complete = 0, False
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        waiting: dict[Future[list[Outcome]], str] = {}
-        for video_id in video_ids:
+        Thread(target=feed, name="feed", daemon=True).start()
+        while not (complete and done == len(fed)):
+            event = events.get()
+            if event is None:
+                complete = True
+                continue
+            if isinstance(event, BaseException):
+                raise event
+            done += 1
+            video_id, future = event
             try:
-                waiting[pool.submit(_worker, str(root.path), video_id, list(steps), force)] = video_id
+                yield video_id, None if future is None else future.result()
             except BrokenProcessPool:
                 yield video_id, None
-        while waiting:
-            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                video_id = waiting.pop(future)
-                try:
-                    yield video_id, future.result()
-                except BrokenProcessPool:
-                    yield video_id, None
 
 
 def _worker(root: str, video_id: str, steps: list[tuple[str, Config]], force: bool) -> list[Outcome]:
