@@ -41,4 +41,4 @@ def evaluate(
         "class": "all", "n": scores.n, "recall": scores.overall_accuracy,
         "precision": None, "f1": None,
     }  # fmt: skip
-    emit([*rows, total], fmt, title=str(scores))
+    emit([*rows, total], fmt)
