@@ -14,6 +14,7 @@ import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,16 @@ def _video(path: Path, number: int, scale: Scale) -> None:
         return
     rng = np.random.default_rng(number)
     record = VideoRecord(
-        video_id, 1920, 1080, FPS, scale.frames, scale.frames / FPS, "h264", f"{number:064x}", 1, title=f"video {number}"
+        video_id,
+        1920,
+        1080,
+        FPS,
+        scale.frames,
+        scale.frames / FPS,
+        "h264",
+        f"{number:064x}",
+        1,
+        title=f"video {number}",
     )
     root.write_text(root.record_key(video_id), record.to_json())
     edges = np.linspace(0, scale.frames, scale.segments + 1).astype(int)
@@ -69,8 +79,8 @@ def _video(path: Path, number: int, scale: Scale) -> None:
             video_id,
             (1920, 1080),
             tuple(
-                Segment(int(a), int(b), int(a), (TriggerRegion((640.0, 360.0, 1280.0, 720.0)),), people, number % 2 == 0)
-                for a, b in zip(edges[:-1], edges[1:], strict=True)
+                Segment(a, b, a, (TriggerRegion((640.0, 360.0, 1280.0, 720.0)),), people, number % 2 == 0)
+                for a, b in pairwise(edges.tolist())
             ),
         )
     )

@@ -61,7 +61,8 @@ def pairs(
 
     from rmset.errors import UsageError
     from rmset.read.crops import CropStore
-    from rmset.read.pairs import PairSampler, step_of
+    from rmset.read.pairindex import step_of
+    from rmset.read.pairs import PairSampler
 
     if (anchor is None) == (sample is None):
         raise UsageError("pairs: expected either --anchor VIDEO:PERSON:FRAME or --sample N")

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
 from rmset.errors import QueryError
-from rmset.read import queries
+from rmset.read import guard, queries
 from rmset.store import Root
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-_READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+T = TypeVar("T")
+_BATCH = 100_000
 
 
 class Result:
-    """Rows of a query, in the form that the caller wants."""
+    """Rows of a query, in the form that the caller wants. Nothing is computed before it is asked for."""
 
-    def __init__(self, relation: duckdb.DuckDBPyRelation) -> None:
+    def __init__(self, relation: duckdb.DuckDBPyRelation, connection: duckdb.DuckDBPyConnection) -> None:
         self._relation = relation
+        # A relation does not keep its connection alive.
+        self._connection = connection
 
     @property
     def columns(self) -> list[str]:
@@ -30,13 +36,25 @@ class Result:
         return list(self._relation.columns)
 
     def rows(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Rows as dictionaries, at most `limit`."""
+        """Rows as dictionaries, at most `limit`; what lies beyond is not computed if that can be helped."""
         relation = self._relation if limit is None else self._relation.limit(limit)
         return [dict(zip(self.columns, row, strict=True)) for row in _told(relation.fetchall)]
 
     def arrow(self) -> pa.Table:
         """An Arrow table."""
         return _told(self._relation.to_arrow_table)
+
+    def batches(self, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:
+        """Arrow batches of at most so many rows, one after the other: memory does not grow with the result."""
+        reader = _told(lambda: self._relation.to_arrow_reader(rows))
+        while True:
+            try:
+                batch = reader.read_next_batch()
+            except StopIteration:
+                return
+            except (duckdb.Error, OSError) as error:
+                raise QueryError(f"SQL: {guard.one_line(error)}") from error
+            yield batch
 
     def write(self, path: Path) -> int:
         """Write all rows to a Parquet or CSV file, by its suffix, in batches; returns how many.
@@ -50,8 +68,8 @@ class Result:
 
         writers = {".parquet": pa.parquet.ParquetWriter, ".csv": pa.csv.CSVWriter}
         if path.suffix not in writers:
-            raise QueryError(f"{path}: expected a file that ends in {' or '.join(writers)}")
-        reader, count = _told(self._relation.to_arrow_reader), 0
+            raise QueryError(f"{path}: expected a file that ends in {' or '.join(writers)}, found {path.suffix!r}")
+        reader, count = _told(lambda: self._relation.to_arrow_reader(_BATCH)), 0
         partial = path.with_name(f".{path.name}.partial")
         try:
             with writers[path.suffix](str(partial), reader.schema) as writer:
@@ -59,9 +77,14 @@ class Result:
                     writer.write_batch(batch)
                     count += batch.num_rows
             partial.replace(path)
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
             partial.unlink(missing_ok=True)
-            raise QueryError(f"{path}: cannot be written ({error.strerror or error})") from error
+            raise QueryError(
+                f"{path}: cannot be written ({' '.join(str(error).split())}); choose another -o"
+            ) from error
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
         return count
 
     def pandas(self) -> pd.DataFrame:
@@ -74,21 +97,33 @@ class Result:
 
 
 class Catalog:
-    """The tables `videos`, `regions`, `people`, `faces`, `crops` of a root, and the macros `positives`, `negatives`.
+    """The tables `videos`, `segments`, `regions`, `people`, `faces`, `crops` of a root, and the macros over them.
 
     Videos and layouts are read when the catalogue is opened; face and crop rows when a query asks for them.
+
+    Args:
+        root: what to ask.
+        threads: that DuckDB may use; all cores if omitted.
+        memory: that DuckDB may use, such as `4GB`; half of the machine's if omitted. Beyond it, sorts and joins go
+            to the system's folder for temporary files.
     """
 
-    def __init__(self, root: Root, *, threads: int | None = None) -> None:
+    def __init__(self, root: Root, *, threads: int | None = None, memory: str = "50%") -> None:
         self.root = root
-        self._db = duckdb.connect(":memory:", config={"threads": threads} if threads else {})
+        spill = Path(tempfile.gettempdir()) / f"rmset-sql-{os.getuid()}-{os.getpid()}"
+        config: dict[str, Any] = {"temp_directory": str(spill), "memory_limit": memory}
+        self._db = duckdb.connect(":memory:", config=config | ({"threads": threads} if threads else {}))
         self._fill()
         self._close_the_doors()
 
+    def _execute(self, statement: str) -> None:
+        # DuckDB 2 keeps a connection busy until its result has been taken.
+        self._db.execute(statement).fetchall()
+
     def _fill(self) -> None:
         ids = self.root.video_ids()
-        for statement in (queries.VIDEOS, queries.REGIONS, queries.PEOPLE):
-            self._db.execute(statement)
+        for statement in queries.TABLES:
+            self._execute(statement)
         records = [self.root.record(v) for v in ids]
         self._insert(
             "videos",
@@ -98,11 +133,12 @@ class Catalog:
                 for r in records
             ],
         )
-        regions, people = [], []
+        segments, regions, people = [], [], []
         for video_id in ids:
             if not self.root.has_layout(video_id):
                 continue
             for i, s in enumerate(self.root.layout(video_id).segments):
+                segments.append((video_id, i, s.start_frame, s.end_frame, s.reference_frame, s.reviewed, s.confidence))
                 regions += [
                     (video_id, i, *r.box, s.start_frame, s.end_frame, r.source, r.confidence, s.reviewed)
                     for r in s.trigger_regions
@@ -112,63 +148,77 @@ class Catalog:
                     + (s.reference_frame, p.source, p.confidence)
                     for p in s.people
                 ]
+        self._insert("segments", segments)
         self._insert("regions", regions)
         self._insert("people", people)
-        files = self.root.files
-        for name, columns, empty, pattern in (
-            ("faces", queries.FACE_COLUMNS, queries.NO_FACES, "tracks/*.parquet"),
-            ("crops", queries.CROP_COLUMNS, queries.NO_CROPS, "crops/*/part-*.parquet"),
+        for pattern, view, empty in (
+            ("tracks/*.parquet", queries.faces_view, queries.NO_FACES),
+            ("crops/*/part-*.parquet", queries.crops_view, queries.NO_CROPS),
         ):
+            files = self.root.files
             paths = [str(files.local(key).resolve()) for key in files.keys(pattern)]
-            self._db.execute(queries.view(name, columns, paths) if paths else empty)
-        for macro in (queries.POSITIVES, queries.NEGATIVES):
-            self._db.execute(macro)
+            try:
+                self._execute(view(paths) if paths else empty)
+            except duckdb.Error as error:
+                raise QueryError(
+                    f"root {self.root.path}: {guard.one_line(error)}; `rmset verify` tells more"
+                ) from error
+        for macro in queries.MACROS:
+            self._execute(macro)
 
     def _insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
-        if rows:
-            marks = ", ".join("?" * len(rows[0]))
-            self._db.executemany(f"insert into {table} values ({marks})", rows)  # noqa: S608  (our own names)
+        import pyarrow as pa
+
+        if not rows:
+            return
+        names = [f"c{i}" for i in range(len(rows[0]))]
+        self._db.register("given", pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))))
+        self._execute(f"insert into {table} select * from given")  # noqa: S608  (our own names)
+        self._db.unregister("given")
 
     def _close_the_doors(self) -> None:
         """From here on: the root's Parquet files, no other file, no network, no extension, no way back."""
         folders = [str(self.root.files.local(k).resolve()) for k in ("tracks", "crops")]
-        self._db.execute(f"set allowed_directories = [{', '.join(queries.literal(f) for f in folders)}]")
         for setting in (
+            f"allowed_directories = [{', '.join(queries.literal(f) for f in folders)}]",
             "python_enable_replacements = false",
             "autoinstall_known_extensions = false",
             "autoload_known_extensions = false",
+            "allow_community_extensions = false",
             "enable_external_access = false",
             "lock_configuration = true",
         ):
-            self._db.execute(f"set {setting}")
+            self._execute(f"set {setting}")
 
     def sql(self, query: str) -> Result:
-        """Run one query.
+        """Run one query of a user.
 
         Raises:
             QueryError: it is wrong, is not one `select`, or reaches beyond the root.
         """
-        try:
-            statements = self._db.extract_statements(query)
-        except duckdb.Error as error:
-            raise QueryError(f"SQL: {_line(error)}") from error
-        if len(statements) != 1 or statements[0].type not in _READS:
-            kinds = ", ".join(s.type.name.lower() for s in statements) or "nothing"
-            raise QueryError(f"SQL: expected one select, found {kinds}; a root is only read from here")
-        relation = _told(lambda: self._db.sql(query))
+        guard.check(self._db.cursor(), query)
+        return self.run(query)
+
+    def run(self, query: str, parameters: Mapping[str, Any] | None = None) -> Result:
+        """Run one query of the program itself, which may use any function that the locked connection allows.
+
+        Args:
+            query: SQL.
+            parameters: values of its $names.
+
+        Raises:
+            QueryError: it is wrong.
+        """
+        connection = self._db.cursor()
+        relation = _told(lambda: connection.sql(query, params=dict(parameters) if parameters else None))
         if relation is None:
             raise QueryError("SQL: expected a query that returns rows, found one that returns none")
-        return Result(relation)
+        return Result(relation, connection)
 
 
-def _told(work: Any) -> Any:
+def _told(work: Callable[[], T]) -> T:
     """Turn what DuckDB refuses into one line."""
     try:
         return work()
     except duckdb.Error as error:
-        raise QueryError(f"SQL: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and set(line.strip()) != {"^"}]
-    return "; ".join(lines)
+        raise QueryError(f"SQL: {guard.one_line(error)}") from error

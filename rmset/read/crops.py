@@ -90,9 +90,7 @@ class CropStore:
     def _use(self, index: CropIndex) -> None:
         self.index = index
         arrays = index.arrays
-        self.keys = CropKeys(
-            index.video_ids, *(arrays[n] for n in ("video", "person", "frame", "time_ms", "segment"))
-        )
+        self.keys = CropKeys(index.video_ids, *(arrays[n] for n in ("video", "person", "frame", "time_ms", "segment")))
         paths = [self.root.files.local(shard.key) for shard in index.shards]
         self._files = ShardFiles(paths, index.shards, self._most_open)
         # Searched for every row; contiguous and small.
@@ -153,7 +151,9 @@ class CropStore:
         if list(map(len, found)) != sizes:
             short = next(i for i, data in enumerate(found) if len(data) != sizes[i])
             path = self.root.files.local(self.index.shards[shard[short]].key)
-            raise ShardError(f"{path}: expected {sizes[short]} bytes of a picture, found {len(found[short])}; it is cut short")
+            raise ShardError(
+                f"{path}: expected {sizes[short]} bytes of a picture, found {len(found[short])}; it is cut short"
+            )
         return found
 
     def images(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> list[Image]:

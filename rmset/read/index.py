@@ -24,7 +24,7 @@ from rmset.store import Root, hash_of
 FOLDER = "state/index"
 _FORMAT = 1  # raised when the arrays mean something else; old folders are then made anew
 _COLUMNS = ("person_id", "segment", "frame_idx", "time_ms", "encoded_size")
-_ARRAYS = {
+_ARRAYS: dict[str, np.dtype] = {
     "video": np.dtype(np.int32),
     "person": np.dtype(np.int16),
     "segment": np.dtype(np.int16),
@@ -89,7 +89,7 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
 
     def shapes(first_row: npt.NDArray[np.int64]) -> dict[str, tuple[int, np.dtype]]:
         total = int(first_row[-1])
-        return {n: (total, t) for n, t in _ARRAYS.items()} | {"first_row": (len(first_row), np.dtype(np.int64))}
+        return {**{n: (total, t) for n, t in _ARRAYS.items()}, "first_row": (len(first_row), np.dtype(np.int64))}
 
     def fill(arrays: Arrays, first_row: npt.NDArray[np.int64]) -> None:
         arrays["first_row"][:] = first_row
@@ -192,6 +192,6 @@ def make(
 
 
 def _mapped(path: Path) -> Array:
-    array = np.load(path, mmap_mode="r" if path.stat().st_size > 4096 else None)
+    array: Array = np.load(path, mmap_mode="r" if path.stat().st_size > 4096 else None)
     # A plain view: each access through numpy.memmap itself costs a microsecond.
     return array.view(np.ndarray)

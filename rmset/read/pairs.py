@@ -5,117 +5,127 @@ For the anchor x^L_T (person L at time T):
     P = { x^l_t : l ≠ L, |t − T| ≤ d }     other people of the same video, at the same moment
     N = { x^L_t : |t − T| > d' }           the same person, far away in time
 
-Distances are in steps: with an export stride k one step is k frames.
+`PairSampler` answers from arrays, for the training loop; `rmset.read.queries.candidates` is the same question put to
+DuckDB. Both give the same sets.
 """
 
 from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
 
 import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import UsageError
+from rmset.read.arrange import PairArrays, PairRule, Rows, Unit, arrange
 from rmset.read.crops import CropKeys
-from rmset.store import Root
 
-Rows = npt.NDArray[np.int64]
+__all__ = ["PairArrays", "PairRule", "PairSampler", "Rows", "Unit"]
 
 
 class PairSampler:
     """Draws candidates of any anchor out of compact arrays, without touching a table.
 
-    Two orders of the same rows are kept: by (video, frame), where the positives of an anchor are one slice, and by
-    (video, person, frame), where its negatives are two.
+    Args:
+        keys: who and when, of all crops.
+        d: positives lie within ± this many steps.
+        d_far: negatives lie beyond ± this many steps.
+        max_candidates: of each kind, at most, in a draw.
+        stride: frames in one step.
+        rule: says all of the above but the cap; then d, d_far and stride are not used.
+        arrays: kept ones (`rmset.read.pairindex`); made here if omitted.
     """
 
     def __init__(
-        self, keys: CropKeys, *, d: int = 5, d_far: int = 30, max_candidates: int = 50, stride: int = 1
+        self,
+        keys: CropKeys,
+        *,
+        d: float = 5,
+        d_far: float = 30,
+        max_candidates: int = 50,
+        stride: int = 1,
+        rule: PairRule | None = None,
+        arrays: PairArrays | None = None,
     ) -> None:
-        if d < 0 or d_far < 0 or max_candidates < 1 or stride < 1:
-            raise UsageError(
-                f"pairs: expected d >= 0, d_far >= 0, at least one candidate and stride >= 1, "
-                f"found {d}, {d_far}, {max_candidates}, {stride}"
-            )
+        if max_candidates < 1:
+            raise UsageError(f"pairs: expected at least one candidate, found {max_candidates}")
         self.keys = keys
+        self.rule = rule if rule is not None else PairRule(d=d, d_far=d_far, stride=stride)
         self.max_candidates = max_candidates
-        self._near, self._far = d * stride, d_far * stride
-        self._by_frame = np.lexsort((keys.person, keys.frame, keys.video)).astype(np.int64)
-        self._by_person = np.lexsort((keys.frame, keys.person, keys.video)).astype(np.int64)
-        # One ascending number for (video, frame), so that a slice of time is two binary searches.
-        span = int(keys.frame.max(initial=0)) + 1 + 2 * max(self._near, self._far)
-        self._span = span
-        self._moment = (keys.video.astype(np.int64) * span + keys.frame)[self._by_frame]
-        track = keys.video.astype(np.int64) * (int(keys.person.max(initial=0)) + 1) + keys.person
-        self._track = track
-        self._presence = (track * span + keys.frame)[self._by_person]
-        self.anchors = self._find_anchors()
-
-    def _find_anchors(self) -> Rows:
-        rows = np.arange(len(self.keys), dtype=np.int64)
-        low, high = self._slice_near(rows)
-        # The slice also holds the person's own faces of that time, so those are counted off.
-        own_low, own_high = self._slice_own(rows, self._near)
-        positives = (high - low) - (own_high - own_low)
-        start, end = self._slice_track(rows)
-        near_low, near_high = self._slice_own(rows, self._far)
-        negatives = (end - start) - (near_high - near_low)
-        return rows[(positives > 0) & (negatives > 0)]
-
-    def _slice_near(self, rows: Rows) -> tuple[Rows, Rows]:
-        """Where, in `_by_frame`, everybody's faces within ±d of each row lie."""
-        moment = self.keys.video[rows].astype(np.int64) * self._span + self.keys.frame[rows]
-        first = self.keys.video[rows].astype(np.int64) * self._span
-        low = np.searchsorted(self._moment, np.maximum(moment - self._near, first), side="left")
-        high = np.searchsorted(self._moment, moment + self._near, side="right")
-        return low.astype(np.int64), high.astype(np.int64)
-
-    def _slice_own(self, rows: Rows, reach: int) -> tuple[Rows, Rows]:
-        """Where, in `_by_person`, the same person's faces within ±reach of each row lie."""
-        base = self._track[rows] * self._span
-        here = base + self.keys.frame[rows]
-        low = np.searchsorted(self._presence, np.maximum(here - reach, base), side="left")
-        high = np.searchsorted(self._presence, here + reach, side="right")
-        return low.astype(np.int64), high.astype(np.int64)
-
-    def _slice_track(self, rows: Rows) -> tuple[Rows, Rows]:
-        """Where, in `_by_person`, all faces of the same person lie."""
-        base = self._track[rows] * self._span
-        low = np.searchsorted(self._presence, base, side="left")
-        high = np.searchsorted(self._presence, base + self._span, side="left")
-        return low.astype(np.int64), high.astype(np.int64)
+        self._arrays = arrays = arrays if arrays is not None else arrange(keys, self.rule)
+        self.anchors = arrays.anchors
+        self._near, self._far = self.rule.reach
+        clock = keys.time_ms if self.rule.clock == "time_ms" else keys.frame
+        row = arrays.row
+        self._clock = clock if row is None else clock[row]
+        self._person = keys.person if row is None else keys.person[row]
+        self._segment = keys.segment if row is None or not self.rule.same_segment else keys.segment[row]
+        self._starts = arrays.video_start.tolist()
+        tracks = arrays.track.tolist()
+        ends = arrays.track_start.tolist()
+        self._tracks = {key: (ends[i], ends[i + 1]) for i, key in enumerate(tracks)}
 
     def positives(self, row: int) -> Rows:
-        """All rows of P for the anchor in `row`, by frame and person."""
-        (low,), (high,) = self._slice_near(np.array([row]))
-        near = self._by_frame[low:high]
-        return np.asarray(near[self.keys.person[near] != self.keys.person[row]], dtype=np.int64)
+        """All rows of P for the anchor in `row`, by time and person."""
+        return self._rows(self._near_positions(row))
 
     def negatives(self, row: int) -> Rows:
-        """All rows of N for the anchor in `row`, by frame."""
-        (start,), (end,) = self._slice_track(np.array([row]))
-        (low,), (high,) = self._slice_own(np.array([row]), self._far)
-        return np.concatenate([self._by_person[start:low], self._by_person[high:end]])
+        """All rows of N for the anchor in `row`, by time."""
+        start, low, high, end = self._far_bounds(row)
+        by_person = self._arrays.by_person
+        return self._rows(np.concatenate([by_person[start:low], by_person[high:end]]))
 
     def draw(self, row: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
-        """At most `max_candidates` each of P and N, drawn without replacement."""
-        return self._some(self.positives(row), rng), self._some(self.negatives(row), rng)
+        """At most `max_candidates` each of P and N, drawn without replacement, each in the order of its set."""
+        most = self.max_candidates
+        positive = self._near_positions(row)
+        if len(positive) > most:
+            positive = positive[_some(len(positive), most, rng)]
+        start, low, high, end = self._far_bounds(row)
+        before, after = low - start, end - high
+        total = before + after
+        chosen = _some(total, most, rng) if total > most else np.arange(total)
+        # The hole around the anchor is stepped over, so the thousands that are not drawn are never looked at.
+        negative = self._arrays.by_person[np.where(chosen < before, chosen + start, chosen - before + high)]
+        return self._rows(positive), self._rows(negative)
 
-    def _some(self, rows: Rows, rng: np.random.Generator) -> Rows:
-        if len(rows) <= self.max_candidates:
-            return rows
-        return rows[np.sort(rng.choice(len(rows), self.max_candidates, replace=False))]
+    def _near_positions(self, row: int) -> Rows:
+        keys, clock = self.keys, self._clock
+        video, at = int(keys.video[row]), self._time(row)
+        low, high = self._starts[video], self._starts[video + 1]
+        low = bisect_left(clock, at - self._near, low, high)
+        high = bisect_right(clock, at + self._near, low, high)
+        mine = self._person[low:high] != keys.person[row]
+        if self.rule.same_segment:
+            mine &= self._segment[low:high] == keys.segment[row]
+        return np.flatnonzero(mine) + low
+
+    def _far_bounds(self, row: int) -> tuple[int, int, int, int]:
+        """Start of the track, first and one past the last that is too near, end of the track; in `by_person`."""
+        keys, clock, by_person = self.keys, self._clock, self._arrays.by_person
+        start, end = self._tracks.get((int(keys.video[row]) << 16) + int(keys.person[row]), (0, 0))
+        at = self._time(row)
+        # A bisection touches a dozen places of the track; reading its times first would touch all of them.
+        low = bisect_left(by_person, at - self._far, start, end, key=clock.__getitem__)
+        high = bisect_right(by_person, at + self._far, low, end, key=clock.__getitem__)
+        return start, low, high, end
+
+    def _time(self, row: int) -> float:
+        keys = self.keys
+        return float(keys.time_ms[row]) if self.rule.clock == "time_ms" else int(keys.frame[row])
+
+    def _rows(self, positions: Rows) -> Rows:
+        row = self._arrays.row
+        return positions if row is None else row[positions]
 
 
-def step_of(root: Root) -> int:
-    """Frames in one step: the export stride of the root's videos.
-
-    Raises:
-        UsageError: videos were exported with different strides.
-    """
-    strides = {
-        int(entry.config.get("stride", 1))
-        for v in root.video_ids()
-        if (entry := root.stage_record("export", v)) is not None
-    }
-    if len(strides) > 1:
-        raise UsageError(f"pairs: expected one export stride, found {sorted(strides)}; export all videos alike")
-    return strides.pop() if strides else 1
+def _some(total: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """`most` different numbers below `total`, ascending, every choice equally likely."""
+    if total > 50 * most:
+        # Few meet; drawing again the few that do is cheaper than any bookkeeping.
+        chosen = np.unique(rng.integers(0, total, most))
+        while len(chosen) < most:
+            more = rng.integers(0, total, most - len(chosen))
+            chosen = np.unique(np.concatenate([chosen, more]))
+        return chosen
+    return np.sort(rng.permutation(total)[:most])

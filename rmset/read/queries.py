@@ -1,20 +1,28 @@
-"""The SQL of the catalogue, as text: views, macros, and which statements a reader may run. Nothing here runs it."""
+"""The SQL of the catalogue, as text: views and macros. Nothing here runs it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+# Qualified, because DuckDB 2 mistakes a bare name inside a view for a parameter of the macro that uses the view.
 FACE_COLUMNS = (
-    "video_id, person_id, part, segment, frame_idx, time_ms, x0, y0, x1, y1, score, source, iou_ref, landmarks"
+    "t.person_id, t.part, t.segment, t.frame_idx, t.time_ms, t.x0, t.y0, t.x1, t.y1, t.score, t.source, t.iou_ref, "
+    "t.landmarks"
 )
 CROP_COLUMNS = (
-    "video_id, person_id, segment, frame_idx, time_ms, width, height, image, sharpness, brightness, yaw, padding"
+    "t.person_id, t.segment, t.frame_idx, t.time_ms, t.width, t.height, t.image, t.encoded_size, t.sharpness, "
+    "t.brightness, t.yaw, t.padding"
 )
 
 VIDEOS = """
 create table videos (
   video_id varchar, title varchar, uploader varchar, license varchar, source_url varchar, width integer,
   height integer, fps double, frame_count integer, duration_s double, codec varchar, sha256 varchar)
+"""
+SEGMENTS = """
+create table segments (
+  video_id varchar, segment smallint, start_frame integer, end_frame integer, reference_frame integer,
+  reviewed boolean, confidence double)
 """
 REGIONS = """
 create table regions (
@@ -36,8 +44,8 @@ create table faces (
 NO_CROPS = """
 create table crops (
   video_id varchar, person_id smallint, segment smallint, frame_idx integer, time_ms double, width smallint,
-  height smallint, image struct(bytes blob, path varchar), sharpness float, brightness float, yaw float,
-  padding float)
+  height smallint, image struct(bytes blob, path varchar), encoded_size integer, sharpness float, brightness float,
+  yaw float, padding float)
 """
 POSITIVES = """
 create macro positives(video_id, person_id, frame_idx, d := 5) as table
@@ -53,6 +61,17 @@ create macro negatives(video_id, person_id, frame_idx, d_far := 30) as table
     and (f.frame_idx < frame_idx - d_far or f.frame_idx > frame_idx + d_far)
   order by f.frame_idx
 """
+# Each anchor is put down at every moment within reach, so that the join is an equality on the frame and hashes well;
+# a join on a range, or on the video alone, compares every face with every other.
+ALL_POSITIVES = """
+create macro all_positives(video_id, d := 5) as table
+  with f as materialized (select f.person_id, f.frame_idx from faces f where f.video_id = video_id),
+  a as (select person_id, frame_idx, unnest(range(-d, d + 1))::int as apart from f)
+  select a.person_id, a.frame_idx, c.person_id as other_person_id, c.frame_idx as other_frame_idx
+  from a join f c on c.frame_idx = a.frame_idx + a.apart and c.person_id <> a.person_id
+"""
+TABLES = (VIDEOS, SEGMENTS, REGIONS, PEOPLE)
+MACROS = (POSITIVES, NEGATIVES, ALL_POSITIVES)
 
 
 def literal(text: str) -> str:
@@ -64,7 +83,60 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def view(name: str, columns: str, paths: Sequence[str]) -> str:
-    """A view over Parquet files."""
-    files = ", ".join(literal(p) for p in paths)
-    return f"create view {name} as select {columns} from read_parquet([{files}])"  # noqa: S608  (quoted above)
+def _files(paths: Sequence[str]) -> str:
+    return f"[{', '.join(literal(p) for p in paths)}]"
+
+
+def faces_view(paths: Sequence[str]) -> str:
+    """A view over `tracks/<video_id>.parquet` files; see `crops_view`."""
+    return (
+        f"create view faces as select parse_filename(t.filename, true) as video_id, {FACE_COLUMNS} "  # noqa: S608
+        f"from read_parquet({_files(paths)}, filename = true) t"
+    )
+
+
+def crops_view(paths: Sequence[str]) -> str:
+    """A view over `crops/<video_id>/part-NNN.parquet` files.
+
+    The video is told from the file's name: a condition on it then leaves out whole files before one is opened, which
+    statistics inside the files cannot do. Over 45 million rows that is a second or two of reading footers.
+    """
+    return (
+        f"create view crops as select split_part(t.filename, '/', -2) as video_id, {CROP_COLUMNS} "  # noqa: S608
+        f"from read_parquet({_files(paths)}, filename = true) t"
+    )
+
+
+def rows_where(paths: Sequence[str], conditions: Sequence[str]) -> str:
+    """File and row within it of the crops that hold to all conditions, which speak of `c`."""
+    return (
+        f"with c as (select split_part(filename, '/', -2) as video_id, * exclude (video_id, image) "  # noqa: S608
+        f"from read_parquet({_files(paths)}, filename = true, file_row_number = true)) "
+        f"select filename, file_row_number from c where {' and '.join(conditions) or 'true'}"
+    )
+
+
+def candidates(
+    kind: str, near: float, far: float, *, clock: str, same_segment: bool = False, conditions: Sequence[str] = ()
+) -> str:
+    """The candidates among `crops` of one anchor, given as $video_id, $person_id and $frame_idx; by time and person.
+
+    Args:
+        kind: `positives` or `negatives`.
+        near: positives lie within ± this, by the clock.
+        far: negatives lie beyond ± this, by the clock.
+        clock: `frame_idx` or `time_ms`.
+        same_segment: positives are of the anchor's segment.
+        conditions: on `crops c`; which crops take part at all.
+    """
+    if kind == "positives":
+        rule = f"c.person_id <> a.person_id and c.{clock} between a.{clock} - {near!r} and a.{clock} + {near!r}"
+        rule += " and c.segment = a.segment" if same_segment else ""
+    else:
+        rule = f"c.person_id = a.person_id and (c.{clock} < a.{clock} - {far!r} or c.{clock} > a.{clock} + {far!r})"
+    return (
+        f"with a as (select * exclude (image) from crops where video_id = $video_id and person_id = $person_id "  # noqa: S608
+        f"and frame_idx = $frame_idx) "
+        f"select c.* exclude (image) from crops c join a on c.video_id = a.video_id "
+        f"where c.video_id = $video_id and {' and '.join([rule, *conditions])} order by c.{clock}, c.person_id"
+    )

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,9 @@ class _Faces:
         rows["box"] = np.stack([table[n].to_numpy() for n in ("x0", "y0", "x1", "y1")], axis=1)
         known = table["landmarks"].is_valid().to_numpy()
         rows["landmarks"] = np.nan
-        rows["landmarks"][known] = table["landmarks"].drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 5, 2)
+        rows["landmarks"][known] = (
+            table["landmarks"].drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 5, 2)
+        )
         height = rows["box"][:, 3] - rows["box"][:, 1]
         keep = (height >= config.min_size) & (rows["score"] >= config.min_score)
         keep &= rows["frame"] % config.stride == 0
@@ -150,7 +153,7 @@ class _Faces:
     def of(self, frame_idx: int) -> npt.NDArray[np.void]:
         """The rows of one frame, by person."""
         low, high = np.searchsorted(self._frames, [frame_idx, frame_idx + 1])
-        return self._rows[low:high]
+        return np.asarray(self._rows[low:high])
 
 
 def spread(group: npt.NDArray[np.integer], most: int) -> npt.NDArray[np.int64]:
@@ -162,7 +165,7 @@ def spread(group: npt.NDArray[np.integer], most: int) -> npt.NDArray[np.int64]:
     edges = np.flatnonzero(np.diff(group, prepend=group[:1] - 1, append=group[-1:] + 1))
     kept = [
         low + np.unique(np.linspace(0, high - low - 1, min(most, high - low)).round().astype(np.int64))
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        for low, high in pairwise(edges.tolist())
     ]
     return np.concatenate(kept) if kept else np.empty(0, np.int64)
 

@@ -1,0 +1,135 @@
+"""Making a sampler's arrays once and keeping them for the next time.
+
+DuckDB reads the quality columns and says which rows take part; `rmset.read.arrange` puts them in order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from rmset.errors import UsageError
+from rmset.progress import Progress, silent
+from rmset.read import queries
+from rmset.read.arrange import PairArrays, PairRule, Rows, arrange
+from rmset.read.catalog import Catalog
+from rmset.read.crops import CropStore
+from rmset.read.index import Arrays, load, make
+from rmset.read.pairs import PairSampler
+from rmset.store import Root, hash_of
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Which crops take part in pairs, as anchors and as candidates."""
+
+    min_sharpness: float | None = None
+    min_brightness: float | None = None
+    max_yaw: float | None = None
+    """of |yaw|; crops without landmarks are then left out"""
+    max_padding: float | None = None
+    reviewed: bool = False
+    """only segments whose layout a person has reviewed"""
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is left out."""
+        return self == Quality()
+
+
+def open_sampler(
+    store: CropStore,
+    rule: PairRule | None = None,
+    quality: Quality | None = None,
+    *,
+    max_candidates: int = 50,
+    progress: Progress = silent,
+) -> PairSampler:
+    """A sampler over a root's crops, its arrays kept under `state/index` for the next time.
+
+    Args:
+        store: the crops.
+        rule: who is a candidate; `PairRule()` with the root's own stride if omitted.
+        quality: which crops take part; all if omitted.
+        max_candidates: of each kind, at most, in a draw.
+        progress: told while the arrays are made.
+    """
+    rule = rule if rule is not None else PairRule(stride=step_of(store.root))
+    quality = quality if quality is not None else Quality()
+    folder = store.index.folder
+    if folder is None:
+        arrays = arrange(store.keys, rule, taking_part(store, quality), progress)
+        return PairSampler(store.keys, rule=rule, max_candidates=max_candidates, arrays=arrays)
+    layouts = reviewed_hash(store.root) if quality.reviewed else ""
+    # Rules that come to the same share their arrays.
+    meaning = [1, folder, rule.reach, rule.clock, rule.same_segment, asdict(quality), layouts]
+    name = f"pairs-{hash_of(meaning)[:16]}"
+    kept = load(store.root, name)
+    if kept is None:
+        made = _as_arrays(arrange(store.keys, rule, taking_part(store, quality), progress))
+
+        def fill(arrays: Arrays) -> None:
+            for key, values in made.items():
+                arrays[key][:] = values
+
+        kept, _ = make(store.root, name, {k: (len(v), v.dtype) for k, v in made.items()}, fill)
+    arrays = PairArrays(
+        kept.get("row"), *(kept[n] for n in ("by_person", "video_start", "track", "track_start", "anchors"))
+    )
+    return PairSampler(store.keys, rule=rule, max_candidates=max_candidates, arrays=arrays)
+
+
+def taking_part(store: CropStore, quality: Quality) -> Rows | None:
+    """The rows that quality lets through, ascending; None for all."""
+    if quality.everything:
+        return None
+    paths = [str(store.root.files.local(shard.key).resolve()) for shard in store.index.shards]
+    found = Catalog(store.root).run(queries.rows_where(paths, where(quality))).arrow()
+    first = dict(zip(paths, store.index.first_row.tolist(), strict=False))
+    files = found["filename"].combine_chunks().dictionary_encode()
+    starts = np.array([first[name] for name in files.dictionary.to_pylist()], dtype=np.int64)
+    if not len(starts):
+        return np.empty(0, np.int64)
+    return np.sort(starts[files.indices.to_numpy()] + found["file_row_number"].to_numpy())
+
+
+def where(quality: Quality) -> list[str]:
+    """The conditions of a quality in SQL, over `crops c`."""
+    conditions = []
+    if quality.min_sharpness is not None:
+        conditions.append(f"c.sharpness >= {float(quality.min_sharpness)!r}::float")
+    if quality.min_brightness is not None:
+        conditions.append(f"c.brightness >= {float(quality.min_brightness)!r}::float")
+    if quality.max_yaw is not None:
+        conditions.append(f"abs(c.yaw) <= {float(quality.max_yaw)!r}::float")
+    if quality.max_padding is not None:
+        conditions.append(f"c.padding <= {float(quality.max_padding)!r}::float")
+    if quality.reviewed:
+        conditions.append("(c.video_id, c.segment) in (select video_id, segment from segments where reviewed)")
+    return conditions
+
+
+def reviewed_hash(root: Root) -> str:
+    """What decides which segments are reviewed."""
+    return hash_of({v: [s.reviewed for s in root.layout(v).segments] for v in root.video_ids() if root.has_layout(v)})
+
+
+def _as_arrays(arrays: PairArrays) -> Arrays:
+    return {name: value for name, value in vars(arrays).items() if value is not None}
+
+
+def step_of(root: Root) -> int:
+    """Frames in one step: the export stride of the root's videos.
+
+    Raises:
+        UsageError: videos were exported with different strides.
+    """
+    strides = {
+        int(entry.config.get("stride", 1))
+        for v in root.video_ids()
+        if (entry := root.stage_record("export", v)) is not None
+    }
+    if len(strides) > 1:
+        raise UsageError(f"pairs: expected one export stride, found {sorted(strides)}; export all videos alike")
+    return strides.pop() if strides else 1
