@@ -105,6 +105,6 @@ def open_crops(root: Root, settings: RmferConfig, seed: int) -> tuple[CropStore,
     return store, Anchors(sampler, seed)
 
 
-def stride_of(frames: npt.NDArray[np.int32]) -> int:
+def stride_of(frames: npt.NDArray[np.integer]) -> int:
     """Frames in one step: the export's stride, which the frame numbers still show as what divides them all."""
     return max(1, int(np.gcd.reduce(np.unique(frames) - frames.min()))) if len(frames) else 1
