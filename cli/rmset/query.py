@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import Format, FormatOption, emit, say
+from ..console import Format, FormatOption, emit, progress, say
 from .options import QuietOption, RootOption, find_root
+
+if TYPE_CHECKING:
+    from rmset.read.catalog import Catalog
 
 _TERMINAL_ROWS = 10_000
 
 
 def sql(
-    query: Annotated[str, typer.Argument(help="One select over videos, regions, people, faces, crops.")],
+    query: Annotated[
+        str | None,
+        typer.Argument(help="One select over videos, segments, regions, people, faces, crops; a prompt if omitted."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write all rows to this Parquet or CSV file.")
     ] = None,
@@ -25,33 +32,59 @@ def sql(
 ) -> None:
     """Run read-only SQL (DuckDB) over the data set.
 
+    Without a query it prompts for some, with history and completion; a query may also come through a pipe.
+
     Example: rmset sql "select person_id, count(*) n from faces group by 1 order by 1"
     """
     from rmset.read.catalog import Catalog
 
-    result = Catalog(find_root(root)).sql(query)
+    catalog = Catalog(find_root(root))
+    if query is not None:
+        _answer(catalog, query, format, output, limit)
+    elif sys.stdin.isatty():
+        from .prompt import loop
+
+        loop(catalog, lambda text, fmt, file: _answer(catalog, text, fmt, file, limit))
+    else:
+        _answer(catalog, sys.stdin.read().strip().rstrip(";"), format, output, limit)
+
+
+def _answer(catalog: Catalog, query: str, fmt: Format, output: Path | None, limit: int) -> None:
+    result = catalog.sql(query)
     if output is not None:
-        count = result.write(output)
-        say(f"{count} rows written to {output}")
+        say(f"{result.write(output):,} rows written to {output}")
         return
     rows = result.rows(limit + 1)
     if len(rows) > limit:
         say(f"only the first {limit:,} rows are printed; --limit prints more, -o FILE.parquet writes all")
-    emit(rows[:limit], format, result.columns)
+    emit(rows[:limit], fmt, result.columns)
 
 
 def pairs(
     anchor: Annotated[str | None, typer.Option("--anchor", help="VIDEO:PERSON:FRAME.")] = None,
     sample: Annotated[int | None, typer.Option("--sample", min=1, help="Draw so many anchors.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Decides what --sample draws.")] = 0,
-    d: Annotated[int, typer.Option("--d", min=0, help="Positives lie within ± this many steps.")] = 5,
-    d_far: Annotated[int, typer.Option("--d-far", min=0, help="Negatives lie beyond ± this many steps.")] = 30,
+    everything: Annotated[bool, typer.Option("--all", help="All anchors; needs -o.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Decides what is drawn.")] = 0,
+    d: Annotated[float, typer.Option("--d", min=0, help="Positives lie within ± this.")] = 5,
+    d_far: Annotated[float, typer.Option("--d-far", min=0, help="Negatives lie beyond ± this.")] = 30,
+    unit: Annotated[str, typer.Option("--unit", help="Of --d and --d-far: frames, steps or seconds.")] = "steps",
     candidates: Annotated[int, typer.Option("--candidates", min=1, help="Of each kind, at most.")] = 50,
+    same_segment: Annotated[
+        bool, typer.Option("--same-segment", help="No positives from beyond a change of layout.")
+    ] = False,
+    reviewed: Annotated[bool, typer.Option("--reviewed", help="Only segments that a person has reviewed.")] = False,
+    min_sharpness: Annotated[float | None, typer.Option("--min-sharpness", help="Leave out blurred crops.")] = None,
+    min_brightness: Annotated[
+        float | None, typer.Option("--min-brightness", help="Leave out dark ones, 0 to 1.")
+    ] = None,
+    max_yaw: Annotated[float | None, typer.Option("--max-yaw", help="Leave out turned heads, 0 to 1.")] = None,
+    max_padding: Annotated[float | None, typer.Option("--max-padding", help="Leave out padded crops, 0 to 1.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write pairs to this Parquet file.")] = None,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Show the positive and negative candidates of an anchor, or of a sample of anchors.
+    """Show the positive and negative candidates of an anchor, of a sample of anchors, or write all.
 
     A step is one exported frame, so with `rmset export --stride 6` a step is 6 frames.
 
@@ -60,42 +93,50 @@ def pairs(
     import numpy as np
 
     from rmset.errors import UsageError
+    from rmset.read.arrange import PairRule
     from rmset.read.crops import CropStore
-    from rmset.read.pairindex import step_of
-    from rmset.read.pairs import PairSampler
+    from rmset.read.pairindex import Quality, open_sampler, step_of
+    from rmset.read.pairs import drawn, write
 
-    if (anchor is None) == (sample is None):
-        raise UsageError("pairs: expected either --anchor VIDEO:PERSON:FRAME or --sample N")
+    if sum((anchor is not None, sample is not None, everything)) != 1:
+        raise UsageError("pairs: expected one of --anchor VIDEO:PERSON:FRAME, --sample N or --all")
+    if everything and output is None:
+        raise UsageError("pairs --all: expected -o FILE.parquet, found none; millions of pairs are not for a terminal")
     place = find_root(root)
-    keys = CropStore(place).keys
-    sampler = PairSampler(keys, d=d, d_far=d_far, max_candidates=candidates, stride=step_of(place))
-    rng = np.random.default_rng(seed)
-    if anchor is not None:
-        rows = [keys.row(*_parse_anchor(anchor))]
-    else:
-        many = min(sample or 0, len(sampler.anchors))
-        rows = sorted(int(r) for r in rng.choice(sampler.anchors, many, replace=False))
-    result: list[dict[str, Any]] = []
-    for row in rows:
-        positive, negative = sampler.draw(row, rng)
-        result.append(
-            {
-                "anchor": keys.name(row),
-                "positives": [keys.name(int(r)) for r in positive],
-                "negatives": [keys.name(int(r)) for r in negative],
-            }
-        )
-    if format is not Format.JSON:
-        # A table has one line per candidate.
-        result = [
-            {"anchor": r["anchor"], "kind": kind[:-1], "candidate": name}
-            for r in result
-            for kind in ("positives", "negatives")
-            for name in r[kind]
-        ]
-        emit(result, format, ["anchor", "kind", "candidate"])
-    else:
+    # A stride matters to steps alone; without them videos of different strides may stand together.
+    rule = PairRule(d, d_far, unit, step_of(place) if unit == "steps" else 1, same_segment)  # type: ignore[arg-type]
+    with progress() as report:
+        store = CropStore(place, progress=report)
+        quality = Quality(min_sharpness, min_brightness, max_yaw, max_padding, reviewed)
+        sampler = open_sampler(store, rule, quality, max_candidates=candidates, progress=report)
+        rng = np.random.default_rng(seed)
+        if anchor is not None:
+            rows = np.array([store.keys.row(*_parse_anchor(anchor))])
+        elif everything:
+            rows = sampler.anchors
+        else:
+            many = min(sample or 0, len(sampler.anchors))
+            rows = np.sort(rng.choice(sampler.anchors, many, replace=False))
+        if output is not None:
+            count = write(sampler, rows, rng, output, report)
+            say(f"{count:,} pairs of {len(rows):,} anchors written to {output}")
+            return
+    name = store.keys.name
+    result: list[dict[str, Any]] = [
+        {"anchor": name(row), "positives": [name(int(r)) for r in p], "negatives": [name(int(r)) for r in n]}
+        for row, p, n in drawn(sampler, rows, rng)
+    ]
+    if format is Format.JSON:
         emit(result, format, ["anchor", "positives", "negatives"])
+        return
+    # A table has one line per candidate.
+    lines = [
+        {"anchor": r["anchor"], "kind": kind[:-1], "candidate": candidate}
+        for r in result
+        for kind in ("positives", "negatives")
+        for candidate in r[kind]
+    ]
+    emit(lines, format, ["anchor", "kind", "candidate"])
 
 
 def _parse_anchor(text: str) -> tuple[str, int, int]:

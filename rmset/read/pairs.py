@@ -12,15 +12,20 @@ DuckDB. Both give the same sets.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import UsageError
+from rmset.progress import Progress, silent
 from rmset.read.arrange import PairArrays, PairRule, Rows, Unit, arrange
 from rmset.read.crops import CropKeys
 
-__all__ = ["PairArrays", "PairRule", "PairSampler", "Rows", "Unit"]
+__all__ = ["PairArrays", "PairRule", "PairSampler", "Rows", "Unit", "drawn", "write"]
+
+_ANCHORS_AT_ONCE = 20_000
 
 
 class PairSampler:
@@ -129,3 +134,59 @@ def _some(total: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int
             chosen = np.unique(np.concatenate([chosen, more]))
         return chosen
     return np.sort(rng.permutation(total)[:most])
+
+
+def drawn(sampler: PairSampler, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[int, Rows, Rows]]:
+    """Each anchor with a draw of its positives and negatives, in the order given."""
+    for row in rows.tolist():
+        yield (row, *sampler.draw(row, rng))
+
+
+def write(sampler: PairSampler, rows: Rows, rng: np.random.Generator, path: Path, progress: Progress = silent) -> int:
+    """Draw for many anchors and write one line per candidate to a Parquet file; returns how many.
+
+    Columns: video_id, person_id, frame_idx of the anchor, kind (`positive`, `negative`), other_person_id and
+    other_frame_idx of the candidate, and the crop rows of both (`row`, `other_row`).
+
+    Raises:
+        UsageError: the file does not end in .parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.suffix != ".parquet":
+        raise UsageError(f"{path}: expected a file that ends in .parquet, found {path.suffix!r}")
+    keys, kinds, count = sampler.keys, pa.array(["positive", "negative"]), 0
+    videos = pa.array(keys.video_ids)
+    partial = path.with_name(f".{path.name}.partial")
+    writer: pq.ParquetWriter | None = None
+    try:
+        for low in range(0, max(1, len(rows)), _ANCHORS_AT_ONCE):
+            found = list(drawn(sampler, rows[low : low + _ANCHORS_AT_ONCE], rng))
+            sizes = np.array([len(c) for _, p, n in found for c in (p, n)], dtype=np.int64)
+            anchor = np.repeat(np.array([row for row, _, _ in found for _ in range(2)], dtype=np.int64), sizes)
+            kind = np.repeat(np.tile(np.array([0, 1], np.int8), len(found)), sizes)
+            other = np.concatenate([np.empty(0, np.int64), *(c for _, p, n in found for c in (p, n))]).astype(np.int64)
+            table = pa.table(
+                {
+                    "video_id": pa.DictionaryArray.from_arrays(keys.video[anchor].astype(np.int32), videos),
+                    "person_id": keys.person[anchor],
+                    "frame_idx": keys.frame[anchor],
+                    "kind": pa.DictionaryArray.from_arrays(kind, kinds),
+                    "other_person_id": keys.person[other],
+                    "other_frame_idx": keys.frame[other],
+                    "row": anchor,
+                    "other_row": other,
+                }
+            )
+            writer = writer if writer is not None else pq.ParquetWriter(partial, table.schema, compression="zstd")
+            writer.write_table(table)
+            count += len(other)
+            progress("pairs", min(low + _ANCHORS_AT_ONCE, len(rows)), len(rows))
+        if writer is not None:
+            writer.close()
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return count
