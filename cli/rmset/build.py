@@ -1,17 +1,32 @@
-"""Running stages: track, export, build, status."""
+"""Running stages: track, export, build."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import Format, FormatOption, emit, progress, say
+from ..console import Format, emit, progress, say
+from .fetching import (
+    AllowLocalFiles,
+    Cookies,
+    CookiesFromBrowser,
+    LimitRate,
+    MinHeight,
+    Proxy,
+    Sleep,
+    Told,
+    arriving,
+    emit_causes,
+    parse_rate,
+    read_manifest,
+)
 from .options import ForceOption, JobsOption, QuietOption, RootOption, VideosArgument, find_root
 
 if TYPE_CHECKING:
+    from rmset.pipeline import Outcome
     from rmset.stages.track import TrackConfig
     from rmset.store import Root
 
@@ -24,16 +39,21 @@ def run_steps(root: Root, videos: list[str] | None, steps: Sequence[tuple[str, A
     """
     from rmset.pipeline import build
 
-    failures: list[dict[str, Any]] = []
     with progress() as report:
-        for outcome in build(root, root.select(videos), steps, jobs=jobs, force=force, progress=report):
-            counts = ", ".join(f"{k} {v:g}" for k, v in outcome.counts.items())
-            if outcome.status == "failed":
-                failures.append({"video": outcome.video_id, "stage": outcome.stage, "why": outcome.error})
-                say(f"{outcome.stage:7} {outcome.video_id}  failed")
-            else:
-                took = f"{outcome.seconds:.1f} s" if outcome.seconds else outcome.status
-                say(f"{outcome.stage:7} {outcome.video_id}  {counts or 'kept'}  ({took})")
+        _tell(build(root, root.select(videos), steps, jobs=jobs, force=force, progress=report))
+
+
+def _tell(outcomes: Iterable[Outcome]) -> None:
+    """Tell what became of each stage, end with a table of failures."""
+    failures: list[dict[str, Any]] = []
+    for outcome in outcomes:
+        counts = ", ".join(f"{k} {v:g}" for k, v in outcome.counts.items())
+        if outcome.status == "failed":
+            failures.append({"video": outcome.video_id, "stage": outcome.stage, "why": outcome.error})
+            say(f"{outcome.stage:7} {outcome.video_id}  failed")
+        else:
+            took = f"{outcome.seconds:.1f} s" if outcome.seconds else outcome.status
+            say(f"{outcome.stage:7} {outcome.video_id}  {counts or 'kept'}  ({took})")
     if failures:
         if len(failures) == 1:
             typer.echo(f"rmset: {failures[0]['stage']}: {failures[0]['why']}", err=True)
@@ -132,71 +152,61 @@ def build(
     size: Size = 260,
     widen: Widen = 0.31,
     quality: Quality = 95,
+    min_height: MinHeight = 1080,
+    fetch_jobs: Annotated[int, typer.Option("--fetch-jobs", min=1, help="Downloads at once.")] = 2,
+    sleep: Sleep = 10.0,
+    limit_rate: LimitRate = None,
+    cookies: Cookies = None,
+    cookies_from_browser: CookiesFromBrowser = None,
+    proxy: Proxy = None,
+    allow_local_files: AllowLocalFiles = False,
     jobs: JobsOption = 1,
     force: ForceOption = False,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Run all stages, video by video: layout, track, export. A stage that is done is not done again.
+    """Run all stages, video by video: fetch, layout, track, export. A stage that is done is not done again.
 
-    Example: rmset build --jobs 2
+    With a manifest, what is missing is fetched, and what has arrived is worked on meanwhile.
+
+    Example: rmset build manifests/mashups.csv --jobs 2
     """
+    from rmset.pipeline import build as run
     from rmset.stages import export as export_stage
     from rmset.stages import layout, track
+    from rmset.stages.fetch.config import FetchConfig
 
     place = find_root(root)
-    steps = [
+    steps: list[tuple[str, Any]] = [
         (layout.NAME, layout.ProposeConfig()),
         (track.NAME, _track_config(detector, weights, search, assign, track_stride)),
         (export_stage.NAME, export_stage.ExportConfig(size=size, widen=widen, stride=stride, quality=quality)),
     ]
-    videos = None if manifest is None else _take_in(place, manifest)
-    run_steps(place, videos, steps, jobs, force)
-
-
-def _take_in(root: Root, manifest: Path) -> list[str]:
-    """Ids of the manifest's videos, the local ones taken in first."""
-    from rmset.errors import ManifestError
-    from rmset.manifest import read
-    from rmset.stages import fetch
-
-    ids = []
-    for entry in read(manifest):
-        if entry.is_local:
-            ids.append(fetch.add(root, manifest.parent / entry.video, title=entry.title).video_id)
-        elif entry.video in root.video_ids():
-            ids.append(entry.video)
-        else:
-            raise ManifestError(
-                f"manifest {manifest}, line {entry.line}: expected a video of the root or a local file, found "
-                f"{entry.video}; download it and name the file"
-            )
-    return ids
-
-
-def status(format: FormatOption = Format.TABLE, root: RootOption = None, quiet: QuietOption = False) -> None:
-    """Show what is done, what failed and why.
-
-    Example: rmset status --format csv
-    """
-    from rmset.pipeline import STAGES
-
-    place = find_root(root)
-    rows = []
-    for video_id in place.select(None):
-        row: dict[str, Any] = {"video_id": video_id}
-        why = place.record(video_id).fault
-        for stage in STAGES:
-            entry = place.stage_record(stage, video_id)
-            row[stage] = entry.status if entry else "waiting"
-            if entry and entry.error and entry.error not in (why or ""):
-                # What failed first is the cause; later stages only lack its result.
-                why = why or entry.error
-        rows.append(row | {"why": why})
-    emit(rows, format, ["video_id", *STAGES, "why"])
+    if manifest is None:
+        run_steps(place, None, steps, jobs, force)
+        return
+    config = FetchConfig(
+        min_height=min_height,
+        jobs=fetch_jobs,
+        sleep=sleep,
+        rate_limit=parse_rate(limit_rate),
+        cookies=cookies,
+        cookies_from_browser=cookies_from_browser,
+        proxy=proxy,
+    )
+    told = Told()
+    entries = read_manifest(place, manifest, allow_local_files)
+    try:
+        with progress() as report, arriving(place, manifest, entries, config, told, report) as ids:
+            _tell(run(place, ids, steps, jobs=jobs, force=force, progress=report))
+    finally:
+        if told.failed:
+            emit_causes(told.records, Format.TABLE)
+    if told.failed:
+        raise typer.Exit(1)
 
 
 def register(app: typer.Typer) -> None:
     """Add this family's commands."""
-    for command in (track, export, build, status):
+    for command in (track, export, build):
         app.command()(command)

@@ -1,4 +1,4 @@
-"""Taking videos in: add."""
+"""Taking videos in: add, fetch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,27 @@ from typing import Annotated
 import typer
 
 from ..console import Format, FormatOption, emit, progress, say
+from .fetching import (
+    AllowLocalFiles,
+    Cookies,
+    CookiesFromBrowser,
+    LimitRate,
+    MinHeight,
+    Proxy,
+    Retry,
+    Sleep,
+    Told,
+    emit_causes,
+    parse_moment,
+    parse_rate,
+    place_layouts,
+    read_manifest,
+    take_local,
+    tell_silence,
+)
 from .options import QuietOption, RootOption, find_root
+
+_ADD_COLUMNS = ["video_id", "size", "fps", "frames", "seconds", "codec"]
 
 
 def add(
@@ -39,23 +59,95 @@ def add(
                 continue
             if record.fault:
                 say(f"{record.video_id}: {record.fault}")
-            rows.append(
-                {
-                    "video_id": record.video_id,
-                    "size": f"{record.width}x{record.height}",
-                    "fps": round(record.fps, 3),
-                    "frames": record.frame_count,
-                    "seconds": round(record.duration_s, 2),
-                    "codec": record.codec,
-                }
-            )
+            size = f"{record.width}x{record.height}"
+            cells = (record.video_id, size, round(record.fps, 3), record.frame_count, round(record.duration_s, 2))
+            rows.append(dict(zip(_ADD_COLUMNS, (*cells, record.codec), strict=True)))
     if not paths:
         say(f"no video files found in {', '.join(map(str, files))}")
-    emit(rows, format, ["video_id", "size", "fps", "frames", "seconds", "codec"])
+    emit(rows, format, _ADD_COLUMNS)
     if failed or not paths:
+        raise typer.Exit(1)
+
+
+def fetch(
+    manifest: Annotated[Path, typer.Argument(help="CSV or TOML: which videos.")],
+    min_height: MinHeight = 1080,
+    audio: Annotated[bool, typer.Option("--audio", help="Also the sound (needs ffmpeg to be merged).")] = False,
+    begin: Annotated[str | None, typer.Option("--from", help="Take each video from here: seconds or h:m:s.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Take each video up to here: seconds or h:m:s.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Downloads and connections at once.")] = 2,
+    retry: Retry = None,
+    sleep: Sleep = 10.0,
+    limit_rate: LimitRate = None,
+    retries: Annotated[int, typer.Option("--retries", min=1, help="Tries after trouble that may pass.")] = 3,
+    pause: Annotated[float, typer.Option("--pause", min=0, help="Wait after the first such trouble, s; doubles.")] = 2,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Give up a silent connection after, s.")] = 20,
+    backoff: Annotated[
+        float, typer.Option("--backoff", min=0.01, help="Silence after a refusal that names no time, s; doubles.")
+    ] = 60,
+    patience: Annotated[
+        float,
+        typer.Option("--patience", min=0, help="How long a host may refuse before it is left to the next run, s."),
+    ] = 6 * 3600,
+    cookies: Cookies = None,
+    cookies_from_browser: CookiesFromBrowser = None,
+    proxy: Proxy = None,
+    allow_local_files: AllowLocalFiles = False,
+    format: FormatOption = Format.TABLE,
+    root: RootOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Download what a manifest names: H.264 first, then VP9 and AV1, at least --min-height, checked before it counts.
+
+    Run it again to go on. What may pass (network, a busy host) is tried again, what is final is not, unless with
+    --retry. A host that asks for silence gets it, from all downloads.
+
+    Example: rmset fetch manifests/mashups.csv --jobs 2 --cookies-from-browser firefox
+    """
+    import shutil
+
+    from rmset.errors import UsageError
+    from rmset.stages.fetch.config import FetchConfig
+    from rmset.stages.fetch.ledger import parse_retry
+    from rmset.stages.fetch.run import Fetching
+
+    start, stop = parse_moment("--from", begin), parse_moment("--to", end)
+    if audio and shutil.which("ffmpeg") is None:
+        raise UsageError("--audio: expected the program ffmpeg, found none; `apt install ffmpeg`, or leave --audio out")
+    config = FetchConfig(
+        min_height=min_height,
+        audio=audio,
+        section=None if start is None and stop is None else (start or 0.0, stop),
+        jobs=jobs,
+        sleep=sleep,
+        rate_limit=parse_rate(limit_rate),
+        retries=retries,
+        pause=pause,
+        timeout=timeout,
+        backoff=backoff,
+        patience=patience,
+        cookies=cookies,
+        cookies_from_browser=cookies_from_browser,
+        proxy=proxy,
+    )
+    causes = parse_retry(retry)
+    place = find_root(root)
+    entries = read_manifest(place, manifest, allow_local_files)
+    told = Told()
+    with progress() as report:
+        for entry, video_id in take_local(place, manifest, [e for e in entries if e.is_local], told):
+            place_layouts(place, manifest, entry, video_id)
+        fetching = Fetching(place, config, retry=causes, tell=tell_silence, progress=report)
+        for outcome in fetching.outcomes([e for e in entries if not e.is_local]):
+            told(outcome)
+            if outcome.video is not None and outcome.entry is not None:
+                place_layouts(place, manifest, outcome.entry, outcome.record.video_id)
+    emit_causes(told.records, format)
+    if told.failed:
         raise typer.Exit(1)
 
 
 def register(app: typer.Typer) -> None:
     """Add this family's commands."""
-    app.command()(add)
+    for command in (add, fetch):
+        app.command()(command)

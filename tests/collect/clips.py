@@ -10,7 +10,7 @@ import numpy as np
 
 
 def encode(path: Path, *, size: tuple[int, int] = (96, 64), seconds: float = 4.0, fps: int = 10, codec: str = "libx264",
-           noise: int = 60, seed: int = 0, form: str | None = None, options: dict[str, str] | None = None) -> Path:  # fmt: skip
+           noise: int = 60, seed: int = 0, form: str | None = None, options: dict[str, str] | None = None) -> Path:  # fmt: skip  # noqa: E501
     """Encode moving noise: a key frame every second, so that there are several to be damaged."""
     rng = np.random.default_rng(seed)
     width, height = size
@@ -51,8 +51,7 @@ def hls(folder: Path, heights: tuple[int, ...] = (480, 720, 1080)) -> dict[str, 
         encode(sub / "list.m3u8", size=(height * 16 // 9 // 2 * 2, height), seconds=3, fps=5, noise=0, form="hls",
                options={"hls_time": "1", "hls_list_size": "0", "hls_playlist_type": "vod"})  # fmt: skip
         master += [
-            f"#EXT-X-STREAM-INF:BANDWIDTH={height * 1000},RESOLUTION={height * 16 // 9 // 2 * 2}x{height},"
-            'CODECS="avc1.42c028"',
+            f"#EXT-X-STREAM-INF:BANDWIDTH={height * 1000},RESOLUTION={height * 16 // 9 // 2 * 2}x{height}",
             f"{height}/list.m3u8",
         ]
     (folder / "master.m3u8").write_text("\n".join(master) + "\n")

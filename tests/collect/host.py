@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import select
 import socket
 import struct
 import threading
@@ -62,7 +63,7 @@ class Host:
         self.always: dict[str, Fault] = {}
         self.chance: Callable[[str, int], Fault | None] = lambda path, nth: None
         self.log: list[Seen] = []
-        self.open_now = 0
+        self.connections: list[socket.socket] = []
         self.open_most = 0
         self.lock = threading.Lock()
         self._asked: Counter[str] = Counter()
@@ -107,6 +108,14 @@ class Host:
         self.server.server_close()
 
 
+def _is_open(connection: socket.socket) -> bool:
+    """Whether the client still holds the connection: the kernel knows before the handler does."""
+    try:
+        return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1  # TCP_ESTABLISHED
+    except OSError:
+        return False
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     owner: Host
@@ -115,12 +124,11 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         with self.owner.lock:
-            self.owner.open_now += 1
-            self.owner.open_most = max(self.owner.open_most, self.owner.open_now)
+            self.owner.connections.append(self.connection)
+            self.owner.connections = [c for c in self.owner.connections if _is_open(c)]
+            self.owner.open_most = max(self.owner.open_most, len(self.owner.connections))
 
     def finish(self) -> None:
-        with self.owner.lock:
-            self.owner.open_now -= 1
         with suppress(OSError, ValueError):
             super().finish()
 
@@ -163,7 +171,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body if cut is None else body[:cut])
             self.wfile.flush()
             if fault.stall_at is not None:
-                self.owner._closing.wait(20)
+                # Until the client has had enough.
+                while not self.owner._closing.is_set() and not select.select([self.connection], [], [], 0.05)[0]:
+                    pass
             if fault.reset_at is not None:
                 # Closing with a linger time of nought sends RST instead of FIN.
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -187,7 +197,7 @@ def one_in_ten(seed: int, most: int = 2) -> Callable[[str, int], Fault | None]:
         return random.Random(f"{seed}{path}{nth}").random() < 0.1
 
     def chance(path: str, nth: int) -> Fault | None:
-        if not draws(path, nth) or all(draws(path, n) for n in range(max(1, nth - most), nth)) and nth > most:
+        if not draws(path, nth) or (nth > most and all(draws(path, n) for n in range(nth - most, nth))):
             return None
         return random.Random(f"{seed}{path}{nth}kind").choice(kinds)
 

@@ -91,7 +91,7 @@ _BY_WORDS: tuple[tuple[Cause, str], ...] = (
     (Cause.DRM, r"\bdrm\b"),
     (Cause.REMOVED, r"removed|no longer available|terminated|video (is )?unavailable|does(n't| not) exist|deleted"),
     (Cause.REFUSED, r"file:|unsafe|no connection adapters|unsupported url scheme"),
-    (Cause.NO_VIDEO, r"unsupported url|no video formats|no suitable|requested format|is not a valid url|no video"),
+    (Cause.NO_VIDEO, r"redirect loop|unsupported url|no suitable|requested format|not a valid url|no video"),
     (Cause.BROKEN, r"content too short|did not get any data|downloaded file is empty|fragment not found"),
     (Cause.NETWORK, r"timed? ?out|connection|incomplete|bytes read|more expected|resolve|unreachable|reset|ssl"),
 )  # fmt: skip
@@ -114,6 +114,9 @@ def classify(error: BaseException) -> Cause:
     if "GeoRestrictedError" in names:
         return Cause.GEO_BLOCKED
     status = next((s for link in chain if isinstance(s := getattr(link, "status", None), int)), None)
+    if status is None and (found := re.search(r"HTTP Error (\d{3})", text)):
+        # The downloader of fragments hands on nothing but the text.
+        status = int(found[1])
     if status is not None:
         if told in (Cause.RATE_LIMITED, Cause.AGE_GATED, Cause.GEO_BLOCKED, Cause.PRIVATE, Cause.DISK):
             return told
@@ -152,6 +155,8 @@ def own_words(error: BaseException) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error) or type(error).__name__)
     text = re.sub(r"^\s*(ERROR:\s*)+", "", text)
     text = re.split(r"; please report this issue on", text)[0]
+    # A second time the same, as Python shows it.
+    text = re.sub(r" \(caused by [^(].*\)\s*$", "", text, flags=re.DOTALL)
     return one_line(text, 400)
 
 

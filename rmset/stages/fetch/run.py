@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any
 
-from rmset.errors import FetchError, LayoutError, RootError
+from rmset.errors import FetchError, RootError
 from rmset.manifest import Entry
 from rmset.progress import Progress, silent
-from rmset.records import Layout, VideoRecord
-from rmset.stages.fetch import cut, ledger, targets
+from rmset.records import VideoRecord
+from rmset.stages.fetch import arrive, ledger, targets
 from rmset.stages.fetch.causes import RULES, Cause, classify, one_line, own_words
-from rmset.stages.fetch.check import check
 from rmset.stages.fetch.config import FetchConfig
 from rmset.stages.fetch.ledger import FetchRecord
 from rmset.stages.fetch.pace import HostSilent, Pace, Stopped, Tell, host_of
-from rmset.stages.fetch.take import publish
 from rmset.stages.fetch.targets import Target
-from rmset.store import Root, sha256_of
+from rmset.store import Root
 
 _MOST_REFUSALS = 8
 """visits that a host refuses for one video before the video is left to the next run"""
-DOWNLOADS = "state/downloads"
-"""where files arrive, one folder a video; not yet part of the data set"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,8 @@ class Outcome:
     seconds: float = 0.0
     fresh: bool = True
     """whether anything was done for it in this run"""
+    entry: Entry | None = None
+    """the line of the manifest that asked for it"""
 
 
 def fetch(
@@ -63,17 +59,22 @@ def fetch(
         ManifestError: an entry names a local file.
         RootError: another process is fetching into this root, or it cannot be written to.
     """
-    with root.files.lock("fetch"):
-        yield from _Run(root, config, frozenset(retry), tell, progress).outcomes(entries)
+    return Fetching(root, config, retry=retry, tell=tell, progress=progress).outcomes(entries)
 
 
-class _Run:
-    """The state that workers share."""
+class Fetching:
+    """One run of `fetch`, which another thread may end; the state that its workers share."""
 
     def __init__(
-        self, root: Root, config: FetchConfig, retry: frozenset[Cause], tell: Tell | None, progress: Progress
+        self,
+        root: Root,
+        config: FetchConfig,
+        *,
+        retry: Collection[Cause] = (),
+        tell: Tell | None = None,
+        progress: Progress = silent,
     ) -> None:
-        self.root, self.config, self.retry, self.progress = root, config, retry, progress
+        self.root, self.config, self.retry, self.progress = root, config, frozenset(retry), progress
         self.visitors: SimpleQueue[Any] = SimpleQueue()
         self.lock = Lock()
         self.bytes = 0
@@ -87,7 +88,16 @@ class _Run:
         self.pace = Pace(sleep=config.sleep, backoff=config.backoff, patience=config.patience, tell=told)
         self.pace.restore(ledger.read_silences(root))
 
+    def stop(self) -> None:
+        """End the run: workers that wait are woken, downloads end at their next block."""
+        self.pace.stop()
+
     def outcomes(self, entries: Sequence[Entry]) -> Iterator[Outcome]:
+        """See `fetch`."""
+        with self.root.files.lock("fetch"):
+            yield from self._outcomes(entries)
+
+    def _outcomes(self, entries: Sequence[Entry]) -> Iterator[Outcome]:
         seen: set[str] = set()
         todo = deque(targets.unique([targets.of_entry(e) for e in entries], seen))
         for target in todo:
@@ -119,8 +129,8 @@ class _Run:
                         self.progress("videos", done, total)
                         yield outcome
             finally:
-                # Also when the caller stops listening: workers that wait are woken, downloads end at their next block.
-                self.pace.stop()
+                # Also when the caller stops listening.
+                self.stop()
                 wait(running)
                 while not self.visitors.empty():
                     self.visitors.get().close()
@@ -156,13 +166,13 @@ class _Run:
                     video = None
                 else:
                     children = []
-                    video = self._take(visitor, target, found)
+                    video = arrive.bring(self.root, self.config, visitor, target, found, self._count)
                     record = replace(record, status="done")
                 self.pace.answered(host, visited=True)
                 break
             except Stopped:
                 self.visitors.put(visitor)
-                return Outcome(record), []
+                return Outcome(record, entry=target.entry), []
             except Exception as error:
                 # yt-dlp raises anything; none of it may stop the other videos.
                 cause = classify(error)
@@ -181,7 +191,7 @@ class _Run:
         # A full disk fails the video and then its ledger entry; the first cause is the one to tell.
         with suppress(RootError):
             ledger.write(self.root, record)
-        return Outcome(record, video, (datetime.now(UTC) - began).total_seconds()), children
+        return Outcome(record, video, (datetime.now(UTC) - began).total_seconds(), entry=target.entry), children
 
     def _may_try_again(self, error: Exception, cause: Cause, host: str, tries: int, target: Target) -> bool:
         """Draw the consequences of a failed try, wait if there is something to wait for, and say whether to go on."""
@@ -196,7 +206,7 @@ class _Run:
             self.pace.answered(host, visited=True)
         if cause is Cause.BROKEN:
             # Half of one file and half of another make such files too: the next try begins from nothing.
-            shutil.rmtree(self._folder(target), ignore_errors=True)
+            arrive.forget(self.root, target.video_id)
         if tries >= (RULES[cause].tries or self.config.retries):
             return False
         try:
@@ -206,9 +216,6 @@ class _Run:
             return False
         return True
 
-    def _folder(self, target: Target) -> Path:
-        return self.root.files.local(f"{DOWNLOADS}/{target.video_id}")
-
     def _children(self, visitor: Any, target: Target, found: dict[str, Any]) -> list[Target]:
         if found.get("_type", "video") == "video":
             return [targets.of_child(target, 0, {**found, "_type": "url", "url": found.get("webpage_url"),
@@ -217,29 +224,6 @@ class _Run:
         if not children:
             raise FetchError("no video in this page or playlist", Cause.NO_VIDEO)
         return children
-
-    def _take(self, visitor: Any, target: Target, found: dict[str, Any]) -> VideoRecord:
-        """Download, check, cut if asked, and take into the root."""
-        config, folder, entry = self.config, self._folder(target), target.entry
-        min_height = entry.min_height or config.min_height
-        _refuse_if_full(self.root.path, found)
-        got = visitor.download(found, folder, min_height, self._count)
-        one_video = entry.youtube_id is not None or target.url == entry.url
-        promised = {"the host": got.info.get("duration"), "the manifest": entry.duration_s if one_video else None}
-        probe = check(got.path, min_height=min_height, promised=promised)
-        path, suffix = got.path, cut.suffix_of(got.path)
-        if config.section is not None or suffix == ".ts":
-            # HLS arrives as a transport stream, which tells neither its length nor where its key frames are.
-            suffix = ".mp4" if suffix == ".ts" else suffix
-            path = folder / f"copied{suffix}"
-            cut.copy(got.path, path, config.section, config.audio)
-            probe = check(path, min_height=min_height)
-        with self.root.files.lock(target.video_id):
-            sha256 = sha256_of(path)
-            known = _known(target, got.info, config)
-            video = publish(self.root, path, target.video_id, probe, sha256, suffix=suffix, copy=False, known=known)
-        shutil.rmtree(folder, ignore_errors=True)
-        return video
 
     def _count(self, more: int) -> None:
         with self.lock:
@@ -260,59 +244,10 @@ def _kept(root: Root, target: Target, config: FetchConfig) -> Outcome:
         if before is None or before.status != "done":
             before = replace(before or _record(target, "done", config), status="done", cause=None, error=None)
             ledger.write(root, before)
-        return Outcome(before, root.record(target.video_id), fresh=False)
-    return Outcome(before or _record(target, "waiting", config), fresh=False)
+        return Outcome(before, root.record(target.video_id), fresh=False, entry=target.entry)
+    return Outcome(before or _record(target, "waiting", config), fresh=False, entry=target.entry)
 
 
 def _belongs_elsewhere(target: Target, found: dict[str, Any]) -> bool:
     """Whether a URL led to a video of YouTube's, which goes by YouTube's id wherever it was found."""
     return found.get("extractor_key") == "Youtube" and found.get("id") not in (None, target.video_id)
-
-
-def _refuse_if_full(folder: Path, found: dict[str, Any]) -> None:
-    """Fail before a download that cannot fit, rather than after hours of it."""
-    sizes = [f.get("filesize") or f.get("filesize_approx") or 0 for f in found.get("formats") or [found]]
-    needed, free = max(sizes, default=0), shutil.disk_usage(folder).free
-    if needed and len(sizes) == 1 and needed > free:
-        raise FetchError(f"no space left: the video takes {needed:,} bytes, the disk has {free:,}", Cause.DISK)
-
-
-def _known(target: Target, info: dict[str, Any], config: FetchConfig) -> dict[str, Any]:
-    """What goes into the record beside the probe: the host's words, else the manifest's."""
-    from rmset.stages.fetch.visit import VERSION
-
-    def text(*values: object) -> str | None:
-        return next((one_line(str(v)) for v in values if v not in (None, "")), None)
-
-    return {
-        "title": text(info.get("title"), target.entry.title),
-        "uploader": text(info.get("uploader"), info.get("uploader_id")),
-        "channel": text(info.get("channel"), info.get("channel_id")),
-        "license": text(info.get("license"), target.entry.license),
-        "source_url": one_line(str(info.get("webpage_url") or target.url), 2000),
-        "query": target.entry.query,
-        "split": target.entry.split,
-        "section": config.section,
-        "format_id": text(info.get("format_id")),
-        "yt_dlp": VERSION,
-        "downloaded": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def place_layout(root: Root, video_id: str, path: Path) -> bool:
-    """Give a video the layout file that its manifest names, unless it has one; return whether it was placed.
-
-    Raises:
-        LayoutError: the file is missing, is no layout, or does not fit the video.
-    """
-    if root.has_layout(video_id):
-        return False
-    try:
-        layout = Layout.from_json(path.read_text(encoding="utf-8"), name=str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise LayoutError(f"{path}: expected a layout file, found none ({error}); correct the manifest") from error
-    size = root.record(video_id).frame_size
-    if layout.frame_size != size:
-        raise LayoutError(f"{path}: expected a layout for {size[0]}x{size[1]}, found {layout.frame_size}; redo it")
-    root.write_layout(replace(layout, video_id=video_id))
-    return True

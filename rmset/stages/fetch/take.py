@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rmset.errors import FetchError
 from rmset.parts.frames import Probe, probe
 from rmset.records import VideoRecord, check_video_id, local_video_id
+from rmset.stages.fetch.check import decode_key_frames
 from rmset.stages.fetch.cut import suffix_of
 from rmset.store import Root, sha256_of
 
@@ -40,6 +43,12 @@ def add(root: Root, path: Path, *, title: str | None = None, copy: bool = False,
         RootError: the root cannot be written to.
     """
     found = probe(path)
+    if found.fault is None:
+        try:
+            decode_key_frames(path)
+        except FetchError as error:
+            # Its owner knows best whether it is worth having; the record says what is wrong.
+            found = replace(found, fault=str(error))
     sha256 = sha256_of(path)
     video_id = local_video_id(path.stem, sha256)
     suffix = path.suffix.lower() if path.suffix.lower() in VIDEO_SUFFIXES else suffix_of(path)

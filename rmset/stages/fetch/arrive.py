@@ -1,0 +1,117 @@
+"""From a visit that found a video to a video of the root: download, check, copy if it must be, publish."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rmset.errors import FetchError, LayoutError
+from rmset.records import Layout, VideoRecord
+from rmset.stages.fetch import cut
+from rmset.stages.fetch.causes import Cause, one_line
+from rmset.stages.fetch.check import check
+from rmset.stages.fetch.config import FetchConfig
+from rmset.stages.fetch.take import publish
+from rmset.stages.fetch.targets import Target
+from rmset.store import Root, sha256_of
+
+if TYPE_CHECKING:
+    from rmset.stages.fetch.visit import Visitor
+
+DOWNLOADS = "state/downloads"
+"""where files arrive, one folder a video; not yet part of the data set"""
+
+
+def forget(root: Root, video_id: str) -> None:
+    """Throw away what has arrived of a video so far."""
+    shutil.rmtree(root.files.local(f"{DOWNLOADS}/{video_id}"), ignore_errors=True)
+
+
+def bring(
+    root: Root,
+    config: FetchConfig,
+    visitor: Visitor,
+    target: Target,
+    found: dict[str, Any],
+    on_bytes: Callable[[int], None],
+) -> VideoRecord:
+    """Bring a video that a visit found into the root.
+
+    Raises:
+        Exception: whatever `Visitor.download` raises.
+        FetchError: what arrived is not what was promised.
+        RootError: the root cannot be written to.
+    """
+    folder, entry = root.files.local(f"{DOWNLOADS}/{target.video_id}"), target.entry
+    min_height = entry.min_height or config.min_height
+    _refuse_if_full(root.path, found)
+    got = visitor.download(found, folder, min_height, on_bytes)
+    # A playlist's line says nothing of the length of each of its videos.
+    own_line = target.url == entry.url
+    promised = {"the host": got.info.get("duration"), "the manifest": entry.duration_s if own_line else None}
+    probe = check(got.path, min_height=min_height, promised=promised)
+    path, suffix = got.path, cut.suffix_of(got.path)
+    if config.section is not None or suffix == ".ts":
+        # HLS arrives as a transport stream, which tells neither its length nor where its key frames are.
+        suffix = ".mp4" if suffix == ".ts" else suffix
+        path = folder / f"copied{suffix}"
+        cut.copy(got.path, path, config.section, config.audio)
+        probe = check(path, min_height=min_height)
+    with root.files.lock(target.video_id):
+        known = _known(target, got.info, config)
+        video = publish(root, path, target.video_id, probe, sha256_of(path), suffix=suffix, copy=False, known=known)
+    forget(root, target.video_id)
+    return video
+
+
+def _refuse_if_full(folder: Path, found: dict[str, Any]) -> None:
+    """Fail before a download that cannot fit, rather than after hours of it."""
+    sizes = [f.get("filesize") or f.get("filesize_approx") or 0 for f in found.get("formats") or [found]]
+    needed, free = max(sizes, default=0), shutil.disk_usage(folder).free
+    if needed and len(sizes) == 1 and needed > free:
+        raise FetchError(f"no space left: the video takes {needed:,} bytes, the disk has {free:,}", Cause.DISK)
+
+
+def _known(target: Target, info: dict[str, Any], config: FetchConfig) -> dict[str, Any]:
+    """What goes into the record beside the probe: the host's words, else the manifest's."""
+    from rmset.stages.fetch.visit import VERSION
+
+    def text(*values: object) -> str | None:
+        return next((one_line(str(v)) for v in values if v not in (None, "")), None)
+
+    return {
+        "title": text(info.get("title"), target.entry.title),
+        "uploader": text(info.get("uploader"), info.get("uploader_id")),
+        "channel": text(info.get("channel"), info.get("channel_id")),
+        "license": text(info.get("license"), target.entry.license),
+        "source_url": one_line(str(info.get("webpage_url") or target.url), 2000),
+        "query": target.entry.query,
+        "split": target.entry.split,
+        "section": config.section,
+        "format_id": text(info.get("format_id")),
+        "yt_dlp": VERSION,
+        "downloaded": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def place_layout(root: Root, video_id: str, path: Path) -> bool:
+    """Give a video the layout file that its manifest names, unless it has one; return whether it was placed.
+
+    Raises:
+        LayoutError: the file is missing, is no layout, or does not fit the video.
+    """
+    if root.has_layout(video_id):
+        return False
+    try:
+        layout = Layout.from_json(path.read_text(encoding="utf-8"), name=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise LayoutError(f"{path}: expected a layout file, found none ({error}); correct the manifest") from error
+    size = root.record(video_id).frame_size
+    if layout.frame_size != size:
+        raise LayoutError(f"{path}: expected a layout for {size[0]}x{size[1]}, found {layout.frame_size}; redo it")
+    root.write_layout(replace(layout, video_id=video_id))
+    return True
