@@ -95,7 +95,8 @@ def arrange(keys: CropKeys, rule: PairRule, rows: Rows | None = None, progress: 
     by_person = np.empty(total, small)
     tracks: list[int] = []
     track_rows: list[int] = []
-    anchors: list[Rows] = []
+    anchors = np.empty(total, small)
+    found = 0
     for video in range(videos):
         low, high = int(video_start[video]), int(video_start[video + 1])
         mine: slice | Rows = slice(low, high) if rows is None else rows[low:high]
@@ -113,12 +114,15 @@ def arrange(keys: CropKeys, rule: PairRule, rows: Rows | None = None, progress: 
         people, first = np.unique(person[order], return_index=True)
         tracks += [(video << 16) + int(p) for p in people]
         track_rows += np.diff(first, append=high - low).tolist()
-        possible = np.flatnonzero(_has_both(time, person, segment, order, first, rule)) + low
-        anchors.append((possible if row is None else row[possible]).astype(small))
+        possible: Rows = np.flatnonzero(_has_both(time, person, segment, order, first, rule)) + low
+        # Rows of a later video are higher, so sorting within each sorts all.
+        possible = possible if row is None else np.sort(row[possible])
+        anchors[found : found + len(possible)] = possible
+        found += len(possible)
         progress("index pairs", video + 1, videos)
     track_start = np.concatenate([[0], np.cumsum(track_rows)]).astype(np.int64)
-    found = np.concatenate(anchors) if anchors else np.empty(0, small)
-    return PairArrays(row, by_person, video_start, np.asarray(tracks, np.int64), track_start, np.sort(found))
+    tracked = np.asarray(tracks, np.int64)
+    return PairArrays(row, by_person, video_start, tracked, track_start, anchors[:found])
 
 
 def _has_both(

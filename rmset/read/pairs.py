@@ -11,7 +11,6 @@ DuckDB. Both give the same sets.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,10 @@ from rmset.read.crops import CropKeys
 
 __all__ = ["PairArrays", "PairRule", "PairSampler", "Rows", "Unit", "drawn", "write"]
 
+_NONE = np.empty(0, np.int64)
+# How much is worked on at once: cells of a matrix, anchors of a draw, anchors of a row group.
+_CELLS = 1 << 20
+_LINES = 256
 _ANCHORS_AT_ONCE = 20_000
 
 
@@ -59,87 +62,142 @@ class PairSampler:
         self.max_candidates = max_candidates
         self._arrays = arrays = arrays if arrays is not None else arrange(keys, self.rule)
         self.anchors = arrays.anchors
-        self._near, self._far = self.rule.reach
-        clock = keys.time_ms if self.rule.clock == "time_ms" else keys.frame
+        """(A,) rows that have at least one candidate of each kind, ascending"""
         row = arrays.row
-        self._clock = clock if row is None else clock[row]
+        self._own_clock = keys.time_ms if self.rule.clock == "time_ms" else keys.frame
+        self._clock = self._own_clock if row is None else self._own_clock[row]
         self._person = keys.person if row is None else keys.person[row]
         self._segment = keys.segment if row is None or not self.rule.same_segment else keys.segment[row]
-        self._starts = arrays.video_start.tolist()
-        tracks = arrays.track.tolist()
-        ends = arrays.track_start.tolist()
-        self._tracks = {key: (ends[i], ends[i + 1]) for i, key in enumerate(tracks)}
 
     def positives(self, row: int) -> Rows:
         """All rows of P for the anchor in `row`, by time and person."""
-        return self._rows(self._near_positions(row))
+        anchor = np.array([row])
+        (low,), (high,) = self._near(anchor)
+        positions = np.arange(low, high)
+        return self._rows(positions[self._other(positions[None], anchor)[0]])
 
     def negatives(self, row: int) -> Rows:
         """All rows of N for the anchor in `row`, by time."""
-        start, low, high, end = self._far_bounds(row)
+        (start,), (low,), (high,), (end,) = self._far(np.array([row]))
         by_person = self._arrays.by_person
         return self._rows(np.concatenate([by_person[start:low], by_person[high:end]]))
 
     def draw(self, row: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
         """At most `max_candidates` each of P and N, drawn without replacement, each in the order of its set."""
+        return self.draw_many(np.array([row]), rng)[0]
+
+    def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+        """A draw for each of several anchors (n,); dozens at once cost little more than a few."""
+        rows = np.asarray(rows)
+        return list(zip(self._draw_near(rows, rng), self._draw_far(rows, rng), strict=True))
+
+    def _draw_near(self, rows: Rows, rng: np.random.Generator) -> list[Rows]:
+        low, high = self._near(rows)
+        width = int((high - low).max(initial=0))
+        most, drawn = self.max_candidates, []
+        # One line per anchor, as long as the longest; a few lines at a time where a wide rule makes them long.
+        lines = max(1, _CELLS // max(width, 1))
+        for some in (slice(i, i + lines) for i in range(0, len(rows), lines)):
+            positions = low[some, None] + np.arange(width)
+            possible = positions < high[some, None]
+            np.minimum(positions, len(self._clock) - 1, out=positions)
+            possible &= self._other(positions, rows[some])
+            lot = rng.random(positions.shape)
+            lot[~possible] = 2
+            if width > most:
+                # The columns with the smallest lots, back in the order of time.
+                columns = np.sort(np.argpartition(lot, most - 1, axis=1)[:, :most], axis=1)
+                positions = np.take_along_axis(positions, columns, axis=1)
+                possible = np.take_along_axis(possible, columns, axis=1)
+            found = self._rows(positions)
+            drawn += [line[here] for line, here in zip(found, possible, strict=True)]
+        return drawn
+
+    def _draw_far(self, rows: Rows, rng: np.random.Generator) -> list[Rows]:
+        start, low, high, end = self._far(rows)
+        before = low - start
+        total = before + end - high
         most = self.max_candidates
-        positive = self._near_positions(row)
-        if len(positive) > most:
-            positive = positive[_some(len(positive), most, rng)]
-        start, low, high, end = self._far_bounds(row)
-        before, after = low - start, end - high
-        total = before + after
-        chosen = _some(total, most, rng) if total > most else np.arange(total)
+        # Where few of many are drawn the same one is seldom drawn twice, and a line with such a one is drawn again.
+        many = np.flatnonzero(total > 50 * most)
+        chosen = np.empty((len(many), most), np.int64)
+        again = np.arange(len(many))
+        while len(again):
+            chosen[again] = np.sort(rng.integers(0, total[many[again], None], (len(again), most)), axis=1)
+            again = again[np.any(np.diff(chosen[again], axis=1) == 0, axis=1)]
+        picks: list[npt.NDArray[np.int64]] = [_few(int(t), most, rng) if t <= 50 * most else _NONE for t in total]
+        for line, number in zip(chosen, many.tolist(), strict=True):
+            picks[number] = line
+        counts = [len(pick) for pick in picks]
+        of = np.repeat(np.arange(len(rows)), counts)
+        pick = np.concatenate([_NONE, *picks])
         # The hole around the anchor is stepped over, so the thousands that are not drawn are never looked at.
-        negative = self._arrays.by_person[np.where(chosen < before, chosen + start, chosen - before + high)]
-        return self._rows(positive), self._rows(negative)
+        places = np.where(pick < before[of], start[of] + pick, high[of] + pick - before[of])
+        return np.split(self._rows(self._arrays.by_person[places]), np.cumsum(counts)[:-1])
 
-    def _near_positions(self, row: int) -> Rows:
-        keys, clock = self.keys, self._clock
-        video, at = int(keys.video[row]), self._time(row)
-        low, high = self._starts[video], self._starts[video + 1]
-        low = bisect_left(clock, at - self._near, low, high)
-        high = bisect_right(clock, at + self._near, low, high)
-        mine = self._person[low:high] != keys.person[row]
+    def _near(self, rows: Rows) -> tuple[Rows, Rows]:
+        """First and one past the last position (n,) of everybody's faces within ± d of each anchor."""
+        reach = self.rule.reach[0]
+        video, at = self.keys.video[rows], self._own_clock[rows]
+        first, last = self._arrays.video_start[video], self._arrays.video_start[video + 1]
+        low = _bisect(self._clock, None, at - reach, first, last, right=False)
+        return low, _bisect(self._clock, None, at + reach, low, last, right=True)
+
+    def _far(self, rows: Rows) -> tuple[Rows, Rows, Rows, Rows]:
+        """Start of the track, first and one past the last that is too near, end of the track; (n,) in `by_person`."""
+        arrays, reach, at = self._arrays, self.rule.reach[1], self._own_clock[rows]
+        track = (self.keys.video[rows].astype(np.int64) << 16) + self.keys.person[rows]
+        number = np.searchsorted(arrays.track, track)
+        number = np.minimum(number, max(len(arrays.track) - 1, 0))
+        # A person none of whose crops takes part has an empty track.
+        known = arrays.track[number] == track if len(arrays.track) else np.zeros(len(rows), np.bool_)
+        start = np.where(known, arrays.track_start[number], 0)
+        end = np.where(known, arrays.track_start[np.minimum(number + 1, len(arrays.track_start) - 1)], 0)
+        low = _bisect(self._clock, arrays.by_person, at - reach, start, end, right=False)
+        return start, low, _bisect(self._clock, arrays.by_person, at + reach, low, end, right=True), end
+
+    def _other(self, positions: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Which positions (n, m) show somebody else than each anchor (n,), and belong to its segment if they must."""
+        other = self._person[positions] != self.keys.person[rows][:, None]
         if self.rule.same_segment:
-            mine &= self._segment[low:high] == keys.segment[row]
-        return np.flatnonzero(mine) + low
-
-    def _far_bounds(self, row: int) -> tuple[int, int, int, int]:
-        """Start of the track, first and one past the last that is too near, end of the track; in `by_person`."""
-        keys, clock, by_person = self.keys, self._clock, self._arrays.by_person
-        start, end = self._tracks.get((int(keys.video[row]) << 16) + int(keys.person[row]), (0, 0))
-        at = self._time(row)
-        # A bisection touches a dozen places of the track; reading its times first would touch all of them.
-        low = bisect_left(by_person, at - self._far, start, end, key=clock.__getitem__)
-        high = bisect_right(by_person, at + self._far, low, end, key=clock.__getitem__)
-        return start, low, high, end
-
-    def _time(self, row: int) -> float:
-        keys = self.keys
-        return float(keys.time_ms[row]) if self.rule.clock == "time_ms" else int(keys.frame[row])
+            other &= self._segment[positions] == self.keys.segment[rows][:, None]
+        return np.asarray(other)
 
     def _rows(self, positions: Rows) -> Rows:
         row = self._arrays.row
         return positions if row is None else row[positions]
 
 
-def _some(total: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """`most` different numbers below `total`, ascending, every choice equally likely."""
-    if total > 50 * most:
-        # Few meet; drawing again the few that do is cheaper than any bookkeeping.
-        chosen = np.unique(rng.integers(0, total, most))
-        while len(chosen) < most:
-            more = rng.integers(0, total, most - len(chosen))
-            chosen = np.unique(np.concatenate([chosen, more]))
-        return chosen
-    return np.sort(rng.permutation(total)[:most])
+def _bisect(
+    values: npt.NDArray, order: Rows | None, target: npt.NDArray, low: Rows, high: Rows, *, right: bool
+) -> npt.NDArray[np.int64]:
+    """Where each target (n,) belongs in `values`, which ascend, in `order`, between `low` and `high` (n,).
+
+    A bisection touches a dozen places; `np.searchsorted` cannot look at a slice of its own for each target.
+    """
+    low, high = np.asarray(low, np.int64), np.asarray(high, np.int64)
+    last = (len(values) if order is None else len(order)) - 1
+    for _ in range(int((high - low).max(initial=0)).bit_length()):
+        middle = (low + high) >> 1
+        place = np.minimum(middle, last)
+        value = values[place] if order is None else values[order[place]]
+        below = (value <= target if right else value < target) & (low < high)
+        low = np.where(below, middle + 1, low)
+        high = np.where(below, high, middle)
+    return low
+
+
+def _few(total: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """At most `most` different numbers below `total`, ascending, every choice equally likely."""
+    return np.arange(total) if total <= most else np.sort(rng.permutation(total)[:most])
 
 
 def drawn(sampler: PairSampler, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[int, Rows, Rows]]:
     """Each anchor with a draw of its positives and negatives, in the order given."""
-    for row in rows.tolist():
-        yield (row, *sampler.draw(row, rng))
+    for low in range(0, len(rows), _LINES):
+        some = rows[low : low + _LINES]
+        for row, (positives, negatives) in zip(some.tolist(), sampler.draw_many(some, rng), strict=True):
+            yield row, positives, negatives
 
 
 def write(sampler: PairSampler, rows: Rows, rng: np.random.Generator, path: Path, progress: Progress = silent) -> int:
