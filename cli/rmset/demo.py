@@ -35,9 +35,8 @@ def demo(
     began = time.monotonic()
     with progress() as report:
         result = tell(folder, seed, 1, report)
-    say(
-        f"accuracy {result['accuracy']:.1%} on {result['images']} images of people never seen; chance {result['chance']:.1%}"
-    )
+    seen = f"{result['images']} images of people never seen"
+    say(f"accuracy {result['accuracy']:.1%} on {seen}; chance {result['chance']:.1%}")
     for name in ("preview", "sheet", "report"):
         say(f"{name:8} {result[name]}")
     say(f"{time.monotonic() - began:.0f} s in all")

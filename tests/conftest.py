@@ -1,0 +1,73 @@
+"""What several tests need: the folder of real clips, and a small real mashup that is composed once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rmset.records import Layout, Person, Segment, TriggerRegion
+from rmset.store import Root
+from rmset.truth import Truth
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real clips and votes; tests that need them skip without."""
+    folder = os.environ.get("RMSET_TEST_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs the real clips and votes: set RMSET_TEST_DATA to their folder")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def mashup(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
+    """A composed mashup of three generated people around a film, 48 frames, and its truth."""
+    from rmset.synth.compose import compose_demo
+
+    path = tmp_path_factory.mktemp("mashup") / "mashup.mp4"
+    return path, compose_demo(path, seconds=1.6, size=(640, 360), layout="2x2", seed=3)
+
+
+def true_layout(video_id: str, truth: Truth) -> Layout:
+    """The layout that a careful person would draw: true panels, true regions, first true boxes."""
+    segments = []
+    for true in truth.segments:
+        first = {f.person: f.box for f in reversed(truth.faces) if true.start_frame <= f.frame < true.end_frame}
+        people = []
+        for person, panel in sorted(true.panels.items()):
+            box = first[person]
+            inside = (max(box[0], panel[0]), max(box[1], panel[1]), min(box[2], panel[2]), min(box[3], panel[3]))
+            people.append(Person(person, inside, panel, "manual"))
+        regions = tuple(TriggerRegion(b, "manual") for b in true.trigger_regions)
+        segments.append(Segment(true.start_frame, true.end_frame, true.start_frame, regions, tuple(people), True))
+    return Layout(video_id, truth.frame_size, tuple(segments))
+
+
+@pytest.fixture(scope="session")
+def laid_out_root(mashup: tuple[Path, Truth], tmp_path_factory: pytest.TempPathFactory) -> Root:
+    """A root with the mashup taken in and its layout drawn by hand; not tracked. Copy it before changing it."""
+    from rmset.stages import fetch
+
+    root = Root(tmp_path_factory.mktemp("root") / "root")
+    record = fetch.add(root, mashup[0])
+    root.write_layout(true_layout(record.video_id, mashup[1]))
+    return root
+
+
+@pytest.fixture(scope="session")
+def finished_root(laid_out_root: Root, tmp_path_factory: pytest.TempPathFactory) -> Root:
+    """The same root, tracked and exported."""
+    import shutil
+
+    from rmset.pipeline import build
+    from rmset.stages.export import ExportConfig
+    from rmset.stages.track import TrackConfig
+
+    root = Root(tmp_path_factory.mktemp("finished") / "root")
+    shutil.copytree(laid_out_root.path, root.path)
+    steps = [("track", TrackConfig()), ("export", ExportConfig(size=64))]
+    outcomes = list(build(root, root.video_ids(), steps))
+    assert [o.status for o in outcomes] == ["done", "done"], outcomes
+    return root
