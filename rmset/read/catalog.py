@@ -167,14 +167,11 @@ class Catalog:
             self._execute(macro)
 
     def _insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
-        import pyarrow as pa
-
-        if not rows:
-            return
-        names = [f"c{i}" for i in range(len(rows[0]))]
-        self._db.register("given", pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))))
-        self._execute(f"insert into {table} select * from given")  # noqa: S608  (our own names)
-        self._db.unregister("given")
+        if rows:
+            # One list per column; an Arrow table would do, but registering one imports pandas wherever it is installed.
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            values = ", ".join(["unnest(?)"] * len(columns))
+            self._db.execute(f"insert into {table} select {values}", columns).fetchall()  # noqa: S608  (our own names)
 
     def _close_the_doors(self) -> None:
         """From here on: the root's Parquet files, no other file, no network, no extension, no way back."""

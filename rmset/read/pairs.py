@@ -175,16 +175,16 @@ def _bisect(
 
     A bisection touches a dozen places; `np.searchsorted` cannot look at a slice of its own for each target.
     """
-    low, high = np.asarray(low, np.int64), np.asarray(high, np.int64)
+    first, high = np.asarray(low, np.int64), np.asarray(high, np.int64)
     last = (len(values) if order is None else len(order)) - 1
-    for _ in range(int((high - low).max(initial=0)).bit_length()):
-        middle = (low + high) >> 1
+    for _ in range(int((high - first).max(initial=0)).bit_length()):
+        middle = (first + high) >> 1
         place = np.minimum(middle, last)
         value = values[place] if order is None else values[order[place]]
-        below = (value <= target if right else value < target) & (low < high)
-        low = np.where(below, middle + 1, low)
+        below = (value <= target if right else value < target) & (first < high)
+        first = np.where(below, middle + 1, first)
         high = np.where(below, high, middle)
-    return low
+    return first
 
 
 def _few(total: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
