@@ -81,6 +81,8 @@ class PacedYoutubeDL(YoutubeDL):  # type: ignore[misc]
                 seconds = retry_after(error.response.headers, time.time())
                 if not (error.status == 429 or (error.status == 503 and seconds is not None)):
                     self._pace.answered(host)
+                    # Extractors may read the page that comes with an error.
+                    self._response = error.response
                     raise
                 why = own_words(error)
                 error.close()
@@ -249,7 +251,7 @@ def _params(config: FetchConfig, log: _Log) -> dict[str, Any]:
         "skip_unavailable_fragments": False,
         "keep_fragments": True,
         "socket_timeout": config.timeout,
-        "buffersize": 1 << 16,
+        "buffersize": 1 << 14,
         # Files are repaired and cut here, without the program ffmpeg, and always by yt-dlp's own downloaders:
         # external ones would go past the pace.
         "fixup": "never",
