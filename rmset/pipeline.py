@@ -19,6 +19,7 @@ from threading import Thread
 from typing import Any
 
 from rmset.errors import RmsetError, RootError
+from rmset.inspect.verify import Finding
 from rmset.progress import Progress, silent
 from rmset.records import StageRecord
 from rmset.stages import export, layout, track
@@ -69,6 +70,14 @@ STAGES: dict[str, Stage] = {
     export.NAME: Stage(
         export.NAME, export.run, _export_reads, lambda r, v: r.files.keys(f"{r.crops_key(v)}/*.parquet")
     ),
+}
+
+
+# In the order in which stages follow one another.
+_CONFIGS: dict[str, type[ProposeConfig] | type[TrackConfig] | type[ExportConfig]] = {
+    layout.NAME: ProposeConfig,
+    track.NAME: TrackConfig,
+    export.NAME: ExportConfig,
 }
 
 
@@ -141,6 +150,21 @@ def _still_holds(root: Root, before: StageRecord, config_hash: str, input_hash: 
         and (before.config_hash, before.input_hash) == (config_hash, input_hash)
         and all(root.files.exists(key) for key in before.outputs)
     )
+
+
+def repair(root: Root, findings: Sequence[Finding], *, progress: Progress = silent) -> Iterator[Outcome]:
+    """Make anew what `verify` found broken, with the config that the ledger kept, and nothing else.
+
+    Findings that no stage can repair, or of stages whose ledger entry is gone, are left as they are. A layout that a
+    person has reviewed is never touched.
+    """
+    wanted = {(f.video_id, f.stage) for f in findings if f.stage is not None}
+    for video_id in sorted({v for v, _ in wanted}):
+        for name, kind in _CONFIGS.items():
+            entry = root.stage_record(name, video_id)
+            if (video_id, name) in wanted and entry is not None:
+                known = {k: v for k, v in entry.config.items() if k in kind.__dataclass_fields__}
+                yield run_stage(root, video_id, name, kind(**known), force=True, progress=progress)
 
 
 def run_stages(

@@ -78,7 +78,13 @@ Search = Annotated[
 Stride = Annotated[int, typer.Option("--stride", min=1, help="Take every N-th frame.")]
 Size = Annotated[int, typer.Option("--size", min=8, help="Side of a crop, px.")]
 Widen = Annotated[float, typer.Option("--widen", min=0, help="Share by which a face's width grows.")]
-Quality = Annotated[int, typer.Option("--quality", min=1, max=100, help="JPEG quality.")]
+Quality = Annotated[int, typer.Option("--quality", min=1, max=100, help="JPEG or WebP quality.")]
+PictureFormat = Annotated[str, typer.Option("--format", help="jpeg, png or webp.")]
+MinSize = Annotated[float, typer.Option("--min-size", min=0, help="Leave out faces less high than this, px.")]
+MinScore = Annotated[float, typer.Option("--min-score", min=0, help="Leave out faces with a lower score.")]
+MaxPerPerson = Annotated[
+    int, typer.Option("--max-per-person", min=0, help="Crops of one person at most, spread evenly; 0 keeps all.")
+]
 
 
 def track(
@@ -126,6 +132,11 @@ def export(
     widen: Widen = 0.31,
     stride: Stride = 1,
     quality: Quality = 95,
+    format: PictureFormat = "jpeg",
+    min_size: MinSize = 0,
+    min_score: MinScore = 0,
+    max_per_person: MaxPerPerson = 0,
+    shard_mb: Annotated[int, typer.Option("--shard-mb", min=1, help="Size of a shard, about, MB.")] = 1000,
     jobs: JobsOption = 1,
     force: ForceOption = False,
     root: RootOption = None,
@@ -137,7 +148,17 @@ def export(
     """
     from rmset.stages.export import NAME, ExportConfig
 
-    config = ExportConfig(size=size, widen=widen, stride=stride, quality=quality)
+    config = ExportConfig(
+        size=size,
+        widen=widen,
+        stride=stride,
+        quality=quality,
+        format=format,  # type: ignore[arg-type]  # the config says what is wrong with it
+        min_size=min_size,
+        min_score=min_score,
+        max_per_person=max_per_person,
+        shard_mb=shard_mb,
+    )
     run_steps(find_root(root), videos, [(NAME, config)], jobs, force)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,6 +59,7 @@ def sheet(
 
 def stats(
     pixels: Annotated[bool, typer.Option("--pixels", help="Also the exact mean and std of all crops.")] = False,
+    plots: Annotated[Path | None, typer.Option("--plots", help="Write a page of plots: PNG, PDF or SVG.")] = None,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
@@ -73,10 +76,23 @@ def stats(
     place = find_root(root)
     place.select(None)
     rows = inspect.per_video(place)
-    emit([*rows, inspect.total(rows)], format)
+    every = inspect.total(rows)
+    found = None
     if pixels:
         with progress() as report:
             found = inspect.pixels(place, report)
+    if plots is not None:
+        from rmset.inspect import charts
+
+        charts.write(plots, rows, inspect.distributions(place))
+        say(f"plots written to {plots}")
+    if format is Format.JSON:
+        # One document, whatever was asked for.
+        document = {"videos": rows, "total": every, "pixels": asdict(found) if found else None}
+        typer.echo(json.dumps(document, indent=1))
+        return
+    emit([*rows, every], format)
+    if found:
         emit(
             [{"crops": found.crops, "mean": _triple(found.mean), "std": _triple(found.std)}],
             format,
@@ -90,22 +106,33 @@ def _triple(values: tuple[float, float, float]) -> str:
 
 def verify(
     pixels: Annotated[bool, typer.Option("--pixels/--no-pixels", help="Decode every crop.")] = True,
+    repair: Annotated[bool, typer.Option("--repair", help="Make anew what is broken, and nothing else.")] = False,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Check that the data set is whole; exit code 1 if it is not.
 
-    Example: rmset verify
+    Example: rmset verify --repair
     """
     from rmset.inspect.verify import verify as check
 
     place = find_root(root)
     count = len(place.select(None))
     with progress() as report:
-        findings = [vars(f) for f in check(place, pixels=pixels, progress=report)]
+        findings = list(check(place, pixels=pixels, progress=report))
+        if findings and repair:
+            from rmset.pipeline import repair as mend
+
+            for finding in findings:
+                say(f"{finding.key}: {finding.problem}")
+            for outcome in mend(place, findings, progress=report):
+                say(f"{outcome.stage} {outcome.video_id}  {outcome.error or 'made anew'}")
+            broken = sorted({finding.video_id for finding in findings} & set(place.video_ids()))
+            findings = [f for f in findings if f.video_id not in broken]
+            findings += check(place, pixels=pixels, progress=report, video_ids=broken)
     if findings or format is not Format.TABLE:
-        emit(findings, format, ["video_id", "key", "problem", "remedy"])
+        emit([asdict(f) for f in findings], format, ["video_id", "key", "problem", "remedy"])
     if findings:
         raise typer.Exit(1)
     say(f"{count} videos verified: every file readable, hashes, counts and keys as recorded")

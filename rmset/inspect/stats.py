@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rmset.geometry import area, as_boxes
+from rmset.parts.pictures import decode
 from rmset.progress import Progress, silent
 from rmset.read.catalog import Catalog
 from rmset.read.crops import CropStore
+from rmset.read.index import kept_index
 from rmset.store import Root
 
 _PER_VIDEO = """
 with f as (
-  select video_id, count(*) faces, count(distinct person_id) people, count(distinct frame_idx) frames_with_faces,
-    avg((y1 - y0) / (x1 - x0)) aspect, avg(y1 - y0) face_height, avg((source = 'interpolated')::int) interpolated
-  from faces group by video_id),
-c as (select video_id, count(*) crops from crops group by video_id)
+  select video_id, count(*) faces, count(distinct person_id) people, avg((y1 - y0) / (x1 - x0)) aspect,
+    avg(y1 - y0) face_height, avg((source = 'interpolated')::int) interpolated
+  from faces group by video_id)
 select v.video_id, v.frame_count frames, coalesce(f.people, 0) people, coalesce(f.faces, 0) faces,
-  coalesce(c.crops, 0) crops, f.faces / (f.people * v.frame_count) coverage, f.face_height, f.aspect, f.interpolated
-from videos v left join f using (video_id) left join c using (video_id)
+  f.faces / (f.people * v.frame_count) coverage, f.face_height, f.aspect, f.interpolated
+from videos v left join f using (video_id)
 order by v.video_id
 """
+_CROPS = "select video_id, count(*) crops from crops group by video_id"
+_BINS = {
+    "face height, px": ("faces", "y1 - y0", 10.0),
+    "face aspect h / w": ("faces", "(y1 - y0) / (x1 - x0)", 0.05),
+    "detection score": ("faces", "score", 0.02),
+    "IoU with the reference box": ("faces", "iou_ref", 0.05),
+    "sharpness, log10": ("crops", "log10(greatest(sharpness, 0.1))", 0.1),
+    "brightness": ("crops", "brightness", 0.02),
+    "yaw": ("crops", "yaw", 0.05),
+    "padding": ("crops", "padding", 0.02),
+    "bytes of a picture": ("crops", "encoded_size", 1000.0),
+}
+_CHUNK = 128
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,19 @@ class PixelStatistics:
     std: tuple[float, float, float]
 
 
+@dataclass(frozen=True)
+class Histogram:
+    """How often a quantity falls into each bin."""
+
+    name: str
+    width: float
+    """of a bin"""
+    left: npt.NDArray[np.float64]
+    """(n,) left edges of the bins that are not empty, ascending"""
+    count: npt.NDArray[np.int64]
+    """(n,)"""
+
+
 def per_video(root: Root, widen: float = 0.31) -> list[dict[str, Any]]:
     """One row per video: frames, people, faces, crops, coverage, face height and aspect before and after, masked share.
 
@@ -42,11 +71,27 @@ def per_video(root: Root, widen: float = 0.31) -> list[dict[str, Any]]:
         root: where to look.
         widen: Δw / w_f of the export, for the aspect after it.
     """
-    rows = Catalog(root).sql(_PER_VIDEO).rows()
-    for row in rows:
-        row["aspect_after"] = None if row["aspect"] is None else row["aspect"] / (1 + widen)
-        row["masked"] = masked_share(root, row["video_id"])
+    catalog = Catalog(root)
+    found = catalog.run(_PER_VIDEO).rows()
+    crops = _crops(root, catalog)
+    rows = []
+    for row in found:
+        head = {name: row.pop(name) for name in ("video_id", "frames", "people", "faces")}
+        after = None if row["aspect"] is None else row["aspect"] / (1 + widen)
+        masked = masked_share(root, head["video_id"])
+        rows.append({**head, "crops": crops.get(head["video_id"], 0), **row, "aspect_after": after, "masked": masked})
     return rows
+
+
+def _crops(root: Root, catalog: Catalog) -> dict[str, int]:
+    """Crops of each video: from the index where one is kept, which saves reading every shard's footer."""
+    index = kept_index(root)
+    if index is None:
+        return {row["video_id"]: row["crops"] for row in catalog.run(_CROPS).rows()}
+    counts: dict[str, int] = {}
+    for shard, rows in zip(index.shards, np.diff(index.first_row).tolist(), strict=True):
+        counts[shard.video_id] = counts.get(shard.video_id, 0) + rows
+    return counts
 
 
 def total(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -81,24 +126,60 @@ def masked_share(root: Root, video_id: str) -> float | None:
     return removed / frames if frames else None
 
 
-def pixels(root: Root, progress: Progress = silent) -> PixelStatistics:
+def distributions(root: Root) -> list[Histogram]:
+    """Histograms of faces and crops, exact, counted by DuckDB; a quantity that nobody has is left out."""
+    catalog = Catalog(root)
+    found = []
+    for name, (table, value, width) in _BINS.items():
+        rows = catalog.run(
+            f"select floor({value} / {width})::bigint as bin, count(*) as n from {table} "  # noqa: S608  (our own text)
+            f"where isfinite({value}::double) group by 1 order by 1"
+        ).rows()
+        if rows:
+            left = np.array([row["bin"] for row in rows], np.float64) * width
+            found.append(Histogram(name, width, left, np.array([row["n"] for row in rows], np.int64)))
+    return found
+
+
+def pixels(root: Root, progress: Progress = silent, threads: int = 2) -> PixelStatistics:
     """Mean and standard deviation over every pixel of every crop: exact, streamed.
 
-    Sums are kept as integers, so the result does not depend on the order of the crops.
+    Pixels are counted by value, in integers, so the result depends neither on the order of the crops nor on threads.
     """
     store = CropStore(root)
-    first, second, count = np.zeros(3, np.uint64), np.zeros(3, np.uint64), 0
+    if not len(store):
+        return PixelStatistics(0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    counted = np.zeros((3, 256), np.uint64)
+    done = 0
+    with ThreadPoolExecutor(threads) as pool:
+        # As many chunks at once as there are threads: what is read ahead stays small.
+        for low in range(0, len(store), _CHUNK * threads):
+            high = min(low + _CHUNK * threads, len(store))
+            chunks = [np.arange(a, min(a + _CHUNK, high)) for a in range(low, high, _CHUNK)]
+            for part in pool.map(lambda rows: _values(store.read(rows)), chunks):
+                counted += part
+            done = high
+            progress("pixels", done, len(store))
     levels = np.arange(256, dtype=np.uint64)
-    for start in range(0, len(store), 256):
-        rows = np.arange(start, min(start + 256, len(store)))
-        for image in store.images(rows):
-            flat = image.reshape(-1, 3)
-            count += len(flat)
-            for channel in range(3):
-                histogram = np.bincount(flat[:, channel], minlength=256).astype(np.uint64)
-                first[channel] += (histogram * levels).sum()
-                second[channel] += (histogram * levels * levels).sum()
-        progress("pixels", int(rows[-1]) + 1, len(store))
-    mean = first / count / 255
-    std = np.sqrt(np.maximum(second / count / 255**2 - mean**2, 0))
-    return PixelStatistics(len(store), (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
+    count = counted.sum(axis=1)
+    mean = (counted @ levels) / count / 255
+    std = np.sqrt(np.maximum((counted @ (levels * levels)) / count / 255**2 - mean**2, 0))
+    return PixelStatistics(len(store), _triple(mean), _triple(std))
+
+
+def _values(pictures: list[bytes]) -> npt.NDArray[np.uint64]:
+    """How often each value occurs in each channel, (3, 256)."""
+    import cv2
+
+    counted = np.zeros((3, 256), np.uint64)
+    for data in pictures:
+        image = decode(data)
+        for channel in range(3):
+            # Counts of one picture are whole numbers far below 2²⁴: float32 holds them exactly.
+            histogram = cv2.calcHist([image], [channel], None, [256], [0, 256])
+            counted[channel] += histogram.reshape(-1).astype(np.uint64)
+    return counted
+
+
+def _triple(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from rmset.errors import RmsetError
-from rmset.parts.shards import batches, opened, read_faces
+from rmset.parts.pictures import decode
+from rmset.parts.shards import batches, locate, opened, read, read_faces
 from rmset.progress import Progress, silent
-from rmset.read.crops import decode
 from rmset.store import Root, sha256_of
+
+_PART = re.compile(r"part-(\d+)\.parquet$")
+_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -24,22 +30,32 @@ class Finding:
     """the file"""
     problem: str
     remedy: str
+    stage: str | None = None
+    """the stage that makes the file anew; None if no stage can"""
 
 
-def verify(root: Root, *, pixels: bool = True, progress: Progress = silent) -> Iterator[Finding]:
+def verify(
+    root: Root, *, pixels: bool = True, progress: Progress = silent, video_ids: list[str] | None = None
+) -> Iterator[Finding]:
     """Check a root and yield what is wrong.
 
     Args:
         root: what to check.
         pixels: decode every crop; without it pixels are only hashed.
         progress: told of every video.
+        video_ids: which videos; all if omitted.
     """
-    ids = root.video_ids()
-    for done, video_id in enumerate(ids):
-        progress("verify", done, len(ids))
-        yield from _video(root, video_id)
-        yield from _ledger(root, video_id)
-        yield from _tables(root, video_id, pixels)
+    ids = root.video_ids() if video_ids is None else video_ids
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for done, video_id in enumerate(ids):
+            progress("verify", done, len(ids))
+            yield from _video(root, video_id)
+            yield from _ledger(root, video_id)
+            faces, findings = _face_keys(root, video_id)
+            yield from findings
+            yield from _crops(root, video_id, faces, pool if pixels else None)
+    if video_ids is None:
+        yield from _strangers(root, set(ids))
     progress("verify", len(ids), len(ids))
 
 
@@ -56,6 +72,11 @@ def _video(root: Root, video_id: str) -> Iterator[Finding]:
         return
     if sha256_of(path) != record.sha256:
         yield Finding(video_id, f"videos/{path.name}", "its bytes are not those that were taken in", "fetch it again")
+    if root.has_layout(video_id):
+        try:
+            root.layout(video_id)
+        except RmsetError as error:
+            yield Finding(video_id, root.layout_key(video_id), str(error), "rmset layout propose --force", None)
 
 
 def _ledger(root: Root, video_id: str) -> Iterator[Finding]:
@@ -63,68 +84,105 @@ def _ledger(root: Root, video_id: str) -> Iterator[Finding]:
         entry = root.stage_record(stage, video_id)
         if entry is None:
             continue
+        again = f"rmset verify --repair, or run the stage {stage} for {video_id} again with --force"
         if entry.status == "failed":
-            yield Finding(video_id, root.state_key(stage, video_id), entry.error or "failed", f"rmset {stage} again")
+            key = root.state_key(stage, video_id)
+            yield Finding(video_id, key, entry.error or "failed", f"rmset {stage} again", stage)
         for key, expected in entry.outputs.items():
-            remedy = f"run the stage `{stage}` for {video_id} again with --force"
             if not root.files.exists(key):
-                yield Finding(video_id, key, "missing", remedy)
+                yield Finding(video_id, key, "missing", again, stage)
             elif stage != "layout" and sha256_of(root.files.local(key)) != expected:
                 # A layout may be edited by hand; the other files may not.
-                yield Finding(video_id, key, "its bytes are not those that were written", remedy)
+                yield Finding(video_id, key, "its bytes are not those that were written", again, stage)
 
 
-def _tables(root: Root, video_id: str, pixels: bool) -> Iterator[Finding]:
-    again = f"rmset track --force {video_id}"
-    faces: set[tuple[int, int]] = set()
-    key = root.tracks_key(video_id)
-    if root.files.exists(key):
-        try:
-            table = read_faces(root.files.local(key), ["person_id", "frame_idx"])
-        except (RmsetError, pa.ArrowException, OSError) as error:
-            yield Finding(video_id, key, str(error), again)
-            return
-        faces = set(zip(table["person_id"].to_pylist(), table["frame_idx"].to_pylist(), strict=True))
-        if len(faces) != table.num_rows:
-            yield Finding(video_id, key, f"{table.num_rows - len(faces)} rows have the key of another", again)
-    seen: set[tuple[int, int]] = set()
-    again = f"rmset export --force {video_id}"
-    for key in root.files.keys(f"{root.crops_key(video_id)}/part-*.parquet"):
-        path = root.files.local(key)
-        try:
-            rows = opened(path).metadata.num_rows
-            read = 0
-            for batch in batches(path, ["person_id", "frame_idx", "image"] if pixels else ["person_id", "frame_idx"]):
-                read += batch.num_rows
-                keys = list(zip(batch["person_id"].to_pylist(), batch["frame_idx"].to_pylist(), strict=True))
-                if double := len(keys) - len(set(keys) - seen):
-                    yield Finding(video_id, key, f"{double} crops have the key of another", again)
-                seen.update(keys)
-                if lost := set(keys) - faces:
-                    yield Finding(video_id, key, f"{len(lost)} crops have no face row, first {min(lost)}", again)
-                if pixels and (bad := _undecodable(batch)):
-                    yield Finding(video_id, key, f"{bad} pictures cannot be decoded", again)
-            if read != rows:
-                yield Finding(video_id, key, f"{read} rows where its footer says {rows}", again)
-        except (RmsetError, pa.ArrowException, OSError) as error:
-            yield Finding(video_id, key, str(error), again)
+def _face_keys(root: Root, video_id: str) -> tuple[npt.NDArray[np.int64] | None, list[Finding]]:
+    """The keys of the face rows, ascending; None if the file is missing or cannot be read."""
+    key, again = root.tracks_key(video_id), f"rmset track --force {video_id}"
+    if not root.files.exists(key):
+        return None, []
+    try:
+        table = read_faces(root.files.local(key), ["person_id", "frame_idx"])
+    except RmsetError as error:
+        return None, [Finding(video_id, key, str(error), again, "track")]
+    keys = np.sort(_keys(table))
+    double = _doubles(keys)
+    problem = f"{double} rows have the key (person, frame) of another"
+    return keys, [Finding(video_id, key, problem, again, "track")] if double else []
+
+
+def _crops(
+    root: Root, video_id: str, faces: npt.NDArray[np.int64] | None, pool: ThreadPoolExecutor | None
+) -> Iterator[Finding]:
+    folder, again = root.crops_key(video_id), f"rmset export --force {video_id}"
+    parts = root.files.keys(f"{folder}/part-*.parquet")
+    numbers = [int(found.group(1)) for key in parts if (found := _PART.search(key))]
+    if numbers != list(range(len(parts))):
+        missing = sorted(set(range(max(numbers, default=0))) - set(numbers))
+        yield Finding(video_id, folder, f"part {missing} is missing", again, "export")
+    seen: list[npt.NDArray[np.int64]] = []
+    for key in parts:
+        keys, problems = _shard(root, key, pool)
+        seen.append(keys)
+        if faces is not None and (lost := int((~np.isin(keys, faces)).sum())):
+            problems.append(f"{lost} crops have no face row")
+        if double := _doubles(np.sort(keys)):
+            problems.append(f"{double} crops have the key (person, frame) of another")
+        for problem in problems:
+            yield Finding(video_id, key, problem, again, "export")
+    every = np.sort(np.concatenate([np.empty(0, np.int64), *seen]))
+    if _doubles(every) and not any(_doubles(np.sort(keys)) for keys in seen):
+        yield Finding(video_id, folder, f"{_doubles(every)} crops stand in two parts", again, "export")
+    if parts and faces is None:
+        yield Finding(video_id, root.tracks_key(video_id), "has no face rows for its crops", "rmset track", "track")
     entry = root.stage_record("export", video_id)
-    if entry and entry.status == "done" and int(entry.counts.get("crops", -1)) != len(seen):
-        yield Finding(
-            video_id,
-            root.crops_key(video_id),
-            f"{len(seen)} crops where {entry.counts.get('crops')} were written",
-            again,
-        )
+    if entry and entry.status == "done" and int(entry.counts.get("crops", -1)) != len(every):
+        problem = f"{len(every)} crops where {entry.counts.get('crops')} were written"
+        yield Finding(video_id, folder, problem, again, "export")
+
+
+def _shard(root: Root, key: str, pool: ThreadPoolExecutor | None) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """The keys of a shard's crops, and what is wrong with the shard itself."""
+    path = root.files.local(key)
+    keys: npt.NDArray[np.int64] = np.empty(0, np.int64)
+    try:
+        file = opened(path)
+        table = read(file, ["person_id", "frame_idx", "encoded_size"])
+        keys = _keys(table)
+        locate(path, file, table["encoded_size"].to_numpy())
+        bad = 0
+        if pool is not None:
+            # A few batches at a time: memory stays at megabytes whatever the shard weighs.
+            bad = sum(pool.map(_undecodable, batches(path, ["image", "width", "height", "encoded_size"], 256)))
+        return keys, [f"{bad} pictures cannot be decoded, or are not of the size that is recorded"] if bad else []
+    except (RmsetError, pa.ArrowException, KeyError, OSError) as error:
+        return keys, [str(error)]
 
 
 def _undecodable(batch: pa.RecordBatch) -> int:
     bad = 0
-    for data in batch["image"].field("bytes"):
+    columns = (batch["image"].field("bytes"), batch["width"], batch["height"], batch["encoded_size"])
+    for data, width, height, size in zip(*columns, strict=True):
         try:
             image = decode(data.as_py())
         except (ValueError, TypeError):
             bad += 1
         else:
-            bad += not np.asarray(image).size
+            bad += image.shape[:2] != (height.as_py(), width.as_py()) or len(data.as_py()) != size.as_py()
     return bad
+
+
+def _strangers(root: Root, known: set[str]) -> Iterator[Finding]:
+    """Crops of videos that the root does not have."""
+    for video_id in sorted({key.split("/")[1] for key in root.files.keys("crops/*/part-*.parquet")} - known):
+        yield Finding(video_id, f"crops/{video_id}", "belongs to no video of the root", "remove it, or add its video")
+
+
+def _keys(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Person and frame of each row as one number."""
+    return np.asarray((table["person_id"].to_numpy().astype(np.int64) << 32) + table["frame_idx"].to_numpy(), np.int64)
+
+
+def _doubles(ascending: npt.NDArray[np.int64]) -> int:
+    """How many numbers repeat the one before them."""
+    return int((np.diff(ascending) == 0).sum())

@@ -171,7 +171,7 @@ class Catalog:
             # One list per column; an Arrow table would do, but registering one imports pandas wherever it is installed.
             columns = [list(column) for column in zip(*rows, strict=True)]
             values = ", ".join(["unnest(?)"] * len(columns))
-            self._db.execute(f"insert into {table} select {values}", columns).fetchall()  # noqa: S608  (our own names)
+            self._db.execute(f"insert into {table} select {values}", columns).fetchall()
 
     def _close_the_doors(self) -> None:
         """From here on: the root's Parquet files, no other file, no network, no extension, no way back."""

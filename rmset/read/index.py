@@ -80,7 +80,7 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
     shards = find_shards(root)
     if not shards:
         raise RootError(f"root {root.path}: has no crops; run `rmset export` first")
-    name = f"crops-{hash_of([_FORMAT, [[s.key, s.bytes, s.mtime_ns] for s in shards]])[:16]}"
+    name = _name(shards)
     ids = sorted({s.video_id for s in shards})
 
     def rows() -> npt.NDArray[np.int64]:
@@ -97,13 +97,26 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
             _fill_shard(root, shard, arrays, slice(int(first_row[number]), int(first_row[number + 1])), ids)
             progress("index crops", number + 1, len(shards))
 
-    arrays = load(root, name)
-    folder: str | None = f"{FOLDER}/{name}"
+    kept = kept_index(root)
+    if kept is not None:
+        return kept
+    first_row = rows()
+    arrays, folder = make(root, name, shapes(first_row), lambda a: fill(a, first_row), sweep="crops-*")
+    return CropIndex(shards, np.asarray(arrays.pop("first_row")), ids, arrays, folder)
+
+
+def kept_index(root: Root) -> CropIndex | None:
+    """The index of a root's crops if one is kept that fits the shards; nothing is made."""
+    shards = find_shards(root)
+    arrays = load(root, _name(shards)) if shards else None
     if arrays is None:
-        first_row = rows()
-        arrays, folder = make(root, name, shapes(first_row), lambda a: fill(a, first_row), sweep="crops-*")
+        return None
     first_row = np.asarray(arrays.pop("first_row"))
-    return CropIndex(shards, first_row, ids, arrays, folder)
+    return CropIndex(shards, first_row, sorted({s.video_id for s in shards}), arrays, f"{FOLDER}/{_name(shards)}")
+
+
+def _name(shards: tuple[Shard, ...]) -> str:
+    return f"crops-{hash_of([_FORMAT, [[s.key, s.bytes, s.mtime_ns] for s in shards]])[:16]}"
 
 
 def find_shards(root: Root) -> tuple[Shard, ...]:
