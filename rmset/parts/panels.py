@@ -1,4 +1,9 @@
-"""Panels of a mashup: rectangles whose edges stay put while their insides change."""
+"""Panels of a mashup: rectangles whose edges stay put while their insides change.
+
+The frame is cut in two along the best line until no part has one; a rectangle that lies over a part (an inset, or a
+film over the place where panels meet) is taken out first and no longer counts for the lines that pass under it.
+Lines of a grid agree with each other: what is too weak by itself is cut where it continues a line found elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -9,103 +14,193 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.geometry import Box
+from rmset.parts.edges import Evidence, FrameSums, Grey, LineMap, Rect
+from rmset.parts.insets import Inset, inset_in
 
-Grey = npt.NDArray[np.uint8]
-"""uint8 (H, W)"""
-_Rect = tuple[int, int, int, int]
-
-# A step of so many grey levels that lasts through half of the samples counts as an edge.
-_STEP = 6
-# A line cuts a rectangle when so much of its length is an edge.
-_LASTING = 0.72
+# A line cuts a rectangle when so much of its length speaks for it, and so much of what speaks at all.
+_SUPPORT, _PURITY = 0.45, 0.8
+# The same for a line that goes on where a line of the same grid was found.
+_WEAK_SUPPORT, _WEAK_PURITY = 0.2, 0.7
+# Lines of one grid lie within so many pixels of each other.
+_ALIGNED = 3
 # Rectangles thinner than this share of the frame's shorter side are borders, not panels.
-_THIN = 0.1
-# A pixel moves when its grey values over time spread by so much; a place is alive when so much of it moves.
-_MOVES, _ALIVE = 6.0, 0.02
+_THIN = 0.09
+# A place is alive when so much of it moves.
+_ALIVE = 0.02
 # A place whose grey values spread by less is a plain border or an empty cell.
 _FLAT = 3.0
+# A line beside a still, uneven place (a picture behind the panels) must move apart along so much of its length.
+_APART = 0.25
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a handful of frames says about every pixel and every line between pixels."""
+class Panel:
+    """One rectangle of the screen."""
 
-    vertical: npt.NDArray[np.bool_]
-    """bool (H, W-1): a lasting step between columns x and x + 1"""
-    horizontal: npt.NDArray[np.bool_]
-    """bool (H-1, W)"""
-    moving: npt.NDArray[np.bool_]
-    """bool (H, W)"""
-    mean: npt.NDArray[np.float32]
-    """float32 (H, W), grey"""
+    rect: Rect
+    alive: bool
+    """whether something moves in it"""
+    inset: bool
+    """whether it lies over other panels"""
 
-    @classmethod
-    def of(cls, samples: Sequence[Grey]) -> Evidence:
-        """Gather it from frames uint8 (H, W) that lie some seconds apart."""
-        height, width = samples[0].shape
-        steps_v, steps_h = np.zeros((height, width - 1), np.uint16), np.zeros((height - 1, width), np.uint16)
-        first, second = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
-        for sample in samples:
-            grey = sample.astype(np.int16)
-            steps_v += np.abs(np.diff(grey, axis=1)) >= _STEP
-            steps_h += np.abs(np.diff(grey, axis=0)) >= _STEP
-            first += grey
-            second += grey.astype(np.float32) ** 2
-        mean = first / len(samples)
-        spread = np.sqrt(np.maximum(second / len(samples) - mean**2, 0))
-        half = len(samples) / 2
-        return cls(steps_v >= half, steps_h >= half, spread >= _MOVES, mean)
+    @property
+    def box(self) -> Box:
+        """xyxy px."""
+        x0, y0, x1, y1 = self.rect
+        return (float(x0), float(y0), float(x1), float(y1))
 
-    def is_place_of_its_own(self, rect: _Rect) -> bool:
-        """Whether something moves in the rectangle, or it is plain; a static wall beside a person is neither."""
+
+@dataclass(frozen=True)
+class _Cut:
+    """A line through a rectangle."""
+
+    axis: int
+    """0 between columns, 1 between rows"""
+    at: int
+    score: float
+    """0 to 1: how much of the length speaks for it"""
+    apart: float
+    """share of the length along which both sides move apart"""
+
+    def halves(self, rect: Rect) -> tuple[Rect, Rect]:
         x0, y0, x1, y1 = rect
-        inside = self.mean[y0:y1, x0:x1]
-        return bool(self.moving[y0:y1, x0:x1].mean() >= _ALIVE or inside.std() < _FLAT)
+        if self.axis == 0:
+            return (x0, y0, self.at, y1), (self.at, y0, x1, y1)
+        return (x0, y0, x1, self.at), (x0, self.at, x1, y1)
 
 
-def find(samples: Sequence[Grey]) -> list[Box]:
-    """Cut the frame along lasting lines until no rectangle has one; reading order, borders left out.
-
-    Args:
-        samples: frames of one layout, uint8 (H, W) grey, some seconds apart.
-    """
-    evidence = Evidence.of(samples)
-    height, width = samples[0].shape
+def find(evidence: Evidence) -> list[Panel]:
+    """Panels in reading order, insets last; borders left out."""
+    search = _Search(evidence)
+    leaves = search.leaves(())
+    known = tuple((cut.axis, cut.at) for cut in search.made)
+    if known:
+        # Once more, now that the grid is known.
+        search = _Search(evidence)
+        leaves = search.leaves(known)
+    height, width = evidence.mean.shape
     thin = _THIN * min(width, height)
-    leaves: list[_Rect] = []
-    todo: list[_Rect] = [(0, 0, width, height)]
-    while todo:
-        rect = todo.pop()
-        halves = _best_cut(evidence, rect)
-        if halves is None:
-            leaves.append(rect)
-        else:
-            todo += halves
-    kept = [r for r in leaves if min(r[2] - r[0], r[3] - r[1]) >= thin]
-    return [(float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in sorted(kept, key=lambda r: (r[1], r[0]))]
+    panels = [Panel(r, search.is_alive(r), False) for r in leaves if min(r[2] - r[0], r[3] - r[1]) >= thin]
+    panels.sort(key=lambda p: (p.rect[1], p.rect[0]))
+    return panels + [Panel(inset.rect, True, True) for inset in search.insets]
 
 
-def _best_cut(evidence: Evidence, rect: _Rect) -> tuple[_Rect, _Rect] | None:
-    """The two parts on either side of the line along which most of the rectangle's length is an edge."""
-    x0, y0, x1, y1 = rect
-    candidates: list[tuple[float, _Rect, _Rect]] = []
-    for axis, steps in (
-        (0, evidence.vertical[y0:y1, x0 : x1 - 1]),
-        (1, evidence.horizontal[y0 : y1 - 1, x0:x1].T),
-    ):
-        if steps.shape[1] < 3:
-            continue
-        single = steps.mean(axis=0)
-        # Compression smears a line over two columns; either will do.
-        lasting = (steps[:, :-1] | steps[:, 1:]).mean(axis=0)
-        for at in np.flatnonzero(lasting >= _LASTING):
-            cut = int(at) + int(single[at + 1] > single[at]) + 1
-            if axis == 0:
-                halves = (x0, y0, x0 + cut, y1), (x0 + cut, y0, x1, y1)
-            else:
-                halves = (x0, y0, x1, y0 + cut), (x0, y0 + cut, x1, y1)
-            candidates.append((float(lasting[at]), *halves))
-    for _, one, other in sorted(candidates, key=lambda c: -c[0]):
-        if evidence.is_place_of_its_own(one) and evidence.is_place_of_its_own(other):
-            return one, other
-    return None
+def find_in(samples: Sequence[Grey]) -> list[Panel]:
+    """Panels out of frames uint8 (H, W) of one layout, some seconds apart."""
+    sums = FrameSums(*samples[0].shape)
+    for sample in samples:
+        sums.add(sample)
+    return find(Evidence.of(sums))
+
+
+class _Search:
+    """The recursive cut of one frame."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._columns, self._rows = _Ledger(evidence.vertical), _Ledger(evidence.horizontal)
+        self._moving = evidence.moving
+        height, width = evidence.mean.shape
+        self._frame: Rect = (0, 0, width, height)
+        self._thin = _THIN * min(width, height)
+        self.made: list[_Cut] = []
+        self.insets: list[Inset] = []
+
+    def leaves(self, known: tuple[tuple[int, int], ...]) -> list[Rect]:
+        """The parts that cannot be cut any more."""
+        done: list[Rect] = []
+        todo = [self._frame]
+        while todo:
+            rect = todo.pop()
+            cut = self._best_cut(rect, known)
+            if cut is not None:
+                self.made.append(cut)
+                todo += cut.halves(rect)
+                continue
+            inset = inset_in(self._evidence, rect, least=self._thin)
+            if inset is not None and not any(i.rect == inset.rect for i in self.insets):
+                self.insets.append(inset)
+                self._columns.forget(inset.rect)
+                self._rows.forget((inset.rect[1], inset.rect[0], inset.rect[3], inset.rect[2]))
+                todo.append(rect)
+                continue
+            done.append(rect)
+        return done
+
+    def is_alive(self, rect: Rect) -> bool:
+        x0, y0, x1, y1 = rect
+        return bool(self._moving[y0:y1, x0:x1].mean() >= _ALIVE)
+
+    def _best_cut(self, rect: Rect, known: tuple[tuple[int, int], ...]) -> _Cut | None:
+        x0, y0, x1, y1 = rect
+        cuts = self._columns.cuts(0, (y0, y1), (x0, x1), known) + self._rows.cuts(1, (x0, x1), (y0, y1), known)
+        for cut in sorted(cuts, key=lambda c: -c.score):
+            if all(self._may_be(half, cut) for half in cut.halves(rect)):
+                return cut
+        return None
+
+    def _may_be(self, rect: Rect, cut: _Cut) -> bool:
+        """Whether a rectangle may stand by itself: it moves, is plain, or parts from its neighbour by movement."""
+        x0, y0, x1, y1 = rect
+        if x1 - x0 < 2 or y1 - y0 < 2:
+            return False
+        if self.is_alive(rect) or self._evidence.mean[y0:y1, x0:x1].std() < _FLAT:
+            return True
+        return cut.apart >= _APART
+
+
+class _Ledger:
+    """Sums along the lines of one direction, so that any stretch of any line is weighed in one step."""
+
+    def __init__(self, lines: LineMap) -> None:
+        self._lines = lines
+        self._open = np.ones(lines.speaks_for.shape, bool)
+        self._sum()
+
+    def _sum(self) -> None:
+        self._for = _running(self._lines.speaks_for & self._open)
+        self._against = _running(self._lines.against & self._open)
+        self._apart = _running(self._lines.apart & self._open)
+        self._step = _running(np.where(self._open, self._lines.step, 0))
+        self._heard = _running(self._open)
+
+    def forget(self, rect: Rect) -> None:
+        """Leave out what lies under a rectangle; x and y are swapped for horizontal lines."""
+        x0, y0, x1, y1 = rect
+        self._open[max(0, y0 - 2) : y1 + 2, max(0, x0 - 3) : x1 + 2] = False
+        self._sum()
+
+    def cuts(
+        self, axis: int, along: tuple[int, int], across: tuple[int, int], known: tuple[tuple[int, int], ...]
+    ) -> list[_Cut]:
+        """Lines that may cut a rectangle, spanning `along` and lying inside `across`."""
+        (a, b), (first, last) = along, across[1:] and (across[0], across[1] - 1)
+        if last - first < 3 or b - a < 3:
+            return []
+        heard = np.maximum(self._heard[b, first:last] - self._heard[a, first:last], 1)
+        yes = self._for[b, first:last] - self._for[a, first:last]
+        no = self._against[b, first:last] - self._against[a, first:last]
+        apart = (self._apart[b, first:last] - self._apart[a, first:last]) / heard
+        support, purity = yes / heard, yes / np.maximum(yes + no, 1)
+        strong = (support >= _SUPPORT) & (purity >= _PURITY) & (heard >= 0.3 * (b - a))
+        for known_axis, at in known:
+            if known_axis == axis and first < at < last:
+                near = slice(max(0, at - 1 - first - _ALIGNED), at - first + _ALIGNED)
+                strong[near] |= (support[near] >= _WEAK_SUPPORT) & (purity[near] >= _WEAK_PURITY)
+        step = (self._step[b, first:last] - self._step[a, first:last]) / heard
+        found = []
+        for at in np.flatnonzero(strong):
+            near = slice(max(0, at - 2), at + 3)
+            # The ridge: compression smears an edge over its neighbours, but it is steepest where it was drawn.
+            if step[at] < step[near].max():
+                continue
+            score = float(support[at] * purity[at] + 0.5 * apart[at])
+            found.append(_Cut(axis, first + int(at) + 1, score, float(apart[at])))
+        return found
+
+
+def _running(values: npt.NDArray) -> npt.NDArray[np.float32]:
+    """Sums (length + 1, lines) from the start of each line."""
+    sums = np.zeros((values.shape[0] + 1, values.shape[1]), np.float32)
+    np.cumsum(values, axis=0, out=sums[1:], dtype=np.float32)
+    return sums

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
-from rmset.synth.arrays import Box, Image
+from rmset.synth.acts import Act, compose_acts
 from rmset.synth.clips import ClipSource, Detect, find_clips
-from rmset.synth.encode import Encoder
 from rmset.synth.faces import Person
 from rmset.synth.film import GeneratedFilm, cut_film
 from rmset.synth.identity import cast
@@ -20,7 +18,7 @@ from rmset.synth.layouts import LAYOUTS, IntBox, PanelLayout, capacity, make_lay
 from rmset.synth.motion import draw_motion
 from rmset.synth.panels import GeneratedPerson, PanelSource
 from rmset.synth.script import write_script
-from rmset.truth import Truth, TruthFace, TruthSegment
+from rmset.truth import Truth
 
 
 def compose_demo(
@@ -135,79 +133,7 @@ def compose(
     progress: Progress = silent,
 ) -> Truth:
     """Compose whatever fills the panels; write video and truth, and return the truth."""
-    if output.suffix.lower() != ".mp4":
-        raise UsageError(f"expected an output called .mp4, found {output.name}")
-    faces: list[TruthFace] = []
-    screen = _Screen(layout)
-    with Encoder(output, layout.frame_size, fps) as encoder:
-        for index in range(frames):
-            progress("composing frames", index, frames)
-            # people first: an inset film lies over them
-            shown = film.frame(index, _size(layout.trigger)).image
-            screen.clear(shown)
-            for person, panel in layout.panels.items():
-                content = people[person].frame(index, _size(panel))
-                screen.put(content.image, panel)
-                if content.box is not None:
-                    box = _moved(content.box, panel)
-                    share = _visible(box, panel, layout.trigger)
-                    if share > 0:
-                        faces.append(TruthFace(index, person, box, content.expression, share))
-            screen.put(shown, layout.trigger)
-            encoder.write(screen.image)
-    progress("composing frames", frames, frames)
-    truth = Truth(
-        fps=fps,
-        frame_size=layout.frame_size,
-        segments=(
-            TruthSegment(0, frames, (_floats(layout.trigger),), {p: _floats(b) for p, b in layout.panels.items()}),
-        ),
-        faces=tuple(faces),
-        loop_points={person: points for person in layout.panels if (points := people[person].loop_points(frames))},
-    )
-    truth.write(output.with_name(f"{output.stem}.truth.json"))
-    return truth
-
-
-class _Screen:
-    """The frame that is being put together."""
-
-    def __init__(self, layout: PanelLayout) -> None:
-        self._layout = layout
-        width, height = layout.frame_size
-        self.image: Image = np.zeros((height, width, 3), np.uint8)
-        self._masks: dict[tuple[int, int], Image] = {}
-
-    def clear(self, film: Image) -> None:
-        """Paint what lies between the panels."""
-        if self._layout.background == "blurred":
-            # a handful of pixels, enlarged: the cheapest blur there is
-            few = cv2.GaussianBlur(cv2.resize(film, (32, 18), interpolation=cv2.INTER_AREA), (0, 0), 1.5)
-            width, height = self._layout.frame_size
-            cv2.resize(few // 2 + 12, (width, height), dst=self.image, interpolation=cv2.INTER_CUBIC)
-
-    def put(self, picture: Image, box: IntBox) -> None:
-        """Show a picture in a box of its size, with the layout's rounded corners."""
-        x0, y0, x1, y1 = box
-        if not self._layout.corner_radius:
-            self.image[y0:y1, x0:x1] = picture
-            return
-        size = _size(box)
-        if size not in self._masks:
-            self._masks[size] = _rounded(size, self._layout.corner_radius)
-        mask = self._masks[size]
-        behind = cv2.multiply(self.image[y0:y1, x0:x1], 255 - mask, scale=1 / 255)
-        self.image[y0:y1, x0:x1] = cv2.add(behind, cv2.multiply(picture, mask, scale=1 / 255))
-
-
-def _rounded(size: tuple[int, int], radius: int) -> Image:
-    """A mask (H, W, 3), 255 within a rectangle with round corners."""
-    width, height = size
-    x, y = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
-    dx = np.maximum(radius - np.minimum(x, width - x), 0)
-    dy = np.maximum(radius - np.minimum(y, height - y), 0)
-    inside = np.clip(radius + 0.5 - np.hypot(dx, dy), 0, 1) * 255
-    return np.ascontiguousarray(np.repeat(inside[..., None], 3, axis=2).astype(np.uint8))
+    return compose_acts(output, (Act(layout, frames),), people, film, fps, progress)
 
 
 def _frame_count(seconds: float, fps: float) -> int:
@@ -221,31 +147,3 @@ def _frame_count(seconds: float, fps: float) -> int:
 
 def _size(box: IntBox) -> tuple[int, int]:
     return box[2] - box[0], box[3] - box[1]
-
-
-def _moved(box: Box, panel: IntBox) -> Box:
-    """A box of the panel as a box of the frame."""
-    return (box[0] + panel[0], box[1] + panel[1], box[2] + panel[0], box[3] + panel[1])
-
-
-def _visible(box: Box, panel: IntBox, film: IntBox) -> float:
-    """Share of a face that lies inside its panel and not under the film, 0 to 1."""
-    inside = _common(box, panel)
-    area = (box[2] - box[0]) * (box[3] - box[1])
-    if inside is None or area <= 0:
-        return 0.0
-    hidden = _common(inside, film)
-    return (_area(inside) - (_area(hidden) if hidden else 0.0)) / area
-
-
-def _common(a: Box, b: Box) -> Box | None:
-    box = (max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3]))
-    return box if box[0] < box[2] and box[1] < box[3] else None
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
-
-
-def _floats(box: IntBox) -> Box:
-    return (float(box[0]), float(box[1]), float(box[2]), float(box[3]))

@@ -3,6 +3,8 @@
 3x3       the film in the middle, eight people around it      side      the film large, people in columns beside it
 2x3, 2x2  the film in one cell of a small grid                inset     people fill the screen, the film covers a
 bordered  rounded panels with gaps over the blurred film                corner of the last one's panel
+row       the film above, people in a row below, framed and shadowed    centre  the film over the middle of a grid
+          over the blurred film
 """
 
 from __future__ import annotations
@@ -35,6 +37,12 @@ class PanelLayout:
     """what lies between panels: `black`, or `blurred` (the film, out of focus)"""
     corner_radius: int = 0
     """of panels and film, pixels"""
+    again: IntBox | None = None
+    """where the film is shown a second time"""
+    shadow: int = 0
+    """how far panels and film throw a soft shadow, pixels"""
+    frame: int = 0
+    """width of the white line around panels and film, inside them, pixels"""
 
     def __post_init__(self) -> None:
         """Check that everything lies within the frame and can be encoded.
@@ -45,7 +53,8 @@ class PanelLayout:
         width, height = self.frame_size
         if width % 2 or height % 2:
             raise UsageError(f"expected an even frame size (yuv420p), found {width}x{height}; add or drop a pixel")
-        for what, (x0, y0, x1, y1) in [("film", self.trigger), *((f"person {p}", b) for p, b in self.panels.items())]:
+        boxes = [("film", box) for box in self.triggers] + [(f"person {p}", b) for p, b in self.panels.items()]
+        for what, (x0, y0, x1, y1) in boxes:
             if x1 - x0 < MIN_PANEL or y1 - y0 < MIN_PANEL:
                 raise UsageError(
                     f"expected panels of {MIN_PANEL}x{MIN_PANEL} pixels or more, found {x1 - x0}x{y1 - y0} for {what} "
@@ -53,6 +62,11 @@ class PanelLayout:
                 )
             if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
                 raise UsageError(f"expected panels within {width}x{height}, found {(x0, y0, x1, y1)} for {what}")
+
+    @property
+    def triggers(self) -> tuple[IntBox, ...]:
+        """Every rectangle in which the film plays."""
+        return (self.trigger,) if self.again is None else (self.trigger, self.again)
 
 
 def make_layout(name: str, people: int | None = None, frame_size: tuple[int, int] = (1280, 720)) -> PanelLayout:
@@ -133,6 +147,28 @@ def _bordered(people: int, size: tuple[int, int]) -> PanelLayout:
     return PanelLayout("bordered", size, film, dict(enumerate(cells)), "blurred", gap)
 
 
+def _row(people: int, size: tuple[int, int]) -> PanelLayout:
+    """The film above, as wide as 16:9 allows; people in one row below; gaps, lines and shadows over a blur."""
+    width, height = size
+    gap = max(6, _even(0.02 * height))
+    split = _even(0.62 * height)
+    half = _even(min((split - 2 * gap) * 8 / 9, width / 2 - gap))
+    film = (width // 4 * 2 - half, gap, width // 4 * 2 + half, (split - gap // 2) // 2 * 2)
+    cells = _cells((gap, split, width - gap, height), 1, people)
+    side, top, bottom = gap // 4 * 2, split // 2 * 2 + gap // 4 * 2, (height - gap) // 2 * 2
+    panels = {person: (x0 + side, top, x1 - side, bottom) for person, (x0, _, x1, _) in enumerate(cells)}
+    return PanelLayout("row", size, film, panels, "blurred", shadow=gap, frame=2)
+
+
+def _centre(people: int, size: tuple[int, int]) -> PanelLayout:
+    """People fill the screen; the film lies over the middle, where their panels meet."""
+    rows, columns = _best_grid(people, size)
+    width, height = size
+    x, y = _even(0.17 * width), _even(0.17 * height)
+    film = (width // 4 * 2 - x, height // 4 * 2 - y, width // 4 * 2 + x, height // 4 * 2 + y)
+    return PanelLayout("centre", size, film, dict(enumerate(_cells((0, 0, *size), rows, columns)[:people])))
+
+
 def _cells(box: IntBox, rows: int, columns: int) -> list[IntBox]:
     """A box cut into cells at even pixels, in reading order."""
     x = [_even(v) for v in np.linspace(box[0], box[2], columns + 1)]
@@ -163,5 +199,7 @@ LAYOUTS: dict[str, tuple[Callable[[int, tuple[int, int]], PanelLayout], int, int
     "side": (_side, 6, 40),
     "inset": (_inset, 4, 40),
     "bordered": (_bordered, 8, 40),
+    "row": (_row, 4, 12),
+    "centre": (_centre, 4, 40),
 }
 """name -> how it is built, how many people it has by itself, how many at most"""

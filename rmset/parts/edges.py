@@ -1,0 +1,118 @@
+"""Lines between pixels at which one picture ends and another begins, out of a few frames of one layout.
+
+Inside a picture neighbouring pixels change together; across the edge of a panel they change each for itself. So a
+line between two pixels speaks *for* an edge where the two move apart (or hold a lasting step), *against* it where
+they move together, and says nothing where nothing is to be seen (black beside black, a plain wall).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Grey = npt.NDArray[np.uint8]
+"""uint8 (H, W)"""
+Rect = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in whole pixels, half-open"""
+_Sums = npt.NDArray[np.float32]
+
+# A pixel moves when its grey values over time have this standard deviation.
+MOVES = 6.0
+# Share of two neighbours' variance that is left in their difference: 0 moving as one, 1 each for itself.
+_APART, _TOGETHER = 0.55, 0.3
+# A step of so many grey levels between two still pixels.
+_STEP = 6.0
+
+
+class FrameSums:
+    """Running sums over frames; six float images, however many frames there are."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.count = 0
+        self.value, self.square = (np.zeros((height, width), np.float32) for _ in range(2))
+        self.step_v, self.step_v2 = (np.zeros((height, width - 1), np.float32) for _ in range(2))
+        self.step_h, self.step_h2 = (np.zeros((height - 1, width), np.float32) for _ in range(2))
+
+    def add(self, grey: Grey) -> None:
+        """Take in one frame uint8 (H, W)."""
+        self.count += 1
+        cv2.accumulate(grey, self.value)
+        cv2.accumulateSquare(grey, self.square)
+        across, down = cv2.absdiff(grey[:, 1:], grey[:, :-1]), cv2.absdiff(grey[1:], grey[:-1])
+        cv2.accumulate(across, self.step_v)
+        cv2.accumulateSquare(across, self.step_v2)
+        cv2.accumulate(down, self.step_h)
+        cv2.accumulateSquare(down, self.step_h2)
+
+    def merged(self, other: FrameSums) -> FrameSums:
+        """The sums over the frames of both."""
+        both = FrameSums(*self.value.shape)
+        both.count = self.count + other.count
+        for name in ("value", "square", "step_v", "step_v2", "step_h", "step_h2"):
+            getattr(both, name)[:] = getattr(self, name) + getattr(other, name)
+        return both
+
+
+@dataclass(frozen=True)
+class LineMap:
+    """Evidence about lines of one direction, laid out so that a line runs down a column.
+
+    For horizontal lines everything is transposed: `length` is then x and `at` is y.
+    """
+
+    speaks_for: npt.NDArray[np.bool_]
+    """bool (length, lines): line `i` lies between pixels i and i + 1"""
+    against: npt.NDArray[np.bool_]
+    """bool (length, lines)"""
+    apart: npt.NDArray[np.bool_]
+    """bool (length, lines): the part of `speaks_for` that movement gives, not a lasting step"""
+    step: npt.NDArray[np.float32]
+    """float32 (length, lines): mean grey difference; its ridge is the exact place of an edge"""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What some frames of one layout say about every pixel and every line between pixels."""
+
+    vertical: LineMap
+    horizontal: LineMap
+    mean: npt.NDArray[np.float32]
+    """float32 (H, W), grey"""
+    spread: npt.NDArray[np.float32]
+    """float32 (H, W): standard deviation over time, grey levels"""
+
+    @classmethod
+    def of(cls, sums: FrameSums) -> Evidence:
+        """Weigh the sums of two frames or more.
+
+        With a single frame nothing moves, and lasting steps are all that is left.
+        """
+        n = max(1, sums.count)
+        mean = sums.value / n
+        variance = np.maximum(sums.square / n - mean**2, 0)
+        return cls(
+            _lines(sums.step_v / n, sums.step_v2 / n, mean, variance),
+            _lines((sums.step_h / n).T, (sums.step_h2 / n).T, mean.T, variance.T),
+            np.asarray(mean, np.float32),
+            np.sqrt(variance),
+        )
+
+    @property
+    def moving(self) -> npt.NDArray[np.bool_]:
+        """bool (H, W)."""
+        return self.spread >= MOVES
+
+
+def _lines(step: _Sums, square: _Sums, mean: _Sums, variance: _Sums) -> LineMap:
+    """Evidence for lines between columns."""
+    jump = mean[:, 1:] - mean[:, :-1]
+    own = variance[:, 1:] + variance[:, :-1]
+    moves = np.maximum(variance[:, 1:], variance[:, :-1]) >= MOVES**2
+    share = np.divide(np.maximum(square - jump**2, 0), own, out=np.zeros_like(own), where=own > 1e-6)
+    apart = moves & (share >= _APART)
+    held = np.abs(jump) >= _STEP
+    together = moves & (share <= _TOGETHER)
+    return LineMap(apart | (held & ~together), together & ~held, apart, np.ascontiguousarray(step, np.float32))

@@ -1,0 +1,80 @@
+"""Which frames to look at, so that a long video is known without being decoded.
+
+Key frames cost one decoded picture each; any other frame costs all those since the key frame before it. So a long
+video is looked at where its key frames are, and closely only at its beginning and end, where titles are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rmset.errors import VideoError
+
+# Videos up to so many seconds are looked at evenly.
+_SHORT_S = 60.0
+# Seconds between looks: where everything is decoded anyway, and at least from one key frame to the next.
+_CLOSE_S, _APART_S = 0.5, 1.5
+# So much of the beginning and of the end of a long video is looked at closely.
+_ENDS_S = 5.0
+# Where key frames are rarer than this, frames between them are taken as well.
+_RARE_S = 12.0
+
+
+def key_frames(path: Path) -> list[int]:
+    """Frame numbers of the key frames, ascending, read from the packets; nothing is decoded.
+
+    Raises:
+        VideoError: the file is no video.
+    """
+    import av
+
+    shown: list[tuple[int, bool]] = []
+    try:
+        with av.open(str(path)) as container:
+            for packet in container.demux(video=0):
+                if packet.size and not packet.is_discard:
+                    pts = packet.pts if packet.pts is not None else (packet.dts or len(shown))
+                    shown.append((pts, packet.is_keyframe))
+    except av.error.FFmpegError as error:
+        # A file that is cut short still has the key frames up to there.
+        if not shown:
+            raise VideoError(f"{path}: expected a video, found {error}; fetch it again") from error
+    return [i for i, (_, is_key) in enumerate(sorted(shown)) if is_key]
+
+
+def plan(frame_count: int, fps: float, keys: Sequence[int]) -> list[int]:
+    """Frame numbers to look at, ascending.
+
+    Args:
+        frame_count: of the video.
+        fps: average frames per second.
+        keys: frame numbers of its key frames.
+
+    >>> plan(60, 30.0, [0])
+    [0, 15, 30, 45, 59]
+    """
+    close = max(1, round(_CLOSE_S * fps))
+    last = frame_count - 1
+    if frame_count <= _SHORT_S * fps:
+        return sorted({*range(0, frame_count, close), last})
+    ends = round(_ENDS_S * fps)
+    wanted = {*range(0, ends, close), *range(last, last - ends, -close)}
+    before = ends
+    for key in [*(k for k in keys if ends <= k < last - ends), last - ends]:
+        if key - before > _RARE_S * fps:
+            gaps = int(np.ceil((key - before) / (_RARE_S * fps)))
+            wanted |= {int(v) for v in np.linspace(before, key, gaps + 1)[1:-1]}
+        if key - before >= _APART_S * fps:
+            wanted.add(key)
+            before = key
+    return sorted(wanted)
+
+
+def spread_out(frames: Sequence[int], most: int) -> list[int]:
+    """At most so many of the frames, evenly chosen, ends included."""
+    if len(frames) <= most:
+        return list(frames)
+    return [frames[round(i)] for i in np.linspace(0, len(frames) - 1, most)]

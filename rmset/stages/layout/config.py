@@ -1,0 +1,26 @@
+"""What decides a proposal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ProposeConfig:
+    """What decides a proposal."""
+
+    samples: int = 12
+    """frames of each segment in which faces are looked for"""
+    detector: str = "mtcnn"
+    """name in `rmset.parts.detect.DETECTORS`"""
+    search_height: int = 200
+    """panels are shrunk until their shorter side is this, px: enough for one face that fills a part of its panel"""
+    min_face: float = 30
+    """smallest face looked for at that size, px"""
+    edge_samples: int = 18
+    """frames of each segment that edges of panels are taken from"""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.samples < 2 or self.edge_samples < 2 or not 12 <= self.min_face <= self.search_height:
+            raise ValueError("expected samples and edge_samples >= 2, and 12 <= min_face <= search_height")

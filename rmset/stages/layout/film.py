@@ -1,0 +1,125 @@
+"""Which panel is the film: it cuts, its camera moves, nobody sits still in it, it lies where films lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rmset.geometry import as_boxes, centre, covered
+from rmset.parts.edges import Rect
+from rmset.stages.layout.watch import View, Watched
+
+# Weights of the signs; tuned on the tuning half of the benchmark's mashups.
+_NOBODY, _CHANGES, _RIM, _CENTRAL, _LARGE, _INSET, _CROWD = 1.0, 0.9, 0.9, 0.35, 0.5, 0.9, 0.3
+# Margin over the next panel at which the choice is as good as sure, and the one at which it is a coin's throw.
+_SURE, _TOSS = 0.75, 0.0
+# Edges lie on one line of the grid when they are so near, px.
+_ALIGNED = 4
+# A bar above or beside the film is at most so thick, as a share of the film's side.
+_BAR = 0.35
+# The same film again: its small pictures agree so well with the first.
+_AGAIN = 0.9
+# A blurred copy behind the panels has less than this share of the film's detail.
+_BLURRED = 0.4
+
+
+@dataclass(frozen=True)
+class Film:
+    """Where the film plays."""
+
+    regions: tuple[Rect, ...]
+    """the chosen panel first, then where it is shown again"""
+    panels: tuple[int, ...]
+    """numbers of the view's panels that are film"""
+    confidence: float
+
+
+def find(view: View, frame_size: tuple[int, int]) -> Film | None:
+    """The film of a view; None if no panel can be one."""
+    panels = view.panels
+    if len(panels) < 2:
+        return None
+    usual = float(np.median([p.area for p in panels]))
+    # A sliver is never where the film plays.
+    eligible = [i for i, p in enumerate(panels) if p.area >= usual / 4]
+    likeness = {i: likeness_of(panels[i], panels, frame_size) for i in eligible}
+    order = sorted(eligible, key=lambda i: -likeness[i])
+    chosen = order[0]
+    again = [i for i in order[1:] if _shows_again(panels[chosen], panels[i])]
+    blurred = [i for i in again if panels[i].detail < _BLURRED * panels[chosen].detail]
+    again = [i for i in again if i not in blurred]
+    rivals = [likeness[i] for i in order[1:] if i not in again and i not in blurred]
+    margin = likeness[chosen] - max(rivals, default=0.0)
+    confidence = float(np.clip(0.5 + 0.5 * (margin - _TOSS) / (_SURE - _TOSS), 0.05, 0.99))
+    regions = tuple(with_bars(panels[i].panel.rect, [p.panel.rect for p in panels], frame_size) for i in (chosen, *again))
+    return Film(regions, (chosen, *again, *blurred), round(confidence, 3))
+
+
+def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int, int]) -> float:
+    """How much a panel behaves like a film; higher is more."""
+    most = max(max(p.change for p in panels), 0.15)
+    usual = float(np.median([p.area for p in panels]))
+    x, y = centre(panel.panel.box)
+    off = max(abs(x / frame_size[0] - 0.5), abs(y / frame_size[1] - 0.5)) * 2
+    wandering = max(0.0, min(1.0, panel.faces - 0.5)) * (1 - panel.sitting)
+    return (
+        _NOBODY * (1 - panel.sitting)
+        + _CHANGES * panel.change / most
+        + _RIM * panel.rim
+        + _CENTRAL * (1 - off)
+        + _LARGE * float(np.clip(np.log2(panel.area / usual), -0.5, 1.5))
+        + _INSET * panel.panel.inset
+        + _CROWD * wandering
+    )
+
+
+def _shows_again(film: Watched, other: Watched) -> bool:
+    """Whether both show the same pictures at the same times."""
+    if len(film.thumbs) < 3 or other.change < 0.3 * film.change:
+        return False
+    a = film.thumbs - film.thumbs.mean(axis=0)
+    b = other.thumbs - other.thumbs.mean(axis=0)
+    scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    return scale > 1e-3 and float((a * b).sum()) / scale >= _AGAIN
+
+
+def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int]) -> Rect:
+    """The film's panel with the bars above and below (or beside) it, up to the lines of the grid.
+
+    A side is moved outwards only if no other panel ends where it is now, and one does (or the frame does) where it
+    would be, so that a gap between panels is never taken for a bar.
+    """
+    x0, y0, x1, y1 = rect
+    others = [p for p in panels if p != rect]
+    width, height = frame_size
+    x_lines = {0, width, *(v for p in others for v in (p[0], p[2]))}
+    y_lines = {0, height, *(v for p in others for v in (p[1], p[3]))}
+
+    def out(side: int, lines: set[int], sign: int, most: float) -> int:
+        if any(abs(side - line) <= _ALIGNED for line in lines):
+            return side
+        beyond = [line for line in lines if 0 < (line - side) * sign <= most]
+        return min(beyond, key=lambda line: abs(line - side), default=side)
+
+    moved = (
+        out(x0, x_lines, -1, _BAR * (x1 - x0)),
+        out(y0, y_lines, -1, _BAR * (y1 - y0)),
+        out(x1, x_lines, 1, _BAR * (x1 - x0)),
+        out(y1, y_lines, 1, _BAR * (y1 - y0)),
+    )
+    # Bars come in pairs of one thickness.
+    bars = (x0 - moved[0], y0 - moved[1], moved[2] - x1, moved[3] - y1)
+    grown = list(rect)
+    if abs(bars[0] - bars[2]) <= 2 * _ALIGNED:
+        grown[0], grown[2] = moved[0], moved[2]
+    if abs(bars[1] - bars[3]) <= 2 * _ALIGNED:
+        grown[1], grown[3] = moved[1], moved[3]
+    reached = (float(grown[0]), float(grown[1]), float(grown[2]), float(grown[3]))
+    # Never over another panel.
+    if others and float(covered(as_boxes([(float(a), float(b), float(c), float(d)) for a, b, c, d in others]), as_boxes([reached])).max()) > float(
+        covered(as_boxes([(float(a), float(b), float(c), float(d)) for a, b, c, d in others]), as_boxes([(float(x0), float(y0), float(x1), float(y1))])).max()
+    ) + 0.01:
+        return rect
+    return (grown[0], grown[1], grown[2], grown[3])

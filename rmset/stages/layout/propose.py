@@ -1,0 +1,135 @@
+"""From a video to its proposed layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rmset.errors import LayoutError
+from rmset.geometry import Box, as_boxes, iou
+from rmset.parts.detect import load
+from rmset.progress import Progress, silent
+from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
+from rmset.stages.layout import film as films
+from rmset.stages.layout import spans
+from rmset.stages.layout.config import ProposeConfig
+from rmset.stages.layout.people import people_of, with_lasting_ids
+from rmset.stages.layout.spans import Span
+from rmset.stages.layout.watch import View, watch
+from rmset.store import Root
+
+# A film that fills the screen moves nearly everywhere.
+_FULL_RIM = 0.5
+# Neighbours whose regions and panels overlap so much are one segment.
+_SAME = 0.9
+
+
+def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress = silent) -> dict[str, float]:
+    """Propose the layout of one video and publish `layouts/<video_id>.json`.
+
+    Returns:
+        What was found: segments, people, trigger regions, and the least confidence of a segment.
+
+    Raises:
+        LayoutError: nobody's face is found.
+        VideoError: the video cannot be decoded.
+    """
+    record = root.record(video_id)
+    path = root.video_path(video_id)
+    found = spans.find(path, record, config.edge_samples, progress)
+    detector = load(config.detector)
+    segments: list[Segment] = []
+    for span in found:
+        segments.append(_segment(span, watch(path, span, detector, config), record))
+        progress(f"layout {video_id}: people", span.end, record.frame_count)
+    layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size))
+    if not any(s.people for s in layout.segments):
+        raise LayoutError(
+            f"video {video_id}: expected faces, found none that stays in its place; draw people with "
+            f"`rmset layout set {video_id} --person x0,y0,x1,y1`, or leave the video out"
+        )
+    root.write_layout(layout)
+    return {
+        "segments": len(layout.segments),
+        "people": len({p.person_id for s in layout.segments for p in s.people}),
+        "trigger_regions": max(len(s.trigger_regions) for s in layout.segments),
+        "confidence": round(min(s.confidence for s in layout.segments), 3),
+    }
+
+
+def _segment(span: Span, view: View, record: VideoRecord) -> Segment:
+    film = films.find(view, record.frame_size)
+    regions: tuple[TriggerRegion, ...] = ()
+    if film is not None:
+        regions = tuple(TriggerRegion(_floats(r), "proposed", film.confidence) for r in film.regions)
+    reference, people = people_of(view, film.panels if film else (), [r.box for r in regions])
+    if not people:
+        # Nobody to react: a title, or a film over the whole screen.
+        regions = _whole_screen(view)
+    confidence = min([r.confidence for r in regions] + [_mean([p.confidence for p in people])])
+    reference = min(max(reference, span.start), span.end - 1)
+    return Segment(span.start, span.end, reference, regions, people, False, round(confidence, 3))
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean; nobody at all is nothing to be unsure of."""
+    return float(np.mean(values)) if values else 1.0
+
+
+def _whole_screen(view: View) -> tuple[TriggerRegion, ...]:
+    moving = [p for p in view.panels if p.rim >= _FULL_RIM]
+    return tuple(TriggerRegion(p.panel.box, "proposed", 0.8) for p in moving)
+
+
+def arranged(segments: Sequence[Segment], frame_size: tuple[int, int]) -> tuple[Segment, ...]:
+    """The segments of a whole video: what one of them cannot know, neighbours that are alike joined, lasting ids."""
+    grid = any(len(s.people) >= 2 for s in segments)
+    known = [_as_film(s, frame_size) if grid else s for s in segments]
+    joined: list[Segment] = []
+    for segment in known:
+        if joined and _alike(joined[-1], segment):
+            longer = max(joined[-1], segment, key=lambda s: s.end_frame - s.start_frame)
+            joined[-1] = replace(longer, start_frame=joined[-1].start_frame, end_frame=segment.end_frame)
+        else:
+            joined.append(segment)
+    return with_lasting_ids(joined)
+
+
+def _as_film(segment: Segment, frame_size: tuple[int, int]) -> Segment:
+    """In a mashup, somebody who fills the whole screen alone is in the film."""
+    width, height = frame_size
+    if len(segment.people) != 1 or segment.trigger_regions:
+        return segment
+    panel = segment.people[0].panel
+    if panel is None or (panel[2] - panel[0]) * (panel[3] - panel[1]) < 0.9 * width * height:
+        return segment
+    return replace(segment, people=(), trigger_regions=(TriggerRegion(panel, "proposed", 0.6),), confidence=0.6)
+
+
+def _alike(one: Segment, other: Segment) -> bool:
+    """Whether both have the same regions and people in the same places."""
+    return _match([r.box for r in one.trigger_regions], [r.box for r in other.trigger_regions]) and _match(
+        [_place(p) for p in one.people], [_place(p) for p in other.people]
+    )
+
+
+def _match(one: Sequence[Box], other: Sequence[Box]) -> bool:
+    if len(one) != len(other):
+        return False
+    if not one:
+        return True
+    overlap = iou(as_boxes(list(one)), as_boxes(list(other)))
+    return bool((overlap.max(axis=1) >= _SAME).all() and (overlap.max(axis=0) >= _SAME).all())
+
+
+def _place(person: Person) -> Box:
+    return person.panel or person.box
+
+
+def _floats(rect: tuple[int, int, int, int]) -> Box:
+    x0, y0, x1, y1 = rect
+    return (float(x0), float(y0), float(x1), float(y1))
+
+

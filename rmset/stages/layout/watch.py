@@ -1,0 +1,195 @@
+"""What is seen in each panel of a span: faces, how its picture changes, how still its rim is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rmset.geometry import Box, as_box, as_boxes, iou
+from rmset.parts.detect import Detections, Detector
+from rmset.parts.edges import MOVES, Evidence, Rect
+from rmset.parts.frames import Image, VideoReader
+from rmset.parts.panels import Panel
+from rmset.parts.sampling import spread_out
+from rmset.stages.layout.config import ProposeConfig
+from rmset.stages.layout.spans import Span
+
+_THUMB = (24, 14)
+# A panel's rim is so much of its width and height on each side.
+_RIM = 0.12
+# Boxes of one face from look to look overlap at least so much with where that face usually is.
+_SAME_FACE = 0.3
+
+
+@dataclass(frozen=True)
+class Sitter:
+    """A face that stays about where it is."""
+
+    boxes: tuple[Box | None, ...]
+    """its box in each look, None where it is not seen"""
+    presence: float
+    """share of looks in which it is seen, 0 to 1"""
+    steadiness: float
+    """mean IoU with its median box where seen, 0 to 1"""
+    score: float
+    """mean of the detector's score"""
+
+    @property
+    def usual(self) -> Box:
+        """Median box."""
+        return as_box(np.median(as_boxes([b for b in self.boxes if b is not None]), axis=0))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One panel over the looks."""
+
+    panel: Panel
+    sitters: tuple[Sitter, ...]
+    """best first"""
+    faces: float
+    """mean number of faces in a look"""
+    thumbs: npt.NDArray[np.float32]
+    """float32 (looks, 14, 24), grey"""
+    rim: float
+    """share of the rim that moves, 0 to 1"""
+    detail: float
+    """how sharp the picture is: mean absolute Laplacian, grey levels"""
+
+    @property
+    def area(self) -> float:
+        """px²"""
+        x0, y0, x1, y1 = self.panel.rect
+        return float((x1 - x0) * (y1 - y0))
+
+    @property
+    def sitting(self) -> float:
+        """How surely somebody sits here, 0 to 1."""
+        return max((s.presence * s.steadiness for s in self.sitters), default=0.0)
+
+    @property
+    def change(self) -> float:
+        """How much the whole picture changes from look to look, 0 (not) to 1 (another picture)."""
+        if len(self.thumbs) < 2:
+            return 0.0
+        return float(np.mean([_unlike(a, b) for a, b in zip(self.thumbs, self.thumbs[1:], strict=False)]))
+
+
+@dataclass(frozen=True)
+class View:
+    """All panels of a span over the same looks."""
+
+    frames: tuple[int, ...]
+    panels: tuple[Watched, ...]
+    sharpness: tuple[float, ...]
+    """of each look"""
+
+
+def watch(path: Path, span: Span, detector: Detector, config: ProposeConfig) -> View:
+    """Look at a few frames of a span, panel by panel."""
+    evidence = span.evidence
+    alive = [p for p in span.panels if p.alive or span.sums.count < 2]
+    frames: list[int] = []
+    sharpness: list[float] = []
+    found: list[list[Detections]] = [[] for _ in alive]
+    thumbs: list[list[npt.NDArray]] = [[] for _ in alive]
+    detail: list[list[float]] = [[] for _ in alive]
+    with VideoReader(path) as reader:
+        for frame in reader.sample(spread_out(span.looks, config.samples)):
+            frames.append(frame.frame_idx)
+            image = frame.rgb
+            small = cv2.cvtColor(cv2.resize(image, (480, 270), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+            sharpness.append(float(cv2.Laplacian(small, cv2.CV_32F).var()))
+            for number, panel in enumerate(alive):
+                part = _without(image, panel, alive)
+                found[number].append(_faces(part, panel.rect, detector, config))
+                grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+                thumbs[number].append(cv2.resize(grey, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32))
+                detail[number].append(float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean()))
+    watched = tuple(
+        Watched(
+            panel,
+            _sitters(found[n], len(frames)),
+            float(np.mean([len(f) for f in found[n]])) if frames else 0.0,
+            np.asarray(thumbs[n], np.float32).reshape(-1, _THUMB[1], _THUMB[0]),
+            _rim(evidence, panel.rect),
+            float(np.mean(detail[n])) if detail[n] else 0.0,
+        )
+        for n, panel in enumerate(alive)
+    )
+    return View(tuple(frames), watched, tuple(sharpness))
+
+
+def _without(image: Image, panel: Panel, others: Sequence[Panel]) -> Image:
+    """The panel's pixels; what lies over it is greyed out."""
+    x0, y0, x1, y1 = panel.rect
+    part = image[y0:y1, x0:x1]
+    over = [o.rect for o in others if o.inset and o is not panel]
+    if panel.inset or not over:
+        return part
+    part = part.copy()
+    for a0, b0, a1, b1 in over:
+        part[max(0, b0 - y0) : max(0, b1 - y0), max(0, a0 - x0) : max(0, a1 - x0)] = 128
+    return part
+
+
+def _faces(part: Image, rect: Rect, detector: Detector, config: ProposeConfig) -> Detections:
+    """Faces of a panel, in the frame's pixels."""
+    shrink = min(1.0, config.search_height / min(part.shape[:2]))
+    if shrink < 1:
+        part = np.asarray(cv2.resize(part, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
+    seen = detector.detect(part, config.min_face * min(1.0, min(part.shape[:2]) / config.search_height))
+    bigger = Detections(seen.boxes / shrink, seen.scores, seen.landmarks / shrink)
+    return bigger.moved(rect[0], rect[1])
+
+
+def _sitters(looks: Sequence[Detections], count: int) -> tuple[Sitter, ...]:
+    """Faces followed from look to look by overlap."""
+    lines: list[list[tuple[int, Box, float]]] = []
+    for at, look in enumerate(looks):
+        free = set(range(len(lines)))
+        for row in range(len(look)):
+            box, score = as_box(look.boxes[row]), float(look.scores[row])
+            near = {n: float(iou(as_boxes([box]), as_boxes([b for _, b, _ in lines[n][-6:]]))[0].max()) for n in free}
+            best = max(near, key=lambda n: near[n], default=None)
+            if best is None or near[best] < _SAME_FACE:
+                lines.append([(at, box, score)])
+            else:
+                lines[best].append((at, box, score))
+                free.discard(best)
+    sitters = []
+    for line in lines:
+        boxes: list[Box | None] = [None] * count
+        for at, box, _ in line:
+            boxes[at] = box
+        seen = as_boxes([b for _, b, _ in line])
+        middle = np.median(seen, axis=0, keepdims=True).astype(np.float32)
+        steadiness = float(iou(seen, middle).mean())
+        scores = float(np.mean([s for _, _, s in line]))
+        sitters.append(Sitter(tuple(boxes), len(line) / max(1, count), steadiness, scores))
+    return tuple(sorted(sitters, key=lambda s: -s.presence * s.steadiness))
+
+
+def _rim(evidence: Evidence, rect: Rect) -> float:
+    """Share of the rim that moves; a camera that stands still leaves it alone."""
+    x0, y0, x1, y1 = rect
+    moving = evidence.spread[y0:y1, x0:x1] >= MOVES
+    h, w = max(1, int((y1 - y0) * _RIM)), max(1, int((x1 - x0) * _RIM))
+    # Shoulders move below; the rim is what is above and beside.
+    upper = moving[: (y1 - y0) // 2]
+    parts = [moving[:h].ravel(), upper[:, :w].ravel(), upper[:, -w:].ravel()]
+    return float(np.concatenate(parts).mean())
+
+
+def _unlike(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    """0 for the same picture, 1 for one that has nothing in common."""
+    one, other = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    if scale < 1e-3:
+        return float(min(1.0, np.abs(a - b).mean() / 40))
+    return float(np.clip(1 - (one * other).sum() / scale, 0, 1))
