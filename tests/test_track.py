@@ -1,0 +1,136 @@
+"""Every face of every frame, with the right name."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from rmset.inspect import evaluate
+from rmset.parts.shards import read_faces
+from rmset.pipeline import run_stage
+from rmset.stages.track import TrackConfig
+from rmset.store import Root
+from rmset.synth.encode import Encoder
+
+
+@pytest.fixture
+def root(laid_out_root, tmp_path):
+    shutil.copytree(laid_out_root.path, tmp_path / "root")
+    return Root(tmp_path / "root")
+
+
+def tracked(root, **config):
+    (video_id,) = root.video_ids()
+    outcome = run_stage(root, video_id, "track", TrackConfig(**config))
+    assert outcome.status == "done", outcome.error
+    return video_id, outcome.counts
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{}, {"assign": "reference"}, {"search": "panel"}, {"search": "frame", "assign": "reference"}],
+    ids=["follow", "follow-reference", "panel", "paper"],
+)
+def test_every_face_is_found_with_its_name_and_none_in_the_film(root, mashup, config):
+    video_id, _ = tracked(root, **config)
+    scores = evaluate.video(root, video_id, mashup[1])
+    assert scores["recall"] >= 0.99
+    assert scores["idf1"] >= 0.99
+    assert scores["id_switches"] == 0
+    assert scores["boxes_in_trigger"] == 0
+
+
+def test_following_gives_nearly_the_boxes_of_searching_every_frame(root, mashup):
+    video_id, _ = tracked(root, search="panel")
+    exact = evaluate.video(root, video_id, mashup[1])
+    tracked(root, search="follow")
+    followed = evaluate.video(root, video_id, mashup[1])
+    assert followed["hota"] >= exact["hota"] - 0.03
+
+
+def test_a_row_says_how_its_box_came_about(root):
+    video_id, _ = tracked(root, check_every=10)
+    table = read_faces(root.files.local(root.tracks_key(video_id)))
+    sources = set(table["source"].to_pylist())
+    assert {"detected", "refined"} <= sources
+    assert (np.diff(table["person_id"].to_numpy().astype(int)) >= 0).all(), "rows are by person, then frame"
+
+
+def test_a_stride_looks_at_every_third_frame(root):
+    video_id, counts = tracked(root, stride=3)
+    frames = read_faces(root.files.local(root.tracks_key(video_id)))["frame_idx"].to_numpy()
+    assert counts["frames"] == 16
+    assert set(frames % 3) == {0}
+
+
+def test_times_are_those_of_the_stream(root):
+    video_id, _ = tracked(root)
+    table = read_faces(root.files.local(root.tracks_key(video_id)))
+    np.testing.assert_allclose(table["time_ms"].to_numpy(), table["frame_idx"].to_numpy() * 1000 / 30, atol=1)
+
+
+def test_tracking_twice_gives_the_same_bytes(root):
+    video_id, _ = tracked(root)
+    first = root.files.local(root.tracks_key(video_id)).read_bytes()
+    run_stage(root, video_id, "track", TrackConfig(), force=True)
+    assert root.files.local(root.tracks_key(video_id)).read_bytes() == first
+
+
+def _clip(path, pictures, fps=30):
+    """Encode pictures uint8 (H, W, 3) RGB."""
+    with Encoder(path, (pictures[0].shape[1], pictures[0].shape[0]), fps) as encoder:
+        for picture in pictures:
+            encoder.write(picture)
+
+
+def test_a_face_that_goes_ends_its_track_and_begins_a_new_one_when_it_returns(tmp_path):
+    from rmset.records import Layout, Person, Segment
+    from rmset.stages import fetch
+    from rmset.synth.faces import Person as Face
+    from rmset.synth.faces import Pose
+    from rmset.synth.identity import cast
+
+    face = Face(cast("test", 1, 0)[0])
+    there = face.render("neutral", 0.0, Pose(), (320, 240))
+    gone = np.full((240, 320, 3), 90, np.uint8)
+    _clip(tmp_path / "clip.mp4", [there.image] * 40 + [gone] * 80 + [there.image] * 40)
+    root = Root(tmp_path / "root")
+    record = fetch.add(root, tmp_path / "clip.mp4")
+    box = tuple(float(np.clip(v, 0, hi)) for v, hi in zip(there.box, (320, 240, 320, 240), strict=True))
+    people = (Person(0, box, (0, 0, 320, 240)),)
+    root.write_layout(Layout(record.video_id, (320, 240), (Segment(0, 160, 0, (), people),)))
+    tracked(root)
+    table = read_faces(root.files.local(root.tracks_key(record.video_id))).to_pandas()
+    parts = [(int(g["frame_idx"].min()), int(g["frame_idx"].max())) for _, g in table.groupby("part")]
+    assert len(parts) == 2
+    assert abs(parts[0][1] - 39) <= 10
+    assert abs(parts[1][0] - 120) <= 10
+
+
+@pytest.mark.parametrize(("clip", "man_comes_first"), [("face_noface.mov", True), ("noface_face.mov", False)])
+def test_a_cut_between_a_man_and_a_cartoon_ends_or_starts_the_track(real_data, tmp_path, clip, man_comes_first):
+    from rmset.records import Layout, Person, Segment
+    from rmset.stages import fetch
+
+    root = Root(tmp_path / "root")
+    record = fetch.add(root, real_data / "clips" / clip)
+    cut = _cut(root.video_path(record.video_id))
+    people = (Person(0, (320.0, 109.0, 545.0, 434.0), (0, 0, *map(float, record.frame_size))),)
+    reference = 0 if man_comes_first else record.frame_count - 1
+    segment = Segment(0, record.frame_count, reference, (), people)
+    root.write_layout(Layout(record.video_id, record.frame_size, (segment,)))
+    tracked(root)
+    frames = read_faces(root.files.local(root.tracks_key(record.video_id)))["frame_idx"].to_numpy()
+    begins, ends = (0, cut) if man_comes_first else (cut, record.frame_count)
+    assert abs(int(frames.min()) - begins) <= 10
+    assert abs(int(frames.max()) + 1 - ends) <= 10
+
+
+def _cut(path):
+    """The first frame after the greatest change of the picture, its ends apart: one clip ends on another cut."""
+    from rmset.parts.frames import VideoReader
+
+    with VideoReader(path) as reader:
+        small = np.stack([f.rgb[::16, ::16].astype(int) for f in reader.frames()])
+    change = np.abs(np.diff(small, axis=0)).mean(axis=(1, 2, 3))
+    return int(change[:-10].argmax()) + 1
