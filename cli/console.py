@@ -122,9 +122,11 @@ def run(app: typer.Typer, name: str) -> None:
     except RmsetError as error:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{name}: stopped; run the same command again to go on\n")
-        sys.exit(130)
+    except SystemExit as ended:
+        # What Typer makes of Ctrl-C.
+        if ended.code == 130:
+            sys.stderr.write(f"{name}: stopped; run the same command again to go on\n")
+        raise
     except BrokenPipeError:
         # The reader of a pipe (head, less) has seen enough.
         sys.stderr.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from rmset.stages.fetch.run import Outcome, fetch
 from rmset.store import Root
 
 from .host import Host
+
+# yt-dlp looks for plugins once, in the folders of the import path.
+sys.path.append(str(Path(__file__).parent / "plugins/recorded"))
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ class Fault:
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    reason: str | None = None
+    """words of the status line"""
     reset_at: int | None = None
     """bytes after which the connection is reset"""
     stall_at: int | None = None
@@ -159,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
                     headers["Content-Range"] = f"bytes {first}-{last}/{len(body)}"
                     body = body[first : last + 1]
         self.owner.log.append(Seen(arrived, self.command, path, self.headers.get("Range"), status))
-        self.send_response(status)
+        self.send_response(status, fault.reason)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(fault.length(len(body)) if fault.length else len(body)))

@@ -90,7 +90,7 @@ _BY_WORDS: tuple[tuple[Cause, str], ...] = (
     (Cause.LOGIN, r"members[- ]only|join this channel|log ?in|sign in|registered users|requires payment|cookies"),
     (Cause.DRM, r"\bdrm\b"),
     (Cause.REMOVED, r"removed|no longer available|terminated|video (is )?unavailable|does(n't| not) exist|deleted"),
-    (Cause.REFUSED, r"file:|unsafe|no connection adapters|unsupported url scheme"),
+    (Cause.REFUSED, r"file:|unsafe|safety reasons|no connection adapters|unsupported url scheme"),
     (Cause.NO_VIDEO, r"redirect loop|unsupported url|no suitable|requested format|not a valid url|no video"),
     (Cause.BROKEN, r"content too short|did not get any data|downloaded file is empty|fragment not found"),
     (Cause.NETWORK, r"timed? ?out|connection|incomplete|bytes read|more expected|resolve|unreachable|reset|ssl"),
@@ -154,7 +154,7 @@ def own_words(error: BaseException) -> str:
     """The error's own text as one line, without yt-dlp's colours, prefix and request to report a bug."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error) or type(error).__name__)
     text = re.sub(r"^\s*(ERROR:\s*)+", "", text)
-    text = re.split(r"; please report this issue on", text)[0]
+    text = re.split(r"(; |\. If you believe this is an error, )please report this issue", text)[0]
     # A second time the same, as Python shows it.
     text = re.sub(r" \(caused by [^(].*\)\s*$", "", text, flags=re.DOTALL)
     return one_line(text, 400)

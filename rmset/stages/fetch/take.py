@@ -78,6 +78,8 @@ def publish(
     )
     with root.files.publish(f"videos/{video_id}{suffix}") as target:
         _link_or_copy(path, target, copy)
+    # Renaming onto another link to the same file does nothing at all, not even take the old name away.
+    target.unlink(missing_ok=True)
     for key in root.files.keys(f"videos/{video_id}.*"):
         # One file a video: what was there in another container is not this video any more.
         if not key.endswith((".json", suffix)):
