@@ -62,6 +62,8 @@ ORDERS: dict[str, LabelOrder] = {
         _order("rafdb", "surprise fear disgust happiness sadness anger neutral"),
         # CK+ emotion files, 0 to 7
         _order("ckplus", "neutral anger contempt disgust fear happiness sadness surprise"),
+        # the same without the neutral first frames; also the folders of CK+48
+        _order("ckplus7", "anger contempt disgust fear happiness sadness surprise"),
         # FERG's folders by name
         _order("ferg", "anger disgust fear happiness neutral sadness surprise"),
     )

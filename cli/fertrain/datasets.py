@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from rmset.errors import UsageError
+
 from ..console import Format, FormatOption, emit, progress, say
 from . import options as o
 
@@ -21,10 +23,26 @@ app = typer.Typer(
 @app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="What commands will call it.")],
-    kind: Annotated[str, typer.Option(help="ferplus, folder (train/CLASS/image), or rmset (a root).")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="ferplus, fer2013, affectnet, rafdb, ckplus, jaffe, ferg, folder (train/CLASS/image), parquet, "
+            "csv (labels.csv), or rmset (a root)."
+        ),
+    ],
     path: Annotated[Path, typer.Option(help="Its folder.")],
     classes: Annotated[
-        str | None, typer.Option(help="For a folder: class names in the order of the head, a,b,c.")
+        str | None, typer.Option(help="For folder, parquet, csv: class names in the order of the head, a,b,c.")
+    ] = None,
+    drop: Annotated[str | None, typer.Option(help="Classes to leave out, a,b: `contempt` makes eight seven.")] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="What a kind wants to know: expressions=7 (affectnet), split=image|subject, seed=N, frames=3, "
+            "neutral=true (ckplus), images=original (rafdb), skip_ambiguous=true (fer2013).",
+        ),
     ] = None,
     here: Annotated[bool, typer.Option(help="Write datasets.toml in this folder, not in the user's.")] = False,
 ) -> None:
@@ -37,9 +55,22 @@ def add(
     from fertrain.datasets.registry import Entry
     from fertrain.datasets.registry import add as register
 
-    options: dict[str, Any] = {"classes": [c.strip() for c in classes.split(",")]} if classes else {}
-    file = register(Entry(name, kind, path.expanduser(), options), here=here)
+    chosen: dict[str, Any] = {"classes": [c.strip() for c in classes.split(",")]} if classes else {}
+    if drop:
+        chosen["drop"] = [c.strip() for c in drop.split(",")]
+    chosen |= dict(_setting(text) for text in options or ())
+    file = register(Entry(name, kind, path.expanduser(), chosen), here=here)
     say(f"{name} is known now, in {file}; `fertrain datasets check {name}` opens every image")
+
+
+def _setting(text: str) -> tuple[str, bool | int | str]:
+    """One KEY=VALUE: "seed=3" -> ("seed", 3)."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"expected KEY=VALUE for --set, found '{text}'")
+    if value in ("true", "false"):
+        return key, value == "true"
+    return key, int(value) if value.lstrip("-").isdigit() else value
 
 
 @app.command("list")
@@ -85,3 +116,36 @@ def check(
         )
     if report.broken:
         raise typer.Exit(1)
+
+
+@app.command("align")
+def align(
+    name: Annotated[str, typer.Argument(help="A name of `datasets list`, or KIND:PATH.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the crops.")],
+    size: Annotated[int, typer.Option(help="Side of a crop, px.")] = 260,
+    widen: Annotated[float, typer.Option(help="Share of the face's width that the crop is wider.")] = 0.31,
+    detector: Annotated[str, typer.Option(help="mtcnn or yunet.")] = "mtcnn",
+    min_face: Annotated[float, typer.Option(help="Smallest face that is looked for, px.")] = 20,
+    quiet: o.Quiet = False,
+) -> None:
+    """Cut the faces of a labelled set out the way RMset's crops are cut.
+
+    Example: fertrain datasets align rafdb-photographs -o data/rafdb-aligned --size 260
+
+    For sets that come as whole photographs. Images without a face that is found are left out and named in
+    missed.csv. The result is a set of the kind `folder`.
+    """
+    from fertrain.datasets.align import AlignSettings
+    from fertrain.datasets.align import align as cut_all
+    from fertrain.datasets.registry import open_labelled
+    from rmset.parts.detect import load
+
+    from ..console import set_quiet
+
+    if quiet:
+        set_quiet(True)
+    data = open_labelled(name)
+    with progress() as bar:
+        done = cut_all(data, out, load(detector), AlignSettings(size, widen, min_face), bar)
+    emit([{"written": done.written, "missed": len(done.missed), "folder": str(out)}], Format.TABLE)
+    say(f"fertrain datasets add {name}-aligned --kind folder --path {out} --classes {','.join(data.order.classes)}")

@@ -4,6 +4,7 @@ fer2013new.csv      the votes
 FER2013Train/       fer0000000.png …      (or these folders inside one zip beside the votes)
 FER2013Valid/
 FER2013Test/
+fer2013.csv         or Kaggle's pixels instead of the folders: row k of the one is row k of the other
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ import numpy.typing as npt
 
 from ..errors import DatasetError, UnknownNameError
 from ..labels import ORDERS
+from .fer2013 import FOLDERS, USAGE, CsvPixels, find_table
 from .images import Bytes, FolderBytes, ZipBytes
 from .labelled import Finding, Split, require_split
 from .rules import RULES
 
-USAGE = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}
-FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
 VOTES = "fer2013new.csv"
 _COLUMNS = 12
 
@@ -39,6 +39,8 @@ class VoteTable:
     """Image name, which is what folders go by: the number in it and the row drift apart; (N,)."""
     votes: npt.NDArray[np.int64]
     """(N, 10), columns as in `ORDERS["ferplus-votes"]`."""
+    rows: npt.NDArray[np.int64]
+    """Row of the file, counted from 0 below the header, which is also the row of fer2013.csv; (N,)."""
     nameless: int
     """Rows skipped because they name no image."""
 
@@ -48,6 +50,7 @@ def read_votes(path: Path) -> VoteTable:
     splits: list[str] = []
     names: list[str] = []
     votes: list[list[int]] = []
+    numbers: list[int] = []
     nameless = 0
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(file)
@@ -70,8 +73,12 @@ def read_votes(path: Path) -> VoteTable:
             splits.append(usage)
             names.append(name)
             votes.append(counts)
+            numbers.append(line - 2)
     table = np.asarray(votes, dtype=np.int64).reshape(-1, _COLUMNS - 2)
-    return VoteTable(np.asarray(splits, dtype=np.str_), np.asarray(names, dtype=np.str_), table, nameless)
+    return VoteTable(
+        np.asarray(splits, dtype=np.str_), np.asarray(names, dtype=np.str_), table,
+        np.asarray(numbers, dtype=np.int64), nameless,
+    )  # fmt: skip
 
 
 class FerPlus:
@@ -95,6 +102,8 @@ class FerPlus:
 
     def splits(self) -> list[str]:
         """Those whose folder is here."""
+        if isinstance(self.source, CsvPixels):
+            return [split for split in FOLDERS if (self.table.splits == split).any()]
         present = {name.split("/", 1)[0] for name in self._images}
         return [split for split, folder in FOLDERS.items() if folder in present]
 
@@ -110,7 +119,7 @@ class FerPlus:
         here = self.table.splits == split
         targets = RULES[rule](self.table.votes)
         rows = np.flatnonzero(here & (targets.sum(axis=1) > 0))
-        names = tuple(f"{FOLDERS[split]}/{name}" for name in self.table.names[rows])
+        names = tuple(self._image_of(split, row) for row in rows)
         kept = targets[rows].astype(np.float32)
         return Split(self.name, split, rule, self.order, names, kept, self.source, grey=True)
 
@@ -128,7 +137,8 @@ class FerPlus:
             twice = [name for name, n in counts.items() if n > 1]
             if twice:
                 found.append(Finding(split, "image stands on two rows (both counted)", len(twice), twice[0]))
-            missing = sorted(n for n in counts if f"{FOLDERS[split]}/{n}" not in self._images)
+            named = {self._image_of(split, i): str(self.table.names[i]) for i in np.flatnonzero(here)}
+            missing = sorted(name for image, name in named.items() if image not in self._images)
             if missing:
                 found.append(Finding(split, "missing file", len(missing), missing[0]))
             v = np.where(self.table.votes[here] == 1, 0, self.table.votes[here])
@@ -136,6 +146,12 @@ class FerPlus:
             if ties:
                 found.append(Finding(split, "tie for most votes (first column wins under `argmax`)", ties))
         return found
+
+    def _image_of(self, split: str, row: int | np.intp) -> str:
+        """Folders go by the image's name, fer2013.csv by the row: the two drift apart by up to 85."""
+        if isinstance(self.source, CsvPixels):
+            return f"{self.table.rows[row]:05d}"
+        return f"{FOLDERS[split]}/{self.table.names[row]}"
 
     @cached_property
     def _images(self) -> set[str]:
@@ -148,7 +164,9 @@ class FerPlus:
             source = ZipBytes(archive)
             if any(name.startswith(tuple(FOLDERS.values())) for name in source.names()):
                 return source
+        if (table := find_table(self.path)) is not None:
+            return CsvPixels(table)
         raise DatasetError(
-            f"expected {', '.join(FOLDERS.values())} (or a zip of them) in {self.path}, found neither; "
+            f"expected {', '.join(FOLDERS.values())}, a zip of them, or fer2013.csv in {self.path}, found none; "
             "the official FERPlus tools make these folders out of fer2013.csv"
         )

@@ -4,8 +4,9 @@
     kind = "ferplus"
     path = "/data/ferplus"
 
-A new kind of labelled set is a class with `splits`, `rules`, `load`, `findings` (see `LabelledSet`) and one
-entry in `KINDS`.
+A new kind with one label per image is a function from a folder to a `Listing` and one entry in `LAYOUTS`; any
+other is a class with `splits`, `rules`, `load`, `findings` (see `LabelledSet`) and one entry in `KINDS`. Every
+kind takes the option `drop`, classes to leave out (eight to seven by name).
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from rmset.errors import UsageError
 
 from ..config import to_toml
 from ..errors import DatasetError, UnknownNameError
+from . import affectnet, fer2013, posed, rafdb, tables
 from .ferplus import FerPlus
 from .folder import Folder
 from .labelled import LabelledSet
+from .listed import Listed, Reader
+from .narrow import Narrowed
 
 FILE = "datasets.toml"
 UNLABELLED = "rmset"
@@ -54,7 +58,28 @@ def _ferplus(entry: Entry) -> LabelledSet:
     return FerPlus(entry.name, entry.path)
 
 
-KINDS: dict[str, Callable[[Entry], LabelledSet]] = {"ferplus": _ferplus, "folder": _folder}
+LAYOUTS: dict[str, Reader] = {
+    "fer2013": fer2013.read,
+    "affectnet": affectnet.read,
+    "rafdb": rafdb.read,
+    "ckplus": posed.ckplus,
+    "jaffe": posed.jaffe,
+    "ferg": posed.ferg,
+    "parquet": tables.parquet,
+    "csv": tables.labels_csv,
+}
+"""Kinds with one label per image, by what their folders look like."""
+
+
+def _listed(read: Reader) -> Callable[[Entry], LabelledSet]:
+    return lambda entry: Listed(entry.name, read(entry.path, entry.options))
+
+
+KINDS: dict[str, Callable[[Entry], LabelledSet]] = {
+    "ferplus": _ferplus,
+    "folder": _folder,
+    **{kind: _listed(read) for kind, read in LAYOUTS.items()},
+}
 """Labelled kinds; a kind is a function from an entry to a `LabelledSet`."""
 
 
@@ -127,7 +152,9 @@ def open_entry(entry: Entry) -> LabelledSet:
     if entry.kind not in KINDS:
         raise UnknownNameError("kind of data set", entry.kind, [*KINDS, UNLABELLED])
     _require_folder(entry)
-    return KINDS[entry.kind](entry)
+    data = KINDS[entry.kind](entry)
+    drop = entry.options.get("drop", ())
+    return Narrowed(data, drop) if drop else data
 
 
 def _require_folder(entry: Entry) -> None:

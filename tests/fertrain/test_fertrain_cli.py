@@ -10,7 +10,16 @@ import typer
 from rmset_cli.fertrain.app import app, main
 from typer.testing import CliRunner
 
-COMMANDS = ["supervised", "semi", "evaluate", "datasets", "datasets add", "datasets list", "datasets check"]
+COMMANDS = [
+    "supervised",
+    "semi",
+    "evaluate",
+    "datasets",
+    "datasets add",
+    "datasets list",
+    "datasets check",
+    "datasets align",
+]
 
 
 @pytest.fixture

@@ -1,0 +1,107 @@
+"""Crop the faces of a labelled set the way RMset's crops are made, so that both streams show the same of a face.
+
+    image -> detector -> the face nearest to the middle, larger ones first -> rmset.parts.cropping.cut -> PNG
+
+The result is a set of the kind `folder`: SPLIT/CLASS/name.png.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rmset.errors import UsageError
+from rmset.parts.cropping import cut
+from rmset.parts.detect import Detections, Detector
+from rmset.progress import Progress, silent
+
+from ..errors import DatasetError
+from .images import decode
+from .labelled import GIVEN, LabelledSet
+
+MISSED = "missed.csv"
+
+
+@dataclass(frozen=True)
+class AlignSettings:
+    """How faces are cut; the defaults are RMset's."""
+
+    size: int = 260
+    """Side of a crop, px."""
+    widen: float = 0.31
+    """Share of the box's width that the crop is wider."""
+    min_face: float = 20
+    """Smallest face that is looked for, px."""
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """What became of the images."""
+
+    written: int
+    """Crops in the new folder."""
+    missed: tuple[str, ...]
+    """Images in which no face was found; they are left out and named in missed.csv."""
+
+
+def main_face(found: Detections, size: tuple[int, int]) -> npt.NDArray[np.float32] | None:
+    """The box (4,) of the face that a photograph is of: large, and near the middle; None if there is none.
+
+    Args:
+        found: all faces.
+        size: (width, height) of the image, px.
+    """
+    if len(found) == 0:
+        return None
+    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    away = np.linalg.norm((centres - np.asarray(size) / 2) / max(size), axis=1)
+    sides = np.sqrt(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1)) / max(size)
+    return np.asarray(found.boxes[int(np.argmax(sides - away))], dtype=np.float32)
+
+
+def align(
+    data: LabelledSet, out: Path, detector: Detector, settings: AlignSettings | None = None,
+    progress: Progress = silent, splits: Sequence[str] = (),
+) -> Aligned:  # fmt: skip
+    """Write the crops of every split.
+
+    Raises:
+        UsageError: the set has votes (FERPlus comes cropped), or `out` holds something already.
+    """
+    s = settings or AlignSettings()
+    if data.rules() != [GIVEN]:
+        raise UsageError(f"expected a data set with one label per image to align, found votes in {data.name}")
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"expected an empty folder for the crops, found files in {out}; give another -o")
+    written, missed = 0, []
+    for name in splits or data.splits():
+        split = data.load(name, GIVEN)
+        for done, (image_name, k) in enumerate(zip(split.names, split.classes.tolist(), strict=True), start=1):
+            progress(f"align {name}", done, len(split))
+            image = decode(split.source.get(image_name), image_name, grey=False)
+            image = image if image.shape[2] == 3 else image.repeat(3, axis=2)
+            height, width = image.shape[:2]
+            box = main_face(detector.detect(image, s.min_face), (width, height))
+            if box is None:
+                missed.append(image_name)
+                continue
+            x0, y0, x1, y1 = (float(v) for v in box)
+            crop = cut(image, (x0, y0, x1, y1), (0, 0, width, height), s.size, s.widen)
+            target = out / name / split.order.classes[k] / (_flat(image_name) + ".png")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not cv2.imwrite(str(target), cv2.cvtColor(crop.image, cv2.COLOR_RGB2BGR)):
+                raise DatasetError(f"expected to write {target}, found that it cannot be written; is the disk full?")
+            written += 1
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MISSED).write_text("name\n" + "".join(f"{m}\n" for m in missed), encoding="utf-8")
+    return Aligned(written, tuple(missed))
+
+
+def _flat(name: str) -> str:
+    """A path as one file name, so that images of different folders stay apart."""
+    return Path(name).with_suffix("").as_posix().replace("/", "__").replace("#", "-")

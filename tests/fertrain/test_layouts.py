@@ -1,0 +1,256 @@
+"""Every data set in its official layout, and what is said when it is not."""
+
+from pathlib import Path
+
+import fer_worlds
+import layouts
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fertrain.datasets.align import AlignSettings, align, main_face
+from fertrain.datasets.check import check
+from fertrain.datasets.evidence import evidence, twins
+from fertrain.datasets.ferplus import FerPlus
+from fertrain.datasets.images import ImageFiles
+from fertrain.datasets.narrow import Narrowed
+from fertrain.datasets.registry import Entry, open_entry
+from fertrain.datasets.splitting import by_class, by_subject
+from fertrain.errors import DatasetError, LabelError
+from fertrain.labels import ORDERS
+from rmset.errors import UsageError
+from rmset.parts.detect import Detections
+
+LAYOUTS = {
+    "fer2013": layouts.fer2013_csv, "affectnet": layouts.affectnet_tables, "rafdb": layouts.rafdb,
+    "ckplus": layouts.ckplus, "jaffe": layouts.jaffe, "ferg": layouts.ferg, "parquet": layouts.parquet,
+    "csv": layouts.labels_csv,
+}  # fmt: skip
+OTHERS = {
+    "fer2013": layouts.fer2013_names, "affectnet": layouts.affectnet_annotations, "ckplus": layouts.ck48,
+}  # fmt: skip
+
+
+def opened(kind, path, **options):
+    return open_entry(Entry(kind, kind, path, options))
+
+
+@pytest.mark.parametrize(("kind", "make"), [*LAYOUTS.items(), *OTHERS.items()])
+def test_every_layout_gives_readable_images_and_passes_its_check(kind, make, tmp_path):
+    data = opened(kind, make(tmp_path))
+    report = check(data)
+    assert not report.broken
+    assert data.splits()[0] == "train"
+    split = data.load("train", "given")
+    pixels = ImageFiles(split.source, split.names, 32, grey=split.grey).read(range(len(split)))
+    assert pixels.shape == (len(split), 1 if split.grey else 3, 32, 32)
+    # the bright bar of these faces stands lower the higher its class was drawn: labels belong to their images
+    assert len(set(split.classes.tolist())) > 1
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_a_wrong_folder_is_one_line(kind, tmp_path):
+    (tmp_path / "stuff").mkdir()
+    with pytest.raises(DatasetError) as caught:
+        opened(kind, tmp_path)
+    assert "expected" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_both_forms_of_fer2013s_table_are_read(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    a = opened("fer2013", layouts.fer2013_csv(tmp_path / "a"))
+    b = opened("fer2013", layouts.fer2013_csv(tmp_path / "b", icml=True))
+    assert a.splits() == b.splits() == ["train", "valid", "test"]
+    assert a.load("train", "given").classes.tolist() == b.load("train", "given").classes.tolist()
+    assert a.order.classes[0] == "anger"
+
+
+def test_a_cell_that_is_no_image_is_named_by_its_line(tmp_path):
+    path = layouts.fer2013_csv(tmp_path) / "fer2013.csv"
+    lines = path.read_text().splitlines()
+    lines[3] = "0,1 2 3,Training"
+    path.write_text("\n".join(lines))
+    with pytest.raises(DatasetError, match=r"2304 pixels .* line 4; found 3 values"):
+        opened("fer2013", tmp_path).load("train", "given")
+
+
+def test_ambiguous_labels_are_told_and_can_be_left_out(tmp_path):
+    root = layouts.fer2013_names(tmp_path)
+    assert any("near-duplicates" in f.what for f in opened("fer2013", root).findings())
+    assert len(opened("fer2013", root, skip_ambiguous=True).load("train", "given")) == 5
+
+
+def test_ferplus_maps_fer2013s_pixels_by_row(tmp_path):
+    """Number in the name and row drift apart: row 2 is image 3 here, and row 1 names none."""
+    layouts.fer2013_csv(tmp_path, n=8)
+    head = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    votes = ["9,0,0,0,0,0,0,0,0,0", "0,0,0,0,0,0,0,0,0,10", "0,9,0,0,0,0,0,0,0,0"]
+    names = ["fer0000000.png", "", "fer0000003.png"]
+    lines = [f"Training,{n},{v}" for n, v in zip(names, votes, strict=True)]
+    (tmp_path / "fer2013new.csv").write_text("\n".join([head, *lines]) + "\n")
+    split = FerPlus("ferplus", tmp_path).load("train", "majority")
+    assert split.names == ("00000", "00002")
+    assert split.classes.tolist() == [0, 1]
+
+
+def test_affectnet_has_seven_or_eight_and_skips_what_is_no_emotion(tmp_path):
+    root = layouts.affectnet_tables(tmp_path)
+    eight, seven = opened("affectnet", root), opened("affectnet", root, expressions=7)
+    assert (len(eight.load("train", "given")), len(seven.load("train", "given"))) == (8, 7)
+    assert [f.n for f in eight.findings() if "no face" in f.what] == [3]
+    assert eight.order.classes[:7] == seven.order.classes
+    with pytest.raises(UsageError, match="7 or 8"):
+        opened("affectnet", root, expressions=6)
+
+
+def test_affectnets_numbers_out_of_range_say_where(tmp_path):
+    root = layouts.affectnet_annotations(tmp_path)
+    np.save(root / "train_set" / "annotations" / "3_exp.npy", np.array("11"))
+    with pytest.raises(DatasetError, match=r"0 to 10 .*3_exp\.npy.*'11'"):
+        opened("affectnet", root)
+
+
+def test_rafdb_counts_from_one(tmp_path):
+    data = opened("rafdb", layouts.rafdb(tmp_path))
+    split = data.load("test", "given")
+    assert [data.order.classes[k] for k in split.classes] == list(ORDERS["rafdb"].classes)
+    assert split.names[0] == "Image/aligned/test_00001_aligned.jpg"
+    label = tmp_path / "EmoLabel" / "list_patition_label.txt"
+    label.write_text(label.read_text().replace("test_00003.jpg 3", "test_00003.jpg 8"))
+    with pytest.raises(DatasetError, match="from 1 to 7"):
+        opened("rafdb", tmp_path)
+
+
+def test_nobody_of_ckplus_stands_on_two_sides(tmp_path):
+    data = opened("ckplus", layouts.ckplus(tmp_path), frames=3, neutral=True)
+    people = {s: {n.split("/")[1] for n in data.load(s, "given").names} for s in data.splits()}
+    assert {s: len(p) for s, p in people.items()} == {"train": 7, "valid": 1, "test": 2}
+    assert not people["train"] & people["test"]
+    assert not people["train"] & people["valid"]
+    assert len(data.load("train", "given")) == 7 * 4
+    assert any(f.n == 10 and "without an emotion" in f.what for f in data.findings())
+    by_image = opened("ckplus", tmp_path, split="image", seed=3)
+    assert sum(len(by_image.load(s, "given")) for s in by_image.splits()) == 10
+
+
+def test_jaffe_can_be_split_as_the_paper_counts(tmp_path):
+    data = opened("jaffe", layouts.jaffe(tmp_path), split="image")
+    assert set(data.load("test", "given").counts().values()) == {5}  # ten, or a third where there are fewer
+    assert (
+        data.load("test", "given").names != opened("jaffe", tmp_path, split="image", seed=1).load("test", "given").names
+    )
+
+
+def test_parquet_takes_names_from_its_metadata_or_from_the_user(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    assert opened("parquet", layouts.parquet(tmp_path / "a")).order.name == "fer2013"
+    bare = layouts.parquet(tmp_path / "b", named=False)
+    with pytest.raises(LabelError, match="--classes"):
+        opened("parquet", bare)
+    assert opened("parquet", bare, classes=list(ORDERS["fer2013"].classes)).splits() == ["train", "test"]
+
+
+def test_eight_classes_become_seven_by_name(ferplus):
+    whole = FerPlus("ferplus", ferplus)
+    seven = Narrowed(whole, ["Contempt"])
+    assert "contempt" not in seven.order.classes
+    before, after = whole.load("train", "distribution"), seven.load("train", "distribution")
+    gone = before.counts()["contempt"]
+    assert gone > 0
+    assert len(after) == len(before) - gone
+    assert np.allclose(after.targets.sum(axis=1), 1)
+    with pytest.raises(LabelError, match="found smile"):
+        Narrowed(whole, ["smile"])
+
+
+def test_twins_are_found_within_across_and_with_other_labels(tmp_path):
+    root = fer_worlds.class_folders(tmp_path, per_class=2, test=1)
+    picture = (root / "train" / "happiness" / "000.png").read_bytes()
+    (root / "train" / "happiness" / "copy.png").write_bytes(picture)
+    (root / "test" / "sadness" / "copy.png").write_bytes(picture)
+    found = {f.what: f.split for f in check(opened("folder", root)).findings}
+    assert found["same picture in both splits"] == found["same picture with different labels"] == "train and test"
+    within = twins({"h": [("train", "a", 0), ("train", "b", 0)]})
+    assert [(f.split, f.what, f.example) for f in within] == [("train", "same picture more than once", "a = b")]
+
+
+def test_counts_tell_a_wrong_order():
+    class Counted:
+        name, order = "rafdb", ORDERS["rafdb"]
+
+        def __init__(self, counts):
+            self.counts_ = counts
+
+        def splits(self):
+            return ["test"]
+
+        def rules(self):
+            return ["given"]
+
+        def load(self, split, rule):
+            return type("S", (), {"counts": lambda _: dict(zip(self.order.classes, self.counts_, strict=True))})()
+
+    official = (329, 74, 160, 1185, 478, 162, 680)
+    assert "are the published ones" in evidence(Counted(official))[1].what
+    assert "not the official" in evidence(Counted(official[::-1]))[1].what
+    assert "no evidence" in evidence(Counted((1,) * 7))[1].what
+
+
+@given(st.integers(3, 12), st.integers(0, 5))
+def test_splits_by_subject_are_seeded_and_keep_everybody_on_one_side(people, seed):
+    rows = [(f"{p}-{i}", i % 3) for p in range(people) for i in range(3)]
+    subjects = [name.split("-")[0] for name, _ in rows]
+    parts = by_subject(rows, subjects, (0.1, 0.2), seed)
+    assert sorted(r for part in parts.values() for r in part) == sorted(rows)
+    sides = [{n.split("-")[0] for n, _ in part} for part in parts.values()]
+    assert sum(map(len, sides)) == people
+    assert parts == by_subject(rows, subjects, (0.1, 0.2), seed)
+
+
+@given(st.integers(4, 40), st.integers(0, 5))
+def test_splits_by_class_take_the_same_of_each(n, seed):
+    rows = [(f"{k}-{i}", k) for k in range(3) for i in range(n)]
+    parts = by_class(rows, 0.1, 10, seed)
+    assert sorted(r for part in parts.values() for r in part) == sorted(rows)
+    assert all(sum(k == c for _, c in parts["test"]) == min(10, n // 3) for k in range(3))
+
+
+class MiddleFace:
+    """Finds one face in the middle of bright images, none in dark ones."""
+
+    def detect(self, image, min_face=40):
+        if image.mean() < 20:
+            return Detections.none()
+        h, w = image.shape[:2]
+        boxes = np.array([[w / 4, h / 4, w * 3 / 4, h * 3 / 4]], np.float32)
+        return Detections(boxes, np.ones(1, np.float32), np.zeros((1, 5, 2), np.float32))
+
+
+def test_align_cuts_as_rmset_does_and_names_what_it_missed(tmp_path):
+    root = fer_worlds.class_folders(tmp_path / "in", per_class=1, test=1)
+    fer_worlds.write(root / "train" / "fear" / "dark.png", np.zeros((48, 48, 3), np.uint8))
+    done = align(opened("folder", root), tmp_path / "out", MiddleFace(), AlignSettings(size=32))
+    assert (done.written, done.missed) == (14, ("train/fear/dark.png",))
+    assert "dark" in (tmp_path / "out" / "missed.csv").read_text()
+    again = opened("folder", tmp_path / "out")
+    assert again.order == opened("folder", root).order
+    split = again.load("train", "given")
+    assert ImageFiles(split.source, split.names, 32, grey=False).read([0]).shape == (1, 3, 32, 32)
+    with pytest.raises(UsageError, match="empty folder"):
+        align(opened("folder", root), tmp_path / "out", MiddleFace())
+
+
+def test_the_main_face_is_large_and_in_the_middle():
+    boxes = np.array([[0, 0, 20, 20], [40, 40, 70, 70], [80, 80, 84, 84]], np.float32)
+    found = Detections(boxes, np.ones(3, np.float32), np.zeros((3, 5, 2), np.float32))
+    assert main_face(found, (100, 100)).tolist() == boxes[1].tolist()
+    assert main_face(Detections.none(), (100, 100)) is None
+
+
+def test_votes_are_not_aligned(ferplus, tmp_path):
+    with pytest.raises(UsageError, match="found votes"):
+        align(FerPlus("ferplus", ferplus), Path(tmp_path / "out"), MiddleFace())
