@@ -1,14 +1,16 @@
 """Files come into a root whole or not at all; one process at a time works on a video."""
 
-import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from rmset.errors import RootError
 from rmset.store import Root, hash_of
+
+FULL = Path("/dev/full")
 
 
 @pytest.fixture
@@ -74,13 +76,12 @@ def test_a_place_that_cannot_be_written_to_is_told_in_one_line(tmp_path):
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
-def test_a_full_disk_is_told_and_loses_nothing(root, monkeypatch):
+@pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_told_and_loses_nothing(root):
     root.write_text("layouts/v.json", "old")
-    with pytest.raises(RootError, match="no space left"), root.files.publish("layouts/v.json"):
-        # The real refusal of the real system, where a real disk would be full.
-        with open("/dev/full", "w") as full:
-            full.write("x" * 100_000)
+    # The real refusal of the real system, where a real disk would be full.
+    with pytest.raises(RootError, match="no space left"), root.files.publish("layouts/v.json"), FULL.open("w") as full:
+        full.write("x" * 100_000)
     assert root.files.read_text("layouts/v.json") == "old"
 
 

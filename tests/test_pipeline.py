@@ -1,0 +1,149 @@
+"""Stages run once, again when something changed, and leave the same bytes however often they were killed."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rmset.pipeline import build, run_stage, run_stages
+from rmset.stages import fetch
+from rmset.stages.export import ExportConfig
+from rmset.stages.track import TrackConfig
+from rmset.store import Root, sha256_of
+
+STEPS = [("track", TrackConfig(stride=2)), ("export", ExportConfig(size=48, stride=2))]
+
+
+def copy_of(root: Root, path: Path) -> Root:
+    shutil.copytree(root.path, path)
+    return Root(path)
+
+
+def bytes_of(root: Root) -> dict[str, str]:
+    """sha256 of every file of the root but its state."""
+    files = sorted(p for p in root.path.rglob("*") if p.is_file())
+    return {str(k): sha256_of(p) for p in files if (k := p.relative_to(root.path)).parts[0] != "state"}
+
+
+@pytest.fixture
+def root(laid_out_root, tmp_path):
+    return copy_of(laid_out_root, tmp_path / "root")
+
+
+def test_a_finished_stage_is_not_run_again_until_config_or_input_changes(root):
+    (video_id,) = root.video_ids()
+    assert run_stage(root, video_id, *STEPS[0]).status == "done"
+    assert run_stage(root, video_id, *STEPS[0]).status == "already done"
+    assert run_stage(root, video_id, "track", TrackConfig(stride=3)).status == "done"
+    layout = root.layout(video_id)
+    root.write_text(root.layout_key(video_id), layout.to_json() + " \n")
+    assert run_stage(root, video_id, "track", TrackConfig(stride=3)).status == "done", "its input changed"
+
+
+def test_a_stage_whose_output_was_removed_runs_again(root):
+    (video_id,) = root.video_ids()
+    run_stage(root, video_id, *STEPS[0])
+    root.files.remove(root.tracks_key(video_id))
+    assert run_stage(root, video_id, *STEPS[0]).status == "done"
+
+
+def test_a_video_that_fails_is_recorded_with_its_cause_and_the_others_go_on(root, tmp_path):
+    broken = fetch.add(root, _plain_video(tmp_path / "plain.mp4"))
+    good = next(v for v in root.video_ids() if v != broken.video_id)
+    outcomes = {(o.video_id, o.stage): o for o in build(root, root.video_ids(), STEPS)}
+    assert outcomes[good, "export"].status == "done"
+    failed = outcomes[broken.video_id, "track"]
+    assert "has no layout yet" in failed.error
+    assert root.stage_record("track", broken.video_id).error == failed.error
+    assert (broken.video_id, "export") not in outcomes, "what needs the failed stage is not tried"
+
+
+def test_earlier_results_stay_whole_when_a_stage_fails(root, tmp_path):
+    (video_id,) = root.video_ids()
+    run_stages(root, video_id, STEPS)
+    before = bytes_of(root)
+    video = root.video_path(video_id)
+    video.rename(tmp_path / "away.mp4")
+    outcome = run_stage(root, video_id, "export", ExportConfig(size=64))
+    assert outcome.status == "failed"
+    (tmp_path / "away.mp4").rename(video)
+    assert bytes_of(root) == before
+
+
+def test_jobs_change_no_byte(laid_out_root, tmp_path):
+    roots = [copy_of(laid_out_root, tmp_path / name) for name in ("one", "two")]
+    for jobs, root in enumerate(roots, start=1):
+        other = fetch.add(root, _plain_video(tmp_path / f"plain{jobs}" / "plain.mp4"))
+        source = root.layout(next(v for v in root.video_ids() if v != other.video_id))
+        root.write_layout(type(source)(other.video_id, other.frame_size, source.segments))
+        assert {o.status for o in build(root, root.video_ids(), STEPS, jobs=jobs)} <= {"done", "failed"}
+    assert bytes_of(roots[0]) == bytes_of(roots[1])
+
+
+BUILD = """
+import sys
+from rmset.store import Root
+from rmset.pipeline import run_stages
+sys.path.insert(0, {here!r})
+from test_pipeline import STEPS
+root = Root({root!r})
+print("ready", flush=True)
+print([o.status for o in run_stages(root, root.video_ids()[0], STEPS)], flush=True)
+"""
+
+
+def killed_builds(root: Root, kills: int, seed: int) -> int:
+    """Build in a process of its own, kill it at random moments, at last let it end; returns the kills that hit."""
+    chance, hits = random.Random(seed), 0
+    longest = 6.0
+    for _ in range(kills):
+        process = _start(root)
+        began = time.monotonic()
+        try:
+            process.wait(timeout=chance.uniform(0.05, longest))
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            hits += 1
+        else:
+            longest = max(0.5, time.monotonic() - began)
+    process = _start(root)
+    assert "done" in process.communicate()[0]
+    return hits
+
+
+def _start(root: Root) -> subprocess.Popen[str]:
+    code = BUILD.format(root=str(root.path), here=str(Path(__file__).parent))
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_and_built_again_the_bytes_are_those_of_an_undisturbed_build(
+    laid_out_root, tmp_path, kills
+):
+    undisturbed, disturbed = (copy_of(laid_out_root, tmp_path / name) for name in ("undisturbed", "disturbed"))
+    run_stages(undisturbed, undisturbed.video_ids()[0], STEPS)
+    assert killed_builds(disturbed, kills, seed=kills) > 0
+    assert bytes_of(disturbed) == bytes_of(undisturbed)
+
+
+def _plain_video(path: Path) -> Path:
+    """A grey video of a second, without anybody in it."""
+    import numpy as np
+
+    from rmset.synth.encode import Encoder
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Encoder(path, (640, 360), 30) as encoder:
+        for level in range(48):
+            encoder.write(np.full((360, 640, 3), 100 + level, np.uint8))
+    return path
