@@ -3,7 +3,8 @@
     CropBatches (rows of each step) ── DataLoader's workers ──> CropDataset (pixels of those rows)
 
     batches = CropBatches(len(store), batch=256, seed=0)
-    loader = DataLoader(CropDataset(store, seed=0), sampler=batches, batch_size=None, num_workers=4)
+    for pixels in crop_loader(store, batches, workers=4, jitter=JitterRange()):
+        ...
 
 A whole batch is one item of the data set, so nothing is collated: its pixels are written where they stay.
 """
@@ -12,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from rmset.errors import UsageError
 from rmset.parts.pictures import decode
@@ -27,6 +29,7 @@ from rmset.read.crops import CropStore
 from ..transforms import JitterRange
 from .images import resized
 
+_AHEAD = 4
 _LUMA = np.array([0.299, 0.587, 0.114])
 _TO_YIQ = np.array([_LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
@@ -117,12 +120,20 @@ class CropDataset(Dataset[Tensor]):
         size: side S, px; that of the first crop if omitted.
         jitter: how far colours may be moved; without it nothing is augmented.
         seed: of the run; with a step's epoch and number it decides its augmentation.
+        keep: buffers that each worker writes its batches into in turn, see `crop_loader`; 0 makes a new one each time.
     """
 
     def __init__(
-        self, store: CropStore, *, size: int | None = None, jitter: JitterRange | None = None, seed: int = 0
+        self,
+        store: CropStore,
+        *,
+        size: int | None = None,
+        jitter: JitterRange | None = None,
+        seed: int = 0,
+        keep: int = 0,
     ) -> None:
         self.store, self.jitter, self.seed = store, jitter, seed
+        self._kept, self._turn, self._buffers = keep, -1, list[Tensor]()
         self.size = size if size is not None else int(store.images([0])[0].shape[0])
 
     def __len__(self) -> int:
@@ -135,7 +146,8 @@ class CropDataset(Dataset[Tensor]):
 
     def pixels(self, pictures: Sequence[bytes], seed: list[int]) -> Tensor:
         """Encoded pictures, decoded and augmented by a seed."""
-        out = np.empty((len(pictures), self.size, self.size, 3), np.uint8)
+        batch = self._buffer(len(pictures))
+        out = batch.numpy()
         rng = np.random.default_rng(seed)
         draws = rng.random((len(pictures), 5))
         for place, (data, draw) in enumerate(zip(pictures, draws, strict=True)):
@@ -144,7 +156,70 @@ class CropDataset(Dataset[Tensor]):
                 out[place] = image
             else:
                 one_of(image, draw, self.jitter, out[place])
-        return torch.from_numpy(out).permute(0, 3, 1, 2)
+        return batch.permute(0, 3, 1, 2)
+
+    def _buffer(self, n: int) -> Tensor:
+        """Room for n pictures, uint8 (n, S, S, 3): a kept one in a loader's worker, else a new one."""
+        shape = (n, self.size, self.size, 3)
+        if not self._kept or get_worker_info() is None:
+            return torch.empty(shape, dtype=torch.uint8)
+        self._turn = (self._turn + 1) % self._kept
+        if self._turn >= len(self._buffers) or len(self._buffers[self._turn]) < n:
+            self._buffers[self._turn : self._turn + 1] = [_shared(shape)]
+        return self._buffers[self._turn][:n]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Buffers stay behind."""
+        return self.__dict__ | {"_buffers": []}
+
+
+def crop_loader(
+    store: CropStore,
+    batches: CropBatches,
+    *,
+    workers: int,
+    size: int | None = None,
+    jitter: JitterRange | None = None,
+    start: str = "spawn",
+) -> DataLoader[Tensor]:
+    """Batches of pixels out of worker processes, in the order of `batches` whatever the number of workers.
+
+    A batch holds its pixels until the next one is asked for: what must last is moved to a device, made float, or
+    cloned. Workers write into a few buffers in turn, because fresh shared memory costs half of what decoding does (the
+    system clears and maps every page of it).
+
+    Args:
+        store: the crops.
+        batches: which rows, when.
+        workers: processes that decode; 0 decodes in this one.
+        size: side of the pictures, px; that of the crops if omitted.
+        jitter: how far colours may be moved; without it nothing is augmented.
+        start: how processes begin: spawn, forkserver, or fork.
+    """
+    # Ahead of the batch in hand, a worker has at most so many under way; one more for safety.
+    data = CropDataset(store, size=size, jitter=jitter, seed=batches.seed, keep=_AHEAD + 2)
+    if not workers:
+        return DataLoader(data, sampler=batches, batch_size=None)
+    return DataLoader(
+        data,
+        sampler=batches,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=_AHEAD,
+        persistent_workers=True,
+        multiprocessing_context=start,
+        worker_init_fn=_alone,
+    )
+
+
+def _shared(shape: tuple[int, ...]) -> Tensor:
+    """A uint8 tensor in memory that other processes can map."""
+    return torch.empty(shape, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+
+
+def _alone(worker: int) -> None:  # noqa: ARG001 - every loader's worker is told its number
+    """One thread in each worker: there are as many workers as there should be threads."""
+    cv2.setNumThreads(0)
 
 
 def one_of(

@@ -132,7 +132,7 @@ def distributions(root: Root) -> list[Histogram]:
     found = []
     for name, (table, value, width) in _BINS.items():
         rows = catalog.run(
-            f"select floor({value} / {width})::bigint as bin, count(*) as n from {table} "  # noqa: S608  (our own text)
+            f"select floor(({value}) / {width})::bigint as bin, count(*) as n from {table} "  # noqa: S608  (our own text)
             f"where isfinite({value}::double) group by 1 order by 1"
         ).rows()
         if rows:

@@ -1,0 +1,154 @@
+"""The catalogue and pairs at the size of RMset.
+
+python -m benchmarks.scale metadata data/scale
+python -m benchmarks.pairs data/scale [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import Line, memory, publish
+from rmset.inspect import stats
+from rmset.read.catalog import Catalog
+from rmset.read.crops import CropStore
+from rmset.read.index import FOLDER
+from rmset.read.pairindex import open_sampler
+from rmset.store import Root
+
+ANCHORS, CANDIDATES = 64, 50
+
+
+def timed(work: Callable[[], object], rounds: int) -> list[float]:
+    """Seconds of each round."""
+    took = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - began)
+    return took
+
+
+def measure_sampler(root: Root, batches: int) -> list[Line]:
+    """Index made anew, opened, and drawn from."""
+    shutil.rmtree(root.files.local(FOLDER), ignore_errors=True)
+    began = time.perf_counter()
+    store = CropStore(root)
+    indexed = time.perf_counter() - began
+    began = time.perf_counter()
+    open_sampler(store)
+    arranged = time.perf_counter() - began
+    disk = sum(path.stat().st_size for path in root.files.local(FOLDER).rglob("*.npy")) / 1e9
+    before = memory()
+    began = time.perf_counter()
+    store = CropStore(root)
+    sampler = open_sampler(store)
+    opened = time.perf_counter() - began
+    rng = np.random.default_rng(0)
+    took = []
+    for _ in range(batches):
+        anchors = rng.choice(sampler.anchors, ANCHORS)
+        began = time.perf_counter()
+        drawn = sampler.draw_many(anchors, rng)
+        took.append(1e3 * (time.perf_counter() - began))
+        assert all(len(p) == len(n) == CANDIDATES for p, n in drawn)
+    own, mapped = (now - then for now, then in zip(memory(), before, strict=True))
+    median, late = statistics.median(took), float(np.percentile(took, 99))
+    rows = f"{len(store):,} rows"
+    return [
+        Line(f"{ANCHORS} anchors × (50 + 50) candidates at {rows}, median", f"{median:.1f} ms", "≤ 5 ms", median <= 5),
+        Line(
+            f"… 99th percentile of {batches}, the first of them on pages not yet mapped",
+            f"{late:.1f} ms",
+            "≤ 20 ms",
+            late <= 20,
+        ),
+        Line(
+            "index built",
+            f"{indexed + arranged:.0f} s ({indexed:.0f} crops, {arranged:.0f} pairs)",
+            "≤ 60 s",
+            indexed + arranged <= 60,
+        ),
+        Line("index opened", f"{opened:.2f} s", "≤ 2 s", opened <= 2),
+        Line(
+            "memory after all draws: own / with mapped pages, which processes share",
+            f"{own / 1e3:.2f} / {mapped / 1e3:.2f} GB",
+            "≤ 1.5 GB",
+            mapped <= 1500,
+        ),
+        Line("index on disk", f"{disk:.2f} GB"),
+    ]
+
+
+def measure_sql(root: Root, rounds: int) -> list[Line]:
+    """Queries of the catalogue; each is asked again and the median told."""
+    catalog = Catalog(root)
+    ids = root.video_ids()
+    rng = np.random.default_rng(0)
+    out = Path(tempfile.mkdtemp(prefix="pairs-", dir=root.path)) / "pairs.parquet"
+
+    def track() -> object:
+        video, person = ids[rng.integers(len(ids))], rng.integers(16)
+        return catalog.sql(f"select * from faces where video_id = '{video}' and person_id = {person}").arrow()
+
+    def positives() -> object:
+        return catalog.sql(f"select * from all_positives('{ids[rng.integers(len(ids))]}')").write(out)
+
+    track()
+    one = 1e3 * statistics.median(timed(track, rounds * 3))
+    every = statistics.median(timed(positives, rounds))
+    pairs = positives()
+    shutil.rmtree(out.parent)
+    opening = statistics.median(timed(lambda: Catalog(root), rounds))
+    own, _ = memory()
+    return [
+        Line(
+            f"all positives of one video through SQL ({pairs:,} pairs within ±5), to Parquet",
+            f"{every:.1f} s, {own / 1e3:.1f} GB",
+            "≤ 5 s, < 4 GB",
+            every <= 5 and own < 4000,
+        ),
+        Line("`select` of one person's track, catalogue open", f"{one:.0f} ms", "≤ 100 ms", one <= 100),
+        Line("catalogue opened", f"{opening:.2f} s"),
+    ]
+
+
+def measure_stats(root: Root, rounds: int) -> list[Line]:
+    """Counts of the whole root."""
+    took = statistics.median(timed(lambda: stats.total(stats.per_video(root)), rounds))
+    return [Line("`rmset stats` (counts)", f"{took:.1f} s", "≤ 3 s", took <= 3)]
+
+
+def _apart(work: Callable[..., list[Line]], *arguments: object) -> list[Line]:
+    """Run in a process of its own, so that its memory is its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
+def main() -> None:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="made by `python -m benchmarks.scale metadata`")
+    parser.add_argument("--batches", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="to benchmarks/results")
+    args = parser.parse_args()
+    root = Root(args.root)
+    lines = _apart(measure_sampler, root, args.batches)
+    lines += _apart(measure_sql, root, args.rounds)
+    lines += _apart(measure_stats, root, args.rounds)
+    notes = ["Files in the page cache, as after a first reading; every line in a process of its own."]
+    publish("pairs", "Catalogue and pairs", lines, notes, write=args.write)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What a benchmark leaves behind: a table on the terminal, and the same table with machine and commit in a file."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was measured."""
+
+    what: str
+    found: str
+    bar: str = ""
+    """what it must hold, if anything"""
+    held: bool | None = None
+    """whether it does"""
+
+
+def machine() -> str:
+    """Processor, cores and load, one line: a result without its machine says nothing."""
+    model = "unknown processor"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return (
+        f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} when begun, Python {platform.python_version()}"
+    )
+
+
+def commit() -> str:
+    """Short hash of the commit, marked if files differ from it."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + (" with changes" if git("status", "--porcelain", "rmset") else "")
+
+
+def memory() -> tuple[float, float]:
+    """MB that this process holds for itself now, and MB that it holds in all, mapped files included."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    own, every = (int(fields[name].split()[0]) / 1024 for name in ("RssAnon", "VmRSS"))
+    return own, every
+
+
+def in_turn(rounds: int, **works: Callable[[], object]) -> dict[str, list[float]]:
+    """Seconds of each work, round by round, one after the other: a busy minute then hits all alike."""
+    took: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            began = time.perf_counter()
+            work()
+            took[name].append(time.perf_counter() - began)
+    return took
+
+
+def ratio(took: dict[str, list[float]], ours: str, theirs: str) -> float:
+    """How many times as fast ours is: the median of the ratios within each round."""
+    return statistics.median(b / a for a, b in zip(took[ours], took[theirs], strict=True))
+
+
+def publish(name: str, title: str, lines: Sequence[Line], notes: Sequence[str], *, write: bool) -> None:
+    """Print the table and, if asked, write it to `benchmarks/results/<name>.md`."""
+    text = [f"# {title}", ""]
+    text += [f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {machine()}.", ""]
+    text += ["| measured | result | bar | held |", "|---|---|---|---|"]
+    mark = {True: "yes", False: "**no**", None: ""}
+    text += [f"| {line.what} | {line.found} | {line.bar} | {mark[line.held]} |" for line in lines]
+    text += ["", *[f"- {note}" for note in notes]]
+    page = "\n".join(text) + "\n"
+    print(page)
+    if write:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
