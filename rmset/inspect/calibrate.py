@@ -1,0 +1,103 @@
+"""How fast this machine is: one small mashup composed, decoded, tracked and exported, the rates kept for next time."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rmset import __version__
+from rmset.parts.frames import VideoReader
+from rmset.progress import Progress, silent
+from rmset.stages import export, fetch, layout, track
+from rmset.store import Root
+
+SECONDS = 2.0
+SIZE = (1920, 1080)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What one worker does on this machine."""
+
+    decode_fps: float
+    """frames of 1080p per second"""
+    per_video_s: float
+    """proposing a layout looks at samples only, and the detector is loaded once: a video's length hardly matters"""
+    track_s_per_face: float
+    """s per person and frame, decoding left out"""
+    export_s_per_crop: float
+    bytes_per_crop: float
+    """in the shard, 260 px, quality 95"""
+    cores: int
+    measured: str = ""
+    """UTC day"""
+
+
+def cache_path() -> Path:
+    """Where the rates of this machine are kept; another version of the program measures anew."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "rmset" / f"rates-{platform.node() or 'here'}-{__version__}.json"
+
+
+def rates(*, again: bool = False, progress: Progress = silent) -> Rates:
+    """The rates of this machine, measured if they are not known yet or are wanted `again`."""
+    path = cache_path()
+    if not again:
+        try:
+            known = Rates(**json.loads(path.read_text(encoding="utf-8")))
+            if known.cores == (os.cpu_count() or 1):
+                return known
+        except (OSError, ValueError, TypeError):
+            # Not measured yet, or by a program that measured something else.
+            pass
+    found = measure(progress)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+    return found
+
+
+def measure(progress: Progress = silent) -> Rates:
+    """Measure, in a temporary root; takes some ten seconds."""
+    from rmset.synth.compose import compose_demo
+
+    with tempfile.TemporaryDirectory(prefix="rmset-rates-") as folder:
+        progress("calibrate", 0, 5)
+        mashup = Path(folder) / "mashup.mp4"
+        compose_demo(mashup, seconds=SECONDS, size=SIZE)
+        progress("calibrate", 1, 5)
+        root = Root(Path(folder) / "root")
+        video_id = fetch.add(root, mashup).video_id
+        began = time.perf_counter()
+        with VideoReader(mashup) as reader:
+            frames = sum(1 for _ in reader.frames())
+        decode_fps = frames / (time.perf_counter() - began)
+        progress("calibrate", 2, 5)
+        began = time.perf_counter()
+        layout.propose(root, video_id, layout.ProposeConfig())
+        layout_s = time.perf_counter() - began
+        progress("calibrate", 3, 5)
+        # The first report comes after the first frame: what lies before is the detector's loading.
+        moments = [time.perf_counter()]
+        counts = track.run(root, video_id, track.TrackConfig(), lambda *_: moments.append(time.perf_counter()))
+        faces = max(1.0, float(counts["faces"]))
+        load_s, track_s = moments[1] - moments[0], moments[-1] - moments[1]
+        progress("calibrate", 4, 5)
+        began = time.perf_counter()
+        crops = max(1.0, float(export.run(root, video_id, export.ExportConfig())["crops"]))
+        export_s = time.perf_counter() - began
+        size = sum(p.stat().st_size for p in root.files.local(root.crops_key(video_id)).iterdir())
+        progress("calibrate", 5, 5)
+    return Rates(
+        decode_fps=round(decode_fps, 1),
+        per_video_s=round(layout_s + load_s, 2),
+        track_s_per_face=max(0.0, track_s - frames / decode_fps) / faces,
+        export_s_per_crop=max(0.0, export_s - frames / decode_fps) / crops,
+        bytes_per_crop=round(size / crops),
+        cores=os.cpu_count() or 1,
+        measured=time.strftime("%Y-%m-%d", time.gmtime()),
+    )

@@ -1,0 +1,173 @@
+"""What a machine lacks for collecting, and the remedy for each."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Literal
+
+from rmset.inspect.estimate import Estimate, free_bytes
+from rmset.store import Root
+
+OLD_DAYS = 60
+"""YouTube changes more often than that"""
+CODECS = {"h264": "H.264", "vp9": "VP9", "av1": "AV1"}
+ENOUGH_BYTES = 20 * 10**9
+OLDEST_DENO = (2, 0, 0)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: Literal["ok", "warning", "missing"]
+    found: str
+    remedy: str = ""
+
+
+def examine(root: Root, estimate: Estimate | None = None, today: date | None = None) -> list[Finding]:
+    """Look at everything collecting needs; nothing is changed and nobody is asked over the network."""
+    return [
+        yt_dlp_age(today or datetime.now(UTC).date()),
+        *javascript(),
+        *codecs(),
+        ffmpeg(),
+        opencv(),
+        detector(),
+        disk(root, estimate),
+        writable(root),
+    ]
+
+
+def yt_dlp_age(today: date) -> Finding:
+    """Whether yt-dlp is of this season; its version is its day."""
+    remedy = "pip install --upgrade 'yt-dlp[default]'"
+    try:
+        version = importlib.metadata.version("yt-dlp")
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("yt-dlp", "missing", "not installed", remedy)
+    parts = [int(n) for n in re.findall(r"\d+", version)[:3]]
+    days = (today - date(*parts)).days if len(parts) == 3 else 0
+    if days > OLD_DAYS:
+        return Finding("yt-dlp", "warning", f"{version}, {days} days old", remedy)
+    return Finding("yt-dlp", "ok", f"{version}, {max(0, days)} days old")
+
+
+def javascript() -> Iterator[Finding]:
+    """The runtime and the scripts with which yt-dlp solves YouTube's riddles."""
+    path = shutil.which("deno") or _packaged_deno()
+    remedy = "pip install deno (the extra rmset[youtube]), or https://deno.com; without it YouTube hides formats"
+    if path is None:
+        yield Finding("deno", "missing", "not found on PATH", remedy)
+    else:
+        version = _first_line([path, "--version"])
+        numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:3])
+        state: Literal["ok", "warning"] = "ok" if numbers >= OLDEST_DENO else "warning"
+        yield Finding("deno", state, version or path, "" if state == "ok" else remedy)
+    try:
+        yield Finding("yt-dlp-ejs", "ok", importlib.metadata.version("yt-dlp-ejs"))
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding("yt-dlp-ejs", "missing", "not installed", "pip install 'yt-dlp[default]'")
+
+
+def codecs() -> Iterator[Finding]:
+    """Decoders in PyAV's libraries, for what platforms serve."""
+    import av
+
+    for name, label in CODECS.items():
+        # One standard may have several decoders; any of them does.
+        alternatives = [name, *(["libdav1d"] if name == "av1" else [])]
+        have = [a for a in alternatives if a in av.codecs_available]
+        remedy = "" if have else "pip install --upgrade --force-reinstall av (its wheels bring all decoders)"
+        found = f"{', '.join(have) or 'no decoder'} in PyAV {av.__version__}"
+        yield Finding(f"decode {label}", "ok" if have else "missing", found, remedy)
+
+
+def ffmpeg() -> Finding:
+    """The program, which only sound needs."""
+    path = shutil.which("ffmpeg")
+    if path is None:
+        return Finding(
+            "ffmpeg", "warning", "not found; needed for `fetch --audio` alone, all else is done with PyAV",
+            "Debian, Ubuntu: apt install ffmpeg",
+        )  # fmt: skip
+    return Finding("ffmpeg", "ok", _first_line([path, "-version"])[:60] or path)
+
+
+def opencv() -> Finding:
+    """OpenCV, which on servers often lacks a library of the desktop."""
+    try:
+        cv2 = importlib.import_module("cv2")
+    except ImportError as error:
+        if "libGL" in str(error) or "libgthread" in str(error) or "libglib" in str(error):
+            return Finding(
+                "OpenCV", "missing", str(error),
+                "Debian, Ubuntu: apt install libgl1 libglib2.0-0t64; or, without root: "
+                "pip uninstall opencv-python && pip install opencv-python-headless",
+            )  # fmt: skip
+        return Finding("OpenCV", "missing", str(error), "pip install --force-reinstall opencv-python")
+    return Finding("OpenCV", "ok", str(cv2.__version__))
+
+
+def detector() -> Finding:
+    """The weights of the default detector, which come inside a package."""
+    spec = importlib.util.find_spec("facenet_pytorch")
+    remedy = "pip install --force-reinstall --no-deps facenet-pytorch==2.5.3"
+    if spec is None or spec.origin is None:
+        return Finding("detector weights", "missing", "facenet-pytorch is not installed", remedy)
+    folder = Path(spec.origin).parent / "data"
+    lacking = [n for n in ("pnet.pt", "rnet.pt", "onet.pt") if not (folder / n).is_file()]
+    if lacking:
+        return Finding("detector weights", "missing", f"no {', '.join(lacking)} in facenet-pytorch", remedy)
+    return Finding(
+        "detector weights", "ok", "MTCNN in facenet-pytorch " + importlib.metadata.version("facenet-pytorch")
+    )
+
+
+def disk(root: Root, estimate: Estimate | None = None) -> Finding:
+    """Free disk, against an estimate if there is one."""
+    free = free_bytes(root.path)
+    needed = estimate.needed_bytes if estimate else ENOUGH_BYTES
+    found = f"{free / 1e9:.1f} GB free at {root.path}"
+    if estimate:
+        found += f", {needed / 1e9:.1f} GB needed"
+    if free < needed:
+        remedy = "free some, choose another --root, or export with --stride"
+        return Finding("disk", "missing" if estimate else "warning", found, remedy)
+    return Finding("disk", "ok", found)
+
+
+def writable(root: Root) -> Finding:
+    """Whether the root can be written to."""
+    place = root.path
+    while not place.exists():
+        place = place.absolute().parent
+    if os.access(place, os.W_OK):
+        return Finding("root", "ok", f"{root.path} can be written to")
+    return Finding("root", "missing", f"{place} cannot be written to", "choose another --root or $RMSET_ROOT")
+
+
+def _packaged_deno() -> str | None:
+    """The runtime of the package `deno`, which lies beside Python's own program even if that is not on PATH."""
+    import sys
+
+    beside = Path(sys.executable).parent / "deno"
+    return str(beside) if beside.is_file() else None
+
+
+def _first_line(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip().splitlines()[0] if done.stdout.strip() else ""
