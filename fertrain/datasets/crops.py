@@ -214,7 +214,7 @@ def crop_loader(
 
 def _shared(shape: tuple[int, ...]) -> Tensor:
     """A uint8 tensor in memory that other processes can map."""
-    return torch.empty(shape, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+    return torch.empty(shape, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call,no-any-return]
 
 
 def _alone(worker: int) -> None:  # noqa: ARG001 - every loader's worker is told its number
