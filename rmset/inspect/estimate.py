@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rmset.inspect.calibrate import Rates
 from rmset.manifest import Entry
+from rmset.records import url_video_id
 from rmset.store import Root
 
 # RMFER, section 3: 216 videos, 3.14 million frames, 3,485 people, 45.67 million crops.
@@ -79,12 +80,12 @@ def estimate(
         stride: every how many frames are exported.
     """
     known = {v: root.record(v) for v in root.video_ids()}
-    here = [known[e.youtube_id or e.video] for e in entries if (e.youtube_id or e.video) in known]
+    records = [known.get(_video_id(e)) or known.get(e.video) for e in entries]
+    here = [r for r in records if r is not None]
     told = [e.duration_s for e in entries if e.duration_s] + [v.duration_s for v in here]
     usual = sum(told) / len(told) if told else PAPER_DURATION_S
     seconds, download, stored, decode, frames, assumed = 0.0, 0.0, 0.0, 0.0, 0.0, 0
-    for entry in entries:
-        record = known.get(entry.youtube_id or entry.video)
+    for entry, record in zip(entries, records, strict=True):
         duration = record.duration_s if record else entry.duration_s or usual
         assumed += record is None and entry.duration_s is None
         height = record.height if record else entry.min_height or min_height
@@ -114,6 +115,10 @@ def estimate(
         export_hours=crops * rates.export_s_per_crop / 3600,
         free_bytes=free_bytes(root.path),
     )
+
+
+def _video_id(entry: Entry) -> str:
+    return entry.youtube_id or url_video_id(entry.url)
 
 
 def _people(root: Root) -> float | None:
