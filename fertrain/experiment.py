@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +18,24 @@ from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 
 from . import evaluate, report
+from .checkpoint import Checkpoints
 from .config import RunConfig
-from .datasets.images import ImageFiles, in_memory
+from .datasets.images import ImageFiles, Images, in_memory
 from .datasets.labelled import Split
 from .feed import Feed
 from .losses.votes import scheme_named
 from .methods import METHODS, Method, create
 from .metrics import Scores
 from .models import Recogniser, build
+from .models.embedding import read_vectors, words_of
 from .models.weights import load, load_into, save, write_tensors
 from .prepare import Prepared, prepare, prepare_anchors
 from .runs import RunFolder
+from .scalars import Scalars
 from .train import Epoch, accelerator_for, fit
 
 Say = Callable[[str], None]
+_ON_TEST = "accuracy_on_reported_split"
 
 
 def _nobody(line: str) -> None:
@@ -64,6 +70,9 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     torch.manual_seed(config.seed)
     labels = _order(config)
     model = build(config.model.name, len(labels), config.model.image_size, pretrained=config.model.pretrained)
+    if config.model.head == "embedding":
+        words = words_of(labels, config.model.words)
+        model.speak(read_vectors(Path(config.model.vectors or ""), words))
     method = create(model, config, scheme_named(config.data.scheme))
     folder = RunFolder.create(Path(config.out), overwrite=config.overwrite)
     if config.model.weights:
@@ -81,24 +90,47 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     folder.write_config({**asdict(config), "measured": data.measured})
     feed = Feed(
         data.learn, anchors, batch_size=config.optim.batch_size, seed=config.seed, workers=config.workers,
-        device=accelerator.device,
+        device=accelerator.device, channels_last=config.channels_last,
     )  # fmt: skip
+    counted = _Counted(config, data, folder)
+    scalars = Scalars(folder.path) if config.tensorboard else None
 
     def held_out_accuracy() -> float:
-        return evaluate.score(model, labels, data.contract, data.held, data.held_images).overall_accuracy
+        return evaluate.judge(model, labels, data.contract, data.held, data.held_images).scores.overall_accuracy
+
+    def observe(epoch: Epoch) -> Epoch:
+        if config.data.report_best_on_test:
+            judged = counted.judge(model, labels, "after an epoch, for --report-best-on-test")
+            epoch = replace(epoch, logs={**epoch.logs, _ON_TEST: judged.scores.overall_accuracy})
+        if scalars:
+            scalars.write(epoch.epoch, epoch.row())
+        return epoch
 
     def keep(history: list[Epoch]) -> None:
         _keep(folder, method, labels, data, history)
 
-    fitted = fit(method, feed, held_out_accuracy, config, accelerator, keep=keep, say=say, progress=progress)
+    checkpoints = Checkpoints(folder.checkpoint, _deciding(config, data))
+    fitted = fit(
+        method, feed, held_out_accuracy, config, accelerator, keep=keep, observe=observe, say=say, progress=progress,
+        checkpoints=checkpoints,
+    )  # fmt: skip
     _keep(folder, method, labels, data, fitted.history)
     chosen = fitted.best
     held = f"{config.data.labeled}:train held-out part ({len(data.held):,} images, rule {data.held.rule})"
     selected = f"{held}, epoch {chosen.epoch} of {len(fitted.history)}" if chosen else "nothing: no epoch was run"
-    scores = _count(config, data, model, labels, progress)
-    metrics = {**scores.to_json(), "selected_on": selected}
+    judged = counted.judge(model, labels, "at the end of the run", progress, check=True)
+    scores = judged.scores
+    metrics = {**judged.to_json(), "selected_on": selected, "times_counted": counted.times}
+    if config.data.report_best_on_test and fitted.history:
+        best = max(fitted.history, key=lambda epoch: epoch.logs.get(_ON_TEST, 0.0))
+        metrics["best_on_test"] = {
+            "overall_accuracy": best.logs[_ON_TEST], "epoch": best.epoch,
+            "warning": f"chosen on {scores.split} itself, which flatters; not comparable with overall_accuracy",
+        }  # fmt: skip
+        say(f"best on test, chosen on {scores.split} itself: {best.logs[_ON_TEST]:.2%} in epoch {best.epoch}")
     folder.write_metrics(metrics)
-    report.write(folder)
+    checkpoints.remove()
+    report.write(folder, evaluate.thumbnails(judged, data.contract))
     say(f"{scores}; epoch chosen on {selected}")
     return RunResult(folder.path, metrics, scores)
 
@@ -117,9 +149,12 @@ def evaluate_run(
     split = evaluate.open_split(dataset, split_name, eval_rule)
     images = evaluate.images_of(split, contract)
     invariance = evaluate.check_invariance(model, contract, images)
-    scores = evaluate.score(model, labels, contract, split, images, progress=progress)
+    judged = evaluate.judge(model, labels, contract, split, images, progress=progress)
+    scores = judged.scores
+    times = folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, "fertrain evaluate")
     values = {
-        **scores.to_json(),
+        **judged.to_json(),
+        "times_counted": times,
         "selected_on": folder.metrics()["selected_on"] if (path / "metrics.json").exists() else None,
         "run": str(path),
         "invariance": {"images": invariance.images, "largest_difference": invariance.largest},
@@ -152,6 +187,21 @@ def _check(config: RunConfig) -> None:
             f"expected a batch of 2 or more, images of 16 px or more and no negative epochs, found batch "
             f"{config.optim.batch_size}, {config.model.image_size} px, epochs {list(config.optim.epochs)}"
         )
+    if config.model.head not in ("linear", "embedding"):
+        raise UsageError(f"expected the head linear or embedding, found '{config.model.head}'")
+    if config.model.head == "embedding" and (not config.model.vectors or config.method != "supervised"):
+        raise UsageError(
+            "expected --vectors FILE and the method supervised for the head embedding, found "
+            f"{config.model.vectors or 'no file'} and {config.method}"
+        )
+    o = config.optim
+    if not 0 <= o.label_smoothing < 1 or not 0 <= o.ema < 1 or o.accumulate < 1 or config.checkpoint_steps < 1:
+        raise UsageError(
+            f"expected smoothing and ema from 0 to below 1, accumulate and checkpoint steps from 1, found "
+            f"{o.label_smoothing}, {o.ema}, {o.accumulate}, {config.checkpoint_steps}"
+        )
+    if config.data.scheme == "ml" and (o.label_smoothing or config.mix != "none"):
+        raise UsageError("expected no smoothing and no mix with the scheme ml, which counts any positive share")
     if not 0 < config.data.holdout < 1:
         raise UsageError(f"expected a held-out share between 0 and 1, found {config.data.holdout}")
 
@@ -173,16 +223,37 @@ def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: Prep
     folder.write_history([epoch.row() for epoch in history])
 
 
-def _count(config: RunConfig, data: Prepared, model: Recogniser, labels: tuple[str, ...], progress: Progress) -> Scores:
-    """Scores on the split that is reported: touched here, once, after everything was chosen."""
-    wanted = config.data.report_on
-    found = next((s for s in ("test", "valid") if s in data.dataset.splits()), None)
-    name = wanted or found
-    if name is None:
-        part = f"{config.data.labeled}:train held-out part"
-        return evaluate.score(model, labels, data.contract, data.held, data.held_images, part=part)
-    split: Split = evaluate.open_split(data.dataset, name, config.data.eval_rule)
-    files = ImageFiles(split.source, split.names, data.contract.size, grey=data.contract.grey)
-    images = in_memory(files, data.contract.shape, config.memory_mb, progress, f"{name} images")
-    evaluate.check_invariance(model, data.contract, images)
-    return evaluate.score(model, labels, data.contract, split, images, progress=progress)
+def _deciding(config: RunConfig, data: Prepared) -> str:
+    """A hash of all that decides the weights: settings that do not, such as the number of workers, are left out."""
+    plain = replace(config, out="", overwrite=False, workers=0, memory_mb=0, checkpoint_steps=1, tensorboard=False)
+    return hashlib.sha256(json.dumps([asdict(plain), data.measured], default=str).encode()).hexdigest()
+
+
+class _Counted:
+    """The split that is reported. It is opened when it is first counted, and every count is written down."""
+
+    def __init__(self, config: RunConfig, data: Prepared, folder: RunFolder) -> None:
+        self.config, self.data, self.folder, self.times = config, data, folder, 0
+        self._opened: tuple[Split, Images] | None = None
+
+    def judge(
+        self, model: Recogniser, labels: tuple[str, ...], why: str, progress: Progress = silent, *, check: bool = False
+    ) -> evaluate.Judgement:
+        """Judge its images; with `check` after proving that predictions do not depend on their batch."""
+        config, data = self.config, self.data
+        name = config.data.report_on or next((s for s in ("test", "valid") if s in data.dataset.splits()), None)
+        if name is None:
+            part = f"{config.data.labeled}:train held-out part"
+            return evaluate.judge(model, labels, data.contract, data.held, data.held_images, part=part)
+        if self._opened is None:
+            split = evaluate.open_split(data.dataset, name, config.data.eval_rule)
+            files = ImageFiles(split.source, split.names, data.contract.size, grey=data.contract.grey)
+            shape = data.contract.shape
+            self._opened = split, in_memory(files, shape, config.memory_mb, progress, f"{name} images")
+        split, images = self._opened
+        if check:
+            evaluate.check_invariance(model, data.contract, images)
+        judged = evaluate.judge(model, labels, data.contract, split, images, progress=progress)
+        scores = judged.scores
+        self.times = self.folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, why)
+        return judged

@@ -13,8 +13,9 @@ from .contract import InputContract
 from .datasets.images import Images, batches
 from .datasets.labelled import Split
 from .datasets.rmset import Anchors
-from .losses.votes import Scheme, draw
+from .losses.votes import Scheme, draw, smoothed
 from .methods import AnchorBatch, Batch
+from .mixing import Mix
 from .transforms import Augmentation
 
 
@@ -34,6 +35,10 @@ class LabelledStream:
     """On the batch, before normalisation."""
     balanced: bool = False
     """Every class equally often."""
+    smoothing: float = 0.0
+    """Share of each target that is spread evenly over the classes."""
+    mix: Mix | None = None
+    """Blends images and targets in pairs."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,10 @@ class Feed:
         seed: int,
         workers: int,
         device: torch.device,
+        channels_last: bool = True,
     ) -> None:
         self.labelled, self.unlabelled = labelled, unlabelled
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.batch_size, self.seed, self.workers, self.device = batch_size, seed, workers, device
 
     @property
@@ -80,40 +87,46 @@ class Feed:
         """Batches in an epoch; a last one that is not full is left out, unless it is the only one."""
         return max(1, len(self.labelled.split) // self.batch_size)
 
-    def epoch(self, epoch: int, anchors: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, anchors: int = 0, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, with `anchors` anchors beside each.
 
         Args:
             epoch: counted over the whole run, so that no two phases see the same draws.
             anchors: 0 leaves the unlabelled stream alone.
+            start: the first batch wanted; those before it were seen by a run that was broken off.
         """
         stream = self.labelled
         order = epoch_order(stream.split.classes, epoch, self.seed, balanced=stream.balanced)
         rows = [order[k * self.batch_size : (k + 1) * self.batch_size].tolist() for k in range(self.steps)]
-        beside = self._anchors(epoch, anchors)
-        for step, pixels in enumerate(batches(stream.images, rows, self.workers)):
+        beside = self._anchors(epoch, anchors, start)
+        for step, pixels in enumerate(batches(stream.images, rows[start:], self.workers), start):
             index = np.asarray(rows[step], dtype=np.int64)
             targets = stream.split.targets[index]
             if stream.scheme.draws:
                 targets = draw(targets, index, epoch, self.seed)
-            generator = torch.Generator().manual_seed(_mix(self.seed, epoch, step))
+            y = smoothed(torch.from_numpy(targets), stream.smoothing).to(self.device)
+            generator = torch.Generator().manual_seed(_seed_of(self.seed, epoch, step))
             x = stream.augment(stream.contract.to_float(pixels.to(self.device)), generator)
-            yield Batch(stream.contract.normalise(x), torch.from_numpy(targets).to(self.device), next(beside))
+            if stream.mix is not None:
+                x, y = stream.mix(x, y, generator)
+            x = stream.contract.normalise(x).contiguous(memory_format=self.memory_format)
+            yield Batch(x, y, next(beside))
 
-    def _anchors(self, epoch: int, n: int) -> Iterator[tuple[AnchorBatch, ...]]:
+    def _anchors(self, epoch: int, n: int, start: int) -> Iterator[tuple[AnchorBatch, ...]]:
         if n == 0 or self.unlabelled is None:
             while True:
                 yield ()
         stream = self.unlabelled
-        drawn = [stream.anchors.draw(epoch, step, n) for step in range(self.steps)]
+        drawn = [stream.anchors.draw(epoch, step, n) for step in range(start, self.steps)]
         rows = [[row for anchor, _ in step for row in anchor] for step in drawn]
         for step, pixels in enumerate(batches(stream.images, rows, self.workers)):
-            generator = torch.Generator().manual_seed(_mix(self.seed, epoch, step) + 1)
+            generator = torch.Generator().manual_seed(_seed_of(self.seed, epoch, start + step) + 1)
             x = stream.augment(stream.contract.to_float(pixels.to(self.device)), generator)
-            parts = torch.split(stream.contract.normalise(x), [len(anchor) for anchor, _ in drawn[step]])
+            x = stream.contract.normalise(x).contiguous(memory_format=self.memory_format)
+            parts = torch.split(x, [len(anchor) for anchor, _ in drawn[step]])
             yield tuple(AnchorBatch(part, p) for part, (_, p) in zip(parts, drawn[step], strict=True))
 
 
-def _mix(seed: int, epoch: int, step: int) -> int:
+def _seed_of(seed: int, epoch: int, step: int) -> int:
     """One seed out of three numbers, even, so that the one after it is free for the other stream."""
     return int(np.random.SeedSequence([seed, 5, epoch, step]).generate_state(1)[0]) * 2

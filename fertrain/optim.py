@@ -17,8 +17,9 @@ Closure = Callable[[], StepOutput]
 """Computes the loss of the current batch and its gradients."""
 
 OPTIMIZERS = ("adamw", "adam", "sgd", "sam")
-SCHEDULES = ("cosine", "constant", "steps")
+SCHEDULES = ("cosine", "one-cycle", "constant", "steps")
 _WARM_UP = 0.05
+_ONE_CYCLE_RISE, _ONE_CYCLE_START = 0.3, 1 / 25  # Smith & Topin, 2018, with the defaults of torch and fastai
 
 
 def optimizer_for(module: nn.Module, phase: Phase, config: OptimConfig) -> torch.optim.Optimizer:
@@ -48,6 +49,13 @@ def rate_at(step: int, steps_per_epoch: int, phase: Phase, config: OptimConfig) 
             if step < last:
                 return rate
         return config.steps[-1][1] if config.steps else phase.lr
+    if config.schedule == "one-cycle":
+        total = max(1, phase.epochs * steps_per_epoch)
+        rise = max(1, round(_ONE_CYCLE_RISE * total))
+        if step < rise:
+            part = 0.5 * (1 - math.cos(math.pi * (step + 1) / rise))
+            return phase.lr * (_ONE_CYCLE_START + (1 - _ONE_CYCLE_START) * part)
+        return phase.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
     if config.schedule == "cosine":
         total = max(1, phase.epochs * steps_per_epoch)
         warm = max(1, round(_WARM_UP * total))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -58,5 +59,35 @@ def confusion(scores: Scores, path: Path) -> None:
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(f"{scores.split}, rule {scores.rule}, n = {scores.n:,}\n% of the true class, and images", fontsize=8)
     axes.spines[:].set_visible(False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def reliability(calibration: Mapping[str, Any], path: Path) -> None:
+    """Accuracy against confidence; bars on the diagonal mean that confidence can be believed."""
+    bins = calibration["bins"]
+    width = 1 / len(bins)
+    middles = [(k + 0.5) * width for k in range(len(bins))]
+    total = sum(b["n"] for b in bins) or 1
+    figure, (upper, lower) = plt.subplots(
+        2, 1, figsize=(4.2, 4.6), height_ratios=(3, 1), sharex=True, layout="constrained"
+    )
+    filled = [b["n"] > 0 for b in bins]
+    upper.plot([0, 1], [0, 1], color="#999999", lw=1, ls="--")
+    upper.bar(
+        [m for m, f in zip(middles, filled, strict=True) if f],
+        [b["accuracy"] for b in bins if b["n"]], width=0.9 * width, color="#1f6f8b", label="accuracy",
+    )  # fmt: skip
+    upper.plot(
+        [b["confidence"] for b in bins if b["n"]], [b["accuracy"] for b in bins if b["n"]],
+        "o", ms=3, color="#c8553d", label="mean confidence",
+    )  # fmt: skip
+    upper.set(ylim=(0, 1), xlim=(0, 1), ylabel="accuracy")
+    upper.set_title(f"expected calibration error {calibration['ece']:.3f}", fontsize=9)
+    lower.bar(middles, [b["n"] / total for b in bins], width=0.9 * width, color="#bbbbbb")
+    lower.set(xlabel="confidence", ylabel="share")
+    for axes in (upper, lower):
+        axes.spines[["top", "right"]].set_visible(False)
+    upper.legend(frameon=False, fontsize=8, loc="upper left")
     figure.savefig(path, dpi=130)
     plt.close(figure)

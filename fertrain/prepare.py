@@ -23,6 +23,7 @@ from .errors import DatasetError, UnknownNameError
 from .feed import AnchorStream, LabelledStream
 from .inference import measure
 from .losses.votes import Scheme, scheme_named
+from .mixing import mix
 from .runs import RunFolder
 from .transforms import augmentation
 
@@ -45,9 +46,11 @@ class Prepared:
     """Counts, hashes, means: what config.toml records beside the settings."""
 
 
-def plain_contract(size: int, channels: int, *, grey: bool) -> InputContract:
+def plain_contract(size: int, channels: int, *, grey: bool, preprocess: str = "none") -> InputContract:
     """A contract before anything is measured."""
-    return InputContract(size, channels, (0.0,) * channels, (1.0,) * channels, grey=grey or channels == 1)
+    return InputContract(
+        size, channels, (0.0,) * channels, (1.0,) * channels, grey=grey or channels == 1, preprocess=preprocess
+    )
 
 
 def prepare(
@@ -87,7 +90,7 @@ def prepare(
         "learnt_from": len(learn), "held_out": len(held), "held_out_rule": held.rule, "sha256": learn.sha256(),
         "held_out_sha256": held.sha256(),
     }  # fmt: skip
-    contract = plain_contract(config.model.image_size, channels, grey=learn.grey)
+    contract = plain_contract(config.model.image_size, channels, grey=learn.grey, preprocess=config.preprocess)
     files = ImageFiles(learn.source, learn.names, contract.size, grey=contract.grey)
     images = in_memory(files, contract.shape, config.memory_mb, progress, "training images")
     held_files = ImageFiles(held.source, held.names, contract.size, grey=contract.grey)
@@ -98,7 +101,10 @@ def prepare(
         f"{data.labeled} train: {len(learn):,} images to learn from and {len(held):,} held out "
         f"(rule {chosen_rule}, scheme {data.scheme})"
     )
-    stream = LabelledStream(learn, images, contract, scheme, augmentation(config.augment), data.balanced)
+    stream = LabelledStream(
+        learn, images, contract, scheme, augmentation(config.augment), data.balanced,
+        config.optim.label_smoothing, mix(config.mix, config.mix_alpha),
+    )  # fmt: skip
     return Prepared(dataset, stream, held, held_images, contract, measured)
 
 

@@ -1,94 +1,108 @@
-"""One self-contained page per run, made of nothing but the run folder."""
+"""One self-contained page per run, made of nothing but the run folder (and thumbnails of the user's own images)."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from . import plots
-from .metrics import scores_from
+from . import page, plots
+from .metrics import Scores, scores_from
 from .runs import RunFolder
 
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:60rem;margin:2.5rem auto;padding:0 1.2rem}
-h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:2.2rem 0 .6rem}
-.by{color:#666;margin:.2rem 0 1.6rem}.big{display:flex;gap:2.5rem;flex-wrap:wrap}
-.big b{display:block;font-size:2rem;font-weight:600;line-height:1.2}.big span{color:#666}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-td,th{padding:.22rem .9rem .22rem 0;border-bottom:1px solid #e6e6e6;text-align:right;font-weight:400}
-th{color:#666}td:first-child,th:first-child{text-align:left}
-img{max-width:100%;height:auto}details summary{cursor:pointer;color:#666}
-pre{background:#f6f6f4;padding:.8rem;overflow:auto;font-size:.82rem}
-"""
 
+def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> Path:
+    """Draw the figures and write report.html; returns its path.
 
-def write(folder: RunFolder) -> Path:
-    """Draw the figures and write report.html; returns its path."""
+    Args:
+        folder: of a finished run.
+        thumbnails: PNG files by image name, shown beside the surest mistakes.
+    """
     metrics, config = folder.metrics(), folder.config_values()
     scores = scores_from(metrics)
     history = folder.history()
+    title = f"{config['method']} · {config['model']['name']} · {config['data']['labeled'].rpartition('/')[2]}"
+    body = [f"<h1>{escape(title)}</h1>", _by_line(config, metrics), page.facts(_facts(scores, metrics))]
+    if "best_on_test" in metrics:
+        best = metrics["best_on_test"]
+        body.append(
+            f'<p class="warn">Best on test: {best["overall_accuracy"]:.2%} in epoch {best["epoch"]}. '
+            f"{escape(best['warning'])}.</p>"
+        )
+    body += ["<h2>Classes</h2>", _classes(scores)]
+    plots.confusion(scores, folder.path / "confusion.png")
+    figures = [page.picture(folder.path / "confusion.png", "confusion matrix")]
+    if "calibration" in metrics:
+        plots.reliability(metrics["calibration"], folder.path / "reliability.png")
+        figures.append(page.picture(folder.path / "reliability.png", "reliability diagram"))
+    body += ["<h2>Confusion and confidence</h2>", '<div class="pair">' + "".join(figures) + "</div>"]
+    if "votes" in metrics:
+        body += ["<h2>Agreement with the votes</h2>", _votes(metrics["votes"])]
     if history:
         plots.curves(history, folder.path / "curves.png")
-    plots.confusion(scores, folder.path / "confusion.png")
-    title = f"{config['method']} · {config['model']['name']}"
-    facts = [
-        (f"{scores.overall_accuracy:.2%}", "overall accuracy"),
-        (f"{scores.average_accuracy:.2%}", "average accuracy (mean of class recalls)"),
-        (f"{scores.n:,}", f"images: {scores.split}, rule {scores.rule}"),
-    ]
-    body = [
-        f"<h1>{escape(title)}</h1>",
-        _by_line(config, str(metrics["selected_on"])),
-        '<div class="big">' + "".join(f"<div><b>{a}</b><span>{escape(b)}</span></div>" for a, b in facts) + "</div>",
-        "<h2>Classes</h2>",
-        _table(
-            ("class", "images", "recall", "precision", "F1"),
-            [
-                (name, f"{c['n']:,}", *(f"{c[key]:.1%}" for key in ("recall", "precision", "f1")))
-                for name, c in scores.per_class.items()
-            ],
-        ),
-        "<h2>Confusion</h2>",
-        _image(folder.path / "confusion.png", "confusion matrix"),
-    ]
-    if history:
-        body += ["<h2>Learning</h2>", _image(folder.path / "curves.png", "loss and held-out accuracy by epoch")]
+        body += ["<h2>Learning</h2>", page.picture(folder.path / "curves.png", "loss and held-out accuracy by epoch")]
+    if metrics.get("mistakes"):
+        body += ["<h2>Surest mistakes</h2>", page.sheet(metrics["mistakes"], thumbnails or {})]
+    if looked := folder.evaluations():
+        body += ["<h2>How often it was counted</h2>", _looked(looked)]
     body += [
         "<h2>Data</h2>",
-        _table(("what", "value"), _flat(config.get("measured", {}))),
+        page.table(("what", "value"), _flat(config.get("measured", {})), text=True),
         "<h2>Settings</h2>",
-        "<details><summary>config.toml</summary><pre>"
+        "<details open><summary>config.toml</summary><pre>"
         + escape((folder.path / "config.toml").read_text(encoding="utf-8"))
         + "</pre></details>",
     ]
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
-    )
-    folder.report.write_text(page, encoding="utf-8")
+    folder.report.write_text(page.page(title, body), encoding="utf-8")
     return folder.report
 
 
-def _by_line(config: Mapping[str, Any], selected_on: str) -> str:
+def _facts(scores: Scores, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = [
+        (f"{scores.overall_accuracy:.2%}", "overall accuracy"),
+        (f"{scores.average_accuracy:.2%}", "average accuracy (mean of class recalls)"),
+        (f"{scores.n:,}", f"images: {scores.split.rpartition('/')[2]}, rule {scores.rule}"),
+    ]
+    if "calibration" in metrics:
+        found.append((f"{metrics['calibration']['ece']:.3f}", "expected calibration error"))
+    return found
+
+
+def _by_line(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     data = config["data"]
     beside = f" with {data['unlabeled']}" if data.get("unlabeled") else ""
-    what = f"{data['labeled']}, scheme {data['scheme']}{beside}. The epoch was chosen on {selected_on}."
+    what = f"{data['labeled']}, scheme {data['scheme']}{beside}. The epoch was chosen on {metrics['selected_on']}."
     return f'<p class="by">{escape(what)}</p>'
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    cells = "".join(f"<th>{escape(h)}</th>" for h in head)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(str(c))}</td>" for c in row) + "</tr>" for row in rows)
-    return f"<table><tr>{cells}</tr>{lines}</table>"
+def _classes(scores: Scores) -> str:
+    rows: list[tuple[str, ...]] = [
+        (name, f"{c['n']:,}", f"{c['precision']:.1%}", f"{c['recall']:.1%}", f"{c['f1']:.1%}", page.bar(c["f1"]))
+        for name, c in scores.per_class.items()
+    ]
+    means = [sum(c[key] for c in scores.per_class.values()) / len(rows) for key in ("precision", "recall", "f1")]
+    rows.append(("mean of classes", f"{scores.n:,}", *(f"{m:.1%}" for m in means), ""))
+    return page.table(("class", "images", "precision", "recall", "F1", ""), rows)
 
 
-def _image(path: Path, alt: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
+def _votes(votes: Mapping[str, float]) -> str:
+    names = {
+        "cross_entropy": "cross-entropy −Σ p log q",
+        "entropy": "entropy of the votes: the least that the cross-entropy can be",
+        "kl": "Kullback-Leibler divergence KL(p ‖ q)",
+        "jensen_shannon": "Jensen-Shannon divergence, at most 0.693",
+    }
+    rows = [(text, f"{votes[key]:.4f}") for key, text in names.items() if key in votes]
+    note = "<p>Mean over the images, in nats; p: share of the votes for an emotion, q: the network's probabilities.</p>"
+    return note + page.table(("measure", "nats"), rows)
+
+
+def _looked(rows: list[dict[str, str]]) -> str:
+    head = ("split", "rule", "overall accuracy", "why")
+    lines = [(r["split"], r["rule"], f"{float(r['overall_accuracy']):.2%}", r["why"]) for r in rows]
+    times = "once" if len(rows) == 1 else f"{len(rows)} times"
+    return f"<p>The reported images were counted {times}.</p>" + page.table(head, lines, text=True)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -97,7 +111,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             rows += _flat(value, f"{prefix}{key} ")
         else:
-            rows.append(
-                (prefix + key.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
-            )
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            rows.append((prefix + key.replace("_", " "), text))
     return rows

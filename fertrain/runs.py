@@ -5,6 +5,8 @@ model.safetensors     f_FER ∘ f_Feat, with label order and input contract in i
 method.safetensors    what else the method learnt (projection, attention head); only for looking at it
 labels.csv            the images learnt from, where a budget chose them
 history.csv           one row an epoch
+evaluations.csv       one row each time that a split which chose nothing was counted: how often it was looked at
+resume.pt             where a run stands that is not finished
 metrics.json          scores; written last, so a run that has it is finished
 *.png, report.html    pictures
 """
@@ -50,6 +52,11 @@ class RunFolder:
         return self.path / "labels.csv"
 
     @property
+    def checkpoint(self) -> Path:
+        """Where an unfinished run stands."""
+        return self.path / "resume.pt"
+
+    @property
     def report(self) -> Path:
         """The page."""
         return self.path / "report.html"
@@ -62,7 +69,8 @@ class RunFolder:
             if not overwrite:
                 raise UsageError(f"expected a new folder for the run, found a finished run in {path}; "
                                  "choose another --out, or replace it with --overwrite")  # fmt: skip
-            (path / "metrics.json").unlink()
+            for name in ("metrics.json", "evaluations.csv", "resume.pt"):
+                (path / name).unlink(missing_ok=True)
         try:
             path.mkdir(parents=True, exist_ok=True)
             (path / ".writable").touch()
@@ -108,6 +116,26 @@ class RunFolder:
     def history(self) -> list[dict[str, str]]:
         """Rows as written."""
         path = self.path / "history.csv"
+        if not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def note_evaluation(self, split: str, rule: str, overall: float, why: str) -> int:
+        """Write down that a split was counted; returns how often it was, this time included.
+
+        A number that was looked at many times while settings were changed is no longer a test.
+        """
+        rows = [*self.evaluations(), {"split": split, "rule": rule, "overall_accuracy": f"{overall:.6f}", "why": why}]
+        with _whole(self.path / "evaluations.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        return sum(row["split"] == split for row in rows)
+
+    def evaluations(self) -> list[dict[str, str]]:
+        """Rows as written."""
+        path = self.path / "evaluations.csv"
         if not path.is_file():
             return []
         with path.open(newline="", encoding="utf-8") as file:

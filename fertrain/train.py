@@ -6,10 +6,12 @@ before, and the run's result is the best state of the last phase, so that a resu
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -18,6 +20,8 @@ from torch import Tensor
 
 from rmset.progress import Progress, silent
 
+from .averaging import Average
+from .checkpoint import Checkpoints, Position, Tally
 from .config import RunConfig
 from .errors import TrainingError
 from .feed import Feed
@@ -96,8 +100,10 @@ def fit(
     accelerator: Accelerator,
     *,
     keep: Callable[[list[Epoch]], None] = lambda history: None,  # noqa: ARG005
+    observe: Callable[[Epoch], Epoch] = lambda epoch: epoch,
     say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
     progress: Progress = silent,
+    checkpoints: Checkpoints | None = None,
 ) -> Fitted:
     """Train through all phases.
 
@@ -108,84 +114,135 @@ def fit(
         config: optimiser and schedule.
         accelerator: device and precision.
         keep: called with the history whenever the module holds the best state so far.
+        observe: called with every epoch while the module holds the weights that were judged; may add to its logs.
         say: told one line an epoch.
         progress: told every step.
+        checkpoints: where the run's place is kept, and from where an earlier run goes on.
 
     Raises:
         TrainingError: the loss is no longer a number. The module is back at its last good state, and `keep` was
             called with it.
     """
-    history: list[Epoch] = []
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    method.module.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
+    resumed = checkpoints.load() if checkpoints else None
+    history = [Epoch(**row) for row in resumed.position.history] if resumed else []
     best: Epoch | None = None
-    method.module.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for phase in method.phases:
-        if phase.epochs == 0:
+    for index, phase in enumerate(method.phases):
+        if phase.epochs == 0 or (resumed and index < resumed.position.phase):
             continue
-        best, best_state = None, _snapshot(method)
+        best, best_state, first, tally, best_at = None, _snapshot(method), 0, Tally(), -1
         method.begin(phase)
         optimizer = accelerator.prepare(optimizer_for(method.module, phase, config.optim))
+        average = Average(method.module, config.optim.ema)
+        if resumed:
+            at = resumed.position
+            resumed.restore(method.module, optimizer, average)
+            first, tally, best_state, resumed = at.in_phase, at.tally, at.best_state, None
+            if at.best is not None:
+                best, best_at = history[at.best], first - (len(history) - at.best)
+            say(f"goes on in phase {phase.name}, epoch {first + 1}, after {tally.batches} of {feed.steps} batches")
         rho = config.optim.sam_rho if phase.optimizer == "sam" else None
-        stepper = Stepper(optimizer, method.module, sam_rho=rho)
-        for in_phase in range(phase.epochs):
+        work = _Work(
+            method, feed, Stepper(optimizer, method.module, sam_rho=rho), average, config, accelerator, progress
+        )
+
+        def mark(
+            in_phase: int, tally: Tally, index: int = index, optimizer: Any = optimizer, average: Average = average
+        ) -> None:
+            if checkpoints:
+                rows = [vars(epoch) for epoch in history]
+                at = Position(index, in_phase, tally, rows, history.index(best) if best else None, best_state)  # noqa: B023
+                checkpoints.save(at, method.module, optimizer, average)
+
+        for in_phase in range(first, phase.epochs):
+            if config.optim.patience and in_phase - max(best_at, 0) > config.optim.patience:
+                say(f"{phase.name}: no better held-out accuracy for {config.optim.patience} epochs; stopped early")
+                break
             try:
-                epoch = _epoch(method, phase, in_phase, len(history), feed, stepper, config, accelerator, progress)
+                epoch = work.epoch(phase, in_phase, len(history), tally, mark)
             except TrainingError:
                 method.module.load_state_dict(best_state)
                 keep(history)
                 raise
-            epoch = Epoch(**{**vars(epoch), "heldout_accuracy": score()})
-            history.append(epoch)
+            with average.applied():
+                epoch = observe(replace(epoch, heldout_accuracy=score()))
+                history.append(epoch)
+                if best is None or epoch.heldout_accuracy > best.heldout_accuracy:
+                    best, best_state, best_at = epoch, _snapshot(method), in_phase
+                    keep(history)
             say(
                 f"{phase.name} {in_phase + 1}/{phase.epochs}: loss {epoch.loss:.4f}, "
                 f"held-out accuracy {epoch.heldout_accuracy:.2%}, {epoch.images_per_s:.0f} images/s"
             )
-            if best is None or epoch.heldout_accuracy > best.heldout_accuracy:
-                best, best_state = epoch, _snapshot(method)
-                keep(history)
+            tally = Tally()
+            mark(in_phase + 1, tally)
         method.module.load_state_dict(best_state)
     return Fitted(history, best)
 
 
-def _epoch(
-    method: Method,
-    phase: Phase,
-    in_phase: int,
-    done: int,
-    feed: Feed,
-    stepper: Stepper,
-    config: RunConfig,
-    accelerator: Accelerator,
-    progress: Progress,
-) -> Epoch:
-    """One pass over the labelled images."""
-    method.module.train()
-    sums: dict[str, float] = defaultdict(float)
-    total, images, rate, started = 0.0, 0, phase.lr, time.perf_counter()
-    for step, batch in enumerate(feed.epoch(done, phase.anchors)):
-        rate = rate_at(in_phase * feed.steps + step, feed.steps, phase, config.optim)
+@dataclass(frozen=True)
+class _Work:
+    """What an epoch needs."""
 
-        def closure(batch: Batch = batch, step: int = step, rate: float = rate) -> StepOutput:
-            with accelerator.autocast():
-                output = method.loss(batch)
+    method: Method
+    feed: Feed
+    stepper: Stepper
+    average: Average
+    config: RunConfig
+    accelerator: Accelerator
+    progress: Progress
+
+    def epoch(self, phase: Phase, in_phase: int, done: int, tally: Tally, mark: Callable[[int, Tally], None]) -> Epoch:
+        """One pass over the labelled images, or what a broken run left of it."""
+        together = self.config.optim.accumulate
+        steps = -(-self.feed.steps // together)
+        self.method.module.train()
+        rate, started = phase.lr, time.perf_counter()
+        batches = self.feed.epoch(done, phase.anchors, tally.batches)
+        while group := list(itertools.islice(batches, together)):
+            rate = rate_at(in_phase * steps + tally.steps, steps, phase, self.config.optim)
+            where = (
+                f"phase {phase.name}, epoch {done + 1}, step {tally.steps + 1} of {steps} at learning rate {rate:.2g}"
+            )
+            output = self.stepper(lambda group=group, where=where: self._look(group, where), rate)
+            self.method.after_step()
+            self.average.update()
+            tally.loss += output.loss.item()
+            for name, value in output.logs.items():
+                tally.logs[name] = tally.logs.get(name, 0.0) + value
+            tally.steps += 1
+            tally.batches += len(group)
+            tally.images += sum(len(batch.images) for batch in group)
+            self.progress(f"{phase.name} epoch {in_phase + 1}/{phase.epochs}", tally.batches, self.feed.steps)
+            if tally.steps % self.config.checkpoint_steps == 0 and tally.batches < self.feed.steps:
+                now = time.perf_counter()
+                tally.seconds, started = tally.seconds + now - started, now
+                mark(in_phase, tally)
+        tally.seconds += time.perf_counter() - started
+        logs = {name: value / tally.steps for name, value in tally.logs.items()}
+        speed = tally.images / max(tally.seconds, 1e-9)
+        return Epoch(phase.name, done + 1, rate, tally.loss / tally.steps, 0.0, speed, tally.seconds, logs)
+
+    def _look(self, group: Sequence[Batch], where: str) -> StepOutput:
+        """Loss and gradient of one step: the mean over its batches."""
+        total: Tensor | None = None
+        logs: dict[str, float] = defaultdict(float)
+        for batch in group:
+            with self.accelerator.autocast():
+                output = self.method.loss(batch)
             if not torch.isfinite(output.loss):
                 raise TrainingError(
-                    f"expected a finite loss, found {output.loss.item()} in phase {phase.name}, epoch {done + 1}, "
-                    f"step {step + 1} of {feed.steps} at learning rate {rate:.2g}; the last good state is kept, "
+                    f"expected a finite loss, found {output.loss.item()} in {where}; the last good state is kept, "
                     "try again with a lower --lr"
                 )
-            accelerator.backward(output.loss)
-            return output
-
-        output = stepper(closure, rate)
-        method.after_step()
-        total += output.loss.item()
-        for name, value in output.logs.items():
-            sums[name] += value
-        images += len(batch.images)
-        progress(f"{phase.name} epoch {in_phase + 1}/{phase.epochs}", step + 1, feed.steps)
-    seconds = time.perf_counter() - started
-    logs = {name: value / feed.steps for name, value in sums.items()}
-    return Epoch(phase.name, done + 1, rate, total / feed.steps, 0.0, images / seconds, seconds, logs)
+            self.accelerator.backward(output.loss / len(group))
+            part = output.loss.detach() / len(group)
+            total = part if total is None else total + part
+            for name, value in output.logs.items():
+                logs[name] += value / len(group)
+        assert total is not None  # a step has a batch at least
+        return StepOutput(total, dict(logs))
 
 
 def _snapshot(method: Method) -> State:

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from .borrowed import erasing, randaugment
 from .errors import UnknownNameError
 
 Augmentation = Callable[[Tensor, Generator], Tensor]
@@ -125,12 +126,28 @@ def one_of(x: Tensor, generator: Generator) -> Tensor:
     return torch.where(choice == 0, greyed(x), torch.where(choice == 1, x.flip(-1), jittered))
 
 
-AUGMENTATIONS: dict[str, Augmentation] = {"none": none, "flip": flip, "affine": affine, "one-of": one_of}
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": none,
+    "flip": flip,
+    "affine": affine,
+    "one-of": one_of,
+    "randaugment": randaugment,
+    "erasing": erasing,
+}
 """Every augmentation by the name that commands use."""
 
 
 def augmentation(name: str) -> Augmentation:
-    """The augmentation of that name."""
-    if name not in AUGMENTATIONS:
-        raise UnknownNameError("augmentation", name, AUGMENTATIONS)
-    return AUGMENTATIONS[name]
+    """The augmentation of that name, or several, one after the other: "affine+erasing"."""
+    parts = [part.strip() for part in name.split("+")]
+    for part in parts:
+        if part not in AUGMENTATIONS:
+            raise UnknownNameError("augmentation", part, AUGMENTATIONS)
+    chosen = [AUGMENTATIONS[part] for part in parts]
+
+    def in_turn(x: Tensor, generator: Generator) -> Tensor:
+        for step in chosen:
+            x = step(x, generator)
+        return x
+
+    return chosen[0] if len(chosen) == 1 else in_turn

@@ -23,7 +23,7 @@ from ..labels import ORDERS
 from .fer2013 import FOLDERS, USAGE, CsvPixels, find_table
 from .images import Bytes, FolderBytes, ZipBytes
 from .labelled import Finding, Split, require_split
-from .rules import RULES
+from .rules import EMOTIONS, RULES
 
 VOTES = "fer2013new.csv"
 _COLUMNS = 12
@@ -121,7 +121,9 @@ class FerPlus:
         rows = np.flatnonzero(here & (targets.sum(axis=1) > 0))
         names = tuple(self._image_of(split, row) for row in rows)
         kept = targets[rows].astype(np.float32)
-        return Split(self.name, split, rule, self.order, names, kept, self.source, grey=True)
+        emotions = self.table.votes[rows, :EMOTIONS]
+        shares = (emotions / np.maximum(emotions.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+        return Split(self.name, split, rule, self.order, names, kept, self.source, grey=True, shares=shares)
 
     def findings(self) -> list[Finding]:
         """Rows without an image, names on two rows, and what ties do."""

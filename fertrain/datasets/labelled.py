@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +38,8 @@ class Split:
     """Where the files are."""
     grey: bool = False
     """The images have no colour."""
+    shares: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    """Where there are votes: each class's share of all votes for an emotion, whatever the rule made of them; (N, C)."""
 
     def __post_init__(self) -> None:
         if self.targets.shape != (len(self.names), len(self.order)):
@@ -60,9 +62,8 @@ class Split:
         """These rows, in this order."""
         index = np.asarray(rows, dtype=np.int64)
         names = tuple(self.names[i] for i in index)
-        return Split(
-            self.dataset, self.split, self.rule, self.order, names, self.targets[index], self.source, self.grey
-        )
+        shares = None if self.shares is None else self.shares[index]
+        return replace(self, names=names, targets=self.targets[index], shares=shares)
 
     def counts(self) -> dict[str, int]:
         """Images by class (peak of the target)."""

@@ -21,7 +21,12 @@ def without(split: Split, order: LabelOrder) -> Split:
     rows = np.flatnonzero(np.isin(split.classes, columns))
     targets = split.targets[rows][:, columns]
     targets = targets / targets.sum(axis=1, keepdims=True) if len(rows) else targets
-    return replace(split, order=order, names=tuple(split.names[i] for i in rows), targets=targets.astype(np.float32))
+    shares = None
+    if split.shares is not None:
+        shares = split.shares[rows][:, columns]
+        shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
+    names = tuple(split.names[i] for i in rows)
+    return replace(split, order=order, names=names, targets=targets.astype(np.float32), shares=shares)
 
 
 class Narrowed:

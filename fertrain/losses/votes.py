@@ -100,6 +100,11 @@ def scheme_named(name: str) -> Scheme:
     return SCHEMES[name]
 
 
+def smoothed(p: Tensor, share: float) -> Tensor:
+    """Label smoothing (Szegedy et al., 2016): (1 − ε) p + ε / K. (B, K) -> (B, K)."""
+    return p if share == 0 else (1 - share) * p + share / p.shape[1]
+
+
 def peaks(p: Tensor) -> Tensor:
     """One-hot rows on the largest class of each distribution: MV on images kept by another rule."""
     return F.one_hot(p.argmax(dim=1), p.shape[1]).to(torch.float32)

@@ -59,7 +59,7 @@ class Rmfer:
         self.scheme = scheme
         self.model = model
         self.projection = projection_head(model.dim)
-        self.ial_head = nn.Linear(model.dim, model.head.out_features)
+        self.ial_head = nn.Linear(model.dim, model.classes)
         self.module = nn.ModuleDict({"model": model, "projection": self.projection, "ial_head": self.ial_head})
         self.phases = self._phases(config)
         self._phase = self.phases[0].name

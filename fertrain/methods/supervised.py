@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ..config import RunConfig
+from ..losses.cosine import cosine
 from ..losses.votes import Scheme
 from ..models import Recogniser
+from ..models.embedding import SCALE, EmbeddingHead
 from .base import Batch, Phase, StepOutput, epochs_of
 
 
@@ -21,8 +23,11 @@ class Supervised:
         """Nothing to prepare."""
 
     def loss(self, batch: Batch) -> StepOutput:
-        """The scheme's loss of f_FER(f)."""
-        return StepOutput(self.scheme.loss(self.model(batch.images), batch.targets))
+        """The scheme's loss of f_FER(f); the cosine loss where the head predicts words."""
+        logits = self.model(batch.images)
+        if isinstance(self.model.head, EmbeddingHead):
+            return StepOutput(cosine(logits / SCALE, batch.targets))
+        return StepOutput(self.scheme.loss(logits, batch.targets))
 
     def after_step(self) -> None:
         """Nothing follows a step."""

@@ -1,6 +1,7 @@
 """Networks by name: `build("resnet10t", num_classes=8)`.
 
-vgg13        the FERPlus paper's, 64×64 grey
+vgg13          the FERPlus paper's, 64×64 grey
+deep-emotion   spatial transformer and four convolutions, 48×48 grey
 any timm name, with its classifier replaced by one linear head
 """
 
@@ -15,6 +16,7 @@ from torch import nn
 from rmset.errors import UsageError
 
 from ..errors import UnknownNameError, WeightsError
+from .deep_emotion import DeepEmotionFeatures
 from .recogniser import Recogniser
 from .vgg13 import Vgg13Features
 
@@ -28,7 +30,14 @@ def _vgg13(num_classes: int, image_size: int) -> Recogniser:
     return Recogniser("vgg13", features, features.num_features, num_classes, features.in_channels)
 
 
-MODELS: dict[str, Callable[[int, int], Recogniser]] = {"vgg13": _vgg13}
+def _deep_emotion(num_classes: int, image_size: int) -> Recogniser:
+    if image_size % 4 or image_size < 32:
+        raise UsageError(f"expected a multiple of 4 from 32 px for deep-emotion, found {image_size}; the paper has 48")
+    features = DeepEmotionFeatures(image_size)
+    return Recogniser("deep-emotion", features, features.num_features, num_classes, features.in_channels)
+
+
+MODELS: dict[str, Callable[[int, int], Recogniser]] = {"vgg13": _vgg13, "deep-emotion": _deep_emotion}
 """Networks that timm does not have: (num_classes, image_size) -> Recogniser."""
 
 

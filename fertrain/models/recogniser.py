@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from .embedding import EmbeddingHead
+
 
 class Recogniser(nn.Module):
     """f_FER ∘ f_Feat: (B, C, S, S) -> logits (B, K). At test this is all that runs."""
@@ -14,8 +16,10 @@ class Recogniser(nn.Module):
         """What `models.build` calls it."""
         self.features = features
         """(B, C, S, S) -> (B, dim), pooled."""
-        self.head = nn.Linear(dim, classes)
-        """(B, dim) -> (B, K)."""
+        self.head: nn.Module = nn.Linear(dim, classes)
+        """(B, dim) -> (B, K); an `EmbeddingHead` where `speak` was called."""
+        self.classes = classes
+        """K."""
         self.dim = dim
         """Length of a feature vector."""
         self.channels = channels
@@ -25,6 +29,10 @@ class Recogniser(nn.Module):
         """(B, C, S, S) -> (B, K)."""
         logits: Tensor = self.head(self.features(x))
         return logits
+
+    def speak(self, words: Tensor) -> None:
+        """Predict word vectors (K, D) from now on: a fresh head, whose logits are scaled cosines."""
+        self.head = EmbeddingHead(self.dim, words)
 
     @property
     def depthwise(self) -> bool:

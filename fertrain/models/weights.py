@@ -5,6 +5,7 @@ A weights file of ours is safetensors; its metadata holds what the numbers mean:
     model       name, as for `models.build`
     labels      JSON list: class of each output
     input       the `InputContract`
+    head        "linear", or "embedding D": word vectors of length D, which are among the tensors
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..contract import InputContract
 from ..errors import LabelError, WeightsError
 from ..labels import permutation
 from . import build
+from .embedding import EmbeddingHead
 from .recogniser import Recogniser
 
 _LITE0_TENSORS = 247
@@ -47,6 +49,7 @@ def save(model: Recogniser, labels: tuple[str, ...], contract: InputContract, pa
         "image_size": str(contract.size),
         "labels": json.dumps(labels),
         "input": contract.to_json(),
+        "head": f"embedding {model.head.words.shape[1]}" if isinstance(model.head, EmbeddingHead) else "linear",
         "format": "pt",
     }
     write_tensors(model.state_dict(), path, meta)
@@ -73,6 +76,9 @@ def load(path: Path) -> tuple[Recogniser, tuple[str, ...], InputContract]:
     labels = tuple(json.loads(meta["labels"]))
     contract = InputContract.from_json(meta["input"])
     model = build(meta["model"], len(labels), contract.size)
+    kind, _, length = meta.get("head", "linear").partition(" ")
+    if kind == "embedding":
+        model.speak(torch.ones(len(labels), int(length)))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -96,8 +102,8 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         if type(error).__name__ != "UnpicklingError":
             raise
         raise WeightsError(
-            f"expected plain tensors in {path}, found pickled code, which is not run; save its state_dict() as "
-            "safetensors where you trust it"
+            f"expected plain tensors in {path}, found pickled code, which is not run; if you trust its maker, "
+            "`fertrain convert` makes safetensors of it"
         ) from None
 
 
@@ -118,7 +124,7 @@ def load_into(model: Recogniser, path: Path, labels: tuple[str, ...]) -> Loaded:
             if target in own and own[target].shape == tensor.shape and not target.startswith("head."):
                 fitting[target] = tensor
     head = _head(tensors, meta, labels)
-    if head is not None and head["head.weight"].shape == own["head.weight"].shape:
+    if head is not None and "head.weight" in own and head["head.weight"].shape == own["head.weight"].shape:
         fitting |= head
     if not any(key.startswith("features.") for key in fitting):
         raise WeightsError(

@@ -49,7 +49,7 @@ def finished(faces, tmp_path_factory):
 def test_a_run_learns_and_says_what_it_counted(finished):
     m = json.loads((finished.folder / "metrics.json").read_text())
     assert {"n", "overall_accuracy", "average_accuracy", "per_class", "confusion", "labels", "split", "rule",
-            "selected_on"} == m.keys()  # fmt: skip
+            "selected_on", "calibration", "mistakes", "times_counted"} == m.keys()  # fmt: skip
     assert m["n"] == 21
     assert m["overall_accuracy"] > 0.5
     assert (m["split"].split(":")[-1], m["rule"]) == ("test", "given")
@@ -59,10 +59,12 @@ def test_a_run_learns_and_says_what_it_counted(finished):
 def test_a_run_folder_is_whole(finished):
     names = {p.name for p in finished.folder.iterdir()}
     assert names == {
-        "config.toml", "model.safetensors", "metrics.json", "history.csv", "curves.png", "confusion.png", "report.html"
+        "config.toml", "model.safetensors", "metrics.json", "history.csv", "curves.png", "confusion.png",
+        "reliability.png", "evaluations.csv", "report.html",
     }  # fmt: skip
     page = (finished.folder / "report.html").read_text()
-    assert page.count("data:image/png;base64") == 2
+    mistakes = json.loads((finished.folder / "metrics.json").read_text())["mistakes"]
+    assert page.count("data:image/png;base64") == 3 + len(mistakes)
     assert "http" not in page.replace("http-equiv", "")
     folder = RunFolder.open(finished.folder)
     assert len(folder.history()) == 8
