@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -202,10 +203,9 @@ class _Work:
         batches = self.feed.epoch(done, phase.anchors, tally.batches)
         while group := list(itertools.islice(batches, together)):
             rate = rate_at(in_phase * steps + tally.steps, steps, phase, self.config.optim)
-            where = (
-                f"phase {phase.name}, epoch {done + 1}, step {tally.steps + 1} of {steps} at learning rate {rate:.2g}"
-            )
-            output = self.stepper(lambda group=group, where=where: self._look(group, where), rate)
+            place = f"phase {phase.name}, epoch {done + 1}, step {tally.steps + 1} of {steps}"
+            look = partial(self._look, group, f"{place} at learning rate {rate:.2g}")
+            output = self.stepper(look, rate)
             self.method.after_step()
             self.average.update()
             tally.loss += output.loss.item()
