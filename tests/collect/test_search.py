@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from rmset_cli.rmset.app import app
 from typer.testing import CliRunner
 
 from rmset import manifest
 from rmset.errors import UsageError
 from rmset.stages.fetch.search import Filters, score
+from rmset_cli.rmset.app import app
 
 HERE = Path(__file__).parent
 QUERIES = ["sad reaction mashup", "try not to laugh reaction mashup"]
