@@ -121,7 +121,8 @@ def locate(path: Path, file: pq.ParquetFile, sizes: npt.NDArray[np.integer]) -> 
             starts = end - np.cumsum(stride[low:high][::-1])[::-1] + _LENGTH
             where["offset"][low:high] = starts
             # The first length in the file stands where it must, or nothing of this holds.
-            found = os.pread(stream.fileno(), _LENGTH, int(starts[0]) - _LENGTH)
+            first = int(starts[0]) - _LENGTH
+            found = os.pread(stream.fileno(), _LENGTH, first) if first > chunk.data_page_offset else b""
             if chunk.compression != "UNCOMPRESSED" or int.from_bytes(found, "little") != int(sizes[low]):
                 raise ShardError(
                     f"{path}: expected pictures uncompressed, plain, one page a row group, found another layout in "

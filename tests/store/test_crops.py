@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,11 +44,11 @@ def test_rows_are_videos_then_frames_then_people(root):
 
 def test_few_files_are_open_at_once(root):
     store = CropStore(root, most_open=3)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
         assert store.read(range(len(store)))[-1] == expected(store, len(store) - 1)
     assert store.open_files == 3
-    assert len(os.listdir("/proc/self/fd")) <= before + 3
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 3
 
 
 @pytest.mark.parametrize("row", [-1, 240])
@@ -80,9 +81,8 @@ def test_threads_read_at_once_with_one_file_open(root):
     wrong = []
 
     def work(seed):
-        for rows in np.random.default_rng(seed).integers(0, len(store), (50, 8)):
-            if store.read(rows) != [expected(store, row) for row in rows]:
-                wrong.append(rows)
+        draws = np.random.default_rng(seed).integers(0, len(store), (50, 8))
+        wrong.extend(rows for rows in draws if store.read(rows) != [expected(store, row) for row in rows])
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
     for thread in threads:

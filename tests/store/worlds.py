@@ -66,9 +66,7 @@ def video_root(path, frames=30, people=3, size=(192, 96), video_id="v-00000001")
         )
     )
     rows = [
-        (p, f, (b[0] + 10 + f % 3, 10.0, b[0] + 50 + f % 3, 62.0))
-        for p, b in enumerate(panels)
-        for f in range(frames)
+        (p, f, (b[0] + 10 + f % 3, 10.0, b[0] + 50 + f % 3, 62.0)) for p, b in enumerate(panels) for f in range(frames)
     ]
     with root.files.publish(root.tracks_key(video_id)) as target:
         write_faces(target, face_table(video_id, rows, lambda f: int(f >= half)))
