@@ -99,6 +99,8 @@ def arrange(keys: CropKeys, rule: PairRule, rows: Rows | None = None, progress: 
     found = 0
     for video in range(videos):
         low, high = int(video_start[video]), int(video_start[video + 1])
+        if low == high:
+            continue
         mine: slice | Rows = slice(low, high) if rows is None else rows[low:high]
         time, person = np.asarray(clock[mine]), np.asarray(keys.person[mine])
         segment = np.asarray(keys.segment[mine]) if rule.same_segment else None
