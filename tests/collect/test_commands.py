@@ -161,7 +161,7 @@ def test_an_estimate_is_the_arithmetic_of_rates(root: Root, clips_folder: Path, 
     assert cost.crop_bytes == pytest.approx(cost.crops * 12_000, rel=1e-5)
     assert cost.decode_hours == pytest.approx(2 * 60_000 / 200 / 3600)
     assert cost.track_hours == pytest.approx((600_000 * PAPER_COVERAGE * 0.001 + 72) / 3600, rel=1e-5)
-    assert cost.export_hours == pytest.approx(cost.crops * 0.0005 / 3600)
+    assert cost.export_hours == pytest.approx(cost.crops * 0.0005 / 3600, rel=1e-5)
     assert cost.download_bytes == pytest.approx(2 * 1000 * 4.04e6 / 8, rel=0.01), "about 4 Mbit/s"
     (tmp_path / "clip.mp4").write_bytes(small(clips_folder))
     video = collect.add(root, tmp_path / "clip.mp4")

@@ -118,6 +118,16 @@ def test_a_section_begins_at_a_key_frame_and_ends_where_asked(host: Host, root: 
     assert root.record(outcome.record.video_id).frame_count == 40
 
 
+def test_a_relative_root_with_a_percent_sign_does_as_well(
+    host: Host, tmp_path: Path, clips_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("100%(id)s").mkdir()
+    (outcome,) = fetch_all(Root("100%(id)s"), [host.put("/a.mp4", small(clips_folder))]).values()
+    assert outcome.record.status == "done", outcome.record.error
+    assert [p.name for p in tmp_path.iterdir()] == ["100%(id)s"]
+
+
 def test_a_second_run_asks_nobody_anything(host: Host, root: Root, clips_folder: Path) -> None:
     urls = [host.put("/a.mp4", small(clips_folder)), host.url + "/gone.mp4"]
     fetch_all(root, urls)

@@ -167,6 +167,8 @@ class Visitor:
             Exception: yt-dlp's own, or `Stopped`, or `HostSilent`.
             FetchError: no format is tall enough, or nothing arrived.
         """
+        # yt-dlp answers with absolute paths.
+        folder = folder.resolve()
         last = 0
 
         def hook(state: dict[str, Any]) -> None:
