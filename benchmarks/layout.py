@@ -101,7 +101,8 @@ def _people(truth: Truth, layout: Layout) -> tuple[int, int, int, int]:
         ours = next((s for s in layout.segments if s.start_frame <= middle < s.end_frame), None)
         centres = [((p.box[0] + p.box[2]) / 2, (p.box[1] + p.box[3]) / 2) for p in ours.people] if ours else []
         in_film = [any(_holds(r, c) for r in true.trigger_regions) for c in centres]
-        named = {i for i, panel in true.panels.items() for c, f in zip(centres, in_film) if not f and _holds(panel, c)}
+        seen = [c for c, f in zip(centres, in_film, strict=True) if not f]
+        named = {person for person, panel in true.panels.items() if any(_holds(panel, c) for c in seen)}
         panels, found, inside = panels + len(true.panels), found + len(named), inside + sum(in_film)
         extra += len(centres) - sum(in_film) - len(named)
     return panels, found, extra, inside
@@ -120,13 +121,17 @@ def summary(rows: list[Row]) -> dict[str, float | int | str]:
         "trigger mean IoU (>= 0.92)": round(float(np.mean([r.trigger_iou for r in rows])), 4),
         "videos with a person's panel masked (0)": sum(r.panels_masked > 0 for r in rows),
         "share with confidence >= 0.8 (>= 0.70)": round(len(sure) / len(rows), 3),
-        "of these right, IoU >= 0.85 (>= 0.95)": round(sum(r.trigger_iou >= RIGHT for r in sure) / max(1, len(sure)), 3),
+        "of these right, IoU >= 0.85 (>= 0.95)": _share([r.trigger_iou >= RIGHT for r in sure]),
         "videos with all boundaries within 5 frames": sum(r.boundary_error <= NEAR for r in rows),
         "people recall (>= 0.98)": round(sum(r.people_found for r in rows) / people, 4),
         "people too many": sum(r.people_extra for r in rows),
         "people inside a trigger region (0)": sum(r.people_in_trigger for r in rows),
         "proposing / decoding, seconds": f"{sum(r.propose_s for r in rows):.0f} / {sum(r.decode_s for r in rows):.0f}",
     }
+
+
+def _share(flags: list[bool]) -> float:
+    return round(sum(flags) / max(1, len(flags)), 3)
 
 
 def _table(rows: list[dict]) -> str:
@@ -159,7 +164,7 @@ def main() -> None:
     if options.write:
         RESULTS.mkdir(parents=True, exist_ok=True)
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-        head = f"# Proposed layouts\n\n{platform.machine()}, commit {commit}, `python -m benchmarks.layout --write`.\n\n"
+        head = f"# Proposed layouts\n\n{platform.machine()}, {commit}, `python -m benchmarks.layout --write`.\n\n"
         text = head + report + "\n\n" + _table([asdict(r) for r in rows]) + "\n"
         (RESULTS / "layout.md").write_text(text, encoding="utf-8")
         (RESULTS / "layout.json").write_text(

@@ -12,7 +12,7 @@ from .build import run_steps
 from .options import ForceOption, JobsOption, QuietOption, RootOption, VideosArgument, find_root
 
 app = typer.Typer(
-    help="Trigger regions and people: propose, set, show.",
+    help="Trigger regions and people: propose, review, set, show, check.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -22,7 +22,7 @@ app = typer.Typer(
 @app.command()
 def propose(
     videos: VideosArgument = None,
-    samples: Annotated[int, typer.Option("--samples", min=2, help="Frames looked at.")] = 24,
+    samples: Annotated[int, typer.Option("--samples", min=2, help="Frames of a segment searched for faces.")] = 12,
     jobs: JobsOption = 1,
     force: ForceOption = False,
     root: RootOption = None,
@@ -129,6 +129,71 @@ def show(
             for p in part.people
         ]
     emit(rows, format, ["segment", "frames", "what", "box", "panel", "source", "confidence", "reviewed"])
+
+
+@app.command()
+def check(
+    videos: VideosArgument = None,
+    format: FormatOption = Format.TABLE,
+    root: RootOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Find what cannot be, and what is not reviewed; exit code 1 if something cannot be.
+
+    Example: rmset layout check --format csv
+    """
+    from rmset.stages.layout import check as find
+
+    place = find_root(root)
+    rows: list[dict[str, Any]] = []
+    for video_id in place.select(videos):
+        if not place.has_layout(video_id):
+            remedy = "run `rmset layout propose`"
+            rows.append(_row(video_id, None, "", "has no layout", remedy, True))
+            continue
+        for f in find(place.layout(video_id), place.record(video_id).frame_count):
+            rows.append(_row(video_id, f.segment, f.frames, f.problem, f.remedy, f.is_error))
+    if rows or format is not Format.TABLE:
+        emit(rows, format, ["video_id", "segment", "frames", "weight", "problem", "remedy"])
+    else:
+        say("nothing to find: every layout is whole and reviewed")
+    if any(row["weight"] == "error" for row in rows):
+        raise typer.Exit(1)
+
+
+def _row(video_id: str, segment: int | None, frames: str, problem: str, remedy: str, is_error: bool) -> dict[str, Any]:
+    weight = "error" if is_error else "waits"
+    return {
+        "video_id": video_id, "segment": segment, "frames": frames, "weight": weight, "problem": problem,
+        "remedy": remedy,
+    }  # fmt: skip
+
+
+@app.command()
+def review(
+    videos: VideosArgument = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 for any that is free.")] = 0,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+    root: RootOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Confirm layouts on a local page; least confident first, `a` accepts. Ctrl-C closes it.
+
+    Example: rmset layout review --no-open
+    """
+    from rmset.review import serve
+
+    def ready(address: str) -> None:
+        # The address is the result: whoever has it may review.
+        typer.echo(address)
+        say("open it in a browser on this machine; Ctrl-C closes it")
+        if open_browser:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    place = find_root(root)
+    serve(place, place.select(videos), port=port, ready=ready)
 
 
 def _text(box: tuple[float, ...]) -> str:

@@ -52,50 +52,64 @@ def find(looks: Sequence[Grey]) -> list[tuple[int, Flags]]:
     greys = np.stack(looks)
     sides = [(slice(max(0, k - _WINDOW + 1), k + 1), slice(k + 1, k + 1 + _WINDOW)) for k in range(count - 1)]
     answers = np.stack([_differ(greys, edges, before, after) for before, after in sides])
-    # A block that keeps changing belongs to the film; a layout changes once or twice.
-    starts = answers & ~np.concatenate([np.zeros_like(answers[:1]), answers[:-1]])
-    weight = 1 / np.maximum(1, starts.sum(axis=0)) ** 2
+    # A block that changes more often than the screen as a whole belongs to the film.
+    starts = (answers & ~np.concatenate([np.zeros_like(answers[:1]), answers[:-1]])).sum(axis=0)
+    weight = (starts <= max(1, int(np.percentile(starts, 20)))).astype(np.float64)
     scores = (answers * weight).sum(axis=(1, 2)) / weight.size
     found: list[tuple[int, Flags]] = []
     for gap in range(count - 1):
-        near = scores[max(0, gap - 2) : gap + 3]
-        if scores[gap] < _SCREEN or scores[gap] < near.max() or (found and gap - found[-1][0] <= 2):
+        near = scores[max(0, gap - 1) : gap + 2]
+        if scores[gap] < _SCREEN or scores[gap] < near.max() or (found and gap - found[-1][0] < 2):
             continue
         # Where exactly is for those blocks to say that seldom change; a cut of the film beside it is not meant.
-        seldom = answers[gap] & (weight >= weight[answers[gap]].max())
-        speak = seldom if seldom.sum() >= _SCREEN * seldom.size else answers[gap]
-        found.append((gap, np.kron(speak, np.ones((_BLOCK, _BLOCK), bool))))
-    return [(_settled(greys, gap, where), where) for gap, where in found]
+        found.append((gap, np.kron(answers[gap] & (weight > 0), np.ones((_BLOCK, _BLOCK), bool))))
+    return [(_settled(looks, gap, where), where) for gap, where in found]
 
 
-def split(pictures: Sequence[Grey], before: Grey, after: Grey, where: Flags) -> int:
-    """How many of the pictures still look like `before` rather than `after`, at the pixels `where`."""
+def split(pictures: Sequence[Grey], before: Sequence[Grey], after: Sequence[Grey], where: Flags) -> int:
+    """How many of the pictures still belong to the looks `before` rather than `after`, at the pixels `where`.
+
+    The quieter side decides: what a film shows before a grid of people may look like neither.
+    """
     if not pictures:
         return 0
-    stack = np.stack(pictures)[:, where].astype(np.int16)
-    to_before = np.abs(stack - before[where].astype(np.int16)).mean(axis=1)
-    to_after = np.abs(stack - after[where].astype(np.int16)).mean(axis=1)
-    costs = [to_before[:k].sum() + to_after[k:].sum() for k in range(len(pictures) + 1)]
-    return int(np.argmin(costs))
+    usual_before, usual_after = _median(before)[where], _median(after)[where]
+    noise_before, noise_after = _distance(before, usual_before, where), _distance(after, usual_after, where)
+    gap = float(np.abs(usual_before - usual_after).mean())
+    if float(noise_after.mean()) <= float(noise_before.mean()):
+        line = float(noise_after.mean()) + 0.35 * max(0.0, gap - float(noise_after.mean()))
+        is_after = _distance(pictures, usual_after, where) < line
+    else:
+        line = float(noise_before.mean()) + 0.35 * max(0.0, gap - float(noise_before.mean()))
+        is_after = _distance(pictures, usual_before, where) >= line
+    wrong = [int(is_after[:k].sum()) + int((~is_after[k:]).sum()) for k in range(len(pictures) + 1)]
+    return int(np.argmin(wrong))
 
 
-def around(looks: Sequence[Grey], gap: int) -> tuple[Grey, Grey]:
-    """What the screen looks like before and after a gap: medians over the looks next to it."""
-    before = np.median(np.stack(looks[max(0, gap - 2) : gap + 1]), axis=0)
-    after = np.median(np.stack(looks[gap + 1 : gap + 4]), axis=0)
-    return np.asarray(before, np.uint8), np.asarray(after, np.uint8)
+def _median(looks: Sequence[Grey]) -> npt.NDArray[np.float32]:
+    return np.asarray(np.median(np.stack(looks), axis=0), np.float32)
 
 
-def _settled(greys: npt.NDArray[np.uint8], gap: int, where: Flags) -> int:
-    """The gap itself or its neighbour, wherever the pictures really part."""
-    low, high = max(0, gap - 2), min(len(greys), gap + 4)
-    before = np.asarray(np.median(greys[max(0, gap - _WINDOW) : max(1, gap)], axis=0), np.uint8)
-    after = np.asarray(np.median(greys[min(gap + 2, len(greys) - 1) : gap + 2 + _WINDOW], axis=0), np.uint8)
-    return min(max(low + split(list(greys[low:high]), before, after, where) - 1, 0), len(greys) - 2)
+def _distance(looks: Sequence[Grey], usual: npt.NDArray[np.float32], where: Flags) -> npt.NDArray[np.float32]:
+    """Mean grey difference (looks,) from what is usual."""
+    return np.asarray([np.abs(look[where] - usual).mean() for look in looks], np.float32)
+
+
+def around(looks: Sequence[Grey], gap: int) -> tuple[Sequence[Grey], Sequence[Grey]]:
+    """The looks on either side of a gap that tell what the screen looks like before and after it."""
+    return looks[max(0, gap - 2) : gap + 1], looks[gap + 1 : gap + 4]
+
+
+def _settled(looks: Sequence[Grey], gap: int, where: Flags) -> int:
+    """The gap itself or a neighbour, wherever the looks really part."""
+    low, high = max(0, gap - 1), min(len(looks), gap + 3)
+    before = looks[max(0, gap - _WINDOW) : max(1, gap)]
+    after = looks[min(gap + 2, len(looks) - 1) : gap + 2 + _WINDOW]
+    return min(max(low + split(looks[low:high], before, after, where) - 1, 0), len(looks) - 2)
 
 
 def _edges(look: Grey) -> npt.NDArray[np.bool_]:
-    """bool (2, 180, 320): steps to the right and downwards."""
+    """Bool (2, 180, 320): steps to the right and downwards."""
     grey = look.astype(np.int16)
     out = np.zeros((2, *look.shape), bool)
     out[0, :, :-1] = np.abs(np.diff(grey, axis=1)) >= _EDGE

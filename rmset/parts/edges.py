@@ -102,7 +102,7 @@ class Evidence:
 
     @property
     def moving(self) -> npt.NDArray[np.bool_]:
-        """bool (H, W)."""
+        """Bool (H, W)."""
         return self.spread >= MOVES
 
 

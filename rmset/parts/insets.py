@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +20,8 @@ _ALIVE, _APART = 0.15, 0.3
 # Sides end within so many pixels of each other.
 _LOOSE = 14
 _MOST_RUNS = 24
+# A larger rectangle is the same inset if the smaller one fills so much of it.
+_GROWN = 0.7
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,10 @@ class _Run:
     weight: float
 
 
-def inset_in(evidence: Evidence, rect: Rect, least: float) -> Inset | None:
-    """The best supported rectangle strictly inside another, with sides of at least `least` px; None if there is none.
+def inset_in(evidence: Evidence, rect: Rect, least: float, but: Sequence[Rect] = ()) -> Inset | None:
+    """A rectangle inside another, with sides of at least `least` px; None if there is none.
+
+    `but` are those that are known; what lies in one of them is part of it.
 
     It must move: a picture or a window on somebody's wall has four sides too.
     """
@@ -49,7 +54,7 @@ def inset_in(evidence: Evidence, rect: Rect, least: float) -> Inset | None:
     columns = _runs(evidence.vertical, (y0, y1), (x0, x1), least)
     if len(columns) < 2:
         return None
-    best: Inset | None = None
+    inset: list[Inset] = []
     moving = evidence.moving
     for left in columns:
         for right in columns:
@@ -58,19 +63,26 @@ def inset_in(evidence: Evidence, rect: Rect, least: float) -> Inset | None:
                 continue
             if abs(left.start - right.start) > _LOOSE + _GAP or abs(left.end - right.end) > _LOOSE + _GAP:
                 continue
-            top = _side(evidence.horizontal, (left.at, right.at), (left.start, right.start), (y0, y1))
-            bottom = _side(evidence.horizontal, (left.at, right.at), (left.end, right.end), (y0, y1))
+            top = _side(evidence.horizontal, (left.at, right.at), (left.start, right.start), (y0, y1), first=True)
+            bottom = _side(evidence.horizontal, (left.at, right.at), (left.end, right.end), (y0, y1), first=False)
             if top is None or bottom is None or bottom - top < least:
                 continue
             found = (left.at, top, right.at, bottom)
-            if found[0] - x0 < 3 and found[1] - y0 < 3 and x1 - found[2] < 3 and y1 - found[3] < 3:
+            if _area(found) > 0.9 * _area(rect):
+                continue
+            if any(_common(found, known) > 0.5 * _area(found) for known in but):
                 continue
             support, apart = _outline(evidence, found)
             if support < _SIDE or apart < _APART or moving[top:bottom, left.at : right.at].mean() < _ALIVE:
                 continue
-            if best is None or support > best.support:
-                best = Inset(found, support)
-    return best
+            inset.append(Inset(found, support))
+    if not inset:
+        return None
+    # The smallest, so that a block of panels is not taken for one; then what hardly differs from it and is larger,
+    # because bars of a film and lines around it are part of it.
+    small = min(inset, key=lambda i: _area(i.rect))
+    like_it = [i for i in inset if _common(i.rect, small.rect) >= _GROWN * _area(i.rect) and i.support >= _SIDE]
+    return max(like_it, key=lambda i: _area(i.rect))
 
 
 def _runs(lines: LineMap, along: tuple[int, int], across: tuple[int, int], least: float) -> list[_Run]:
@@ -104,20 +116,30 @@ def _stretches(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _side(
-    lines: LineMap, span: tuple[int, int], near: tuple[int, int], bounds: tuple[int, int]
+    lines: LineMap, span: tuple[int, int], near: tuple[int, int], bounds: tuple[int, int], *, first: bool
 ) -> int | None:
-    """The steepest line near the ends of two runs that the stretch between them speaks for."""
-    low, high = max(bounds[0], min(near) - _LOOSE), min(bounds[1] - 1, max(near) + _LOOSE)
+    """The outermost line near the ends of two runs that the stretch between them speaks for."""
+    low, high = max(bounds[0] + 3, min(near) - _LOOSE), min(bounds[1] - 4, max(near) + _LOOSE)
     if high - low < 1:
         return None
     part = slice(span[0], span[1])
     yes = lines.speaks_for[part, low:high].mean(axis=0)
     no = lines.against[part, low:high].mean(axis=0)
-    good = (yes >= _SIDE) & (yes >= _PURITY * (yes + no))
-    if not good.any():
+    good = np.flatnonzero((yes >= _SIDE) & (yes >= _PURITY * (yes + no)))
+    if not len(good):
         return None
-    steep = np.where(good, lines.step[part, low:high].mean(axis=0), -1)
-    return low + int(steep.argmax()) + 1
+    step = lines.step[part, low:high].mean(axis=0)
+    # The steepest of it and its neighbours: compression smears an edge.
+    near_by = [g for g in good if abs(g - (good[0] if first else good[-1])) <= 2]
+    return low + int(max(near_by, key=lambda g: step[g])) + 1
+
+
+def _common(a: Rect, b: Rect) -> int:
+    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _area(rect: Rect) -> int:
+    return (rect[2] - rect[0]) * (rect[3] - rect[1])
 
 
 def _outline(evidence: Evidence, rect: Rect) -> tuple[float, float]:

@@ -19,12 +19,19 @@ from rmset.parts.insets import Inset, inset_in
 
 # A line cuts a rectangle when so much of its length speaks for it, and so much of what speaks at all.
 _SUPPORT, _PURITY = 0.45, 0.8
+_STILL_SUPPORT, _LIVELY = 0.75, 0.12
 # The same for a line that goes on where a line of the same grid was found.
 _WEAK_SUPPORT, _WEAK_PURITY = 0.2, 0.7
 # Lines of one grid lie within so many pixels of each other.
 _ALIGNED = 3
 # Rectangles thinner than this share of the frame's shorter side are borders, not panels.
 _THIN = 0.09
+# A line that so much of its length speaks for runs under no inset.
+_WHOLE = 0.85
+# A line along an inset's side must speak for itself along so much of the rest.
+_BESIDE = 0.4
+# An inset's sides are at least this share of it.
+_INSET = 0.14
 # A place is alive when so much of it moves.
 _ALIVE = 0.02
 # A place whose grey values spread by less is a plain border or an empty cell.
@@ -45,7 +52,7 @@ class Panel:
 
     @property
     def box(self) -> Box:
-        """xyxy px."""
+        """Xyxy px."""
         x0, y0, x1, y1 = self.rect
         return (float(x0), float(y0), float(x1), float(y1))
 
@@ -57,8 +64,10 @@ class _Cut:
     axis: int
     """0 between columns, 1 between rows"""
     at: int
+    support: float
+    """share of the length that speaks for it"""
     score: float
-    """0 to 1: how much of the length speaks for it"""
+    """by which lines are compared"""
     apart: float
     """share of the length along which both sides move apart"""
 
@@ -80,9 +89,29 @@ def find(evidence: Evidence) -> list[Panel]:
         leaves = search.leaves(known)
     height, width = evidence.mean.shape
     thin = _THIN * min(width, height)
-    panels = [Panel(r, search.is_alive(r), False) for r in leaves if min(r[2] - r[0], r[3] - r[1]) >= thin]
-    panels.sort(key=lambda p: (p.rect[1], p.rect[0]))
-    return panels + [Panel(inset.rect, True, True) for inset in search.insets]
+    wide = [r for r in leaves if min(r[2] - r[0], r[3] - r[1]) >= thin]
+    over = [inset.rect for inset in search.insets]
+    under = [r for r in wide if not _is_hidden(r, over)]
+    panels = [Panel(r, search.is_alive(r), False) for r in under]
+    # What covers no more than its own place is a panel like others; only what lies over them is an inset.
+    panels += [Panel(r, True, any(_share(r, u) > 0.6 or _share(u, r) > 0.05 for u in under)) for r in over]
+    panels.sort(key=lambda p: (p.inset, p.rect[1], p.rect[0]))
+    return panels
+
+
+def _is_hidden(rect: Rect, over: Sequence[Rect]) -> bool:
+    """Whether a rectangle shows too little beside what lies over it to be a panel: a background, or the same place."""
+    if any(_share(o, rect) > 0.7 for o in over):
+        return True
+    inside = [o for o in over if _share(rect, o) > 0.9]
+    return len(inside) >= 2 and sum(_share(o, rect) for o in inside) > 0.25
+
+
+def _share(part: Rect, of: Rect) -> float:
+    """How much of `of` the rectangle `part` covers, 0 to 1."""
+    width = min(part[2], of[2]) - max(part[0], of[0])
+    height = min(part[3], of[3]) - max(part[1], of[1])
+    return max(0, width) * max(0, height) / ((of[2] - of[0]) * (of[3] - of[1]))
 
 
 def find_in(samples: Sequence[Grey]) -> list[Panel]:
@@ -102,7 +131,7 @@ class _Search:
         self._moving = evidence.moving
         height, width = evidence.mean.shape
         self._frame: Rect = (0, 0, width, height)
-        self._thin = _THIN * min(width, height)
+        self._inset = _INSET * min(width, height)
         self.made: list[_Cut] = []
         self.insets: list[Inset] = []
 
@@ -113,16 +142,18 @@ class _Search:
         while todo:
             rect = todo.pop()
             cut = self._best_cut(rect, known)
+            if cut is None or cut.support < _WHOLE:
+                inset = inset_in(self._evidence, rect, least=self._inset, but=[i.rect for i in self.insets])
+                # What lies over the rest comes out first, so that no line is cut through it.
+                if inset is not None and (cut is None or self._lives_off(cut, rect, inset.rect)):
+                    self.insets.append(inset)
+                    self._columns.forget(inset.rect)
+                    self._rows.forget((inset.rect[1], inset.rect[0], inset.rect[3], inset.rect[2]))
+                    todo.append(rect)
+                    continue
             if cut is not None:
                 self.made.append(cut)
                 todo += cut.halves(rect)
-                continue
-            inset = inset_in(self._evidence, rect, least=self._thin)
-            if inset is not None and not any(i.rect == inset.rect for i in self.insets):
-                self.insets.append(inset)
-                self._columns.forget(inset.rect)
-                self._rows.forget((inset.rect[1], inset.rect[0], inset.rect[3], inset.rect[2]))
-                todo.append(rect)
                 continue
             done.append(rect)
         return done
@@ -130,6 +161,17 @@ class _Search:
     def is_alive(self, rect: Rect) -> bool:
         x0, y0, x1, y1 = rect
         return bool(self._moving[y0:y1, x0:x1].mean() >= _ALIVE)
+
+    def _lives_off(self, cut: _Cut, rect: Rect, inset: Rect) -> bool:
+        """Whether a line runs through an inset, or is hardly an edge except along the inset's own side."""
+        low, high = inset[cut.axis], inset[cut.axis + 2]
+        if low + 4 < cut.at < high - 4:
+            return True
+        if not low - 4 <= cut.at <= high + 4:
+            return False
+        ledger = (self._columns, self._rows)[cut.axis]
+        a, b = rect[1 - cut.axis], rect[3 - cut.axis]
+        return ledger.support_beside(cut.at - 1, (a, b), (inset[1 - cut.axis], inset[3 - cut.axis])) < _BESIDE
 
     def _best_cut(self, rect: Rect, known: tuple[tuple[int, int], ...]) -> _Cut | None:
         x0, y0, x1, y1 = rect
@@ -170,6 +212,13 @@ class _Ledger:
         self._open[max(0, y0 - 2) : y1 + 2, max(0, x0 - 3) : x1 + 2] = False
         self._sum()
 
+    def support_beside(self, line: int, along: tuple[int, int], leave: tuple[int, int]) -> float:
+        """Share of a line that speaks for an edge, leaving a stretch out; 1 if nothing else is left."""
+        (a, b), (c, d) = along, leave
+        yes = self._for[[a, b, c, d], line]
+        rest = (b - a) - (d - c)
+        return float((yes[1] - yes[0]) - (yes[3] - yes[2])) / rest if rest > 0 else 1.0
+
     def cuts(
         self, axis: int, along: tuple[int, int], across: tuple[int, int], known: tuple[tuple[int, int], ...]
     ) -> list[_Cut]:
@@ -182,7 +231,9 @@ class _Ledger:
         no = self._against[b, first:last] - self._against[a, first:last]
         apart = (self._apart[b, first:last] - self._apart[a, first:last]) / heard
         support, purity = yes / heard, yes / np.maximum(yes + no, 1)
-        strong = (support >= _SUPPORT) & (purity >= _PURITY) & (heard >= 0.3 * (b - a))
+        # A wall has edges too; where both sides hold still, nearly the whole length must be one.
+        enough = np.where(apart >= _LIVELY, _SUPPORT, _STILL_SUPPORT)
+        strong = (support >= enough) & (purity >= _PURITY) & (heard >= 0.3 * (b - a))
         for known_axis, at in known:
             if known_axis == axis and first < at < last:
                 near = slice(max(0, at - 1 - first - _ALIGNED), at - first + _ALIGNED)
@@ -195,7 +246,7 @@ class _Ledger:
             if step[at] < step[near].max():
                 continue
             score = float(support[at] * purity[at] + 0.5 * apart[at])
-            found.append(_Cut(axis, first + int(at) + 1, score, float(apart[at])))
+            found.append(_Cut(axis, first + int(at) + 1, float(support[at]), score, float(apart[at])))
         return found
 
 

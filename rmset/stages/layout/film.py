@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rmset.geometry import as_boxes, centre, covered
+from rmset.geometry import Box, as_boxes, centre, covered
 from rmset.parts.edges import Rect
 from rmset.stages.layout.watch import View, Watched
 
 # Weights of the signs; tuned on the tuning half of the benchmark's mashups.
-_NOBODY, _CHANGES, _RIM, _CENTRAL, _LARGE, _INSET, _CROWD = 1.0, 0.9, 0.9, 0.35, 0.5, 0.9, 0.3
+_NOBODY, _CHANGES, _RIM, _CENTRAL, _LARGE, _INSET, _CROWD = 1.0, 0.6, 1.5, 0.35, 0.4, 0.9, 0.3
 # Margin over the next panel at which the choice is as good as sure, and the one at which it is a coin's throw.
 _SURE, _TOSS = 0.75, 0.0
 # Edges lie on one line of the grid when they are so near, px.
@@ -20,7 +20,7 @@ _ALIGNED = 4
 # A bar above or beside the film is at most so thick, as a share of the film's side.
 _BAR = 0.35
 # The same film again: its small pictures agree so well with the first.
-_AGAIN = 0.9
+_AGAIN = 0.75
 # A blurred copy behind the panels has less than this share of the film's detail.
 _BLURRED = 0.4
 
@@ -43,23 +43,26 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
         return None
     usual = float(np.median([p.area for p in panels]))
     # A sliver is never where the film plays.
-    eligible = [i for i, p in enumerate(panels) if p.area >= usual / 4]
+    eligible = [i for i, p in enumerate(panels) if p.area >= usual / 4 or p.panel.inset]
     likeness = {i: likeness_of(panels[i], panels, frame_size) for i in eligible}
     order = sorted(eligible, key=lambda i: -likeness[i])
     chosen = order[0]
     again = [i for i in order[1:] if _shows_again(panels[chosen], panels[i])]
-    blurred = [i for i in again if panels[i].detail < _BLURRED * panels[chosen].detail]
+    # A blur behind the panels follows the film, or is at least no film by itself.
+    soft = [i for i in order[1:] if panels[i].sitting == 0 and panels[i].detail < _BLURRED * panels[chosen].detail]
+    blurred = [i for i in soft if not panels[i].panel.inset]
     again = [i for i in again if i not in blurred]
     rivals = [likeness[i] for i in order[1:] if i not in again and i not in blurred]
     margin = likeness[chosen] - max(rivals, default=0.0)
     confidence = float(np.clip(0.5 + 0.5 * (margin - _TOSS) / (_SURE - _TOSS), 0.05, 0.99))
-    regions = tuple(with_bars(panels[i].panel.rect, [p.panel.rect for p in panels], frame_size) for i in (chosen, *again))
+    rects = [p.panel.rect for p in panels]
+    regions = tuple(with_bars(rects[i], rects, frame_size) for i in (chosen, *again))
     return Film(regions, (chosen, *again, *blurred), round(confidence, 3))
 
 
 def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int, int]) -> float:
     """How much a panel behaves like a film; higher is more."""
-    most = max(max(p.change for p in panels), 0.15)
+    most = max(max(p.change for p in panels), 0.3)
     usual = float(np.median([p.area for p in panels]))
     x, y = centre(panel.panel.box)
     off = max(abs(x / frame_size[0] - 0.5), abs(y / frame_size[1] - 0.5)) * 2
@@ -67,7 +70,7 @@ def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int
     return (
         _NOBODY * (1 - panel.sitting)
         + _CHANGES * panel.change / most
-        + _RIM * panel.rim
+        + _RIM * panel.rim**2
         + _CENTRAL * (1 - off)
         + _LARGE * float(np.clip(np.log2(panel.area / usual), -0.5, 1.5))
         + _INSET * panel.panel.inset
@@ -116,10 +119,15 @@ def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int]) -
         grown[0], grown[2] = moved[0], moved[2]
     if abs(bars[1] - bars[3]) <= 2 * _ALIGNED:
         grown[1], grown[3] = moved[1], moved[3]
-    reached = (float(grown[0]), float(grown[1]), float(grown[2]), float(grown[3]))
-    # Never over another panel.
-    if others and float(covered(as_boxes([(float(a), float(b), float(c), float(d)) for a, b, c, d in others]), as_boxes([reached])).max()) > float(
-        covered(as_boxes([(float(a), float(b), float(c), float(d)) for a, b, c, d in others]), as_boxes([(float(x0), float(y0), float(x1), float(y1))])).max()
-    ) + 0.01:
-        return rect
-    return (grown[0], grown[1], grown[2], grown[3])
+    reached = (grown[0], grown[1], grown[2], grown[3])
+    return rect if any(_covers(reached, other) > _covers(rect, other) + 0.01 for other in others) else reached
+
+
+def _covers(rect: Rect, other: Rect) -> float:
+    """Share of the other that the rectangle covers."""
+    return float(covered(as_boxes([_floats(other)]), as_boxes([_floats(rect)]))[0])
+
+
+def _floats(rect: Rect) -> Box:
+    x0, y0, x1, y1 = rect
+    return (float(x0), float(y0), float(x1), float(y1))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
 from rmset.errors import LayoutError
-from rmset.geometry import Box, as_boxes, iou
+from rmset.geometry import Box, area, as_boxes, iou
 from rmset.parts.detect import load
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
@@ -20,8 +21,12 @@ from rmset.stages.layout.spans import Span
 from rmset.stages.layout.watch import View, watch
 from rmset.store import Root
 
+# One detector a process: making it takes longer than proposing a short video.
+_loaded = cache(load)
 # A film that fills the screen moves nearly everywhere.
 _FULL_RIM = 0.5
+# What takes up so much of the screen, perhaps between bars, fills it.
+_FILLS = 0.75
 # Neighbours whose regions and panels overlap so much are one segment.
 _SAME = 0.9
 
@@ -39,7 +44,7 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     record = root.record(video_id)
     path = root.video_path(video_id)
     found = spans.find(path, record, config.edge_samples, progress)
-    detector = load(config.detector)
+    detector = _loaded(config.detector)
     segments: list[Segment] = []
     for span in found:
         segments.append(_segment(span, watch(path, span, detector, config), record))
@@ -89,8 +94,8 @@ def arranged(segments: Sequence[Segment], frame_size: tuple[int, int]) -> tuple[
     known = [_as_film(s, frame_size) if grid else s for s in segments]
     joined: list[Segment] = []
     for segment in known:
-        if joined and _alike(joined[-1], segment):
-            longer = max(joined[-1], segment, key=lambda s: s.end_frame - s.start_frame)
+        if joined and (_alike(joined[-1], segment) or _same_intro(joined[-1], segment)):
+            longer = max(joined[-1], segment, key=lambda s: (len(s.trigger_regions), s.end_frame - s.start_frame))
             joined[-1] = replace(longer, start_frame=joined[-1].start_frame, end_frame=segment.end_frame)
         else:
             joined.append(segment)
@@ -98,14 +103,21 @@ def arranged(segments: Sequence[Segment], frame_size: tuple[int, int]) -> tuple[
 
 
 def _as_film(segment: Segment, frame_size: tuple[int, int]) -> Segment:
-    """In a mashup, somebody who fills the whole screen alone is in the film."""
+    """In a mashup, what fills the whole screen alone is the film, and so is somebody who does."""
     width, height = frame_size
-    if len(segment.people) != 1 or segment.trigger_regions:
+    screen = (0.0, 0.0, float(width), float(height))
+    places = [p.panel for p in segment.people if p.panel] + [r.box for r in segment.trigger_regions]
+    if len(places) != 1 or float(area(as_boxes(places))[0]) < _FILLS * width * height:
         return segment
-    panel = segment.people[0].panel
-    if panel is None or (panel[2] - panel[0]) * (panel[3] - panel[1]) < 0.9 * width * height:
-        return segment
-    return replace(segment, people=(), trigger_regions=(TriggerRegion(panel, "proposed", 0.6),), confidence=0.6)
+    sure = min(0.85, segment.confidence)
+    return replace(segment, people=(), trigger_regions=(TriggerRegion(screen, "proposed", sure),), confidence=sure)
+
+
+def _same_intro(one: Segment, other: Segment) -> bool:
+    """Whether a film over the whole screen goes on, though its next scene hardly moves."""
+    if one.people or other.people:
+        return False
+    return bool(one.trigger_regions) != bool(other.trigger_regions)
 
 
 def _alike(one: Segment, other: Segment) -> bool:

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from rmset.geometry import as_boxes, iou
 from rmset.parts import changes, panels, sampling
-from rmset.parts.edges import MOVES, Evidence, FrameSums
+from rmset.parts.edges import MOVES, Evidence, FrameSums, Rect
 from rmset.parts.frames import VideoReader
 from rmset.parts.panels import Panel
 from rmset.progress import Progress
 from rmset.records import VideoRecord
 
-# Panels are the same when they overlap so much.
-_SAME = 0.9
+# The layout is the same when so many panels keep their outline, each by so much of what is to be seen of it.
+_KEPT, _OUTLINED = 0.6, 0.6
+# Shares of a place that move: a card, a person.
+_STILL, _ALIVE = 0.003, 0.03
 # Shorter stretches are transitions, not layouts (seconds).
 _SHORTEST_S = 0.4
 
@@ -64,7 +66,7 @@ def find(path: Path, record: VideoRecord, edge_samples: int, progress: Progress)
             bounds.append(cut)
     bounds.append(record.frame_count)
     spans: list[Span] = []
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         inside = [f for f in frames if start <= f < end]
         spans.append(_span(path, start, end, inside, edge_samples))
         progress(f"layout {record.video_id}: edges", end, record.frame_count)
@@ -104,26 +106,46 @@ def _joined(first: Span, second: Span) -> Span | None:
     """Both as one if they show the same panels, alive or not; a cut of the film is no change of the layout."""
     if first.sums.value.shape != second.sums.value.shape:
         return None
-    sums = first.sums.merged(second.sums)
-    both = tuple(panels.find(Evidence.of(sums)))
-    longer = max(first, second, key=lambda s: s.sums.count)
-    if not _same(both, longer.panels) or _alive(first, both) != _alive(second, both):
+    longer, shorter = sorted((first, second), key=lambda s: -s.sums.count)
+    if not longer.panels or not shorter.panels:
         return None
-    return Span(first.start, second.end, first.looks + second.looks, sums, both)
+    places = [p for p in longer.panels if p.alive] or list(longer.panels)
+    weak = shorter.evidence
+    kept = [outlined(weak, p.rect) for p in places]
+    if sum(kept) < _KEPT * len(kept) or _differ(_moving(first, places), _moving(second, places)):
+        return None
+    sums = first.sums.merged(second.sums)
+    return Span(first.start, second.end, first.looks + second.looks, sums, tuple(panels.find(Evidence.of(sums))))
 
 
-def _same(one: Sequence[Panel], other: Sequence[Panel]) -> bool:
-    if len(one) != len(other):
-        return False
-    if not one:
-        return True
-    overlap = iou(as_boxes([p.box for p in one]), as_boxes([p.box for p in other]))
-    return bool((overlap.max(axis=1) >= _SAME).all() and (overlap.max(axis=0) >= _SAME).all())
+def outlined(evidence: Evidence, rect: Rect) -> bool:
+    """Whether a rectangle's sides are edges in this evidence too, as far as anything is to be seen there."""
+    x0, y0, x1, y1 = rect
+    height, width = evidence.mean.shape
+    good = seen = 0.0
+    for lines, (a, b), at, limit in (
+        (evidence.vertical, (y0, y1), x0, width),
+        (evidence.vertical, (y0, y1), x1, width),
+        (evidence.horizontal, (x0, x1), y0, height),
+        (evidence.horizontal, (x0, x1), y1, height),
+    ):
+        if not 3 < at < limit - 3:
+            continue
+        beside = slice(at - 2, at + 1)
+        yes = float(lines.speaks_for[a:b, beside].any(axis=1).mean())
+        no = float(lines.against[a:b, beside].all(axis=1).mean())
+        good, seen = good + yes, seen + max(yes + no, 0.35)
+    return seen == 0 or good >= _OUTLINED * seen
 
 
-def _alive(span: Span, places: Sequence[Panel]) -> list[bool]:
-    """Which places move within the span."""
+def _moving(span: Span, places: Sequence[Panel]) -> list[float]:
+    """Share of each place that moves within the span."""
     n = span.sums.count
     mean = span.sums.value / n
     moving = span.sums.square / n - mean**2 >= MOVES**2
-    return [bool(moving[y0:y1, x0:x1].mean() >= 0.005) for x0, y0, x1, y1 in (p.rect for p in places)]
+    return [float(moving[y0:y1, x0:x1].mean()) for x0, y0, x1, y1 in (p.rect for p in places)]
+
+
+def _differ(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether some place holds still in one and moves in the other: a card, and then a person."""
+    return any(min(a, b) < _STILL and max(a, b) > _ALIVE for a, b in zip(one, other, strict=True))

@@ -1,0 +1,109 @@
+"""What the page reads and writes: the queue, one layout with its version, one frame as JPEG."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rmset.errors import LayoutError, RmsetError
+from rmset.parts.frames import VideoReader
+from rmset.records import Layout
+from rmset.stages.layout import check
+from rmset.store import Root
+
+_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 88]
+
+
+class Stale(RmsetError):
+    """The layout has changed since the page read it."""
+
+
+class Desk:
+    """The videos of a root, as the page sees them."""
+
+    def __init__(self, root: Root, video_ids: Sequence[str]) -> None:
+        self._root = root
+        self._ids = list(video_ids)
+        # Frames are asked for again and again while somebody scrubs.
+        self.frame = lru_cache(maxsize=400)(self._frame)
+
+    def queue(self) -> list[dict[str, Any]]:
+        """Videos that have a layout; what waits first, least confident first."""
+        rows = []
+        for video_id in self._ids:
+            if not self._root.has_layout(video_id):
+                continue
+            layout, record = self._root.layout(video_id), self._root.record(video_id)
+            rows.append(
+                {
+                    "video_id": video_id,
+                    "title": record.title or video_id,
+                    "confidence": min((s.confidence for s in layout.segments), default=0.0),
+                    "reviewed": all(s.reviewed for s in layout.segments),
+                    "segments": len(layout.segments),
+                }
+            )
+        return sorted(rows, key=lambda r: (r["reviewed"], r["confidence"], r["video_id"]))
+
+    def open(self, video_id: str) -> dict[str, Any]:
+        """A layout with its version, and what check says of it.
+
+        Raises:
+            RmsetError: no such video, or it has no layout.
+        """
+        self._root.select([video_id])
+        layout, record = self._root.layout(video_id), self._root.record(video_id)
+        return {
+            "layout": asdict(layout),
+            "version": self._version(video_id),
+            "fps": record.fps,
+            "frame_count": record.frame_count,
+            "title": record.title or video_id,
+            "findings": [asdict(f) for f in check(layout, record.frame_count) if f.is_error],
+        }
+
+    def save(self, video_id: str, text: str, version: str) -> dict[str, Any]:
+        """Write a layout that was made out of the version named; all of it or nothing.
+
+        Raises:
+            Stale: it has been changed by somebody else (another tab, a command).
+            LayoutError: it cannot be, or is of another video.
+        """
+        self._root.select([video_id])
+        layout = Layout.from_json(text, "the page's layout")
+        record = self._root.record(video_id)
+        if layout.video_id != video_id or layout.frame_size != record.frame_size:
+            raise LayoutError(f"layout: expected one of video {video_id}, found one of {layout.video_id}; reload")
+        with self._root.files.lock(video_id):
+            if self._version(video_id) != version:
+                raise Stale(f"video {video_id}: its layout was changed elsewhere; the page shows it as it is now")
+            self._root.write_layout(layout)
+            found = [asdict(f) for f in check(layout, record.frame_count) if f.is_error]
+            return {"version": self._version(video_id), "findings": found}
+
+    def _version(self, video_id: str) -> str:
+        text = self._root.files.read_text(self._root.layout_key(video_id))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _frame(self, video_id: str, frame_idx: int, width: int) -> bytes:
+        """A frame as JPEG, at most so wide.
+
+        Raises:
+            RmsetError: no such video, or the frame cannot be decoded.
+        """
+        self._root.select([video_id])
+        with VideoReader(self._root.video_path(video_id)) as reader:
+            frame = next(reader.sample([frame_idx]), None)
+        if frame is None:
+            raise RmsetError(f"video {video_id}: frame {frame_idx} cannot be decoded; choose another")
+        image = frame.rgb
+        if width < image.shape[1]:
+            height = max(1, round(image.shape[0] * width / image.shape[1]))
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _JPEG)[1].tobytes()

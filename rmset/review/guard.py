@@ -1,0 +1,59 @@
+"""Who may speak to the page: whoever has the secret of the address, from this machine, from this page.
+
+The loopback keeps other machines out; the Host check keeps out names that somebody else points at it (DNS
+rebinding); the Origin check keeps out other pages in the same browser; the token keeps out other users of the machine.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+Scope = dict[str, Any]
+
+_HEADERS = [
+    (b"content-security-policy", b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+class Guard:
+    """ASGI middleware: 403 for everybody else."""
+
+    def __init__(self, app: Callable[..., Any], token: str, port: int) -> None:
+        self._app = app
+        self._token = token
+        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        self._origins = {f"http://{host}" for host in self._hosts}
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Let a request through, or answer 403."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        if not self._may(scope):
+            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": b"403: open the address that `rmset layout review` shows\n"})
+            return
+
+        async def sealed(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, sealed)
+
+    def _may(self, scope: Scope) -> bool:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        given = scope["path"].split("/")[1] if "/" in scope["path"] else ""
+        # Compared as bytes in constant time, so that no one can feel their way to it.
+        return (
+            secrets.compare_digest(given.encode(), self._token.encode())
+            and headers.get("host") in self._hosts
+            and headers.get("origin", next(iter(self._origins))) in self._origins
+            and headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+        )

@@ -1,0 +1,94 @@
+// One video's layout while it is edited. Each change is a new layout; the old ones are kept for undo.
+
+import { holds, iou } from "./boxes.js";
+
+export const COLOURS = ["#56b4e9", "#e69f00", "#00c88c", "#f0e442", "#cc79a7", "#ff7850", "#9682ff", "#a0dc64"];
+export const colourOf = (person) => COLOURS[person % COLOURS.length];
+
+export class Model {
+  constructor(opened) {
+    this.layout = opened.layout;
+    this.version = opened.version;
+    this.findings = opened.findings;
+    this.fps = opened.fps;
+    this.frameCount = opened.frame_count;
+    this.title = opened.title;
+    this.number = 0;
+    this.past = [];
+  }
+
+  get video() { return this.layout.video_id; }
+  get size() { return this.layout.frame_size; }
+  get segment() { return this.layout.segments[this.number]; }
+
+  // Everything drawn in the segment, in the order in which Tab goes through it.
+  get boxes() {
+    const regions = this.segment.trigger_regions.map((r, i) => ({ kind: "region", at: i, box: r.box, sure: r.confidence, source: r.source }));
+    const people = this.segment.people.map((p, i) => ({ kind: "person", at: i, id: p.person_id, box: p.box, panel: p.panel, sure: p.confidence, source: p.source }));
+    return [...regions, ...people];
+  }
+
+  change(segment) {
+    this.past.push(this.layout);
+    const segments = this.layout.segments.map((s, i) => (i === this.number ? { ...s, ...segment } : s));
+    this.layout = { ...this.layout, segments };
+  }
+
+  setBox({ kind, at }, box) {
+    if (kind === "region") {
+      this.change({ trigger_regions: this.segment.trigger_regions.map((r, i) => (i === at ? { box, source: "manual", confidence: 1 } : r)) });
+    } else {
+      const people = this.segment.people.map((p, i) => {
+        if (i !== at) return p;
+        const panel = p.panel && holds(p.panel, box) ? p.panel : null;
+        return { ...p, box, panel, source: "manual", confidence: 1 };
+      });
+      this.change({ people });
+    }
+  }
+
+  add(kind, box) {
+    if (kind === "region") {
+      this.change({ trigger_regions: [...this.segment.trigger_regions, { box, source: "manual", confidence: 1 }] });
+      return { kind, at: this.segment.trigger_regions.length - 1 };
+    }
+    const person = { person_id: this.idFor(box), box, panel: null, source: "manual", confidence: 1 };
+    this.change({ people: [...this.segment.people, person] });
+    return { kind, at: this.segment.people.length - 1 };
+  }
+
+  // Whoever sits there in another segment, else somebody new.
+  idFor(box) {
+    const here = new Set(this.segment.people.map((p) => p.person_id));
+    const all = this.layout.segments.flatMap((s) => s.people);
+    const same = all.find((p) => !here.has(p.person_id) && (iou(p.box, box) > 0.3 || (p.panel && holds(p.panel, box))));
+    return same ? same.person_id : 1 + Math.max(-1, ...all.map((p) => p.person_id));
+  }
+
+  remove({ kind, at }) {
+    const name = kind === "region" ? "trigger_regions" : "people";
+    this.change({ [name]: this.segment[name].filter((_, i) => i !== at) });
+  }
+
+  accept() {
+    this.past.push(this.layout);
+    this.layout = { ...this.layout, segments: this.layout.segments.map((s) => ({ ...s, reviewed: true })) };
+  }
+
+  undo() {
+    if (!this.past.length) return false;
+    this.layout = this.past.pop();
+    this.number = Math.min(this.number, this.layout.segments.length - 1);
+    return true;
+  }
+
+  // Frames for the strip: evenly over the segment, its reference frame among them.
+  moments(count = 10) {
+    const { start_frame: start, end_frame: end, reference_frame: reference } = this.segment;
+    const many = Math.min(count, end - start);
+    const frames = Array.from({ length: many }, (_, i) => Math.round(start + ((end - 1 - start) * (i + 0.5)) / many));
+    const nearest = frames.reduce((best, f, i) => (Math.abs(f - reference) < Math.abs(frames[best] - reference) ? i : best), 0);
+    frames[nearest] = reference;
+    return frames;
+  }
+}

@@ -1,0 +1,76 @@
+"""What cannot be in a layout, or still waits for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+from rmset.geometry import area, as_boxes, centre, clip, contains_point, covered, iou
+from rmset.records import Layout, Segment
+
+# Two people whose boxes overlap so much are one, or one of them is nobody.
+_SAME_FACE = 0.4
+# A trigger region may hide so much of a person's panel; an inset does.
+_HIDDEN = 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or not yet confirmed."""
+
+    segment: int | None
+    """number of the segment, from 0; None for the whole video"""
+    frames: str
+    problem: str
+    remedy: str
+    is_error: bool = True
+    """False for what only waits"""
+
+
+def check(layout: Layout, frame_count: int) -> list[Finding]:
+    """What is wrong with a layout, segment by segment.
+
+    Boxes outside the frame and segments out of order cannot even be read: `Layout` refuses them.
+    """
+    found: list[Finding] = []
+    end = 0
+    for number, segment in enumerate(layout.segments):
+        if segment.start_frame > end:
+            found.append(_gap(end, segment.start_frame))
+        end = segment.end_frame
+        frames = f"{segment.start_frame}:{segment.end_frame}"
+        for problem, remedy in _problems(segment):
+            found.append(Finding(number, frames, problem, remedy))
+        if not segment.reviewed:
+            found.append(Finding(number, frames, "not reviewed", "confirm it in `rmset layout review`", False))
+    if end < frame_count:
+        found.append(_gap(end, frame_count))
+    elif end > frame_count:
+        text = f"ends at frame {end}, the video at {frame_count}"
+        found.append(Finding(None, f"{frame_count}:{end}", text, "propose it again with --force"))
+    if not any(s.people for s in layout.segments):
+        remedy = "draw people with `rmset layout set --person x0,y0,x1,y1`, or leave the video out"
+        found.append(Finding(None, f"0:{frame_count}", "names nobody", remedy))
+    return found
+
+
+def _gap(start: int, end: int) -> Finding:
+    return Finding(None, f"{start}:{end}", "belongs to no segment", "propose the layout again with --force")
+
+
+def _problems(segment: Segment) -> Iterator[tuple[str, str]]:
+    regions = as_boxes([r.box for r in segment.trigger_regions])
+    for person in segment.people:
+        if contains_point(regions, *centre(person.box)).any():
+            yield f"person {person.person_id} is inside a trigger region", "move or delete one of them"
+        elif person.panel is not None:
+            panel = as_boxes([person.panel])
+            if float(covered(panel, regions)[0]) > _HIDDEN:
+                yield f"the panel of person {person.person_id} is removed with the film", "shrink the trigger region"
+            inside = as_boxes([clip(person.box, person.panel)])
+            if float(area(inside)[0]) < 0.5 * float(area(as_boxes([person.box]))[0]):
+                yield f"person {person.person_id} is outside their panel", "draw the person again"
+    for one, other in combinations(segment.people, 2):
+        if float(iou(as_boxes([one.box]), as_boxes([other.box]))[0, 0]) > _SAME_FACE:
+            yield f"people {one.person_id} and {other.person_id} overlap", "delete one of them"
