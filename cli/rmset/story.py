@@ -93,8 +93,9 @@ def _train(folder: Path, labelled: Path, root: Root, seed: int, progress: Progre
     config = RunConfig(
         method="rmfer",
         data=DataConfig(labeled=f"folder:{labelled}", unlabeled=f"rmset:{root.path}", balanced=True),
-        model=ModelConfig(name="resnet10t", image_size=64),
-        optim=OptimConfig(epochs=(7, 1, 1), batch_size=32, lr=1e-3),
+        # ImageNet's weights come from a package, so nothing is asked of a model hub.
+        model=ModelConfig(name="tf_efficientnet_lite0", image_size=64, pretrained=True),
+        optim=OptimConfig(epochs=(4, 1, 1), batch_size=32, lr=1e-3),
         rmfer=RmferConfig(max_candidates=20),
         augment="affine",
         seed=seed,
