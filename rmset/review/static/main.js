@@ -62,7 +62,9 @@ async function show(video) {
     model = new Model(await api.open(video));
     selected = null;
     say("");
-    toSegment(0);
+    // Where most is to be seen; a title is the last thing to look at.
+    const counts = model.layout.segments.map((s) => s.trigger_regions.length + s.people.length);
+    toSegment(counts.indexOf(Math.max(...counts)));
   } catch (error) { say(error.message, true); }
 }
 

@@ -19,6 +19,7 @@ _SURE, _TOSS = 0.75, 0.0
 _ALIGNED = 4
 # A bar above or beside the film is at most so thick, as a share of the film's side.
 _BAR = 0.35
+_THIN_BAR = 0.15
 # The same film again: its small pictures agree so well with the first.
 _AGAIN = 0.75
 # A blurred copy behind the panels has less than this share of the film's detail.
@@ -112,15 +113,19 @@ def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int]) -
         out(x1, x_lines, 1, _BAR * (x1 - x0)),
         out(y1, y_lines, 1, _BAR * (y1 - y0)),
     )
-    # Bars come in pairs of one thickness.
     bars = (x0 - moved[0], y0 - moved[1], moved[2] - x1, moved[3] - y1)
     grown = list(rect)
-    if abs(bars[0] - bars[2]) <= 2 * _ALIGNED:
+    if _are_a_pair(bars[0], bars[2], x1 - x0):
         grown[0], grown[2] = moved[0], moved[2]
-    if abs(bars[1] - bars[3]) <= 2 * _ALIGNED:
+    if _are_a_pair(bars[1], bars[3], y1 - y0):
         grown[1], grown[3] = moved[1], moved[3]
     reached = (grown[0], grown[1], grown[2], grown[3])
     return rect if any(_covers(reached, other) > _covers(rect, other) + 0.01 for other in others) else reached
+
+
+def _are_a_pair(one: int, other: int, side: int) -> bool:
+    """Whether two bars belong together: of one thickness, or one of them thin and the other part of the panel already."""
+    return abs(one - other) <= 2 * _ALIGNED or (min(one, other) == 0 and max(one, other) <= _THIN_BAR * side)
 
 
 def _covers(rect: Rect, other: Rect) -> float:

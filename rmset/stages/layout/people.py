@@ -12,7 +12,7 @@ from rmset.records import Person, Segment
 from rmset.stages.layout.watch import Sitter, View, Watched
 
 # A face that is seen in so few looks is nobody's.
-_PRESENT = 0.3
+_PRESENT = 0.15
 # A second face of one panel must be seen so often, and be so large beside the first.
 _SECOND, _SECOND_SIZE = 0.6, 0.5
 # Panels that overlap so much are the same place.

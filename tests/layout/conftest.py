@@ -1,0 +1,62 @@
+import os
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from worlds import plain_root
+
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture
+def root(tmp_path):
+    return plain_root(tmp_path, ["one", "two"])
+
+
+@pytest.fixture
+def address(root):
+    pytest.importorskip("starlette", reason="the page needs `pip install 'rmset[review]'`")
+    pytest.importorskip("uvicorn", reason="the page needs `pip install 'rmset[review]'`")
+    from rmset.review import serve
+
+    told: list[str] = []
+    threading.Thread(target=lambda: serve(root, root.video_ids(), ready=told.append), daemon=True).start()
+    for _ in range(200):
+        if told:
+            return told[0]
+        time.sleep(0.05)
+    raise AssertionError("the page did not come up")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need `pip install playwright`")
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if not path:
+        pytest.skip("browser tests need chromium: `apt-get install chromium`, or $CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, address):
+    context = chromium.new_context(viewport={"width": 1300, "height": 800})
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda e: errors.append(str(e)))
+    opened.goto(address)
+    opened.wait_for_selector(".box.region")
+    yield opened
+    context.close()
+    assert errors == []

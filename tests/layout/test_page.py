@@ -1,0 +1,138 @@
+"""The review page in a real browser: what a person does with mouse and keys reaches the layout file."""
+
+import json
+import re
+
+import pytest
+
+
+def waiting(root):
+    """The video that stands first in the queue: the least confident."""
+    return next(v for v in root.video_ids() if v.startswith("two"))
+
+
+def shows(page, selector, text):
+    """Wait for a text; the page's own rules forbid to evaluate strings in it."""
+    page.locator(selector, has_text=re.compile(text)).wait_for()
+
+
+def saved(page):
+    shows(page, "#saved", "^saved$")
+
+
+def at(page, x, y):
+    """A point of the video as a point of the window."""
+    box = page.locator("#boxes").bounding_box()
+    return box["x"] + x * box["width"] / 320, box["y"] + y * box["height"] / 180
+
+
+def drag(page, start, end):
+    page.mouse.move(*at(page, *start))
+    page.mouse.down()
+    page.mouse.move(*at(page, *[(a + b) / 2 for a, b in zip(start, end, strict=True)]))
+    page.mouse.move(*at(page, *end))
+    page.mouse.up()
+
+
+def test_the_least_confident_video_is_shown_first_with_its_boxes(page, root):
+    assert page.locator("#title").text_content() == "two"
+    assert page.locator(".box.region").count() == 1
+    assert page.locator(".box.person").count() == 1
+    assert page.locator("#strip button").count() == 10
+
+
+def test_a_region_is_drawn_with_the_mouse_and_written_at_once(page, root):
+    page.keyboard.press("r")
+    drag(page, (100, 90), (180, 150))
+    saved(page)
+    regions = root.layout(waiting(root)).segments[0].trigger_regions
+    assert len(regions) == 2
+    assert regions[1].source == "manual"
+    assert regions[1].box == pytest.approx((100, 90, 180, 150), abs=1.5)
+
+
+def test_a_handle_resizes_and_undo_takes_it_back(page, root):
+    page.mouse.click(*at(page, 250, 90))
+    drag(page, (300, 140), (280, 120))
+    saved(page)
+    assert root.layout(waiting(root)).segments[0].trigger_regions[0].box == pytest.approx((200, 40, 280, 120), abs=1.5)
+    page.keyboard.press("u")
+    page.wait_for_timeout(400)
+    assert root.layout(waiting(root)).segments[0].trigger_regions[0].box == (200, 40, 300, 140)
+
+
+def test_one_key_accepts_a_video_and_opens_the_next(page, root):
+    page.keyboard.press("a")
+    shows(page, "#title", "^one$")
+    assert all(s.reviewed for s in root.layout(waiting(root)).segments)
+    assert page.locator("#progress").text_content() == "1 of 2 reviewed"
+
+
+def test_what_was_done_is_there_after_a_reload(page, root):
+    page.keyboard.press("p")
+    page.keyboard.press("Enter")
+    saved(page)
+    page.reload()
+    page.wait_for_selector(".box.person")
+    assert page.locator(".box.person").count() == 2
+
+
+def test_everything_goes_by_keys_alone(page, root):
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")  # the person
+    page.keyboard.press("Shift+ArrowRight")
+    saved(page)
+    assert root.layout(waiting(root)).segments[0].people[0].box == (30, 20, 70, 70)
+    page.keyboard.press("Control+ArrowDown")
+    page.wait_for_timeout(300)
+    assert root.layout(waiting(root)).segments[0].people[0].box == (30, 20, 70, 71)
+    page.keyboard.press("x")
+    page.wait_for_timeout(300)
+    assert root.layout(waiting(root)).segments[0].people == ()
+    page.keyboard.press("]")
+    assert page.locator("#segments [aria-current=true]").text_content().startswith("0.8")
+    page.keyboard.press(".")
+    page.keyboard.press("n")
+    shows(page, "#title", "^one$")
+    page.keyboard.press("b")
+    shows(page, "#title", "^two$")
+
+
+def test_a_second_tab_is_told_instead_of_overwriting(page, root, address):
+    other = page.context.new_page()
+    other.goto(address)
+    other.wait_for_selector(".box.region")
+    other.keyboard.press("r")
+    other.keyboard.press("Enter")
+    saved(other)
+    page.keyboard.press("p")
+    page.keyboard.press("Enter")
+    shows(page, "#saved", "changed elsewhere")
+    segment = root.layout(waiting(root)).segments[0]
+    assert len(segment.trigger_regions) == 2
+    assert len(segment.people) == 1
+    assert page.locator(".box.region").count() == 2
+
+
+def test_a_wrong_token_is_refused(page, address):
+    wrong = address.rsplit("/", 2)[0] + "/guessed/"
+    assert page.request.get(wrong).status == 403
+    assert page.request.get(address.rsplit("/", 2)[0] + "/").status == 403
+
+
+def test_a_foreign_origin_is_refused(page, address, root):
+    video = waiting(root)
+    body = json.dumps({"schema": 1})
+    refused = page.request.put(
+        f"{address}api/layout/{video}", data=body, headers={"origin": "http://evil.example", "if-match": "x"}
+    )
+    assert refused.status == 403
+
+
+def test_a_foreign_page_cannot_read_it(chromium, address):
+    context = chromium.new_context()
+    stranger = context.new_page()
+    stranger.goto("data:text/html,<p>elsewhere</p>")
+    result = stranger.evaluate(f"fetch('{address}api/queue').then(r => r.status, () => 'refused')")
+    assert result in ("refused", 403)
+    context.close()
