@@ -54,6 +54,7 @@ class Seen:
     path: str
     range: str | None
     status: int
+    cookie: str | None = None
 
 
 class Host:
@@ -160,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
                     status = 206
                     headers["Content-Range"] = f"bytes {first}-{last}/{len(body)}"
                     body = body[first : last + 1]
-        self.owner.log.append(Seen(arrived, self.command, path, self.headers.get("Range"), status))
+        self.owner.log.append(Seen(arrived, self.command, path, self.headers.get("Range"), status, self.headers.get("Cookie")))
         self.send_response(status, fault.reason)
         for name, value in headers.items():
             self.send_header(name, value)

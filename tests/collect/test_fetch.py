@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from rmset.errors import ManifestError, UsageError
+from rmset.errors import FetchError, ManifestError, UsageError
 from rmset.manifest import Entry
 from rmset.parts.frames import probe
+from rmset.records import url_video_id
 from rmset.stages.fetch import ledger
+from rmset.stages.fetch.arrive import bring
 from rmset.stages.fetch.causes import Cause
 from rmset.stages.fetch.choose import format_spec
 from rmset.stages.fetch.run import fetch
+from rmset.stages.fetch.targets import of_entry
+from rmset.stages.fetch.visit import _refuse_if_full
 from rmset.store import Root, sha256_of
 
 from .clips import dash, encode, hls, small
@@ -185,14 +189,50 @@ def test_local_files_are_refused_before_anything_is_asked(root: Root) -> None:
         list(fetch(root, [Entry("/etc/passwd", line=7)], gentle()))
 
 
-def test_a_video_that_cannot_fit_is_not_begun(host: Host, root: Root) -> None:
-    huge = 10**16
-    page = f"""<html><video><source src="/a.mp4" type="video/mp4"></video>
-    <script type="application/ld+json">{{"@type": "VideoObject", "contentUrl": "{host.url}/a.mp4",
-    "contentSize": "{huge}", "name": "x"}}</script></html>"""
-    host.put("/a.mp4", b"")
-    outcome = fetch_all(root, [host.put("/page.html", page, "text/html"), host.url + "/never.mp4"], jobs=1)
-    assert outcome["page.html"].record.cause in (Cause.DISK, Cause.BROKEN)
+def test_a_full_disk_ends_the_run_and_leaves_the_rest_waiting(host: Host, root: Root, clips_folder: Path) -> None:
+    urls = [host.put(f"/{n}.mp4", small(clips_folder)) for n in range(3)]
+    folder = root.path / "state/downloads" / url_video_id(urls[0])
+    folder.mkdir(parents=True)
+    (folder / "format.txt").write_text("mp4")
+    (folder / "source.mp4.part").symlink_to("/dev/full")
+    outcomes = fetch_all(root, urls, jobs=1)
+    assert [o.record.cause for o in outcomes.values()] == [Cause.DISK]
+    assert "No space left" in (outcomes["0.mp4"].record.error or "")
+    assert [r.status for r in ledger.read_all(root)].count("waiting") == 2
+    (folder / "source.mp4.part").unlink()
+    assert {o.record.status for o in fetch_all(root, urls).values()} == {"done"}
+
+
+def test_a_video_that_cannot_fit_is_not_begun(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="no space left"):
+        _refuse_if_full(tmp_path, {"filesize_approx": 10**18})
+    _refuse_if_full(tmp_path, {"filesize": None})
+
+
+def test_cookies_go_to_the_host_and_their_file_is_only_read(
+    host: Host, root: Root, clips_folder: Path, tmp_path: Path
+) -> None:
+    jar = tmp_path / "cookies.txt"
+    jar.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tmember\tyes\n")
+    before = jar.read_text()
+    host.put("/a.mp4", small(clips_folder), Set_Cookie="fresh=1")
+    (outcome,) = fetch_all(root, [host.url + "/a.mp4"], cookies=jar).values()
+    assert outcome.record.status == "done"
+    assert all("member=yes" in (seen.cookie or "") for seen in host.log)
+    assert jar.read_text() == before
+
+
+def test_requests_go_through_the_proxy(host: Host, root: Root, clips_folder: Path) -> None:
+    host.put("http://video.invalid/a.mp4", small(clips_folder))
+    (outcome,) = fetch_all(root, ["http://video.invalid/a.mp4"], proxy=host.url).values()
+    assert outcome.record.status == "done", outcome.record.error
+
+
+def test_what_is_still_being_aired_waits(root: Root) -> None:
+    target = of_entry(Entry("http://x/live"))
+    with pytest.raises(FetchError, match="still being aired") as told:
+        bring(root, gentle(), None, target, {"live_status": "is_upcoming"}, lambda n: None)  # type: ignore[arg-type]
+    assert told.value.cause == Cause.NOT_YET
 
 
 def test_what_the_ledger_says_survives_reading_and_writing(root: Root) -> None:

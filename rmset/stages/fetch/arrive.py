@@ -48,7 +48,8 @@ def bring(
     """
     folder, entry = root.files.local(f"{DOWNLOADS}/{target.video_id}"), target.entry
     min_height = entry.min_height or config.min_height
-    _refuse_if_full(root.path, found)
+    if found.get("is_live") or found.get("live_status") in ("is_live", "is_upcoming", "post_live"):
+        raise FetchError(f"the video is still being aired ({found.get('live_status') or 'is_live'})", Cause.NOT_YET)
     got = visitor.download(found, folder, min_height, on_bytes)
     # A playlist's line says nothing of the length of each of its videos.
     own_line = target.url == entry.url
@@ -66,14 +67,6 @@ def bring(
         video = publish(root, path, target.video_id, probe, sha256_of(path), suffix=suffix, copy=False, known=known)
     forget(root, target.video_id)
     return video
-
-
-def _refuse_if_full(folder: Path, found: dict[str, Any]) -> None:
-    """Fail before a download that cannot fit, rather than after hours of it."""
-    sizes = [f.get("filesize") or f.get("filesize_approx") or 0 for f in found.get("formats") or [found]]
-    needed, free = max(sizes, default=0), shutil.disk_usage(folder).free
-    if needed and len(sizes) == 1 and needed > free:
-        raise FetchError(f"no space left: the video takes {needed:,} bytes, the disk has {free:,}", Cause.DISK)
 
 
 def _known(target: Target, info: dict[str, Any], config: FetchConfig) -> dict[str, Any]:

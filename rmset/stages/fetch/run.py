@@ -24,6 +24,8 @@ from rmset.stages.fetch.pace import HostSilent, Pace, Stopped, Tell, host_of
 from rmset.stages.fetch.targets import Target
 from rmset.store import Root
 
+_EXPLAINED_BY_WARNINGS = {Cause.NO_VIDEO, Cause.FORBIDDEN, Cause.TOO_SMALL}
+"""causes that a missing JavaScript runtime, say, may be behind"""
 _MOST_REFUSALS = 8
 """visits that a host refuses for one video before the video is left to the next run"""
 
@@ -176,7 +178,10 @@ class Fetching:
             except Exception as error:
                 # yt-dlp raises anything; none of it may stop the other videos.
                 cause = classify(error)
-                record = replace(record, status="failed", cause=cause, error=own_words(error))
+                words = own_words(error)
+                if cause in _EXPLAINED_BY_WARNINGS and visitor.warning:
+                    words = one_line(f"{words}; yt-dlp warned: {visitor.warning}", 600)
+                record = replace(record, status="failed", cause=cause, error=words)
                 again = self._may_try_again(error, cause, host, tries, target)
                 if again:
                     continue

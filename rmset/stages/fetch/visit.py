@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,11 @@ class Visitor:
         self._config, self._log = config, _Log()
         self._ydl = PacedYoutubeDL(_params(config, self._log), pace)
 
+    @property
+    def warning(self) -> str:
+        """The last thing that yt-dlp warned of during this visit; it often is why formats are missing."""
+        return self._log.warning_text
+
     def close(self) -> None:
         """Close its connections."""
         self._ydl.close_response()
@@ -127,6 +133,7 @@ class Visitor:
         Raises:
             Exception: yt-dlp's own, or `Stopped`, or `HostSilent`.
         """
+        self._log.warning_text = ""
         with self._unwrapped():
             known: dict[str, Any] = {}
             for _ in range(_MOST_HOPS):
@@ -183,6 +190,7 @@ class Visitor:
 
         def choose_and_prepare(context: dict[str, Any]) -> Iterator[Any]:
             for chosen in choose(context):
+                _refuse_if_full(folder, chosen)
                 _prepare(folder, str(chosen.get("format_id")))
                 yield chosen
 
@@ -197,7 +205,6 @@ class Visitor:
         return Downloaded(files[0], info)
 
     def _unwrapped(self) -> _Unwrapped:
-        self._log.warning_text = ""
         return _Unwrapped(self._ydl)
 
 
@@ -217,13 +224,20 @@ class _Unwrapped:
             raise error.reason from None
 
 
+def _refuse_if_full(folder: Path, chosen: Mapping[str, Any]) -> None:
+    """Fail before a download that cannot fit, rather than after hours of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    needed, free = chosen.get("filesize") or chosen.get("filesize_approx") or 0, shutil.disk_usage(folder).free
+    if needed > free:
+        raise FetchError(f"no space left: the video takes {needed:,} bytes, the disk has {free:,}", Cause.DISK)
+
+
 def _prepare(folder: Path, format_id: str) -> None:
     """Make a folder ready to go on with a format, or to begin with it.
 
     A kill between a fragment's appending and its being counted would append it twice. The fragments themselves are
     whole or absent, so what was put together is put together again from them, and nothing is downloaded twice.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     choice = folder / "format.txt"
     if not choice.exists() or choice.read_text(encoding="utf-8") != format_id:
         for path in folder.iterdir():
