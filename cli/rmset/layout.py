@@ -151,8 +151,8 @@ def check(
             remedy = "run `rmset layout propose`"
             rows.append(_row(video_id, None, "", "has no layout", remedy, True))
             continue
-        for f in find(place.layout(video_id), place.record(video_id).frame_count):
-            rows.append(_row(video_id, f.segment, f.frames, f.problem, f.remedy, f.is_error))
+        found = find(place.layout(video_id), place.record(video_id).frame_count)
+        rows += [_row(video_id, f.segment, f.frames, f.problem, f.remedy, f.is_error) for f in found]
     if rows or format is not Format.TABLE:
         emit(rows, format, ["video_id", "segment", "frames", "weight", "problem", "remedy"])
     else:

@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from rmset.errors import RmsetError
-from rmset.review.desk import Desk, Stale
+from rmset.review.desk import Desk, StaleError
 from rmset.review.guard import Guard
 
 STATIC = Path(__file__).parent / "static"
@@ -61,7 +61,7 @@ def _told(work: Callable[[], Response]) -> Response:
     """What was asked for, or why not, as one line."""
     try:
         return work()
-    except Stale as error:
+    except StaleError as error:
         return JSONResponse({"error": str(error)}, 409)
     except RmsetError as error:
         return JSONResponse({"error": str(error)}, 422)

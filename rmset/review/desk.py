@@ -20,7 +20,7 @@ from rmset.store import Root
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 88]
 
 
-class Stale(RmsetError):
+class StaleError(RmsetError):
     """The layout has changed since the page read it."""
 
 
@@ -72,7 +72,7 @@ class Desk:
         """Write a layout that was made out of the version named; all of it or nothing.
 
         Raises:
-            Stale: it has been changed by somebody else (another tab, a command).
+            StaleError: it has been changed by somebody else (another tab, a command).
             LayoutError: it cannot be, or is of another video.
         """
         self._root.select([video_id])
@@ -82,7 +82,7 @@ class Desk:
             raise LayoutError(f"layout: expected one of video {video_id}, found one of {layout.video_id}; reload")
         with self._root.files.lock(video_id):
             if self._version(video_id) != version:
-                raise Stale(f"video {video_id}: its layout was changed elsewhere; the page shows it as it is now")
+                raise StaleError(f"video {video_id}: its layout was changed elsewhere; the page shows it as it is now")
             self._root.write_layout(layout)
             found = [asdict(f) for f in check(layout, record.frame_count) if f.is_error]
             return {"version": self._version(video_id), "findings": found}

@@ -20,6 +20,9 @@ _HEADERS = [
 ]
 
 
+_REFUSED = b"403: open the address that `rmset layout review` shows\n"
+
+
 class Guard:
     """ASGI middleware: 403 for everybody else."""
 
@@ -37,7 +40,7 @@ class Guard:
             return
         if not self._may(scope):
             await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-            await send({"type": "http.response.body", "body": b"403: open the address that `rmset layout review` shows\n"})
+            await send({"type": "http.response.body", "body": _REFUSED})
             return
 
         async def sealed(message: dict[str, Any]) -> None:

@@ -38,12 +38,12 @@ def test_others_are_refused(address, headers):
 
 
 def test_a_stale_version_is_a_conflict_and_nothing_is_written(root):
-    from rmset.review.desk import Desk, Stale
+    from rmset.review.desk import Desk, StaleError
 
     desk = Desk(root, root.video_ids())
     video = root.video_ids()[0]
     before = root.layout(video)
-    with pytest.raises(Stale, match="changed elsewhere"):
+    with pytest.raises(StaleError, match="changed elsewhere"):
         desk.save(video, before.to_json(), "0" * 16)
     assert root.layout(video) == before
 

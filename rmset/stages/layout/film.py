@@ -124,7 +124,7 @@ def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int]) -
 
 
 def _are_a_pair(one: int, other: int, side: int) -> bool:
-    """Whether two bars belong together: of one thickness, or one of them thin and the other part of the panel already."""
+    """Whether two bars belong together: of one thickness, or a thin one whose fellow is part of the panel already."""
     return abs(one - other) <= 2 * _ALIGNED or (min(one, other) == 0 and max(one, other) <= _THIN_BAR * side)
 
 

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from rmset.errors import LayoutError
-from rmset.geometry import Box, area, as_boxes, iou
+from rmset.geometry import Box, area, as_boxes, centre, contains_point, iou
 from rmset.parts.detect import load
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
@@ -27,6 +27,8 @@ _loaded = cache(load)
 _FULL_RIM = 0.5
 # What takes up so much of the screen, perhaps between bars, fills it.
 _FILLS = 0.75
+# Neighbours show one grid when so many of their people sit in places that overlap so much.
+_SAME_GRID, _SAME_SEAT = 0.6, 0.7
 # Neighbours whose regions and panels overlap so much are one segment.
 _SAME = 0.9
 
@@ -93,7 +95,7 @@ def arranged(segments: Sequence[Segment], frame_size: tuple[int, int]) -> tuple[
     grid = any(len(s.people) >= 2 for s in segments)
     known = [_as_film(s, frame_size) if grid else s for s in segments]
     joined: list[Segment] = []
-    for segment in known:
+    for segment in _with_one_film(known):
         if joined and (_alike(joined[-1], segment) or _same_intro(joined[-1], segment)):
             longer = max(joined[-1], segment, key=lambda s: (len(s.trigger_regions), s.end_frame - s.start_frame))
             joined[-1] = replace(longer, start_frame=joined[-1].start_frame, end_frame=segment.end_frame)
@@ -111,6 +113,39 @@ def _as_film(segment: Segment, frame_size: tuple[int, int]) -> Segment:
         return segment
     sure = min(0.85, segment.confidence)
     return replace(segment, people=(), trigger_regions=(TriggerRegion(screen, "proposed", sure),), confidence=sure)
+
+
+def _with_one_film(segments: Sequence[Segment]) -> list[Segment]:
+    """Neighbours that show most people in the same places show the film in one place too: where it is surer."""
+    done: list[Segment] = []
+    for segment in segments:
+        before = done[-1] if done else None
+        if before is not None and _share_matched(before.people, segment.people) >= _SAME_GRID:
+            better, worse = (before, segment) if _film_sure(before) >= _film_sure(segment) else (segment, before)
+            if not _hides(better.trigger_regions, worse.people):
+                done[-1] = replace(before, trigger_regions=better.trigger_regions)
+                segment = replace(segment, trigger_regions=better.trigger_regions)
+        done.append(segment)
+    return done
+
+
+def _film_sure(segment: Segment) -> float:
+    """Confidence in the film's place, weighed by how long it was watched."""
+    return max((r.confidence for r in segment.trigger_regions), default=0.0) * (segment.end_frame - segment.start_frame)
+
+
+def _share_matched(one: Sequence[Person], other: Sequence[Person]) -> float:
+    """Share of the people of the smaller group who sit in the same place in the other."""
+    if not one or not other:
+        return 0.0
+    overlap = iou(as_boxes([_place(p) for p in one]), as_boxes([_place(p) for p in other]))
+    return float((overlap.max(axis=int(len(one) <= len(other))) >= _SAME_SEAT).mean())
+
+
+def _hides(regions: Sequence[TriggerRegion], people: Sequence[Person]) -> bool:
+    """Whether a region covers somebody's face."""
+    boxes = as_boxes([r.box for r in regions])
+    return any(bool(contains_point(boxes, *centre(p.box)).any()) for p in people)
 
 
 def _same_intro(one: Segment, other: Segment) -> bool:
@@ -143,5 +178,3 @@ def _place(person: Person) -> Box:
 def _floats(rect: tuple[int, int, int, int]) -> Box:
     x0, y0, x1, y1 = rect
     return (float(x0), float(y0), float(x1), float(y1))
-
-

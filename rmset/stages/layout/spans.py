@@ -24,6 +24,8 @@ from rmset.records import VideoRecord
 _KEPT, _OUTLINED = 0.6, 0.6
 # Shares of a place that move: a card, a person.
 _STILL, _ALIVE = 0.003, 0.03
+# Mean grey difference from look to look in a panel in which something stirs.
+_STIR = 0.35
 # Shorter stretches are transitions, not layouts (seconds).
 _SHORTEST_S = 0.4
 
@@ -59,9 +61,28 @@ def find(path: Path, record: VideoRecord, edge_samples: int, progress: Progress)
             frames.append(frame.frame_idx)
             progress(f"layout {record.video_id}: looking", len(looks), len(wanted))
     cuts = [_exactly(path, looks, frames, gap, where) for gap, where in changes.find(looks)]
+    spans = _between(path, record, cuts, frames, edge_samples, progress)
+    joins = [cut for span in spans for cut in _joins(path, span, looks, frames, record)]
+    if joins:
+        kept = [span.start for span in spans[1:]]
+        spans = _between(path, record, [*kept, *joins], frames, edge_samples, progress, join=False)
+    return spans
+
+
+def _between(
+    path: Path,
+    record: VideoRecord,
+    cuts: Sequence[int],
+    frames: Sequence[int],
+    edge_samples: int,
+    progress: Progress,
+    *,
+    join: bool = True,
+) -> list[Span]:
+    """The spans between cuts; a cut on whose sides the layout is the same is left out if `join`."""
     shortest = _SHORTEST_S * record.fps
     bounds = [0]
-    for cut in cuts:
+    for cut in sorted(cuts):
         if cut - bounds[-1] >= shortest and record.frame_count - cut >= shortest:
             bounds.append(cut)
     bounds.append(record.frame_count)
@@ -70,7 +91,7 @@ def find(path: Path, record: VideoRecord, edge_samples: int, progress: Progress)
         inside = [f for f in frames if start <= f < end]
         spans.append(_span(path, start, end, inside, edge_samples))
         progress(f"layout {record.video_id}: edges", end, record.frame_count)
-        if len(spans) > 1 and (joined := _joined(spans[-2], spans[-1])) is not None:
+        if join and len(spans) > 1 and (joined := _joined(spans[-2], spans[-1])) is not None:
             spans[-2:] = [joined]
     return spans
 
@@ -82,6 +103,39 @@ def _exactly(path: Path, looks: Sequence[changes.Grey], frames: Sequence[int], g
     with VideoReader(path) as reader:
         between = [changes.shrunk(f.rgb) for f in reader.sample(range(low + 1, high))]
     return low + 1 + changes.split(between, before, after, where)
+
+
+def _joins(
+    path: Path, span: Span, looks: Sequence[changes.Grey], frames: Sequence[int], record: VideoRecord
+) -> list[int]:
+    """Frames at which a panel that held perfectly still comes alive, or the other way round: somebody joins or leaves.
+
+    A small panel is too small a part of the screen to be noticed among everything else that moves.
+    """
+    inside = [i for i, f in enumerate(frames) if span.start <= f < span.end]
+    found: list[int] = []
+    for panel in span.panels:
+        if not panel.alive or len(inside) < 6:
+            continue
+        where = _within(panel.rect, record.frame_size)
+        steps = [float(np.abs(looks[a][where].astype(np.int16) - looks[b][where]).mean()) for a, b in pairwise(inside)]
+        moves = np.array(steps) >= _STIR
+        first, last = (int(np.argmax(moves)), len(moves) - 1 - int(np.argmax(moves[::-1]))) if moves.any() else (0, 0)
+        if first >= 2 and moves[first:].mean() > 0.8:
+            found.append(_exactly(path, looks, frames, inside[first], where))
+        elif len(moves) - 1 - last >= 2 and moves[: last + 1].mean() > 0.8:
+            found.append(_exactly(path, looks, frames, inside[last], where))
+    return found
+
+
+def _within(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
+    """The pixels of a small look that lie well inside a panel, bool (180, 320)."""
+    width, height = changes.SMALL
+    x0, x1 = (round(v * width / frame_size[0]) for v in (rect[0], rect[2]))
+    y0, y1 = (round(v * height / frame_size[1]) for v in (rect[1], rect[3]))
+    where = np.zeros((height, width), bool)
+    where[min(y0 + 2, y1 - 1) : max(y1 - 2, y0 + 1), min(x0 + 2, x1 - 1) : max(x1 - 2, x0 + 1)] = True
+    return where
 
 
 def _span(path: Path, start: int, end: int, looks: Sequence[int], most: int) -> Span:
