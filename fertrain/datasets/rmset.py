@@ -15,7 +15,8 @@ from torch import Tensor
 
 from rmset.errors import UsageError
 from rmset.read.crops import CropStore
-from rmset.read.pairs import PairSampler
+from rmset.read.pairindex import open_sampler
+from rmset.read.pairs import PairRule, PairSampler
 from rmset.store import Root
 
 from ..config import RmferConfig
@@ -78,23 +79,19 @@ class Anchors:
         A function of (seed, epoch, step) alone, whatever was drawn before and whoever decodes it.
         """
         rng = np.random.default_rng([self.seed, 3, epoch, step])
-        drawn: list[tuple[list[int], int]] = []
-        for row in rng.choice(self.sampler.anchors, size=n, replace=n > len(self)):
-            positives, negatives = self.sampler.draw(int(row), rng)
-            drawn.append(([int(row), *map(int, positives), *map(int, negatives)], len(positives)))
-        return drawn
+        rows = rng.choice(self.sampler.anchors, size=n, replace=n > len(self))
+        return [
+            ([int(row), *positives.tolist(), *negatives.tolist()], len(positives))
+            for row, (positives, negatives) in zip(rows, self.sampler.draw_many(rows, rng), strict=True)
+        ]
 
 
 def open_crops(root: Root, settings: RmferConfig, seed: int) -> tuple[CropStore, Anchors]:
     """The crops of a root and its anchors; says why there are none, if there are none."""
     store = CropStore(root)
-    sampler = PairSampler(
-        store.keys,
-        d=settings.d,
-        d_far=settings.d_far,
-        max_candidates=settings.max_candidates,
-        stride=stride_of(store.keys.frame),
-    )
+    rule = PairRule(d=settings.d, d_far=settings.d_far, stride=stride_of(store.keys.frame))
+    # Its arrays are kept in the root, so that the next run has them at once.
+    sampler = open_sampler(store, rule, max_candidates=settings.max_candidates)
     if len(sampler.anchors) == 0:
         people = len(np.unique(np.stack([store.keys.video, store.keys.person]), axis=1).T)
         raise DatasetError(
@@ -107,4 +104,4 @@ def open_crops(root: Root, settings: RmferConfig, seed: int) -> tuple[CropStore,
 
 def stride_of(frames: npt.NDArray[np.integer]) -> int:
     """Frames in one step: the export's stride, which the frame numbers still show as what divides them all."""
-    return max(1, int(np.gcd.reduce(np.unique(frames) - frames.min()))) if len(frames) else 1
+    return max(1, int(np.gcd.reduce(frames - frames.min()))) if len(frames) else 1
