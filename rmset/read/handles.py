@@ -12,7 +12,7 @@ from pathlib import Path
 from rmset.errors import ShardError
 from rmset.read.index import Shard
 
-_MOST = 1024
+_MOST = 4096
 
 
 class _Handle:
@@ -36,7 +36,7 @@ class ShardFiles:
     Args:
         paths: where each shard lies.
         shards: what each was when the index was made; a shard that has changed since is refused.
-        most: files open at once; by default 1,024, but never more than half of what the system allows the process.
+        most: files open at once; by default 4,096, but never more than half of what the system allows the process.
     """
 
     def __init__(self, paths: list[Path], shards: tuple[Shard, ...], most: int | None = None) -> None:
