@@ -88,11 +88,11 @@ class Result:
         return count
 
     def pandas(self) -> pd.DataFrame:
-        """A pandas frame (pandas must be installed)."""
+        """A pandas frame; needs the extra `frames`."""
         return _told(self._relation.df)
 
     def polars(self) -> Any:
-        """A polars frame (polars must be installed)."""
+        """A polars frame; needs the extra `frames`."""
         return _told(self._relation.pl)
 
 
@@ -219,3 +219,7 @@ def _told(work: Callable[[], T]) -> T:
         return work()
     except duckdb.Error as error:
         raise QueryError(f"SQL: {guard.one_line(error)}") from error
+    except ImportError as error:
+        raise QueryError(
+            f"expected {error.name or 'pandas or polars'}, found it is not installed; pip install 'rmset[frames]'"
+        ) from error
