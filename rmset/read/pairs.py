@@ -88,7 +88,9 @@ class PairSampler:
 
     def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
         """A draw for each of several anchors (n,); dozens at once cost little more than a few."""
-        rows = np.asarray(rows)
+        rows = np.asarray(rows, np.int64)
+        if not len(rows):
+            return []
         return list(zip(self._draw_near(rows, rng), self._draw_far(rows, rng), strict=True))
 
     def _draw_near(self, rows: Rows, rng: np.random.Generator) -> list[Rows]:

@@ -168,6 +168,7 @@ def test_rules_that_cannot_be(wrong):
 
 
 def test_no_candidates_at_all_is_no_error():
+    assert PairSampler(keys()).draw_many(np.array([]), np.random.default_rng(0)) == []
     lonely = PairSampler(keys(people=1, frames=3, videos=1))
     assert lonely.anchors.tolist() == []
     assert [len(c) for c in lonely.draw(1, np.random.default_rng(0))] == [0, 0]
