@@ -17,7 +17,7 @@ Grey = npt.NDArray[np.uint8]
 """uint8 (H, W)"""
 Rect = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels, half-open"""
-_Sums = npt.NDArray[np.float32]
+_Sums = npt.NDArray[np.floating]
 
 # A pixel moves when its grey values over time have this standard deviation.
 MOVES = 6.0

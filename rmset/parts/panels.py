@@ -234,19 +234,19 @@ class _Ledger:
         # A wall has edges too; where both sides hold still, nearly the whole length must be one.
         enough = np.where(apart >= _LIVELY, _SUPPORT, _STILL_SUPPORT)
         strong = (support >= enough) & (purity >= _PURITY) & (heard >= 0.3 * (b - a))
-        for known_axis, at in known:
-            if known_axis == axis and first < at < last:
-                near = slice(max(0, at - 1 - first - _ALIGNED), at - first + _ALIGNED)
+        for known_axis, line in known:
+            if known_axis == axis and first < line < last:
+                near = slice(max(0, line - 1 - first - _ALIGNED), line - first + _ALIGNED)
                 strong[near] |= (support[near] >= _WEAK_SUPPORT) & (purity[near] >= _WEAK_PURITY)
         step = (self._step[b, first:last] - self._step[a, first:last]) / heard
         found = []
-        for at in np.flatnonzero(strong):
+        for at in np.flatnonzero(strong).tolist():
             near = slice(max(0, at - 2), at + 3)
             # The ridge: compression smears an edge over its neighbours, but it is steepest where it was drawn.
             if step[at] < step[near].max():
                 continue
             score = float(support[at] * purity[at] + 0.5 * apart[at])
-            found.append(_Cut(axis, first + int(at) + 1, float(support[at]), score, float(apart[at])))
+            found.append(_Cut(axis, first + at + 1, float(support[at]), score, float(apart[at])))
         return found
 
 

@@ -22,8 +22,8 @@ _BAR = 0.35
 _THIN_BAR = 0.15
 # The same film again: its small pictures agree so well with the first.
 _AGAIN = 0.75
-# A blurred copy behind the panels has less than this share of the film's detail.
-_BLURRED = 0.4
+# A blurred copy behind the panels has less than this share of the detail of the film, whose rim moves so much.
+_BLURRED, _LIVELY = 0.65, 0.6
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,20 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
         return None
     usual = float(np.median([p.area for p in panels]))
     # A sliver is never where the film plays.
-    eligible = [i for i, p in enumerate(panels) if p.area >= usual / 4 or p.panel.inset]
+    blurs = [i for i, p in enumerate(panels) if _is_blur(p, panels)]
+    eligible = [i for i, p in enumerate(panels) if i not in blurs and (p.area >= usual / 4 or p.panel.inset)]
+    if not eligible:
+        return None
     likeness = {i: likeness_of(panels[i], panels, frame_size) for i in eligible}
     order = sorted(eligible, key=lambda i: -likeness[i])
     chosen = order[0]
     again = [i for i in order[1:] if _shows_again(panels[chosen], panels[i])]
-    # A blur behind the panels follows the film, or is at least no film by itself.
-    soft = [i for i in order[1:] if panels[i].sitting == 0 and panels[i].detail < _BLURRED * panels[chosen].detail]
-    blurred = [i for i in soft if not panels[i].panel.inset]
-    again = [i for i in again if i not in blurred]
-    rivals = [likeness[i] for i in order[1:] if i not in again and i not in blurred]
+    rivals = [likeness[i] for i in order[1:] if i not in again]
     margin = likeness[chosen] - max(rivals, default=0.0)
     confidence = float(np.clip(0.5 + 0.5 * (margin - _TOSS) / (_SURE - _TOSS), 0.05, 0.99))
     rects = [p.panel.rect for p in panels]
     regions = tuple(with_bars(rects[i], rects, frame_size) for i in (chosen, *again))
-    return Film(regions, (chosen, *again, *blurred), round(confidence, 3))
+    return Film(regions, (chosen, *again, *blurs), round(confidence, 3))
 
 
 def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int, int]) -> float:
@@ -76,6 +75,15 @@ def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int
         + _LARGE * float(np.clip(np.log2(panel.area / usual), -0.5, 1.5))
         + _INSET * panel.panel.inset
         + _CROWD * wandering
+    )
+
+
+def _is_blur(panel: Watched, panels: Sequence[Watched]) -> bool:
+    """Whether it is what lies behind the panels: nobody in it, and beside it something as lively, larger and sharper."""
+    return (
+        panel.sitting == 0
+        and not panel.panel.inset
+        and any(p.area > panel.area and p.rim >= _LIVELY and panel.detail < _BLURRED * p.detail for p in panels)
     )
 
 

@@ -51,7 +51,7 @@ def people_of(view: View, film: Sequence[int], regions: Sequence[Box]) -> tuple[
     """(reference frame, people) of a view, numbered in reading order of their panels."""
     seats = [(panel, s) for n, panel in enumerate(view.panels) if n not in film for s in sitters(panel)]
     look = reference_look(view, [s for _, s in seats])
-    people = []
+    people: list[Person] = []
     for panel, sitter in seats:
         box = clip(_box_at(sitter, look), panel.panel.box)
         if box[0] >= box[2] or box[1] >= box[3] or contains_point(as_boxes(list(regions)), *centre(box)).any():

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from rmset.parts import changes, panels, sampling
-from rmset.parts.edges import MOVES, Evidence, FrameSums, Rect
+from rmset.parts.edges import MOVES, Evidence, FrameSums, Grey, Rect
 from rmset.parts.frames import VideoReader
 from rmset.parts.panels import Panel
 from rmset.progress import Progress
@@ -96,7 +96,7 @@ def _between(
     return spans
 
 
-def _exactly(path: Path, looks: Sequence[changes.Grey], frames: Sequence[int], gap: int, where: changes.Flags) -> int:
+def _exactly(path: Path, looks: Sequence[Grey], frames: Sequence[int], gap: int, where: changes.Flags) -> int:
     """The first frame of the new layout; everything between two looks is decoded."""
     low, high = frames[gap], frames[gap + 1]
     before, after = changes.around(looks, gap)
@@ -105,9 +105,7 @@ def _exactly(path: Path, looks: Sequence[changes.Grey], frames: Sequence[int], g
     return low + 1 + changes.split(between, before, after, where)
 
 
-def _joins(
-    path: Path, span: Span, looks: Sequence[changes.Grey], frames: Sequence[int], record: VideoRecord
-) -> list[int]:
+def _joins(path: Path, span: Span, looks: Sequence[Grey], frames: Sequence[int], record: VideoRecord) -> list[int]:
     """Frames at which a panel that held perfectly still comes alive, or the other way round: somebody joins or leaves.
 
     A small panel is too small a part of the screen to be noticed among everything else that moves.
