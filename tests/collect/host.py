@@ -161,7 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
                     status = 206
                     headers["Content-Range"] = f"bytes {first}-{last}/{len(body)}"
                     body = body[first : last + 1]
-        self.owner.log.append(Seen(arrived, self.command, path, self.headers.get("Range"), status, self.headers.get("Cookie")))
+        asked = (self.headers.get("Range"), status, self.headers.get("Cookie"))
+        self.owner.log.append(Seen(arrived, self.command, path, *asked))
         self.send_response(status, fault.reason)
         for name, value in headers.items():
             self.send_header(name, value)
