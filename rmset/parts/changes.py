@@ -63,7 +63,9 @@ def find(looks: Sequence[Grey]) -> list[tuple[int, Flags]]:
             continue
         # Where exactly is for those blocks to say that seldom change; a cut of the film beside it is not meant.
         found.append((gap, np.kron(answers[gap] & (weight > 0), np.ones((_BLOCK, _BLOCK), bool))))
-    return [(_settled(looks, gap, where), where) for gap, where in found]
+    # Neighbouring gaps may settle on one.
+    settled = {_settled(looks, gap, where): where for gap, where in found}
+    return sorted(settled.items())
 
 
 def split(pictures: Sequence[Grey], before: Sequence[Grey], after: Sequence[Grey], where: Flags) -> int:

@@ -79,7 +79,7 @@ def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int
 
 
 def _is_blur(panel: Watched, panels: Sequence[Watched]) -> bool:
-    """Whether it is what lies behind the panels: nobody in it, and beside it something as lively, larger and sharper."""
+    """Whether it is what lies behind the panels: nobody in it; something lively beside it is larger and sharper."""
     return (
         panel.sitting == 0
         and not panel.panel.inset
@@ -101,7 +101,8 @@ def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int]) -
     """The film's panel with the bars above and below (or beside) it, up to the lines of the grid.
 
     A side is moved outwards only if no other panel ends where it is now, and one does (or the frame does) where it
-    would be, so that a gap between panels is never taken for a bar.
+    would be, so that a gap between panels is not taken for a bar where another panel
+    of its row and column shows what it is.
     """
     x0, y0, x1, y1 = rect
     others = [p for p in panels if p != rect]

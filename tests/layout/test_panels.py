@@ -1,0 +1,80 @@
+"""Edges, panels and changes on screens of random pictures, whose lines are known to the pixel."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from worlds import noise, screens
+
+from rmset.parts import changes, panels, sampling
+from rmset.stages.layout.film import with_bars
+
+
+def rects(found):
+    return sorted(p.rect for p in found)
+
+
+@pytest.mark.parametrize("x", [319, 320, 321, 333])
+def test_an_edge_is_found_on_its_very_pixel(x):
+    boxes = [(0, 0, x, 360), (x, 0, 640, 360)]
+    assert rects(panels.find_in(screens(boxes, (640, 360), 8))) == sorted(boxes)
+
+
+def test_a_grid_is_cut_into_its_cells():
+    boxes = [(x, y, x + 160, y + 120) for y in (0, 120, 240) for x in (0, 160, 320, 480)]
+    assert rects(panels.find_in(screens(boxes, (640, 360), 10))) == sorted(boxes)
+
+
+def test_gaps_and_borders_are_no_panels():
+    boxes = [(20, 20, 300, 340), (320, 20, 620, 340)]
+    assert rects(panels.find_in(screens(boxes, (640, 360), 8))) == sorted(boxes)
+
+
+def test_a_picture_over_the_place_where_panels_meet_is_an_inset():
+    cells = [(0, 0, 320, 180), (320, 0, 640, 180), (0, 180, 320, 360), (320, 180, 640, 360)]
+    found = panels.find_in(screens([*cells, (220, 110, 420, 250)], (640, 360), 12))
+    assert [p.rect for p in found if p.inset] == [(220, 110, 420, 250)]
+    assert rects(p for p in found if not p.inset) == sorted(cells)
+
+
+def test_a_single_picture_is_one_panel():
+    assert rects(panels.find_in(screens([(0, 0, 640, 360)], (640, 360), 8))) == [(0, 0, 640, 360)]
+
+
+def test_a_plain_screen_is_one_panel_in_which_nothing_lives():
+    (panel,) = panels.find_in([np.full((90, 160), 80, np.uint8)] * 4)
+    assert panel.rect == (0, 0, 160, 90)
+    assert not panel.alive
+
+
+def test_a_change_of_what_stands_still_is_found_and_a_film_cut_is_not():
+    rng = np.random.default_rng(3)
+    before, after = noise(rng, (320, 180)), noise(rng, (320, 180))
+    # Texture, so that there is something that holds still.
+    before[::9], after[:, ::7] = 0, 0
+    looks = []
+    for number in range(24):
+        look = (before if number < 11 else after).copy()
+        look[60:120, 100:200] = noise(rng, (100, 60))
+        looks.append(look)
+    found = changes.find(looks)
+    assert [gap for gap, _ in found] == [10]
+
+
+def test_short_videos_are_looked_at_evenly_and_long_ones_at_key_frames():
+    assert sampling.plan(1, 25.0, [0]) == [0]
+    keys = list(range(0, 18000, 60))
+    frames = sampling.plan(18000, 30.0, keys)
+    middle = [f for f in frames if 200 < f < 17800]
+    assert set(middle) <= set(keys)
+    assert max(b - a for a, b in pairwise(frames)) <= 120
+
+
+def test_bars_belong_to_the_film_up_to_the_lines_of_the_grid():
+    others = [(0, 0, 320, 180), (0, 180, 320, 360)]
+    assert with_bars((320, 20, 640, 160), [(320, 20, 640, 160), *others], (640, 360)) == (320, 0, 640, 180)
+
+
+def test_a_gap_between_panels_is_no_bar():
+    film, others = (330, 20, 620, 170), [(20, 20, 310, 170), (330, 190, 620, 340)]
+    assert with_bars(film, [film, *others], (640, 360)) == film

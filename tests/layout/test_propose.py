@@ -1,0 +1,87 @@
+"""From a video to its layout: a generated mashup, ids over segments, what check says, and files that are no mashups."""
+
+import numpy as np
+import pytest
+from worlds import screens, write_video
+
+from rmset.errors import LayoutError
+from rmset.records import Layout, Person, Segment, TriggerRegion
+from rmset.stages import fetch
+from rmset.stages.layout import ProposeConfig, check, is_manual, propose
+from rmset.stages.layout.people import with_lasting_ids
+from rmset.stages.layout.propose import arranged
+from rmset.store import Root
+
+
+def person(number, panel):
+    x0, y0, x1, y1 = panel
+    return Person(number, (x0 + 10, y0 + 10, x0 + 60, y0 + 70), (float(x0), float(y0), float(x1), float(y1)))
+
+
+def test_a_panel_that_keeps_its_place_keeps_its_id():
+    left, right, below = (0, 0, 100, 100), (100, 0, 200, 100), (0, 100, 100, 200)
+    first = Segment(0, 10, 0, (), (person(0, left), person(1, right)))
+    title = Segment(10, 20, 10)
+    second = Segment(20, 30, 20, (), (person(0, below), person(1, right)))
+    ids = [[p.person_id for p in s.people] for s in with_lasting_ids([first, title, second])]
+    assert ids == [[0, 1], [], [2, 1]]
+
+
+def test_neighbours_that_are_alike_become_one_segment():
+    people = (person(0, (0, 0, 100, 100)), person(1, (0, 100, 100, 200)))
+    film = (TriggerRegion((100.0, 0.0, 200.0, 200.0)),)
+    parts = [Segment(0, 10, 0, film, people), Segment(10, 30, 12, film, people)]
+    (joined,) = arranged(parts, (200, 200))
+    assert (joined.start_frame, joined.end_frame, joined.reference_frame) == (0, 30, 12)
+
+
+def test_check_finds_what_cannot_be():
+    film = (TriggerRegion((100.0, 0.0, 200.0, 200.0)),)
+    inside = Person(0, (120.0, 20.0, 160.0, 60.0))
+    twin, other = Person(1, (10.0, 10.0, 50.0, 50.0)), Person(2, (12.0, 12.0, 52.0, 52.0))
+    layout = Layout("v", (200, 200), (Segment(0, 10, 0, film, (inside, twin, other)), Segment(12, 20, 12, film)))
+    problems = [f.problem for f in check(layout, 25) if f.is_error]
+    assert problems == [
+        "person 0 is inside a trigger region",
+        "people 1 and 2 overlap",
+        "belongs to no segment",
+        "belongs to no segment",
+    ]
+
+
+def test_a_generated_mashup_is_proposed_right_and_what_is_reviewed_is_kept(tmp_path):
+    pytest.importorskip("skimage", reason="generated people need `pip install 'rmset[demo]'`")
+    from rmset.synth.compose import compose_demo
+
+    truth = compose_demo(tmp_path / "m.mp4", seconds=6, size=(640, 360), layout="2x2", fps=15, seed=4)
+    root = Root(tmp_path / "root")
+    video_id = fetch.add(root, tmp_path / "m.mp4").video_id
+    counts = propose(root, video_id, ProposeConfig(samples=6))
+    (segment,) = root.layout(video_id).segments
+    assert counts["people"] == 3
+    assert [r.box for r in segment.trigger_regions] == [truth.segments[0].trigger_regions[0]]
+    assert not is_manual(root, video_id)
+
+
+def grey(value, size):
+    return np.full((size[1], size[0]), value, np.uint8)
+
+
+BAD = {
+    "constant colour": lambda p: write_video(p, [grey(90, (320, 180))] * 30),
+    "one frame": lambda p: write_video(p, screens([(0, 0, 320, 180)], (320, 180), 1)),
+    "odd size": lambda p: write_video(p, screens([(0, 0, 160, 181), (160, 0, 321, 181)], (321, 181), 20)),
+    "portrait": lambda p: write_video(p, screens([(0, 0, 180, 160), (0, 160, 180, 320)], (180, 320), 20)),
+    "tiny": lambda p: write_video(p, [grey(30 + i, (16, 16)) for i in range(10)]),
+    "variable frame rate": lambda p: write_video(
+        p, screens([(0, 0, 160, 180), (160, 0, 320, 180)], (320, 180), 20), times=[i * i * 7 for i in range(20)]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_file_that_is_no_mashup_gives_a_clear_reason(tmp_path, kind):
+    root = Root(tmp_path / "root")
+    video_id = fetch.add(root, BAD[kind](tmp_path / "bad.mp4")).video_id
+    with pytest.raises(LayoutError, match="expected faces, found none"):
+        propose(root, video_id, ProposeConfig(samples=3))
