@@ -1,11 +1,23 @@
-"""Published settings by name. A recipe is a starting point: whatever a command line says beside it wins."""
+"""Published settings by name: one TOML file each, which names paper, command, expected score and time.
+
+A recipe is a starting point: whatever a command line says beside it wins. `--recipe` also takes a path, so that a
+recipe can be written without touching this package; it looks like a run's config.toml with four lines on top.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 
-from .config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from rmset.errors import UsageError
+
+from .config import RunConfig, config_from
 from .errors import UnknownNameError
+
+_FOLDER = "recipe_files"
+_ABOUT = ("paper", "command", "expects", "time")
 
 
 @dataclass(frozen=True)
@@ -18,47 +30,35 @@ class Recipe:
     """How to run them."""
     expects: str
     """Published score, with its rule."""
+    time: str
+    """How long it takes, and where that was measured."""
     config: RunConfig
     """The settings."""
 
 
-_BASE = RunConfig()
-
-RECIPES: dict[str, Recipe] = {
-    "ferplus-vgg13": Recipe(
-        paper="Barsoum et al., ICMI 2016",
-        command="fertrain supervised --labeled ferplus --recipe ferplus-vgg13",
-        expects="84.716 ± 0.239 % on the test split under `majority` (CEL, five runs)",
-        config=replace(
-            _BASE,
-            data=DataConfig(scheme="cel"),
-            model=ModelConfig(name="vgg13", image_size=64),
-            # the tool's momentum has unit gain, which in PyTorch is dampening
-            optim=OptimConfig(
-                epochs=(100,), batch_size=32, optimizer="sgd", lr=0.05, momentum=0.9, dampening=0.9,
-                weight_decay=0.0, schedule="steps", steps=((20, 0.05), (20, 0.025), (60, 0.005)),
-            ),
-            augment="affine",
-        ),
-    ),
-    "rmfer": Recipe(
-        paper="RMFER, WACV 2024, and its authors' code",
-        command="fertrain semi --labeled affectnet --unlabeled rmset --recipe rmfer --weights AFFECTNET.safetensors",
-        expects="not reproduced here: RMset was never released",
-        config=replace(
-            _BASE,
-            method="rmfer",
-            data=DataConfig(scheme="mv", rule="argmax", balanced=True, unlabeled="rmset"),
-            model=ModelConfig(name="tf_efficientnet_b2.ns_jft_in1k", image_size=260),
-            optim=OptimConfig(epochs=(20, 30, 15), batch_size=32, optimizer="sam", lr=1e-4, schedule="constant"),
-            augment="one-of",
-        ),
-    ),
-}  # fmt: skip
+def names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(p.name.removesuffix(".toml") for p in files(__package__).joinpath(_FOLDER).iterdir())
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name."""
-    if name not in RECIPES:
-        raise UnknownNameError("recipe", name, RECIPES)
-    return RECIPES[name]
+    """The recipe of that name, or of a file *.toml."""
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"expected a recipe file, found none at {path}; `fertrain recipes` lists those built in")
+        return parse(path.read_text(encoding="utf-8"), name)
+    if name not in names():
+        raise UnknownNameError("recipe", name, names())
+    return parse(files(__package__).joinpath(_FOLDER, f"{name}.toml").read_text(encoding="utf-8"), name)
+
+
+def parse(text: str, name: str) -> Recipe:
+    """A recipe out of its TOML text."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"expected a recipe in TOML in {name}, found: {error}") from None
+    if missing := [key for key in _ABOUT if not isinstance(values.get(key), str)]:
+        raise UsageError(f"expected {', '.join(_ABOUT)} in the recipe {name}, found no {missing[0]}")
+    return Recipe(values["paper"], values["command"], values["expects"], values["time"], config_from(values))

@@ -36,7 +36,20 @@ def supervised(
     balanced: Annotated[bool | None, typer.Option(help="Draw every class equally often.")] = None,
     holdout: o.Holdout = None,
     report_on: o.ReportOn = None,
+    mix: o.Mix = None,
+    preprocess: o.Preprocess = None,
+    label_smoothing: o.Smoothing = None,
+    head: o.Head = None,
+    vectors: o.Vectors = None,
+    word: o.Words = None,
+    ema: o.Ema = None,
+    accumulate: o.Accumulate = None,
+    patience: o.Patience = None,
+    channels_last: o.ChannelsLast = None,
+    report_best_on_test: o.BestOnTest = False,
+    tensorboard: o.Tensorboard = False,
     recipe: o.Recipe = None,
+    runs: o.Runs = 1,
     seed: o.Seed = None,
     precision: o.Precision = None,
     device: o.Device = None,
@@ -52,24 +65,31 @@ def supervised(
     --out runs/cel
 
     The epoch is chosen on a held-out tenth of the training images; the split that is reported is counted once.
+    A run that was broken off goes on where it stood when the same command is given again with the same --out.
     """
     config = _settings(
         _start(recipe, RunConfig()),
         top={
             "method": "supervised", "augment": augment, "seed": seed, "precision": precision, "device": device,
-            "workers": workers, "overwrite": overwrite or None,
+            "workers": workers, "overwrite": overwrite or None, "mix": mix, "preprocess": preprocess,
+            "channels_last": channels_last, "tensorboard": tensorboard or None,
         },
         data={
             "labeled": labeled, "scheme": scheme, "rule": rule, "eval_rule": eval_rule, "labels": labels,
             "labels_file": labels_file, "balanced": balanced, "holdout": holdout, "report_on": report_on,
+            "report_best_on_test": report_best_on_test or None,
         },
-        model={"name": model, "image_size": image_size, "pretrained": pretrained or None, "weights": weights},
+        model={
+            "name": model, "image_size": image_size, "pretrained": pretrained or None, "weights": weights,
+            "head": head, "vectors": vectors, "words": tuple(word) if word else None,
+        },
         optim={
             "epochs": None if epochs is None else (epochs,), "batch_size": batch_size, "lr": lr,
-            "optimizer": optimizer, "schedule": schedule,
+            "optimizer": optimizer, "schedule": schedule, "label_smoothing": label_smoothing, "ema": ema,
+            "accumulate": accumulate, "patience": patience,
         },
     )  # fmt: skip
-    _run(config, out, fmt, quiet)
+    _run(config, out, fmt, quiet, runs)
 
 
 def semi(
@@ -205,20 +225,29 @@ def _settings(start: RunConfig, top: dict[str, Any], **groups: dict[str, Any]) -
     return replace(start, **changes)
 
 
-def _run(config: RunConfig, out: Path | None, fmt: Format, quiet: bool) -> None:
+def _run(config: RunConfig, out: Path | None, fmt: Format, quiet: bool, runs: int = 1) -> None:
+    from fertrain.compare import group, table
     from fertrain.experiment import run
+    from fertrain.repeat import run_many
 
     if quiet:
         set_quiet(True)
     # the time makes a name of its own, the rest says what it is
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{config.method}-{config.model.name}"
     folder = out or Path("runs") / name
+    config = replace(config, out=str(folder))
     with progress() as bar:
-        result = run(replace(config, out=str(folder)), bar, say)
-    row = {
-        "run": str(result.folder), "split": result.scores.split, "rule": result.scores.rule, "n": result.scores.n,
-        "overall_accuracy": result.scores.overall_accuracy, "average_accuracy": result.scores.average_accuracy,
-        "selected_on": result.metrics["selected_on"],
-    }  # fmt: skip
-    emit([row], fmt)
-    say(f"report: {result.folder / 'report.html'}")
+        results = [run(config, bar, say)] if runs == 1 else run_many(config, runs, bar, say)
+    rows = [
+        {
+            "run": str(result.folder), "split": result.scores.split, "rule": result.scores.rule, "n": result.scores.n,
+            "overall_accuracy": result.scores.overall_accuracy, "average_accuracy": result.scores.average_accuracy,
+            "selected_on": result.metrics["selected_on"],
+        }
+        for result in results
+    ]  # fmt: skip
+    emit(rows, fmt)
+    if runs > 1:
+        summary = table([group(folder)])[0]
+        say(f"{summary['runs']} runs: {summary['mean']:.2%} ± {summary['std']:.2%} overall")
+    say(f"report: {results[-1].folder / 'report.html'}")

@@ -119,7 +119,7 @@ class FerPlus:
         here = self.table.splits == split
         targets = RULES[rule](self.table.votes)
         rows = np.flatnonzero(here & (targets.sum(axis=1) > 0))
-        names = tuple(self._image_of(split, row) for row in rows)
+        names = tuple(self.image_of(split, row) for row in rows)
         kept = targets[rows].astype(np.float32)
         emotions = self.table.votes[rows, :EMOTIONS]
         shares = (emotions / np.maximum(emotions.sum(axis=1, keepdims=True), 1)).astype(np.float32)
@@ -139,7 +139,7 @@ class FerPlus:
             twice = [name for name, n in counts.items() if n > 1]
             if twice:
                 found.append(Finding(split, "image stands on two rows (both counted)", len(twice), twice[0]))
-            named = {self._image_of(split, i): str(self.table.names[i]) for i in np.flatnonzero(here)}
+            named = {self.image_of(split, i): str(self.table.names[i]) for i in np.flatnonzero(here)}
             missing = sorted(name for image, name in named.items() if image not in self._images)
             if missing:
                 found.append(Finding(split, "missing file", len(missing), missing[0]))
@@ -149,7 +149,7 @@ class FerPlus:
                 found.append(Finding(split, "tie for most votes (first column wins under `argmax`)", ties))
         return found
 
-    def _image_of(self, split: str, row: int | np.intp) -> str:
+    def image_of(self, split: str, row: int | np.intp) -> str:
         """Folders go by the image's name, fer2013.csv by the row: the two drift apart by up to 85."""
         if isinstance(self.source, CsvPixels):
             return f"{self.table.rows[row]:05d}"

@@ -3,11 +3,16 @@ from pathlib import Path
 
 import fer_worlds as worlds
 import pytest
+import torch
 from hypothesis import settings
 
 # times on a machine that others use too say nothing
 settings.register_profile("fertrain", deadline=None, max_examples=40)
 settings.load_profile("fertrain")
+
+
+# the worlds are tiny: threads that wait for each other cost more than they bring, most of all beside other work
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

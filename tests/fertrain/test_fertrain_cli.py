@@ -7,19 +7,14 @@ import time
 
 import pytest
 import typer
-from rmset_cli.fertrain.app import app, main
 from typer.testing import CliRunner
 
+from rmset_cli.fertrain.app import app, main
+
 COMMANDS = [
-    "supervised",
-    "semi",
-    "evaluate",
-    "datasets",
-    "datasets add",
-    "datasets list",
-    "datasets check",
-    "datasets align",
-]
+    "supervised", "semi", "evaluate", "cross", "compare", "votes", "predict", "explain", "convert", "recipes",
+    "datasets", "datasets add", "datasets list", "datasets check", "datasets align",
+]  # fmt: skip
 
 
 @pytest.fixture

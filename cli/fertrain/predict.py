@@ -1,0 +1,50 @@
+"""`fertrain predict`: a run on pictures and films."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..console import Format, FormatOption, emit, progress, say, set_quiet
+from . import options as o
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    target: Annotated[Path, typer.Argument(help="An image, a folder of images, or a video.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="CSV, one row per face.")],
+    detect: Annotated[bool, typer.Option(help="Find faces; --no-detect takes images that are faces already.")] = True,
+    detector: Annotated[str, typer.Option(help="mtcnn or yunet.")] = "mtcnn",
+    min_face: Annotated[float, typer.Option(help="Smallest face that is looked for, px.")] = 40,
+    widen: Annotated[float, typer.Option(help="Share of the face's width that the crop is wider.")] = 0.31,
+    stride: Annotated[int, typer.Option(min=1, help="Of a video, every so many frames.")] = 1,
+    fmt: FormatOption = Format.TABLE,
+    quiet: o.Quiet = False,
+) -> None:
+    """Judge every face of an image, a folder or a video: probabilities per class and frame.
+
+    Example: fertrain predict runs/cel film.mp4 --stride 5 -o film.csv
+
+    Faces are detected, cut as `rmset export` and `datasets align` cut them, and given to the network as its input
+    contract says.
+    """
+    from fertrain.models.weights import load as load_weights
+    from fertrain.predict import frames_of, write_csv
+    from fertrain.predict import predict as judge
+    from fertrain.runs import RunFolder
+    from rmset.parts.detect import load as load_detector
+
+    if quiet:
+        set_quiet(True)
+    model, labels, contract = load_weights(RunFolder.open(run).weights)
+    finder = load_detector(detector) if detect else None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(out.name + ".part")
+    with progress() as bar, part.open("w", newline="", encoding="utf-8") as stream:
+        found = judge(model, contract, frames_of(target, stride, bar), finder, min_face=min_face, widen=widen)
+        counts = write_csv(found, labels, stream)
+    part.replace(out)
+    emit([{"label": name, "faces": n} for name, n in counts.items()], fmt)
+    say(f"{sum(counts.values()):,} faces, written to {out}")

@@ -1,0 +1,86 @@
+"""`fertrain cross`, `compare` and `votes`: runs against data sets, runs against runs, taggers against taggers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..console import Format, FormatOption, emit, progress, say, set_quiet
+from . import options as o
+
+Runs = Annotated[list[Path], typer.Argument(help="Run folders.")]
+
+
+def cross(
+    runs: Runs,
+    on: Annotated[list[str], typer.Option(help="NAME or NAME:SPLIT; may be given several times.")],
+    eval_rule: Annotated[str, typer.Option(help="Which images are counted, where there are votes.")] = "majority",
+    fmt: FormatOption = Format.TABLE,
+    quiet: o.Quiet = False,
+) -> None:
+    """Train on one, test on another: every run on every data set, over the classes that both have.
+
+    Example: fertrain cross runs/ferplus runs/rafdb --on ferplus:valid --on rafdb:test --format csv
+    """
+    from fertrain.cross import cross as table
+
+    if quiet:
+        set_quiet(True)
+    with progress() as bar:
+        rows = table(runs, on, eval_rule, bar)
+    emit(rows, fmt)
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs (of --runs N), or single runs; first: baseline.")],
+    measure: Annotated[str, typer.Option(help="overall_accuracy or average_accuracy.")] = "overall_accuracy",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write a page, x.html.")] = None,
+    fmt: FormatOption = Format.TABLE,
+) -> None:
+    """Means and spreads over seeds, and t-tests against the first: Welch's, and paired over common seeds.
+
+    Example: fertrain compare runs/mv runs/pld runs/cel -o comparison.html
+
+    Groups that counted other images are refused: no test makes them comparable.
+    """
+    from fertrain.compare import group, table
+    from fertrain.comparison import write
+
+    groups = [group(path, measure) for path in runs]
+    rows = table(groups)
+    emit(rows, fmt, title=f"{measure}: {groups[0].counted}")
+    if out is not None:
+        write(groups, rows, measure, out)
+        say(f"page: {out}")
+
+
+def votes(
+    name: Annotated[str, typer.Argument(help="A FERPlus data set: a name of `datasets list`, or ferplus:PATH.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the plot and the sheet.")] = Path("votes"),
+    draws: Annotated[int, typer.Option(help="Draws per image and number of taggers.")] = 20,
+    disputed: Annotated[int, typer.Option(help="Images on the sheet of the most disputed; 0 for none.")] = 48,
+    split: Annotated[str | None, typer.Option(help="Only this split.", show_default="all")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    fmt: FormatOption = Format.TABLE,
+    quiet: o.Quiet = False,
+) -> None:
+    """How many taggers does a face need? Agreement by resampling, the human baseline, the most disputed images.
+
+    Example: fertrain votes ferplus -o votes
+
+    Agreement: k of an image's votes, drawn without replacement, have the plurality that all ten have; ties of the
+    k are broken fairly, images whose ten tie are left out. The paper's 46/67/80 % do not say what they count.
+    The sheet shows the data set's own photographs: it is for you, not for publication.
+    """
+    from fertrain.study import study
+
+    if quiet:
+        set_quiet(True)
+    with progress() as bar:
+        found = study(name, out, draws=draws, disputed=disputed, split=split, seed=seed, progress=bar)
+    emit([vars(a) for a in found.agreements], fmt)
+    say(f"human baseline: one vote agrees with the plurality of the others in {found.human:.2%} of "
+        f"{found.human_images:,} images")  # fmt: skip
+    say(f"written: {', '.join(str(p) for p in found.files)}")

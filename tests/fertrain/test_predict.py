@@ -1,0 +1,96 @@
+"""A finished run on pictures, on other data sets, and explained."""
+
+import csv
+
+import fer_worlds
+import layouts
+import numpy as np
+import pytest
+from test_layouts import MiddleFace
+from typer.testing import CliRunner
+
+from fertrain.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from fertrain.cross import cross
+from fertrain.experiment import run
+from fertrain.explanation import explain_run
+from fertrain.models.weights import load
+from fertrain.predict import frames_of, predict
+from rmset.errors import UsageError
+from rmset_cli.fertrain.app import app
+
+
+@pytest.fixture(scope="module")
+def finished(faces, tmp_path_factory):
+    config = RunConfig(
+        data=DataConfig(f"folder:{faces}"), model=ModelConfig("resnet10t", image_size=32), augment="none",
+        optim=OptimConfig(epochs=(8,), batch_size=14, lr=3e-3), precision="fp32",
+        out=str(tmp_path_factory.mktemp("runs") / "r"),
+    )  # fmt: skip
+    return run(config).folder
+
+
+def test_every_image_of_a_folder_gets_a_row_with_probabilities(finished, faces, tmp_path):
+    out = tmp_path / "x.csv"
+    result = CliRunner().invoke(app, ["predict", str(finished), str(faces / "test"), "--no-detect", "-o", str(out)])
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader(out.open()))
+    assert len(rows) == 21
+    labels = list(rows[0])[11:]
+    assert all(abs(sum(float(r[k]) for k in labels) - 1) < 1e-4 for r in rows)
+    assert np.mean([r["label"] in r["file"] for r in rows]) > 0.5
+    assert not (tmp_path / "x.csv.part").exists()
+
+
+def test_faces_are_cut_and_judged_in_any_company(finished, faces, tmp_path):
+    model, _, contract = load(finished / "model.safetensors")
+    alone = [
+        p
+        for f in sorted((faces / "test").rglob("*.png"))[:4]
+        for p in predict(model, contract, frames_of(f), MiddleFace())
+    ]
+    for f in sorted((faces / "test").rglob("*.png"))[:4]:
+        (tmp_path / f"{f.parent.name}-{f.name}").write_bytes(f.read_bytes())
+    together = list(predict(model, contract, frames_of(tmp_path), MiddleFace()))
+    assert [p.box for p in together] == [(12, 12, 36, 36)] * 4
+    np.testing.assert_allclose([p.probabilities for p in alone], [p.probabilities for p in together], atol=1e-5)
+
+
+def test_a_film_is_judged_frame_by_frame(finished, tmp_path):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "x.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 64
+        for k in range(6):
+            image = fer_worlds.face(k % 7, np.random.default_rng(k), size=64)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    model, _, contract = load(finished / "model.safetensors")
+    found = list(predict(model, contract, frames_of(tmp_path / "x.mp4", stride=2), MiddleFace()))
+    assert [p.frame.frame for p in found] == [0, 2, 4]
+    assert found[1].frame.time_ms == pytest.approx(80)
+
+
+def test_nothing_to_judge_is_one_line(finished, tmp_path):
+    with pytest.raises(UsageError, match="found none at"):
+        list(frames_of(tmp_path / "no.png"))
+    with pytest.raises(UsageError, match="found none"):
+        list(frames_of(tmp_path))
+
+
+def test_train_on_one_test_on_another_over_what_both_have(finished, ferplus, tmp_path):
+    rows = cross([finished], [f"ferplus:{ferplus}", f"rafdb:{layouts.rafdb(tmp_path)}"])
+    assert [(r["classes"], r["left_out"]) for r in rows] == [(7, "contempt"), (7, "")]
+    assert rows[1]["n"] == 7
+    assert rows[0]["rule"] == "majority"
+
+
+def test_a_run_is_explained_class_by_class(finished, faces, tmp_path):
+    found = explain_run(finished, f"folder:{faces}", tmp_path, occlusion=True, attribution=True, per_class=2)
+    assert [p.name for p in found.files] == ["occlusion.png", "occlusion.npz", "integrated.png", "integrated.npz"]
+    assert {row["kind"].split()[0] for row in found.rows} == {"occlusion", "integrated"}
+    assert all(0 <= row["largest"] <= 1 for row in found.rows)
+
+
+def test_explaining_needs_to_know_how(finished):
+    result = CliRunner().invoke(app, ["explain", str(finished)])
+    assert "found neither" in str(result.exception)
