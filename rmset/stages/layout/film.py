@@ -22,6 +22,8 @@ _BAR = 0.35
 _THIN_BAR = 0.15
 # The same film again: its small pictures agree so well with the first.
 _AGAIN = 0.75
+# Two regions can be wrong in more ways than one; a person should look.
+_TWICE = 0.75
 # A blurred copy behind the panels has less than this share of the detail of the film, whose rim moves so much.
 _BLURRED, _LIVELY = 0.65, 0.6
 
@@ -55,6 +57,8 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
     rivals = [likeness[i] for i in order[1:] if i not in again]
     margin = likeness[chosen] - max(rivals, default=0.0)
     confidence = float(np.clip(0.5 + 0.5 * (margin - _TOSS) / (_SURE - _TOSS), 0.05, 0.99))
+    if again:
+        confidence = min(confidence, _TWICE)
     rects = [p.panel.rect for p in panels]
     regions = tuple(with_bars(rects[i], rects, frame_size) for i in (chosen, *again))
     return Film(regions, (chosen, *again, *blurs), round(confidence, 3))
