@@ -86,7 +86,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         anchors, data.measured["unlabelled_stream"] = prepare_anchors(config, data.contract, progress)
         crops = data.measured["unlabelled_stream"]["crops"]
         say(f"{config.data.unlabeled}: {crops:,} crops, {len(anchors.anchors):,} anchors")
-    data.measured["precision"] = accelerator.mixed_precision
+    data.measured["precision"] = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
     folder.write_config({**asdict(config), "measured": data.measured})
     feed = Feed(
         data.learn, anchors, batch_size=config.optim.batch_size, seed=config.seed, workers=config.workers,

@@ -21,7 +21,8 @@ p{max-width:46rem}.by{color:var(--soft);margin:.4rem 0 1.6rem}
 .facts div{background:#fff;border:1px solid var(--line);border-radius:6px;padding:.8rem 1rem}
 .facts b{display:block;font-size:1.75rem;font-weight:600;line-height:1.25;color:var(--accent)}
 .facts span{color:var(--soft);font-size:.86rem}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));gap:1.6rem;align-items:start}
+.pair{display:grid;grid-template-columns:minmax(0,3fr) minmax(0,2fr);gap:1.6rem;align-items:start}
+@media (max-width:44rem){.pair{grid-template-columns:1fr}}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;background:#fff;font-size:.92rem}
 td,th{padding:.3rem .8rem;border-bottom:1px solid var(--line);text-align:right;font-weight:400}
 th{color:var(--soft)}td:first-child,th:first-child{text-align:left}

@@ -1,0 +1,114 @@
+"""How much of a training step's speed a real run keeps: `python -m benchmarks.train [--images 512] [--steps 12]`.
+
+For each network: images a second of the real loop (decoded images in memory, augmentation, order, logging), and of
+the same step on tensors that are ready. Promised is a ratio of 0.9. Both are measured in turns, and the medians are
+taken, because a machine that others use drifts. Nothing is a photograph here: pixels are noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+
+from fertrain.config import ModelConfig, OptimConfig, RunConfig
+from fertrain.datasets.images import InMemory
+from fertrain.datasets.labelled import Split
+from fertrain.feed import Feed, LabelledStream
+from fertrain.labels import ORDERS
+from fertrain.losses.votes import scheme_named
+from fertrain.methods import Batch, Phase, create
+from fertrain.models import build
+from fertrain.optim import Stepper, optimizer_for
+from fertrain.prepare import plain_contract
+from fertrain.train import accelerator_for
+from fertrain.transforms import augmentation
+
+# name, image size, batch: as the issue names them
+NETWORKS = (("vgg13", 64, 32), ("resnet18", 64, 64), ("tf_efficientnet_lite0", 80, 64))
+
+
+class Nowhere:
+    """A source of bytes that is never asked."""
+
+    def get(self, name: str) -> bytes:
+        raise FileNotFoundError(name)
+
+    def names(self) -> set[str]:
+        return set()
+
+
+def measure(
+    name: str, size: int, batch: int, images: int, steps: int, rounds: int, precision: str
+) -> dict[str, object]:
+    torch.manual_seed(0)
+    config = RunConfig(
+        model=ModelConfig(name, image_size=size), optim=OptimConfig(epochs=(1,), batch_size=batch), precision=precision
+    )
+    model = build(name, 8, size)
+    method = create(model, config, scheme_named("cel"))
+    accelerator = accelerator_for(config, depthwise=model.depthwise)
+    contract = plain_contract(size, model.channels, grey=True)
+    pixels = torch.randint(0, 256, (images, 1, size, size), dtype=torch.uint8)
+    order = ORDERS["ferplus"]
+    targets = np.full((images, 8), 1 / 8, np.float32)
+    split = Split(
+        "noise", "train", "distribution", order, tuple(map(str, range(images))), targets, Nowhere(), grey=True
+    )
+    stream = LabelledStream(split, InMemory(pixels), contract, scheme_named("cel"), augmentation("affine"))
+    feed = Feed(stream, None, batch_size=batch, seed=0, workers=0, device=accelerator.device)
+    model.to(accelerator.device, memory_format=torch.channels_last).train()
+    stepper = Stepper(optimizer_for(model, Phase("p", 1, 1e-3, "adamw"), config.optim), model, sam_rho=None)
+
+    def step(given: Batch) -> None:
+        def look():
+            with accelerator.autocast():
+                output = method.loss(given)
+            accelerator.backward(output.loss)
+            return output
+
+        stepper(look, 1e-3).loss.item()
+
+    ready = next(feed.epoch(0))
+    step(ready)  # the first one allocates
+    real, memory = [], []
+    for turn in range(rounds):
+        started, n = time.perf_counter(), 0
+        for k, given in enumerate(feed.epoch(turn)):
+            if k == steps:
+                break
+            step(given)
+            n += len(given.images)
+        real.append(n / (time.perf_counter() - started))
+        started = time.perf_counter()
+        for _ in range(n // batch):
+            step(ready)
+        memory.append(n / (time.perf_counter() - started))
+    ratio = statistics.median(a / b for a, b in zip(real, memory, strict=True))
+    return {
+        "network": name, "size": size, "batch": batch, "precision": accelerator.mixed_precision,
+        "real_images_per_s": round(statistics.median(real), 1),
+        "memory_images_per_s": round(statistics.median(memory), 1), "ratio": round(ratio, 3),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
+    parser.add_argument("--only", help="one network")
+    args = parser.parse_args()
+    print("network,size,batch,precision,real_images_per_s,memory_images_per_s,ratio")
+    for name, size, batch in NETWORKS:
+        if args.only in (None, name):
+            row = measure(name, size, batch, args.images, args.steps, args.rounds, args.precision)
+            print(",".join(str(v) for v in row.values()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
