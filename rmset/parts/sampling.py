@@ -15,8 +15,9 @@ from rmset.errors import VideoError
 
 # Videos up to so many seconds are looked at evenly.
 _SHORT_S = 60.0
-# Seconds between looks: where everything is decoded anyway, and at least from one key frame to the next.
-_CLOSE_S, _APART_S = 0.5, 1.5
+# Seconds between looks: where everything is decoded anyway, and at least from one key frame to the next (nearer ones
+# are reached by decoding all between them, which costs more than it tells).
+_CLOSE_S, _APART_S = 0.5, 2.6
 # So much of the beginning and of the end of a long video is looked at closely.
 _ENDS_S = 5.0
 # Where key frames are rarer than this, frames between them are taken as well.
