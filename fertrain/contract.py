@@ -71,8 +71,12 @@ class InputContract:
         """The same contract for another stream of images, which has its own mean and std."""
         return replace(self, mean=moments.mean, std=moments.std)
 
-    def to_float(self, pixels: Tensor) -> Tensor:
-        """uint8 (n, C, S, S) -> float32 (n, channels, S, S) in [0, 1], grey if the contract says so."""
+    def to_float(self, pixels: Tensor, *, spread: bool = True) -> Tensor:
+        """uint8 (n, C, S, S) -> float32 (n, channels, S, S) in [0, 1], grey if the contract says so.
+
+        Without `spread` a grey image keeps its one channel, which a third of the augmentation's work is enough for;
+        `normalise` repeats it.
+        """
         if pixels.dtype != torch.uint8 or pixels.shape[1] not in (1, 3) or pixels.shape[2:] != (self.size, self.size):
             raise WeightsError(
                 f"expected uint8 images of {self.size}×{self.size} px, found {pixels.dtype} {tuple(pixels.shape)}"
@@ -81,12 +85,13 @@ class InputContract:
         if self.grey and x.shape[1] == 3:
             x = (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
         # `expand` would share memory between the channels, and augmentation writes into them
-        return x.repeat(1, self.channels, 1, 1) if x.shape[1] != self.channels else x
+        return x.repeat(1, self.channels, 1, 1) if spread and x.shape[1] != self.channels else x
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Float (n, channels, S, S) in [0, 1] -> zero mean and unit spread, channels last in memory."""
+        """Float (n, channels or 1, S, S) in [0, 1] -> (n, channels, S, S), zero mean and unit spread, channels last."""
         if self.preprocess == "ferplus":
-            return plane.ferplus(x).contiguous(memory_format=torch.channels_last)
+            even = plane.ferplus(x).expand(-1, self.channels, -1, -1)
+            return even.contiguous(memory_format=torch.channels_last)
         shape = (1, self.channels, 1, 1)
         normal = (x - x.new_tensor(self.mean).view(shape)) / x.new_tensor(self.std).view(shape)
         return normal.contiguous(memory_format=torch.channels_last)

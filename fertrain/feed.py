@@ -106,7 +106,7 @@ class Feed:
                 targets = draw(targets, index, epoch, self.seed)
             y = smoothed(torch.from_numpy(targets), stream.smoothing).to(self.device)
             generator = torch.Generator().manual_seed(_seed_of(self.seed, epoch, step))
-            x = stream.augment(stream.contract.to_float(pixels.to(self.device)), generator)
+            x = stream.augment(stream.contract.to_float(pixels.to(self.device), spread=False), generator)
             if stream.mix is not None:
                 x, y = stream.mix(x, y, generator)
             x = stream.contract.normalise(x).contiguous(memory_format=self.memory_format)
@@ -121,7 +121,7 @@ class Feed:
         rows = [[row for anchor, _ in step for row in anchor] for step in drawn]
         for step, pixels in enumerate(batches(stream.images, rows, self.workers)):
             generator = torch.Generator().manual_seed(_seed_of(self.seed, epoch, start + step) + 1)
-            x = stream.augment(stream.contract.to_float(pixels.to(self.device)), generator)
+            x = stream.augment(stream.contract.to_float(pixels.to(self.device), spread=False), generator)
             x = stream.contract.normalise(x).contiguous(memory_format=self.memory_format)
             parts = torch.split(x, [len(anchor) for anchor, _ in drawn[step]])
             yield tuple(AnchorBatch(part, p) for part, (_, p) in zip(parts, drawn[step], strict=True))

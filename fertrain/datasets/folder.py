@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DatasetError, UnknownNameError
 from ..labels import canonical, order_of, order_of_set
-from .images import FolderBytes, decode
+from .images import FolderBytes, decode, files_below
 from .labelled import GIVEN, Finding, Split, require_split
 
 _SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
@@ -50,7 +50,7 @@ class Folder:
             raise UnknownNameError("rule", rule, [GIVEN], f"{self.name} has one label per image, no votes")
         require_split(self, split)
         names, classes = [], []
-        for path in sorted(self._folders[split].rglob("*")):
+        for path in sorted(files_below(self._folders[split])):
             if path.suffix.lower() in _SUFFIXES:
                 names.append(path.relative_to(self.path).as_posix())
                 owner = path.relative_to(self._folders[split]).parts[0]
@@ -70,7 +70,7 @@ class Folder:
     @cached_property
     def _grey(self) -> bool:
         """No colour in an evenly spaced sample of the images."""
-        paths = [p for p in sorted(self.path.rglob("*")) if p.suffix.lower() in _SUFFIXES]
+        paths = [p for p in sorted(files_below(self.path)) if p.suffix.lower() in _SUFFIXES]
         for path in paths[:: max(1, len(paths) // _GREY_SAMPLE)]:
             try:
                 image = decode(path.read_bytes(), path.name, grey=False)

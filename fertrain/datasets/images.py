@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,13 @@ class Bytes(Protocol):
         """All image names there are."""
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder. Links to folders are followed, which `rglob` does not: data sets are often linked."""
+    for here, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            yield Path(here) / name
+
+
 class FolderBytes:
     """Files below a folder; names are relative to it, with forward slashes."""
 
@@ -55,7 +63,7 @@ class FolderBytes:
 
     def names(self) -> set[str]:
         """Names of all files below the folder."""
-        return {p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.is_file()}
+        return {p.relative_to(self.folder).as_posix() for p in files_below(self.folder)}
 
 
 class ZipBytes:

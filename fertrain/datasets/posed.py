@@ -17,7 +17,7 @@ from rmset.errors import UsageError
 
 from ..errors import DatasetError
 from ..labels import ORDERS, LabelOrder, canonical
-from .images import FolderBytes
+from .images import FolderBytes, files_below
 from .labelled import Finding
 from .listed import SUFFIXES, Labelled, Listing, position
 from .splitting import Parts, by_class, by_subject
@@ -84,7 +84,7 @@ def jaffe(path: Path, options: Mapping[str, object]) -> Listing:
     order = ORDERS["fer2013"]
     rows: list[Labelled] = []
     subjects: list[str] = []
-    for image in sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES):
+    for image in sorted(p for p in files_below(path) if p.suffix.lower() in SUFFIXES):
         parts = image.name.split(".")
         code = parts[1][:2].upper() if len(parts) > 2 else ""
         if code not in _JAFFE:

@@ -254,3 +254,17 @@ def test_the_main_face_is_large_and_in_the_middle():
 def test_votes_are_not_aligned(ferplus, tmp_path):
     with pytest.raises(UsageError, match="found votes"):
         align(FerPlus("ferplus", ferplus), Path(tmp_path / "out"), MiddleFace())
+
+
+def test_linked_folders_are_followed(tmp_path):
+    real = fer_worlds.class_folders(tmp_path / "real", per_class=1, test=1)
+    linked = tmp_path / "linked" / "train"
+    linked.mkdir(parents=True)
+    for folder in (real / "train").iterdir():
+        (linked / folder.name).symlink_to(folder)
+    assert len(opened("folder", tmp_path / "linked").load("train", "given")) == 7
+    names = layouts.fer2013_names(tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "FER2013Train").symlink_to(names / "FER2013Train")
+    (tmp_path / "other" / "fer2013_labels.csv").write_text((names / "fer2013_labels.csv").read_text())
+    assert not check(opened("fer2013", tmp_path / "other")).broken

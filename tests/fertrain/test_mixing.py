@@ -100,3 +100,17 @@ def test_the_preprocessing_travels_in_the_contract():
     torch.testing.assert_close(again.prepare(pixels), ferplus(pixels.float() / 255))
     with pytest.raises(WeightsError, match="ferplus"):
         InputContract(16, 1, (0.3,), (0.2,), grey=True, preprocess="plain")
+
+
+@pytest.mark.parametrize("preprocess", ["none", "ferplus"])
+def test_grey_images_are_spread_over_three_channels_late_with_the_same_result(preprocess):
+    contract = InputContract(16, 3, (0.3, 0.4, 0.5), (0.2, 0.3, 0.4), grey=True, preprocess=preprocess)
+    pixels = torch.randint(0, 256, (4, 1, 16, 16), dtype=torch.uint8)
+    for name in ("affine", "one-of"):
+        augment = augmentation(name)
+        early, late = (
+            contract.normalise(augment(contract.to_float(pixels, spread=s), torch.Generator().manual_seed(0)))
+            for s in (True, False)
+        )
+        assert late.shape == (4, 3, 16, 16)
+        torch.testing.assert_close(early, late, atol=2e-3, rtol=1e-3)
