@@ -1,6 +1,6 @@
 """Writes docs/cli.md out of the commands' own help, so that the reference cannot drift from them.
 
-    python -m docs.generate
+python -m docs.generate
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Faces of every frame, with names: follow each person, give boxes to their people, bridge short gaps.
 
-    decoded frame -> trigger regions removed -> last net on last boxes, searches where in doubt -> face rows
+decoded frame -> trigger regions removed -> last net on last boxes, searches where in doubt -> face rows
 """
 
 from __future__ import annotations

@@ -12,9 +12,7 @@ from rmset.parts.detect import Detections
 from rmset.parts.frames import Image
 
 # The file of OpenCV's model zoo; fetched once and checked when no other is named.
-_URL = (
-    "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
-)
+_URL = "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
 _SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 # The net is trained on faces up to about 300 px; larger pictures are shrunk so that faces fall below that.
 _LONGEST = 640
