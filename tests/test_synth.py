@@ -215,8 +215,11 @@ def check_disjoint(layout: PanelLayout, people: int) -> None:
     width, height = layout.frame_size
     assert sorted(layout.panels) == list(range(people))
     boxes = list(layout.panels.values())
-    # an inset film lies over the last panel, and over no other
-    boxes = [*(boxes[:-1] if layout.name == "inset" else boxes), layout.trigger]
+    # an inset film lies over the last panel and over no other; a film in the centre lies over where panels meet
+    if layout.name == "inset":
+        boxes = [*boxes[:-1], layout.trigger]
+    elif layout.name != "centre":
+        boxes = [*boxes, layout.trigger]
     owner = np.zeros((height, width), np.int8)
     for x0, y0, x1, y1 in boxes:
         assert all(v % 2 == 0 for v in (x0, y0, x1, y1))
