@@ -75,6 +75,8 @@ _BY_STATUS = {
     403: Cause.FORBIDDEN,
     404: Cause.REMOVED,
     410: Cause.REMOVED,
+    # A partial file that is as long as the whole one, or longer: begun anew, it comes right.
+    416: Cause.BROKEN,
     429: Cause.RATE_LIMITED,
     451: Cause.GEO_BLOCKED,
 }
