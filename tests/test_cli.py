@@ -165,3 +165,10 @@ def test_evaluate_finds_the_video_that_a_truth_file_belongs_to(finished_root, ma
     truth = mashup[0].with_name("mashup.truth.json")
     (row,) = json.loads(run("rmset", "evaluate", "--truth", str(truth), "-f", "json", root=finished_root.path).stdout)
     assert row["idf1"] > 0.99
+
+
+def test_compose_names_every_layout_that_it_knows():
+    from rmset.synth.layouts import LAYOUTS
+
+    (said,) = (p.help for p in get_command(rmset).commands["compose"].params if p.name == "layout")
+    assert [name for name in LAYOUTS if name not in said] == []
