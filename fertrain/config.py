@@ -115,6 +115,8 @@ class RmferConfig:
     """At most so many positives, and so many negatives, are drawn for an anchor (authors' code)."""
     anchors: int = 1
     """Anchors of RMset beside each labelled batch. Not published; one keeps the cost near the labelled step's."""
+    candidates: str = "mashup"
+    """`mashup` (the paper's P and N), or `random`: as many, drawn from anywhere, the authors' control."""
     self_mask: str = "exclude"
     """What stands on the diagonal of equation (1): `exclude` −∞, `epsilon` the paper's 1e-6, `off` cos = 1."""
     ial_lr: float = 0.06

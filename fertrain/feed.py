@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 
 from .contract import InputContract
+from .datasets.candidates import Anchors
 from .datasets.images import Images, batches
 from .datasets.labelled import Split
-from .datasets.rmset import Anchors
 from .losses.votes import Scheme, draw, smoothed
 from .methods import AnchorBatch, Batch
 from .mixing import Mix

@@ -14,6 +14,7 @@ from rmset.progress import Progress, silent
 
 from .config import RunConfig
 from .contract import InputContract
+from .datasets.candidates import open_anchors
 from .datasets.images import ImageFiles, Images, in_memory
 from .datasets.labelled import GIVEN, LabelledSet, Split
 from .datasets.registry import open_labelled
@@ -117,12 +118,13 @@ def prepare_anchors(
             f"expected --unlabeled for the method {config.method}, found none; `--unlabeled rmset` will do"
         )
     root = open_root(config.data.unlabeled, config.data.root)
-    store, anchors = open_crops(root, config.rmfer, config.seed)
-    images = in_memory(CropImages(store, contract), contract.shape, config.memory_mb, progress, "crops")
+    crops = open_crops(root)
+    anchors = open_anchors(crops, config.rmfer, config.seed)
+    images = in_memory(CropImages(crops, contract), contract.shape, config.memory_mb, progress, "crops")
     own = contract.with_moments(measure(images, contract))
     measured = {
-        "root": str(root.path), "crops": len(store), "anchors": len(anchors), "videos": len(store.keys.video_ids),
-        "mean": own.mean, "std": own.std, "grey": own.grey,
+        "root": str(root.path), "crops": len(crops), "anchors": len(anchors),
+        "videos": len(np.unique(crops.keys.video)), "mean": own.mean, "std": own.std, "grey": own.grey,
     }  # fmt: skip
     return AnchorStream(anchors, images, own, augmentation(config.augment)), measured
 

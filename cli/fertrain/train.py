@@ -148,6 +148,10 @@ def semi(
         int | None, typer.Option(help="Negatives: more than so many steps away.", show_default="30")
     ] = None,
     anchors: Annotated[int | None, typer.Option(help="Anchors in a step.", show_default="1")] = None,
+    candidates: Annotated[
+        str | None,
+        typer.Option(help="mashup, or random: the control without the mashup's priors.", show_default="mashup"),
+    ] = None,
     self_mask: Annotated[str | None, typer.Option(help="exclude, epsilon or off.", show_default="exclude")] = None,
     seed: o.Seed = None,
     precision: o.Precision = None,
@@ -193,7 +197,7 @@ def semi(
         },
         rmfer={
             "tau": tau, "lambda1": lambda1, "lambda2": lambda2, "gamma": gamma, "d": d, "d_far": d_far,
-            "anchors": anchors, "self_mask": self_mask,
+            "anchors": anchors, "candidates": candidates, "self_mask": self_mask,
         },
     )  # fmt: skip
     _run(config, out, fmt, quiet)

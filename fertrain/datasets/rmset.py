@@ -1,12 +1,13 @@
-"""RMset for torch: crops by row, and for each anchor the candidates that the mashup's own order gives.
+"""RMset for torch: a root, its crops by row, and who they show when.
 
-rmset itself knows no torch; this is the only module of fertrain that opens a root.
+rmset itself knows no torch; this and `crops` are the only modules of fertrain that open a root. Who is compared with
+whom is said in `candidates`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +15,10 @@ import simplejpeg
 from torch import Tensor
 
 from rmset.errors import UsageError
-from rmset.read.crops import CropStore
-from rmset.read.pairindex import open_sampler
-from rmset.read.pairs import PairRule, PairSampler
+from rmset.read.crops import CropKeys, CropStore
 from rmset.store import Root
 
-from ..config import RmferConfig
 from ..contract import InputContract
-from ..errors import DatasetError
 from .images import decode, resized, stacked
 from .registry import UNLABELLED, entries, resolve
 
@@ -39,18 +36,79 @@ def open_root(name: str, root: str | None = None) -> Root:
     return Root(entry.path)
 
 
-class CropImages:
-    """The crops of a root as `Images`; JPEG is decoded near the size wanted, which is most of the cost."""
+@dataclass(frozen=True)
+class Crops:
+    """The crops that take part in a run: all of a root, or whole videos of it. Rows count these, from 0."""
 
-    def __init__(self, store: CropStore, contract: InputContract) -> None:
-        self.store, self.size, self.grey = store, contract.size, contract.grey
+    store: CropStore
+    """All crops of the root."""
+    keys: CropKeys
+    """Who and when, of those that take part; N."""
+    rows: npt.NDArray[np.int64] | None
+    """(N,) their rows in the store, ascending; None for all."""
+    stride: int
+    """Frames in one step."""
 
     def __len__(self) -> int:
-        return len(self.store)
+        return len(self.keys)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the root takes part."""
+        return self.rows is None
+
+    def described(self) -> str:
+        """Counts, for messages: crops, people, videos with one person alone, the longest track."""
+        people = np.unique(np.stack([self.keys.video, self.keys.person]).astype(np.int64), axis=1)
+        videos, company = np.unique(people[0], return_counts=True)
+        track = self.keys.video.astype(np.int64) << 16 | self.keys.person
+        _, of = np.unique(track, return_inverse=True)
+        first = np.full(people.shape[1], np.iinfo(np.int64).max)
+        last = np.full(people.shape[1], np.iinfo(np.int64).min)
+        np.minimum.at(first, of, self.keys.frame)
+        np.maximum.at(last, of, self.keys.frame)
+        longest, lonely = int((last - first).max(initial=0)) // self.stride, int((company == 1).sum())
+        return (
+            f"{len(self):,} crops of {people.shape[1]:,} people in {len(videos):,} videos, {lonely:,} of them "
+            f"with one person alone, the longest track spans {longest:,} steps"
+        )
+
+
+def open_crops(root: Root, fraction: float = 1.0, seed: int = 0) -> Crops:
+    """The crops of a root, or of a seeded share of its videos.
+
+    Pairs live within videos, so whole videos are taken: the nearest number of them, one at least, and those of a
+    smaller share are among those of a larger one. Of a root with one video its people are taken, two at least.
+    """
+    store = CropStore(root)
+    keys, stride = store.keys, stride_of(store.keys.frame)
+    if fraction >= 1:
+        return Crops(store, keys, None, stride)
+    many = len(np.unique(keys.video)) > 1
+    group, least = (keys.video, 1) if many else (keys.person, 2)
+    groups = np.random.default_rng([seed, 9]).permutation(np.unique(group))
+    rows = np.flatnonzero(np.isin(group, groups[: max(least, round(fraction * len(groups)))]))
+    own = {name: getattr(keys, name)[rows] for name in ("video", "person", "frame", "time_ms")}
+    segment = keys.segment[rows] if len(keys.segment) else keys.segment
+    return Crops(store, replace(keys, **own, segment=segment), rows, stride)
+
+
+class CropImages:
+    """Crops as `Images`; JPEG is decoded near the size wanted, which is most of the cost."""
+
+    def __init__(self, crops: Crops, contract: InputContract) -> None:
+        self.store, self.rows = crops.store, crops.rows
+        self.size, self.grey, self.total = contract.size, contract.grey, len(crops)
+
+    def __len__(self) -> int:
+        return self.total
 
     def read(self, rows: Sequence[int]) -> Tensor:
         """uint8 (n, C, S, S)."""
-        return stacked([self._decode(data) for data in self.store.read(np.asarray(rows, dtype=np.int64))])
+        wanted = np.asarray(rows, dtype=np.int64)
+        return stacked(
+            [self._decode(data) for data in self.store.read(wanted if self.rows is None else self.rows[wanted])]
+        )
 
     def _decode(self, data: bytes) -> npt.NDArray[np.uint8]:
         if not simplejpeg.is_jpeg(data):
@@ -59,47 +117,6 @@ class CropImages:
             data, colorspace="GRAY" if self.grey else "RGB", min_height=self.size, min_width=self.size
         )
         return resized(np.asarray(image, dtype=np.uint8), self.size)
-
-
-@dataclass(frozen=True)
-class Anchors:
-    """Which rows of a root can be anchors, and a seeded draw of their candidates."""
-
-    sampler: PairSampler
-    """Knows who was there at the same moment, and who was the same person far away."""
-    seed: int
-    """Of the run."""
-
-    def __len__(self) -> int:
-        return len(self.sampler.anchors)
-
-    def draw(self, epoch: int, step: int, n: int) -> list[tuple[list[int], int]]:
-        """Rows for a step's anchors, each as ([anchor, positives…, negatives…], number of positives).
-
-        A function of (seed, epoch, step) alone, whatever was drawn before and whoever decodes it.
-        """
-        rng = np.random.default_rng([self.seed, 3, epoch, step])
-        rows = rng.choice(self.sampler.anchors, size=n, replace=n > len(self))
-        return [
-            ([int(row), *positives.tolist(), *negatives.tolist()], len(positives))
-            for row, (positives, negatives) in zip(rows, self.sampler.draw_many(rows, rng), strict=True)
-        ]
-
-
-def open_crops(root: Root, settings: RmferConfig, seed: int) -> tuple[CropStore, Anchors]:
-    """The crops of a root and its anchors; says why there are none, if there are none."""
-    store = CropStore(root)
-    rule = PairRule(d=settings.d, d_far=settings.d_far, stride=stride_of(store.keys.frame))
-    # Its arrays are kept in the root, so that the next run has them at once.
-    sampler = open_sampler(store, rule, max_candidates=settings.max_candidates)
-    if len(sampler.anchors) == 0:
-        people = len(np.unique(np.stack([store.keys.video, store.keys.person]), axis=1).T)
-        raise DatasetError(
-            f"expected anchors with another person within {settings.d} steps and themselves beyond "
-            f"{settings.d_far} steps in {root.path}, found none among {len(store):,} crops of {people} people; "
-            "export longer videos with two people or more, or lower --d-far"
-        )
-    return store, Anchors(sampler, seed)
 
 
 def stride_of(frames: npt.NDArray[np.integer]) -> int:

@@ -1,5 +1,7 @@
 """RMset as training sees it: candidates, draws, moments."""
 
+from dataclasses import replace
+
 import fer_worlds
 import numpy as np
 import pytest
@@ -7,17 +9,22 @@ import torch
 
 from fertrain.config import RmferConfig
 from fertrain.contract import InputContract
+from fertrain.datasets.candidates import RandomCandidates, open_anchors
 from fertrain.datasets.rmset import CropImages, open_crops, open_root, stride_of
-from fertrain.errors import DatasetError
+from fertrain.errors import DatasetError, UnknownNameError
 from rmset.errors import RmsetError, UsageError
 from rmset.store import Root
 
 SETTINGS = RmferConfig(d=5, d_far=30, max_candidates=7)
 
 
+def anchors_of(path, seed=0, **settings):
+    crops = open_crops(Root(path))
+    return open_anchors(crops, replace(SETTINGS, **settings), seed), crops.keys
+
+
 def test_candidates_are_other_people_now_and_the_same_person_far_away(mashup):
-    store, anchors = open_crops(Root(mashup), SETTINGS, seed=0)
-    keys = store.keys
+    anchors, keys = anchors_of(mashup)
     for step in range(40):
         for rows, p in anchors.draw(epoch=0, step=step, n=2):
             anchor, positives, negatives = rows[0], np.array(rows[1 : 1 + p]), np.array(rows[1 + p :])
@@ -31,23 +38,74 @@ def test_candidates_are_other_people_now_and_the_same_person_far_away(mashup):
 
 
 def test_a_draw_depends_on_seed_epoch_and_step_alone(mashup):
-    _, a = open_crops(Root(mashup), SETTINGS, seed=0)
-    _, b = open_crops(Root(mashup), SETTINGS, seed=0)
-    _, c = open_crops(Root(mashup), SETTINGS, seed=1)
+    a, b, c = (anchors_of(mashup, seed=seed)[0] for seed in (0, 0, 1))
     b.draw(0, 0, 3)
     assert a.draw(2, 5, 2) == b.draw(2, 5, 2) != c.draw(2, 5, 2)
 
 
 def test_distances_count_exported_steps(tmp_path):
-    store, anchors = open_crops(Root(fer_worlds.rmset_root(tmp_path, stride=3)), SETTINGS, seed=0)
-    assert stride_of(store.keys.frame) == 3
+    anchors, keys = anchors_of(fer_worlds.rmset_root(tmp_path, stride=3))
+    assert stride_of(keys.frame) == 3
     rows, p = anchors.draw(0, 0, 1)[0]
-    assert (abs(store.keys.frame[rows[1 : 1 + p]] - store.keys.frame[rows[0]]) <= 15).all()
-    assert (abs(store.keys.frame[rows[1 + p :]] - store.keys.frame[rows[0]]) > 90).all()
+    assert (abs(keys.frame[rows[1 : 1 + p]] - keys.frame[rows[0]]) <= 15).all()
+    assert (abs(keys.frame[rows[1 + p :]] - keys.frame[rows[0]]) > 90).all()
+
+
+def test_random_candidates_have_the_mashups_anchors_and_numbers_and_come_from_anywhere(mashup):
+    paired, keys = anchors_of(mashup)
+    control, _ = anchors_of(mashup, candidates="random")
+    assert (control.candidates.anchors == paired.candidates.anchors).all()
+    same_person = at_once = 0
+    for step in range(40):
+        for (a, p), (b, q) in zip(paired.draw(0, step, 2), control.draw(0, step, 2), strict=True):
+            assert (a[0], p, len(a)) == (b[0], q, len(b))
+            assert len(set(b)) == len(b)
+            same_person += int((keys.person[b[1 : 1 + q]] == keys.person[b[0]]).sum())
+            at_once += int((abs(keys.frame[b[1 : 1 + q]] - keys.frame[b[0]]) <= 5).sum())
+    # of 40 · 2 · 7 positives a third shows the anchor's own face, and few the same moment
+    assert 120 < same_person < 250
+    assert at_once < 200
+
+
+def test_random_candidates_need_no_mashup(tmp_path):
+    anchors, keys = anchors_of(fer_worlds.rmset_root(tmp_path, people=1, frames=9), candidates="random")
+    assert len(anchors) == len(keys) == 9
+    ((rows, p),) = anchors.draw(0, 0, 1)
+    # 7 of each are wanted, 8 are there
+    assert (p, sorted(rows)) == (4, list(range(9)))
+    with pytest.raises(DatasetError, match="three unlabelled images"):
+        RandomCandidates(2, 7)
+
+
+def test_an_unknown_kind_of_candidates_is_refused(mashup):
+    with pytest.raises(UnknownNameError, match=r"known: .*mashup.*random"):
+        anchors_of(mashup, candidates="luck")
+
+
+def test_a_share_of_a_root_is_whole_videos_or_people_and_grows(tmp_path):
+    for k in range(4):
+        fer_worlds.rmset_root(tmp_path, people=2, frames=8, video_id=f"m-0000000{k}")
+    root = Root(tmp_path)
+    whole = open_crops(root)
+    shares = [open_crops(root, share, seed=3) for share in (0.1, 0.5, 0.75)]
+    assert [len(crops) / len(whole) for crops in shares] == [0.25, 0.5, 0.75]
+    assert set(shares[0].rows) < set(shares[1].rows) < set(shares[2].rows)
+    contract = InputContract(32, 3, (0.0,) * 3, (1.0,) * 3)
+    row = int(shares[1].rows[5])
+    assert torch.equal(CropImages(shares[1], contract).read([5]), CropImages(whole, contract).read([row]))
+    assert any((open_crops(root, 0.5, seed=seed).rows != shares[1].rows).any() for seed in range(4, 9))
+
+
+def test_a_share_of_one_video_keeps_two_people_at_least(mashup):
+    half = open_crops(Root(mashup), 0.5)
+    assert len(np.unique(half.keys.person)) == 2
+    keys = half.keys
+    for rows, p in open_anchors(half, SETTINGS, seed=0).draw(0, 0, 5):
+        assert (keys.person[rows[1 : 1 + p]] != keys.person[rows[0]]).all()
 
 
 def test_crops_are_made_grey_for_a_grey_set_and_resized(mashup):
-    store, _ = open_crops(Root(mashup), SETTINGS, seed=0)
+    store = open_crops(Root(mashup))
     colour = InputContract(32, 3, (0.0,) * 3, (1.0,) * 3)
     grey = InputContract(32, 3, (0.0,) * 3, (1.0,) * 3, grey=True)
     a, b = CropImages(store, colour).read([4, 2]), CropImages(store, grey).read([4, 2])
@@ -57,16 +115,22 @@ def test_crops_are_made_grey_for_a_grey_set_and_resized(mashup):
     assert torch.equal(CropImages(store, grey).read([2, 4]), b.flip(0))
 
 
-@pytest.mark.parametrize(("people", "frames"), [(1, 60), (3, 20)])
-def test_a_root_without_anchors_says_what_is_missing(tmp_path, people, frames):
-    root = Root(fer_worlds.rmset_root(tmp_path, people=people, frames=frames))
-    with pytest.raises(DatasetError, match=r"expected anchors .* found none among"):
-        open_crops(root, SETTINGS, seed=0)
+@pytest.mark.parametrize(
+    ("people", "frames", "says"),
+    [
+        (1, 60, "60 crops of 1 people in 1 videos, 1 of them with one person alone, the longest track spans 59 steps"),
+        (3, 20, "60 crops of 3 people in 1 videos, 0 of them with one person alone, the longest track spans 19 steps"),
+    ],
+)
+def test_a_root_without_anchors_says_what_is_missing(tmp_path, people, frames, says):
+    root = fer_worlds.rmset_root(tmp_path, people=people, frames=frames)
+    with pytest.raises(DatasetError, match=f"expected anchors .* found none among {says}; .* --candidates random"):
+        anchors_of(root)
 
 
 def test_a_root_without_crops_is_one_line(tmp_path):
     with pytest.raises(RmsetError, match="rmset export"):
-        open_crops(Root(tmp_path), SETTINGS, seed=0)
+        open_crops(Root(tmp_path))
 
 
 def test_rmset_is_the_current_root_unless_named(tmp_path, faces, monkeypatch):

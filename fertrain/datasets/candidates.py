@@ -1,0 +1,141 @@
+"""Which images an anchor is compared with: the mashup's own order, or a control without it.
+
+mashup   P: other people within ± d steps, N: the same person beyond ± d' steps (RMFER, section 4.2)
+random   as many of each, drawn from anywhere: what the priors are worth is the difference (authors' control)
+
+A further kind is a function from (crops, settings) to `Candidates` and one entry in `CANDIDATES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.read.pairindex import open_sampler
+from rmset.read.pairs import PairRule, PairSampler
+
+from ..config import RmferConfig
+from ..errors import DatasetError, UnknownNameError
+from .rmset import Crops
+
+Rows = npt.NDArray[np.integer]
+
+
+class Candidates(Protocol):
+    """Positives and negatives of any anchor; `PairSampler` is one."""
+
+    anchors: Rows
+    """(A,) rows that can be anchors, ascending."""
+
+    def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+        """Rows of positives and of negatives for each of several anchors (n,), at least one of each."""
+
+
+class RandomCandidates:
+    """Positives and negatives from anywhere: any other images, none of them twice.
+
+    Args:
+        total: images there are.
+        most: positives, and negatives, of an anchor.
+        like: takes its anchors and its numbers of candidates from here, so that nothing but the priors differs.
+
+    Raises:
+        DatasetError: fewer than an anchor, a positive and a negative.
+    """
+
+    def __init__(self, total: int, most: int, like: Candidates | None = None) -> None:
+        if total < 3:
+            raise DatasetError(f"expected three unlabelled images or more for random candidates, found {total}")
+        self.total, self.most, self.like = total, most, like
+        self.anchors: Rows = np.arange(total) if like is None else like.anchors
+
+    def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+        """As many as `like` would draw, or `most` of each; half and half where there are not that many."""
+        drawn: list[tuple[Rows, Rows]] = []
+        for row, (p, n) in zip(rows.tolist(), self._numbers(rows, rng), strict=True):
+            if p + n > self.total - 1:
+                p, n = self.total // 2, (self.total - 1) // 2
+            others = rng.choice(self.total - 1, size=p + n, replace=False)
+            others += others >= row  # the anchor itself is stepped over
+            drawn.append((others[:p], others[p:]))
+        return drawn
+
+    def _numbers(self, rows: Rows, rng: np.random.Generator) -> list[tuple[int, int]]:
+        if self.like is None:
+            return [(self.most, self.most)] * len(rows)
+        return [(len(p), len(n)) for p, n in self.like.draw_many(rows, rng)]
+
+
+def mashup(crops: Crops, settings: RmferConfig) -> PairSampler:
+    """RMFER's candidates.
+
+    Raises:
+        DatasetError: no crop has both a positive and a negative.
+    """
+    sampler = _sampler(crops, settings)
+    if len(sampler.anchors) == 0:
+        raise DatasetError(
+            f"expected anchors with another person within {settings.d} steps and themselves beyond "
+            f"{settings.d_far} steps in {crops.store.root.path}, found none among {crops.described()}; "
+            "export longer videos with two people or more, lower --d-far, or take --candidates random"
+        )
+    return sampler
+
+
+def random(crops: Crops, settings: RmferConfig) -> RandomCandidates:
+    """The control: the mashup's anchors and numbers without its priors; any anchor where the mashup has none."""
+    sampler = _sampler(crops, settings)
+    return RandomCandidates(len(crops), settings.max_candidates, like=sampler if len(sampler.anchors) else None)
+
+
+def _sampler(crops: Crops, settings: RmferConfig) -> PairSampler:
+    rule = PairRule(d=settings.d, d_far=settings.d_far, stride=crops.stride)
+    if crops.whole:
+        # its arrays are kept in the root, so that the next run has them at once
+        return open_sampler(crops.store, rule, max_candidates=settings.max_candidates)
+    return PairSampler(crops.keys, rule=rule, max_candidates=settings.max_candidates)
+
+
+CANDIDATES: dict[str, Callable[[Crops, RmferConfig], Candidates]] = {"mashup": mashup, "random": random}
+"""Kinds of candidates by the name that commands use."""
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Which rows can be anchors, and a seeded draw of their candidates."""
+
+    candidates: Candidates
+    """Who stands for and against an anchor."""
+    seed: int
+    """Of the run."""
+
+    def __len__(self) -> int:
+        return len(self.candidates.anchors)
+
+    def draw(self, epoch: int, step: int, n: int) -> list[tuple[list[int], int]]:
+        """Rows for a step's anchors, each as ([anchor, positives…, negatives…], number of positives).
+
+        A function of (seed, epoch, step) alone, whatever was drawn before and whoever decodes it.
+        """
+        rng = np.random.default_rng([self.seed, 3, epoch, step])
+        rows = rng.choice(self.candidates.anchors, size=n, replace=n > len(self))
+        return [
+            ([int(row), *positives.tolist(), *negatives.tolist()], len(positives))
+            for row, (positives, negatives) in zip(rows, self.candidates.draw_many(rows, rng), strict=True)
+        ]
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a kind of candidates that nobody has."""
+    if kind not in CANDIDATES:
+        raise UnknownNameError("kind of candidates", kind, CANDIDATES)
+
+
+def open_anchors(crops: Crops, settings: RmferConfig, seed: int) -> Anchors:
+    """The anchors of a root's crops, with the candidates that the settings name."""
+    check_kind(settings.candidates)
+    return Anchors(CANDIDATES[settings.candidates](crops, settings), seed)
