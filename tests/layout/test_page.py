@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,25 @@ def test_one_key_accepts_a_video_and_opens_the_next(page, root):
     assert page.locator("#progress").text_content() == "1 of 2 reviewed"
 
 
+def test_a_key_that_is_held_down_accepts_one_video_only(page, root):
+    page.keyboard.down("a")
+    shows(page, "#title", "^one$")
+    page.keyboard.down("a")
+    page.wait_for_timeout(300)
+    assert page.locator("#progress").text_content() == "1 of 2 reviewed"
+
+
+@pytest.mark.parametrize("size", [(1300, 800), (820, 640), (560, 700)])
+def test_picture_and_buttons_fit_into_the_window(page, size):
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.wait_for_timeout(200)
+    for selector in ("#picture", "#strip", "[data-do=back]", "[data-do=accept]"):
+        box = page.locator(selector).bounding_box()
+        assert box["x"] >= 0, selector
+        assert box["x"] + box["width"] <= size[0], selector
+        assert box["y"] + box["height"] <= size[1], selector
+
+
 def test_what_was_done_is_there_after_a_reload(page, root):
     page.keyboard.press("p")
     page.keyboard.press("Enter")
@@ -107,10 +127,69 @@ def test_a_second_tab_is_told_instead_of_overwriting(page, root, address):
     saved(other)
     page.keyboard.press("p")
     page.keyboard.press("Enter")
-    shows(page, "#saved", "changed elsewhere")
+    shows(page, "#saved", "^two was changed elsewhere")
     segment = root.layout(waiting(root)).segments[0]
     assert len(segment.trigger_regions) == 2
     assert len(segment.people) == 1
+    # The second tab shows what the first has drawn, not what was refused, and goes on from there.
+    page.locator(".box.region").nth(1).wait_for()
+    assert page.locator(".box.person").count() == 1
+    page.keyboard.press("p")
+    page.keyboard.press("Enter")
+    saved(page)
+    segment = root.layout(waiting(root)).segments[0]
+    assert (len(segment.trigger_regions), len(segment.people)) == (2, 2)
+
+
+def changed_by_a_command(root, video_id):
+    """The layout with nobody in it, written behind the page's back."""
+    layout = root.layout(video_id)
+    changed = replace(layout, segments=tuple(replace(s, people=()) for s in layout.segments))
+    root.write_layout(changed)
+    return changed
+
+
+def test_accepting_what_was_changed_elsewhere_accepts_nothing_and_stays(page, root):
+    changed = changed_by_a_command(root, waiting(root))
+    page.keyboard.press("a")
+    shows(page, "#saved", "^two was changed elsewhere")
+    page.locator(".box.person").wait_for(state="detached")
+    assert page.locator("#title").text_content() == "two"
+    assert page.locator("#progress").text_content() == "0 of 2 reviewed"
+    assert root.layout(waiting(root)) == changed
+    page.keyboard.press("a")
+    shows(page, "#title", "^one$")
+
+
+def test_whoever_goes_on_too_early_is_kept_by_a_refused_change(page, root):
+    changed = changed_by_a_command(root, waiting(root))
+    late = []
+    page.route("**/api/layout/*", lambda r: late.append(r) if r.request.method == "PUT" else r.continue_())
+    page.keyboard.press("p")
+    page.keyboard.press("Enter")
+    shows(page, "#saved", "saving")
+    page.keyboard.press("n")
+    while not late:
+        page.wait_for_timeout(20)
+    late[0].continue_()
+    shows(page, "#saved", "^two was changed elsewhere")
+    page.locator(".box.person").wait_for(state="detached")
+    assert page.locator("#title").text_content() == "two"
+    assert root.layout(waiting(root)) == changed
+    page.keyboard.press("n")
+    shows(page, "#title", "^one$")
+
+
+def test_a_save_that_fails_leaves_on_the_page_what_the_file_says(page, root):
+    page.route("**/api/layout/*", lambda r: r.abort() if r.request.method == "PUT" else r.continue_())
+    page.keyboard.press("Tab")
+    page.keyboard.press("x")
+    shows(page, "#saved", "^two: not saved")
+    page.locator(".box.region").wait_for()
+    page.unroute("**/api/layout/*")
+    page.keyboard.press("a")
+    shows(page, "#title", "^one$")
+    assert len(root.layout(waiting(root)).segments[0].trigger_regions) == 1
 
 
 def test_a_wrong_token_is_refused(page, address):

@@ -39,7 +39,7 @@ export class Canvas {
     const isNew = model !== this.model;
     Object.assign(this, { model, selected });
     if (!model) return;
-    if (isNew) { this.fit(); return; }
+    if (isNew) { this.drag = null; this.fit(); return; }
     this.svg.setAttribute("viewBox", `0 0 ${model.size[0]} ${model.size[1]}`);
     const parts = [];
     for (const one of model.boxes) if (one.panel) parts.push(this.rect(one.panel, "box panel"));
@@ -75,9 +75,11 @@ export class Canvas {
     const group = document.createElementNS(SVG, "g");
     group.setAttribute("class", "tag");
     const height = 20 * px;
-    const top = one.kind === "region" ? y0 + 8 * px : Math.max(0, y0 - height - 2 * px);
-    const left = one.kind === "region" ? x0 + 8 * px : x0;
-    const ground = this.rect([left, top, left + (text.length * 7.2 + 12) * px, top + height], "");
+    // Above the face, unless that is somebody else's panel.
+    const above = y0 - height - 2 * px;
+    const top = one.kind === "region" ? y0 + 8 * px : above >= (one.panel?.[1] ?? 0) ? above : y0 + 3 * px;
+    const left = one.kind === "region" ? x0 + 8 * px : top > y0 ? x0 + 3 * px : x0;
+    const ground = this.rect([left, top, left + (text.length * 6.6 + 12) * px, top + height], "");
     ground.setAttribute("rx", 4 * px);
     const words = document.createElementNS(SVG, "text");
     words.textContent = text;

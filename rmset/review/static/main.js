@@ -11,7 +11,14 @@ let videos = [];
 let model = null;
 let selected = null;
 let frame = 0;
+let wanted = null;
 let saving = Promise.resolve();
+let refusals = 0;
+
+// A narrow strip has room for fewer frames.
+const narrow = matchMedia("(max-width: 1000px)");
+const moments = () => model.moments(narrow.matches ? 6 : 10);
+narrow.addEventListener("change", () => draw());
 
 const canvas = new Canvas({
   stage: $("stage"), picture: $("picture"), svg: $("boxes"),
@@ -33,7 +40,7 @@ function draw() {
   $("title").textContent = model.title;
   $("where").textContent = `frame ${frame}, ${(frame / model.fps).toFixed(1)} s`;
   drawSegments($("segments"), model, toSegment);
-  drawStrip($("strip"), model, frame, toFrame);
+  drawStrip($("strip"), model, moments(), frame, toFrame);
   drawFacts($("facts"), $("findings"), model, selected, (box) => { selected = box; draw(); });
   canvas.draw(model, selected);
 }
@@ -41,9 +48,16 @@ function draw() {
 function toFrame(number) {
   frame = number;
   const next = api.frameAddress(model.video, number, 1600);
-  // The old picture stays until the new one is there: nothing flickers, nothing jumps.
+  // The old picture stays until the new one is there: nothing flickers, nothing jumps. One of another video is dimmed.
+  const { video } = model;
+  $("frame").classList.toggle("of-another", $("frame").dataset.video !== video);
   const loader = new Image();
-  loader.onload = () => { if (frame === number) $("frame").src = next; };
+  loader.onload = () => {
+    if (frame !== number || model.video !== video) return;
+    Object.assign($("frame"), { src: next }).dataset.video = video;
+    $("frame").classList.remove("of-another");
+  };
+  loader.onerror = () => { if (frame === number) say(`frame ${number} cannot be shown`, true); };
   loader.src = next;
   draw();
 }
@@ -55,17 +69,28 @@ function toSegment(number) {
   toFrame(model.segment.reference_frame);
 }
 
+// Whoever leaves a video waits until their changes are written. If they are refused, they stay, and are told.
 async function show(video) {
+  const before = refusals;
+  wanted = video;
   await saving;
-  tool(null);
+  if (refusals !== before) wanted = model.video;
+  if (wanted !== video) return;
   try {
-    model = new Model(await api.open(video));
-    selected = null;
+    const opened = await api.open(video);
+    if (wanted !== video) return;
     say("");
-    // Where most is to be seen; a title is the last thing to look at.
-    const counts = model.layout.segments.map((s) => s.trigger_regions.length + s.people.length);
-    toSegment(counts.indexOf(Math.max(...counts)));
+    take(new Model(opened));
   } catch (error) { say(error.message, true); }
+}
+
+// Without a number the segment in which most is to be seen; a title is the last thing to look at.
+function take(opened, number) {
+  tool(null);
+  model = opened;
+  wanted = model.video;
+  const counts = model.layout.segments.map((s) => s.trigger_regions.length + s.people.length);
+  toSegment(Math.min(number ?? counts.indexOf(Math.max(...counts)), counts.length - 1));
 }
 
 function edit(change) {
@@ -74,31 +99,46 @@ function edit(change) {
   keep();
 }
 
-// One save after the other, each made out of what the one before has written.
+// One save after the other, each made out of what the one before has written. The promise tells whether it was written.
 function keep() {
   const mine = model;
   say("saving…");
-  saving = saving.then(async () => {
-    try {
-      const { version, findings } = await api.save(mine.video, mine.layout, mine.version);
-      Object.assign(mine, { version, findings });
-      say("saved");
-    } catch (error) {
-      if (error instanceof api.Conflict) {
-        const fresh = new Model(await api.open(mine.video));
-        fresh.number = Math.min(mine.number, fresh.layout.segments.length - 1);
-        if (model === mine) { model = fresh; selected = null; }
-        say("changed elsewhere: shown as it is now", true);
-      } else {
-        // Nothing was written: what is shown must not look as if it were.
-        mine.undo();
-        say(error.message, true);
-      }
-    }
-    videos = await api.queue().catch(() => videos);
-    draw();
-  });
-  return saving;
+  const mySave = saving.then(() => write(mine));
+  saving = mySave;
+  return mySave;
+}
+
+async function write(mine) {
+  // Somebody else's layout is shown since the save before this one: these changes are gone, and that was told.
+  if (mine.isStale) return false;
+  let written = false;
+  try {
+    const sent = mine.layout;
+    mine.saved(sent, await api.save(mine.video, sent, mine.version));
+    say("saved");
+    written = true;
+  } catch (error) {
+    refusals += 1;
+    await refuse(mine, error).catch((worse) => say(`${mine.title}: ${worse.message}`, true));
+  }
+  videos = await api.queue().catch(() => videos);
+  draw();
+  return written;
+}
+
+// Nothing was written: what is shown is what the file says, of the video in question wherever the user has gone since.
+async function refuse(mine, error) {
+  if (error instanceof api.Conflict) {
+    mine.isStale = true;
+    const fresh = new Model(await api.open(mine.video));
+    take(fresh, mine.number);
+    say(`${mine.title} was changed elsewhere: your last change is not saved, the layout is shown as it is now`, true);
+  } else {
+    mine.restore();
+    if (model !== mine) take(mine, mine.number);
+    selected = null;
+    say(`${mine.title}: not saved: ${error.message}`, true);
+  }
 }
 
 function tool(kind) {
@@ -108,7 +148,7 @@ function tool(kind) {
 }
 
 function step(by) {
-  const at = videos.findIndex((v) => v.video_id === model?.video);
+  const at = videos.findIndex((v) => v.video_id === wanted);
   const next = videos[at + by];
   if (next) show(next.video_id);
 }
@@ -118,7 +158,7 @@ async function accept() {
   const done = model.video;
   model.accept();
   draw();
-  await keep();
+  if (!(await keep())) return;
   const next = videos.find((v) => !v.reviewed && v.video_id !== done);
   if (next) await show(next.video_id);
   else say("all reviewed");
@@ -150,7 +190,7 @@ function cycle(by) {
 }
 
 function scrub(by) {
-  const frames = model.moments();
+  const frames = moments();
   const at = frames.indexOf(frame);
   const next = frames[(at < 0 ? 0 : at) + by];
   if (next !== undefined) toFrame(next);
@@ -184,6 +224,8 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && canvas.tool) { event.preventDefault(); inTheMiddle(); return; }
   if (event.ctrlKey || event.metaKey || !(event.key in keys)) return;
   event.preventDefault();
+  // A key that is held down must not accept what nobody has seen.
+  if (event.repeat && keys[event.key] === accept) return;
   keys[event.key]();
 });
 

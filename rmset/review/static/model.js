@@ -15,6 +15,8 @@ export class Model {
     this.title = opened.title;
     this.number = 0;
     this.past = [];
+    this.written = this.layout;
+    this.isStale = false;
   }
 
   get video() { return this.layout.video_id; }
@@ -80,6 +82,17 @@ export class Model {
     this.layout = this.past.pop();
     this.number = Math.min(this.number, this.layout.segments.length - 1);
     return true;
+  }
+
+  saved(layout, { version, findings }) {
+    Object.assign(this, { version, findings, written: layout });
+  }
+
+  // Back to what the file says; what was undone on the way there stays undone.
+  restore() {
+    this.layout = this.written;
+    const at = this.past.indexOf(this.written);
+    if (at >= 0) this.past.length = at;
   }
 
   // Frames for the strip: evenly over the segment, its reference frame among them.

@@ -17,7 +17,7 @@ export function drawQueue(list, progress, videos, open, onOpen) {
   list.replaceChildren(
     ...videos.map((v) => {
       const button = element(
-        "button", { title: v.title },
+        "button", { title: `${v.title}: ${percent(v.confidence)} sure` },
         element("span", { className: `dot ${v.confidence >= 0.8 ? "sure" : ""}` }),
         element("span", { className: "name", textContent: v.title }),
         element("span", { className: "much", textContent: percent(v.confidence) }),
@@ -40,13 +40,13 @@ export function drawSegments(nav, model, onOpen) {
       return button;
     }),
   );
+  nav.querySelector("[aria-current=true]").scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 // Thumbnails are made once for a segment: scrubbing only moves the mark.
 let shown = "";
 
-export function drawStrip(strip, model, frame, onOpen) {
-  const frames = model.moments();
+export function drawStrip(strip, model, frames, frame, onOpen) {
   const key = `${model.video} ${frames.join()}`;
   if (key !== shown) {
     shown = key;
