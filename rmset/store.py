@@ -210,6 +210,11 @@ class Root:
         return f"crops/{check_video_id(video_id)}"
 
     @staticmethod
+    def truth_key(video_id: str) -> str:
+        """What is known for certain; only roots that were generated have it."""
+        return f"truth/{check_video_id(video_id)}.truth.json"
+
+    @staticmethod
     def state_key(stage: str, video_id: str) -> str:
         """What a stage did."""
         return f"state/{stage}/{check_video_id(video_id)}.json"

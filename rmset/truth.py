@@ -49,6 +49,10 @@ class Truth:
     faces: tuple[TruthFace, ...]
     loop_points: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """person -> frames at which that person's clip turns round or begins anew"""
+    delays: dict[int, int] = field(default_factory=dict)
+    """person -> frames by which that person follows the film later than it happens"""
+    identities: dict[int, str] = field(default_factory=dict)
+    """person -> who it is, where the same people may be in several videos; empty where there is no identity"""
 
     def write(self, path: Path) -> None:
         """Write as JSON, one face a line, so that the file can be read and compared by eye."""
@@ -66,6 +70,8 @@ class Truth:
                 for s in self.segments
             ],
             "loop_points": {str(p): list(frames) for p, frames in sorted(self.loop_points.items())},
+            "delays": {str(p): delay for p, delay in sorted(self.delays.items())},
+            "identities": {str(p): name for p, name in sorted(self.identities.items())},
         }
         faces = ",\n".join(
             json.dumps(
@@ -111,6 +117,8 @@ class Truth:
                     for f in raw["faces"]
                 ),
                 loop_points={int(p): tuple(frames) for p, frames in raw.get("loop_points", {}).items()},
+                delays={int(p): int(delay) for p, delay in raw.get("delays", {}).items()},
+                identities={int(p): str(name) for p, name in raw.get("identities", {}).items()},
             )
         except OSError as error:
             raise RmsetError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from ..console import run
-from . import build, collect, demo, layout, look, plan, query, search, status
+from . import build, collect, demo, layout, look, plan, query, search, status, world
 
 app = typer.Typer(
     name="rmset",
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (demo, plan, search, collect, build, status, query, look):
+for family in (demo, world, plan, search, collect, build, status, query, look):
     family.register(app)
 app.add_typer(layout.app, name="layout")
 

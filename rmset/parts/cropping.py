@@ -7,6 +7,7 @@ neighbour's pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -107,3 +108,45 @@ def yaw(landmarks: np.ndarray) -> float:
         return 0.0
     offset = landmarks[2] - (landmarks[0] + landmarks[1]) / 2
     return float(np.clip(2 * np.dot(offset, eyes) / length**2, -1, 1))
+
+
+def crop_row(
+    crop: Crop,
+    data: bytes,
+    suffix: str,
+    *,
+    video_id: str,
+    person_id: int,
+    segment: int,
+    frame_idx: int,
+    time_ms: float,
+    landmarks: np.ndarray,
+) -> dict[str, Any]:
+    """A crop as a row of `rmset.schema.crops()`, without `encoded_size`, which the writer counts.
+
+    Args:
+        crop: the pixels, for what is measured of them.
+        data: the same, encoded.
+        suffix: of the picture's name, as `jpg`.
+        video_id: where it was seen.
+        person_id: who it is.
+        segment: of the layout.
+        frame_idx: of the source.
+        time_ms: since the video's start.
+        landmarks: (5, 2) px; NaN where they are not known.
+    """
+    sharpness, brightness = quality(crop.image)
+    return {
+        "video_id": video_id,
+        "person_id": person_id,
+        "segment": segment,
+        "frame_idx": frame_idx,
+        "time_ms": time_ms,
+        "width": crop.image.shape[1],
+        "height": crop.image.shape[0],
+        "image": {"bytes": data, "path": f"{video_id}/{person_id:03d}/{frame_idx:07d}.{suffix}"},
+        "sharpness": sharpness,
+        "brightness": brightness,
+        "yaw": yaw(landmarks),
+        "padding": crop.padding,
+    }

@@ -194,24 +194,13 @@ class _Cutter:
             except ValueError:
                 # A track that has wandered out of its panel shows nothing of its person; it is counted, not shown.
                 continue
-            sharpness, brightness = cropping.quality(crop.image)
-            name = f"{self.video_id}/{person:03d}/{frame.frame_idx:07d}.{SUFFIX[config.format]}"
             rows.append(
-                {
-                    "video_id": self.video_id,
-                    "person_id": person,
-                    "segment": face["segment"],
-                    "frame_idx": frame.frame_idx,
-                    "time_ms": frame.time_ms,
-                    "width": config.size,
-                    "height": config.size,
-                    "image": {"bytes": encode(crop.image), "path": name},
-                    "sharpness": sharpness,
-                    "brightness": brightness,
-                    "yaw": cropping.yaw(face["landmarks"]),
-                    "padding": crop.padding,
-                }
-            )
+                cropping.crop_row(
+                    crop, encode(crop.image), SUFFIX[config.format], video_id=self.video_id, person_id=person,
+                    segment=face["segment"], frame_idx=frame.frame_idx, time_ms=frame.time_ms,
+                    landmarks=face["landmarks"],
+                )
+            )  # fmt: skip
         return len(faces), rows
 
 

@@ -60,8 +60,19 @@ def compose_acts(
     film: PanelSource,
     fps: float,
     progress: Progress = silent,
+    *,
+    again: PanelSource | None = None,
 ) -> Truth:
     """Compose acts one after another; write video and truth, and return the truth.
+
+    Args:
+        output: the MP4; the truth goes beside it.
+        acts: in order of time.
+        people: what each person's panel shows.
+        film: what the trigger shows.
+        fps: of the video.
+        progress: told of every frame.
+        again: what a layout's second place of the film shows; the film itself if None.
 
     Raises:
         UsageError: acts of different frame sizes, none at all, or an output that is no MP4.
@@ -85,7 +96,7 @@ def compose_acts(
                 if act.title is not None:
                     encoder.write(title_card(frame_size, (index - start) / fps, act.title))
                     continue
-                faces += _draw(screen, act, people, film, index)
+                faces += _draw(screen, act, people, (film, again or film), index)
                 encoder.write(screen.image)
     progress("composing frames", total, total)
     shown = {p for act in acts for p in act.layout.panels}
@@ -96,11 +107,11 @@ def compose_acts(
 
 
 def _draw(
-    screen: Screen, act: Act, people: Mapping[int, PanelSource], film: PanelSource, index: int
+    screen: Screen, act: Act, people: Mapping[int, PanelSource], films: tuple[PanelSource, PanelSource], index: int
 ) -> list[TruthFace]:
-    """Put one frame together; returns its faces."""
+    """Put one frame together, `films` in its one or two places; returns its faces."""
     faces = []
-    layout = act.layout
+    layout, (film, again) = act.layout, films
     shown = film.frame(index, _size(layout.trigger)).image
     screen.clear(shown)
     # people first: an inset film lies over them
@@ -117,7 +128,7 @@ def _draw(
                 faces.append(TruthFace(index, person, box, content.expression, share))
     screen.put(shown, layout.trigger)
     if layout.again is not None:
-        screen.put(film.frame(index, _size(layout.again)).image, layout.again)
+        screen.put(again.frame(index, _size(layout.again)).image, layout.again)
     return faces
 
 

@@ -98,6 +98,13 @@ def capacity(name: str) -> int:
     return LAYOUTS[name][2]
 
 
+def grid(people: int, panel: tuple[int, int]) -> PanelLayout:
+    """Panels of one size (width, height) in reading order, as square a grid as can be, the film in its first cell."""
+    columns = int(np.ceil(np.sqrt(people + 1)))
+    rows = -(-(people + 1) // columns)
+    return _fixed(rows, columns, 0)(people, (columns * panel[0], rows * panel[1]))
+
+
 def _fixed(rows: int, columns: int, film_cell: int) -> Callable[[int, tuple[int, int]], PanelLayout]:
     """A grid without gaps, the film in one cell, people in the others in reading order."""
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from rmset.synth.arrays import Box, Image
 from rmset.synth.faces import Person
+from rmset.synth.minds import Story
 from rmset.synth.motion import Motion
-from rmset.synth.script import Script
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PanelSource(Protocol):
 class GeneratedPerson:
     """A person who follows a script."""
 
-    def __init__(self, person: Person, number: int, script: Script, motion: Motion, fps: float) -> None:
+    def __init__(self, person: Person, number: int, script: Story, motion: Motion, fps: float) -> None:
         """`number` is the person's place in the script."""
         self._person, self._number, self._script, self._motion, self._fps = person, number, script, motion, fps
 

@@ -100,6 +100,7 @@ def write_script(
     *,
     max_delay: int = 8,
     indifference: float = 0.08,
+    expressions: tuple[str, ...] = EXPRESSIONS[1:],
 ) -> Script:
     """A script of events of two to three seconds, every expression once before any comes again.
 
@@ -110,13 +111,14 @@ def write_script(
         fps: frames per second, of which attack and decay depend.
         max_delay: longest delay of a person, frames.
         indifference: probability that a person is not moved by an event.
+        expressions: what events may be about.
     """
     events: list[Event] = []
     deck: list[str] = []
     onset = round(0.5 * fps)
     while onset + 1.6 * fps < frames:
         if not deck:
-            deck = [str(e) for e in rng.permutation(EXPRESSIONS[1:])]
+            deck = [str(e) for e in rng.permutation(expressions)]
         event = Event(
             deck.pop(),
             onset,

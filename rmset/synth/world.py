@@ -1,0 +1,144 @@
+"""A world with known truth: generated people in front of films, as a real root, and other people with labels.
+
+    <folder>/root/        a root that every command reads; `root/truth/` holds expression, identity and delay
+    <folder>/labelled/    train, valid, test: strangers to the root's people and to each other
+
+Identities × expressions × delays × noise are chosen, so that what candidates are worth, and what a training made of
+them, can be measured instead of guessed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rmset.errors import UsageError
+from rmset.progress import Progress, silent
+from rmset.store import Root
+from rmset.synth.faces import Person
+from rmset.synth.film import GeneratedFilm, cut_film
+from rmset.synth.finish import Cut, Mashup, finish
+from rmset.synth.identity import cast
+from rmset.synth.labeled import Split, write_labeled_set
+from rmset.synth.layouts import grid
+from rmset.synth.minds import gather
+from rmset.synth.motion import draw_motion
+from rmset.synth.panels import GeneratedPerson
+
+LABELLED: Mapping[str, Split] = {"train": Split(24, 60), "valid": Split(8, 20), "test": Split(16, 40)}
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """What a world is like. The same config gives the same bytes."""
+
+    videos: int = 4
+    people: int = 6
+    """in each video; nobody is in two"""
+    seconds: float = 30.0
+    fps: float = 10.0
+    """faces of one person in a second; a step of training is one of them"""
+    max_delay: float = 0.5
+    """seconds; each person's delay is drawn evenly from 0 to it, in whole frames"""
+    noise: float = 0.1
+    """probability that somebody does not follow an event, but shows something of their own"""
+    size: int = 64
+    """side of a crop, px"""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            UsageError: too few, too short, too small, or a noise that is no probability.
+        """
+        check_crowd(self.videos, self.people, self.seconds, self.fps, self.max_delay, self.noise)
+        if not 24 <= self.size <= 512:
+            raise UsageError(f"world: expected crops of 24 to 512 px, found {self.size}")
+
+    @property
+    def frames(self) -> int:
+        """Of each video."""
+        return round(self.seconds * self.fps)
+
+
+def check_crowd(videos: int, people: int, seconds: float, fps: float, max_delay: float, noise: float) -> None:
+    """Refuse a crowd that cannot be gathered.
+
+    Raises:
+        UsageError: says which number is wrong.
+    """
+    if videos < 1 or not 1 <= people <= 100 or not 0 <= noise <= 1 or not 0 <= max_delay <= 5 or not 1 <= fps <= 60:
+        raise UsageError(
+            f"world: expected a video or more, 1 to 100 people, noise 0 to 1, a delay of 0 to 5 s and 1 to 60 frames "
+            f"per second, found {videos} videos, {people} people, noise {noise:g}, delay {max_delay:g} s, {fps:g} fps"
+        )
+    if seconds < 3:
+        raise UsageError(f"world: expected 3 seconds or more, found {seconds:g}; events take two to three seconds")
+
+
+def write_world(
+    folder: Path, config: WorldConfig, *, labelled: Mapping[str, Split] | None = LABELLED, progress: Progress = silent
+) -> Root:
+    """Write a world into a new or empty folder; root and labelled set appear whole or not at all.
+
+    Args:
+        folder: gets `root/` and `labelled/`.
+        config: what the world is like.
+        labelled: people and images per class of the labelled set; None for none.
+        progress: told of every frame and face.
+
+    Raises:
+        UsageError: the folder is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"expected a new or empty folder, found content in {folder}; remove it or name another")
+    folder.mkdir(parents=True, exist_ok=True)
+    if labelled:
+        write_labeled_set(folder / "labelled", labelled, size=config.size, seed=config.seed, progress=progress)
+    return write_root(folder / "root", mashups(config), Cut(config.size), progress)
+
+
+def write_root(path: Path, videos: Iterator[tuple[str, Mashup]], cut: Cut, progress: Progress = silent) -> Root:
+    """Compose videos into a new root, which appears under `path` when all are done.
+
+    Raises:
+        UsageError: there is something at `path`.
+    """
+    if path.exists():
+        raise UsageError(f"expected no root yet at {path}, found one; remove it or name another")
+    beside = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    for name, mashup in videos:
+        finish(Root(beside), name, mashup, cut, progress)
+    beside.rename(path)
+    return Root(path)
+
+
+def mashups(config: WorldConfig) -> Iterator[tuple[str, Mashup]]:
+    """The videos of a world with their names, one painted after the other."""
+    # a face is half as high as its panel, so that crops are neither enlarged nor shrunk by much
+    panel = (round(config.size * 2.7) // 2 * 2, max(48, config.size * 2))
+    identities = cast("world", config.videos * config.people, config.seed)
+    for number, rng in enumerate(np.random.default_rng([config.seed, 11]).spawn(config.videos)):
+        story, moves, cuts = rng.spawn(3)
+        crowd = gather(
+            story, config.people, config.frames, config.fps, max_delay=round(config.max_delay * config.fps),
+            noise=config.noise,
+        )  # fmt: skip
+        mine = identities[number * config.people : (number + 1) * config.people]
+        people = {
+            p: GeneratedPerson(Person(identity), p, crowd, draw_motion(moves), config.fps)
+            for p, identity in enumerate(mine)
+        }
+        film = GeneratedFilm(cut_film(cuts, config.frames, config.fps), config.seed)
+        delays = {p: crowd.film.reactors[p].delay for p in people}
+        names = {p: identity.name for p, identity in enumerate(mine)}
+        yield (
+            f"world-{number:03d}",
+            Mashup(grid(config.people, panel), people, film, config.frames, config.fps, delays, names),
+        )
