@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import console
-from . import datasets, evaluate, explain, predict, study, train, weights
+from . import datasets, evaluate, explain, predict, study, train, weights, world
 
 app = typer.Typer(
     help="Train and judge facial expression recognition, from crowd votes and from reaction mashups.\n\n"
@@ -35,6 +35,7 @@ app.command("compare")(study.compare)
 app.command("votes")(study.votes)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
+app.command("world")(world.world)
 app.command("convert")(weights.convert)
 app.command("recipes")(weights.recipes)
 

@@ -70,12 +70,20 @@ def write_index(split: Split, path: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_index(split: Split, path: Path) -> Rows:
-    """The rows of a split that an index file names; refuses names that the split does not have."""
+def named_in(path: Path) -> list[str]:
+    """The names of an index file, in its order."""
     if not path.is_file():
         raise DatasetError(f"expected an index file (labels.csv of an earlier run), found none at {path}")
     with path.open(encoding="utf-8", newline="") as file:
-        wanted = [row["name"] for row in csv.DictReader(line for line in file if not line.startswith("#"))]
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    if rows and "name" not in rows[0]:
+        raise DatasetError(f"expected an index file with the column name at {path}, found {', '.join(rows[0])}")
+    return [row["name"] for row in rows]
+
+
+def read_index(split: Split, path: Path) -> Rows:
+    """The rows of a split that an index file names; refuses names that the split does not have."""
+    wanted = named_in(path)
     rows: dict[str, list[int]] = {}
     for i, name in reversed(list(enumerate(split.names))):
         rows.setdefault(name, []).append(i)

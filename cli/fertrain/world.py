@@ -1,0 +1,52 @@
+"""`fertrain world`: a root of labelled images whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..console import Format, FormatOption, emit, progress, say, set_quiet
+from . import options as o
+
+
+def world(
+    labeled: o.Labeled,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The root to write; there must be none yet.")],
+    rule: Annotated[str, typer.Option(help="Which training images, where there are votes.")] = "majority",
+    without: Annotated[
+        Path | None, typer.Option(help="Leave out the images of this labels.csv, which a run learns from.")
+    ] = None,
+    videos: Annotated[int, typer.Option(min=1, help="How many mashups.")] = 8,
+    people: Annotated[int, typer.Option(min=1, help="Panels in each.")] = 8,
+    seconds: Annotated[float, typer.Option(help="Length of each, 3 or more.")] = 60.0,
+    fps: Annotated[float, typer.Option(help="Images of a panel in a second.")] = 10.0,
+    max_delay: Annotated[float, typer.Option(help="Longest delay of a panel, seconds.")] = 0.5,
+    noise: Annotated[float, typer.Option(help="Probability of not following an event, 0 to 1.")] = 0.1,
+    size: Annotated[int, typer.Option(help="Side of the crops, px.")] = 48,
+    seed: Annotated[int, typer.Option(help="Decides script and images.")] = 0,
+    fmt: FormatOption = Format.TABLE,
+    quiet: o.Quiet = False,
+) -> None:
+    """Write a root whose panels show labelled *training* images, following a scripted expression.
+
+    Example: fertrain world --labeled ferplus --videos 1 --people 3 --seconds 6 -o scripted
+
+    Real pixels, no identity, and the truth is known; `rmset world` has identities, but its faces are generated. The
+    root holds the images themselves: it is yours to keep, not to publish. Learn from it with
+    `fertrain semi --unlabeled rmset:scripted`.
+    """
+    from fertrain.scripted import ScriptedConfig, write_scripted
+
+    if quiet:
+        set_quiet(True)
+    config = ScriptedConfig(
+        labeled, rule, None if without is None else str(without), videos, people, seconds, fps, max_delay, noise, size,
+        seed,
+    )  # fmt: skip
+    with progress() as bar:
+        root, counts = write_scripted(out, config, bar)
+    emit([{"expression": name, "images": n} for name, n in counts.items()], fmt)
+    faces = videos * people * round(seconds * fps)
+    say(f"{root.path}: {videos} videos of {people} panels, {faces:,} faces, truth in {root.path / 'truth'}")
