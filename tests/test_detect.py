@@ -1,11 +1,17 @@
 """The detector is facenet-pytorch's to the digit, and none of its known faults bite."""
 
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from rmset.errors import DetectorError
 from rmset.geometry import iou
 from rmset.parts.detect import Detections, cascade, load
+from rmset.parts.detect.weights import state_dict
 from rmset.parts.frames import VideoReader
 from rmset.parts.pixels import IntegralPixels, MaskedPixels, PlanePixels, pixels_of
 
@@ -117,3 +123,36 @@ def test_yunet_finds_the_faces_of_real_clips(real_data):
             frame = next(reader.frames(start=20))
         found, reference = detector.detect(frame.rgb), exact.detect(frame.rgb)
         assert iou(found.boxes[:1], reference.boxes[:1])[0, 0] > 0.6
+
+
+def test_weights_are_read_as_torch_reads_them():
+    torch, facenet_pytorch = pytest.importorskip("torch"), pytest.importorskip("facenet_pytorch")
+    folder = Path(facenet_pytorch.__file__).parent / "data"
+    for name in ("pnet", "rnet", "onet"):
+        ours, theirs = state_dict(folder / f"{name}.pt"), torch.load(folder / f"{name}.pt")
+        assert list(ours) == list(theirs)
+        for key, tensor in theirs.items():
+            np.testing.assert_array_equal(ours[key], tensor.numpy())
+
+
+def test_weights_that_would_run_a_command_are_refused(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return print, ("run",)
+
+    (tmp_path / "trap.pt").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(DetectorError, match="does not belong into a state dict"):
+        state_dict(tmp_path / "trap.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", pickle.dumps(7) * 5])
+def test_weights_of_another_format_are_told(tmp_path, content):
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(DetectorError, match="expected facenet-pytorch"):
+        state_dict(tmp_path / "x.pt")
+
+
+def test_finding_faces_needs_no_torch():
+    code = "import sys\nfrom rmset.parts.detect import load\nload('mtcnn')\nprint('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
