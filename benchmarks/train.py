@@ -17,13 +17,14 @@ import torch
 from fertrain.config import ModelConfig, OptimConfig, RunConfig
 from fertrain.datasets.images import InMemory
 from fertrain.datasets.labelled import Split
-from fertrain.feed import Feed, LabelledStream
+from fertrain.feed import Feed
 from fertrain.labels import ORDERS
 from fertrain.losses.votes import scheme_named
 from fertrain.methods import Batch, Phase, create
 from fertrain.models import build
 from fertrain.optim import Stepper, optimizer_for
 from fertrain.prepare import plain_contract
+from fertrain.streams import LabelledStream
 from fertrain.train import accelerator_for
 from fertrain.transforms import augmentation
 
@@ -59,9 +60,10 @@ def measure(
         "noise", "train", "distribution", order, tuple(map(str, range(images))), targets, Nowhere(), grey=True
     )
     stream = LabelledStream(split, InMemory(pixels), contract, scheme_named("cel"), augmentation("affine"))
-    feed = Feed(stream, None, batch_size=batch, seed=0, workers=0, device=accelerator.device)
+    feed = Feed(stream, batch_size=batch, seed=0, workers=0, device=accelerator.device)
     model.to(accelerator.device, memory_format=torch.channels_last).train()
-    stepper = Stepper(optimizer_for(model, Phase("p", 1, 1e-3, "adamw"), config.optim), model, sam_rho=None)
+    phase = Phase("p", 1, 1e-3, "adamw")
+    stepper = Stepper(optimizer_for(model, phase, config.optim), model, sam_rho=None)
 
     def step(given: Batch) -> None:
         def look():
@@ -72,12 +74,12 @@ def measure(
 
         stepper(look, 1e-3).loss.item()
 
-    ready = next(feed.epoch(0))
+    ready = next(feed.epoch(0, phase))
     step(ready)  # the first one allocates
     real, memory = [], []
     for turn in range(rounds):
         started, n = time.perf_counter(), 0
-        for k, given in enumerate(feed.epoch(turn)):
+        for k, given in enumerate(feed.epoch(turn, phase)):
             if k == steps:
                 break
             step(given)

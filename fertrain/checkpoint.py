@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .averaging import Average
 
-_LAYOUT = 1
+_LAYOUT = 2
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Tally:
     steps: int = 0
     """Optimiser steps."""
     images: int = 0
-    """Labelled images."""
+    """Images that the network looked at."""
     seconds: float = 0.0
     """Time spent."""
     logs: dict[str, float] = field(default_factory=dict)

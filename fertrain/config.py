@@ -32,7 +32,9 @@ class DataConfig:
     report_on: str | None = None
     """Split that is counted once, at the end; None: `test` if there, else `valid`, else the held-out part."""
     unlabeled: str | None = None
-    """`rmset` (the current root), a name in datasets.toml, or `rmset:PATH`; None for supervised runs."""
+    """`rmset` (the current root), `rmset:PATH`, `rest` (what the label budget left), or another labelled set."""
+    unlabeled_fraction: float = 1.0
+    """Share of the unlabelled images, seeded: whole videos of a root, else images. 0: the run has none."""
     root: str | None = None
     """Root that the bare name `rmset` means; None: $RMSET_ROOT, else data/rmset."""
     balanced: bool = False
@@ -67,6 +69,8 @@ class OptimConfig:
 
     epochs: tuple[int, ...] = (20,)
     """Passes over the labelled images: one number for every phase, or one per phase."""
+    images: int | None = None
+    """Budget: so many images go through the network, each view of each counted; every epoch gets an equal share."""
     batch_size: int = 64
     """Labelled images in a step. RMFER's authors: 32."""
     optimizer: str = "adamw"
@@ -141,6 +145,8 @@ class RunConfig:
     """Only used by `method = "rmfer"`."""
     augment: str = "affine"
     """`none`, `flip`, `affine` (FERPlus), `one-of` (RMFER), `randaugment`, `erasing`; several joined by +."""
+    strong: str = "affine+randaugment+erasing"
+    """Strong views of unlabelled images, by the same names; weak views are augmented as labelled images are."""
     mix: str = "none"
     """`mixup` (Zhang et al., 2018) or `cutmix` (Yun et al., 2019): images and targets blended in pairs."""
     mix_alpha: float = 0.2

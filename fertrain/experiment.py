@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 
 from . import evaluate, report
+from .budget import within
 from .checkpoint import Checkpoints
 from .config import RunConfig
 from .datasets.images import ImageFiles, Images, in_memory
@@ -29,10 +31,11 @@ from .metrics import Scores
 from .models import Recogniser, build
 from .models.embedding import read_vectors, words_of
 from .models.weights import load, load_into, save, write_tensors
-from .prepare import Prepared, prepare, prepare_anchors
+from .prepare import Prepared, prepare
 from .runs import RunFolder
 from .scalars import Scalars
 from .train import Epoch, accelerator_for, fit
+from .unlabelled import prepare_unlabelled
 
 Say = Callable[[str], None]
 _ON_TEST = "accuracy_on_reported_split"
@@ -81,17 +84,16 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         say(f"{config.model.weights}: {loaded.used} tensors used, {loaded.left} keep their start, {head}")
     data = prepare(config, model.channels, folder, progress, say)
     accelerator = accelerator_for(config, depthwise=model.depthwise)
-    anchors = None
-    if any(phase.anchors and phase.epochs for phase in method.phases):
-        anchors, data.measured["unlabelled_stream"] = prepare_anchors(config, data.contract, progress)
-        crops = data.measured["unlabelled_stream"]["crops"]
-        say(f"{config.data.unlabeled}: {crops:,} crops, {len(anchors.anchors):,} anchors")
+    beside = prepare_unlabelled(config, method.phases, data, progress, say)
+    if beside.measured:
+        data.measured["unlabelled_stream"] = beside.measured
     data.measured["precision"] = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
     folder.write_config({**asdict(config), "measured": data.measured})
     feed = Feed(
-        data.learn, anchors, batch_size=config.optim.batch_size, seed=config.seed, workers=config.workers,
-        device=accelerator.device, channels_last=config.channels_last,
+        data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed,
+        workers=config.workers, device=accelerator.device, channels_last=config.channels_last,
     )  # fmt: skip
+    phases = within(beside.phases, config.optim.images, feed.images_per_step)
     counted = _Counted(config, data, folder)
     scalars = Scalars(folder.path) if config.tensorboard else None
 
@@ -99,7 +101,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         return evaluate.judge(model, labels, data.contract, data.held, data.held_images).scores.overall_accuracy
 
     def observe(epoch: Epoch) -> Epoch:
-        if config.data.report_best_on_test:
+        if config.data.report_best_on_test and not math.isnan(epoch.heldout_accuracy):
             judged = counted.judge(model, labels, "after an epoch, for --report-best-on-test")
             epoch = replace(epoch, logs={**epoch.logs, _ON_TEST: judged.scores.overall_accuracy})
         if scalars:
@@ -111,8 +113,8 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
 
     checkpoints = Checkpoints(folder.checkpoint, _deciding(config, data))
     fitted = fit(
-        method, feed, held_out_accuracy, config, accelerator, keep=keep, observe=observe, say=say, progress=progress,
-        checkpoints=checkpoints,
+        method, feed, held_out_accuracy, config, accelerator, phases=phases, keep=keep, observe=observe, say=say,
+        progress=progress, checkpoints=checkpoints,
     )  # fmt: skip
     _keep(folder, method, labels, data, fitted.history)
     chosen = fitted.best
@@ -204,6 +206,12 @@ def _check(config: RunConfig) -> None:
         raise UsageError("expected no smoothing and no mix with the scheme ml, which counts any positive share")
     if not 0 < config.data.holdout < 1:
         raise UsageError(f"expected a held-out share between 0 and 1, found {config.data.holdout}")
+    if not 0 <= config.data.unlabeled_fraction <= 1:
+        raise UsageError(
+            f"expected a share of the unlabelled images from 0 to 1, found {config.data.unlabeled_fraction}"
+        )
+    if o.images is not None and o.images < 1:
+        raise UsageError(f"expected a budget of one image or more, found {o.images}")
 
 
 def _order(config: RunConfig) -> tuple[str, ...]:

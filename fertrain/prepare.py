@@ -14,18 +14,17 @@ from rmset.progress import Progress, silent
 
 from .config import RunConfig
 from .contract import InputContract
-from .datasets.candidates import open_anchors
 from .datasets.images import ImageFiles, Images, in_memory
 from .datasets.labelled import GIVEN, LabelledSet, Split
 from .datasets.registry import open_labelled
-from .datasets.rmset import CropImages, open_crops, open_root
 from .datasets.subsets import class_aware, hold_out, read_index, write_index
+from .datasets.unlabelled import rest_of
 from .errors import DatasetError, UnknownNameError
-from .feed import AnchorStream, LabelledStream
 from .inference import measure
 from .losses.votes import Scheme, scheme_named
 from .mixing import mix
 from .runs import RunFolder
+from .streams import LabelledStream
 from .transforms import augmentation
 
 
@@ -43,6 +42,8 @@ class Prepared:
     """Its pixels."""
     contract: InputContract
     """Of the network: the labelled stream's."""
+    rest: Split
+    """Training images under the same rule that a label budget left: neither learnt from nor held out."""
     measured: dict[str, Any] = field(default_factory=dict)
     """Counts, hashes, means: what config.toml records beside the settings."""
 
@@ -70,7 +71,8 @@ def prepare(
     data = config.data
     scheme = scheme_named(data.scheme)
     dataset = open_labelled(data.labeled)
-    train, chosen_rule = _training_split(dataset, config, scheme)
+    available, chosen_rule = _training_split(dataset, config, scheme)
+    train = available
     measured: dict[str, Any] = {"train": {"rule": chosen_rule, "available": len(train)}}
     if data.labels is not None and data.labels_file is not None:
         raise UsageError("expected either a label budget (--labels) or an index file (--labels-file), found both")
@@ -106,27 +108,8 @@ def prepare(
         learn, images, contract, scheme, augmentation(config.augment), data.balanced,
         config.optim.label_smoothing, mix(config.mix, config.mix_alpha),
     )  # fmt: skip
-    return Prepared(dataset, stream, held, held_images, contract, measured)
-
-
-def prepare_anchors(
-    config: RunConfig, contract: InputContract, progress: Progress = silent
-) -> tuple[AnchorStream, dict[str, Any]]:
-    """The unlabelled stream of a run, and what was measured of it."""
-    if config.data.unlabeled is None:
-        raise UsageError(
-            f"expected --unlabeled for the method {config.method}, found none; `--unlabeled rmset` will do"
-        )
-    root = open_root(config.data.unlabeled, config.data.root)
-    crops = open_crops(root)
-    anchors = open_anchors(crops, config.rmfer, config.seed)
-    images = in_memory(CropImages(crops, contract), contract.shape, config.memory_mb, progress, "crops")
-    own = contract.with_moments(measure(images, contract))
-    measured = {
-        "root": str(root.path), "crops": len(crops), "anchors": len(anchors),
-        "videos": len(np.unique(crops.keys.video)), "mean": own.mean, "std": own.std, "grey": own.grey,
-    }  # fmt: skip
-    return AnchorStream(anchors, images, own, augmentation(config.augment)), measured
+    rest = rest_of(available, train.names)
+    return Prepared(dataset, stream, held, held_images, contract, rest, measured)
 
 
 def _training_split(dataset: LabelledSet, config: RunConfig, scheme: Scheme) -> tuple[Split, str]:

@@ -2,11 +2,13 @@
 
 The epoch is chosen on a held-out part of the training images. Each phase starts from the best state of the one
 before, and the run's result is the best state of the last phase, so that a result always went through all of them.
+A phase in which the head does not learn cannot be judged that way; its last state is taken.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -45,9 +47,11 @@ class Epoch:
     loss: float
     """Mean over the steps."""
     heldout_accuracy: float
-    """On the held-out part of the training images."""
+    """On the held-out part of the training images; NaN in a phase that is not judged."""
+    images: int
+    """Images that the network looked at, each view of each."""
     images_per_s: float
-    """Labelled images a second, evaluation left out."""
+    """Of these, a second, evaluation left out."""
     seconds: float
     """Of the epoch, evaluation left out."""
     logs: dict[str, float] = field(default_factory=dict)
@@ -100,6 +104,7 @@ def fit(
     config: RunConfig,
     accelerator: Accelerator,
     *,
+    phases: Sequence[Phase] | None = None,
     keep: Callable[[list[Epoch]], None] = lambda history: None,  # noqa: ARG005
     observe: Callable[[Epoch], Epoch] = lambda epoch: epoch,
     say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
@@ -114,6 +119,7 @@ def fit(
         score: accuracy of `method.model` on the held-out part, as it is now.
         config: optimiser and schedule.
         accelerator: device and precision.
+        phases: the method's, as a budget or a lack of unlabelled images has changed them.
         keep: called with the history whenever the module holds the best state so far.
         observe: called with every epoch while the module holds the weights that were judged; may add to its logs.
         say: told one line an epoch.
@@ -129,10 +135,11 @@ def fit(
     resumed = checkpoints.load() if checkpoints else None
     history = [Epoch(**row) for row in resumed.position.history] if resumed else []
     best: Epoch | None = None
-    for index, phase in enumerate(method.phases):
+    for index, phase in enumerate(method.phases if phases is None else phases):
         if phase.epochs == 0 or (resumed and index < resumed.position.phase):
             continue
         best, best_state, first, tally, best_at = None, _snapshot(method), 0, Tally(), -1
+        steps = feed.steps(phase)
         method.begin(phase)
         optimizer = accelerator.prepare(optimizer_for(method.module, phase, config.optim))
         average = Average(method.module, config.optim.ema)
@@ -142,7 +149,7 @@ def fit(
             first, tally, best_state, resumed = at.in_phase, at.tally, at.best_state, None
             if at.best is not None:
                 best, best_at = history[at.best], first - (len(history) - at.best)
-            say(f"goes on in phase {phase.name}, epoch {first + 1}, after {tally.batches} of {feed.steps} batches")
+            say(f"goes on in phase {phase.name}, epoch {first + 1}, after {tally.batches} of {steps} batches")
         rho = config.optim.sam_rho if phase.optimizer == "sam" else None
         work = _Work(
             method, feed, Stepper(optimizer, method.module, sam_rho=rho), average, config, accelerator, progress
@@ -157,7 +164,7 @@ def fit(
                 checkpoints.save(at, method.module, optimizer, average)
 
         for in_phase in range(first, phase.epochs):
-            if config.optim.patience and in_phase - max(best_at, 0) > config.optim.patience:
+            if phase.judged and config.optim.patience and in_phase - max(best_at, 0) > config.optim.patience:
                 say(f"{phase.name}: no better held-out accuracy for {config.optim.patience} epochs; stopped early")
                 break
             try:
@@ -167,14 +174,15 @@ def fit(
                 keep(history)
                 raise
             with average.applied():
-                epoch = observe(replace(epoch, heldout_accuracy=score()))
+                epoch = observe(replace(epoch, heldout_accuracy=score() if phase.judged else math.nan))
                 history.append(epoch)
-                if best is None or epoch.heldout_accuracy > best.heldout_accuracy:
+                if best is None or not phase.judged or epoch.heldout_accuracy > best.heldout_accuracy:
                     best, best_state, best_at = epoch, _snapshot(method), in_phase
                     keep(history)
+            judged = f", held-out accuracy {epoch.heldout_accuracy:.2%}" if phase.judged else ""
             say(
-                f"{phase.name} {in_phase + 1}/{phase.epochs}: loss {epoch.loss:.4f}, "
-                f"held-out accuracy {epoch.heldout_accuracy:.2%}, {epoch.images_per_s:.0f} images/s"
+                f"{phase.name} {in_phase + 1}/{phase.epochs}: loss {epoch.loss:.4f}{judged}, "
+                f"{epoch.images_per_s:.0f} images/s"
             )
             tally = Tally()
             mark(in_phase + 1, tally)
@@ -195,12 +203,13 @@ class _Work:
     progress: Progress
 
     def epoch(self, phase: Phase, in_phase: int, done: int, tally: Tally, mark: Callable[[int, Tally], None]) -> Epoch:
-        """One pass over the labelled images, or what a broken run left of it."""
+        """One epoch, or what a broken run left of it."""
         together = self.config.optim.accumulate
-        steps = -(-self.feed.steps // together)
+        total = self.feed.steps(phase)
+        steps = -(-total // together)
         self.method.module.train()
         rate, started = phase.lr, time.perf_counter()
-        batches = self.feed.epoch(done, phase.anchors, tally.batches)
+        batches = self.feed.epoch(done, phase, in_phase, tally.batches)
         while group := list(itertools.islice(batches, together)):
             rate = rate_at(in_phase * steps + tally.steps, steps, phase, self.config.optim)
             place = f"phase {phase.name}, epoch {done + 1}, step {tally.steps + 1} of {steps}"
@@ -213,16 +222,17 @@ class _Work:
                 tally.logs[name] = tally.logs.get(name, 0.0) + value
             tally.steps += 1
             tally.batches += len(group)
-            tally.images += sum(len(batch.images) for batch in group)
-            self.progress(f"{phase.name} epoch {in_phase + 1}/{phase.epochs}", tally.batches, self.feed.steps)
-            if tally.steps % self.config.checkpoint_steps == 0 and tally.batches < self.feed.steps:
+            tally.images += sum(batch.seen for batch in group)
+            self.progress(f"{phase.name} epoch {in_phase + 1}/{phase.epochs}", tally.batches, total)
+            if tally.steps % self.config.checkpoint_steps == 0 and tally.batches < total:
                 now = time.perf_counter()
                 tally.seconds, started = tally.seconds + now - started, now
                 mark(in_phase, tally)
         tally.seconds += time.perf_counter() - started
         logs = {name: value / tally.steps for name, value in tally.logs.items()}
         speed = tally.images / max(tally.seconds, 1e-9)
-        return Epoch(phase.name, done + 1, rate, tally.loss / tally.steps, 0.0, speed, tally.seconds, logs)
+        mean = tally.loss / tally.steps
+        return Epoch(phase.name, done + 1, rate, mean, 0.0, tally.images, speed, tally.seconds, logs)
 
     def _look(self, group: Sequence[Batch], where: str) -> StepOutput:
         """Loss and gradient of one step: the mean over its batches."""

@@ -8,11 +8,11 @@ from ..config import RunConfig
 from ..errors import UnknownNameError
 from ..losses.votes import Scheme
 from ..models import Recogniser
-from .base import AnchorBatch, Batch, Method, Phase, StepOutput
+from .base import AnchorBatch, Batch, Method, Phase, StepOutput, Unlabelled, Views
 from .rmfer import Rmfer
 from .supervised import Supervised
 
-__all__ = ["METHODS", "AnchorBatch", "Batch", "Method", "Phase", "StepOutput", "create"]
+__all__ = ["METHODS", "AnchorBatch", "Batch", "Method", "Phase", "StepOutput", "Unlabelled", "Views", "create"]
 
 METHODS: dict[str, Callable[[Recogniser, RunConfig, Scheme], Method]] = {
     "supervised": Supervised,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
@@ -24,15 +24,58 @@ class AnchorBatch:
 
 
 @dataclass(frozen=True)
+class Views:
+    """Unlabelled images beside the labelled batch, and in how many ways each is seen."""
+
+    ratio: int
+    """Unlabelled images for each labelled one of a batch (μ); also in phases that see no labelled ones."""
+    weak: int = 0
+    """Views augmented as labelled images are."""
+    strong: int = 0
+    """Views augmented strongly."""
+
+    def __post_init__(self) -> None:
+        if self.ratio < 1 or min(self.weak, self.strong) < 0 or self.weak + self.strong == 0:
+            raise UsageError(
+                f"expected one unlabelled image or more for each labelled one and one view or more of it, found "
+                f"{self.ratio} with {self.weak} weak and {self.strong} strong views"
+            )
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Views of the same U unlabelled images, in the same order, normalised by their own stream's mean and std."""
+
+    weak: tuple[Tensor, ...] = ()
+    """Each (U, C, S, S)."""
+    strong: tuple[Tensor, ...] = ()
+    """Each (U, C, S, S)."""
+
+
+@dataclass(frozen=True)
 class Batch:
     """What one step sees, on the device."""
 
     images: Tensor
-    """(B, C, S, S), augmented and normalised."""
+    """(B, C, S, S), augmented and normalised; B = 0 in phases without labels."""
     targets: Tensor
     """(B, K), rows sum to 1."""
     anchors: tuple[AnchorBatch, ...] = ()
     """Empty in phases that need none."""
+    unlabelled: Unlabelled | None = None
+    """None in phases that need none, and in runs without unlabelled images."""
+    seed: int = 0
+    """Of what the method itself draws for this batch, a function of the run's seed, epoch and step."""
+    epoch: int = 0
+    """Of the phase, from 0."""
+    done: float = 0.0
+    """Share of the phase that was done before this batch, in [0, 1)."""
+
+    @property
+    def seen(self) -> int:
+        """Images that the network looks at, each view of each, candidates of anchors included."""
+        views = self.unlabelled.weak + self.unlabelled.strong if self.unlabelled else ()
+        return len(self.images) + sum(map(len, views)) + sum(len(anchor.images) for anchor in self.anchors)
 
 
 @dataclass(frozen=True)
@@ -52,13 +95,26 @@ class Phase:
     name: str
     """As in the history."""
     epochs: int
-    """Passes over the labelled images."""
+    """Passes over the labelled images, or over the unlabelled ones where it sees no others."""
     lr: float
     """Highest learning rate."""
     optimizer: str
     """`adamw`, `adam`, `sgd` or `sam`."""
     anchors: int = 0
-    """Anchors of RMset in each step; 0: the phase needs no unlabelled images."""
+    """Anchors in each step, each with its candidates."""
+    views: Views | None = None
+    """Unlabelled images in each step; None: the phase needs none."""
+    labelled: bool = True
+    """Whether it sees labelled images; if not, an epoch is a pass over the unlabelled ones."""
+    judged: bool = True
+    """Whether its best epoch is chosen by held-out accuracy; if not, its last is taken: no head has learnt yet."""
+    steps: int | None = None
+    """Steps in an epoch; None: one pass. Set by an image budget."""
+
+    @property
+    def needs_unlabelled(self) -> bool:
+        """Whether it will ask for unlabelled images."""
+        return self.epochs > 0 and (self.anchors > 0 or self.views is not None)
 
 
 class Method(Protocol):
@@ -84,6 +140,35 @@ class Method(Protocol):
 
     def after_step(self) -> None:
         """Called after the weights have moved: moving averages, queues."""
+
+
+Found = TypeVar("Found")
+
+
+class Kept(Generic[Found]):
+    """What a method found for each batch of a step, until the step is over.
+
+    SAM looks at every batch of a step twice. What is a target (a guessed label, a choice of candidates, a teacher's
+    features) must be the same in both looks, and what moves a queue or a mean must be counted once.
+    """
+
+    def __init__(self) -> None:
+        # the batch is kept too, so that no other can get its id
+        self._found: dict[int, tuple[Batch, Found]] = {}
+
+    def get(self, batch: Batch, find: Callable[[], Found]) -> Found:
+        """What was found for this batch; found now, if this is the first look."""
+        if id(batch) not in self._found:
+            self._found[id(batch)] = (batch, find())
+        return self._found[id(batch)][1]
+
+    def __iter__(self) -> Iterator[Found]:
+        """What was found, in the order of the batches."""
+        return (found for _, found in self._found.values())
+
+    def clear(self) -> None:
+        """The step is over."""
+        self._found.clear()
 
 
 def epochs_of(names: tuple[str, ...], epochs: tuple[int, ...]) -> tuple[int, ...]:

@@ -4,7 +4,8 @@
     ial    L_pre   = CE(f_FER(f), y) + λ₁ CE(f_IAL(v), y)          equations (1) to (6)
     acl    L_total = L_pre + λ₂ L_ACL                              equation (10)
 
-f: (B, D) features, z = H(f): (B, D), v: (B, D) attended features. At test only f_FER ∘ f_Feat runs.
+f: (B, D) features, z = H(f): (B, D), v: (B, D) attended features. At test only f_FER ∘ f_Feat runs. λ₁ = 0 is the
+ablation without attention, λ₂ = 0 the one without contrast; a run without unlabelled images is the latter.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..losses.acl import acl, cosines, refine
 from ..losses.ial import SELF_MASKS, attended
 from ..losses.votes import Scheme
 from ..models import Recogniser
-from .base import AnchorBatch, Batch, Phase, StepOutput, epochs_of
+from .base import AnchorBatch, Batch, Kept, Phase, StepOutput, epochs_of
 
 PHASES = ("base", "ial", "acl")
 
@@ -63,7 +64,7 @@ class Rmfer:
         self.module = nn.ModuleDict({"model": model, "projection": self.projection, "ial_head": self.ial_head})
         self.phases = self._phases(config)
         self._phase = self.phases[0].name
-        self._chosen: tuple[Batch, list[tuple[Tensor, Tensor]]] | None = None
+        self._chosen: Kept[list[tuple[Tensor, Tensor]]] = Kept()
 
     def _phases(self, config: RunConfig) -> tuple[Phase, ...]:
         base, ial, contrast = epochs_of(PHASES, config.optim.epochs)
@@ -73,7 +74,8 @@ class Rmfer:
         return (
             Phase("base", base, o.lr, o.optimizer),
             Phase("ial", ial, o.lr * r.ial_lr, between),
-            Phase("acl", contrast, o.lr * r.acl_lr, o.optimizer, anchors=r.anchors),
+            # without the contrast there is nothing to ask of unlabelled images
+            Phase("acl", contrast, o.lr * r.acl_lr, o.optimizer, anchors=r.anchors if r.lambda2 else 0),
         )
 
     def begin(self, phase: Phase) -> None:
@@ -81,7 +83,7 @@ class Rmfer:
         if self._phase == "base" and phase.name != "base":
             self.ial_head.load_state_dict(self.model.head.state_dict())
         self._phase = phase.name
-        self._chosen = None
+        self._chosen.clear()
 
     def loss(self, batch: Batch) -> StepOutput:
         """The objective of the phase."""
@@ -90,10 +92,12 @@ class Rmfer:
         if self._phase == "base":
             return StepOutput(ce, {"ce": ce.item()})
         r = self.settings
-        v = attended(f, self.projection(f), r.tau, r.self_mask)
-        ce_attended = self.scheme.loss(self.ial_head(v), batch.targets)
-        loss = ce + r.lambda1 * ce_attended
-        logs = {"ce": ce.item(), "ce_ial": ce_attended.item()}
+        loss, logs = ce, {"ce": ce.item()}
+        if r.lambda1:
+            v = attended(f, self.projection(f), r.tau, r.self_mask)
+            ce_attended = self.scheme.loss(self.ial_head(v), batch.targets)
+            loss = loss + r.lambda1 * ce_attended
+            logs["ce_ial"] = ce_attended.item()
         if self._phase == "acl" and batch.anchors:
             contrast = self._contrast(batch)
             loss = loss + r.lambda2 * contrast
@@ -101,8 +105,8 @@ class Rmfer:
         return StepOutput(loss, logs)
 
     def after_step(self) -> None:
-        """The next batch chooses its candidates anew."""
-        self._chosen = None
+        """The next batches choose their candidates anew."""
+        self._chosen.clear()
 
     def _contrast(self, batch: Batch) -> Tensor:
         """L_ACL, averaged over the anchors of the step: only anchors and chosen candidates get gradients."""
@@ -120,9 +124,7 @@ class Rmfer:
 
     def _refined(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
         """Which images of each anchor are P_imp and N_imp; SAM's second look takes the same."""
-        if self._chosen is None or self._chosen[0] is not batch:
-            self._chosen = (batch, self._score(batch.anchors))
-        return self._chosen[1]
+        return self._chosen.get(batch, lambda: self._score(batch.anchors))
 
     def _score(self, anchors: tuple[AnchorBatch, ...]) -> list[tuple[Tensor, Tensor]]:
         gamma = self.settings.gamma

@@ -1,0 +1,243 @@
+"""The unlabelled streams: which images, in which order, seen how, and what happens where there are too few."""
+
+from dataclasses import replace
+
+import fer_worlds
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fertrain.budget import within
+from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
+from fertrain.datasets.registry import Entry, add, open_labelled
+from fertrain.errors import DatasetError
+from fertrain.experiment import run
+from fertrain.feed import Feed
+from fertrain.methods import Phase, Views
+from fertrain.models.weights import read_file
+from fertrain.prepare import prepare
+from fertrain.runs import RunFolder
+from fertrain.streams import Place, labelled_rows, unlabelled_rows
+from fertrain.unlabelled import prepare_unlabelled
+from rmset.errors import UsageError
+
+BESIDE = Phase("beside", 2, 1e-3, "adamw", views=Views(ratio=2, weak=1, strong=2))
+ALONE = Phase("alone", 2, 1e-3, "adamw", views=Views(ratio=2, strong=2), labelled=False, judged=False)
+CPU = torch.device("cpu")
+
+
+def config(labeled, **changes):
+    data = {"labeled": str(labeled), "unlabeled": "rest", "labels": 35} | changes.pop("data", {})
+    return RunConfig(
+        **{
+            "data": DataConfig(**data), "model": ModelConfig(image_size=32), "augment": "affine", "strong": "erasing",
+            "optim": OptimConfig(batch_size=5), **changes,
+        }
+    )  # fmt: skip
+
+
+def opened(c, tmp_path, phases=(BESIDE,)):
+    said = []
+    folder = RunFolder.create(tmp_path / "run", overwrite=True)
+    data = prepare(c, 3, folder)
+    beside = prepare_unlabelled(c, phases, data, say=said.append)
+    feed = Feed(
+        data.learn, beside.anchors, beside.images, batch_size=c.optim.batch_size, seed=c.seed, workers=c.workers,
+        device=CPU,
+    )  # fmt: skip
+    return data, beside, feed, said
+
+
+def same(a, b):
+    return torch.equal(a.images, b.images) and all(
+        torch.equal(x, y)
+        for x, y in zip(a.unlabelled.weak + a.unlabelled.strong, b.unlabelled.weak + b.unlabelled.strong, strict=True)
+    )
+
+
+# rows
+
+
+@given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 5), st.integers(0, 5))
+def test_no_image_twice_in_a_pass_and_every_pass_in_another_order(total, n, seed, epoch):
+    n = min(n, total)
+    steps = [unlabelled_rows(total, n, seed, epoch, step) for step in range(2 * (total // n))]
+    for a_pass in (steps[: total // n], steps[total // n :]):
+        rows = np.concatenate(a_pass)
+        assert len(set(rows.tolist())) == len(rows) == (total // n) * n
+        assert 0 <= rows.min() <= rows.max() < total
+    assert all(len(rows) == n for rows in steps)
+    if total // n > 10:
+        assert any((a != b).any() for a, b in zip(steps[: total // n], steps[total // n :], strict=True))
+
+
+def test_labelled_rows_go_on_with_another_order_after_a_pass():
+    classes = np.arange(10) % 3
+    place = Place(0, 4, range(6), 0, CPU, torch.contiguous_format)
+    rows = labelled_rows(classes, 5, place, balanced=False)
+    assert sorted(rows[0] + rows[1]) == sorted(rows[2] + rows[3]) == list(range(10))
+    assert rows[0] + rows[1] != rows[2] + rows[3]
+    assert labelled_rows(classes, 5, replace(place, steps=range(3, 6)), balanced=False) == rows[3:]
+
+
+# batches
+
+
+def test_batches_depend_on_seed_epoch_and_step_alone(faces, tmp_path):
+    c = config(f"folder:{faces}")
+    _, _, feed, _ = opened(c, tmp_path)
+    whole = list(feed.epoch(1, BESIDE, in_phase=1))
+    assert len(whole) == feed.steps(BESIDE) == 5
+    slow = replace(c, memory_mb=0, workers=2)
+    _, _, other, _ = opened(slow, tmp_path)
+    assert all(same(a, b) for a, b in zip(whole[2:], other.epoch(1, BESIDE, 1, start=2), strict=True))
+    assert not same(whole[0], next(feed.epoch(2, BESIDE)))
+    assert not same(whole[0], next(opened(replace(c, seed=1), tmp_path)[2].epoch(1, BESIDE)))
+    assert [round(b.done, 3) for b in whole] == [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert {b.epoch for b in whole} == {1}
+    assert len({b.seed for b in whole}) == 5
+
+
+def test_views_are_of_the_same_images_each_augmented_anew(faces, tmp_path):
+    _, _, feed, _ = opened(config(f"folder:{faces}", augment="none", strong="flip"), tmp_path)
+    batch = next(feed.epoch(0, BESIDE))
+    (weak,), (one, two) = batch.unlabelled.weak, batch.unlabelled.strong
+    assert len(batch.images) == 5
+    assert len(weak) == len(one) == len(two) == 10
+    assert batch.seen == 5 + 3 * 10
+    for view in (one, two):
+        mirrored = [not torch.equal(a, b) for a, b in zip(view, weak, strict=True)]
+        assert all(torch.equal(a, b.flip(-1)) for a, b, m in zip(view, weak, mirrored, strict=True) if m)
+        assert 0 < sum(mirrored) < 10
+    assert not torch.equal(one, two)
+
+
+def test_a_phase_without_labels_passes_over_the_unlabelled_images(faces, tmp_path):
+    _, beside, feed, _ = opened(config(f"folder:{faces}"), tmp_path, (ALONE,))
+    assert beside.measured["images"] == 84 - 35
+    assert feed.steps(ALONE) == 4
+    for batch in feed.epoch(0, ALONE):
+        assert batch.images.shape == (0, 3, 32, 32)
+        assert batch.targets.shape == (0, 7)
+        assert [len(view) for view in batch.unlabelled.strong] == [10, 10]
+
+
+# which images
+
+
+def test_the_rest_is_what_was_neither_learnt_from_nor_held_out(ferplus, tmp_path):
+    c = config(f"ferplus:{ferplus}", data={"rule": "argmax", "labels": 24})
+    data, beside, _, _ = opened(c, tmp_path)
+    chosen, held, rest = set(data.learn.split.names), set(data.held.names), set(data.rest.names)
+    every = set(open_labelled(c.data.labeled).load("train", "argmax").names)
+    assert chosen | rest <= every
+    assert not (chosen | held) & rest
+    assert len(rest) == len(every) - 24
+    assert beside.measured["rule"] == "argmax"
+    assert beside.measured["grey"]
+    # the run's index file, given again, leaves the same rest
+    again = replace(c, data=replace(c.data, labels=None, labels_file=str(tmp_path / "run" / "labels.csv")))
+    assert opened(again, tmp_path / "again")[1].measured["sha256"] == beside.measured["sha256"]
+
+
+def test_each_stream_is_normalised_by_its_own_mean_and_std_and_greyed_beside_a_grey_set(ferplus, mashup, tmp_path):
+    c = config(f"ferplus:{ferplus}", data={"unlabeled": f"rmset:{mashup}"}, augment="none")
+    data, beside, feed, said = opened(c, tmp_path)
+    assert beside.images.contract.mean != data.contract.mean
+    assert beside.images.contract.grey
+    every = beside.images.contract.prepare(beside.images.images.read(range(180)))
+    assert every.mean().abs() < 0.01
+    assert every.std() == pytest.approx(1, abs=0.01)
+    seen = next(feed.epoch(0, BESIDE)).unlabelled.weak[0]
+    assert all((every == image).all(dim=(1, 2, 3)).any() for image in seen)
+    assert torch.equal(seen[:, 0], seen[:, 1])
+    assert "180 crops of 3 people in 1 videos" in said[0]
+
+
+def test_another_labelled_set_gives_images_and_its_labels_are_not_read(faces, tmp_path):
+    other = fer_worlds.class_folders(tmp_path / "other", per_class=4, test=1, classes=("happy", "bored"))
+    add(Entry("other", "folder", other, {"classes": ["happy", "bored"]}))
+    _, beside, _, said = opened(config(f"folder:{faces}", data={"unlabeled": "other"}), tmp_path)
+    assert beside.measured["images"] == 8
+    assert beside.measured["classes_only_here"] == ["bored"]
+    assert "labels not read, classes differ: bored only there" in said[0]
+
+
+def test_a_share_is_seeded_and_grows(faces, tmp_path):
+    def names(fraction, seed=0):
+        c = config(f"folder:{faces}", data={"unlabeled_fraction": fraction}, seed=seed, memory_mb=0)
+        return set(opened(c, tmp_path)[1].images.images.names)
+
+    quarter, half, whole = names(0.25), names(0.5), names(1.0)
+    assert (len(quarter), len(half), len(whole)) == (12, 24, 49)
+    assert quarter < half < whole
+
+
+# too few, none, the wrong ones
+
+
+def test_a_set_smaller_than_a_step_is_seen_whole_in_every_step(faces, tmp_path):
+    c = config(f"folder:{faces}", data={"labels": 77}, optim=OptimConfig(batch_size=8))
+    _, _, feed, said = opened(c, tmp_path)
+    assert any("7 unlabelled images are fewer than the 16 of a step; every step sees them all" in s for s in said)
+    assert [len(b.unlabelled.weak[0]) for b in feed.epoch(0, BESIDE)] == [7] * feed.steps(BESIDE)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "says"),
+    [
+        ({"labels": None}, DatasetError, "two unlabelled images or more in rest of .* found 0; give fewer --labels"),
+        ({"unlabeled": None}, UsageError, "expected --unlabeled"),
+        ({"unlabeled": "folder:{faces}"}, UsageError, "`--unlabeled rest`"),
+        ({"unlabeled": "nobody"}, UsageError, "unknown data set 'nobody'"),
+    ],
+)
+def test_what_cannot_be_unlabelled_images_is_refused(faces, tmp_path, data, error, says):
+    data = {k: v.format(faces=faces) if isinstance(v, str) else v for k, v in data.items()}
+    with pytest.raises(error, match=says):
+        opened(config(f"folder:{faces}", data=data), tmp_path)
+
+
+def test_without_unlabelled_images_phases_that_see_nothing_else_are_left_out(faces, tmp_path):
+    c = config(f"folder:{faces}", data={"unlabeled_fraction": 0.0})
+    _, beside, feed, said = opened(c, tmp_path, (ALONE, BESIDE))
+    assert [phase.epochs for phase in beside.phases] == [0, 2]
+    assert said == ["no unlabelled images: fraction 0; left out: alone"]
+    assert next(feed.epoch(0, BESIDE)).unlabelled is None
+
+
+def test_the_mashups_candidates_need_a_mashup(faces, tmp_path):
+    phase = Phase("acl", 1, 1e-3, "adamw", anchors=2)
+    c = config(f"folder:{faces}", rmfer=RmferConfig(max_candidates=4))
+    with pytest.raises(UsageError, match="--candidates random"):
+        opened(c, tmp_path, (phase,))
+    _, _, feed, _ = opened(replace(c, rmfer=replace(c.rmfer, candidates="random")), tmp_path, (phase,))
+    batch = next(feed.epoch(0, phase))
+    assert [(len(a.images), a.positives) for a in batch.anchors] == [(9, 4), (9, 4)]
+    assert feed.images_per_step(phase) == 5 + 2 * 9
+
+
+def test_a_budget_gives_every_method_the_same_number_of_images(faces, tmp_path):
+    _, _, feed, _ = opened(config(f"folder:{faces}"), tmp_path)
+    labels = Phase("labels", 2, 1e-3, "adamw")
+    for phases in [(labels,), (BESIDE,), (ALONE, labels)]:
+        chosen = within(phases, 1120, feed.images_per_step)
+        seen = [sum(b.seen for b in feed.epoch(e, p)) for p in chosen for e in range(p.epochs)]
+        assert sum(seen) == 1120
+        assert len(set(seen)) == 1
+    assert within((labels,), None, feed.images_per_step) == (labels,)
+
+
+def test_rmfer_without_unlabelled_images_is_rmfer_without_its_contrast(ferplus, mashup, tmp_path):
+    c = RunConfig(
+        method="rmfer", precision="fp32", model=ModelConfig(image_size=32), out=str(tmp_path / "a"),
+        data=DataConfig(f"ferplus:{ferplus}", labels=48, unlabeled=f"rmset:{mashup}", unlabeled_fraction=0.0),
+        optim=OptimConfig(epochs=(1,), batch_size=16), rmfer=RmferConfig(max_candidates=6),
+    )  # fmt: skip
+    off = replace(c, out=str(tmp_path / "b"), data=replace(c.data, unlabeled=None), rmfer=RmferConfig(lambda2=0.0))
+    on = replace(c, out=str(tmp_path / "c"), data=replace(c.data, unlabeled_fraction=1.0))
+    a, b, other = (read_file(run(x).folder / "model.safetensors")[0] for x in (c, off, on))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert not all(torch.equal(a[k], other[k]) for k in a)
