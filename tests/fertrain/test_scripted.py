@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fertrain.datasets.images import decode
+from fertrain.datasets.known import read_known
 from fertrain.errors import DatasetError
 from fertrain.labels import ORDERS
 from fertrain.scripted import ScriptedConfig, write_scripted
@@ -67,3 +68,23 @@ def test_a_set_without_neutral_faces_cannot_be_scripted(tmp_path):
     with pytest.raises(DatasetError, match="that are neutral"):
         write_scripted(tmp_path / "root", ScriptedConfig(f"folder:{few}", **SMALL))
     assert not Root(tmp_path / "root").path.exists()
+
+
+def test_the_truth_is_known_row_by_row(scripted):
+    keys = CropStore(scripted).keys
+    known = read_known(scripted, keys)
+    assert known.classes == tuple(sorted(known.classes))
+    assert (known.expression >= 0).all()
+    # no identity: a panel of another video is somebody else
+    assert len(np.unique(known.person)) == 6
+    truth = Truth.read(scripted.files.local(scripted.truth_key(keys.video_ids[1])))
+    face = truth.faces[17]
+    row = keys.row(keys.video_ids[1], face.person, face.frame)
+    assert known.classes[known.expression[row]] == face.expression
+    assert known.delays[keys.video_ids[1], face.person] == truth.delays[face.person]
+    with pytest.raises(DatasetError, match="expected expressions out of neutral, anger"):
+        read_known(scripted, keys, ("neutral", "anger"))
+
+
+def test_a_real_root_has_no_truth(mashup):
+    assert read_known(Root(mashup), CropStore(Root(mashup)).keys) is None

@@ -1,0 +1,100 @@
+"""What features are alike for: the same expression in other people, or the same person in other expressions.
+
+    expression   query: a face; gallery: all faces of *other* people; relevant: those of its expression
+    identity     query: a face; gallery: all faces of *other* expressions; relevant: those of its person
+
+Contrast between reacting people should raise the first and lower the second. Neighbours are by cosine.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+Labels = npt.NDArray[np.integer]
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """How well a query finds what is relevant to it."""
+
+    recall_at_1: float
+    """Share of the queries whose nearest face of the gallery is relevant; NaN without queries."""
+    mean_ap: float
+    """Mean over the queries of average precision: precision at each relevant face, averaged; NaN without queries."""
+    chance: float
+    """Recall@1 of neighbours drawn at random: the mean share of relevant faces."""
+    queries: int
+    """Faces that have something relevant in their gallery; others ask nothing."""
+
+
+def same_expression(features: Tensor, expression: Labels, person: Labels) -> Retrieval:
+    """The same expression in other people.
+
+    Args:
+        features: (n, D).
+        expression: (n,) class of each face.
+        person: (n,) who it is, over all videos.
+    """
+    return _retrieve(features, relevant=expression, gallery_differs_in=person)
+
+
+def same_person(features: Tensor, expression: Labels, person: Labels) -> Retrieval:
+    """The same person in other expressions: how much of identity is left in the features; see `same_expression`."""
+    return _retrieve(features, relevant=person, gallery_differs_in=expression)
+
+
+def average_precision(relevant: Tensor) -> Tensor:
+    """Of rankings (q, n), nearest first, True where relevant: (q,); NaN for a ranking without anything relevant."""
+    hits = relevant.double()
+    precision = hits.cumsum(dim=1) / torch.arange(1, hits.shape[1] + 1, device=hits.device)
+    return (precision * hits).sum(dim=1) / hits.sum(dim=1)
+
+
+def _retrieve(features: Tensor, *, relevant: Labels, gallery_differs_in: Labels) -> Retrieval:
+    unit = F.normalize(features.float(), dim=1)
+    wanted, other = torch.as_tensor(relevant), torch.as_tensor(gallery_differs_in)
+    first: list[Tensor] = []
+    precision: list[Tensor] = []
+    chance: list[Tensor] = []
+    for start in range(0, len(unit), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        gallery = other[rows, None] != other[None]
+        hits = (wanted[rows, None] == wanted[None]) & gallery
+        asks = hits.any(dim=1)
+        if not asks.any():
+            continue
+        similar = (unit[rows] @ unit.T).masked_fill(~gallery, -math.inf)[asks]
+        order = similar.argsort(dim=1, descending=True, stable=True)
+        # those outside the gallery stand last, where they are relevant to nothing
+        ranked = hits[asks].gather(1, order)
+        first.append(ranked[:, 0].double())
+        precision.append(average_precision(ranked))
+        chance.append(hits[asks].sum(dim=1).double() / gallery[asks].sum(dim=1))
+    if not first:
+        return Retrieval(math.nan, math.nan, math.nan, 0)
+    found = torch.cat(first)
+    return Retrieval(
+        float(found.mean()), float(torch.cat(precision).mean()), float(torch.cat(chance).mean()), len(found)
+    )
+
+
+def balanced(expression: Labels, person: Labels, most: int, seed: int) -> npt.NDArray[np.int64]:
+    """Rows of a sample with at most `most` faces of each person and expression, ascending.
+
+    Without it neutral faces, the commonest, would be most of queries and gallery.
+    """
+    rng = np.random.default_rng([seed, 13])
+    kept: list[npt.NDArray[np.int64]] = []
+    for who in np.unique(person):
+        for k in np.unique(expression[person == who]):
+            rows = np.flatnonzero((person == who) & (expression == k))
+            kept.append(rng.permutation(rows)[:most])
+    return np.sort(np.concatenate(kept)) if kept else np.empty(0, np.int64)
