@@ -83,6 +83,16 @@ def covered(boxes: Boxes, by: Boxes) -> npt.NDArray[np.float32]:
     return np.asarray(np.minimum(share, 1), dtype=np.float32)
 
 
+def outside(boxes: Boxes, regions: Boxes) -> npt.NDArray[np.bool_]:
+    """Which boxes (N, 4) are no part of the regions (R, 4): neither by their centre nor by half of their area."""
+    if not len(regions):
+        return np.ones(len(boxes), dtype=bool)
+    middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+    within = np.all((middle >= regions[None, :, :2]) & (middle < regions[None, :, 2:]), axis=2)
+    inside = np.any(within, axis=1)
+    return np.asarray(~inside & (covered(boxes, regions) <= 0.5), dtype=bool)
+
+
 def contains_point(boxes: Boxes, x: float, y: float) -> npt.NDArray[np.bool_]:
     """Which boxes (N,) contain the point."""
     return np.asarray((boxes[:, 0] <= x) & (x < boxes[:, 2]) & (boxes[:, 1] <= y) & (y < boxes[:, 3]))

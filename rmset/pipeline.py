@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
@@ -19,6 +19,7 @@ from threading import Thread
 from typing import Any
 
 from rmset.errors import RmsetError, RootError
+from rmset.inspect import agreement
 from rmset.inspect.verify import Finding
 from rmset.progress import Progress, silent
 from rmset.records import StageRecord
@@ -92,6 +93,24 @@ class Outcome:
     counts: dict[str, Any]
     seconds: float
     error: str | None = None
+
+
+def check_tracks(root: Root, video_id: str, frames: int, progress: Progress = silent) -> Outcome:
+    """Hold a video's tracks against the exact detector on `frames` whole frames, and record how far they agree.
+
+    The agreement stands among the counts of the track record, and goes with it when the video is tracked again.
+    """
+    began = time.monotonic()
+    try:
+        with root.files.lock(video_id):
+            record = root.stage_record(track.NAME, video_id)
+            if record is None or record.status != "done":
+                raise RootError(f"video {video_id}: has no tracks to check; run `rmset track {video_id}` first")
+            found = agreement.agreement(root, video_id, frames, progress)
+            root.write_stage_record(replace(record, counts=record.counts | {agreement.KEY: found.as_counts()}))
+    except RmsetError as failure:
+        return Outcome(video_id, agreement.KEY, "failed", {}, time.monotonic() - began, str(failure))
+    return Outcome(video_id, agreement.KEY, "done", found.as_counts(), time.monotonic() - began)
 
 
 def run_stage(
@@ -168,14 +187,22 @@ def repair(root: Root, findings: Sequence[Finding], *, progress: Progress = sile
 
 
 def run_stages(
-    root: Root, video_id: str, steps: Sequence[tuple[str, Config]], *, force: bool = False, progress: Progress = silent
+    root: Root,
+    video_id: str,
+    steps: Sequence[tuple[str, Config]],
+    *,
+    force: bool = False,
+    check: int = 0,
+    progress: Progress = silent,
 ) -> list[Outcome]:
-    """Run stages on one video in order, up to the first that fails."""
+    """Run stages on one video in order, up to the first that fails; tracks are checked on `check` frames, if any."""
     outcomes: list[Outcome] = []
     for name, config in steps:
         outcomes.append(run_stage(root, video_id, name, config, force=force, progress=progress))
         if outcomes[-1].status == "failed":
             break
+        if name == track.NAME and check and agreement.KEY not in outcomes[-1].counts:
+            outcomes.append(check_tracks(root, video_id, check, progress))
     return outcomes
 
 
@@ -186,6 +213,7 @@ def build(
     *,
     jobs: int = 1,
     force: bool = False,
+    check: int = 0,
     progress: Progress = silent,
 ) -> Iterator[Outcome]:
     """Run stages on many videos, `jobs` of them at once, and yield outcomes as videos end.
@@ -200,12 +228,12 @@ def build(
     if jobs <= 1:
         for video_id in video_ids:
             progress("videos", done, total)
-            yield from run_stages(root, video_id, steps, force=force, progress=progress)
+            yield from run_stages(root, video_id, steps, force=force, check=check, progress=progress)
             done += 1
         progress("videos", done, total)
         return
     suspects: list[str] = []
-    for video_id, outcomes in _in_pool(root, video_ids, steps, jobs, force):
+    for video_id, outcomes in _in_pool(root, video_ids, steps, jobs, force, check):
         if outcomes is None:
             suspects.append(video_id)
             continue
@@ -213,14 +241,14 @@ def build(
         progress("videos", done, total)
         yield from outcomes
     for suspect in suspects:
-        for video_id, outcomes in _in_pool(root, [suspect], steps, 1, force):
+        for video_id, outcomes in _in_pool(root, [suspect], steps, 1, force, check):
             done += 1
             progress("videos", done, total)
             yield from outcomes or [_died(root, video_id, steps)]
 
 
 def _in_pool(
-    root: Root, video_ids: Iterable[str], steps: Sequence[tuple[str, Config]], jobs: int, force: bool
+    root: Root, video_ids: Iterable[str], steps: Sequence[tuple[str, Config]], jobs: int, force: bool, check: int
 ) -> Iterator[tuple[str, list[Outcome] | None]]:
     """Each video with its outcomes, or with None where a worker died."""
     events: SimpleQueue[tuple[str, Future[list[Outcome]] | None] | BaseException | None] = SimpleQueue()
@@ -232,7 +260,7 @@ def _in_pool(
             for video_id in video_ids:
                 fed.append(video_id)
                 try:
-                    future = pool.submit(_worker, str(root.path), video_id, list(steps), force)
+                    future = pool.submit(_worker, str(root.path), video_id, list(steps), force, check)
                 except BrokenProcessPool:
                     events.put((video_id, None))
                 else:
@@ -260,8 +288,8 @@ def _in_pool(
                 yield video_id, None
 
 
-def _worker(root: str, video_id: str, steps: list[tuple[str, Config]], force: bool) -> list[Outcome]:
-    return run_stages(Root(root), video_id, steps, force=force)
+def _worker(root: str, video_id: str, steps: list[tuple[str, Config]], force: bool, check: int) -> list[Outcome]:
+    return run_stages(Root(root), video_id, steps, force=force, check=check)
 
 
 def _died(root: Root, video_id: str, steps: Sequence[tuple[str, Config]]) -> Outcome:

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from rmset.errors import RmsetError
 from rmset.geometry import as_boxes
-from rmset.inspect.evaluate import Boxed, mask, tracks
+from rmset.inspect import mot
+from rmset.inspect.evaluate import mask
+from rmset.inspect.scores import Boxed, count, together, tracks
 from rmset.records import Layout, Person, Segment, TriggerRegion
 from rmset.truth import Truth, TruthSegment
 
@@ -87,3 +90,48 @@ def test_masking_a_person_and_missing_one_are_counted():
 def test_a_box_in_the_film_is_counted():
     found = boxed((3, 0, (60, 10, 80, 30)), (3, 1, (10, 10, 20, 20)))
     assert mask(truth((50, 0, 100, 100)), layout((50, 0, 100, 100)), found).boxes_in_trigger == 1
+
+
+def test_two_videos_together_are_their_sums_and_not_their_means():
+    found, half = two_people(10), boxed(*[(f, 0, HERE) for f in range(30)])
+    all_of_it = together([count(two_people(10), found, NONE), count(two_people(30), half, NONE)]).scores
+    assert all_of_it.recall == pytest.approx((20 + 30) / (20 + 60))
+    assert (all_of_it.truth_boxes, all_of_it.boxes) == (80, 50)
+    alone = together([count(two_people(10), found, NONE)]).scores
+    assert alone == tracks(two_people(10), found, NONE)
+
+
+def test_motchallenge_files_keep_what_was_written(tmp_path):
+    must, may = two_people(4), boxed((1, 7, (3, 4, 8.5, 12)))
+    path = mot.write_truth(tmp_path, "v", must, may, 4, (200, 100))
+    assert path.read_text().splitlines()[2] == "2,1,0.000,0.000,10.000,10.000,1,1,1"
+    again, may_again = mot.read_truth(path)
+    for wanted, found in ((must, again), (may, may_again)):
+        np.testing.assert_array_equal(found.frame, wanted.frame)
+        np.testing.assert_array_equal(found.name, wanted.name)
+        np.testing.assert_allclose(found.boxes, wanted.boxes)
+
+
+def test_trackeval_reads_our_motchallenge_files_and_counts_the_same(tmp_path):
+    import trackeval
+
+    truth, found = two_people(), two_people(swap=True)
+    mot.write_truth(tmp_path, "v", truth, NONE, 10, (200, 100))
+    mot.write_tracks(tmp_path, "v", found)
+    data = trackeval.datasets.MotChallenge2DBox(
+        {
+            "GT_FOLDER": str(tmp_path / "gt"), "TRACKERS_FOLDER": str(tmp_path / "trackers"),
+            "SEQ_INFO": {"v": None}, "SKIP_SPLIT_FOL": True, "DO_PREPROC": False, "PRINT_CONFIG": False,
+        }
+    )  # fmt: skip
+    sequence = data.get_preprocessed_seq_data(data.get_raw_seq_data(mot.TRACKER, "v"), "pedestrian")
+    theirs = trackeval.metrics.HOTA().eval_sequence(sequence)
+    assert np.mean(theirs["HOTA"]) == pytest.approx(tracks(truth, found, NONE).hota)
+
+
+@pytest.mark.parametrize("text", ["1,1,0,0,10\n", "0,1,0,0,10,10,1\n", "1,1,0,0,-3,10,1\n", "a,b\n"])
+def test_what_is_no_motchallenge_table_is_refused_with_its_line(tmp_path, text):
+    path = tmp_path / "gt.txt"
+    path.write_text(text)
+    with pytest.raises(RmsetError, match="MOTChallenge file"):
+        mot.read_tracks(path)

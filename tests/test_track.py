@@ -1,16 +1,20 @@
 """Every face of every frame, with the right name."""
 
+import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from rmset.inspect import evaluate
 from rmset.parts.shards import read_faces
-from rmset.pipeline import run_stage
+from rmset.pipeline import build, check_tracks, run_stage
 from rmset.stages.track import TrackConfig
 from rmset.store import Root
 from rmset.synth.encode import Encoder
+from rmset_cli.rmset.app import app
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def tracked(root, **config):
 )
 def test_every_face_is_found_with_its_name_and_none_in_the_film(root, mashup, config):
     video_id, _ = tracked(root, **config)
-    scores = evaluate.video(root, video_id, mashup[1])
+    scores = evaluate.video(root, video_id, mashup[1]).row
     assert scores["recall"] >= 0.99
     assert scores["idf1"] >= 0.99
     assert scores["id_switches"] == 0
@@ -42,9 +46,9 @@ def test_every_face_is_found_with_its_name_and_none_in_the_film(root, mashup, co
 
 def test_following_gives_nearly_the_boxes_of_searching_every_frame(root, mashup):
     video_id, _ = tracked(root, search="panel")
-    exact = evaluate.video(root, video_id, mashup[1])
+    exact = evaluate.video(root, video_id, mashup[1]).row
     tracked(root, search="follow")
-    followed = evaluate.video(root, video_id, mashup[1])
+    followed = evaluate.video(root, video_id, mashup[1]).row
     assert followed["hota"] >= exact["hota"] - 0.03
 
 
@@ -74,6 +78,32 @@ def test_tracking_twice_gives_the_same_bytes(root):
     first = root.files.local(root.tracks_key(video_id)).read_bytes()
     run_stage(root, video_id, "track", TrackConfig(), force=True)
     assert root.files.local(root.tracks_key(video_id)).read_bytes() == first
+
+
+def test_a_check_finds_good_tracks_good_and_says_so_in_the_record(root):
+    video_id, _ = tracked(root)
+    (video, check) = build(root, [video_id], [("track", TrackConfig())], check=6)
+    assert (video.status, check.status) == ("already done", "done")
+    found = root.stage_record("track", video_id).counts["check"]
+    assert (found["frames"], found["recall"], found["unseen"]) == (6, 1.0, 0)
+    assert found["faces"] == 18  # three people
+    assert found["mean_iou"] > 0.85
+    assert [o.stage for o in build(root, [video_id], [("track", TrackConfig())], check=6)] == ["track"], "done once"
+
+
+def test_a_check_sees_who_is_missing_and_status_warns(root):
+    (video_id,) = root.video_ids()
+    layout = root.layout(video_id)
+    (segment,) = layout.segments
+    # In a corner where no face is, nobody will be found and the film's people are not asked for.
+    lost = replace(segment.people[0], box=(0.0, 0.0, 30.0, 36.0))
+    root.write_layout(replace(layout, segments=(replace(segment, people=(lost, *segment.people[1:])),)))
+    tracked(root, assign="reference")
+    check_tracks(root, video_id, 6)
+    found = root.stage_record("track", video_id).counts["check"]
+    assert found["recall"] == pytest.approx(2 / 3, abs=1e-3)
+    told = CliRunner().invoke(app, ["status", "--root", str(root.path), "--format", "json"])
+    assert "tracks miss 33%" in json.loads(told.stdout)[0]["why"]
 
 
 def _clip(path, pictures, fps=30):

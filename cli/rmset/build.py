@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from rmset.store import Root
 
 
-def run_steps(root: Root, videos: list[str] | None, steps: Sequence[tuple[str, Any]], jobs: int, force: bool) -> None:
+def run_steps(
+    root: Root, videos: list[str] | None, steps: Sequence[tuple[str, Any]], jobs: int, force: bool, check: int = 0
+) -> None:
     """Run stages on videos, tell what became of each, end with a table of failures.
 
     Raises:
@@ -40,14 +42,14 @@ def run_steps(root: Root, videos: list[str] | None, steps: Sequence[tuple[str, A
     from rmset.pipeline import build
 
     with progress() as report:
-        _tell(build(root, root.select(videos), steps, jobs=jobs, force=force, progress=report))
+        _tell(build(root, root.select(videos), steps, jobs=jobs, force=force, check=check, progress=report))
 
 
 def _tell(outcomes: Iterable[Outcome]) -> None:
     """Tell what became of each stage, end with a table of failures."""
     failures: list[dict[str, Any]] = []
     for outcome in outcomes:
-        counts = ", ".join(f"{k} {v:g}" for k, v in outcome.counts.items())
+        counts = ", ".join(f"{k} {v:g}" if isinstance(v, (int, float)) else f"{k}: {v}" for k, v in _plain(outcome))
         if outcome.status == "failed":
             failures.append({"video": outcome.video_id, "stage": outcome.stage, "why": outcome.error})
             say(f"{outcome.stage:7} {outcome.video_id}  failed")
@@ -62,6 +64,17 @@ def _tell(outcomes: Iterable[Outcome]) -> None:
         raise typer.Exit(1)
 
 
+def _plain(outcome: Outcome) -> list[tuple[str, Any]]:
+    """Its counts in a row, without what has a line of its own."""
+    return [(k, v) for k, v in outcome.counts.items() if not isinstance(v, dict)]
+
+
+Check = Annotated[
+    bool, typer.Option("--check", help="Hold the tracks against the exact detector on some whole frames.")
+]
+CheckFrames = Annotated[
+    int, typer.Option("--check-frames", min=1, help="So many frames of a video, about half a second each.")
+]
 Detector = Annotated[str, typer.Option("--detector", help="mtcnn or yunet.")]
 Weights = Annotated[
     Path | None, typer.Option("--weights", help="The file of a detector that brings none (yunet); else it is fetched.")
@@ -94,6 +107,8 @@ def track(
     search: Search = "follow",
     assign: Assign = "previous",
     stride: Stride = 1,
+    check: Check = False,
+    check_frames: CheckFrames = 24,
     jobs: JobsOption = 1,
     force: ForceOption = False,
     root: RootOption = None,
@@ -101,27 +116,17 @@ def track(
 ) -> None:
     """Find every person's face in every frame.
 
-    Example: rmset track --jobs 2
+    Example: rmset track --jobs 2 --check
     """
     from rmset.stages.track import NAME
 
     config = _track_config(detector, weights, search, assign, stride)
-    run_steps(find_root(root), videos, [(NAME, config)], jobs, force)
+    run_steps(find_root(root), videos, [(NAME, config)], jobs, force, check_frames if check else 0)
 
 
 def _track_config(detector: str, weights: Path | None, search: str, assign: str, stride: int) -> TrackConfig:
-    from rmset.errors import UsageError
-    from rmset.parts.assign import TRACKERS
-    from rmset.parts.detect import DETECTORS
-    from rmset.stages.track import SEARCHES, TrackConfig
+    from rmset.stages.track import TrackConfig
 
-    for kind, name, known in (
-        ("--detector", detector, DETECTORS),
-        ("--search", search, SEARCHES),
-        ("--assign", assign, TRACKERS),
-    ):
-        if name not in known:
-            raise UsageError(f"{kind} {name}: unknown; expected one of {', '.join(known)}")
     file = None if weights is None else str(weights.resolve())
     return TrackConfig(detector=detector, weights=file, search=search, assign=assign, stride=stride)
 
@@ -169,6 +174,8 @@ def build(
     search: Search = "follow",
     assign: Assign = "previous",
     track_stride: Annotated[int, typer.Option("--track-stride", min=1, help="Track every N-th frame.")] = 1,
+    check: Check = False,
+    check_frames: CheckFrames = 24,
     stride: Annotated[int, typer.Option("--stride", min=1, help="Export every N-th frame.")] = 1,
     size: Size = 260,
     widen: Widen = 0.31,
@@ -204,7 +211,7 @@ def build(
         (export_stage.NAME, export_stage.ExportConfig(size=size, widen=widen, stride=stride, quality=quality)),
     ]
     if manifest is None:
-        run_steps(place, None, steps, jobs, force)
+        run_steps(place, None, steps, jobs, force, check_frames if check else 0)
         return
     config = FetchConfig(
         min_height=min_height,
@@ -219,7 +226,7 @@ def build(
     entries = read_manifest(place, manifest, allow_local_files)
     try:
         with progress() as report, arriving(place, manifest, entries, config, told, report) as ids:
-            _tell(run(place, ids, steps, jobs=jobs, force=force, progress=report))
+            _tell(run(place, ids, steps, jobs=jobs, force=force, check=check_frames if check else 0, progress=report))
     finally:
         if told.failed:
             emit_causes(told.records, Format.TABLE)

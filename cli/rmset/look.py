@@ -139,31 +139,57 @@ def verify(
 
 
 def evaluate(
-    truth: Annotated[list[Path], typer.Option("--truth", help="A truth file; may be repeated, one a video.")],
+    truth: Annotated[
+        list[Path],
+        typer.Option("--truth", help="A .truth.json, or a MOTChallenge gt.txt; may be repeated, one a video."),
+    ],
     videos: Annotated[
         list[str] | None, typer.Argument(metavar="[VIDEO]...", help="Videos, in the order of the truth files.")
+    ] = None,
+    tracks: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--tracks", help="Score these MOTChallenge tracks instead of a root's, in the order of the truth files."
+        ),
+    ] = None,
+    write_mot: Annotated[
+        Path | None,
+        typer.Option("--write-mot", help="Also write truth and tracks into this folder as TrackEval reads them."),
     ] = None,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Score tracks, layout and mask against a truth file.
+    """Score tracks, layout and mask against truth: HOTA, IDF1, MOTA, per video and in all.
 
     Without a video, `x.truth.json` is taken to belong to the video added as `x.mp4`.
 
     Example: rmset evaluate --truth mashup.truth.json
     """
-    from rmset.inspect.evaluate import video as score
-    from rmset.truth import Truth
+    from rmset.errors import UsageError
+    from rmset.inspect import evaluate as scoring
 
-    place = find_root(root)
-    ids = place.select(videos) if videos else [_video_of(place, path) for path in truth]
-    rows: list[dict[str, Any]] = [score(place, v, Truth.read(p)) for v, p in zip(ids, truth, strict=True)]
+    from .scoring import of_files, of_root
+
+    if tracks:
+        if len(tracks) != len(truth) or videos or write_mot:
+            raise UsageError(
+                f"expected one --tracks file for each --truth and neither videos nor --write-mot, found {len(tracks)} "
+                f"for {len(truth)}"
+            )
+        evaluated = [of_files(a, b) for a, b in zip(truth, tracks, strict=True)]
+    else:
+        place = find_root(root)
+        ids = place.select(videos) if videos else [_video_of(place, path) for path in truth]
+        if len(ids) != len(truth):
+            raise UsageError(f"expected as many videos as truth files, found {len(ids)} and {len(truth)}")
+        evaluated = [of_root(place, v, p, write_mot) for v, p in zip(ids, truth, strict=True)]
+    rows: list[dict[str, Any]] = [e.row for e in evaluated]
     if format is Format.TABLE and len(rows) == 1:
         # One video reads better downwards.
         emit([{"score": k, "value": v} for k, v in rows[0].items()], format)
     else:
-        emit(rows, format)
+        emit([*rows, scoring.overall(evaluated)] if len(rows) > 1 else rows, format)
 
 
 def _video_of(root: Root, truth: Path) -> str:

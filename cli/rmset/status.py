@@ -25,6 +25,8 @@ def status(
 ) -> None:
     """Show what is done, what waits, what failed and why.
 
+    The column `check` is the recall that `rmset track --check` measured.
+
     Example: rmset status --format csv
     """
     from rmset.pipeline import STAGES
@@ -38,12 +40,13 @@ def status(
     # An empty root says so.
     known = place.video_ids() if fetched else place.select(None)
     rows = [_row(place, video_id, fetched.get(video_id)) for video_id in sorted({*known, *fetched})]
-    emit(rows, format, ["video_id", "fetch", *STAGES, "why"])
+    emit(rows, format, ["video_id", "fetch", *STAGES, "check", "why"])
     if format is Format.TABLE and any(r.status != "done" for r in fetched.values()):
         emit_causes(list(fetched.values()), format)
 
 
 def _row(root: Root, video_id: str, fetched: FetchRecord | None) -> dict[str, Any]:
+    from rmset.inspect.agreement import KEY, LOW
     from rmset.pipeline import STAGES
 
     present = root.files.exists(root.record_key(video_id))
@@ -59,7 +62,14 @@ def _row(root: Root, video_id: str, fetched: FetchRecord | None) -> dict[str, An
         if entry and entry.error and entry.error not in (why or ""):
             # What failed first is the cause; later stages only lack its result.
             why = why or entry.error
-    return row | {"why": why}
+    checked = root.stage_record("track", video_id) if present else None
+    recall = checked.counts.get(KEY, {}).get("recall") if checked else None
+    if recall is not None and recall < LOW and not why:
+        why = (
+            f"tracks miss {1 - recall:.0%} of the faces that the exact detector sees; look at `rmset preview "
+            f"{video_id}`, mend the layout, or track with --search panel"
+        )
+    return row | {"check": recall, "why": why}
 
 
 def register(app: typer.Typer) -> None:

@@ -59,7 +59,7 @@ def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, An
     with _step(3, "count, and hold the tracks against the truth"):
         rows = stats.per_video(root)
         emit([stats.total(rows)], Format.TABLE)
-        scores = evaluate.video(root, record.video_id, Truth.read(truth_file))
+        scores = evaluate.video(root, record.video_id, Truth.read(truth_file)).row
         shown = ("hota", "idf1", "recall", "precision", "id_switches", "trigger_iou", "boxes_in_trigger")
         emit([{name: scores[name] for name in shown}], Format.TABLE)
     with _step(4, "draw the preview video and the contact sheet"):

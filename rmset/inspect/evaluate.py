@@ -1,126 +1,27 @@
-"""How good the tracks, the layout and the mask are, against a truth file: HOTA, IDF1, MOTA and what they hide.
+"""How good the tracks, the layout and the mask are, against a truth file: per video and in all.
 
-The tracking scores are trackeval's own. Faces that their panel cuts by more than a tenth are ignored regions: finding
+Faces that their panel cuts by more than a tenth are ignored regions: finding
 them is neither right nor wrong.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import RootError
-from rmset.geometry import Boxes, as_boxes, covered, iou
+from rmset.geometry import as_boxes, covered
+from rmset.inspect.scores import Boxed, Counted, count, together
 from rmset.parts.shards import read_faces
 from rmset.records import Layout
 from rmset.store import Root
 from rmset.truth import Truth
 
 _VISIBLE = 0.9
-
-
-@dataclass(frozen=True)
-class Boxed:
-    """Boxes with names, by frame. N boxes in all."""
-
-    frame: npt.NDArray[np.int64]
-    """(N,)"""
-    name: npt.NDArray[np.int64]
-    """(N,) person"""
-    boxes: Boxes
-    """(N, 4) xyxy px"""
-
-    def at(self, frame: int) -> tuple[npt.NDArray[np.int64], Boxes]:
-        """Names and boxes of one frame; `frame` is ascending."""
-        low, high = np.searchsorted(self.frame, [frame, frame + 1])
-        return self.name[low:high], self.boxes[low:high]
-
-
-@dataclass(frozen=True)
-class TrackScores:
-    """Scores of tracks, 0 to 1 where not counted."""
-
-    hota: float
-    deta: float
-    assa: float
-    loca: float
-    idf1: float
-    mota: float
-    id_switches: int
-    recall: float
-    """share of true boxes matched at IoU >= 0.5"""
-    precision: float
-    mean_iou: float
-    """of the matched boxes"""
-    truth_boxes: int
-    boxes: int
-    ignored_boxes: int
-    """boxes on faces that are cut; not scored"""
-
-
-def tracks(truth: Boxed, found: Boxed, ignored: Boxed) -> TrackScores:
-    """Score found boxes against true ones, over all frames that either has.
-
-    Args:
-        truth: faces that must be found.
-        found: faces that were found.
-        ignored: faces that may be found.
-    """
-    data, left_out = _sequence(truth, found, ignored)
-    # trackeval names its results without types; it is imported here because it costs half a second.
-    from trackeval.metrics import CLEAR, HOTA, Identity
-
-    quiet = {"PRINT_CONFIG": False}
-    hota, clear = HOTA().eval_sequence(data), CLEAR(quiet).eval_sequence(data)
-    identity = Identity(quiet).eval_sequence(data)
-    return TrackScores(
-        hota=float(np.mean(hota["HOTA"])),
-        deta=float(np.mean(hota["DetA"])),
-        assa=float(np.mean(hota["AssA"])),
-        loca=float(np.mean(hota["LocA"])),
-        idf1=float(identity["IDF1"]),
-        mota=float(clear["MOTA"]),
-        id_switches=int(clear["IDSW"]),
-        recall=float(clear["CLR_Re"]),
-        precision=float(clear["CLR_Pr"]),
-        mean_iou=float(clear["MOTP"]),
-        truth_boxes=int(data["num_gt_dets"]),
-        boxes=int(data["num_tracker_dets"]),
-        ignored_boxes=left_out,
-    )
-
-
-def _sequence(truth: Boxed, found: Boxed, ignored: Boxed) -> tuple[dict, int]:
-    """The frames as trackeval wants them, and how many boxes lie on ignored faces."""
-    true_names, found_names = np.unique(truth.name), np.unique(found.name)
-    gt_ids, tracker_ids, similarities = [], [], []
-    left_out = 0
-    for frame in np.union1d(truth.frame, found.frame):
-        names, boxes = truth.at(int(frame))
-        theirs, their_boxes = found.at(int(frame))
-        _, may = ignored.at(int(frame))
-        similarity = iou(boxes, their_boxes)
-        if len(may) and len(theirs):
-            elsewhere = similarity.max(axis=0, initial=0) < 0.5
-            drop = elsewhere & (iou(may, their_boxes).max(axis=0, initial=0) >= 0.5)
-            theirs, similarity = theirs[~drop], similarity[:, ~drop]
-            left_out += int(drop.sum())
-        gt_ids.append(np.searchsorted(true_names, names))
-        tracker_ids.append(np.searchsorted(found_names, theirs))
-        similarities.append(similarity.astype(np.float64))
-    data = {
-        "num_timesteps": len(gt_ids),
-        "num_gt_ids": len(true_names),
-        "num_tracker_ids": len(found_names),
-        "num_gt_dets": sum(map(len, gt_ids)),
-        "num_tracker_dets": sum(map(len, tracker_ids)),
-        "gt_ids": gt_ids,
-        "tracker_ids": tracker_ids,
-        "similarity_scores": similarities,
-    }
-    return data, left_out
 
 
 @dataclass(frozen=True)
@@ -175,8 +76,23 @@ def _share_painted(painted: npt.NDArray[np.bool_], box: tuple[float, float, floa
     return float(painted[y0:y1, x0:x1].mean()) if x1 > x0 and y1 > y0 else 0.0
 
 
-def video(root: Root, video_id: str, truth: Truth) -> dict[str, float | int | str]:
-    """All scores of one video of a root against its truth, as one row.
+@dataclass(frozen=True)
+class Evaluated:
+    """One video against its truth."""
+
+    video_id: str
+    counted: Counted
+    mask: MaskScores | None
+    """None where the truth says nothing of regions (MOTChallenge)"""
+
+    @property
+    def row(self) -> dict[str, float | int | str]:
+        """All scores, flat."""
+        return {"video_id": self.video_id, **asdict(self.counted.scores), **(asdict(self.mask) if self.mask else {})}
+
+
+def video(root: Root, video_id: str, truth: Truth) -> Evaluated:
+    """Everything about one video of a root.
 
     Raises:
         RootError: the truth is of another frame size, or the video has no tracks.
@@ -187,26 +103,46 @@ def video(root: Root, video_id: str, truth: Truth) -> dict[str, float | int | st
             f"video {video_id}: expected the truth of a {layout.frame_size} video, found {truth.frame_size}; "
             "name the video that the truth belongs to"
         )
+    found = faces_found(root, video_id)
+    return Evaluated(video_id, count(must_be_found(truth), found, may_be_found(truth)), mask(truth, layout, found))
+
+
+def overall(videos: list[Evaluated]) -> dict[str, Any]:
+    """The row of all videos together: boxes, matches and faults added up, regions averaged."""
+    row: dict[str, Any] = {"video_id": f"all {len(videos)}", **asdict(together([v.counted for v in videos]).scores)}
+    masks: list[Mapping[str, Any]] = [asdict(v.mask) for v in videos if v.mask is not None]
+    if len(masks) == len(videos):
+        row["trigger_iou"] = float(np.mean([m["trigger_iou"] for m in masks]))
+        row |= {n: sum(m[n] for m in masks) for n in ("panels_masked", "boxes_in_trigger", "people_missed")}
+    return row
+
+
+def faces_found(root: Root, video_id: str) -> Boxed:
+    """The faces that the root has of a video.
+
+    Raises:
+        RootError: the video has no tracks.
+    """
     key = root.tracks_key(video_id)
     if not root.files.exists(key):
         raise RootError(f"video {video_id}: has no tracks yet; run `rmset track {video_id}` first")
     table = read_faces(root.files.local(key), ["frame_idx", "person_id", "x0", "y0", "x1", "y1"])
-    found = _boxed(
-        table["frame_idx"].to_numpy(),
-        table["person_id"].to_numpy(),
-        np.stack([table[n].to_numpy() for n in ("x0", "y0", "x1", "y1")], axis=1),
-    )
-    scores = tracks(_true(truth, cut=False), found, _true(truth, cut=True))
-    return {"video_id": video_id, **asdict(scores), **asdict(mask(truth, layout, found))}
+    corners = np.stack([table[n].to_numpy() for n in ("x0", "y0", "x1", "y1")], axis=1)
+    return Boxed.of(table["frame_idx"].to_numpy(), table["person_id"].to_numpy(), corners)
 
 
-def _true(truth: Truth, *, cut: bool) -> Boxed:
+def must_be_found(truth: Truth) -> Boxed:
+    """Faces that are whole."""
+    return _faces(truth, cut=False)
+
+
+def may_be_found(truth: Truth) -> Boxed:
+    """Faces that their panel cuts by more than a tenth."""
+    return _faces(truth, cut=True)
+
+
+def _faces(truth: Truth, *, cut: bool) -> Boxed:
     faces = [f for f in truth.faces if (f.visible < _VISIBLE) == cut]
-    return _boxed(
+    return Boxed.of(
         np.array([f.frame for f in faces]), np.array([f.person for f in faces]), as_boxes([f.box for f in faces])
     )
-
-
-def _boxed(frame: np.ndarray, name: np.ndarray, boxes: np.ndarray) -> Boxed:
-    order = np.argsort(frame, kind="stable")
-    return Boxed(frame[order].astype(np.int64), name[order].astype(np.int64), as_boxes(boxes)[order])

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rmset.geometry import Box, Boxes, as_boxes, clip, contains_point, covered, iou, pixels, scale_about_centre
+from rmset.geometry import Box, Boxes, as_boxes, clip, iou, outside, pixels, scale_about_centre
 from rmset.parts.assign import match
 from rmset.parts.detect import Detections, cascade
 from rmset.parts.detect.nets import Nets
@@ -152,7 +152,7 @@ class Follower:
         good = (scores >= self._config.least_score) & (overlap >= self._config.least_overlap)
         good &= (growth <= most) & (growth >= 1 / most)
         good &= (width > 0.5 * height) & (width < 1.2 * height)
-        return np.asarray(good & ~self._shared(boxes) & self._allowed(boxes), dtype=bool)
+        return np.asarray(good & ~self._shared(boxes) & outside(boxes, self._removed), dtype=bool)
 
     def _shared(self, boxes: Boxes) -> npt.NDArray[np.bool_]:
         """Who sits on a face that somebody else in the same panel sits on too."""
@@ -162,14 +162,6 @@ class Follower:
                 overlap = iou(boxes[members], boxes[members]) - np.eye(len(members), dtype=np.float32)
                 shared[members] = (overlap > 0.5).any(axis=1)
         return shared
-
-    def _allowed(self, boxes: Boxes) -> npt.NDArray[np.bool_]:
-        """Which faces lie outside the trigger regions, by centre and by most of their area."""
-        if not len(self._removed):
-            return np.ones(len(boxes), dtype=bool)
-        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-        inside = np.array([contains_point(self._removed, x, y).any() for x, y in middle], dtype=bool)
-        return ~inside & (covered(boxes, self._removed) <= 0.5)
 
     def _wanted(self, trusted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """For whom the panel is to be searched in this frame."""
@@ -183,7 +175,7 @@ class Follower:
         area: Rect = (x0, y0, x1, y1)
         smallest = max(20.0, float(self._side[members].min()) * self._config.smallest)
         faces = cascade.search(self._nets, picture, area, smallest)
-        return faces.where(self._allowed(faces.boxes))
+        return faces.where(outside(faces.boxes, self._removed))
 
     def _named(
         self, members: npt.NDArray[np.intp], faces: Detections, trusted: npt.NDArray[np.bool_], refined: Boxes

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rmset.geometry import Box, as_boxes, clip, contains_point, covered, pixels, scale_about_centre
+from rmset.geometry import Box, as_boxes, clip, outside, pixels, scale_about_centre
 from rmset.parts.assign import Tracker
 from rmset.parts.detect import Detections, Detector
 from rmset.parts.follow import Found
-from rmset.parts.frames import Frame
+from rmset.parts.frames import Frame, Image
+from rmset.parts.pixels import Rect
 from rmset.records import Person
 
 
@@ -50,11 +51,7 @@ class Searcher:
 
     def step(self, frame: Frame) -> Found:
         """Find everybody in the next frame."""
-        image = frame.rgb
-        if self._blank:
-            image = image.copy()
-            for x0, y0, x1, y1 in self._blank:
-                image[y0:y1, x0:x1] = 0
+        image = blanked(frame.rgb, self._blank)
         seen = []
         for area, min_face in self._areas.items():
             x0, y0, x1, y1 = pixels(area, (image.shape[1], image.shape[0]))
@@ -64,14 +61,18 @@ class Searcher:
             np.concatenate([s.scores for s in seen]),
             np.concatenate([s.landmarks for s in seen]),
         )
-        faces = faces.where(self._allowed(faces))
+        faces = faces.where(outside(faces.boxes, self._removed))
         rows = self._tracker.assign(faces)
         who = np.flatnonzero(rows >= 0)
         mine = rows[who]
         found = Detections(faces.boxes[mine], faces.scores[mine], faces.landmarks[mine])
         return Found(who, found, np.ones(len(who), dtype=bool), len(faces) - len(who))
 
-    def _allowed(self, faces: Detections) -> np.ndarray:
-        middle = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
-        inside = np.array([contains_point(self._removed, x, y).any() for x, y in middle], dtype=bool)
-        return np.asarray(~inside & (covered(faces.boxes, self._removed) <= 0.5), dtype=bool)
+
+def blanked(image: Image, regions: Sequence[Rect]) -> Image:
+    """The image (H, W, 3) with these rectangles black; the image itself if there are none."""
+    if regions:
+        image = image.copy()
+        for x0, y0, x1, y1 in regions:
+            image[y0:y1, x0:x1] = 0
+    return image

@@ -11,10 +11,10 @@ from typing import Protocol
 import pyarrow.compute as pc
 
 from rmset import schema
-from rmset.errors import RootError
+from rmset.errors import RootError, UsageError
 from rmset.geometry import as_boxes, iou, pixels
 from rmset.parts import assign
-from rmset.parts.detect import Detector, load
+from rmset.parts.detect import DETECTORS, Detector, load
 from rmset.parts.detect.mtcnn import MtcnnDetector
 from rmset.parts.follow import FollowConfig, Follower, Found
 from rmset.parts.frames import Frame, VideoReader, ahead
@@ -58,10 +58,18 @@ class TrackConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.search not in SEARCHES:
-            raise ValueError(f"expected a search out of {', '.join(SEARCHES)}, found {self.search}")
+        for kind, name, known in (
+            ("--search", self.search, SEARCHES),
+            ("--assign", self.assign, assign.TRACKERS),
+            ("--detector", self.detector, DETECTORS),
+        ):
+            if name not in known:
+                raise UsageError(f"{kind} {name}: unknown; expected one of {', '.join(known)}")
         if self.stride < 1 or not 0 < self.smallest <= 1 or self.bridge < 0 or self.check_every < 1:
-            raise ValueError("expected stride >= 1, 0 < smallest <= 1, bridge >= 0 and check_every >= 1")
+            raise UsageError(
+                "expected stride >= 1, 0 < smallest <= 1, bridge >= 0 and check_every >= 1, found "
+                f"{self.stride}, {self.smallest}, {self.bridge} and {self.check_every}"
+            )
 
     @property
     def follows(self) -> bool:
@@ -106,7 +114,7 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
                 newcomers += current.look(frame, sightings)
             if frame.frame_idx % 30 == 0:
                 progress(f"track {video_id}", frame.frame_idx, record.frame_count)
-        fault = reader.fault
+        fault = reader.fault or record.fault
     table = bridge(sightings, video_id, stride=config.stride, longest=config.bridge, part_gap=config.part_gap)
     with root.files.publish(root.tracks_key(video_id)) as path:
         write_faces(path, table)

@@ -1,0 +1,121 @@
+"""How far a video's tracks agree with the exact detector on whole frames: what `rmset track --check` measures.
+
+A tracker that is fast because it looks only where it expects faces cannot know what it misses. So a few frames, spread
+over the video, are searched whole, with the film removed, by MTCNN as published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.errors import RootError
+from rmset.geometry import Boxes, as_boxes, clip, iou, outside, pixels, scale_about_centre
+from rmset.inspect.evaluate import faces_found
+from rmset.parts.assign import match
+from rmset.parts.detect import Detector, load
+from rmset.parts.frames import VideoReader
+from rmset.parts.search import blanked
+from rmset.progress import Progress, silent
+from rmset.records import Segment
+from rmset.store import Root
+
+LOW = 0.95
+"""Recall below which a user is to be warned; ours."""
+KEY = "check"
+"""Name of the agreement among the counts of a track record."""
+# A face that the exact detector is hardly sure of is no proof that ours was missed.
+_SURE = 0.95
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Tracks of one video beside the exact detector on sampled frames."""
+
+    frames: int
+    """frames that were searched whole"""
+    faces: int
+    """faces that the exact detector is sure of, at most one for each person of a panel"""
+    recall: float
+    """share of these for which the tracks have a box with IoU >= 0.5; 1 where there are none"""
+    mean_iou: float
+    """of those pairs; 0 where there are none"""
+    unseen: int
+    """boxes of the tracks, in these frames, where the exact detector sees nothing"""
+
+    @property
+    def low(self) -> bool:
+        """Whether a user is to be warned."""
+        return self.recall < LOW
+
+    def as_counts(self) -> dict[str, float]:
+        """As it stands in the record."""
+        return {name: round(value, 4) for name, value in asdict(self).items()}
+
+
+def agreement(root: Root, video_id: str, frames: int = 24, progress: Progress = silent) -> Agreement:
+    """Search `frames` frames whole and compare.
+
+    Args:
+        root: where the video and its tracks are.
+        video_id: which.
+        frames: how many are looked at, spread evenly over what was tracked; about half a second each at 1080p.
+        progress: told how many are done.
+
+    Raises:
+        RootError: the video has no tracks.
+        VideoError: the video cannot be decoded.
+    """
+    layout, found = root.layout(video_id), faces_found(root, video_id)
+    record = root.stage_record("track", video_id)
+    if record is None:
+        raise RootError(f"video {video_id}: the ledger knows nothing of its tracks; run `rmset track {video_id}`")
+    stride = int(record.config.get("stride", 1))
+    where = np.concatenate(
+        [np.arange(-(-s.start_frame // stride) * stride, s.end_frame, stride) for s in layout.segments if s.people]
+    )
+    chosen = where[np.unique(np.linspace(0, len(where) - 1, min(frames, len(where))).round().astype(int))]
+    detector, pairs, faces, unseen, looked = load("mtcnn"), list[float](), 0, 0, 0
+    with VideoReader(root.video_path(video_id)) as reader:
+        for frame in reader.sample(chosen.tolist()):
+            (segment,) = [s for s in layout.segments if s.start_frame <= frame.frame_idx < s.end_frame]
+            seen = _exact(detector, frame.rgb, segment)
+            names, boxes = found.at(frame.frame_idx)
+            expected, overlaps, alone = _compare(segment, layout.frame_size, seen, names, boxes)
+            pairs += overlaps
+            faces, unseen, looked = faces + expected, unseen + alone, looked + 1
+            progress(f"check {video_id}", looked, len(chosen))
+    return Agreement(
+        looked, faces, len(pairs) / faces if faces else 1.0, float(np.mean(pairs)) if pairs else 0.0, unseen
+    )
+
+
+def _exact(detector: Detector, image: npt.NDArray[np.uint8], segment: Segment) -> Boxes:
+    removed = [r.box for r in segment.trigger_regions]
+    size = (image.shape[1], image.shape[0])
+    smallest = min(min(p.box[2] - p.box[0], p.box[3] - p.box[1]) for p in segment.people)
+    faces = detector.detect(blanked(image, [pixels(b, size) for b in removed]), max(20.0, 0.5 * smallest))
+    faces = faces.where(outside(faces.boxes, as_boxes(removed)))
+    return faces.where(faces.scores >= _SURE).boxes
+
+
+def _compare(
+    segment: Segment, size: tuple[int, int], seen: Boxes, names: npt.NDArray[np.int64], boxes: Boxes
+) -> tuple[int, list[float], int]:
+    """Faces to be found, IoUs of those found, and boxes of ours that have no face, panel by panel."""
+    whole = (0.0, 0.0, float(size[0]), float(size[1]))
+    panels = [p.panel or clip(scale_about_centre(p.box, 3), whole) for p in segment.people]
+    expected, overlaps, alone = 0, list[float](), 0
+    for panel in sorted(set(panels)):
+        people = [p.person_id for p, own in zip(segment.people, panels, strict=True) if own == panel]
+        ours = boxes[np.isin(names, people)]
+        theirs = seen[~outside(seen, as_boxes([panel]))]
+        pair = iou(ours, theirs)
+        rows = match(pair, 0.5)
+        overlaps += [float(pair[i, j]) for i, j in enumerate(rows) if j >= 0]
+        # A picture on somebody's wall is a face too, but nobody's.
+        expected += max(int((rows >= 0).sum()), min(len(theirs), len(people)))
+        alone += int((rows < 0).sum())
+    return expected, overlaps, alone

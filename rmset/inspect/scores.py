@@ -1,0 +1,169 @@
+"""HOTA, IDF1, MOTA and what they hide: found boxes with names against true ones. The scores are trackeval's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.geometry import Boxes, as_boxes, iou
+
+
+@dataclass(frozen=True)
+class Boxed:
+    """Boxes with names, by frame. N boxes in all."""
+
+    frame: npt.NDArray[np.int64]
+    """(N,)"""
+    name: npt.NDArray[np.int64]
+    """(N,) person"""
+    boxes: Boxes
+    """(N, 4) xyxy px"""
+
+    @classmethod
+    def of(cls, frame: npt.NDArray[Any], name: npt.NDArray[Any], boxes: npt.NDArray[Any]) -> Boxed:
+        """In any order."""
+        order = np.argsort(frame, kind="stable")
+        return cls(frame[order].astype(np.int64), name[order].astype(np.int64), as_boxes(boxes)[order])
+
+    def at(self, frame: int) -> tuple[npt.NDArray[np.int64], Boxes]:
+        """Names and boxes of one frame; `frame` is ascending."""
+        low, high = np.searchsorted(self.frame, [frame, frame + 1])
+        return self.name[low:high], self.boxes[low:high]
+
+
+@dataclass(frozen=True)
+class TrackScores:
+    """Scores of tracks, 0 to 1 where not counted."""
+
+    hota: float
+    deta: float
+    assa: float
+    loca: float
+    idf1: float
+    mota: float
+    id_switches: int
+    recall: float
+    """share of true boxes matched at IoU >= 0.5"""
+    precision: float
+    mean_iou: float
+    """of the matched boxes"""
+    truth_boxes: int
+    boxes: int
+    ignored_boxes: int
+    """boxes on faces that are cut; not scored"""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What trackeval counted in one video, or in several together."""
+
+    hota: dict[str, Any]
+    clear: dict[str, Any]
+    identity: dict[str, Any]
+    truth_boxes: int
+    boxes: int
+    ignored_boxes: int
+
+    @property
+    def scores(self) -> TrackScores:
+        """The counts as scores."""
+        return TrackScores(
+            hota=float(np.mean(self.hota["HOTA"])),
+            deta=float(np.mean(self.hota["DetA"])),
+            assa=float(np.mean(self.hota["AssA"])),
+            loca=float(np.mean(self.hota["LocA"])),
+            idf1=float(self.identity["IDF1"]),
+            mota=float(self.clear["MOTA"]),
+            id_switches=int(self.clear["IDSW"]),
+            recall=float(self.clear["CLR_Re"]),
+            precision=float(self.clear["CLR_Pr"]),
+            mean_iou=float(self.clear["MOTP"]),
+            truth_boxes=self.truth_boxes,
+            boxes=self.boxes,
+            ignored_boxes=self.ignored_boxes,
+        )
+
+
+def tracks(truth: Boxed, found: Boxed, ignored: Boxed) -> TrackScores:
+    """Score found boxes against true ones, over all frames that either has.
+
+    Args:
+        truth: faces that must be found.
+        found: faces that were found.
+        ignored: faces that may be found.
+    """
+    return count(truth, found, ignored).scores
+
+
+def count(truth: Boxed, found: Boxed, ignored: Boxed) -> Counted:
+    """What `tracks` makes its scores of, so that videos can be counted together."""
+    data, left_out = _sequence(truth, found, ignored)
+    hota, clear, identity = _metrics()
+    return Counted(
+        hota.eval_sequence(data),
+        clear.eval_sequence(data),
+        identity.eval_sequence(data),
+        int(data["num_gt_dets"]),
+        int(data["num_tracker_dets"]),
+        left_out,
+    )
+
+
+def together(videos: Sequence[Counted]) -> Counted:
+    """Several videos as one: boxes and matches are added up, as trackeval does, so long videos weigh more."""
+    hota, clear, identity = _metrics()
+
+    def named(part: str) -> dict[int, dict[str, Any]]:
+        return {i: getattr(video, part) for i, video in enumerate(videos)}
+
+    return Counted(
+        hota.combine_sequences(named("hota")),
+        clear.combine_sequences(named("clear")),
+        identity.combine_sequences(named("identity")),
+        sum(v.truth_boxes for v in videos),
+        sum(v.boxes for v in videos),
+        sum(v.ignored_boxes for v in videos),
+    )
+
+
+def _metrics() -> tuple[Any, Any, Any]:
+    # trackeval names its results without types; it is imported here because it costs half a second.
+    from trackeval.metrics import CLEAR, HOTA, Identity
+
+    quiet = {"PRINT_CONFIG": False}
+    return HOTA(), CLEAR(quiet), Identity(quiet)
+
+
+def _sequence(truth: Boxed, found: Boxed, ignored: Boxed) -> tuple[dict, int]:
+    """The frames as trackeval wants them, and how many boxes lie on ignored faces."""
+    true_names, found_names = np.unique(truth.name), np.unique(found.name)
+    gt_ids, tracker_ids, similarities = [], [], []
+    left_out = 0
+    for frame in np.union1d(truth.frame, found.frame):
+        names, boxes = truth.at(int(frame))
+        theirs, their_boxes = found.at(int(frame))
+        _, may = ignored.at(int(frame))
+        similarity = iou(boxes, their_boxes)
+        if len(may) and len(theirs):
+            elsewhere = similarity.max(axis=0, initial=0) < 0.5
+            drop = elsewhere & (iou(may, their_boxes).max(axis=0, initial=0) >= 0.5)
+            theirs, similarity = theirs[~drop], similarity[:, ~drop]
+            left_out += int(drop.sum())
+        gt_ids.append(np.searchsorted(true_names, names))
+        tracker_ids.append(np.searchsorted(found_names, theirs))
+        similarities.append(similarity.astype(np.float64))
+    data = {
+        "num_timesteps": len(gt_ids),
+        "num_gt_ids": len(true_names),
+        "num_tracker_ids": len(found_names),
+        "num_gt_dets": sum(map(len, gt_ids)),
+        "num_tracker_dets": sum(map(len, tracker_ids)),
+        "gt_ids": gt_ids,
+        "tracker_ids": tracker_ids,
+        "similarity_scores": similarities,
+    }
+    return data, left_out
