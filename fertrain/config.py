@@ -10,6 +10,18 @@ from typing import Any
 
 from rmset.errors import UsageError
 
+from .settings import (
+    AdaCmConfig,
+    ByolConfig,
+    FixMatchConfig,
+    MixMatchConfig,
+    MocoConfig,
+    ReMixMatchConfig,
+    SimClrConfig,
+    SimSiamConfig,
+    UdaConfig,
+)
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -134,7 +146,7 @@ class RunConfig:
     """One training run: `fertrain.experiment.run(RunConfig(...))`."""
 
     method: str = "supervised"
-    """`supervised` or `rmfer`."""
+    """A key of `fertrain.methods.METHODS`."""
     data: DataConfig = field(default_factory=DataConfig)
     """Which images."""
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -142,7 +154,16 @@ class RunConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     """How it learns."""
     rmfer: RmferConfig = field(default_factory=RmferConfig)
-    """Only used by `method = "rmfer"`."""
+    """Only used by `method = "rmfer"`, as each of the following by the method of its name."""
+    fixmatch: FixMatchConfig = field(default_factory=FixMatchConfig)
+    uda: UdaConfig = field(default_factory=UdaConfig)
+    mixmatch: MixMatchConfig = field(default_factory=MixMatchConfig)
+    remixmatch: ReMixMatchConfig = field(default_factory=ReMixMatchConfig)
+    ada_cm: AdaCmConfig = field(default_factory=AdaCmConfig)
+    simclr: SimClrConfig = field(default_factory=SimClrConfig)
+    moco: MocoConfig = field(default_factory=MocoConfig)
+    byol: ByolConfig = field(default_factory=ByolConfig)
+    simsiam: SimSiamConfig = field(default_factory=SimSiamConfig)
     augment: str = "affine"
     """`none`, `flip`, `affine` (FERPlus), `one-of` (RMFER), `randaugment`, `erasing`; several joined by +."""
     strong: str = "affine+randaugment+erasing"
@@ -213,9 +234,19 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+METHOD_GROUPS = ("rmfer", "fixmatch", "uda", "mixmatch", "remixmatch", "ada_cm", "simclr", "moco", "byol", "simsiam")
+"""Groups of settings that belong to one method each."""
+
+
+def settings_of(config: RunConfig) -> dict[str, Any]:
+    """The settings as nested plain values, without those of other methods than the run's own."""
+    own = config.method.replace("-", "_")
+    return {k: v for k, v in asdict(config).items() if k not in METHOD_GROUPS or k == own}
+
+
 def config_toml(config: RunConfig) -> str:
     """The settings as TOML, group by group."""
-    return to_toml(asdict(config))
+    return to_toml(settings_of(config))
 
 
 def config_from(mapping: Mapping[str, Any]) -> RunConfig:

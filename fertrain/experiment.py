@@ -21,7 +21,7 @@ from rmset.progress import Progress, silent
 from . import evaluate, report
 from .budget import within
 from .checkpoint import Checkpoints
-from .config import RunConfig
+from .config import RunConfig, settings_of
 from .datasets.images import ImageFiles, Images, in_memory
 from .datasets.labelled import Split
 from .feed import Feed
@@ -88,7 +88,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     if beside.measured:
         data.measured["unlabelled_stream"] = beside.measured
     data.measured["precision"] = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
-    folder.write_config({**asdict(config), "measured": data.measured})
+    folder.write_config({**settings_of(config), "measured": data.measured})
     feed = Feed(
         data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed,
         workers=config.workers, device=accelerator.device, channels_last=config.channels_last,

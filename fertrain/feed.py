@@ -38,10 +38,10 @@ class Feed:
         return max(1, len(self.labelled.split) // self.batch_size)
 
     def images_per_step(self, phase: Phase) -> float:
-        """Images that the network looks at in a step, each view of each; candidates of anchors on average."""
+        """Images that pass through the network in a step, each view of each; candidates of anchors on average."""
         total = float(min(self.batch_size, len(self.labelled.split))) if phase.labelled else 0.0
         if phase.views and self.unlabelled:
-            total += self.unlabelled.batch_size(phase.views, self.batch_size) * (phase.views.weak + phase.views.strong)
+            total += phase.views.passes(self.unlabelled.batch_size(phase.views, self.batch_size))
         if phase.anchors and self.anchors:
             total += phase.anchors * self.anchors.images_per_anchor()
         return total
@@ -62,7 +62,10 @@ class Feed:
         labelled = stream.batches(place, self.batch_size) if phase.labelled else stream.nothing(place)
         for step, (x, y), (unlabelled, anchors) in zip(place.steps, labelled, beside, strict=False):
             done = (in_phase * steps + step) / (max(1, phase.epochs) * steps)
-            yield Batch(x, y, anchors, unlabelled, seed_of(self.seed, 11, epoch, step), in_phase, done)
+            n = len(x) + sum(len(anchor.images) for anchor in anchors)
+            if unlabelled is not None and phase.views is not None:
+                n += phase.views.passes(unlabelled.size)
+            yield Batch(x, y, anchors, unlabelled, seed_of(self.seed, 11, epoch, step), in_phase, done, n)
 
     def _unlabelled(self, place: Place, phase: Phase) -> Iterator[Unlabelled | None]:
         if phase.views is None or self.unlabelled is None:

@@ -19,9 +19,13 @@ from .errors import UnknownNameError
 Mix = Callable[[Tensor, Tensor, Generator], tuple[Tensor, Tensor]]
 
 
-def mixup(x: Tensor, y: Tensor, generator: Generator, alpha: float) -> tuple[Tensor, Tensor]:
-    """λ x_i + (1 − λ) x_j, and the targets alike (Zhang et al., ICLR 2018, equation 1)."""
+def mixup(x: Tensor, y: Tensor, generator: Generator, alpha: float, *, nearest: bool = False) -> tuple[Tensor, Tensor]:
+    """λ x_i + (1 − λ) x_j, and the targets alike (Zhang et al., ICLR 2018, equation 1).
+
+    With `nearest` λ' = max(λ, 1 − λ), so that every row stays nearer to itself than to its partner.
+    """
     share, other = _draw(len(x), generator, alpha)
+    share = max(share, 1 - share) if nearest else share
     return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
 
 

@@ -49,7 +49,7 @@ class Epoch:
     heldout_accuracy: float
     """On the held-out part of the training images; NaN in a phase that is not judged."""
     images: int
-    """Images that the network looked at, each view of each."""
+    """Images that passed through the network, each view of each."""
     images_per_s: float
     """Of these, a second, evaluation left out."""
     seconds: float
@@ -222,7 +222,7 @@ class _Work:
                 tally.logs[name] = tally.logs.get(name, 0.0) + value
             tally.steps += 1
             tally.batches += len(group)
-            tally.images += sum(batch.seen for batch in group)
+            tally.images += sum(batch.passes for batch in group)
             self.progress(f"{phase.name} epoch {in_phase + 1}/{phase.epochs}", tally.batches, total)
             if tally.steps % self.config.checkpoint_steps == 0 and tally.batches < total:
                 now = time.perf_counter()

@@ -8,15 +8,33 @@ from ..config import RunConfig
 from ..errors import UnknownNameError
 from ..losses.votes import Scheme
 from ..models import Recogniser
+from .ada_cm import AdaCm
 from .base import AnchorBatch, Batch, Method, Phase, StepOutput, Unlabelled, Views
+from .byol import Byol
+from .fixmatch import FixMatch
+from .mixmatch import MixMatch
+from .moco import Moco
+from .remixmatch import ReMixMatch
 from .rmfer import Rmfer
+from .simclr import SimClr
+from .simsiam import SimSiam
 from .supervised import Supervised
+from .uda import Uda
 
 __all__ = ["METHODS", "AnchorBatch", "Batch", "Method", "Phase", "StepOutput", "Unlabelled", "Views", "create"]
 
 METHODS: dict[str, Callable[[Recogniser, RunConfig, Scheme], Method]] = {
     "supervised": Supervised,
     "rmfer": Rmfer,
+    "fixmatch": FixMatch,
+    "mixmatch": MixMatch,
+    "remixmatch": ReMixMatch,
+    "uda": Uda,
+    "ada-cm": AdaCm,
+    "simclr": SimClr,
+    "moco": Moco,
+    "byol": Byol,
+    "simsiam": SimSiam,
 }
 
 

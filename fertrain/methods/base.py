@@ -33,6 +33,8 @@ class Views:
     """Views augmented as labelled images are."""
     strong: int = 0
     """Views augmented strongly."""
+    again: int = 0
+    """Passes of the U images through a network beyond one for each view; only an image budget wants to know."""
 
     def __post_init__(self) -> None:
         if self.ratio < 1 or min(self.weak, self.strong) < 0 or self.weak + self.strong == 0:
@@ -40,6 +42,10 @@ class Views:
                 f"expected one unlabelled image or more for each labelled one and one view or more of it, found "
                 f"{self.ratio} with {self.weak} weak and {self.strong} strong views"
             )
+
+    def passes(self, images: int) -> int:
+        """Images that pass through the network when it is shown so many in all their views."""
+        return images * (self.weak + self.strong + self.again)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,11 @@ class Unlabelled:
     """Each (U, C, S, S)."""
     strong: tuple[Tensor, ...] = ()
     """Each (U, C, S, S)."""
+
+    @property
+    def size(self) -> int:
+        """U."""
+        return len((self.weak + self.strong)[0])
 
 
 @dataclass(frozen=True)
@@ -70,12 +81,8 @@ class Batch:
     """Of the phase, from 0."""
     done: float = 0.0
     """Share of the phase that was done before this batch, in [0, 1)."""
-
-    @property
-    def seen(self) -> int:
-        """Images that the network looks at, each view of each, candidates of anchors included."""
-        views = self.unlabelled.weak + self.unlabelled.strong if self.unlabelled else ()
-        return len(self.images) + sum(map(len, views)) + sum(len(anchor.images) for anchor in self.anchors)
+    passes: int = 0
+    """Images that pass through the network in its step, each view of each, candidates of anchors included."""
 
 
 @dataclass(frozen=True)

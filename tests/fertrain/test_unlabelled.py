@@ -106,7 +106,7 @@ def test_views_are_of_the_same_images_each_augmented_anew(faces, tmp_path):
     (weak,), (one, two) = batch.unlabelled.weak, batch.unlabelled.strong
     assert len(batch.images) == 5
     assert len(weak) == len(one) == len(two) == 10
-    assert batch.seen == 5 + 3 * 10
+    assert batch.passes == 5 + 3 * 10
     for view in (one, two):
         mirrored = [not torch.equal(a, b) for a, b in zip(view, weak, strict=True)]
         assert all(torch.equal(a, b.flip(-1)) for a, b, m in zip(view, weak, mirrored, strict=True) if m)
@@ -224,7 +224,7 @@ def test_a_budget_gives_every_method_the_same_number_of_images(faces, tmp_path):
     labels = Phase("labels", 2, 1e-3, "adamw")
     for phases in [(labels,), (BESIDE,), (ALONE, labels)]:
         chosen = within(phases, 1120, feed.images_per_step)
-        seen = [sum(b.seen for b in feed.epoch(e, p)) for p in chosen for e in range(p.epochs)]
+        seen = [sum(b.passes for b in feed.epoch(e, p)) for p in chosen for e in range(p.epochs)]
         assert sum(seen) == 1120
         assert len(set(seen)) == 1
     assert within((labels,), None, feed.images_per_step) == (labels,)

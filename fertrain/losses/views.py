@@ -1,0 +1,50 @@
+"""Two views of the same images, no labels: SimCLR, MoCo, BYOL, SimSiam.
+
+a, b: (U, E), row i of both is the same image. Own few lines: the library with these losses brings a training
+framework with it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+
+def nt_xent(a: Tensor, b: Tensor, tau: float) -> Tensor:
+    """SimCLR, equation (1): −log( e^{s_ij/τ} / Σ_{k≠i} e^{s_ik/τ} ), averaged over both views of every image.
+
+    j is i's other view, k every other view of the batch, s the cosine.
+    """
+    n = len(a)
+    z = F.normalize(torch.cat([a, b]).float(), dim=1)
+    s = z @ z.T / tau
+    s = s.masked_fill(torch.eye(2 * n, dtype=torch.bool, device=s.device), float("-inf"))
+    other = torch.arange(2 * n, device=s.device).roll(n)
+    return F.cross_entropy(s, other)
+
+
+def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, tau: float) -> Tensor:
+    """MoCo, equation (1): −log( e^{q·k/τ} / (e^{q·k/τ} + Σ_queue e^{q·k'/τ}) ) of unit vectors.
+
+    Keys and queue are another network's work and get no gradient.
+
+    Args:
+        queries: (U, E).
+        keys: (U, E), the other views.
+        queue: (Q, E), earlier keys of other images.
+        tau: temperature.
+    """
+    q = F.normalize(queries.float(), dim=1)
+    k = F.normalize(keys.detach().float(), dim=1)
+    positive = (q * k).sum(dim=1, keepdim=True)
+    logits = torch.cat([positive, q @ F.normalize(queue.detach().float(), dim=1).T], dim=1) / tau
+    return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.int64, device=q.device))
+
+
+def disagreement(prediction: Tensor, target: Tensor) -> Tensor:
+    """−cos(prediction, target), averaged; the target gets no gradient.
+
+    SimSiam, equation (1). BYOL, equation (2), is 2 + 2 times this: squared distance of unit vectors.
+    """
+    return -F.cosine_similarity(prediction.float(), target.detach().float(), dim=1).mean()

@@ -1,0 +1,112 @@
+"""Ada-CM (Li et al., CVPR 2022): a confidence margin for each expression, and a contrast for what stays below it.
+
+    p̄   = ( p(weak_1(u)) + p(weak_2(u)) ) / 2                                                       no gradient
+    T_c  = max( 0.8, β / (1 + e^{−epoch}) · mean confidence of the recognised labelled images of c )  after each epoch
+    L    = λ₁ CE(p(x), y) + λ₂ (1/U) Σ 1(max p̄ ≥ T_{argmax p̄}) H(argmax p̄, p(strong(u)))
+           + λ₃ NT-Xent( f(weak_1(u)), f(weak_2(u)) ) over the u below their margin
+
+The authors find the confidences in a pass of the averaged network over the labelled images after each epoch; here
+they are those of the epoch's own steps, which costs nothing and sees the same images. The contrast is on features of
+unit length, as theirs, and NT-Xent is what their loss comes to without labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..config import RunConfig
+from ..losses.guessed import adapted_margins, confident_cross_entropy, recognised
+from ..losses.views import nt_xent
+from ..losses.votes import Scheme
+from ..models import Recogniser
+from .base import Batch, Phase, StepOutput, Unlabelled, Views
+from .beside import Beside, together
+
+
+class Margins(nn.Module):
+    """A margin for each class, and what the next ones will be made of. Saved with the run."""
+
+    current: Tensor
+    confidence: Tensor
+    counts: Tensor
+    epoch: Tensor
+
+    def __init__(self, classes: int, start: float) -> None:
+        super().__init__()
+        self.register_buffer("current", torch.full((classes,), start))
+        self.register_buffer("confidence", torch.zeros(classes))
+        self.register_buffer("counts", torch.zeros(classes))
+        self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
+
+    def take(self, confidence: Tensor, counts: Tensor) -> None:
+        """Count the recognised images of one batch: (K,) and (K,)."""
+        self.confidence += confidence
+        self.counts += counts
+
+    def turn(self, epoch: int, beta: float, least: float) -> None:
+        """Adapt at the first batch of an epoch; at any other nothing happens."""
+        if epoch == int(self.epoch):
+            return
+        self.current.copy_(adapted_margins(self.confidence, self.counts, epoch, beta, least))
+        self.confidence.zero_()
+        self.counts.zero_()
+        self.epoch.fill_(epoch)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Found once for a batch."""
+
+    guess: Tensor
+    """(U, K) p̄."""
+    confidence: Tensor
+    """(K,) of the recognised labelled images, summed."""
+    counts: Tensor
+    """(K,) how many these are."""
+
+
+class AdaCm(Beside[Seen]):
+    """Two weak views and a strong one of each unlabelled image."""
+
+    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+        self.settings = config.ada_cm
+        super().__init__("ada-cm", model, config, scheme, Views(self.settings.ratio, weak=2, strong=1))
+        self.margins = Margins(model.classes, self.settings.margin)
+        self.module = nn.ModuleDict({"model": model, "margins": self.margins})
+
+    def begin(self, phase: Phase) -> None:
+        """Every margin at its least."""
+        super().begin(phase)
+        self.margins.current.fill_(self.settings.margin)
+
+    def both(self, batch: Batch, unlabelled: Unlabelled) -> StepOutput:
+        """The three terms."""
+        s, head = self.settings, self.model.head
+        self.margins.turn(batch.epoch, s.beta, s.margin)
+        x, one, two, strong = together(self.model, batch.images, *unlabelled.weak, unlabelled.strong[0])
+        logits = head(x)
+        seen = self.kept.get(batch, lambda: _found(logits, batch.targets, head(one), head(two)))
+        ce = self.scheme.loss(logits, batch.targets)
+        guessed, counted = confident_cross_entropy(head(strong), seen.guess, self.margins.current)
+        below = ~counted
+        contrast = nt_xent(one[below], two[below], s.tau) if below.any() else ce.new_zeros(())
+        loss = s.labelled_weight * ce + s.confident_weight * guessed + s.contrast_weight * contrast
+        logs = {
+            "ce": ce.item(), "guessed": guessed.item(), "contrast": contrast.item(),
+            "counted": counted.float().mean().item(), "margin": self.margins.current.mean().item(),
+        }  # fmt: skip
+        return StepOutput(loss, logs)
+
+    def after_step(self) -> None:
+        """The step's confidences are counted, once."""
+        for seen in self.kept:
+            self.margins.take(seen.confidence, seen.counts)
+        super().after_step()
+
+
+def _found(logits: Tensor, targets: Tensor, one: Tensor, two: Tensor) -> Seen:
+    guess = (one.detach().float().softmax(dim=1) + two.detach().float().softmax(dim=1)) / 2
+    return Seen(guess, *recognised(logits, targets))

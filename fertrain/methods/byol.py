@@ -1,0 +1,65 @@
+"""BYOL (Grill et al., NeurIPS 2020), then labels: predict what a slower network says of the other view.
+
+z = g(f(view)),  p = h(z),  z' = g'(f'(view))                                                   no gradient to z'
+L = 2 − 2 cos(p_1, z'_2) + 2 − 2 cos(p_2, z'_1)                                                 equation (2)
+θ' ← m θ' + (1 − m) θ after every step,  m = 1 − (1 − m_0) (cos(π t/T) + 1) / 2
+"""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from ..config import RunConfig
+from ..losses.views import disagreement
+from ..losses.votes import Scheme
+from ..models import Recogniser
+from .base import Batch, Phase
+from .pretrained import Pretrained, follow, frozen, perceptron
+
+
+def momentum_at(done: float, start: float) -> float:
+    """M at the share t/T of the training: from `start` to 1."""
+    return 1 - (1 - start) * (math.cos(math.pi * done) + 1) / 2
+
+
+class Byol(Pretrained):
+    """No negatives; a predictor and a slow target keep the features from becoming all the same."""
+
+    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+        s = self.settings = config.byol
+        self.online = nn.Sequential(model.features, perceptron(model.dim, s.hidden, s.dim, normalised=True))
+        self.target = frozen(deepcopy(self.online))
+        self.predictor = perceptron(s.dim, s.hidden, s.dim, normalised=True)
+        parts = {"projector": self.online[1], "predictor": self.predictor, "target": self.target}
+        # each view passes through both networks
+        super().__init__(model, config, scheme, parts, ratio=s.ratio, again=2)
+        self._done = 0.0
+
+    def begin(self, phase: Phase) -> None:
+        """The target starts as a copy, of weights that may have come from a file since it was made."""
+        super().begin(phase)
+        if phase.name == "pretrain":
+            self.target.load_state_dict(self.online.state_dict())
+
+    def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:
+        """Equation (2), both ways."""
+        both = torch.cat([one, two])
+        z1, z2 = self.kept.get(batch, lambda: self._target(both)).chunk(2)
+        p1, p2 = self.predictor(self.online(both)).chunk(2)
+        self._done = batch.done
+        return 4 + 2 * disagreement(p1, z2) + 2 * disagreement(p2, z1)
+
+    def after_step(self) -> None:
+        """The target follows."""
+        if self._phase == "pretrain":
+            follow(self.target, self.online, momentum_at(self._done, self.settings.momentum))
+        super().after_step()
+
+    @torch.no_grad()
+    def _target(self, images: Tensor) -> Tensor:
+        said: Tensor = self.target(images)
+        return said.float()

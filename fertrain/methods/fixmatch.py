@@ -1,0 +1,35 @@
+"""FixMatch (Sohn et al., NeurIPS 2020): what is guessed of a weak view with confidence is learnt on a strong one.
+
+    q = p(weak(u))                                                                                  no gradient
+    L = CE(p(weak(x)), y) + λ_u (1/μB) Σ 1(max q ≥ τ) H(argmax q, p(strong(u)))                     equations (3), (4)
+
+The guess is made as at test (running statistics, no dropout); the authors make it in training mode.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..config import RunConfig
+from ..losses.guessed import confident_cross_entropy
+from ..losses.votes import Scheme
+from ..models import Recogniser
+from .base import Batch, StepOutput, Unlabelled, Views
+from .beside import Beside, said_of, together
+
+
+class FixMatch(Beside[Tensor]):
+    """One weak and one strong view of each unlabelled image."""
+
+    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+        self.settings = config.fixmatch
+        super().__init__("fixmatch", model, config, scheme, Views(self.settings.ratio, weak=1, strong=1))
+
+    def both(self, batch: Batch, unlabelled: Unlabelled) -> StepOutput:
+        """Equations (3) and (4)."""
+        q = self.kept.get(batch, lambda: said_of(self.model, unlabelled.weak[0]).softmax(dim=1))
+        x, strong = together(self.model, batch.images, unlabelled.strong[0])
+        ce = self.scheme.loss(self.model.head(x), batch.targets)
+        guessed, counted = confident_cross_entropy(self.model.head(strong), q, self.settings.threshold)
+        logs = {"ce": ce.item(), "guessed": guessed.item(), "counted": counted.float().mean().item()}
+        return StepOutput(ce + self.settings.weight * guessed, logs)

@@ -1,0 +1,84 @@
+"""MoCo v2 (He et al., CVPR 2020; Chen et al., 2020), then labels.
+
+    q = g(f(view_1)),  k = g'(f'(view_2))                                                           no gradient to k
+    L = −log( e^{q·k/τ} / (e^{q·k/τ} + Σ_queue e^{q·k'/τ}) )                                        equation (1)
+    θ' ← m θ' + (1 − m) θ after every step; then the keys join the queue, and the oldest leave      equation (2)
+
+The authors shuffle images between devices so that batch statistics cannot give a pair away; on one device there is
+nothing to shuffle between. A queue longer than the unlabelled set holds an image's own older keys.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from rmset.errors import UsageError
+
+from ..config import RunConfig
+from ..losses.views import info_nce
+from ..losses.votes import Scheme
+from ..models import Recogniser
+from .base import Batch, Phase
+from .pretrained import Pretrained, follow, frozen, perceptron
+
+
+class Queue(nn.Module):
+    """The last keys, unit vectors; random at the start. Saved with the run."""
+
+    keys: Tensor
+    at: Tensor
+
+    def __init__(self, length: int, dim: int, seed: int) -> None:
+        super().__init__()
+        start = torch.randn(length, dim, generator=torch.Generator().manual_seed(seed))
+        self.register_buffer("keys", F.normalize(start, dim=1))
+        self.register_buffer("at", torch.zeros((), dtype=torch.int64))
+
+    def push(self, keys: Tensor) -> None:
+        """The new ones (U, E) take the place of the oldest."""
+        length = len(self.keys)
+        newest = F.normalize(keys[-length:].float(), dim=1)
+        self.keys[(int(self.at) + torch.arange(len(newest))) % length] = newest
+        self.at.fill_((int(self.at) + len(newest)) % length)
+
+
+class Moco(Pretrained):
+    """A second network follows the first and fills a queue of negatives."""
+
+    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+        s = self.settings = config.moco
+        if s.queue < 1:
+            raise UsageError(f"expected a queue of one key or more for moco, found {s.queue}")
+        self.query = nn.Sequential(model.features, perceptron(model.dim, model.dim, s.dim, normalised=False))
+        self.key = frozen(deepcopy(self.query))
+        self.queue = Queue(s.queue, s.dim, config.seed)
+        parts = {"projector": self.query[1], "key": self.key, "queue": self.queue}
+        super().__init__(model, config, scheme, parts, ratio=s.ratio)
+
+    def begin(self, phase: Phase) -> None:
+        """The second network starts as a copy, of weights that may have come from a file since it was made."""
+        super().begin(phase)
+        if phase.name == "pretrain":
+            self.key.load_state_dict(self.query.state_dict())
+
+    def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:
+        """Equation (1)."""
+        keys = self.kept.get(batch, lambda: self._key(two))
+        return info_nce(self.query(one), keys, self.queue.keys, self.settings.tau)
+
+    def after_step(self) -> None:
+        """Equation (2), and the queue moves on."""
+        for keys in self.kept:
+            self.queue.push(keys)
+        if self._phase == "pretrain":
+            follow(self.key, self.query, self.settings.momentum)
+        super().after_step()
+
+    @torch.no_grad()
+    def _key(self, images: Tensor) -> Tensor:
+        keys: Tensor = self.key(images)
+        return keys.float()

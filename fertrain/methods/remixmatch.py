@@ -1,0 +1,104 @@
+"""ReMixMatch (Berthelot et al., ICLR 2020): MixMatch with aligned guesses, strong views, and turned images.
+
+    q  = Sharpen( Normalize( p(weak(u)) · p(y) / p̃(y) ), T )         distribution alignment, section 3.1, no gradient
+    X', U' = MixUp of labelled images and K strong views             augmentation anchoring, section 3.2
+    L  = H(X') + λ_U H(U') + λ_Û1 H(q, p(strong_1(u))) + λ_r H(r, p_rot(Turn(strong_1(u), r)))      section 3.3
+
+p(y) and p̃(y) are means over the last 128 batches, of labels and of guesses. λ_U and λ_Û1 rise from 0. Strong views
+are the run's own (`strong`), not CTAugment, and labelled images are augmented weakly, so that all methods see the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..config import RunConfig
+from ..losses.mixed import aligned, cross_entropy, risen, sharpen, turned
+from ..losses.votes import Scheme
+from ..mixing import mixup
+from ..models import Recogniser
+from .base import Batch, StepOutput, Unlabelled, Views
+from .beside import Beside, refuse_multi_label, said_of, together
+
+BATCHES = 128
+
+
+class Shares(nn.Module):
+    """Mean class shares of labels and of guesses over the last 128 steps; even at the start. Saved with the run."""
+
+    labels: Tensor
+    guesses: Tensor
+    at: Tensor
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("labels", torch.full((BATCHES, classes), 1 / classes))
+        self.register_buffer("guesses", torch.full((BATCHES, classes), 1 / classes))
+        self.register_buffer("at", torch.zeros((), dtype=torch.int64))
+
+    def take(self, labels: Tensor, guesses: Tensor) -> None:
+        """The shares (K,) of one batch push out the oldest."""
+        row = int(self.at) % BATCHES
+        self.labels[row], self.guesses[row] = labels, guesses
+        self.at += 1
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Found once for a batch."""
+
+    q: Tensor
+    """(U, K) aligned and sharpened."""
+    raw: Tensor
+    """(K,) mean of the guesses before that."""
+    labels: Tensor
+    """(K,) mean of the targets."""
+
+
+class ReMixMatch(Beside[Guess]):
+    """One weak and K strong views of each unlabelled image, and a second head that tells how an image is turned."""
+
+    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+        refuse_multi_label("remixmatch", scheme)
+        self.settings = config.remixmatch
+        # the first strong view is passed mixed, as it is, and turned
+        views = Views(self.settings.ratio, weak=1, strong=self.settings.views, again=2)
+        super().__init__("remixmatch", model, config, scheme, views)
+        self.turns = nn.Linear(model.dim, 4)
+        self.shares = Shares(model.classes)
+        self.module = nn.ModuleDict({"model": model, "turns": self.turns, "shares": self.shares})
+
+    def both(self, batch: Batch, unlabelled: Unlabelled) -> StepOutput:
+        """Section 3.3."""
+        s, n = self.settings, len(batch.images)
+        q = self.kept.get(batch, lambda: self._guess(batch, unlabelled)).q
+        generator = torch.Generator().manual_seed(batch.seed)
+        mixed, y = mixup(
+            torch.cat([batch.images, *unlabelled.strong]), torch.cat([batch.targets, *([q] * len(unlabelled.strong))]),
+            generator, s.alpha, nearest=True,
+        )  # fmt: skip
+        first = unlabelled.strong[0]
+        turned_images, quarters = turned(first, generator)
+        f_mixed, f_first, f_turned = together(self.model, mixed, first, turned_images)
+        logits = self.model.head(f_mixed)
+        ce = self.scheme.loss(logits[:n], y[:n])
+        guessed = cross_entropy(logits[n:], y[n:])
+        unmixed = cross_entropy(self.model.head(f_first), q)
+        rotation = nn.functional.cross_entropy(self.turns(f_turned).float(), quarters)
+        loss = ce + risen(batch.done, s.rise) * (s.weight * guessed + s.unmixed_weight * unmixed)
+        logs = {"ce": ce.item(), "guessed": guessed.item(), "unmixed": unmixed.item(), "rotation": rotation.item()}
+        return StepOutput(loss + s.rotation_weight * rotation, logs)
+
+    def _guess(self, batch: Batch, unlabelled: Unlabelled) -> Guess:
+        p = said_of(self.model, unlabelled.weak[0]).softmax(dim=1)
+        q = aligned(p, self.shares.labels.mean(dim=0), self.shares.guesses.mean(dim=0))
+        return Guess(sharpen(q, self.settings.temperature), p.mean(dim=0), batch.targets.mean(dim=0))
+
+    def after_step(self) -> None:
+        """The step's shares are counted, once."""
+        for guess in self.kept:
+            self.shares.take(guess.labels, guess.raw)
+        super().after_step()

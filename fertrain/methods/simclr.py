@@ -1,0 +1,31 @@
+"""SimCLR (Chen et al., ICML 2020), then labels.
+
+z = g(f(view)),  g: Linear-ReLU-Linear
+L = −log( e^{s_ij/τ} / Σ_{k≠i} e^{s_ik/τ} ), averaged over both views of every image           equation (1)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..config import RunConfig
+from ..losses.views import nt_xent
+from ..losses.votes import Scheme
+from ..models import Recogniser
+from .base import Batch
+from .pretrained import Pretrained, perceptron
+
+
+class SimClr(Pretrained):
+    """Every other image of the batch is a negative."""
+
+    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+        self.settings = config.simclr
+        self.projector = perceptron(model.dim, model.dim, self.settings.dim, normalised=False)
+        super().__init__(model, config, scheme, {"projector": self.projector}, ratio=self.settings.ratio)
+
+    def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:  # noqa: ARG002 - all are called alike
+        """Equation (1)."""
+        a, b = self.projector(self.model.features(torch.cat([one, two]))).chunk(2)
+        return nt_xent(a, b, self.settings.tau)

@@ -1,0 +1,45 @@
+"""UDA (Xie et al., NeurIPS 2020): the whole guessed distribution, sharpened, is learnt on a strong view.
+
+    q = p(u)                                                                                        no gradient
+    L = CE(p(x), y) + λ (1/U) Σ 1(max q > β) KL(softmax(logits(u) / τ) ‖ p(strong(u)))
+
+Training signal annealing (off by default, as in the authors' script for 4,000 labels) leaves out labelled images
+whose class is already more probable than η_t, which rises from 1/K to 1. It replaces the scheme's loss by
+cross-entropy with the targets. The authors guess on the unaugmented image; here it is the weak view.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..config import RunConfig
+from ..errors import UnknownNameError
+from ..losses.guessed import ANNEALING, annealed, annealed_threshold, sharpened_divergence
+from ..losses.votes import Scheme
+from ..models import Recogniser
+from .base import Batch, StepOutput, Unlabelled, Views
+from .beside import Beside, said_of, together
+
+
+class Uda(Beside[Tensor]):
+    """One weak and one strong view of each unlabelled image."""
+
+    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+        self.settings = config.uda
+        if self.settings.tsa not in ANNEALING:
+            raise UnknownNameError("training signal annealing", self.settings.tsa, ANNEALING)
+        super().__init__("uda", model, config, scheme, Views(self.settings.ratio, weak=1, strong=1))
+
+    def both(self, batch: Batch, unlabelled: Unlabelled) -> StepOutput:
+        """Cross-entropy on labels and divergence on guesses."""
+        s = self.settings
+        weak = self.kept.get(batch, lambda: said_of(self.model, unlabelled.weak[0]))
+        x, strong = together(self.model, batch.images, unlabelled.strong[0])
+        logits = self.model.head(x)
+        if s.tsa == "none":
+            ce = self.scheme.loss(logits, batch.targets)
+        else:
+            ce = annealed(logits, batch.targets, annealed_threshold(batch.done, self.model.classes, s.tsa))
+        guessed, counted = sharpened_divergence(self.model.head(strong), weak, s.temperature, s.threshold)
+        logs = {"ce": ce.item(), "guessed": guessed.item(), "counted": counted.float().mean().item()}
+        return StepOutput(ce + s.weight * guessed, logs)

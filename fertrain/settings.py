@@ -1,0 +1,150 @@
+"""The rivals' own settings, each with where its default comes from. RMFER's stand in `config`, beside what all share.
+
+`ratio` is μ, unlabelled images for each labelled one; what a step costs is mostly decided by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FixMatchConfig:
+    """FixMatch (Sohn et al., NeurIPS 2020)."""
+
+    ratio: int = 7
+    """μ (paper)."""
+    threshold: float = 0.95
+    """Confidence τ from which a guessed label counts (paper)."""
+    weight: float = 1.0
+    """λ_u (paper)."""
+
+
+@dataclass(frozen=True)
+class UdaConfig:
+    """UDA (Xie et al., NeurIPS 2020)."""
+
+    ratio: int = 7
+    """Authors' script for CIFAR-10 with 4,000 labels."""
+    threshold: float = 0.8
+    """Confidence β from which a guessed distribution counts (same script)."""
+    temperature: float = 0.4
+    """τ by which guesses are sharpened (same script)."""
+    weight: float = 1.0
+    """λ (paper)."""
+    tsa: str = "none"
+    """Training signal annealing: `none` (same script), `linear`, `log` or `exp` (paper, for few labels)."""
+
+
+@dataclass(frozen=True)
+class MixMatchConfig:
+    """MixMatch (Berthelot et al., NeurIPS 2019)."""
+
+    ratio: int = 1
+    """As many unlabelled as labelled images (paper)."""
+    guesses: int = 2
+    """K weak views whose predictions are averaged (paper)."""
+    temperature: float = 0.5
+    """T by which guesses are sharpened (paper)."""
+    alpha: float = 0.75
+    """Both parameters of mixup's Beta distribution (paper)."""
+    weight: float = 75.0
+    """λ_U at the end of its rise (paper, CIFAR-10)."""
+    rise: float = 1 / 64
+    """Share of the phase over which λ_U rises from 0 (paper: the first 16,000 of about 1,000,000 steps)."""
+
+
+@dataclass(frozen=True)
+class ReMixMatchConfig:
+    """ReMixMatch (Berthelot et al., ICLR 2020)."""
+
+    ratio: int = 1
+    """As many unlabelled as labelled images (paper)."""
+    views: int = 2
+    """K strong views, anchored by one weak view. Paper: 8; two, as later libraries have, cost a quarter."""
+    temperature: float = 0.5
+    """T by which guesses are sharpened (paper)."""
+    alpha: float = 0.75
+    """Both parameters of mixup's Beta distribution (paper)."""
+    weight: float = 1.5
+    """λ_U, of mixed unlabelled images (paper)."""
+    unmixed_weight: float = 0.5
+    """λ_Û1, of the first strong view as it is (paper)."""
+    rotation_weight: float = 0.5
+    """λ_r, of telling by how many quarter turns the first strong view was turned (paper)."""
+    rise: float = 1 / 64
+    """Share of the phase over which the first two weights rise (authors' code: 1,024 of 65,536 kimg)."""
+
+
+@dataclass(frozen=True)
+class AdaCmConfig:
+    """Ada-CM (Li et al., CVPR 2022)."""
+
+    ratio: int = 1
+    """As many unlabelled as labelled images (authors' code)."""
+    margin: float = 0.8
+    """Confidence margin of every class at the start, and the least it can be (authors' code)."""
+    beta: float = 0.97
+    """β: the most of a class's confidence that its margin can reach (authors' code)."""
+    labelled_weight: float = 0.5
+    """Of cross-entropy on labels (authors' code)."""
+    confident_weight: float = 1.0
+    """Of cross-entropy with guessed labels beyond the margin (authors' code)."""
+    contrast_weight: float = 0.1
+    """Of the contrast between two views of the others (authors' code)."""
+    tau: float = 0.07
+    """Temperature of that contrast (authors' code)."""
+
+
+@dataclass(frozen=True)
+class SimClrConfig:
+    """SimCLR (Chen et al., ICML 2020), then labels."""
+
+    ratio: int = 8
+    """Ours: 256 images in a step of 32; the paper's batches are 256 to 8,192."""
+    dim: int = 128
+    """Length of what is compared (paper)."""
+    tau: float = 0.5
+    """Temperature (paper, section B.1: CIFAR-10)."""
+
+
+@dataclass(frozen=True)
+class MocoConfig:
+    """MoCo v2 (He et al., CVPR 2020; Chen et al., 2020), then labels."""
+
+    ratio: int = 8
+    """256 images in a step of 32 (paper)."""
+    dim: int = 128
+    """Length of what is compared (paper)."""
+    tau: float = 0.2
+    """Temperature (v2)."""
+    momentum: float = 0.999
+    """Of the key network (paper)."""
+    queue: int = 4096
+    """Keys kept as negatives. Paper: 65,536 of ImageNet's million; this is about as large a share of 60,000 faces."""
+
+
+@dataclass(frozen=True)
+class ByolConfig:
+    """BYOL (Grill et al., NeurIPS 2020), then labels."""
+
+    ratio: int = 8
+    """Ours: 256 images in a step of 32; the paper's batch is 4,096, and smaller ones cost it little down to 256."""
+    dim: int = 256
+    """Length of what is predicted (paper)."""
+    hidden: int = 4096
+    """Width inside projector and predictor (paper)."""
+    momentum: float = 0.996
+    """Of the target network at the start; it rises to 1 (paper)."""
+
+
+@dataclass(frozen=True)
+class SimSiamConfig:
+    """SimSiam (Chen and He, CVPR 2021), then labels."""
+
+    ratio: int = 8
+    """Ours: 256 images in a step of 32; the paper's batch is 512, and 256 does as well."""
+    dim: int = 2048
+    """Width of the projector and length of what is predicted (paper)."""
+    bottleneck: int = 512
+    """Width inside the predictor (paper)."""

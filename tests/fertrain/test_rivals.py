@@ -1,0 +1,278 @@
+"""The rivals as methods: what learns from what, what a second look must not change, and whole runs to the bit."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fertrain import experiment
+from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
+from fertrain.experiment import evaluate_run, run
+from fertrain.losses.votes import SCHEMES
+from fertrain.methods import METHODS, Batch, Unlabelled, create
+from fertrain.models import build
+from fertrain.models.weights import read_file
+from fertrain.optim import Stepper, optimizer_for
+from fertrain.runs import RunFolder
+from fertrain.settings import (
+    AdaCmConfig,
+    ByolConfig,
+    FixMatchConfig,
+    MixMatchConfig,
+    MocoConfig,
+    ReMixMatchConfig,
+    SimClrConfig,
+    SimSiamConfig,
+    UdaConfig,
+)
+from rmset.errors import UsageError
+
+BESIDE = ["fixmatch", "uda", "mixmatch", "remixmatch", "ada-cm"]
+PRETRAINED = ["simclr", "moco", "byol", "simsiam"]
+SMALL = {
+    "fixmatch": FixMatchConfig(ratio=2, threshold=0.3), "uda": UdaConfig(ratio=2, threshold=0.3),
+    "mixmatch": MixMatchConfig(), "remixmatch": ReMixMatchConfig(), "ada_cm": AdaCmConfig(margin=0.3),
+    "simclr": SimClrConfig(ratio=2, dim=8), "moco": MocoConfig(ratio=2, dim=8, queue=32),
+    "byol": ByolConfig(ratio=2, dim=8, hidden=16), "simsiam": SimSiamConfig(ratio=2, dim=16, bottleneck=8),
+}  # fmt: skip
+
+
+def method_of(name, **changes):
+    torch.manual_seed(0)
+    model = build("test_resnet", 4, 32)
+    for p in model.features.parameters():
+        if not p.any():  # the last layer of each block starts at zero, which would keep the others from learning
+            torch.nn.init.constant_(p, 0.5)
+    method = create(
+        model, RunConfig(method=name, optim=OptimConfig(epochs=(2,)), **{**SMALL, **changes}), SCHEMES["mv"]
+    )
+    method.module.train()
+    method.begin(method.phases[0])
+    return method
+
+
+def batch_for(method, seed=0, epoch=0, done=0.5):
+    g = torch.Generator().manual_seed(seed)
+    views = method.phases[0].views
+    labelled = 6 if method.phases[0].labelled else 0
+    images = [torch.randn(5, 3, 32, 32, generator=g) for _ in range(views.weak + views.strong)]
+    return Batch(
+        torch.randn(labelled, 3, 32, 32, generator=g), torch.eye(4)[torch.randint(4, (labelled,), generator=g)],
+        unlabelled=Unlabelled(tuple(images[: views.weak]), tuple(images[views.weak :])), seed=seed, epoch=epoch,
+        done=done,
+    )  # fmt: skip
+
+
+def state(method):
+    return {k: v.clone() for k, v in method.module.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", BESIDE + PRETRAINED)
+def test_every_part_that_should_learn_learns_and_no_other(name):
+    method = method_of(name)
+    method.loss(batch_for(method)).loss.backward()
+    silent = {k for k, p in method.module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
+    # the head has nothing to learn before there are labels; networks that follow learn nothing at all
+    unlearnt = ("model.head.", "key.", "target.") if name in PRETRAINED else ("nothing",)
+    assert silent == {k for k, _ in method.module.named_parameters() if k.startswith(unlearnt)}
+
+
+@pytest.mark.parametrize("name", ["fixmatch", "uda", "remixmatch"])
+def test_no_gradient_reaches_the_view_that_is_guessed_on(name):
+    method = method_of(name)
+    batch = batch_for(method)
+    for view in batch.unlabelled.weak + batch.unlabelled.strong:
+        view.requires_grad_()
+    method.loss(batch).loss.backward()
+    assert all(view.grad is None for view in batch.unlabelled.weak)
+    assert all(view.grad.abs().sum() > 0 for view in batch.unlabelled.strong)
+
+
+def test_guesses_of_mixmatch_are_constants():
+    method = method_of("mixmatch")
+    batch = batch_for(method)
+    method.loss(batch)
+    (q,) = method.kept
+    assert not q.requires_grad
+    torch.testing.assert_close(q.sum(1), torch.ones(5))
+
+
+def test_ada_cm_contrasts_only_what_stays_below_its_margin():
+    method = method_of("ada-cm")
+    batch = batch_for(method)
+    method.module.eval()  # batch statistics would tie every image to every other
+    for view in batch.unlabelled.weak:
+        view.requires_grad_()
+    with torch.no_grad():
+        p = sum(method.model(view).softmax(dim=1) for view in batch.unlabelled.weak) / 2
+    middle = p.max(dim=1).values.median()
+    method.margins.current.fill_(middle)
+    method.loss(batch).loss.backward()
+    (seen,) = method.kept
+    below = seen.guess.max(dim=1).values < middle
+    assert 0 < below.sum() < 5
+    for view in batch.unlabelled.weak:
+        assert ((view.grad.abs().sum(dim=(1, 2, 3)) > 0) == below).all()
+
+
+def test_ada_cm_adapts_its_margins_when_an_epoch_is_over():
+    method = method_of("ada-cm", ada_cm=AdaCmConfig(margin=0.1))
+    for seed in range(3):
+        method.loss(batch_for(method, seed))
+        method.after_step()
+    sums, counts = method.margins.confidence.clone(), method.margins.counts.clone()
+    assert 0 < counts.sum() <= 18
+    assert (method.margins.current == 0.1).all()
+    method.loss(batch_for(method, 3, epoch=1))
+    mean = sums / counts.clamp_min(1)
+    torch.testing.assert_close(method.margins.current, (0.97 / (1 + torch.e**-1) * mean).clamp_min(0.1))
+    assert method.margins.counts.sum() == 0
+
+
+@pytest.mark.parametrize("name", BESIDE + PRETRAINED)
+def test_sams_second_look_has_the_same_targets_and_moves_nothing_twice(name):
+    method, twin = method_of(name), method_of(name)
+    assert all(torch.equal(v, state(twin)[k]) for k, v in state(method).items())
+    batch = batch_for(method)
+    stepper = Stepper(optimizer_for(method.module, method.phases[0], OptimConfig()), method.module, sam_rho=0.05)
+    found = []
+
+    def look():
+        output = method.loss(batch)
+        output.loss.backward()
+        found.append([str(kept) for kept in method.kept])
+        return output
+
+    stepper(look, 0.0)  # a rate of 0: only what is not learnt can move
+    method.after_step()
+    assert len(found) == 2
+    assert found[0] == found[1]
+    twin.loss(batch)
+    twin.after_step()
+    once, twice = state(twin), state(method)
+    assert all(torch.equal(once[k], v) for k, v in twice.items() if "tracked" not in k)
+    assert list(method.kept) == []
+
+
+def test_moco_pushes_its_keys_and_follows():
+    method = method_of("moco")
+    batch = batch_for(method)
+    before = state(method)
+    method.loss(batch)
+    (keys,) = method.kept
+    torch.nn.init.ones_(method.query[1][0].weight)
+    method.after_step()
+    torch.testing.assert_close(method.queue.keys[:5], torch.nn.functional.normalize(keys))
+    assert torch.equal(method.queue.keys[5:], before["queue.keys"][5:])
+    old = before["key.1.0.weight"]
+    torch.testing.assert_close(method.key[1][0].weight, 0.999 * old + 0.001, atol=1e-6, rtol=0)
+    for seed in range(7):
+        method.loss(batch_for(method, seed))
+        method.after_step()
+    assert int(method.queue.at) == (8 * 5) % 32
+
+
+def test_byols_target_is_a_copy_of_what_the_network_has_become_when_it_begins():
+    method = method_of("byol")
+    own, target = method.model.features.conv1[0], method.target[0].conv1[0]
+    torch.nn.init.normal_(own.weight)  # weights out of a file come after the method is made
+    method.begin(method.phases[0])
+    assert torch.equal(target.weight, own.weight)
+    assert target.weight is not own.weight
+
+
+def test_remixmatch_aligns_guesses_with_labels_over_the_last_steps():
+    method = method_of("remixmatch")
+    assert method.shares.labels.mean(dim=0).tolist() == [0.25] * 4
+    batch = batch_for(method)
+    method.loss(batch)
+    method.after_step()
+    torch.testing.assert_close(method.shares.labels[0], batch.targets.mean(dim=0))
+    assert int(method.shares.at) == 1
+
+
+@pytest.mark.parametrize("name", ["mixmatch", "remixmatch"])
+def test_mixing_is_refused_where_any_positive_share_counts(name):
+    with pytest.raises(UsageError, match="scheme mv, pld or cel"):
+        create(build("test_resnet", 4, 32), RunConfig(method=name), SCHEMES["ml"])
+
+
+@pytest.mark.parametrize("changes", [{"fixmatch": FixMatchConfig(ratio=0)}, {"mixmatch": MixMatchConfig(guesses=0)}])
+def test_views_that_show_nothing_are_refused(changes):
+    with pytest.raises(UsageError, match="one view or more"):
+        method_of(next(iter(changes)), **changes)
+
+
+# whole runs
+
+
+class Breaking:
+    """A method that stops at one of its steps, once."""
+
+    def __init__(self, inner, at):
+        self.inner, self.left = inner, at
+
+    def __call__(self, *args):
+        method = self.inner(*args)
+        after = method.after_step
+
+        def stop():
+            after()
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+        method.after_step = stop
+        return method
+
+
+def config(ferplus, mashup, out, name):
+    return RunConfig(
+        method=name, out=str(out), precision="fp32", checkpoint_steps=1, augment="one-of", strong="affine+erasing",
+        data=DataConfig(f"ferplus:{ferplus}", rule="argmax", labels=40, unlabeled=f"rmset:{mashup}", balanced=True),
+        model=ModelConfig("test_resnet", image_size=32), rmfer=RmferConfig(max_candidates=4, ial_lr=1.0, acl_lr=1.0),
+        optim=OptimConfig(epochs=(1,), batch_size=8, ema=0.9), **SMALL,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["rmfer", *BESIDE, *PRETRAINED])
+def test_a_run_broken_off_in_mid_epoch_comes_to_the_same_weights_to_the_bit(
+    ferplus, mashup, tmp_path, monkeypatch, name
+):
+    c = config(ferplus, mashup, tmp_path / "whole", name)
+    whole = run(c)
+    # rmfer breaks in its last phase, the others in their first
+    breaking = Breaking(METHODS[name], 10 if name == "rmfer" else 2)
+    monkeypatch.setitem(experiment.METHODS, name, breaking)
+    # other processes decode now, and nothing is kept in memory: that must not matter either
+    other = replace(c, out=str(tmp_path / "broken"), workers=2, memory_mb=0)
+    with pytest.raises(KeyboardInterrupt):
+        run(other)
+    said = []
+    again = run(other, say=said.append)
+    assert any("goes on in phase" in line and "epoch 1, after" in line for line in said)
+    (a, meta), (b, _) = (read_file(r.folder / "model.safetensors") for r in (whole, again))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    first, second = (RunFolder(r.folder).history() for r in (whole, again))
+    assert [(r["loss"], r["images"]) for r in first] == [(r["loss"], r["images"]) for r in second]
+    # at test nothing runs but f_FER ∘ f_Feat: the file has no other weights, and no image sees its neighbours
+    assert set(a) == set(build("test_resnet", 8, 32).state_dict())
+    assert evaluate_run(whole.folder, f"ferplus:{ferplus}:valid")[1].images > 0
+    assert meta["model"] == "test_resnet"
+
+
+@pytest.mark.parametrize("name", ["fixmatch", "simclr"])
+def test_without_unlabelled_images_a_rival_is_supervised_only(ferplus, mashup, tmp_path, name):
+    c = config(ferplus, mashup, tmp_path / "a", name)
+    none = replace(c, data=replace(c.data, unlabeled_fraction=0.0))
+    a = read_file(run(none).folder / "model.safetensors")[0]
+    b = read_file(run(replace(none, method="supervised", out=str(tmp_path / "b"))).folder / "model.safetensors")[0]
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_settings_of_other_methods_are_not_written(ferplus, mashup, tmp_path):
+    result = run(config(ferplus, mashup, tmp_path / "a", "ada-cm"))
+    values = RunFolder(result.folder).config_values()
+    assert values["ada_cm"]["beta"] == 0.97
+    assert not {"rmfer", "fixmatch", "byol"} & values.keys()
+    assert RunFolder(result.folder).config().ada_cm == SMALL["ada_cm"]
