@@ -132,7 +132,10 @@ class RmferConfig:
     anchors: int = 1
     """Anchors of RMset beside each labelled batch. Not published; one keeps the cost near the labelled step's."""
     candidates: str = "mashup"
-    """`mashup` (the paper's P and N), or `random`: as many, drawn from anywhere, the authors' control."""
+    """`mashup` (the paper's P and N), `random` (as many, drawn from anywhere, the authors' control), or `delay` (ours:
+    P around each other person's own delay instead of around T)."""
+    delays: str | None = None
+    """For `delay`: the file that `fertrain pairs-quality` wrote for this root."""
     self_mask: str = "exclude"
     """What stands on the diagonal of equation (1): `exclude` −∞, `epsilon` the paper's 1e-6, `off` cos = 1."""
     ial_lr: float = 0.06
@@ -242,6 +245,12 @@ def settings_of(config: RunConfig) -> dict[str, Any]:
     """The settings as nested plain values, without those of other methods than the run's own."""
     own = config.method.replace("-", "_")
     return {k: v for k, v in asdict(config).items() if k not in METHOD_GROUPS or k == own}
+
+
+def deciding(config: RunConfig) -> dict[str, Any]:
+    """The settings that decide the weights: not where the run lies, nor how many processes decode for it."""
+    nothing = {"out", "overwrite", "workers", "memory_mb", "checkpoint_steps", "tensorboard"}
+    return {k: v for k, v in settings_of(config).items() if k not in nothing}
 
 
 def config_toml(config: RunConfig) -> str:

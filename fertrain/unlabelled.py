@@ -68,7 +68,7 @@ def prepare_unlabelled(
     weak, strong = augmentation(config.augment), augmentation(config.strong)
     measured = {**source.measured, "fraction": fraction, "mean": own.mean, "std": own.std, "grey": own.grey}
     if chosen is not None:
-        measured["anchors"] = len(chosen)
+        measured |= {"anchors": len(chosen), **chosen.measured}
     say(_described(source, chosen))
     beside = UnlabelledStream(images, own, weak, strong)
     for phase in wanted:
@@ -97,7 +97,11 @@ def _described(source: Source, anchors: Anchors | None) -> str:
     m = source.measured
     if source.crops is not None:
         text = f"unlabelled: {source.crops.described()}"
-        return text if anchors is None else f"{text}; {len(anchors):,} of the crops can be anchors"
+        if anchors is None:
+            return text
+        lost = anchors.measured.get("people_without_delay", 0)
+        note = f"; {lost:,} people without a known delay keep their clock" if lost else ""
+        return f"{text}; {len(anchors):,} of the crops can be anchors{note}"
     text = f"unlabelled: {m['images']:,} images, {source.name} (rule {m['rule']})"
     strange = {"only there": m.get("classes_only_here"), "not there": m.get("classes_missing_here")}
     notes = [f"{', '.join(classes)} {where}" for where, classes in strange.items() if classes]

@@ -104,8 +104,12 @@ Far = Annotated[int | None, typer.Option("--d-far", help="RMFER: negatives more 
 Anchors = Annotated[int | None, typer.Option(help="RMFER: anchors in a step.", show_default="1")]
 Candidates = Annotated[
     str | None,
-    typer.Option(help="RMFER: mashup, or random: the control without the mashup's priors.", show_default="mashup"),
+    typer.Option(
+        help="RMFER: mashup; random, the control without its priors; or delay, P around each person's own delay.",
+        show_default="mashup",
+    ),
 ]
+Delays = Annotated[Path | None, typer.Option(help="For --candidates delay: what `fertrain pairs-quality` wrote.")]
 SelfMask = Annotated[str | None, typer.Option(help="RMFER: exclude, epsilon or off.", show_default="exclude")]
 Sets = Annotated[
     list[str] | None,

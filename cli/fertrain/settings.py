@@ -34,7 +34,7 @@ PLACES = {
         "optim",
     ),
     **dict.fromkeys(
-        ("tau", "lambda1", "lambda2", "gamma", "d", "d_far", "anchors", "candidates", "self_mask"), "rmfer"
+        ("tau", "lambda1", "lambda2", "gamma", "d", "d_far", "anchors", "candidates", "delays", "self_mask"), "rmfer"
     ),
 }  # fmt: skip
 """The group of settings that each option belongs to; the options that are not here are no settings."""

@@ -117,6 +117,7 @@ def semi(
     d_far: o.Far = None,
     anchors: o.Anchors = None,
     candidates: o.Candidates = None,
+    delays: o.Delays = None,
     self_mask: o.SelfMask = None,
     sets: o.Sets = None,
     recipe: o.Recipe = None,

@@ -2,24 +2,30 @@
 
 mashup   P: other people within ± d steps, N: the same person beyond ± d' steps (RMFER, section 4.2)
 random   as many of each, drawn from anywhere: what the priors are worth is the difference (authors' control)
+delay    P: other people within ± d steps of T + δ_l − δ_L, the moment at which *they* show what the anchor shows at T,
+         δ the delay of each person as `fertrain pairs-quality` has estimated it; N as in mashup. Beyond the paper
 
 A further kind is a function from (crops, settings) to `Candidates` and one entry in `CANDIDATES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from rmset.errors import UsageError
 from rmset.read.pairindex import open_sampler
 from rmset.read.pairs import PairRule, PairSampler
+from rmset.store import sha256_of
 
 from ..config import RmferConfig
 from ..errors import DatasetError, UnknownNameError
+from .delays import read_delays
 from .rmset import Crops
 
 Rows = npt.NDArray[np.integer]
@@ -76,7 +82,10 @@ def mashup(crops: Crops, settings: RmferConfig) -> PairSampler:
     Raises:
         DatasetError: no crop has both a positive and a negative.
     """
-    sampler = _sampler(crops, settings)
+    return _with_anchors(_sampler(crops, settings), crops, settings)
+
+
+def _with_anchors(sampler: PairSampler, crops: Crops, settings: RmferConfig) -> PairSampler:
     if len(sampler.anchors) == 0:
         raise DatasetError(
             f"expected anchors with another person within {settings.d} steps and themselves beyond "
@@ -92,6 +101,33 @@ def random(crops: Crops, settings: RmferConfig) -> RandomCandidates:
     return RandomCandidates(len(crops), settings.max_candidates, like=sampler if len(sampler.anchors) else None)
 
 
+def delay(crops: Crops, settings: RmferConfig) -> PairSampler:
+    """P around each person's own delay: everybody's clock is set back by it, and then P is what it is in the paper.
+
+    Faces of people whose delay is not known keep their clock.
+
+    Raises:
+        UsageError: no file of delays was given.
+        DatasetError: the file knows nobody of this root, or no crop has both a positive and a negative.
+    """
+    if settings.delays is None:
+        raise UsageError(
+            "expected a file of delays for --candidates delay, found none; `fertrain pairs-quality` writes it, give "
+            "it with --delays"
+        )
+    late = read_delays(Path(settings.delays)).of(crops.keys)
+    if np.isnan(late).all():
+        raise DatasetError(
+            f"expected delays of people in {crops.store.root.path}, found those of others in {settings.delays}; "
+            "run `fertrain pairs-quality` on this root"
+        )
+    # whole frames: a clock of fractions would put |t − T| = d now inside, now outside
+    back = np.nan_to_num(late).round().astype(crops.keys.frame.dtype)
+    rule = PairRule(d=settings.d, d_far=settings.d_far, stride=crops.stride)
+    on_time = replace(crops.keys, frame=crops.keys.frame - back)
+    return _with_anchors(PairSampler(on_time, rule=rule, max_candidates=settings.max_candidates), crops, settings)
+
+
 def _sampler(crops: Crops, settings: RmferConfig) -> PairSampler:
     rule = PairRule(d=settings.d, d_far=settings.d_far, stride=crops.stride)
     if crops.whole:
@@ -100,7 +136,9 @@ def _sampler(crops: Crops, settings: RmferConfig) -> PairSampler:
     return PairSampler(crops.keys, rule=rule, max_candidates=settings.max_candidates)
 
 
-CANDIDATES: dict[str, Callable[[Crops, RmferConfig], Candidates]] = {"mashup": mashup, "random": random}
+CANDIDATES: dict[str, Callable[[Crops, RmferConfig], Candidates]] = {
+    "mashup": mashup, "random": random, "delay": delay,
+}  # fmt: skip
 """Kinds of candidates by the name that commands use."""
 
 
@@ -112,6 +150,8 @@ class Anchors:
     """Who stands for and against an anchor."""
     seed: int
     """Of the run."""
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    """What a run's config.toml records of them."""
 
     def __len__(self) -> int:
         return len(self.candidates.anchors)
@@ -138,4 +178,11 @@ def check_kind(kind: str) -> None:
 def open_anchors(crops: Crops, settings: RmferConfig, seed: int) -> Anchors:
     """The anchors of a root's crops, with the candidates that the settings name."""
     check_kind(settings.candidates)
-    return Anchors(CANDIDATES[settings.candidates](crops, settings), seed)
+    candidates = CANDIDATES[settings.candidates](crops, settings)
+    measured: dict[str, Any] = {}
+    if settings.candidates == "delay" and settings.delays is not None:
+        path = Path(settings.delays)
+        late = read_delays(path).of(crops.keys)
+        unknown = np.unique(np.stack([crops.keys.video, crops.keys.person])[:, np.isnan(late)].astype(np.int64), axis=1)
+        measured = {"delays_sha256": sha256_of(path), "people_without_delay": unknown.shape[1]}
+    return Anchors(candidates, seed, measured)
