@@ -75,6 +75,14 @@ def iou(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
     return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), dtype=np.float32)
 
 
+def paired_iou(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
+    """Intersection over union (N,), 0 to 1, of each box of `a` (N, 4) with the box of `b` (N, 4) in the same row."""
+    sides = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0)
+    shared = sides[:, 0] * sides[:, 1]
+    union = area(a) + area(b) - shared
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), dtype=np.float32)
+
+
 def covered(boxes: Boxes, by: Boxes) -> npt.NDArray[np.float32]:
     """Share (N,), 0 to 1, of each box that the boxes `by` (M, 4) cover; overlaps of `by` count twice, capped at 1."""
     total = intersection(boxes, by).sum(axis=1)

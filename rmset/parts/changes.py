@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rmset.parts.edges import Grey
+from rmset.parts.frames import Grey
 
 SMALL = (320, 180)
 """(width, height) of the small pictures, px"""
@@ -30,10 +30,9 @@ _LEAST = 14
 Flags = npt.NDArray[np.bool_]
 
 
-def shrunk(image: npt.NDArray[np.uint8]) -> Grey:
-    """A frame uint8 (H, W) or (H, W, 3) as a small grey picture (180, 320)."""
-    small = cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small, np.uint8)
+def shrunk(image: Grey) -> Grey:
+    """A frame uint8 (H, W) as a small picture (180, 320)."""
+    return np.asarray(cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def find(looks: Sequence[Grey]) -> list[tuple[int, Flags]]:

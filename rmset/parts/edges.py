@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Grey = npt.NDArray[np.uint8]
-"""uint8 (H, W)"""
+from rmset.parts.frames import Grey
+
 Rect = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels, half-open"""
 _Sums = npt.NDArray[np.floating]

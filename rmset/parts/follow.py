@@ -20,11 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rmset.geometry import Box, Boxes, as_boxes, clip, iou, outside, pixels, scale_about_centre
+from rmset.geometry import Box, Boxes, as_boxes, clip, iou, outside, paired_iou, pixels, scale_about_centre
 from rmset.parts.assign import match
 from rmset.parts.detect import Detections, cascade
 from rmset.parts.detect.nets import Nets
 from rmset.parts.pixels import Pixels, Rect
+from rmset.parts.still import Stillness
 from rmset.records import Person
 
 # Side of R-Net's square by the side of the box that O-Net makes of it, and how much lower it lies; medians over faces
@@ -96,6 +97,9 @@ class Follower:
         self._removed = as_boxes(list(removed))
         # Where each person was last seen; who is held; how many frames since the panel was searched.
         self._last = self._reference.copy()
+        self._scores = np.zeros(len(people), np.float32)
+        self._landmarks = np.zeros((len(people), 5, 2), np.float32)
+        self._still = Stillness(len(people))
         self._held = np.zeros(len(people), dtype=bool)
         self._doubt = np.zeros(len(people), dtype=np.int64)
         # Checks are spread over time, so that no frame pays for everybody.
@@ -123,32 +127,40 @@ class Follower:
                     landmarks[person] = faces.landmarks[row]
                     present[person] = searched[person] = True
                     self._doubt[person] = 0
+                    self._still.forget(person)
                 elif trusted[person]:
                     # The last net sees a face where the cascade sees none: believed once, not twice.
                     self._doubt[person] += 1
                     present[person] = self._doubt[person] < 2
         self._held = present
         self._last[present] = boxes[present]
+        self._scores, self._landmarks = scores, landmarks
         self._first = False
         who = np.flatnonzero(present)
         return Found(who, Detections(boxes[who], scores[who], landmarks[who]), searched[who], newcomers)
 
     def _refine(self, picture: Pixels) -> tuple[Detections, npt.NDArray[np.bool_]]:
-        """The last net's answer for everybody (P), and whether it is to be trusted; who is not held is not asked."""
-        count = len(self._last)
-        boxes, scores = self._last.copy(), np.zeros(count, np.float32)
-        landmarks = np.zeros((count, 5, 2), np.float32)
-        held = np.flatnonzero(self._held)
-        if len(held):
-            answer = cascade.output(self._nets, picture, self._areas[held], entry_squares(self._last[held]))
-            boxes[held], scores[held], landmarks[held] = answer.boxes, answer.scores, answer.landmarks
+        """The last net's answer for everybody (P), and whether it is to be trusted; who is not held is not asked.
+
+        Where nothing has moved since the last answer, it would be the same.
+        """
+        boxes, scores, landmarks = self._last.copy(), self._scores.copy(), self._landmarks.copy()
+        asked = np.array([p for p in np.flatnonzero(self._held) if self._still.moved(p, picture)], dtype=np.intp)
+        if len(asked):
+            squares = entry_squares(self._last[asked])
+            answer = cascade.output(self._nets, picture, self._areas[asked], squares)
+            boxes[asked], scores[asked], landmarks[asked] = answer.boxes, answer.scores, answer.landmarks
+            low, high = cascade.bounded(squares, self._areas[asked])
+            for person, (x0, y0), (x1, y1) in zip(asked, low.tolist(), high.tolist(), strict=True):
+                if x0 < x1 and y0 < y1:
+                    self._still.asked(person, picture, (x0, y0, x1, y1))
         return Detections(boxes, scores, landmarks), self._held & self._plausible(boxes, scores)
 
     def _plausible(self, boxes: Boxes, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
         width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
         growth = height / np.maximum(self._last[:, 3] - self._last[:, 1], 1)
         most = self._config.most_growth
-        overlap = np.array([iou(boxes[i : i + 1], self._last[i : i + 1])[0, 0] for i in range(len(boxes))])
+        overlap = paired_iou(boxes, self._last)
         good = (scores >= self._config.least_score) & (overlap >= self._config.least_overlap)
         good &= (growth <= most) & (growth >= 1 / most)
         good &= (width > 0.5 * height) & (width < 1.2 * height)
@@ -173,7 +185,7 @@ class Follower:
     def _search(self, picture: Pixels, members: npt.NDArray[np.intp]) -> Detections:
         x0, y0, x1, y1 = (int(v) for v in self._areas[members[0]])
         area: Rect = (x0, y0, x1, y1)
-        smallest = max(20.0, float(self._side[members].min()) * self._config.smallest)
+        smallest = _rounded(max(20.0, float(self._side[members].min()) * self._config.smallest))
         faces = cascade.search(self._nets, picture, area, smallest)
         return faces.where(outside(faces.boxes, self._removed))
 
@@ -189,6 +201,11 @@ class Follower:
             # Alone in the panel, whoever is seen there is the person, wherever they went.
             rows[0] = 0
         return rows
+
+
+def _rounded(size: float) -> float:
+    """The size or a little less: panels of one size then have one pyramid, which OpenVINO prepares once."""
+    return float(2 ** (np.floor(np.log2(size) * 4) / 4))
 
 
 def entry_squares(boxes: Boxes) -> Boxes:

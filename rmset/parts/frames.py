@@ -5,14 +5,14 @@ Times come from timestamps, never from frame / fps, so videos of variable frame 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,26 @@ if TYPE_CHECKING:
 
 Image = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), RGB"""
+Grey = npt.NDArray[np.uint8]
+"""uint8 (H, W)"""
+
+# Going on is cheaper than seeking to a key frame that so few frames lie before: a seek empties the decoder's threads.
+_NEAR = 4
+
+
+@dataclass(frozen=True)
+class Index:
+    """What the packets of a video say of its frames, without decoding."""
+
+    times: tuple[int, ...]
+    """presentation time of each frame, ascending, in the stream's time base"""
+    keys: tuple[int, ...]
+    """numbers of the key frames, ascending"""
+
+    def key_before(self, frame_idx: int) -> int:
+        """The last key frame up to a frame; the first frame if there is none."""
+        at = bisect_right(self.keys, frame_idx)
+        return self.keys[at - 1] if at else 0
 
 
 @dataclass(frozen=True)
@@ -66,6 +86,12 @@ class Frame:
         image = np.asarray(self._raw.to_ndarray(format="rgb24"), dtype=np.uint8)
         return np.ascontiguousarray(np.rot90(image, self._rotation // 90)) if self._rotation else image
 
+    @cached_property
+    def grey(self) -> Grey:
+        """uint8 (H, W), 0 to 255, turned upright; cheaper than by way of `rgb`."""
+        image = np.asarray(self._raw.to_ndarray(format="gray"), dtype=np.uint8)
+        return np.ascontiguousarray(np.rot90(image, self._rotation // 90)) if self._rotation else image
+
 
 class VideoReader:
     """A video opened for reading; use it as a context manager.
@@ -82,6 +108,7 @@ class VideoReader:
         self.path = path
         self.fault: str | None = None
         self.packets = 0
+        self._key_times: list[int] = []
         try:
             if path.stat().st_size == 0:
                 raise VideoError(f"{path}: expected a video, found an empty file; fetch it again")
@@ -137,7 +164,7 @@ class VideoReader:
                 if stop is not None and idx >= stop:
                     return
                 if idx >= start and (idx - start) % stride == 0:
-                    yield Frame(raw, idx, self._time_ms(raw.pts, idx), int(raw.rotation) % 360)
+                    yield self._frame(raw, idx)
         except av.error.FFmpegError as error:
             if idx < 0:
                 raise VideoError(f"{self.path}: no frame can be decoded ({_cause(error)}); fetch it again") from error
@@ -150,6 +177,7 @@ class VideoReader:
         import av
 
         times: list[int] = []
+        self._key_times.clear()
         self.packets = 0
         try:
             for packet in self._container.demux(self.stream):
@@ -157,27 +185,65 @@ class VideoReader:
                 # An edit list may hide frames that the file still holds.
                 if packet.size and not packet.is_discard:
                     times.append(packet.pts if packet.pts is not None else (packet.dts or len(times)))
+                    if packet.is_keyframe:
+                        self._key_times.append(times[-1])
         except av.error.FFmpegError as error:
             self.fault = f"reading stops after packet {len(times)}: {_cause(error)}"
-        self._container.seek(0)
+        try:
+            self._container.seek(0)
+        except (av.error.FFmpegError, OSError) as error:
+            raise VideoError(
+                f"{self.path}: expected a container that keeps times, found a bare stream; "
+                f"`ffmpeg -i {self.path.name} -c copy x.mkv` makes one"
+            ) from error
         return sorted(times)
 
+    @cached_property
+    def index(self) -> Index:
+        """Times and key frames, read once."""
+        times = tuple(self.timestamps())
+        return Index(times, tuple(bisect_left(times, t) for t in sorted(self._key_times)))
+
     def sample(self, frame_indices: Sequence[int]) -> Iterator[Frame]:
-        """The frames named (ascending), found by seeking to the key frame before each."""
-        times = self.timestamps()
+        """The frames named (ascending), found by seeking to the key frame before each.
+
+        A key frame from whose group no other frame is wanted costs one decoded frame.
+        """
+        times = self.index.times
         wanted = [i for i in frame_indices if 0 <= i < len(times)]
-        position = -1
-        decoder: Iterator[Any] = iter(())
-        for frame_idx in wanted:
-            # Going on is cheaper than seeking when the frame is near.
-            if position < 0 or frame_idx - position > 60:
+        keys = [self.index.key_before(i) for i in wanted]
+        position: int | None = None
+        decoder: Iterator[VideoFrame] = iter(())
+        for frame_idx, key, next_key in zip(wanted, keys, [*keys[1:], None], strict=True):
+            if position is None or key > position + _NEAR:
+                if frame_idx == key != next_key and (alone := self._alone(times[key])) is not None:
+                    position = None
+                    yield self._frame(alone, frame_idx)
+                    continue
                 self._container.seek(times[frame_idx], stream=self.stream, backward=True)
                 decoder = iter(self._container.decode(self.stream))
             for raw in decoder:
                 position = bisect_right(times, raw.pts if raw.pts is not None else 0) - 1
                 if position >= frame_idx:
-                    yield Frame(raw, position, self._time_ms(raw.pts, position), int(raw.rotation) % 360)
+                    yield self._frame(raw, position)
                     break
+
+    def _frame(self, raw: VideoFrame, frame_idx: int) -> Frame:
+        return Frame(raw, frame_idx, self._time_ms(raw.pts, frame_idx), int(raw.rotation) % 360)
+
+    def _alone(self, time: int) -> VideoFrame | None:
+        """The key frame of a time; its packet goes through the decoder alone. None if that gives no such frame."""
+        codec = self.stream.codec_context
+        self._container.seek(time, stream=self.stream, backward=True)
+        for packet in self._container.demux(self.stream):
+            if packet.pts == time and packet.is_keyframe:
+                codec.flush_buffers()
+                found = [*codec.decode(packet), *codec.decode(None)]
+                codec.flush_buffers()
+                return found[0] if len(found) == 1 and found[0].pts == time else None
+            if packet.pts is None or packet.pts > time:
+                return None
+        return None
 
 
 def ahead(frames: Iterator[Frame], count: int = 8) -> Iterator[Frame]:

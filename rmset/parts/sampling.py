@@ -7,11 +7,8 @@ video is looked at where its key frames are, and closely only at its beginning a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-
-from rmset.errors import VideoError
 
 # Videos up to so many seconds are looked at evenly.
 _SHORT_S = 60.0
@@ -22,28 +19,6 @@ _CLOSE_S, _APART_S = 0.5, 2.6
 _ENDS_S = 5.0
 # Where key frames are rarer than this, frames between them are taken as well.
 _RARE_S = 12.0
-
-
-def key_frames(path: Path) -> list[int]:
-    """Frame numbers of the key frames, ascending, read from the packets; nothing is decoded.
-
-    Raises:
-        VideoError: the file is no video.
-    """
-    import av
-
-    shown: list[tuple[int, bool]] = []
-    try:
-        with av.open(str(path)) as container:
-            for packet in container.demux(video=0):
-                if packet.size and not packet.is_discard:
-                    pts = packet.pts if packet.pts is not None else (packet.dts or len(shown))
-                    shown.append((pts, packet.is_keyframe))
-    except av.error.FFmpegError as error:
-        # A file that is cut short still has the key frames up to there.
-        if not shown:
-            raise VideoError(f"{path}: expected a video, found {error}; fetch it again") from error
-    return [i for i, (_, is_key) in enumerate(sorted(shown)) if is_key]
 
 
 def plan(frame_count: int, fps: float, keys: Sequence[int]) -> list[int]:
@@ -75,7 +50,18 @@ def plan(frame_count: int, fps: float, keys: Sequence[int]) -> list[int]:
 
 
 def spread_out(frames: Sequence[int], most: int) -> list[int]:
-    """At most so many of the frames, evenly chosen, ends included."""
+    """At most so many of the frames, evenly over their time, ends included.
+
+    >>> spread_out([0, 1, 2, 3, 50, 100], 3)
+    [0, 50, 100]
+    """
     if len(frames) <= most:
         return list(frames)
-    return [frames[round(i)] for i in np.linspace(0, len(frames) - 1, most)]
+    times = np.asarray(frames)
+    return sorted({frames[int(np.abs(times - at).argmin())] for at in np.linspace(frames[0], frames[-1], most)})
+
+
+def cheapest(frames: Sequence[int], keys: Sequence[int], enough: int) -> list[int]:
+    """The key frames among the frames if there are enough of them, else all."""
+    cheap = sorted(set(frames) & set(keys))
+    return cheap if len(cheap) >= enough else list(frames)

@@ -6,7 +6,7 @@ decoded frame -> trigger regions removed -> last net on last boxes, searches whe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pyarrow.compute as pc
 
@@ -15,7 +15,7 @@ from rmset.errors import RootError, UsageError
 from rmset.geometry import as_boxes, iou, pixels
 from rmset.parts import assign
 from rmset.parts.detect import DETECTORS, Detector, load
-from rmset.parts.detect.mtcnn import MtcnnDetector
+from rmset.parts.detect.nets import Nets
 from rmset.parts.follow import FollowConfig, Follower, Found
 from rmset.parts.frames import Frame, VideoReader, ahead
 from rmset.parts.pixels import pixels_of
@@ -55,6 +55,9 @@ class TrackConfig:
     """a gap of more frames ends a part of the track; ours"""
     check_every: int = 30
     """looked-at frames between full searches of a panel whose face is held (`follow`)"""
+    precision: Literal["auto", "f32"] = "auto"
+    """arithmetic of the nets of `follow`: `auto` is bf16 where the processor has it, `f32` is the same on all to six
+    digits; the other searches are always f32"""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -62,6 +65,7 @@ class TrackConfig:
             ("--search", self.search, SEARCHES),
             ("--assign", self.assign, assign.TRACKERS),
             ("--detector", self.detector, DETECTORS),
+            ("--precision", self.precision, ("auto", "f32")),
         ):
             if name not in known:
                 raise UsageError(f"{kind} {name}: unknown; expected one of {', '.join(known)}")
@@ -99,7 +103,9 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
             f"video {video_id}: its layout names nobody; draw people with "
             f"`rmset layout set {video_id} --person x0,y0,x1,y1`"
         )
-    detector = load(config.detector, config.weights)
+    # Only one of the two is needed, and each takes a while to make; MTCNN refuses weights by itself.
+    quick = config.follows and config.weights is None
+    looks_with = Nets(config.precision) if quick else load(config.detector, config.weights)
     sightings = Sightings()
     frames, newcomers = 0, 0
     with VideoReader(root.video_path(video_id)) as reader:
@@ -108,7 +114,7 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
         for frame in ahead(reader.frames(stride=config.stride)):
             while remaining and frame.frame_idx >= remaining[0][1].start_frame:
                 index, segment = remaining.pop(0)
-                current = _Segment(segment, index, layout.frame_size, detector, config)
+                current = _Segment(segment, index, layout.frame_size, looks_with, config)
             frames += 1
             if current is not None and current.covers(frame.frame_idx):
                 newcomers += current.look(frame, sightings)
@@ -134,7 +140,12 @@ class _Segment:
     """Looks for the people of one segment."""
 
     def __init__(
-        self, segment: Segment, index: int, frame_size: tuple[int, int], detector: Detector, config: TrackConfig
+        self,
+        segment: Segment,
+        index: int,
+        frame_size: tuple[int, int],
+        looks_with: Nets | Detector,
+        config: TrackConfig,
     ) -> None:
         self._segment, self._index = segment, index
         self._reference = as_boxes([p.box for p in segment.people])
@@ -142,16 +153,16 @@ class _Segment:
         self._least_reference = config.least_iou if config.assign == "reference" else 0.0
         removed = [r.box for r in segment.trigger_regions]
         self._looker: _Looker
-        if config.follows and isinstance(detector, MtcnnDetector):
+        if isinstance(looks_with, Nets):
             settings = FollowConfig(
                 check_every=config.check_every, smallest=config.smallest, least_iou=config.least_iou
             )
-            follower = Follower(detector.nets, segment.people, frame_size, removed, settings)
+            follower = Follower(looks_with, segment.people, frame_size, removed, settings)
             self._looker = _FollowFrames(follower, [pixels(b, frame_size) for b in removed])
         else:
             tracker = assign.tracker(config.assign, segment.people, config.least_iou)
             self._looker = Searcher(
-                detector, tracker, segment.people, frame_size, removed, config.smallest, config.search == "frame"
+                looks_with, tracker, segment.people, frame_size, removed, config.smallest, config.search == "frame"
             )
 
     def covers(self, frame_idx: int) -> bool:

@@ -21,6 +21,7 @@ from rmset.parts.pixels import Patch, Pixels, Rect
 THRESHOLDS = (0.6, 0.7, 0.7)
 FACTOR = 0.709
 _WINDOW, _STRIDE = 12, 2
+_COARSE = 48
 
 
 def scales(min_face: float, max_face: float, side: float) -> list[float]:
@@ -96,7 +97,9 @@ def search(nets: Nets, pixels: Pixels, area: Rect, min_face: float, max_face: fl
     """The whole cascade in a rectangle of the picture; faces best first."""
     if min(area[2] - area[0], area[3] - area[1]) < _WINDOW:
         return Detections.none()
-    candidates = refine(nets, pixels, area, propose(nets, pixels, area, min_face, max_face))
+    # The first two nets need no more than this of the smallest face, and look at many patches.
+    coarse = pixels.reduced(area, _COARSE / min_face)
+    candidates = refine(nets, coarse, area, propose(nets, coarse, area, min_face, max_face))
     faces = output(nets, pixels, area, candidates)
     faces = faces.where(faces.scores > THRESHOLDS[2])
     if not len(faces):
@@ -137,6 +140,8 @@ def nms(
     while len(order):
         best, rest = order[0], order[1:]
         keep.append(int(best))
+        if not len(rest):
+            break
         sides = np.minimum(boxes[best, 2:], boxes[rest, 2:]) - np.maximum(boxes[best, :2], boxes[rest, :2]) + extra
         shared = np.maximum(sides[:, 0], 0) * np.maximum(sides[:, 1], 0)
         whole = np.minimum(area[best], area[rest]) if of_smaller else area[best] + area[rest] - shared
@@ -154,13 +159,17 @@ def _patches(pixels: Pixels, area: Rect | npt.NDArray[np.int64], boxes: Boxes, s
 
     A box that does not touch the area is black; facenet-pytorch loses count of its boxes there and raises.
     """
-    whole = np.trunc(boxes).astype(np.int64)
-    bounds = np.broadcast_to(np.asarray(area, dtype=np.int64), whole.shape)
-    low = np.maximum(whole[:, :2] - 1, bounds[:, :2])
-    high = np.minimum(whole[:, 2:], bounds[:, 2:])
+    low, high = bounded(boxes, area)
     black = np.zeros((side, side, 3), np.uint8)
     patches: list[Patch] = []
     for (x0, y0), (x1, y1) in zip(low.tolist(), high.tolist(), strict=True):
         inside = x0 < x1 and y0 < y1
         patches.append(pixels.patch((x0, y0, x1, y1), (side, side)) if inside else black)
     return cast(Patch, np.stack(patches))
+
+
+def bounded(boxes: Boxes, area: Rect | npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Upper left and lower right corners (N, 2) of the pixels that boxes (N, 4) share with one area or each its own."""
+    whole = np.trunc(boxes).astype(np.int64)
+    bounds = np.broadcast_to(np.asarray(area, dtype=np.int64), whole.shape)
+    return np.maximum(whole[:, :2] - 1, bounds[:, :2]), np.minimum(whole[:, 2:], bounds[:, 2:])

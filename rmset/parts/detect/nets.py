@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,8 @@ from rmset.parts.pixels import Patch
 F32 = npt.NDArray[np.float32]
 
 _LACKS = "detector mtcnn: needs {}, found none; reinstall with `pip install rmset`"
-# Batches are padded to one of these sizes: OpenVINO prepares each shape once.
-_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+# Batches are padded to one of these sizes: OpenVINO prepares each shape once, in about 5 ms.
+_BATCHES = (*range(1, 17), 20, 24, 28, 32, 40, 48, 56, 64, 96, 128, 256)
 
 # Layers in order, by the names of their weights: `conv*` and `dense*` are each followed by their PReLU; `pool k` has a
 # window of k and steps of two. Then the heads, each a layer of its own over what comes before; one is a softmax.
@@ -41,8 +41,8 @@ class _Net:
     outputs: int
 
     def __call__(self, batch: F32) -> list[F32]:
-        """Outputs, in the order of the heads, for a batch (N, 3, H, W)."""
-        self.request.infer({0: np.ascontiguousarray(batch)}, share_inputs=True)
+        """Outputs, in the order of the heads, for a batch (N, H, W, 3), 0 to 255."""
+        self.request.infer({0: batch}, share_inputs=True)
         return [np.array(self.request.get_output_tensor(i).data, dtype=np.float32) for i in range(self.outputs)]
 
 
@@ -51,11 +51,15 @@ class Nets:
 
     Pictures go in as (N, H, W, 3) RGB, 0 to 255, uint8 or float32.
 
+    Args:
+        precision: of the arithmetic, `f32`, or `auto`: bf16 where the processor has instructions for it, which takes
+            two thirds of the time and moves a face's box by a few thousandths of its size.
+
     Raises:
         DetectorError: facenet-pytorch (its weights) or OpenVINO is missing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, precision: Literal["f32", "auto"] = "f32") -> None:
         try:
             import openvino
         except ImportError as error:
@@ -66,7 +70,9 @@ class Nets:
             raise DetectorError(_LACKS.format("facenet-pytorch"))
         folder = Path(package.origin).parent / "data"
         core = openvino.Core()
-        settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+        quick = precision == "auto" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        hint = "bf16" if quick else "f32"
+        settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
 
         def ready(name: str, layers: tuple[list[str], list[str]], height: int, width: int) -> _Net:
             model = _built(*layers, state_dict(folder / f"{name}.pt"), height, width)
@@ -78,7 +84,7 @@ class Nets:
 
     def propose(self, image: Patch) -> tuple[F32, F32]:
         """P-Net over a whole picture (H, W, 3): offsets (4, h, w) and face probabilities (h, w)."""
-        offsets, probabilities = self._p(_normalised(image[None]))
+        offsets, probabilities = self._p(np.ascontiguousarray(image[None], np.float32))
         return offsets[0], probabilities[0, 1]
 
     def refine(self, patches: Patch) -> tuple[F32, F32]:
@@ -100,25 +106,22 @@ class Nets:
 def _padded(net: _Net, patches: Patch) -> list[F32]:
     count = len(patches)
     size = next(b for b in _BATCHES if b >= count)
-    batch = np.zeros((size, *patches.shape[1:]), patches.dtype)
+    batch = np.zeros((size, *patches.shape[1:]), np.float32)
     batch[:count] = patches
-    return [out[:count] for out in net(_normalised(batch))]
-
-
-def _normalised(images: Patch) -> F32:
-    """(N, H, W, 3) 0..255 to (N, 3, H, W) about -1..1, as the nets were trained."""
-    return np.asarray((images.transpose(0, 3, 1, 2).astype(np.float32) - 127.5) * 0.0078125, dtype=np.float32)
+    return [out[:count] for out in net(batch)]
 
 
 def _built(body: list[str], heads: list[str], weights: dict[str, npt.NDArray], height: int, width: int) -> Any:
-    """An OpenVINO model (N, 3, height, width) -> one output a head; -1 for any size.
+    """An OpenVINO model (N, height, width, 3), 0 to 255 -> one output a head; -1 for any size.
 
     The last head is the face's probability (softmax over two).
     """
     import openvino
     from openvino import opset13 as op
 
-    picture = op.parameter([-1, 3, height, width], np.float32)
+    picture = op.parameter([-1, height, width, 3], np.float32)
+    # About -1 to 1, as the nets were trained.
+    centred = op.multiply(op.subtract(picture, op.constant(np.float32(127.5))), op.constant(np.float32(0.0078125)))
 
     def layer(name: str, x: Any) -> Any:
         if name.startswith("conv"):
@@ -128,7 +131,7 @@ def _built(body: list[str], heads: list[str], weights: dict[str, npt.NDArray], h
             op.matmul(x, op.constant(weights[f"{name}.weight"]), False, True), op.constant(weights[f"{name}.bias"])
         )
 
-    x: Any = picture
+    x: Any = op.transpose(centred, op.constant([0, 3, 1, 2]))
     for name in body:
         if name.startswith("pool"):
             side = int(name.split()[1])
