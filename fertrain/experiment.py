@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from rmset.progress import Progress, silent
 from . import evaluate, report
 from .budget import within
 from .checkpoint import Checkpoints
-from .config import RunConfig, settings_of
+from .config import RunConfig, deciding, settings_of
 from .datasets.images import ImageFiles, Images, in_memory
 from .datasets.labelled import Split
 from .feed import Feed
@@ -232,9 +232,8 @@ def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: Prep
 
 
 def _deciding(config: RunConfig, data: Prepared) -> str:
-    """A hash of all that decides the weights: settings that do not, such as the number of workers, are left out."""
-    plain = replace(config, out="", overwrite=False, workers=0, memory_mb=0, checkpoint_steps=1, tensorboard=False)
-    return hashlib.sha256(json.dumps([asdict(plain), data.measured], default=str).encode()).hexdigest()
+    """A hash of all that decides the weights."""
+    return hashlib.sha256(json.dumps([deciding(config), data.measured], default=str).encode()).hexdigest()
 
 
 class _Counted:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 
-from .config import RunConfig
+from .config import RunConfig, deciding
 from .experiment import RunResult, run
 from .metrics import scores_from
 from .runs import RunFolder
@@ -26,19 +26,31 @@ def run_many(
     """
     if runs < 1:
         raise UsageError(f"expected one run or more, found {runs}")
-    results = []
-    for seed in range(config.seed, config.seed + runs):
-        folder = Path(config.out) / f"seed-{seed}"
-        wanted = replace(config, seed=seed, out=str(folder))
-        if (folder / "metrics.json").is_file() and not config.overwrite:
-            found = RunFolder(folder)
-            # where it lies and how many processes decode does not decide the weights
-            if replace(found.config(), out="", workers=0) != replace(wanted, out="", workers=0):
-                raise UsageError(f"expected a run with these settings in {folder}, found another; give another --out")
-            say(f"seed {seed}: finished already, kept")
-            metrics = found.metrics()
-            results.append(RunResult(folder, metrics, scores_from(metrics)))
-            continue
+    return [run_seed(config, seed, progress, say) for seed in range(config.seed, config.seed + runs)]
+
+
+def run_seed(
+    config: RunConfig, seed: int, progress: Progress = silent,
+    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> RunResult:  # fmt: skip
+    """One seed in `out/seed-K`; kept if it is finished, gone on with if it was broken off.
+
+    Raises:
+        UsageError: the folder holds a finished run with other settings.
+    """
+    folder = seed_folder(config, seed)
+    wanted = replace(config, seed=seed, out=str(folder))
+    if not (folder / "metrics.json").is_file() or config.overwrite:
         say(f"seed {seed}")
-        results.append(run(wanted, progress, say))
-    return results
+        return run(wanted, progress, say)
+    found = RunFolder(folder)
+    if deciding(found.config()) != deciding(wanted):
+        raise UsageError(f"expected a run with these settings in {folder}, found another; give another --out")
+    say(f"seed {seed}: finished already, kept")
+    metrics = found.metrics()
+    return RunResult(folder, metrics, scores_from(metrics))
+
+
+def seed_folder(config: RunConfig, seed: int) -> Path:
+    """Where the run of a seed lies."""
+    return Path(config.out) / f"seed-{seed}"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import console
-from . import datasets, evaluate, explain, predict, study, train, weights, world
+from . import ablate, datasets, evaluate, explain, pairs, predict, study, train, weights, world
 
 app = typer.Typer(
     help="Train and judge facial expression recognition, from crowd votes and from reaction mashups.\n\n"
@@ -29,12 +29,14 @@ def _all(
 app.add_typer(datasets.app, name="datasets")
 app.command("supervised")(train.supervised)
 app.command("semi")(train.semi)
+app.command("ablate")(ablate.ablate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("cross")(study.cross)
 app.command("compare")(study.compare)
 app.command("votes")(study.votes)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
+app.command("pairs-quality")(pairs.pairs_quality)
 app.command("world")(world.world)
 app.command("convert")(weights.convert)
 app.command("recipes")(weights.recipes)

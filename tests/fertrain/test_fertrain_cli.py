@@ -15,7 +15,7 @@ from rmset_cli.fertrain.app import app, main
 from rmset_cli.fertrain.settings import NAMES, PLACES
 
 COMMANDS = [
-    "supervised", "semi", "evaluate", "cross", "compare", "votes", "predict", "explain", "convert", "recipes",
+    "supervised", "semi", "ablate", "evaluate", "cross", "compare", "votes", "predict", "explain", "convert", "recipes",
     "datasets", "datasets add", "datasets list", "datasets check", "datasets align",
 ]  # fmt: skip
 
@@ -117,6 +117,23 @@ def test_any_setting_can_be_set_by_its_name_in_config_toml(fertrain, faces, tmp_
     assert (config.optim.batch_size, config.optim.images, config.strong) == (32, 500, "erasing")
 
 
+def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):
+    grid = tmp_path / "grid.toml"
+    grid.write_text('about = "rates"\nseeds = 3\n[variants.slow]\n[variants.fast]\noptim.lr = 0.01\n')
+    args = [
+        "ablate", grid, "--labeled", f"folder:{faces}", "--labels", "35", "--model", "test_resnet",
+        "--image-size", "32", "--images", "100", "--set", "optim.epochs=[1]", "--set", "optim.batch_size=10",
+        "--seeds", "1", "--out", tmp_path / "out", "--format", "json",
+    ]  # fmt: skip
+    code, out, err = fertrain(*args)
+    assert code == 0, err
+    assert [(row["variant"], row["runs"]) for row in json.loads(out)] == [("slow", 1), ("fast", 1)]
+    assert len((tmp_path / "out" / "slow" / "seed-0" / "labels.csv").read_text().splitlines()) == 2 + 35
+    code, again, err = fertrain(*args, "--only", "fast")
+    assert (code, len(json.loads(again))) == (0, 2)
+    assert "finished already, kept" in err
+
+
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
@@ -134,6 +151,8 @@ def test_any_setting_can_be_set_by_its_name_in_config_toml(fertrain, faces, tmp_
         (["semi", "--labeled", "ferplus:{ferplus}", "--set", "tau"], 2, "NAME=VALUE"),
         (["semi", "--labeled", "ferplus:{ferplus}", "--unlabeled-fraction", "1.5"], 2, "from 0 to 1"),
         (["semi", "--labeled", "ferplus:{ferplus}", "--candidates", "luck"], 2, "unknown kind of candidates"),
+        (["ablate", "rmfer"], 2, "give --labeled"),
+        (["ablate", "rmferr", "--labeled", "ferplus:{ferplus}"], 2, "did you mean rmfer"),
         (["evaluate", "{empty}", "--on", "x"], 2, "expected a run folder"),
         (["datasets", "add", "x", "--kind", "ferplus", "--path", "{empty}"], 1, "expected the votes"),
         (["datasets", "check", "x"], 2, "unknown data set"),
