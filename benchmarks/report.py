@@ -72,7 +72,9 @@ def ratio(took: dict[str, list[float]], ours: str, theirs: str) -> float:
     return statistics.median(b / a for a, b in zip(took[ours], took[theirs], strict=True))
 
 
-def publish(name: str, title: str, lines: Sequence[Line], notes: Sequence[str], *, write: bool) -> None:
+def publish(
+    name: str, title: str, lines: Sequence[Line], notes: Sequence[str], *, write: bool, after: Sequence[str] = ()
+) -> None:
     """Print the table and, if asked, write it to `benchmarks/results/<name>.md`."""
     text = [f"# {title}", ""]
     text += [f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {machine()}.", ""]
@@ -80,6 +82,7 @@ def publish(name: str, title: str, lines: Sequence[Line], notes: Sequence[str], 
     mark = {True: "yes", False: "**no**", None: ""}
     text += [f"| {line.what} | {line.found} | {line.bar} | {mark[line.held]} |" for line in lines]
     text += ["", *[f"- {note}" for note in notes]]
+    text += ["", *after] if after else []
     page = "\n".join(text) + "\n"
     print(page)
     if write:

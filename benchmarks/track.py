@@ -14,81 +14,35 @@ import argparse
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.report import Line, publish
-from benchmarks.wander import Wander, Wanderer
+from benchmarks.track_mashups import compose, decode, drawn_by_hand, long_video
 from rmset.geometry import as_boxes
 from rmset.inspect import evaluate
+from rmset.inspect.scores import Boxed, tracks
 from rmset.parts.detect import load
 from rmset.parts.frames import VideoReader
 from rmset.parts.shards import read_faces
 from rmset.pipeline import run_stage
-from rmset.records import Layout, Person, Segment, TriggerRegion
+from rmset.records import Layout
 from rmset.stages import fetch
 from rmset.stages.track import TrackConfig
 from rmset.store import Root
-from rmset.synth.acts import Act, compose_acts
-from rmset.synth.clips import ClipSource, find_clips
-from rmset.synth.layouts import make_layout
 from rmset.truth import Truth
 
-FPS = 30.0
 # Frames of a mashup on which the exact detector, at half a second each, is run.
-SAMPLED = 24
+SAMPLED = 16
 
 
-def compose(folder: Path, data: Path, number: int, seconds: float) -> tuple[Path, Truth]:
-    """Mashup `number`: calm if even, moving if odd; every other pair of them has small panels along a side."""
-    name = folder / f"track-{number}-{seconds:g}.mp4"
-    truth = name.with_suffix("").with_suffix(".truth.json")
-    if not (name.exists() and truth.exists()):
-        film = ("film_with_face", "film_street_faces", "film_without_face")[number % 3]
-        screen = make_layout("3x3" if number % 4 < 2 else "side", 7 if number % 4 < 2 else 5, (1920, 1080))
-        clips, frames = find_clips(data / "clips"), round(seconds * FPS)
-        detector, cache = load("mtcnn"), Path(tempfile.gettempdir()) / "rmset-clip-boxes"
-        people = {}
-        for person, (x0, y0, x1, y1) in screen.panels.items():
-            clip = clips[(person + number) % len(clips)]
-            source = ClipSource(
-                clip, (x1 - x0, y1 - y0), frames, FPS, cover=False,
-                detect=lambda image: detector.detect(image, 40).boxes, cache=cache,
-            )  # fmt: skip
-            people[person] = Wanderer(source, Wander(phase=person * 0.9 + number), FPS) if number % 2 else source
-        x0, y0, x1, y1 = screen.trigger
-        shown = ClipSource(data / "clips" / f"{film}.mp4", (x1 - x0, y1 - y0), frames, FPS)
-        compose_acts(name, [Act(screen, frames)], people, shown, FPS)
-    return name, Truth.read(truth)
-
-
-def drawn_by_hand(video_id: str, truth: Truth) -> Layout:
-    """The layout that a careful person would draw."""
-    (true,) = truth.segments
-    first = {f.person: f for f in reversed(truth.faces)}
-    people = []
-    for person, panel in sorted(true.panels.items()):
-        box = first[person].box
-        inside = (max(box[0], panel[0]), max(box[1], panel[1]), min(box[2], panel[2]), min(box[3], panel[3]))
-        people.append(Person(person, inside, panel, "manual"))
-    regions = tuple(TriggerRegion(b, "manual") for b in true.trigger_regions)
-    return Layout(video_id, truth.frame_size, (Segment(0, true.end_frame, 0, regions, tuple(people), True),))
-
-
-def decode(path: Path) -> float:
-    """Seconds that decoding alone takes: PyAV, AUTO threads, nothing converted."""
-    began = time.perf_counter()
-    with VideoReader(path) as reader:
-        for _ in reader.frames():
-            pass
-    return time.perf_counter() - began
-
-
-def exact(path: Path, layout: Layout, frames: list[int]) -> tuple[evaluate.Boxed, float, float]:
+def exact(path: Path, layout: Layout, frames: list[int]) -> tuple[Boxed, float, float]:
     """The exact detector on whole sampled frames, optimally assigned; seconds a frame for it and facenet-pytorch."""
     from facenet_pytorch import MTCNN
 
@@ -115,15 +69,15 @@ def exact(path: Path, layout: Layout, frames: list[int]) -> tuple[evaluate.Boxed
     return _boxed(rows), statistics.median(ours_s), statistics.median(theirs_s)
 
 
-def _boxed(rows: list) -> evaluate.Boxed:
+def _boxed(rows: list) -> Boxed:
     rows = sorted(rows, key=lambda r: (r[0], r[1]))
-    return evaluate.Boxed(
+    return Boxed(
         np.array([r[0] for r in rows], np.int64), np.array([r[1] for r in rows], np.int64),
         as_boxes([tuple(map(float, r[2])) for r in rows]),
     )  # fmt: skip
 
 
-def _true(truth: Truth, only: set[int] | None = None) -> tuple[evaluate.Boxed, evaluate.Boxed]:
+def _true(truth: Truth, only: set[int] | None = None) -> tuple[Boxed, Boxed]:
     faces = [f for f in truth.faces if only is None or f.frame in only]
     whole = [(f.frame, f.person, f.box) for f in faces if f.visible >= 0.9]
     return _boxed(whole), _boxed([(f.frame, f.person, f.box) for f in faces if f.visible < 0.9])
@@ -153,11 +107,11 @@ def measure(path: Path, truth: Truth, home: Path) -> dict[str, float]:
     some, some_cut = _true(truth, at)
     constant = _boxed([(f, p.person_id, p.box) for f in range(record.frame_count) for p in layout.segments[0].people])
     ours, here, there = (
-        evaluate.tracks(every, found, cut),
-        evaluate.tracks(some, ours_there, some_cut),
-        evaluate.tracks(some, theirs, some_cut),
+        tracks(every, found, cut),
+        tracks(some, ours_there, some_cut),
+        tracks(some, theirs, some_cut),
     )
-    kept = evaluate.tracks(every, constant, cut)
+    kept = tracks(every, constant, cut)
     decoding = min(decode_s)
     return {
         "recall": ours.recall, "idf1": ours.idf1, "hota": ours.hota, "switches": ours.id_switches,
@@ -172,6 +126,65 @@ def measure(path: Path, truth: Truth, home: Path) -> dict[str, float]:
     }  # fmt: skip
 
 
+# What `rmset track` is told, and how the table calls it.
+MODES: dict[str, dict[str, str]] = {
+    "follow, previous (default)": {},
+    "follow, previous, f32": {"precision": "f32"},
+    "follow, reference": {"assign": "reference"},
+    "panel, previous": {"search": "panel"},
+    "panel, bytetrack": {"search": "panel", "assign": "bytetrack"},
+    "frame, reference (the paper)": {"search": "frame", "assign": "reference"},
+    "panel, previous, yunet": {"search": "panel", "detector": "yunet"},
+}
+
+
+def in_every_mode(cache: Path, data: Path, home: Path) -> list[dict[str, str]]:
+    """Rows of a table: mode, then recall, HOTA, IDF1 and switches of a calm and a moving mashup, and frames/s."""
+    (weights,) = (data / "weights").glob("*yunet*.onnx")
+    rows: list[dict[str, str]] = []
+    for name, settings in MODES.items():
+        row, speeds = {"mode": name}, []
+        for number, kind in ((0, "calm"), (1, "moving")):
+            path, truth = compose(cache, data, number, 5)
+            root = Root(home / f"modes-{number}")
+            record = fetch.add(root, path)
+            root.write_layout(drawn_by_hand(record.video_id, truth))
+            file = str(weights) if settings.get("detector") == "yunet" else None
+            config = TrackConfig(**settings, weights=file)  # type: ignore[arg-type]
+            outcome = run_stage(root, record.video_id, "track", config, force=True)
+            if outcome.error:
+                raise SystemExit(outcome.error)
+            scores = evaluate.video(root, record.video_id, truth).row
+            row[kind] = "{recall:.3f} / {hota:.3f} / {idf1:.3f} / {id_switches}".format(**scores)
+            speeds.append(record.frame_count / outcome.seconds)
+        rows.append(row | {"frames/s": f"{np.mean(speeds):.1f}"})
+        sys.stderr.write(f"{rows[-1]}\n")
+    return rows
+
+
+def _alone(path: str, home: str, truth: str) -> None:
+    """Track one video in this process and print its peak memory, MB, frames and seconds."""
+    import resource
+
+    root = Root(home)
+    record = fetch.add(root, Path(path))
+    drawn = drawn_by_hand(record.video_id, Truth.read(Path(truth)))
+    (segment,) = drawn.segments
+    root.write_layout(replace(drawn, segments=(replace(segment, end_frame=record.frame_count),)))
+    outcome = run_stage(root, record.video_id, "track", TrackConfig(), force=True)
+    if outcome.error:
+        raise SystemExit(outcome.error)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(peak, record.frame_count, outcome.seconds)
+
+
+def memory(path: Path, truth: Path, home: Path) -> tuple[float, int, float]:
+    """Peak memory in MB, frames and seconds of tracking one video in a process of its own."""
+    command = f"from benchmarks.track import _alone; _alone({str(path)!r}, {str(home)!r}, {str(truth)!r})"
+    told = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout.split()
+    return float(told[0]), int(told[1]), float(told[2])
+
+
 def _copy(root: Root) -> Path:
     target = root.path.with_name(root.path.name + "-stride")
     shutil.rmtree(target, ignore_errors=True)
@@ -184,6 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mashups", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--minutes", type=int, default=20, help="length of the long video")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "rmset-track-mashups")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
@@ -197,7 +211,34 @@ def main() -> None:
             path, truth = compose(options.cache, Path(data), number, options.seconds)
             rows.append(measure(path, truth, Path(home)))
             sys.stderr.write(f"{number}: " + ", ".join(f"{k} {v:.3f}" for k, v in rows[-1].items()) + "\n")
-    publish("track", "Tracking", _lines(rows), _notes(rows, options.seconds), write=options.write)
+        modes = in_every_mode(options.cache, Path(data), Path(home))
+        first = options.cache / f"track-0-{options.seconds:g}.mp4"
+        known = first.with_suffix("").with_suffix(".truth.json")
+        short = memory(first, known, Path(home) / "short")
+        long = memory(long_video(first, options.minutes), known, Path(home) / "long")
+    lines = _lines(rows) + _long_lines(short, long)
+    publish("track", "Tracking", lines, _notes(rows, options.seconds), write=options.write, after=_table(modes))
+
+
+def _long_lines(short: tuple[float, int, float], long: tuple[float, int, float]) -> list[Line]:
+    more, slower = long[0] / short[0], (long[2] / long[1]) / (short[2] / short[1])
+    length = f"{long[1]} frames against {short[1]}"
+    return [
+        Line(f"peak memory, {length}", f"{long[0]:.0f} MB, {more:.2f} x", "<= 1.1 x", more <= 1.1),
+        Line("peak memory of the long video, MB", f"{long[0]:.0f}", "< 1,536", long[0] < 1536),
+        Line(f"time a frame, {length}", f"{slower:.2f} x"),
+    ]
+
+
+def _table(rows: list[dict[str, str]]) -> list[str]:
+    names = list(rows[0])
+    head = [
+        "Five seconds; recall / HOTA / IDF1 / id switches of a calm and a moving mashup, and frames/s with start-up:"
+    ]
+    return [
+        *head, "", "| " + " | ".join(names) + " |", "|" + "---|" * len(names),
+        *("| " + " | ".join(row[n] for n in names) + " |" for row in rows),
+    ]  # fmt: skip
 
 
 def _lines(rows: list[dict[str, float]]) -> list[Line]:

@@ -15,6 +15,7 @@ from skimage import data
 from rmset.errors import VideoError
 from rmset.geometry import as_boxes, iou
 from rmset.parts.detect import load
+from rmset.parts.frames import VideoReader
 from rmset.parts.shards import read_faces
 from rmset.pipeline import run_stage
 from rmset.records import Layout, Person, Segment
@@ -181,3 +182,16 @@ def test_a_bare_stream_without_times_is_refused_with_the_remedy(tmp_path):
     picture, box = face()
     with pytest.raises(VideoError, match=r"ffmpeg -i .* -c copy"):
         track(write(tmp_path / "clip.h264", [picture] * 3), box, tmp_path)
+
+
+def test_a_stride_gives_the_frames_that_reading_all_would_give(mashup):
+    """Although what is not wanted, and not needed to predict what is, is never decoded."""
+    with VideoReader(mashup[0]) as reader:
+        every = {f.frame_idx: (f.time_ms, f.rgb.copy()) for f in reader.frames()}
+    for stride, start in ((2, 0), (5, 0), (6, 3)):
+        with VideoReader(mashup[0]) as reader:
+            some = {f.frame_idx: (f.time_ms, f.rgb.copy()) for f in reader.frames(start=start, stride=stride)}
+        assert list(some) == list(range(start, len(every), stride))
+        for idx, (time_ms, image) in some.items():
+            assert time_ms == every[idx][0]
+            np.testing.assert_array_equal(image, every[idx][1])

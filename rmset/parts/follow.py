@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.geometry import Box, Boxes, as_boxes, clip, iou, outside, paired_iou, pixels, scale_about_centre
+from rmset.geometry import area as area_of
 from rmset.parts.assign import match
 from rmset.parts.detect import Detections, cascade
 from rmset.parts.detect.nets import Nets
@@ -39,6 +40,8 @@ class FollowConfig:
 
     check_every: int = 30
     """frames between full searches of a panel whose face is held"""
+    full_every: int = 4
+    """of these searches, so many-th ones are for faces of every size; the others for such as is held"""
     retry_every: int = 3
     """frames between searches for a face that is lost"""
     least_score: float = 0.8
@@ -102,6 +105,7 @@ class Follower:
         self._still = Stillness(len(people))
         self._held = np.zeros(len(people), dtype=bool)
         self._doubt = np.zeros(len(people), dtype=np.int64)
+        self._searches = np.zeros(len(people), dtype=np.int64)
         # Checks are spread over time, so that no frame pays for everybody.
         self._since = np.arange(len(people)) * config.check_every // max(1, len(people))
         self._panels = [np.flatnonzero((self._areas == area).all(axis=1)) for area in np.unique(self._areas, axis=0)]
@@ -117,7 +121,7 @@ class Follower:
         for members in self._panels:
             if not wanted[members].any():
                 continue
-            faces = self._search(picture, members)
+            faces = self._search(picture, members, trusted)
             rows = self._named(members, faces, trusted, boxes)
             newcomers += len(faces) - int((rows >= 0).sum())
             for person, row in zip(members, rows, strict=True):
@@ -182,11 +186,16 @@ class Follower:
         overdue = np.where(self._held, self._since >= self._config.check_every, self._since >= self._config.retry_every)
         return np.asarray(lost_now | overdue | self._first, dtype=bool)
 
-    def _search(self, picture: Pixels, members: npt.NDArray[np.intp]) -> Detections:
+    def _search(self, picture: Pixels, members: npt.NDArray[np.intp], trusted: npt.NDArray[np.bool_]) -> Detections:
+        """The cascade in a panel; mostly only for faces about as large as the one that is held there."""
         x0, y0, x1, y1 = (int(v) for v in self._areas[members[0]])
         area: Rect = (x0, y0, x1, y1)
-        smallest = _rounded(max(20.0, float(self._side[members].min()) * self._config.smallest))
-        faces = cascade.search(self._nets, picture, area, smallest)
+        least, most = max(20.0, float(self._side[members].min()) * self._config.smallest), np.inf
+        self._searches[members] += 1
+        if trusted[members].all() and (self._searches[members] % self._config.full_every).all():
+            side = np.sqrt(area_of(self._last[members]))
+            least, most = max(least, float(side.min()) * 0.6), float(side.max()) * 1.6
+        faces = cascade.search(self._nets, picture, area, _rounded(least), most)
         return faces.where(outside(faces.boxes, self._removed))
 
     def _named(

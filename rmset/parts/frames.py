@@ -154,8 +154,7 @@ class VideoReader:
         idx = -1
         size: tuple[int, int] | None = None
         try:
-            for raw in self._container.decode(self.stream):
-                idx += 1
+            for idx, raw in self._numbered(start, stride):
                 if size is None:
                     size = (raw.width, raw.height)
                 elif size != (raw.width, raw.height):
@@ -171,6 +170,22 @@ class VideoReader:
             self.fault = f"decoding stops after frame {idx}: {_cause(error)}"
         if idx < 0:
             raise VideoError(f"{self.path}: no frame can be decoded (the stream is empty); fetch it again")
+
+    def _numbered(self, start: int, stride: int) -> Iterator[tuple[int, VideoFrame]]:
+        """Decoded frames with their numbers; frames between the wanted ones may be left out."""
+        times = self.index.times if stride > 1 else ()
+        if not times or len(set(times)) < len(times):
+            yield from enumerate(self._container.decode(self.stream))
+            return
+        number = {time: idx for idx, time in enumerate(times)}
+        codec = self.stream.codec_context
+        for packet in self._container.demux(self.stream):
+            # The frame that others are predicted from must be decoded; of the rest only those that are wanted.
+            idx = None if packet.pts is None else number.get(packet.pts)
+            codec.skip_frame = "DEFAULT" if idx is None or (idx - start) % stride == 0 else "NONREF"
+            for raw in packet.decode():
+                if raw.pts in number:
+                    yield number[raw.pts], raw
 
     def timestamps(self) -> list[int]:
         """Presentation times of all frames, ascending, in the stream's time base; nothing is decoded."""

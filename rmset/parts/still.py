@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -16,11 +17,11 @@ class Stillness:
 
     def __init__(self, count: int) -> None:
         self._where: list[Rect | None] = [None] * count
-        self._seen: list[npt.NDArray[np.int16] | None] = [None] * count
+        self._seen: list[npt.NDArray[np.uint8] | None] = [None] * count
 
     def asked(self, person: int, picture: Pixels, rect: Rect) -> None:
         """An answer is now taken from this rectangle."""
-        self._where[person], self._seen[person] = rect, picture.glance(rect).astype(np.int16)
+        self._where[person], self._seen[person] = rect, picture.glance(rect)
 
     def forget(self, person: int) -> None:
         """What is known of the person came about in another way."""
@@ -31,4 +32,4 @@ class Stillness:
         rect, before = self._where[person], self._seen[person]
         if rect is None or before is None:
             return True
-        return float(np.abs(picture.glance(rect) - before).mean()) > _STILL
+        return cv2.norm(picture.glance(rect), before, cv2.NORM_L1) > _STILL * before.size
