@@ -1,0 +1,186 @@
+"""What a step of each method costs beside one of supervised training: time, memory, and whether the feed keeps up.
+
+    python -m benchmarks.methods --model tf_efficientnet_lite0 --size 80 --batch 32
+    python -m benchmarks.methods --model tf_efficientnet_b2 --size 260 --batch 8 --steps 2 --only fixmatch
+
+For each method, in a process of its own: seconds of a step on a batch that is ready in memory, next to a supervised
+step on the same labelled images, in turns, medians; the most memory that its steps took above what the process held
+before them; and the share of that speed which is left when the batches come from the feed (decoded images in memory,
+augmentation, order). Methods with several phases are measured in the one that costs most. Pixels are noise, so losses
+mean nothing; a confidence of 0 lets every guess count, which is the most that a step can cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.report import machine
+from fertrain.config import ModelConfig, OptimConfig, RunConfig
+from fertrain.datasets.candidates import Anchors, RandomCandidates
+from fertrain.datasets.images import InMemory
+from fertrain.datasets.labelled import Split
+from fertrain.feed import Feed
+from fertrain.labels import ORDERS
+from fertrain.losses.votes import scheme_named
+from fertrain.methods import METHODS, Batch, Phase, create
+from fertrain.models import build
+from fertrain.optim import Stepper, optimizer_for
+from fertrain.prepare import plain_contract
+from fertrain.streams import AnchorStream, LabelledStream, UnlabelledStream
+from fertrain.train import accelerator_for
+from fertrain.transforms import augmentation
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+COSTLIEST = {"rmfer": "acl", "simclr": "pretrain", "moco": "pretrain", "byol": "pretrain", "simsiam": "pretrain"}
+
+
+class Nowhere:
+    """A source of bytes that is never asked."""
+
+    def get(self, name: str) -> bytes:
+        raise FileNotFoundError(name)
+
+    def names(self) -> set[str]:
+        return set()
+
+
+def mib(key: str) -> float | None:
+    """VmRSS or VmHWM of this process; None where the system does not tell."""
+    if not STATUS.is_file():
+        return None
+    line = next((line for line in STATUS.read_text().splitlines() if line.startswith(key)), None)
+    return int(line.split()[1]) / 1024 if line else None
+
+
+def noise_feed(config: RunConfig, channels: int, batch: int, images: int, device: torch.device) -> Feed:
+    size = config.model.image_size
+    contract = plain_contract(size, channels, grey=False)
+    pixels = InMemory(torch.randint(0, 256, (images, 3, size, size), dtype=torch.uint8))
+    order = ORDERS["affectnet8"]
+    targets = np.eye(8, dtype=np.float32)[np.arange(images) % 8]
+    split = Split("noise", "train", "given", order, tuple(map(str, range(images))), targets, Nowhere())
+    weak, strong = augmentation(config.augment), augmentation(config.strong)
+    anchors = Anchors(RandomCandidates(images, min(config.rmfer.max_candidates, (images - 1) // 2)), 0)
+    return Feed(
+        LabelledStream(split, pixels, contract, scheme_named("mv"), weak),
+        AnchorStream(anchors, pixels, contract, weak),
+        UnlabelledStream(pixels, contract, weak, strong),
+        batch_size=batch, seed=0, workers=0, device=device,
+    )  # fmt: skip
+
+
+def steps_of(config: RunConfig, name: str, phase_name: str | None) -> tuple[Callable[[Batch], None], Phase, int]:
+    """One step of a method as the loop makes it, its phase, and the network's input channels."""
+    torch.manual_seed(0)
+    model = build(config.model.name, 8, config.model.image_size)
+    accelerator = accelerator_for(config, depthwise=model.depthwise)
+    method = create(model, replace(config, method=name), scheme_named("mv"))
+    phase = next(p for p in method.phases if phase_name in (None, p.name))
+    method.module.to(accelerator.device, memory_format=torch.channels_last).train()
+    for earlier in method.phases[: method.phases.index(phase) + 1]:
+        method.begin(earlier)
+    rho = config.optim.sam_rho if phase.optimizer == "sam" else None
+    stepper = Stepper(optimizer_for(method.module, phase, config.optim), method.module, sam_rho=rho)
+
+    def step(batch: Batch) -> None:
+        def look():
+            with accelerator.autocast():
+                output = method.loss(batch)
+            accelerator.backward(output.loss)
+            return output
+
+        stepper(look, 1e-3).loss.item()
+        method.after_step()
+
+    return step, phase, model.channels
+
+
+def timed(work: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def measure(args: argparse.Namespace) -> dict[str, object]:
+    config = RunConfig(
+        model=ModelConfig(args.model, image_size=args.size), precision=args.precision, augment="one-of",
+        optim=OptimConfig(epochs=(1,), batch_size=args.batch, optimizer=args.optimizer),
+    )  # fmt: skip
+    config = replace(
+        config,
+        fixmatch=replace(config.fixmatch, threshold=0.0),
+        uda=replace(config.uda, threshold=0.0),
+        ada_cm=replace(config.ada_cm, margin=0.0),
+    )
+    step, phase, channels = steps_of(config, args.child, COSTLIEST.get(args.child))
+    device = accelerator_for(config, depthwise=False).device
+    feed = noise_feed(config, channels, args.batch, args.images, device)
+    ready = next(feed.epoch(0, replace(phase, steps=1)))
+    if CLEAR.exists():
+        CLEAR.write_text("5")  # forgets the most memory so far
+    before = mib("VmRSS")
+    for _ in range(2):
+        step(ready)
+    most = mib("VmHWM")
+    base, labels, _ = steps_of(config, "supervised", None)
+    plain = next(feed.epoch(0, replace(labels, steps=1)))
+    base(plain)
+    own, supervised, fed = [], [], []
+    for turn in range(args.rounds):
+        own += [timed(lambda: step(ready)) for _ in range(args.steps)]
+        supervised += [timed(lambda: base(plain)) for _ in range(args.steps)]
+        batches = feed.epoch(turn + 1, replace(phase, steps=args.steps))
+        fed += [timed(lambda given=batches: step(next(given))) for _ in range(args.steps)]
+    seconds = statistics.median(own)
+    return {
+        "method": args.child, "phase": phase.name, "images": ready.passes, "step_s": round(seconds, 3),
+        "times_supervised": round(seconds / statistics.median(supervised), 2),
+        "images_per_s": round(ready.passes / seconds, 1),
+        "peak_mib": None if before is None or most is None else round(most - before),
+        "fed_ratio": round(seconds / statistics.median(fed), 3),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="tf_efficientnet_lite0")
+    parser.add_argument("--size", type=int, default=80)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--optimizer", default="adamw", choices=["adamw", "adam", "sgd", "sam"])
+    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
+    parser.add_argument("--only", nargs="*", default=list(METHODS))
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        print(json.dumps(measure(args)))
+        return
+    print(machine())
+    print(f"{args.model} at {args.size} px, {args.batch} labelled images, {args.optimizer}, {args.precision}\n")
+    print("| method | phase | images in a step | step, s | × supervised | images/s | memory, MiB | fed / in memory |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in args.only:
+        command = [sys.executable, "-m", "benchmarks.methods", *sys.argv[1:], "--child", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"| {name} | {done.stderr.strip().splitlines()[-1]} |")
+            continue
+        row = json.loads(done.stdout.splitlines()[-1])
+        print("| " + " | ".join("" if v is None else str(v) for v in row.values()) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
