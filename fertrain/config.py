@@ -168,7 +168,7 @@ class RunConfig:
     byol: ByolConfig = field(default_factory=ByolConfig)
     simsiam: SimSiamConfig = field(default_factory=SimSiamConfig)
     augment: str = "affine"
-    """`none`, `flip`, `affine` (FERPlus), `one-of` (RMFER), `randaugment`, `erasing`; several joined by +."""
+    """`none`, `flip`, `affine` (FERPlus), `crop`, `one-of` (RMFER), `randaugment`, `erasing`; several joined by +."""
     strong: str = "affine+randaugment+erasing"
     """Strong views of unlabelled images, by the same names; weak views are augmented as labelled images are."""
     mix: str = "none"

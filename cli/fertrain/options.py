@@ -59,7 +59,7 @@ Optimizer = Annotated[str | None, typer.Option(help="adamw, adam, sgd or sam.", 
 Schedule = Annotated[str | None, typer.Option(help="cosine, one-cycle or constant.", show_default="cosine")]
 Augment = Annotated[
     str | None,
-    typer.Option(help="none, flip, affine, one-of, randaugment, erasing; several with +, as affine+erasing."),
+    typer.Option(help="none, flip, affine, crop, one-of, randaugment, erasing; several with +, as affine+erasing."),
 ]
 Strong = Annotated[
     str | None,

@@ -59,13 +59,13 @@ def affectnet_annotations(root: Path) -> Path:
     return root
 
 
-def rafdb(root: Path) -> Path:
+def rafdb(root: Path, per_class: int = 1) -> Path:
     lines = []
     for split in ("train", "test"):
-        for k in range(1, 8):
-            name = f"{split}_{k:05d}"
-            lines.append(f"{name}.jpg {k}")
-            write(root / "Image" / "aligned" / f"{name}_aligned.jpg", face(k - 1, RNG, 100))
+        for i in range(7 * per_class):
+            name = f"{split}_{i + 1:05d}"
+            lines.append(f"{name}.jpg {i % 7 + 1}")
+            write(root / "Image" / "aligned" / f"{name}_aligned.jpg", face(i % 7, RNG, 100))
     (root / "EmoLabel").mkdir()
     (root / "EmoLabel" / "list_patition_label.txt").write_text("\n".join(lines) + "\n")
     return root

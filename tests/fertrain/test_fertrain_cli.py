@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import layouts
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -115,6 +116,19 @@ def test_any_setting_can_be_set_by_its_name_in_config_toml(fertrain, faces, tmp_
     config = RunFolder(tmp_path / "r").config()
     assert (config.fixmatch.ratio, config.optim.momentum, config.optim.steps) == (2, 0.5, ((1, 0.1),))
     assert (config.optim.batch_size, config.optim.images, config.strong) == (32, 500, "erasing")
+
+
+@pytest.mark.parametrize("recipe", ["rafdb-4000", "rafdb-4000-ada-cm"])
+def test_recipes_of_raf_db_are_ready_to_run(fertrain, mashup, tmp_path, monkeypatch, recipe):
+    monkeypatch.setenv("RMSET_ROOT", str(mashup))
+    raf = layouts.rafdb(tmp_path / "raf", per_class=6)
+    code, out, err = fertrain(
+        "semi", "--labeled", f"rafdb:{raf}", "--recipe", recipe, "--labels", "28", "--model", "test_resnet",
+        "--image-size", "32", "--epochs", "1", "--images", "600", "--batch-size", "4",
+        "--set", "rmfer.max_candidates=4", "--out", tmp_path / "r", "--format", "json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)[0]["n"] == 42
 
 
 def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):

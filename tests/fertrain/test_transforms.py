@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from fertrain.contract import InputContract, Moments
 from fertrain.errors import UnknownNameError, WeightsError
-from fertrain.transforms import AUGMENTATIONS, AffineRange, affine, augmentation, flip, greyed, jitter, one_of
+from fertrain.transforms import AUGMENTATIONS, AffineRange, affine, augmentation, crop, flip, greyed, jitter, one_of
 
 
 def gen(seed=0):
@@ -44,6 +44,17 @@ def test_an_affine_map_without_range_only_mirrors():
     y = affine(x, gen(), still)
     for a, b in zip(x, y, strict=True):
         assert torch.allclose(a, b, atol=1e-5) or torch.allclose(a.flip(-1), b, atol=1e-5)
+
+
+def test_a_crop_shows_a_square_of_the_image_at_the_old_size():
+    # a ramp from left to right: a crop of side s shows a range s of it, somewhere inside
+    ramp = ((torch.arange(64) + 0.5) / 64).expand(200, 1, 64, 64)
+    y = crop(ramp, gen(), least=0.25)
+    sides = (y.amax(dim=(1, 2, 3)) - y.amin(dim=(1, 2, 3))) * 64 / 63
+    assert sides.min() > 0.48
+    assert sides.max() <= 1.001
+    assert sides.std() > 0.1
+    assert torch.allclose(crop(ramp, gen(), least=1.0).mean(dim=(1, 2, 3)), ramp[:, 0].mean(dim=(1, 2)), atol=1e-5)
 
 
 def test_each_image_gets_one_of_grey_mirror_and_jitter():

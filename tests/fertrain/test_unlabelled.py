@@ -200,6 +200,25 @@ def test_what_cannot_be_unlabelled_images_is_refused(faces, tmp_path, data, erro
         opened(config(f"folder:{faces}", data=data), tmp_path)
 
 
+def test_labels_of_another_set_are_refused(ferplus, faces, tmp_path):
+    c = config(f"ferplus:{ferplus}", data={"rule": "argmax", "labels": 24})
+    opened(c, tmp_path)
+    index = str(tmp_path / "run" / "labels.csv")
+    other = config(f"folder:{faces}", data={"labels": None, "labels_file": index})
+    with pytest.raises(DatasetError, match="found 24 others"):
+        opened(other, tmp_path / "other")
+
+
+def test_crops_without_a_far_self_are_no_anchors_and_are_counted(faces, tmp_path):
+    # of 40 frames only the first and last nine have themselves more than 30 away
+    root = fer_worlds.rmset_root(tmp_path / "root", people=2, frames=40)
+    c = config(f"folder:{faces}", data={"unlabeled": f"rmset:{root}"})
+    _, beside, _, said = opened(c, tmp_path, (Phase("acl", 1, 1e-3, "adamw", anchors=1),))
+    assert beside.measured["anchors"] == 2 * 2 * 9
+    assert "80 crops of 2 people" in said[0]
+    assert "36 of the crops can be anchors" in said[0]
+
+
 def test_without_unlabelled_images_phases_that_see_nothing_else_are_left_out(faces, tmp_path):
     c = config(f"folder:{faces}", data={"unlabeled_fraction": 0.0})
     _, beside, feed, said = opened(c, tmp_path, (ALONE, BESIDE))
