@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rmset.inspect import evaluate
+from rmset.inspect import evaluate, stats
 from rmset.parts.shards import read_faces
 from rmset.pipeline import build, check_tracks, run_stage
 from rmset.stages.track import TrackConfig
@@ -134,6 +134,7 @@ def test_a_face_that_goes_ends_its_track_and_begins_a_new_one_when_it_returns(tm
     frames = [[r["frame_idx"] for r in table if r["part"] == part] for part in sorted({r["part"] for r in table})]
     parts = [(min(f), max(f)) for f in frames]
     assert len(parts) == 2
+    assert stats.per_video(root)[0]["gaps"] == 1
     assert abs(parts[0][1] - 39) <= 10
     assert abs(parts[1][0] - 120) <= 10
 

@@ -66,8 +66,8 @@ def stats(
 ) -> None:
     """Count videos, frames, people, faces, crops, and describe them.
 
-    coverage: faces / (people × frames). aspect: h_f / w_f of faces, and of crops after widening. masked: removed
-    share of all pixels.
+    coverage: faces / (people × frames). gaps: how often a track broke off. aspect: h_f / w_f of faces, and of crops
+    after widening. masked: removed share of all pixels.
 
     Example: rmset stats --pixels --format json
     """

@@ -20,11 +20,12 @@ from rmset.store import Root
 _PER_VIDEO = """
 with p as (
   select video_id, person_id, count(*) faces, sum((y1 - y0) / (x1 - x0)) aspect, sum(y1 - y0) height,
-    count(*) filter (source = 'interpolated') interpolated
+    count(*) filter (source = 'interpolated') interpolated, max(part) gaps
   from faces group by video_id, person_id),
 f as (
   select video_id, sum(faces)::bigint faces, count(*) people, sum(aspect) / sum(faces) aspect,
-    sum(height) / sum(faces) face_height, sum(interpolated) / sum(faces) interpolated
+    sum(height) / sum(faces) face_height, sum(interpolated) / sum(faces) interpolated,
+    sum(gaps)::bigint gaps
   from p group by video_id),
 r as (
   select video_id, segment, sum((x1 - x0) * (y1 - y0)) removed from regions group by video_id, segment),
@@ -34,6 +35,7 @@ m as (
   from segments s left join r using (video_id, segment) group by s.video_id)
 select v.video_id, v.frame_count frames, coalesce(f.people, 0) people, coalesce(f.faces, 0) faces,
   f.faces / (f.people * v.frame_count) coverage, f.face_height, f.aspect, f.interpolated,
+  coalesce(f.gaps, 0) gaps,
   m.removed / (v.width * v.height) masked
 from videos v left join f using (video_id) left join m using (video_id)
 order by v.video_id
@@ -78,6 +80,8 @@ class Histogram:
 def per_video(root: Root, widen: float = 0.31) -> list[dict[str, Any]]:
     """One row per video: frames, people, faces, crops, coverage, face height and aspect before and after, masked share.
 
+    `gaps` counts how often a track broke off and began anew, `interpolated` is the share of faces that bridge less.
+
     Args:
         root: where to look.
         widen: Δw / w_f of the export, for the aspect after it.
@@ -117,6 +121,7 @@ def total(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "video_id": f"all {len(rows)}",
         **{name: int(sum(row[name] for row in rows)) for name in ("frames", "people", "faces", "crops")},
+        "gaps": int(sum(row["gaps"] for row in rows)),
         "coverage": mean("coverage", frames),
         **{name: mean(name, faces) for name in ("face_height", "aspect", "interpolated", "aspect_after")},
         "masked": mean("masked", frames),
