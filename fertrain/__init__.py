@@ -3,11 +3,13 @@
     labels, datasets      which images, which classes, in which order, kept by which rule
       → transforms        batches on tensors: grey, augment, normalise (the input contract travels with the weights)
       → models            features + head, by name
-      → losses            MV, ML, PLD, CEL (FERPlus); attention and contrast (RMFER): pure functions, one paper each
-      → methods           phases, a loss, and what happens after a step: supervised, rmfer
+      → losses            MV, ML, PLD, CEL (FERPlus); attention and contrast (RMFER); the rivals': pure functions
+      → methods           phases, a loss, and what happens after a step: supervised, rmfer, fixmatch, …
+      → streams, feed     what stands side by side in a step: labelled images, views of unlabelled ones, anchors
       → train             one loop; it knows no method's name
       → evaluate, report  everything out of one confusion matrix; one page per run
       → experiment        the only place where they meet: `run(RunConfig(...))` writes one run folder
+      → repeat, ablation  seeds, and seeds × variants into one table
 
 Nothing here imports torch before it is needed by name: `import fertrain` costs nothing.
 """
