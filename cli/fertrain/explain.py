@@ -1,7 +1,8 @@
-"""`fertrain explain`: what a run looks at, class by class."""
+"""`fertrain explain`: what runs look at, where their attention goes, how their features lie."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,36 +14,91 @@ from ..console import Format, FormatOption, emit, progress, say, set_quiet
 from . import options as o
 
 
+class Map(StrEnum):
+    """How features are brought onto a plane."""
+
+    MDS = "mds"
+    TSNE = "tsne"
+
+
 def explain(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; several are shown side by side.")],
     on: Annotated[
-        str | None, typer.Option(help="NAME or NAME:SPLIT.", show_default="what the run was trained on")
+        str | None, typer.Option(help="NAME or NAME:SPLIT.", show_default="what the first run was trained on")
     ] = None,
     occlusion: Annotated[bool, typer.Option(help="Cover regions one by one (Deep-Emotion).")] = False,
     attribution: Annotated[bool, typer.Option(help="Integrated gradients (captum), averaged per class.")] = False,
+    attention: Annotated[
+        bool, typer.Option(help="Of anchors over their candidates, before and after refinement; between classes.")
+    ] = False,
+    embedding: Annotated[
+        bool, typer.Option(help="Features of labelled images on a plane, and mean distances to class centres.")
+    ] = False,
     side: Annotated[int | None, typer.Option(help="Of a covered region, px.", show_default="an eighth")] = None,
-    per_class: Annotated[int, typer.Option(min=1, help="Images of each class, judged right.")] = 20,
+    per_class: Annotated[
+        int | None,
+        typer.Option(min=2, help="Images of each class.", show_default="20; 16 for attention, 40 for embedding"),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="For --attention: where anchors are.", show_default="$RMSET_ROOT, else data/rmset"),
+    ] = None,
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VIDEO:PERSON:FRAME", help="An anchor.", show_default="three that the run is sure of"),
+    ] = None,
+    candidates: Annotated[int, typer.Option(min=1, max=25, help="Of each kind, for an anchor.")] = 10,
+    map_: Annotated[Map, typer.Option("--map", help="mds keeps distances, tsne neighbours.")] = Map.MDS,
     eval_rule: Annotated[str, typer.Option(help="Which images, where there are votes.")] = "majority",
+    seed: Annotated[int, typer.Option(help="Of the images, anchors and candidates that are drawn.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the figures.", show_default="RUN/explain")
     ] = None,
     fmt: FormatOption = Format.TABLE,
     quiet: o.Quiet = False,
 ) -> None:
-    """Which parts of a face a run cannot do without, averaged over each class; saved as figures.
+    """What runs look at, as figures and numbers: regions of a face, candidates, classes, maps of features.
 
-    Example: fertrain explain runs/cel --on ferplus:valid --occlusion --attribution --per-class 20
+    Example: fertrain explain runs/base runs/ial runs/acl --attention --embedding --root data/rmset -o pictures
+
+    Occlusion and attribution are of one run each and go to RUN/explain, or to a folder named after the run in --out.
+    Figures of --attention show faces of the root: they are for you.
     """
-    from fertrain.explanation import explain_run
-
     if quiet:
         set_quiet(True)
-    if not occlusion and not attribution:
-        raise UsageError("expected --occlusion, --attribution or both, found neither")
+    if not (occlusion or attribution or attention or embedding):
+        raise UsageError("expected --occlusion, --attribution, --attention or --embedding, found none")
+    folder = out or runs[0] / "explain"
+    files: list[Path] = []
     with progress() as bar:
-        written = explain_run(
-            run, on, out or run / "explain", occlusion=occlusion, attribution=attribution, side=side,
-            per_class=per_class, eval_rule=eval_rule, progress=bar,
-        )  # fmt: skip
-    emit(written.rows, fmt)
-    say(f"written: {', '.join(str(p) for p in written.files)}")
+        if occlusion or attribution:
+            from fertrain.explanation import explain_run
+
+            for run in runs:
+                own = run / "explain" if out is None else (out if len(runs) == 1 else out / run.resolve().name)
+                written = explain_run(
+                    run, on, own, occlusion=occlusion, attribution=attribution, side=side,
+                    per_class=per_class or 20, eval_rule=eval_rule, progress=bar,
+                )  # fmt: skip
+                emit(written.rows, fmt)
+                files += written.files
+        if attention:
+            from fertrain.insight import explain_attention
+            from rmset.store import Root
+
+            seen = explain_attention(
+                runs, Root.find(root), on, folder, anchors=anchor or (), candidates=candidates,
+                per_class=per_class or 16, eval_rule=eval_rule, seed=seed, progress=bar,
+            )  # fmt: skip
+            emit(seen.rows, fmt)
+            files += seen.files
+        if embedding:
+            from fertrain.insight import explain_embedding
+
+            seen = explain_embedding(
+                runs, on, folder, how=map_.value, per_class=per_class or 40, eval_rule=eval_rule, seed=seed,
+                progress=bar,
+            )  # fmt: skip
+            emit(seen.rows, fmt)
+            files += seen.files
+    say(f"written: {', '.join(str(p) for p in files)}")
