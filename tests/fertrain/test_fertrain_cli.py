@@ -17,6 +17,7 @@ from rmset_cli.fertrain.settings import NAMES, PLACES
 
 COMMANDS = [
     "supervised", "semi", "ablate", "evaluate", "cross", "compare", "votes", "predict", "explain", "convert", "recipes",
+    "world", "pairs-quality",
     "datasets", "datasets add", "datasets list", "datasets check", "datasets align",
 ]  # fmt: skip
 

@@ -93,4 +93,4 @@ def test_a_run_is_explained_class_by_class(finished, faces, tmp_path):
 
 def test_explaining_needs_to_know_how(finished):
     result = CliRunner().invoke(app, ["explain", str(finished)])
-    assert "found neither" in str(result.exception)
+    assert "found none" in str(result.exception)
