@@ -139,6 +139,36 @@ def test_a_face_that_goes_ends_its_track_and_begins_a_new_one_when_it_returns(tm
     assert abs(parts[1][0] - 120) <= 10
 
 
+def test_somebody_without_a_panel_is_followed_out_of_where_they_began_and_keeps_their_name(tmp_path):
+    from rmset.records import Layout, Person, Segment
+    from rmset.stages import fetch
+    from rmset.synth.faces import Person as Face
+    from rmset.synth.faces import Pose
+    from rmset.synth.identity import cast
+
+    faces = [Face(person) for person in cast("street", 2, 0)]
+
+    def at(x):
+        """The first walks from left to right, the second stands in the middle."""
+        pictures = [face.render("neutral", 0.0, Pose(), (160, 240)) for face in faces]
+        whole = np.full((240, 800, 3), 90, np.uint8)
+        whole[:, 320:480] = pictures[1].image
+        whole[:, x : x + 160] = pictures[0].image
+        return whole, [np.add(p.box, (dx, 0, dx, 0)) for p, dx in zip(pictures, (x, 320), strict=True)]
+
+    steps = [0] * 10 + list(range(0, 641, 8)) + [640] * 10
+    _clip(tmp_path / "walk.mp4", [at(x)[0] for x in steps])
+    root = Root(tmp_path / "root")
+    record = fetch.add(root, tmp_path / "walk.mp4")
+    people = tuple(Person(i, tuple(map(float, box))) for i, box in enumerate(at(0)[1]))
+    root.write_layout(Layout(record.video_id, (800, 240), (Segment(0, len(steps), 0, (), people),)))
+    tracked(root)
+    rows = read_faces(root.files.local(root.tracks_key(record.video_id))).to_pylist()
+    where = {p: {r["frame_idx"]: (r["x0"] + r["x1"]) / 2 for r in rows if r["person_id"] == p} for p in (0, 1)}
+    assert where[0][5] < 160 < 640 < where[0][len(steps) - 5], "the first has crossed the picture"
+    assert all(320 < x < 480 for x in where[1].values()), "the second is nobody else, even while hidden"
+
+
 @pytest.mark.parametrize(("clip", "man_comes_first"), [("face_noface.mov", True), ("noface_face.mov", False)])
 def test_a_cut_between_a_man_and_a_cartoon_ends_or_starts_the_track(real_data, tmp_path, clip, man_comes_first):
     from rmset.records import Layout, Person, Segment

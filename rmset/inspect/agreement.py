@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import RootError
-from rmset.geometry import Boxes, as_boxes, clip, iou, outside, pixels, scale_about_centre
+from rmset.geometry import Boxes, as_boxes, iou, outside, pixels
 from rmset.inspect.evaluate import faces_found
 from rmset.parts.assign import match
 from rmset.parts.detect import Detector, load
@@ -37,7 +37,8 @@ class Agreement:
     frames: int
     """frames that were searched whole"""
     faces: int
-    """faces that the exact detector is sure of, at most one for each person of a panel"""
+    """faces that the exact detector is sure of, at most one for each person of a panel; of people without a panel only
+    those that were found, since any other face may be a stranger's"""
     recall: float
     """share of these for which the tracks have a box with IoU >= 0.5; 1 where there are none"""
     mean_iou: float
@@ -83,7 +84,7 @@ def agreement(root: Root, video_id: str, frames: int = 24, progress: Progress = 
             (segment,) = [s for s in layout.segments if s.start_frame <= frame.frame_idx < s.end_frame]
             seen = _exact(detector, frame.rgb, segment)
             names, boxes = found.at(frame.frame_idx)
-            expected, overlaps, alone = _compare(segment, layout.frame_size, seen, names, boxes)
+            expected, overlaps, alone = _compare(segment, seen, names, boxes)
             pairs += overlaps
             faces, unseen, looked = faces + expected, unseen + alone, looked + 1
             progress(f"check {video_id}", looked, len(chosen))
@@ -101,21 +102,18 @@ def _exact(detector: Detector, image: npt.NDArray[np.uint8], segment: Segment) -
     return faces.where(faces.scores >= _SURE).boxes
 
 
-def _compare(
-    segment: Segment, size: tuple[int, int], seen: Boxes, names: npt.NDArray[np.int64], boxes: Boxes
-) -> tuple[int, list[float], int]:
+def _compare(segment: Segment, seen: Boxes, names: npt.NDArray[np.int64], boxes: Boxes) -> tuple[int, list[float], int]:
     """Faces to be found, IoUs of those found, and boxes of ours that have no face, panel by panel."""
-    whole = (0.0, 0.0, float(size[0]), float(size[1]))
-    panels = [p.panel or clip(scale_about_centre(p.box, 3), whole) for p in segment.people]
     expected, overlaps, alone = 0, list[float](), 0
-    for panel in sorted(set(panels)):
-        people = [p.person_id for p, own in zip(segment.people, panels, strict=True) if own == panel]
+    for panel in sorted({p.panel for p in segment.people}, key=str):
+        people = [p.person_id for p in segment.people if p.panel == panel]
         ours = boxes[np.isin(names, people)]
-        theirs = seen[~outside(seen, as_boxes([panel]))]
+        theirs = seen if panel is None else seen[~outside(seen, as_boxes([panel]))]
         pair = iou(ours, theirs)
         rows = match(pair, 0.5)
-        overlaps += [float(pair[i, j]) for i, j in enumerate(rows) if j >= 0]
-        # A picture on somebody's wall is a face too, but nobody's.
-        expected += max(int((rows >= 0).sum()), min(len(theirs), len(people)))
-        alone += int((rows < 0).sum())
+        found = [float(pair[i, j]) for i, j in enumerate(rows) if j >= 0]
+        overlaps += found
+        # A picture on somebody's wall is a face too, but nobody's; and where nobody has a panel, any face may be.
+        expected += len(found) if panel is None else max(len(found), min(len(theirs), len(people)))
+        alone += len(ours) - len(found)
     return expected, overlaps, alone

@@ -90,16 +90,18 @@ class Follower:
         config: FollowConfig,
     ) -> None:
         self._nets, self._config = nets, config
-        frame = (0.0, 0.0, float(frame_size[0]), float(frame_size[1]))
-        areas = [pixels(p.panel or clip(scale_about_centre(p.box, 3), frame), frame_size) for p in people]
+        self._frame_size = frame_size
+        self._roams = np.array([p.panel is None for p in people], dtype=bool)
+        areas = [pixels(p.panel, frame_size) if p.panel else self._around(p.box) for p in people]
         self._areas = np.array(areas, np.int64).reshape(-1, 4)
         self._reference = as_boxes([p.box for p in people])
         self._side = np.minimum(
             self._reference[:, 2] - self._reference[:, 0], self._reference[:, 3] - self._reference[:, 1]
         )
         self._removed = as_boxes(list(removed))
-        # Where each person was last seen; who is held; how many frames since the panel was searched.
+        # Where each person was last seen, and how far their box had moved; who is held; frames since a search.
         self._last = self._reference.copy()
+        self._moved = np.zeros((len(people), 4), np.float32)
         self._scores = np.zeros(len(people), np.float32)
         self._landmarks = np.zeros((len(people), 5, 2), np.float32)
         self._still = Stillness(len(people))
@@ -108,7 +110,9 @@ class Follower:
         self._searches = np.zeros(len(people), dtype=np.int64)
         # Checks are spread over time, so that no frame pays for everybody.
         self._since = np.arange(len(people)) * config.check_every // max(1, len(people))
-        self._panels = [np.flatnonzero((self._areas == area).all(axis=1)) for area in np.unique(self._areas, axis=0)]
+        fixed = np.unique(self._areas[~self._roams], axis=0)
+        self._panels = [np.flatnonzero((self._areas == area).all(axis=1) & ~self._roams) for area in fixed]
+        self._panels += [np.array([person]) for person in np.flatnonzero(self._roams)]
         self._first = True
 
     def step(self, picture: Pixels) -> Found:
@@ -136,12 +140,22 @@ class Follower:
                     # The last net sees a face where the cascade sees none: believed once, not twice.
                     self._doubt[person] += 1
                     present[person] = self._doubt[person] < 2
+        present &= ~self._taken(boxes, present)
+        self._moved = np.where((present & self._held)[:, None], boxes - self._last, 0).astype(np.float32)
         self._held = present
         self._last[present] = boxes[present]
         self._scores, self._landmarks = scores, landmarks
+        for person in np.flatnonzero(present & self._roams):
+            x0, y0, x1, y1 = self._last[person].tolist()
+            self._areas[person] = self._around((x0, y0, x1, y1))
         self._first = False
         who = np.flatnonzero(present)
         return Found(who, Detections(boxes[who], scores[who], landmarks[who]), searched[who], newcomers)
+
+    def _around(self, box: Box) -> Rect:
+        """Where to look for somebody who has no panel: about the last box."""
+        frame = (0.0, 0.0, float(self._frame_size[0]), float(self._frame_size[1]))
+        return pixels(clip(scale_about_centre(box, 3), frame), self._frame_size)
 
     def _refine(self, picture: Pixels) -> tuple[Detections, npt.NDArray[np.bool_]]:
         """The last net's answer for everybody (P), and whether it is to be trusted; who is not held is not asked.
@@ -171,13 +185,28 @@ class Follower:
         return np.asarray(good & ~self._shared(boxes) & outside(boxes, self._removed), dtype=bool)
 
     def _shared(self, boxes: Boxes) -> npt.NDArray[np.bool_]:
-        """Who sits on a face that somebody else in the same panel sits on too."""
+        """Who sits on a face that somebody else sits on too, in the same panel or, like them, in none."""
         shared = np.zeros(len(boxes), dtype=bool)
-        for members in self._panels:
+        for members in [*self._panels, np.flatnonzero(self._roams)]:
             if len(members) > 1:
                 overlap = iou(boxes[members], boxes[members]) - np.eye(len(members), dtype=np.float32)
                 shared[members] = (overlap > 0.5).any(axis=1)
         return shared
+
+    def _taken(self, boxes: Boxes, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Who, of people without panels, has been given a face that is rather somebody else's: one face, one name."""
+        taken = np.zeros(len(boxes), dtype=bool)
+        roaming = np.flatnonzero(present & self._roams)
+        if len(roaming) < 2:
+            return taken
+        expected = self._last[roaming] + self._moved[roaming]
+        fit = paired_iou(boxes[roaming], as_boxes(expected))
+        same = iou(boxes[roaming], boxes[roaming]) > 0.5
+        # Of those on one face, the name stays with whom it lies nearest to where they were going; else with the first.
+        order = np.argsort(-fit, kind="stable")
+        for rank, one in enumerate(order):
+            taken[roaming[one]] = any(same[one, other] and not taken[roaming[other]] for other in order[:rank])
+        return taken
 
     def _wanted(self, trusted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """For whom the panel is to be searched in this frame."""
@@ -206,7 +235,7 @@ class Follower:
             return np.full(len(members), -1, dtype=np.intp)
         where = np.where(trusted[members, None], refined[members], self._last[members])
         rows = match(iou(as_boxes(where), faces.boxes), self._config.least_iou)
-        if len(members) == 1 and rows[0] < 0 and not trusted[members[0]]:
+        if len(members) == 1 and rows[0] < 0 and not trusted[members[0]] and not self._roams[members[0]]:
             # Alone in the panel, whoever is seen there is the person, wherever they went.
             rows[0] = 0
         return rows
