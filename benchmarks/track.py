@@ -14,17 +14,15 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.report import Line, publish
-from benchmarks.track_mashups import compose, decode, drawn_by_hand, long_video
+from benchmarks.track_mashups import compose, decode, drawn_by_hand
 from rmset.geometry import as_boxes
 from rmset.inspect import evaluate
 from rmset.inspect.scores import Boxed, tracks
@@ -162,29 +160,6 @@ def in_every_mode(cache: Path, data: Path, home: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _alone(path: str, home: str, truth: str) -> None:
-    """Track one video in this process and print its peak memory, MB, frames and seconds."""
-    import resource
-
-    root = Root(home)
-    record = fetch.add(root, Path(path))
-    drawn = drawn_by_hand(record.video_id, Truth.read(Path(truth)))
-    (segment,) = drawn.segments
-    root.write_layout(replace(drawn, segments=(replace(segment, end_frame=record.frame_count),)))
-    outcome = run_stage(root, record.video_id, "track", TrackConfig(), force=True)
-    if outcome.error:
-        raise SystemExit(outcome.error)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(peak, record.frame_count, outcome.seconds)
-
-
-def memory(path: Path, truth: Path, home: Path) -> tuple[float, int, float]:
-    """Peak memory in MB, frames and seconds of tracking one video in a process of its own."""
-    command = f"from benchmarks.track import _alone; _alone({str(path)!r}, {str(home)!r}, {str(truth)!r})"
-    told = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout.split()
-    return float(told[0]), int(told[1]), float(told[2])
-
-
 def _copy(root: Root) -> Path:
     target = root.path.with_name(root.path.name + "-stride")
     shutil.rmtree(target, ignore_errors=True)
@@ -197,7 +172,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mashups", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--minutes", type=int, default=20, help="length of the long video")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "rmset-track-mashups")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
@@ -212,22 +186,7 @@ def main() -> None:
             rows.append(measure(path, truth, Path(home)))
             sys.stderr.write(f"{number}: " + ", ".join(f"{k} {v:.3f}" for k, v in rows[-1].items()) + "\n")
         modes = in_every_mode(options.cache, Path(data), Path(home))
-        first = options.cache / f"track-0-{options.seconds:g}.mp4"
-        known = first.with_suffix("").with_suffix(".truth.json")
-        short = memory(first, known, Path(home) / "short")
-        long = memory(long_video(first, options.minutes), known, Path(home) / "long")
-    lines = _lines(rows) + _long_lines(short, long)
-    publish("track", "Tracking", lines, _notes(rows, options.seconds), write=options.write, after=_table(modes))
-
-
-def _long_lines(short: tuple[float, int, float], long: tuple[float, int, float]) -> list[Line]:
-    more, slower = long[0] / short[0], (long[2] / long[1]) / (short[2] / short[1])
-    length = f"{long[1]} frames against {short[1]}"
-    return [
-        Line(f"peak memory, {length}", f"{long[0]:.0f} MB, {more:.2f} x", "<= 1.1 x", more <= 1.1),
-        Line("peak memory of the long video, MB", f"{long[0]:.0f}", "< 1,536", long[0] < 1536),
-        Line(f"time a frame, {length}", f"{slower:.2f} x"),
-    ]
+    publish("track", "Tracking", _lines(rows), _notes(rows, options.seconds), write=options.write, after=_table(modes))
 
 
 def _table(rows: list[dict[str, str]]) -> list[str]:

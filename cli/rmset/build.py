@@ -88,6 +88,13 @@ Search = Annotated[
         "panel of every frame. frame: on every whole frame (the paper).",
     ),
 ]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="auto: faster arithmetic (bf16) where the processor has it. f32: the same everywhere, to six digits.",
+    ),
+]
 Stride = Annotated[int, typer.Option("--stride", min=1, help="Take every N-th frame.")]
 Size = Annotated[int, typer.Option("--size", min=8, help="Side of a crop, px.")]
 Widen = Annotated[float, typer.Option("--widen", min=0, help="Share by which a face's width grows.")]
@@ -106,6 +113,7 @@ def track(
     weights: Weights = None,
     search: Search = "follow",
     assign: Assign = "previous",
+    precision: Precision = "auto",
     stride: Stride = 1,
     check: Check = False,
     check_frames: CheckFrames = 24,
@@ -120,15 +128,23 @@ def track(
     """
     from rmset.stages.track import NAME
 
-    config = _track_config(detector, weights, search, assign, stride)
+    config = _track_config(detector, weights, search, assign, precision, stride)
     run_steps(find_root(root), videos, [(NAME, config)], jobs, force, check_frames if check else 0)
 
 
-def _track_config(detector: str, weights: Path | None, search: str, assign: str, stride: int) -> TrackConfig:
+def _track_config(
+    detector: str, weights: Path | None, search: str, assign: str, precision: str, stride: int
+) -> TrackConfig:
     from rmset.stages.track import TrackConfig
 
-    file = None if weights is None else str(weights.resolve())
-    return TrackConfig(detector=detector, weights=file, search=search, assign=assign, stride=stride)
+    return TrackConfig(
+        detector=detector,
+        weights=None if weights is None else str(weights.resolve()),
+        search=search,
+        assign=assign,
+        stride=stride,
+        precision=precision,  # type: ignore[arg-type]  # the config says what is wrong with it
+    )
 
 
 def export(
@@ -173,6 +189,7 @@ def build(
     weights: Weights = None,
     search: Search = "follow",
     assign: Assign = "previous",
+    precision: Precision = "auto",
     track_stride: Annotated[int, typer.Option("--track-stride", min=1, help="Track every N-th frame.")] = 1,
     check: Check = False,
     check_frames: CheckFrames = 24,
@@ -207,7 +224,7 @@ def build(
     place = find_root(root)
     steps: list[tuple[str, Any]] = [
         (layout.NAME, layout.ProposeConfig()),
-        (track.NAME, _track_config(detector, weights, search, assign, track_stride)),
+        (track.NAME, _track_config(detector, weights, search, assign, precision, track_stride)),
         (export_stage.NAME, export_stage.ExportConfig(size=size, widen=widen, stride=stride, quality=quality)),
     ]
     if manifest is None:
