@@ -1,9 +1,7 @@
 """FixMatch (Sohn et al., NeurIPS 2020): what is guessed of a weak view with confidence is learnt on a strong one.
 
-    q = p(weak(u))                                                                                  no gradient
-    L = CE(p(weak(x)), y) + λ_u (1/μB) Σ 1(max q ≥ τ) H(argmax q, p(strong(u)))                     equations (3), (4)
-
-The guess is made as at test (running statistics, no dropout); the authors make it in training mode.
+q = p(weak(u))                                                                                  no gradient
+L = CE(p(weak(x)), y) + λ_u (1/μB) Σ 1(max q ≥ τ) H(argmax q, p(strong(u)))                     equations (3), (4)
 """
 
 from __future__ import annotations

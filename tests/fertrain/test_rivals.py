@@ -10,6 +10,7 @@ from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, R
 from fertrain.experiment import evaluate_run, run
 from fertrain.losses.votes import SCHEMES
 from fertrain.methods import METHODS, Batch, Unlabelled, create
+from fertrain.methods.beside import said_of
 from fertrain.models import build
 from fertrain.models.weights import read_file
 from fertrain.optim import Stepper, optimizer_for
@@ -86,6 +87,21 @@ def test_no_gradient_reaches_the_view_that_is_guessed_on(name):
     method.loss(batch).loss.backward()
     assert all(view.grad is None for view in batch.unlabelled.weak)
     assert all(view.grad.abs().sum() > 0 for view in batch.unlabelled.strong)
+
+
+def test_guesses_use_their_batchs_statistics_and_leave_no_trace():
+    method = method_of("fixmatch")
+    images = 3 + torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    before = state(method)
+    said = said_of(method.model, images)
+    after = state(method)
+    assert all(torch.equal(v, after[k]) for k, v in before.items() if "tracked" not in k)
+    assert all(m.training for m in method.module.modules())
+    assert {m.momentum for m in method.module.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {0.1}
+    with torch.no_grad():
+        torch.testing.assert_close(said, method.model(images))  # test_resnet has no dropout
+        method.module.eval()
+        assert (said - method.model(images)).abs().max() > 0.01
 
 
 def test_guesses_of_mixmatch_are_constants():
