@@ -10,6 +10,8 @@
       → evaluate, report  everything out of one confusion matrix; one page per run
       → experiment        the only place where they meet: `run(RunConfig(...))` writes one run folder
       → repeat, ablation  seeds, and seeds × variants into one table
+      → features          what a finished run makes of images, for all that looks at runs afterwards:
+        purity, retrieval, delays -> pairs_quality;  attending, embedding -> insight;  scripted makes worlds for them
 
 Nothing here imports torch before it is needed by name: `import fertrain` costs nothing.
 """

@@ -28,8 +28,11 @@ from .features import OpenedRun, extract, on_root, open_run
 from .inference import logits
 from .nearness import by_distance, by_pair
 from .purity import Chosen, Purity, chosen, purity
+from .retrieval import balanced, table
 
 Labels = npt.NDArray[np.int64]
+_EACH = 6
+"""Faces of each person and expression that look for each other: neutral ones would be most of them otherwise."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,9 @@ class PairsQuality:
     """Two people: agreement, lag (steps by which b is later than a), correlation, the true lag where it is known."""
     people: list[dict[str, Any]]
     """One person: delay against the mean of the video, steps; None where the person goes with nobody."""
+    retrieval: list[dict[str, Any]]
+    """How well the run's features find an expression in other people, and a person in other expressions; empty where
+    no truth is known."""
     delays: dict[str, Any]
     """Estimated against true differences of delays; empty where no truth is known."""
     about: dict[str, Any]
@@ -121,6 +127,7 @@ def pairs_quality(
             {"video": v, "person": p.person, "delay": p.delay, "correlation": p.correlation}
             for v, people in late.items() for p in people
         ],
+        _retrieval_rows(run, crops, known, config, progress),
         _against_truth(late, known, crops),
         {
             "run": str(path), "judge": str(judge or path), "root": str(root.path), "crops": len(crops),
@@ -252,6 +259,18 @@ def _pair_rows(
                 if true and true[0] is not None and true[1] is not None else None,
             })  # fmt: skip
     return rows
+
+
+def _retrieval_rows(
+    run: OpenedRun, crops: Crops, known: Known | None, config: QualityConfig, progress: Progress
+) -> list[dict[str, Any]]:
+    if known is None:
+        return []
+    rows = balanced(known.expression, known.person, _EACH, config.seed)
+    rows = rows[known.expression[rows] >= 0]
+    images, contract = on_root(run, lambda own: CropImages(crops, own))
+    seen = extract(run.model, run.projection, images, contract, rows.tolist(), progress=progress)
+    return table(seen.features, seen.projected, known.expression[rows], known.person[rows])
 
 
 def _against_truth(late: dict[str, list[PersonDelay]], known: Known | None, crops: Crops) -> dict[str, Any]:

@@ -86,6 +86,20 @@ def _retrieve(features: Tensor, *, relevant: Labels, gallery_differs_in: Labels)
     )
 
 
+def table(features: Tensor, projected: Tensor, expression: Labels, person: Labels) -> list[dict[str, object]]:
+    """Both questions to f, and the first one to z too, as rows of a table."""
+    asked = {
+        "expression in other people, f": same_expression(features, expression, person),
+        "expression in other people, z": same_expression(projected, expression, person),
+        "person in other expressions, f": same_person(features, expression, person),
+    }
+    return [
+        {"looked for": what, "recall_at_1": r.recall_at_1, "mean_ap": r.mean_ap, "chance": r.chance,
+         "queries": r.queries}
+        for what, r in asked.items()
+    ]  # fmt: skip
+
+
 def balanced(expression: Labels, person: Labels, most: int, seed: int) -> npt.NDArray[np.int64]:
     """Rows of a sample with at most `most` faces of each person and expression, ascending.
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from rmset.errors import UsageError
+
 from ..console import Format, FormatOption, emit, progress, say, set_quiet
 from . import options as o
 
@@ -19,6 +21,7 @@ class By(StrEnum):
     DISTANCE = "distance"
     PAIR = "pair"
     PERSON = "person"
+    RETRIEVAL = "retrieval"
 
 
 def pairs_quality(
@@ -64,7 +67,13 @@ def pairs_quality(
     with progress() as bar:
         found = measure(run, Root.find(root), folder, config, judge=judge, progress=bar)
     pairs_figure(found, folder / "pairs-quality.png")
-    tables = {By.KIND: found.kinds, By.DISTANCE: found.distances, By.PAIR: found.pairs, By.PERSON: found.people}
+    tables = {By.KIND: found.kinds, By.DISTANCE: found.distances, By.PAIR: found.pairs, By.PERSON: found.people,
+              By.RETRIEVAL: found.retrieval}  # fmt: skip
+    if by is By.RETRIEVAL and not found.retrieval:
+        raise UsageError(
+            "expected a root of known truth for --by retrieval, found none in it; `rmset world` and `fertrain world` "
+            "write such roots"
+        )
     emit(tables[by], fmt)
     if not found.about["projection"]:
         say(f"{run} has learnt no projection; candidates are compared by its features themselves")

@@ -6,5 +6,7 @@ registry            names -> kinds and folders (datasets.toml)
   → labelled        the noun they share: `Split`
   → subsets         label budgets, the held-out part
   → images, stream  pixels by row number; batches in a seeded order
-rmset               anchors and candidates out of a root
+rmset               crops of a root by row, who and when
+  → candidates      whom an anchor is compared with; `delays` for one kind of them
+  → known           the truth of a generated root, row by row
 """

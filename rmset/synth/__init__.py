@@ -6,6 +6,7 @@
     layouts                             where the panels are
     compose                             everything on one screen, encoded, with `<stem>.truth.json` beside it
     labeled                             the same faces as a small labelled set
+    minds, finish, world                a crowd with chosen noise; a mashup as a finished root; many of them, to measure
 
     from rmset.synth.compose import compose_demo, compose_clips
     compose_demo(Path("mashup.mp4"), seconds=16, people=8, layout="3x3", seed=0)

@@ -93,6 +93,16 @@ def test_delays_are_estimated_and_held_against_the_truth(measured, root):
     assert (out / "pairs-quality.png").stat().st_size > 10_000
 
 
+def test_what_the_features_find_is_measured_where_the_truth_is_known(measured):
+    rows = {r["looked for"]: r for r in json.loads((measured[0] / "pairs-quality.json").read_text())["retrieval"]}
+    found = rows["expression in other people, f"]
+    assert found["chance"] < found["mean_ap"] <= 1
+    assert found["recall_at_1"] > 0.5
+    assert set(rows) == {
+        "expression in other people, f", "expression in other people, z", "person in other expressions, f",
+    }  # fmt: skip
+
+
 def test_a_run_of_labels_alone_compares_its_features(finished, tmp_path):
     opened = open_run(finished)
     assert opened.projects
@@ -111,4 +121,5 @@ def test_a_root_without_truth_says_nothing_of_it(finished, mashup, tmp_path):
     head, *rows = result.stdout.splitlines()
     assert head == "video,a,b,pairs,agree,lag,correlation,true_lag"
     assert len(rows) == 3
-    assert json.loads((tmp_path / "q" / "pairs-quality.json").read_text())["delays"] == {}
+    values = json.loads((tmp_path / "q" / "pairs-quality.json").read_text())
+    assert (values["delays"], values["retrieval"]) == ({}, [])
