@@ -19,7 +19,8 @@ import numpy as np
 
 from benchmarks.mashups import MASHUPS, Mashup, cache_folder, clips_folder, compose
 from rmset.geometry import as_boxes
-from rmset.inspect.evaluate import Boxed, mask
+from rmset.inspect.evaluate import mask
+from rmset.inspect.scores import Boxed
 from rmset.parts.frames import VideoReader
 from rmset.records import Layout
 from rmset.stages import fetch
@@ -72,7 +73,7 @@ def measure(mashup: Mashup, video: Path) -> Row:
     people, found, extra, inside = _people(truth, layout)
     return Row(
         mashup.name,
-        "held-out" if mashup.held_out else "tuning",
+        mashup.split,
         round(scores.trigger_iou, 4),
         min(s.confidence for s in layout.segments),
         scores.panels_masked,
@@ -151,13 +152,13 @@ def main() -> None:
     for mashup in MASHUPS:
         if options.names and mashup.name not in options.names:
             continue
-        if mashup.held_out and not (options.held_out or options.write):
+        if mashup.split == "held-out" and not (options.held_out or options.write):
             continue
         if not options.write and not (cache_folder() / f"{mashup.name}.truth.json").exists():
             continue
         rows.append(measure(mashup, compose(mashup, clips_folder(), cache_folder())))
         print(" ".join(f"{k}={v}" for k, v in asdict(rows[-1]).items()), flush=True)
-    splits = {name: [r for r in rows if r.split == name] for name in ("tuning", "held-out")}
+    splits = {name: [r for r in rows if r.split == name] for name in ("tuning", "held-out", "twice")}
     bars = {name: summary(part) for name, part in splits.items() if part}
     report = _table([{"bar": k, **{s: bars[s][k] for s in bars}} for k in next(iter(bars.values()))])
     print(report)

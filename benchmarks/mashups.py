@@ -1,6 +1,7 @@
 """The mashups that layouts are measured on: 36 of known truth, 26 to tune with and ten whose truth nobody looks at.
 
-The split is fixed here, by name. People and films come from the folder `$RMSET_TEST_DATA/clips` and from the
+Twelve more show the film twice, in ways that the 36 do not; they are for tuning too, and reported apart. The split is
+fixed here, by name. People and films come from the folder `$RMSET_TEST_DATA/clips` and from the
 generator; composed videos are kept in a cache outside the repository.
 """
 
@@ -18,12 +19,26 @@ from rmset.synth.clips import ClipSource, find_clips
 from rmset.synth.faces import Person
 from rmset.synth.film import GeneratedFilm, cut_film
 from rmset.synth.identity import cast
-from rmset.synth.layouts import PanelLayout, make_layout
+from rmset.synth.layouts import IntBox, PanelLayout, make_layout
 from rmset.synth.motion import draw_motion
-from rmset.synth.panels import GeneratedPerson, PanelSource
+from rmset.synth.panels import GeneratedPerson, PanelFrame, PanelSource
 from rmset.synth.script import write_script
 
 HD, FULL = (1280, 720), (1920, 1080)
+
+
+@dataclass(frozen=True)
+class Again:
+    """The film a second time, over whatever lies there."""
+
+    box: IntBox
+    """px of the frame"""
+    later_s: float = 0.0
+    """how far it lags behind the first"""
+    mirrored: bool = False
+
+
+CORNER = Again((16, 16, 336, 196))
 
 
 @dataclass(frozen=True)
@@ -46,11 +61,12 @@ class Mashup:
     """the layout from half-way on"""
     late: bool = False
     """the last person joins after 40 % of the time"""
-    twice: bool = False
+    again: Again | None = None
     size: tuple[int, int] = HD
     seconds: float = 13.0
     fps: float = 30.0
-    held_out: bool = False
+    split: str = "tuning"
+    """`tuning`, `held-out`, or `twice` (tuning too)"""
 
 
 MASHUPS: tuple[Mashup, ...] = (
@@ -77,20 +93,49 @@ MASHUPS: tuple[Mashup, ...] = (
     Mashup("bordered-b", "bordered", 5, intro="film"),
     Mashup("bordered-c", "bordered", 3, "film_without_face", "clips", size=FULL, seconds=10),
     Mashup("row-a", "row", 4, "film_with_face", "clips"),
-    Mashup("row-b", "row", 5, twice=True),
+    Mashup("row-b", "row", 5, again=CORNER),
     Mashup("centre-a", "centre", 4, "film_street_faces", "clips"),
     Mashup("centre-b", "centre", 6, "generated", "generated", outro=True),
     # The truth of these is not looked at while tuning.
-    Mashup("held-grid", "3x3", 8, "film_with_face", "mixed", intro="title", held_out=True),
-    Mashup("held-six", "2x3", 5, "film_street_faces", "clips", then="side", held_out=True),
-    Mashup("held-four", "2x2", 3, "generated", "clips", pad=True, held_out=True),
-    Mashup("held-side", "side", 7, "film_street_faces", "clips", size=FULL, seconds=10, held_out=True),
-    Mashup("held-inset", "inset", 5, "film_without_face", "mixed", late=True, held_out=True),
-    Mashup("held-bordered", "bordered", 6, "film_street_faces", "generated", held_out=True),
-    Mashup("held-row", "row", 6, "film_without_face", "generated", intro="title", held_out=True),
-    Mashup("held-centre", "centre", 4, "film_with_face", "generated", held_out=True),
-    Mashup("held-twice", "row", 3, "film_with_face", "clips", twice=True, held_out=True),
-    Mashup("held-late", "3x3", 7, "generated", "mixed", late=True, outro=True, fps=25, held_out=True),
+    Mashup("held-grid", "3x3", 8, "film_with_face", "mixed", intro="title", split="held-out"),
+    Mashup("held-six", "2x3", 5, "film_street_faces", "clips", then="side", split="held-out"),
+    Mashup("held-four", "2x2", 3, "generated", "clips", pad=True, split="held-out"),
+    Mashup("held-side", "side", 7, "film_street_faces", "clips", size=FULL, seconds=10, split="held-out"),
+    Mashup("held-inset", "inset", 5, "film_without_face", "mixed", late=True, split="held-out"),
+    Mashup("held-bordered", "bordered", 6, "film_street_faces", "generated", split="held-out"),
+    Mashup("held-row", "row", 6, "film_without_face", "generated", intro="title", split="held-out"),
+    Mashup("held-centre", "centre", 4, "film_with_face", "generated", split="held-out"),
+    Mashup("held-twice", "row", 3, "film_with_face", "clips", again=CORNER, split="held-out"),
+    Mashup("held-late", "3x3", 7, "generated", "mixed", late=True, outro=True, fps=25, split="held-out"),
+    # The film twice: over an empty cell, over a person, over itself, over what lies behind; late, mirrored.
+    Mashup("twice-row-a", "row", 4, "film_street_faces", "clips", again=Again((1000, 12, 1264, 160)), split="twice"),
+    Mashup("twice-row-b", "row", 4, "film_without_face", "clips", again=Again((20, 24, 276, 168)), split="twice"),
+    Mashup("twice-row-c", "row", 5, "film_with_face", "clips", again=Again((940, 30, 1260, 210)), split="twice"),
+    Mashup("twice-row-d", "row", 3, "film_with_face", "generated", again=Again((24, 260, 344, 440)), split="twice"),
+    Mashup("twice-grid-a", "3x3", 7, "film_with_face", "clips", again=Again((852, 480, 1280, 720)), split="twice"),
+    Mashup(
+        "twice-grid-b",
+        "3x3",
+        7,
+        "film_street_faces",
+        "mixed",
+        again=Again((852, 480, 1280, 720), mirrored=True),
+        split="twice",
+    ),
+    Mashup("twice-six", "2x3", 4, again=Again((852, 360, 1280, 720), later_s=0.6), split="twice"),
+    Mashup("twice-four", "2x2", 3, "film_with_face", "clips", again=Again((930, 400, 1250, 580)), split="twice"),
+    Mashup("twice-side-a", "side", 5, "film_street_faces", "clips", again=Again((30, 500, 350, 680)), split="twice"),
+    Mashup("twice-side-b", "side", 4, again=Again((40, 36, 296, 180), mirrored=True), split="twice"),
+    Mashup("twice-bordered", "bordered", 5, "film_with_face", "mixed", again=Again((0, 0, 256, 144)), split="twice"),
+    Mashup(
+        "twice-centre",
+        "centre",
+        4,
+        "film_without_face",
+        "clips",
+        again=Again((20, 20, 260, 156), later_s=1.0),
+        split="twice",
+    ),
 )
 
 
@@ -116,7 +161,7 @@ def compose(mashup: Mashup, clips: Path, cache: Path) -> Path:
     film: PanelSource = GeneratedFilm(cut_film(cuts, frames, mashup.fps), seed)
     if mashup.film != "generated":
         film = _clip(clips / f"{mashup.film}.mp4", frames, mashup, cover=True)
-    compose_acts(output, acts, people, film, mashup.fps)
+    compose_acts(output, acts, people, film, mashup.fps, again=_repeated(film, mashup))
     return output
 
 
@@ -124,11 +169,34 @@ def _clip(path: Path, frames: int, mashup: Mashup, *, cover: bool) -> AnySize:
     return AnySize(lambda size: ClipSource(path, size, frames, mashup.fps, cover=cover))
 
 
+@dataclass(frozen=True)
+class _Repeated:
+    """What the second place of the film shows."""
+
+    film: PanelSource
+    later: int
+    """frames"""
+    mirrored: bool
+
+    def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
+        # Before it has begun, it runs backwards: a picture that holds still would be another layout.
+        shown = self.film.frame(abs(index - self.later), size)
+        return PanelFrame(np.ascontiguousarray(shown.image[:, ::-1])) if self.mirrored else shown
+
+    def loop_points(self, frames: int) -> tuple[int, ...]:
+        return self.film.loop_points(frames)
+
+
+def _repeated(film: PanelSource, mashup: Mashup) -> PanelSource | None:
+    if mashup.again is None:
+        return None
+    return _Repeated(film, round(mashup.again.later_s * mashup.fps), mashup.again.mirrored)
+
+
 def _acts(mashup: Mashup) -> list[Act]:
     layout = make_layout(mashup.layout, mashup.people, mashup.size)
-    if mashup.twice:
-        width, height = mashup.size
-        layout = replace(layout, again=(16, 16, 16 + width // 8 * 2 // 2 * 2, 16 + height // 8 * 2 // 2 * 2))
+    if mashup.again:
+        layout = replace(layout, again=mashup.again.box)
     three = round(3 * mashup.fps)
     total = round(mashup.seconds * mashup.fps)
     acts = []

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import VideoError
+from rmset.parts.seek import Index, Seeker
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -31,21 +32,6 @@ Grey = npt.NDArray[np.uint8]
 
 # Going on is cheaper than seeking to a key frame that so few frames lie before: a seek empties the decoder's threads.
 _NEAR = 4
-
-
-@dataclass(frozen=True)
-class Index:
-    """What the packets of a video say of its frames, without decoding."""
-
-    times: tuple[int, ...]
-    """presentation time of each frame, ascending, in the stream's time base"""
-    keys: tuple[int, ...]
-    """numbers of the key frames, ascending"""
-
-    def key_before(self, frame_idx: int) -> int:
-        """The last key frame up to a frame; the first frame if there is none."""
-        at = bisect_right(self.keys, frame_idx)
-        return self.keys[at - 1] if at else 0
 
 
 @dataclass(frozen=True)
@@ -222,43 +208,31 @@ class VideoReader:
     def sample(self, frame_indices: Sequence[int]) -> Iterator[Frame]:
         """The frames named (ascending), found by seeking to the key frame before each.
 
-        A key frame from whose group no other frame is wanted costs one decoded frame.
+        A key frame from whose group no other frame is wanted costs one decoded frame. Frames that cannot be decoded are
+        left out, and `fault` says why; a damaged one gives the next instead.
         """
         times = self.index.times
         wanted = [i for i in frame_indices if 0 <= i < len(times)]
         keys = [self.index.key_before(i) for i in wanted]
         position: int | None = None
+        seeker = Seeker(self._container, self.stream)
         decoder: Iterator[VideoFrame] = iter(())
         for frame_idx, key, next_key in zip(wanted, keys, [*keys[1:], None], strict=True):
             if position is None or key > position + _NEAR:
-                if frame_idx == key != next_key and (alone := self._alone(times[key])) is not None:
+                if frame_idx == key != next_key and (alone := seeker.alone(times[key])) is not None:
                     position = None
                     yield self._frame(alone, frame_idx)
                     continue
-                self._container.seek(times[frame_idx], stream=self.stream, backward=True)
-                decoder = iter(self._container.decode(self.stream))
+                decoder = seeker.only(times[key], {times[i] for i in wanted})
             for raw in decoder:
                 position = bisect_right(times, raw.pts if raw.pts is not None else 0) - 1
                 if position >= frame_idx:
                     yield self._frame(raw, position)
                     break
+        self.fault = self.fault or seeker.fault
 
     def _frame(self, raw: VideoFrame, frame_idx: int) -> Frame:
         return Frame(raw, frame_idx, self._time_ms(raw.pts, frame_idx), int(raw.rotation) % 360)
-
-    def _alone(self, time: int) -> VideoFrame | None:
-        """The key frame of a time; its packet goes through the decoder alone. None if that gives no such frame."""
-        codec = self.stream.codec_context
-        self._container.seek(time, stream=self.stream, backward=True)
-        for packet in self._container.demux(self.stream):
-            if packet.pts == time and packet.is_keyframe:
-                codec.flush_buffers()
-                found = [*codec.decode(packet), *codec.decode(None)]
-                codec.flush_buffers()
-                return found[0] if len(found) == 1 and found[0].pts == time else None
-            if packet.pts is None or packet.pts > time:
-                return None
-        return None
 
 
 def ahead(frames: Iterator[Frame], count: int = 8) -> Iterator[Frame]:

@@ -8,13 +8,15 @@ Lines of a grid agree with each other: what is too weak by itself is cut where i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from rmset.geometry import Box
-from rmset.parts.edges import Evidence, FrameSums, Grey, LineMap, Rect
+from rmset.parts.edges import Evidence, FrameSums, LineMap, Rect
+from rmset.parts.frames import Grey
 from rmset.parts.insets import Inset, inset_in
 
 # A line cuts a rectangle when so much of its length speaks for it, and so much of what speaks at all.
@@ -30,6 +32,8 @@ _THIN = 0.09
 _WHOLE = 0.85
 # A line along an inset's side must speak for itself along so much of the rest.
 _BESIDE = 0.4
+# A rest of this share of a line tells nothing: what spans nearly all of it is a panel, not an inset.
+_LITTLE = 0.15
 # An inset's sides are at least this share of it.
 _INSET = 0.14
 # A place is alive when so much of it moves.
@@ -80,12 +84,13 @@ class _Cut:
 
 def find(evidence: Evidence) -> list[Panel]:
     """Panels in reading order, insets last; borders left out."""
-    search = _Search(evidence)
+    ledgers = _Ledger(evidence.vertical), _Ledger(evidence.horizontal)
+    search = _Search(evidence, *map(copy, ledgers))
     leaves = search.leaves(())
     known = tuple((cut.axis, cut.at) for cut in search.made)
     if known:
         # Once more, now that the grid is known.
-        search = _Search(evidence)
+        search = _Search(evidence, *map(copy, ledgers))
         leaves = search.leaves(known)
     height, width = evidence.mean.shape
     thin = _THIN * min(width, height)
@@ -125,9 +130,9 @@ def find_in(samples: Sequence[Grey]) -> list[Panel]:
 class _Search:
     """The recursive cut of one frame."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, columns: _Ledger, rows: _Ledger) -> None:
         self._evidence = evidence
-        self._columns, self._rows = _Ledger(evidence.vertical), _Ledger(evidence.horizontal)
+        self._columns, self._rows = columns, rows
         self._moving = evidence.moving
         height, width = evidence.mean.shape
         self._frame: Rect = (0, 0, width, height)
@@ -209,15 +214,16 @@ class _Ledger:
     def forget(self, rect: Rect) -> None:
         """Leave out what lies under a rectangle; x and y are swapped for horizontal lines."""
         x0, y0, x1, y1 = rect
+        self._open = self._open.copy()
         self._open[max(0, y0 - 2) : y1 + 2, max(0, x0 - 3) : x1 + 2] = False
         self._sum()
 
     def support_beside(self, line: int, along: tuple[int, int], leave: tuple[int, int]) -> float:
-        """Share of a line that speaks for an edge, leaving a stretch out; 1 if nothing else is left."""
+        """Share of a line that speaks for an edge, leaving a stretch out; 1 if too little else is left to tell."""
         (a, b), (c, d) = along, leave
         yes = self._for[[a, b, c, d], line]
         rest = (b - a) - (d - c)
-        return float((yes[1] - yes[0]) - (yes[3] - yes[2])) / rest if rest > 0 else 1.0
+        return float((yes[1] - yes[0]) - (yes[3] - yes[2])) / rest if rest > _LITTLE * (b - a) else 1.0
 
     def cuts(
         self, axis: int, along: tuple[int, int], across: tuple[int, int], known: tuple[tuple[int, int], ...]

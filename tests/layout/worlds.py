@@ -33,10 +33,18 @@ def screens(boxes: list[Box], size: tuple[int, int], count: int, seed: int = 0) 
     return frames
 
 
-def write_video(path: Path, frames: list[np.ndarray], rate: int = 25, times: list[int] | None = None) -> Path:
-    """RGB or grey frames as H.264; `times` are presentation times in 1/1000 s for a variable frame rate."""
+def write_video(
+    path: Path,
+    frames: list[np.ndarray],
+    rate: int = 25,
+    times: list[int] | None = None,
+    *,
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+) -> Path:
+    """RGB or grey frames; `times` are presentation times in 1/1000 s for a variable frame rate."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate)
+        stream = container.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = frames[0].shape[:2]
         # Odd sizes exist; only 4:4:4 can hold them.
         odd = stream.height % 2 or stream.width % 2

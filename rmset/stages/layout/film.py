@@ -9,6 +9,8 @@ import numpy as np
 
 from rmset.geometry import Box, as_boxes, centre, covered
 from rmset.parts.edges import Rect
+from rmset.stages.layout import copies
+from rmset.stages.layout.copies import Copy
 from rmset.stages.layout.watch import View, Watched
 
 # Weights of the signs; tuned on the tuning half of the benchmark's mashups.
@@ -20,8 +22,12 @@ _ALIGNED = 4
 # A bar above or beside the film is at most so thick, as a share of the film's side.
 _BAR = 0.35
 _THIN_BAR = 0.15
-# The same film again: its small pictures agree so well with the first.
-_AGAIN = 0.75
+# A copy of the film is the panel at its middle when that shows so much of it; else the copy is cut off there.
+_HOST = 0.6
+# Two panels are film alike when their likeness differs by no more; somebody sits where a face stays so surely.
+_EQUAL, _SEATED = 0.5, 0.5
+# Whoever is seen in so many looks is not hidden by a copy.
+_SEEN = 0.3
 # Two regions can be wrong in more ways than one; a person should look.
 _TWICE = 0.75
 # A blurred copy behind the panels has less than this share of the detail of the film, whose rim moves so much.
@@ -53,15 +59,24 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
     likeness = {i: likeness_of(panels[i], panels, frame_size) for i in eligible}
     order = sorted(eligible, key=lambda i: -likeness[i])
     chosen = order[0]
-    again = [i for i in order[1:] if _shows_again(panels[chosen], panels[i])]
+    rects = [p.panel.rect for p in panels]
+    regions = [with_bars(rects[chosen], rects, frame_size)]
+    over = [p.panel.rect for i, p in enumerate(panels) if p.panel.inset and i != chosen]
+    copy = copies.find(view.looks, rects[chosen], frame_size, over)
+    again: list[int] = []
+    seats = [i for i in range(len(panels)) if i not in blurs]
+    if copy is not None:
+        region, again = _second(copy, regions[0], view, [i for i in seats if i != chosen], frame_size)
+        regions += [region] if region else []
+    equal = _equals(panels, likeness, [i for i in order if i not in again])
+    regions += [with_bars(rects[i], rects, frame_size) for i in equal]
+    again += equal
     rivals = [likeness[i] for i in order[1:] if i not in again]
     margin = likeness[chosen] - max(rivals, default=0.0)
     confidence = float(np.clip(0.5 + 0.5 * (margin - _TOSS) / (_SURE - _TOSS), 0.05, 0.99))
-    if again:
+    if len(regions) > 1 or copy is not None:
         confidence = min(confidence, _TWICE)
-    rects = [p.panel.rect for p in panels]
-    regions = tuple(with_bars(rects[i], rects, frame_size) for i in (chosen, *again))
-    return Film(regions, (chosen, *again, *blurs), round(confidence, 3))
+    return Film(tuple(regions), (chosen, *again, *blurs), round(confidence, 3))
 
 
 def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int, int]) -> float:
@@ -91,14 +106,60 @@ def _is_blur(panel: Watched, panels: Sequence[Watched]) -> bool:
     )
 
 
-def _shows_again(film: Watched, other: Watched) -> bool:
-    """Whether both show the same pictures at the same times."""
-    if len(film.thumbs) < 3 or other.change < 0.3 * film.change:
-        return False
-    a = film.thumbs - film.thumbs.mean(axis=0)
-    b = other.thumbs - other.thumbs.mean(axis=0)
-    scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
-    return scale > 1e-3 and float((a * b).sum()) / scale >= _AGAIN
+def _equals(panels: Sequence[Watched], likeness: dict[int, float], order: Sequence[int]) -> list[int]:
+    """The second of the order if it is as much a film as the first, and all others are people.
+
+    A copy that lags behind, or is cut another way, shows other pictures; but nobody sits in it either.
+    """
+    if len(order) < 3 or not any(panels[i].sitting >= _SEATED for i in order[2:]):
+        return []
+    first, second, third = order[:3]
+    near = likeness[first] - likeness[second] <= _EQUAL and likeness[second] - likeness[third] >= _SURE
+    return [second] if near and panels[second].sitting < _SEATED else []
+
+
+def _second(
+    copy: Copy, film: Rect, view: View, seats: Sequence[int], frame_size: tuple[int, int]
+) -> tuple[Rect | None, list[int]]:
+    """The region of a copy, and the panels that are nothing else; no region if it would hide somebody.
+
+    Args:
+        copy: where it is.
+        film: the first region, bars included.
+        view: all panels.
+        seats: numbers of the panels that may be the copy's, or a person's under it.
+        frame_size: (width, height).
+    """
+    panels = view.panels
+    x0, y0, x1, y1 = copy.of(film)
+    region = (max(x0, 0), max(y0, 0), min(x1, frame_size[0]), min(y1, frame_size[1]))
+    under = [i for i in seats if _holds(panels[i].panel.rect, *copy.centre)]
+    host = min(under, key=lambda i: panels[i].area, default=None)
+    if host is not None and _covers(panels[host].panel.rect, region) < _HOST:
+        region = panels[host].panel.rect
+    # A look is small, so a copy is found to about a pixel of it; edges of panels are exact.
+    rects = [(0, 0, *frame_size), *(p.panel.rect for p in panels)]
+    region = _snapped(region, rects, 2 * frame_size[0] / view.looks.shape[2])
+    others = [s for i in seats if i != host for s in panels[i].sitters if s.presence >= _SEEN]
+    if any(_holds(region, *centre(s.usual)) for s in others):
+        return None, []
+    return region, [host] if host is not None and _covers(region, panels[host].panel.rect) >= _HOST else []
+
+
+def _snapped(rect: Rect, others: Sequence[Rect], near: float) -> Rect:
+    """The rectangle with each side on the nearest side of another, if one is so near (px)."""
+
+    def snap(value: int, lines: set[int]) -> int:
+        line = min(lines, key=lambda at: abs(at - value))
+        return line if abs(line - value) <= near else value
+
+    x_lines, y_lines = {v for r in others for v in (r[0], r[2])}, {v for r in others for v in (r[1], r[3])}
+    x0, y0, x1, y1 = rect
+    return (snap(x0, x_lines), snap(y0, y_lines), snap(x1, x_lines), snap(y1, y_lines))
+
+
+def _holds(rect: Rect, x: float, y: float) -> bool:
+    return rect[0] <= x < rect[2] and rect[1] <= y < rect[3]
 
 
 def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int]) -> Rect:

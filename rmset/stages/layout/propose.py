@@ -11,6 +11,7 @@ import numpy as np
 from rmset.errors import LayoutError
 from rmset.geometry import Box, area, as_boxes, centre, contains_point, iou
 from rmset.parts.detect import load
+from rmset.parts.frames import VideoReader
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
 from rmset.stages.layout import film as films
@@ -44,13 +45,13 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
         VideoError: the video cannot be decoded.
     """
     record = root.record(video_id)
-    path = root.video_path(video_id)
-    found = spans.find(path, record, config.edge_samples, progress)
-    detector = _loaded(config.detector)
     segments: list[Segment] = []
-    for span in found:
-        segments.append(_segment(span, watch(path, span, detector, config), record))
-        progress(f"layout {video_id}: people", span.end, record.frame_count)
+    with VideoReader(root.video_path(video_id)) as reader:
+        found = spans.find(reader, record, config.edge_samples, progress)
+        detector = _loaded(config.detector)
+        for span in found:
+            segments.append(_segment(span, watch(reader, span, detector, config), record))
+            progress(f"layout {video_id}: people", span.end, record.frame_count)
     layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size))
     if not any(s.people for s in layout.segments):
         raise LayoutError(

@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
-import cv2
 import numpy as np
 
 from rmset.parts import changes, panels, sampling
-from rmset.parts.edges import MOVES, Evidence, FrameSums, Grey, Rect
-from rmset.parts.frames import VideoReader
+from rmset.parts.edges import MOVES, Evidence, FrameSums, Rect
+from rmset.parts.frames import Grey, VideoReader, ahead
 from rmset.parts.panels import Panel
 from rmset.progress import Progress
 from rmset.records import VideoRecord
@@ -26,6 +24,8 @@ _KEPT, _OUTLINED = 0.6, 0.6
 _STILL, _ALIVE = 0.003, 0.03
 # Mean grey difference from look to look in a panel in which something stirs.
 _STIR = 0.35
+# Where a span has so many key frames among its looks, no other frame of it is decoded again.
+_PLENTY = 12
 # Shorter stretches are transitions, not layouts (seconds).
 _SHORTEST_S = 0.4
 
@@ -47,30 +47,29 @@ class Span:
         return Evidence.of(self.sums)
 
 
-def find(path: Path, record: VideoRecord, edge_samples: int, progress: Progress) -> list[Span]:
+def find(reader: VideoReader, record: VideoRecord, edge_samples: int, progress: Progress) -> list[Span]:
     """The spans of a video, in order and without gaps.
 
     Raises:
         VideoError: the video cannot be decoded.
     """
-    wanted = sampling.plan(record.frame_count, record.fps, sampling.key_frames(path))
+    wanted = sampling.plan(record.frame_count, record.fps, reader.index.keys)
     looks, frames = [], []
-    with VideoReader(path) as reader:
-        for frame in reader.sample(wanted):
-            looks.append(changes.shrunk(frame.rgb))
-            frames.append(frame.frame_idx)
-            progress(f"layout {record.video_id}: looking", len(looks), len(wanted))
-    cuts = [_exactly(path, looks, frames, gap, where) for gap, where in changes.find(looks)]
-    spans = _between(path, record, cuts, frames, edge_samples, progress)
-    joins = [cut for span in spans for cut in _joins(path, span, looks, frames, record)]
+    for frame in ahead(reader.sample(wanted)):
+        looks.append(changes.shrunk(frame.grey))
+        frames.append(frame.frame_idx)
+        progress(f"layout {record.video_id}: looking", len(looks), len(wanted))
+    cuts = [_exactly(reader, looks, frames, gap, where) for gap, where in changes.find(looks)]
+    spans = _between(reader, record, cuts, frames, edge_samples, progress)
+    joins = [cut for span in spans for cut in _joins(reader, span, looks, frames, record)]
     if joins:
         kept = [span.start for span in spans[1:]]
-        spans = _between(path, record, [*kept, *joins], frames, edge_samples, progress, join=False)
+        spans = _between(reader, record, [*kept, *joins], frames, edge_samples, progress, join=False)
     return spans
 
 
 def _between(
-    path: Path,
+    reader: VideoReader,
     record: VideoRecord,
     cuts: Sequence[int],
     frames: Sequence[int],
@@ -88,24 +87,25 @@ def _between(
     bounds.append(record.frame_count)
     spans: list[Span] = []
     for start, end in pairwise(bounds):
-        inside = [f for f in frames if start <= f < end]
-        spans.append(_span(path, start, end, inside, edge_samples))
+        inside = sampling.cheapest([f for f in frames if start <= f < end], reader.index.keys, _PLENTY)
+        spans.append(_span(reader, start, end, inside, edge_samples))
         progress(f"layout {record.video_id}: edges", end, record.frame_count)
         if join and len(spans) > 1 and (joined := _joined(spans[-2], spans[-1])) is not None:
             spans[-2:] = [joined]
     return spans
 
 
-def _exactly(path: Path, looks: Sequence[Grey], frames: Sequence[int], gap: int, where: changes.Flags) -> int:
+def _exactly(reader: VideoReader, looks: Sequence[Grey], frames: Sequence[int], gap: int, where: changes.Flags) -> int:
     """The first frame of the new layout; everything between two looks is decoded."""
     low, high = frames[gap], frames[gap + 1]
     before, after = changes.around(looks, gap)
-    with VideoReader(path) as reader:
-        between = [changes.shrunk(f.rgb) for f in reader.sample(range(low + 1, high))]
+    between = [changes.shrunk(f.grey) for f in ahead(reader.sample(range(low + 1, high)))]
     return low + 1 + changes.split(between, before, after, where)
 
 
-def _joins(path: Path, span: Span, looks: Sequence[Grey], frames: Sequence[int], record: VideoRecord) -> list[int]:
+def _joins(
+    reader: VideoReader, span: Span, looks: Sequence[Grey], frames: Sequence[int], record: VideoRecord
+) -> list[int]:
     """Frames at which a panel that held perfectly still comes alive, or the other way round: somebody joins or leaves.
 
     A small panel is too small a part of the screen to be noticed among everything else that moves.
@@ -120,9 +120,9 @@ def _joins(path: Path, span: Span, looks: Sequence[Grey], frames: Sequence[int],
         moves = np.array(steps) >= _STIR
         first, last = (int(np.argmax(moves)), len(moves) - 1 - int(np.argmax(moves[::-1]))) if moves.any() else (0, 0)
         if first >= 2 and moves[first:].mean() > 0.8:
-            found.append(_exactly(path, looks, frames, inside[first], where))
+            found.append(_exactly(reader, looks, frames, inside[first], where))
         elif len(moves) - 1 - last >= 2 and moves[: last + 1].mean() > 0.8:
-            found.append(_exactly(path, looks, frames, inside[last], where))
+            found.append(_exactly(reader, looks, frames, inside[last], where))
     return found
 
 
@@ -136,18 +136,16 @@ def _within(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
     return where
 
 
-def _span(path: Path, start: int, end: int, looks: Sequence[int], most: int) -> Span:
+def _span(reader: VideoReader, start: int, end: int, looks: Sequence[int], most: int) -> Span:
     # The frames beside a boundary may still be blending.
     inner = [f for f in looks if start + 2 <= f < end - 2] or list(looks)
     if len(inner) < 8:
         inner = sorted({int(v) for v in np.linspace(start, end - 1, 12 if end - start > 12 else 3)[1:-1]} | set(inner))
     inner = inner or [start]
     sums: FrameSums | None = None
-    with VideoReader(path) as reader:
-        for frame in reader.sample(sampling.spread_out(inner, most)):
-            grey = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-            sums = sums or FrameSums(*grey.shape)
-            sums.add(grey)
+    for frame in ahead(reader.sample(sampling.spread_out(inner, most))):
+        sums = sums or FrameSums(*frame.grey.shape)
+        sums.add(frame.grey)
     if sums is None:
         # Damaged here: nothing can be seen.
         return Span(start, end, tuple(inner), FrameSums(1, 1), ())

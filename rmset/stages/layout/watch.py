@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from rmset.geometry import Box, as_box, as_boxes, iou
+from rmset.parts import changes
 from rmset.parts.detect import Detections, Detector
 from rmset.parts.edges import MOVES, Evidence, Rect
-from rmset.parts.frames import Image, VideoReader
+from rmset.parts.frames import Grey, Image, VideoReader, ahead
 from rmset.parts.panels import Panel
 from rmset.parts.sampling import spread_out
 from rmset.stages.layout.config import ProposeConfig
@@ -88,29 +88,30 @@ class View:
     panels: tuple[Watched, ...]
     sharpness: tuple[float, ...]
     """of each look"""
+    looks: npt.NDArray[np.uint8]
+    """uint8 (looks, 180, 320), grey: the whole screen"""
 
 
-def watch(path: Path, span: Span, detector: Detector, config: ProposeConfig) -> View:
+def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeConfig) -> View:
     """Look at a few frames of a span, panel by panel."""
     evidence = span.evidence
     alive = [p for p in span.panels if p.alive or span.sums.count < 2]
     frames: list[int] = []
     sharpness: list[float] = []
+    looks: list[Grey] = []
     found: list[list[Detections]] = [[] for _ in alive]
     thumbs: list[list[npt.NDArray]] = [[] for _ in alive]
     detail: list[list[float]] = [[] for _ in alive]
-    with VideoReader(path) as reader:
-        for frame in reader.sample(spread_out(span.looks, config.samples)):
-            frames.append(frame.frame_idx)
-            image = frame.rgb
-            small = cv2.cvtColor(cv2.resize(image, (480, 270), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-            sharpness.append(float(cv2.Laplacian(small, cv2.CV_32F).var()))
-            for number, panel in enumerate(alive):
-                part = _without(image, panel, alive)
-                found[number].append(_faces(part, panel.rect, detector, config))
-                grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
-                thumbs[number].append(cv2.resize(grey, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32))
-                detail[number].append(float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean()))
+    for frame in ahead(reader.sample(spread_out(span.looks, config.samples))):
+        frames.append(frame.frame_idx)
+        looks.append(changes.shrunk(frame.grey))
+        small = cv2.resize(frame.grey, (480, 270), interpolation=cv2.INTER_AREA)
+        sharpness.append(float(cv2.Laplacian(small, cv2.CV_32F).var()))
+        for number, panel in enumerate(alive):
+            found[number].append(_faces(_without(frame.rgb, panel, alive), panel.rect, detector, config))
+            grey = _without(frame.grey, panel, alive)
+            thumbs[number].append(cv2.resize(grey, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32))
+            detail[number].append(float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean()))
     watched = tuple(
         Watched(
             panel,
@@ -122,10 +123,11 @@ def watch(path: Path, span: Span, detector: Detector, config: ProposeConfig) -> 
         )
         for n, panel in enumerate(alive)
     )
-    return View(tuple(frames), watched, tuple(sharpness))
+    whole = np.asarray(looks, np.uint8).reshape(-1, *changes.SMALL[::-1])
+    return View(tuple(frames), watched, tuple(sharpness), whole)
 
 
-def _without(image: Image, panel: Panel, others: Sequence[Panel]) -> Image:
+def _without(image: Image | Grey, panel: Panel, others: Sequence[Panel]) -> Image | Grey:
     """The panel's pixels; what lies over it is greyed out."""
     x0, y0, x1, y1 = panel.rect
     part = image[y0:y1, x0:x1]

@@ -1,0 +1,164 @@
+"""Where the film is shown a second time: smaller, larger or mirrored, over a corner, a person or what lies behind.
+
+    what changes in the film from look to look  ->  sought at every place and size of the screen  ->  the best match
+
+Whatever else moves on a screen moves by itself; only the same pictures change alike at the same times. That holds for
+the middle of the film whatever is cut off at its sides, and whether or not the copy was found to be a panel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rmset.parts.edges import Rect
+
+# Correlation from which two places show the same pictures; others stay below 0.7, copies are above 0.9.
+_SAME = 0.8
+# The middle of the film that is sought: another copy may show no more of it.
+_CORE = 0.45
+# Sizes that are tried: steps small enough that the middle still overlaps its copy, then finer ones around the best.
+_STEP, _FINE = 1.12, np.linspace(-0.1, 0.1, 11)
+_SMALLEST, _LARGEST = 0.08, 5.0
+# The shorter side of a copy is at least this share of the screen's.
+_LEAST = 0.14
+# Fewer looks say nothing of how a picture changes; more than these say nothing new.
+_FEWEST, _MOST = 4, 9
+# So much of the middle must be free of what lies over it.
+_FREE = 0.4
+# A copy lies on the screen but for so much; strips of a blurred background are more like a copy that does not.
+_ON_SCREEN = 0.85
+# A place that shares so much with the film is the film itself.
+_ITSELF = 0.25
+
+_Pictures = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A second place of the film."""
+
+    first: tuple[float, float]
+    """centre of the film, px of the frame"""
+    centre: tuple[float, float]
+    """centre of the copy, px of the frame"""
+    scale: float
+    """size of the copy beside the film"""
+    mirrored: bool
+    score: float
+    """correlation of their changes, to 1"""
+
+    def of(self, rect: Rect) -> Rect:
+        """Where the copy shows what the film shows in a rectangle; it may reach beyond the frame."""
+        (ax, ay), (bx, by) = self.first, self.centre
+        x0, x1 = (bx + (-1 if self.mirrored else 1) * self.scale * (x - ax) for x in (rect[0], rect[2]))
+        y0, y1 = (by + self.scale * (y - ay) for y in (rect[1], rect[3]))
+        return (round(min(x0, x1)), round(y0), round(max(x0, x1)), round(y1))
+
+
+def find(looks: npt.NDArray[np.uint8], film: Rect, frame_size: tuple[int, int], over: Sequence[Rect]) -> Copy | None:
+    """The second place of a film; None if there is none.
+
+    Args:
+        looks: small grey pictures of the whole screen, uint8 (N, h, w).
+        film: its first place, px of the frame.
+        frame_size: (width, height).
+        over: what lies over the film, px of the frame.
+    """
+    if len(looks) < _FEWEST:
+        return None
+    search = _Search(
+        looks[np.linspace(0, len(looks) - 1, min(_MOST, len(looks))).round().astype(int)], film, frame_size, over
+    )
+    steps = range(int(np.log(_SMALLEST) / np.log(_STEP)), int(np.log(_LARGEST) / np.log(_STEP)) + 1)
+    found = [c for k in steps for mirrored in (False, True) if (c := search.at(_STEP**k, mirrored)) is not None]
+    if not found:
+        return None
+    best = max(found, key=lambda c: c.score)
+    finer = [c for by in _FINE if (c := search.at(best.scale * (1 + by), best.mirrored)) is not None]
+    best = max([best, *finer], key=lambda c: c.score)
+    return best if best.score >= _SAME else None
+
+
+class _Search:
+    """The middle of one film, ready to be sought."""
+
+    def __init__(
+        self, looks: npt.NDArray[np.uint8], film: Rect, frame_size: tuple[int, int], over: Sequence[Rect]
+    ) -> None:
+        _, height, width = looks.shape
+        self._film = film
+        self._to_small = (width / frame_size[0], height / frame_size[1])
+        self._changes: _Pictures = looks - looks.mean(axis=0, dtype=np.float32)
+        self._energy: _Pictures = np.square(self._changes).sum(axis=0)
+        x0, y0, x1, y1 = self._small(film)
+        self._side = min(x1 - x0, y1 - y0) / min(width, height)
+        inside = (slice(*_middle(y0, y1)), slice(*_middle(x0, x1)))
+        free = np.ones((height, width), np.float32)
+        for rect in over:
+            a0, b0, a1, b1 = self._small(rect)
+            free[int(b0) : int(np.ceil(b1)), int(a0) : int(np.ceil(a1))] = 0
+        self._core, self._free = self._changes[:, *inside], free[inside]
+
+    def at(self, scale: float, mirrored: bool) -> Copy | None:
+        """The best place for a copy of this size."""
+        _, height, width = self._changes.shape
+        size = (round(self._core.shape[2] * scale), round(self._core.shape[1] * scale))
+        if size[0] > width or size[1] > height or self._side * scale < _LEAST:
+            return None
+        free = (_sized(self._free, size, mirrored) > 0.99).astype(np.float32)
+        if free.mean() < _FREE:
+            return None
+        alike: _Pictures | float = 0.0
+        own = 0.0
+        for core, screen in zip(self._core, self._changes, strict=True):
+            small = _sized(core, size, mirrored) * free
+            alike = alike + cv2.matchTemplate(screen, small, cv2.TM_CCORR)
+            own += float(np.square(small).sum())
+        there = np.maximum(cv2.matchTemplate(self._energy, free, cv2.TM_CCORR), 1.0)
+        scores = np.asarray(alike / np.sqrt(there * max(own, 1.0)), np.float32)
+        x0, y0, x1, y1 = self._small(self._film)
+        itself = np.outer(_shared(scores.shape[0], size[1], y0, y1), _shared(scores.shape[1], size[0], x0, x1))
+        scores[itself > _ITSELF] = 0
+        inside = np.outer(_within(scores.shape[0], size[1], height), _within(scores.shape[1], size[0], width))
+        scores[inside < _ON_SCREEN] = 0
+        row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+        (sx, sy), film = self._to_small, self._film
+        centre = ((column + size[0] / 2) / sx, (row + size[1] / 2) / sy)
+        first = ((film[0] + film[2]) / 2, (film[1] + film[3]) / 2)
+        return Copy(first, centre, float(scale), mirrored, float(scores[row, column]))
+
+    def _small(self, rect: Rect) -> tuple[float, float, float, float]:
+        sx, sy = self._to_small
+        return rect[0] * sx, rect[1] * sy, rect[2] * sx, rect[3] * sy
+
+
+def _shared(places: int, length: int, start: float, end: float) -> _Pictures:
+    """Share (places,) of a window of that length, at each place, that lies in a stretch."""
+    at = np.arange(places, dtype=np.float32)
+    return np.asarray(np.clip(np.minimum(at + length, end) - np.maximum(at, start), 0, None) / length, np.float32)
+
+
+def _within(places: int, length: int, side: int) -> _Pictures:
+    """Share (places,) of a whole copy, whose middle has that length and begins at each place, that is on the screen."""
+    centre = np.arange(places, dtype=np.float32) + length / 2
+    half = length / _CORE / 2
+    return np.asarray((np.minimum(centre + half, side) - np.maximum(centre - half, 0)) / (2 * half), np.float32)
+
+
+def _middle(start: float, end: float) -> tuple[int, int]:
+    """The middle of a stretch, in whole pixels about its centre."""
+    centre, half = (start + end) / 2, _CORE * (end - start) / 2
+    return round(centre - half), max(round(centre + half), round(centre - half) + 1)
+
+
+def _sized(picture: _Pictures, size: tuple[int, int], mirrored: bool) -> _Pictures:
+    turned = np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
+    shrinks = size[0] < picture.shape[1]
+    return np.asarray(
+        cv2.resize(turned, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.float32
+    )
