@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from worlds import screens, write_video
+from worlds import screens, turned, write_video
 
 from rmset.errors import LayoutError
+from rmset.parts.frames import VideoReader
 from rmset.records import Layout, Person, Segment, TriggerRegion
 from rmset.stages import fetch
 from rmset.stages.layout import ProposeConfig, check, is_manual, propose
@@ -61,6 +62,73 @@ def test_a_generated_mashup_is_proposed_right_and_what_is_reviewed_is_kept(tmp_p
     assert counts["people"] == 3
     assert [r.box for r in segment.trigger_regions] == [truth.segments[0].trigger_regions[0]]
     assert not is_manual(root, video_id)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """Frames (H, W, 3) of a mashup of three people, odd in no way, and its truth."""
+    pytest.importorskip("skimage", reason="generated people need `pip install 'rmset[demo]'`")
+    from rmset.synth.compose import compose_demo
+
+    path = tmp_path_factory.mktemp("shown") / "m.mp4"
+    truth = compose_demo(path, seconds=5, size=(640, 360), layout="2x2", fps=12, seed=4)
+    with VideoReader(path) as reader:
+        return [f.rgb for f in reader.frames()], truth.segments[0].trigger_regions[0]
+
+
+def proposed(folder, path):
+    root = Root(folder / "root")
+    video_id = fetch.add(root, path).video_id
+    propose(root, video_id, ProposeConfig(samples=5))
+    return root.layout(video_id)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_video_that_is_to_be_shown_turned_is_proposed_as_shown(tmp_path, shown, degrees):
+    frames, film = shown
+    stored = [np.rot90(f, degrees // 90) for f in frames]
+    layout = proposed(tmp_path, turned(write_video(tmp_path / "t.mp4", stored, rate=12), degrees))
+    assert layout.frame_size == (640, 360)
+    (segment,) = layout.segments
+    assert segment.trigger_regions[0].box == pytest.approx(film, abs=2)
+    assert len(segment.people) == 3
+
+
+@pytest.mark.parametrize("by", [1, 3])
+def test_a_portrait_mashup_of_odd_size_is_proposed(tmp_path, shown, by):
+    frames, film = shown
+    # Two halves of the screen above one another, a few pixels cut off.
+    stacked = [np.concatenate([f[:, :320], f[:, 320:]])[: 720 - by, : 320 - by] for f in frames]
+    layout = proposed(tmp_path, write_video(tmp_path / "p.mp4", stacked, rate=12))
+    assert layout.frame_size == (320 - by, 720 - by)
+    (segment,) = layout.segments
+    assert segment.trigger_regions[0].box == pytest.approx((*film[:2], min(film[2], 320 - by), film[3]), abs=2)
+    assert len(segment.people) == 3
+
+
+def test_uneven_times_change_nothing(tmp_path, shown):
+    frames, film = shown
+    times = np.cumsum(np.random.default_rng(0).integers(20, 200, len(frames))).tolist()
+    (segment,) = proposed(tmp_path, write_video(tmp_path / "v.mkv", frames, times=times)).segments
+    assert segment.trigger_regions[0].box == pytest.approx(film, abs=2)
+    assert len(segment.people) == 3
+
+
+def test_one_frame_of_a_mashup_names_whom_it_shows(tmp_path, shown):
+    frames, _ = shown
+    (segment,) = proposed(tmp_path, write_video(tmp_path / "one.mp4", frames[:1])).segments
+    assert (segment.start_frame, segment.end_frame) == (0, 1)
+    assert segment.people
+
+
+def test_damage_in_the_middle_is_survived(tmp_path, shown):
+    frames, _ = shown
+    content = bytearray(write_video(tmp_path / "d.mp4", frames, rate=12, options={"g": "12"}).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 6000] = np.random.default_rng(0).integers(0, 256, 6000, np.uint8).tobytes()
+    (tmp_path / "d.mp4").write_bytes(bytes(content))
+    layout = proposed(tmp_path, tmp_path / "d.mp4")
+    assert layout.segments[-1].end_frame == len(frames)
 
 
 def grey(value, size):

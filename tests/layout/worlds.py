@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import av
@@ -60,6 +61,20 @@ def write_video(
                 frame.pts, frame.time_base = times[number], stream.codec_context.time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+# 16.16 fixed point, as in the header of an MP4 track: by how much a player turns the picture, clockwise.
+_TURNS = {90: (0, 1, 0, -1, 0, 0, 0, 0, 1), 180: (-1, 0, 0, 0, -1, 0, 0, 0, 1), 270: (0, -1, 0, 1, 0, 0, 0, 0, 1)}
+
+
+def turned(path: Path, degrees: int) -> Path:
+    """Write a display matrix into the header of an MP4 file; the pixels stay as they are."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40
+    matrix = [v * (1 << (30 if i % 3 == 2 else 16)) for i, v in enumerate(_TURNS[degrees])]
+    content[at : at + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(bytes(content))
     return path
 
 
