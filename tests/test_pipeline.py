@@ -98,21 +98,19 @@ print([o.status for o in run_stages(root, root.video_ids()[0], STEPS)], flush=Tr
 """
 
 
-def killed_builds(root: Root, kills: int, seed: int) -> int:
-    """Build in a process of its own, kill it at random moments, at last let it end; returns the kills that hit."""
+def killed_builds(root: Root, kills: int, longest: float, seed: int) -> int:
+    """Build in a process of its own, kill it at random moments of a build that takes `longest` seconds, at last let it
+    end; returns the kills that hit.
+    """
     chance, hits = random.Random(seed), 0
-    longest = 6.0
     for _ in range(kills):
         process = _start(root)
-        began = time.monotonic()
         try:
-            process.wait(timeout=chance.uniform(0.05, longest))
+            process.wait(timeout=chance.uniform(0, longest))
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             hits += 1
-        else:
-            longest = max(0.5, time.monotonic() - began)
     process = _start(root)
     assert "done" in process.communicate()[0]
     return hits
@@ -131,8 +129,9 @@ def test_killed_at_any_moment_and_built_again_the_bytes_are_those_of_an_undistur
     laid_out_root, tmp_path, kills
 ):
     undisturbed, disturbed = (copy_of(laid_out_root, tmp_path / name) for name in ("undisturbed", "disturbed"))
-    run_stages(undisturbed, undisturbed.video_ids()[0], STEPS)
-    assert killed_builds(disturbed, kills, seed=kills) > 0
+    process, began = _start(undisturbed), time.monotonic()
+    assert "done" in process.communicate()[0]
+    assert killed_builds(disturbed, kills, time.monotonic() - began, seed=kills) > 0
     assert bytes_of(disturbed) == bytes_of(undisturbed)
 
 

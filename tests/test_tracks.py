@@ -18,7 +18,8 @@ def seen(frames, *, person=0, segment=0, into=None, speed=1.0):
 
 
 def rows(sightings, stride=1, longest=3, part_gap=10):
-    return bridge(sightings, "v", stride=stride, longest=longest, part_gap=part_gap).to_pylist()
+    tables = bridge(sightings, "v", stride=stride, longest=longest, part_gap=part_gap)
+    return [row for table in tables for row in table.to_pylist()]
 
 
 def test_a_short_gap_is_filled_along_a_straight_line_and_says_so():

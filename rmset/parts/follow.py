@@ -135,7 +135,7 @@ class Follower:
                     landmarks[person] = faces.landmarks[row]
                     present[person] = searched[person] = True
                     self._doubt[person] = 0
-                    self._still.forget(person)
+                    self._still.forget(int(person))
                 elif trusted[person]:
                     # The last net sees a face where the cascade sees none: believed once, not twice.
                     self._doubt[person] += 1
@@ -163,7 +163,7 @@ class Follower:
         Where nothing has moved since the last answer, it would be the same.
         """
         boxes, scores, landmarks = self._last.copy(), self._scores.copy(), self._landmarks.copy()
-        asked = np.array([p for p in np.flatnonzero(self._held) if self._still.moved(p, picture)], dtype=np.intp)
+        asked = np.array([p for p in np.flatnonzero(self._held) if self._still.moved(int(p), picture)], dtype=np.intp)
         if len(asked):
             squares = entry_squares(self._last[asked])
             answer = cascade.output(self._nets, picture, self._areas[asked], squares)

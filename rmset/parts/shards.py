@@ -9,7 +9,7 @@ file.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,9 +35,21 @@ LOCATION = np.dtype([("offset", "<u4"), ("size", "<u4")])
 """Where a picture lies in its shard, bytes."""
 
 
-def write_faces(path: Path, table: pa.Table) -> None:
-    """Write face rows; large row groups, compressed, statistics on, so that SQL skips what it does not need."""
-    pq.write_table(table.cast(schema.faces()), path, row_group_size=TRACK_ROW_GROUP, compression="zstd", version="2.6")
+def write_faces(path: Path, tables: pa.Table | Iterable[pa.Table]) -> None:
+    """Write face rows; large row groups, compressed, statistics on, so that SQL skips what it does not need.
+
+    Rows may come in several tables; the file does not depend on where one ends.
+    """
+    schema_ = schema.faces()
+    waiting = schema_.empty_table()
+    with pq.ParquetWriter(path, schema_, compression="zstd", version="2.6") as writer:
+        for table in [tables] if isinstance(tables, pa.Table) else tables:
+            waiting = pa.concat_tables([waiting, table.cast(schema_)])
+            while waiting.num_rows >= TRACK_ROW_GROUP:
+                writer.write_table(waiting.slice(0, TRACK_ROW_GROUP).combine_chunks(), row_group_size=TRACK_ROW_GROUP)
+                waiting = waiting.slice(TRACK_ROW_GROUP)
+        if waiting.num_rows:
+            writer.write_table(waiting.combine_chunks(), row_group_size=TRACK_ROW_GROUP)
 
 
 def read_faces(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -26,12 +28,16 @@ _ROW = np.dtype(
 SOURCES = (schema.DETECTED, schema.REFINED, schema.INTERPOLATED)
 
 
+_CHUNK = 8192
+
+
 class Sightings:
     """Grows by one face at a time, in any order of people, frames ascending."""
 
     def __init__(self) -> None:
-        self._rows = np.empty(1024, _ROW)
-        self._count = 0
+        # Pieces, not one array that is copied whenever it has to grow.
+        self._chunks: list[npt.NDArray[np.void]] = []
+        self._count = _CHUNK
 
     def add(
         self,
@@ -45,9 +51,10 @@ class Sightings:
         source: str = schema.DETECTED,
     ) -> None:
         """Note that the face in `row` of the detections is this person's."""
-        if self._count == len(self._rows):
-            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
-        self._rows[self._count] = (
+        if self._count == _CHUNK:
+            self._chunks.append(np.empty(_CHUNK, _ROW))
+            self._count = 0
+        self._chunks[-1][self._count] = (
             person,
             segment,
             frame,
@@ -61,27 +68,33 @@ class Sightings:
         self._count += 1
 
     @property
-    def rows(self) -> npt.NDArray[np.void]:
-        """All sightings, by person and then frame."""
-        rows = self._rows[: self._count]
-        return rows[np.lexsort((rows["frame"], rows["person"]))]
+    def people(self) -> list[int]:
+        """Whoever was seen, ascending."""
+        return sorted({int(p) for chunk in self._filled() for p in np.unique(chunk["person"])})
+
+    def of(self, person: int) -> npt.NDArray[np.void]:
+        """The sightings of one person, by frame."""
+        return np.concatenate([chunk[chunk["person"] == person] for chunk in self._filled()])
+
+    def _filled(self) -> list[npt.NDArray[np.void]]:
+        return [*self._chunks[:-1], *(chunk[: self._count] for chunk in self._chunks[-1:])]
 
 
-def bridge(sightings: Sightings, video_id: str, *, stride: int, longest: int, part_gap: int) -> pa.Table:
-    """Rows of `rmset.schema.faces()`, by person and frame.
+def bridge(sightings: Sightings, video_id: str, *, stride: int, longest: int, part_gap: int) -> Iterator[pa.Table]:
+    """Rows of `rmset.schema.faces()`, a table for each person, by frame: a long video is never in memory twice.
 
     Gaps of at most `longest` looked-at frames are filled linearly and say so in `source`; gaps of more than `part_gap`
     frames begin a new `part`. Nothing is bridged from one segment to the next: the layout changed there.
     """
-    rows = sightings.rows
-    gap = np.diff(rows["frame"])
-    same = (np.diff(rows["person"]) == 0) & (np.diff(rows["segment"]) == 0)
-    missing = gap // stride - 1
-    short = np.flatnonzero(same & (missing >= 1) & (missing <= longest))
-    filled = [_between(rows[i], rows[i + 1], int(missing[i])) for i in short]
-    rows = np.concatenate([rows, *filled]) if filled else rows
-    rows = rows[np.lexsort((rows["frame"], rows["person"]))]
-    return _table(rows, _parts(rows, part_gap), video_id)
+    for person in sightings.people:
+        rows = sightings.of(person)
+        missing = np.diff(rows["frame"]) // stride - 1
+        same = np.diff(rows["segment"]) == 0
+        short = np.flatnonzero(same & (missing >= 1) & (missing <= longest))
+        filled = [_between(rows[i], rows[i + 1], int(missing[i])) for i in short]
+        rows = np.concatenate([rows, *filled])
+        rows = rows[np.argsort(rows["frame"], kind="stable")]
+        yield _table(rows, _parts(rows, part_gap), video_id)
 
 
 def _between(a: np.void, b: np.void, count: int) -> npt.NDArray[np.void]:
@@ -98,14 +111,8 @@ def _between(a: np.void, b: np.void, count: int) -> npt.NDArray[np.void]:
 
 
 def _parts(rows: npt.NDArray[np.void], part_gap: int) -> npt.NDArray[np.int16]:
-    """Number of each row's part within its person, from 0."""
-    if not len(rows):
-        return np.empty(0, np.int16)
-    new_person = np.diff(rows["person"], prepend=rows["person"][0]) != 0
-    cut = (np.diff(rows["frame"], prepend=rows["frame"][0]) > part_gap + 1) & ~new_person
-    total = np.cumsum(cut)
-    starts = np.maximum.accumulate(np.where(new_person, total, 0))
-    return np.asarray(total - starts, dtype=np.int16)
+    """Number of each row's part, from 0; rows of one person, by frame."""
+    return np.asarray(np.cumsum(np.diff(rows["frame"], prepend=rows["frame"][0]) > part_gap + 1), dtype=np.int16)
 
 
 def _table(rows: npt.NDArray[np.void], part: npt.NDArray[np.int16], video_id: str) -> pa.Table:

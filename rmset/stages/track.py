@@ -5,9 +5,11 @@ decoded frame -> trigger regions removed -> last net on last boxes, searches whe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmset import schema
@@ -121,18 +123,20 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
             if frame.frame_idx % 30 == 0:
                 progress(f"track {video_id}", frame.frame_idx, record.frame_count)
         fault = reader.fault or record.fault
-    table = bridge(sightings, video_id, stride=config.stride, longest=config.bridge, part_gap=config.part_gap)
+    counts: dict[str, float | str] = {"frames": frames, "faces": 0, "people": 0, "interpolated": 0}
+
+    def counted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        for table in tables:
+            interpolated = pc.sum(pc.equal(table["source"], schema.INTERPOLATED)).as_py() or 0
+            for name, more in (("faces", table.num_rows), ("people", 1), ("interpolated", interpolated)):
+                counts[name] = int(counts[name]) + more
+            yield table
+
+    tables = bridge(sightings, video_id, stride=config.stride, longest=config.bridge, part_gap=config.part_gap)
     with root.files.publish(root.tracks_key(video_id)) as path:
-        write_faces(path, table)
+        write_faces(path, counted(tables))
     progress(f"track {video_id}", record.frame_count, record.frame_count)
-    interpolated = pc.sum(pc.equal(table["source"], schema.INTERPOLATED)).as_py() or 0
-    counts: dict[str, float | str] = {
-        "frames": frames,
-        "faces": table.num_rows,
-        "people": len(pc.unique(table["person_id"])),
-        "interpolated": interpolated,
-        "newcomers": newcomers,
-    }
+    counts["newcomers"] = newcomers
     return counts | ({"fault": fault} if fault else {})
 
 
