@@ -35,6 +35,10 @@ LOCATION = np.dtype([("offset", "<u4"), ("size", "<u4")])
 """Where a picture lies in its shard, bytes."""
 
 
+# Columns of few values. For the others a dictionary costs memory, and a fifth of the file's size, for nothing.
+_REPEATED = ["video_id", "person_id", "part", "segment", "source"]
+
+
 def write_faces(path: Path, tables: pa.Table | Iterable[pa.Table]) -> None:
     """Write face rows; large row groups, compressed, statistics on, so that SQL skips what it does not need.
 
@@ -42,14 +46,14 @@ def write_faces(path: Path, tables: pa.Table | Iterable[pa.Table]) -> None:
     """
     schema_ = schema.faces()
     waiting = schema_.empty_table()
-    with pq.ParquetWriter(path, schema_, compression="zstd", version="2.6") as writer:
+    with pq.ParquetWriter(path, schema_, compression="zstd", version="2.6", use_dictionary=_REPEATED) as writer:
         for table in [tables] if isinstance(tables, pa.Table) else tables:
             waiting = pa.concat_tables([waiting, table.cast(schema_)])
             while waiting.num_rows >= TRACK_ROW_GROUP:
-                writer.write_table(waiting.slice(0, TRACK_ROW_GROUP).combine_chunks(), row_group_size=TRACK_ROW_GROUP)
+                writer.write_table(waiting.slice(0, TRACK_ROW_GROUP), row_group_size=TRACK_ROW_GROUP)
                 waiting = waiting.slice(TRACK_ROW_GROUP)
         if waiting.num_rows:
-            writer.write_table(waiting.combine_chunks(), row_group_size=TRACK_ROW_GROUP)
+            writer.write_table(waiting, row_group_size=TRACK_ROW_GROUP)
 
 
 def read_faces(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

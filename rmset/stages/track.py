@@ -5,8 +5,10 @@ decoded frame -> trigger regions removed -> last net on last boxes, searches whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Literal, Protocol
 
 import pyarrow as pa
@@ -25,7 +27,7 @@ from rmset.parts.search import Searcher
 from rmset.parts.shards import write_faces
 from rmset.parts.tracks import Sightings, bridge
 from rmset.progress import Progress, silent
-from rmset.records import Segment
+from rmset.records import Layout, Segment
 from rmset.store import Root
 
 NAME = "track"
@@ -105,12 +107,45 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
             f"video {video_id}: its layout names nobody; draw people with "
             f"`rmset layout set {video_id} --person x0,y0,x1,y1`"
         )
+    # Nets and decoder are let go before the table is made: the two never stand in memory together.
+    at = partial(progress, f"track {video_id}")
+    seen = _look(root.video_path(video_id), layout, config, lambda frame: at(frame, record.frame_count))
+    counts: dict[str, float | str] = {"frames": seen.frames, "faces": 0, "people": 0, "interpolated": 0}
+
+    def counted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        for table in tables:
+            interpolated = pc.sum(pc.equal(table["source"], schema.INTERPOLATED)).as_py() or 0
+            for name, more in (("faces", table.num_rows), ("people", 1), ("interpolated", interpolated)):
+                counts[name] = int(counts[name]) + more
+            yield table
+
+    tables = bridge(seen.sightings, video_id, stride=config.stride, longest=config.bridge, part_gap=config.part_gap)
+    with root.files.publish(root.tracks_key(video_id)) as path:
+        write_faces(path, counted(tables))
+    progress(f"track {video_id}", record.frame_count, record.frame_count)
+    counts["newcomers"] = seen.newcomers
+    fault = seen.fault or record.fault
+    return counts | ({"fault": fault} if fault else {})
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What looking through a video gave."""
+
+    sightings: Sightings
+    frames: int
+    newcomers: int
+    fault: str | None
+
+
+def _look(video: Path, layout: Layout, config: TrackConfig, progress: Callable[[int], None]) -> _Seen:
+    """Decode a video and find its people; `progress` is told the frame."""
     # Only one of the two is needed, and each takes a while to make; MTCNN refuses weights by itself.
     quick = config.follows and config.weights is None
     looks_with = Nets(config.precision) if quick else load(config.detector, config.weights)
     sightings = Sightings()
     frames, newcomers = 0, 0
-    with VideoReader(root.video_path(video_id)) as reader:
+    with VideoReader(video) as reader:
         remaining = list(enumerate(layout.segments))
         current: _Segment | None = None
         for frame in ahead(reader.frames(stride=config.stride)):
@@ -121,23 +156,8 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
             if current is not None and current.covers(frame.frame_idx):
                 newcomers += current.look(frame, sightings)
             if frame.frame_idx % 30 == 0:
-                progress(f"track {video_id}", frame.frame_idx, record.frame_count)
-        fault = reader.fault or record.fault
-    counts: dict[str, float | str] = {"frames": frames, "faces": 0, "people": 0, "interpolated": 0}
-
-    def counted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-        for table in tables:
-            interpolated = pc.sum(pc.equal(table["source"], schema.INTERPOLATED)).as_py() or 0
-            for name, more in (("faces", table.num_rows), ("people", 1), ("interpolated", interpolated)):
-                counts[name] = int(counts[name]) + more
-            yield table
-
-    tables = bridge(sightings, video_id, stride=config.stride, longest=config.bridge, part_gap=config.part_gap)
-    with root.files.publish(root.tracks_key(video_id)) as path:
-        write_faces(path, counted(tables))
-    progress(f"track {video_id}", record.frame_count, record.frame_count)
-    counts["newcomers"] = newcomers
-    return counts | ({"fault": fault} if fault else {})
+                progress(frame.frame_idx)
+        return _Seen(sightings, frames, newcomers, reader.fault)
 
 
 class _Segment:
