@@ -177,7 +177,9 @@ def embedding(
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], box_aspect=1)
         axes.spines[:].set_color("#d5dcde")
     handles, said = cells[0, 0].get_legend_handles_labels()
-    figure.legend(handles, said, loc="outside lower center", ncols=min(4 * len(maps), len(names)), frameon=False, fontsize=9)
+    figure.legend(
+        handles, said, loc="outside lower center", ncols=min(4 * len(maps), len(names)), frameon=False, fontsize=9
+    )
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
