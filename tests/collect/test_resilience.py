@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,9 @@ def start(root: Path, manifest: Path) -> subprocess.Popen[bytes]:
     options = ["--min-height", "48", "--jobs", str(JOBS), "--sleep", "0", "--pause", "0.01", "--backoff", "0.1"]
     code = "from rmset_cli.rmset.app import main; main()"
     command = [sys.executable, "-c", code, "fetch", str(manifest), "--root", str(root), "--quiet", "--timeout", "5"]
-    return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # Shells start what they put into the background deaf to Ctrl-C, and children inherit that.
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hear)
 
 
 def final_state(root: Root) -> dict[str, tuple[str, str | None, str]]:
