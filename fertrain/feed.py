@@ -61,11 +61,12 @@ class Feed:
         stream = self.labelled
         labelled = stream.batches(place, self.batch_size) if phase.labelled else stream.nothing(place)
         for step, (x, y), (unlabelled, anchors) in zip(place.steps, labelled, beside, strict=False):
-            done = (in_phase * steps + step) / (max(1, phase.epochs) * steps)
+            before = in_phase * steps + step
+            done = before / (max(1, phase.epochs) * steps)
             n = len(x) + sum(len(anchor.images) for anchor in anchors)
             if unlabelled is not None and phase.views is not None:
                 n += phase.views.passes(unlabelled.size)
-            yield Batch(x, y, anchors, unlabelled, seed_of(self.seed, 11, epoch, step), in_phase, done, n)
+            yield Batch(x, y, anchors, unlabelled, seed_of(self.seed, 11, epoch, step), in_phase, before, done, n)
 
     def _unlabelled(self, place: Place, phase: Phase) -> Iterator[Unlabelled | None]:
         if phase.views is None or self.unlabelled is None:

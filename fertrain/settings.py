@@ -50,8 +50,8 @@ class MixMatchConfig:
     """Both parameters of mixup's Beta distribution (paper)."""
     weight: float = 75.0
     """λ_U at the end of its rise (paper, CIFAR-10)."""
-    rise: float = 1 / 64
-    """Share of the phase over which λ_U rises from 0 (paper: the first 16,000 of about 1,000,000 steps)."""
+    rise: int = 16_000
+    """Steps over which λ_U rises from 0 (paper). At its full weight from the start it teaches the first guesses."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class ReMixMatchConfig:
     """λ_Û1, of the first strong view as it is (paper)."""
     rotation_weight: float = 0.5
     """λ_r, of telling by how many quarter turns the first strong view was turned (paper)."""
-    rise: float = 1 / 64
-    """Share of the phase over which the first two weights rise (authors' code: 1,024 of 65,536 kimg)."""
+    rise: int = 16_384
+    """Steps over which the first two weights rise from 0 (authors' code: 1,024 kimg at a batch of 64)."""
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,9 @@ def cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
     return -(q.detach() * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
 
 
-def risen(done: float, over: float) -> float:
-    """How far a weight has risen: from 0 to 1 over the first `over` of the training."""
-    return 1.0 if over <= 0 else min(1.0, done / over)
+def risen(step: int, over: int) -> float:
+    """How far a weight has risen: from 0 to 1 over the first `over` steps."""
+    return 1.0 if over <= 0 else min(1.0, step / over)
 
 
 def turned(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -79,8 +79,10 @@ class Batch:
     """Of what the method itself draws for this batch, a function of the run's seed, epoch and step."""
     epoch: int = 0
     """Of the phase, from 0."""
+    step: int = 0
+    """Batches of the phase before this one."""
     done: float = 0.0
-    """Share of the phase that was done before this batch, in [0, 1)."""
+    """Share of the phase that these are, in [0, 1)."""
     passes: int = 0
     """Images that pass through the network in its step, each view of each, candidates of anchors included."""
 

@@ -46,7 +46,7 @@ class MixMatch(Beside[Tensor]):
         logits = self.model(x)
         ce = self.scheme.loss(logits[:n], y[:n])
         guessed = squared(logits[n:], y[n:])
-        weight = s.weight * risen(batch.done, s.rise)
+        weight = s.weight * risen(batch.step, s.rise)
         return StepOutput(ce + weight * guessed, {"ce": ce.item(), "guessed": guessed.item()})
 
     def _guess(self, unlabelled: Unlabelled) -> Tensor:

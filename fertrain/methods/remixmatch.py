@@ -88,7 +88,7 @@ class ReMixMatch(Beside[Guess]):
         guessed = cross_entropy(logits[n:], y[n:])
         unmixed = cross_entropy(self.model.head(f_first), q)
         rotation = nn.functional.cross_entropy(self.turns(f_turned).float(), quarters)
-        loss = ce + risen(batch.done, s.rise) * (s.weight * guessed + s.unmixed_weight * unmixed)
+        loss = ce + risen(batch.step, s.rise) * (s.weight * guessed + s.unmixed_weight * unmixed)
         logs = {"ce": ce.item(), "guessed": guessed.item(), "unmixed": unmixed.item(), "rotation": rotation.item()}
         return StepOutput(loss + s.rotation_weight * rotation, logs)
 

@@ -164,9 +164,9 @@ def test_a_mixed_row_stays_nearer_to_itself(seed, alpha):
     torch.testing.assert_close(mixed[:, 0, 0], y)
 
 
-def test_a_weight_rises_over_its_share_of_the_training():
-    assert [risen(done, 0.5) for done in (0.0, 0.25, 0.5, 0.9)] == [0, 0.5, 1, 1]
-    assert risen(0.0, 0.0) == 1
+def test_a_weight_rises_over_its_first_steps():
+    assert [risen(step, 100) for step in (0, 50, 100, 900)] == [0, 0.5, 1, 1]
+    assert risen(0, 0) == 1
 
 
 def test_turns_by_hand():

@@ -32,7 +32,7 @@ BESIDE = ["fixmatch", "uda", "mixmatch", "remixmatch", "ada-cm"]
 PRETRAINED = ["simclr", "moco", "byol", "simsiam"]
 SMALL = {
     "fixmatch": FixMatchConfig(ratio=2, threshold=0.3), "uda": UdaConfig(ratio=2, threshold=0.3),
-    "mixmatch": MixMatchConfig(), "remixmatch": ReMixMatchConfig(), "ada_cm": AdaCmConfig(margin=0.3),
+    "mixmatch": MixMatchConfig(rise=0), "remixmatch": ReMixMatchConfig(rise=0), "ada_cm": AdaCmConfig(margin=0.3),
     "simclr": SimClrConfig(ratio=2, dim=8), "moco": MocoConfig(ratio=2, dim=8, queue=32),
     "byol": ByolConfig(ratio=2, dim=8, hidden=16), "simsiam": SimSiamConfig(ratio=2, dim=16, bottleneck=8),
 }  # fmt: skip

@@ -97,6 +97,7 @@ def test_batches_depend_on_seed_epoch_and_step_alone(faces, tmp_path):
     assert not same(whole[0], next(opened(replace(c, seed=1), tmp_path)[2].epoch(1, BESIDE)))
     assert [round(b.done, 3) for b in whole] == [0.5, 0.6, 0.7, 0.8, 0.9]
     assert {b.epoch for b in whole} == {1}
+    assert [b.step for b in whole] == [5, 6, 7, 8, 9]
     assert len({b.seed for b in whole}) == 5
 
 
