@@ -1,0 +1,278 @@
+"""Does contrast between reacting people teach anything? `python -m benchmarks.world [--write]`.
+
+On worlds whose truth is known (`rmset.synth.world`), for five seeds and five noise levels:
+
+    base -> IAL, once a seed            labels alone (equations 1 to 6)
+      ├─ L_pre, as many steps more      what every line below is compared with
+      ├─ L_total, mashup's candidates   per noise level
+      └─ L_total, random candidates     the authors' control, per noise level
+
+All four get the same labelled batches, rates and steps. Seeds, noise levels, sizes and what counts as the result
+(mAP of the same expression in other people, on people that no training has seen) were fixed before anything was run.
+What is done is kept in `benchmarks/results/world.json`, and the same command goes on there; worlds and weights lie in
+`$RMSET_BENCH_CACHE/worlds`, else in the user's cache. About 40 minutes on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from benchmarks.report import RESULTS, commit, machine
+from benchmarks.world_report import page
+from fertrain import evaluate
+from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
+from fertrain.datasets.candidates import open_anchors
+from fertrain.datasets.images import in_memory
+from fertrain.datasets.known import read_known
+from fertrain.datasets.registry import open_labelled
+from fertrain.datasets.rmset import CropImages, open_crops
+from fertrain.features import extract
+from fertrain.feed import Feed
+from fertrain.inference import measure
+from fertrain.losses.votes import scheme_named
+from fertrain.methods import Phase, create
+from fertrain.methods.rmfer import Rmfer
+from fertrain.models import build
+from fertrain.prepare import Prepared, prepare
+from fertrain.purity import Chosen, chosen, purity
+from fertrain.retrieval import Retrieval, balanced, same_expression, same_person
+from fertrain.runs import RunFolder
+from fertrain.train import accelerator_for, fit
+from fertrain.unlabelled import prepare_unlabelled
+from rmset.store import Root
+from rmset.synth.labeled import Split
+from rmset.synth.world import WorldConfig, write_world
+
+SEEDS = (1, 2, 3, 4, 5)
+"""Seed 0 is not among them: on it rates and sizes were chosen."""
+NOISE = (0.0, 0.1, 0.25, 0.5, 1.0)
+LABELLED = {"train": Split(8, 40), "test": Split(16, 30)}
+WORLD = WorldConfig(videos=3, people=6, seconds=16, fps=10, max_delay=0.4, size=48)
+SETTINGS = RunConfig(
+    method="rmfer",
+    data=DataConfig(balanced=True, holdout=0.02),
+    model=ModelConfig("resnet10t", image_size=48),
+    # one epoch is eight steps
+    optim=OptimConfig(epochs=(60, 30, 16), batch_size=32, optimizer="adamw", lr=1e-3),
+    rmfer=RmferConfig(tau=1.0, lambda1=1.2, lambda2=1.0, acl_lr=0.3),
+    augment="affine",
+    workers=0,
+)
+_ANCHORS = 300
+_EACH = 6
+"""faces of each person and expression in a retrieval"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training."""
+
+    seed: int
+    variant: str
+    """`base`, `ial`, `pre`, `total` or `random`"""
+    noise: float | None = None
+    """of the world learnt from; None for trainings that see none"""
+
+    @property
+    def key(self) -> str:
+        """Its name in the results."""
+        return f"{self.variant}/{self.seed}" + ("" if self.noise is None else f"/{self.noise:g}")
+
+
+def cells() -> list[Cell]:
+    """In the order in which they are run: a seed is finished before the next one begins."""
+    found = []
+    for seed in SEEDS:
+        found += [Cell(seed, "base"), Cell(seed, "ial"), Cell(seed, "pre")]
+        found += [Cell(seed, variant, noise) for noise in NOISE for variant in ("total", "random")]
+    return found
+
+
+class Bench:
+    """Worlds and weights in a cache, and the trainings."""
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+
+    def world(self, seed: int, noise: float, *, held_out: bool = False) -> Path:
+        """A world's folder, written unless the cache has it. Noise changes who follows the film, and nothing else."""
+        path = self.cache / f"{'held' if held_out else 'world'}-{seed}-{noise:g}"
+        if not path.exists():
+            labelled = LABELLED if noise == NOISE[0] and not held_out else None
+            beside = path.with_name(f".{path.name}.partial")
+            shutil.rmtree(beside, ignore_errors=True)
+            config = replace(WORLD, noise=noise, seed=seed + (1000 if held_out else 0))
+            write_world(beside, config, labelled=labelled)
+            beside.rename(path)
+        return path
+
+    def config(self, cell: Cell) -> RunConfig:
+        """The settings of a training."""
+        data = replace(
+            SETTINGS.data, labeled=f"folder:{self.world(cell.seed, NOISE[0]) / 'labelled'}",
+            unlabeled=None if cell.noise is None else f"rmset:{self.world(cell.seed, cell.noise) / 'root'}",
+        )  # fmt: skip
+        rules = replace(
+            SETTINGS.rmfer, lambda2=SETTINGS.rmfer.lambda2 if cell.variant in ("total", "random") else 0.0,
+            candidates="random" if cell.variant == "random" else "mashup",
+        )  # fmt: skip
+        return replace(SETTINGS, data=data, rmfer=rules, seed=cell.seed)
+
+    def run(self, cell: Cell) -> dict[str, Any]:
+        """Train and measure."""
+        config, began = self.config(cell), time.process_time()
+        torch.manual_seed(cell.seed)
+        labels = open_labelled(config.data.labeled).order.classes
+        model = build(config.model.name, len(labels), config.model.image_size)
+        method = create(model, config, scheme_named("mv"))
+        assert isinstance(method, Rmfer)
+        data = prepare(config, model.channels, RunFolder.create(self.cache / "scratch", overwrite=True))
+        base, ial, contrast = method.phases
+        phase = {"base": base, "ial": ial}.get(cell.variant, contrast)
+        if cell.variant != "base":
+            before = "base" if cell.variant == "ial" else "ial"
+            if before == "ial":
+                # f_IAL has begun; otherwise the next phase would begin it anew
+                method.begin(ial)
+            method.module.load_state_dict(torch.load(self._weights(cell.seed, before), weights_only=True))
+        history = _fit(method, data, config, phase)
+        if cell.variant in ("base", "ial"):
+            torch.save(method.module.state_dict(), self._weights(cell.seed, cell.variant))
+        trained = time.process_time() - began
+        worlds = NOISE if cell.noise is None else (cell.noise,)
+        found = {
+            "cell": asdict(cell), "logs": history, "accuracy": _accuracy(method, data, config),
+            "held_out": _retrieval(method, data, self.world(cell.seed, 0.0, held_out=True)),
+            "in_world": {f"{n:g}": _retrieval(method, data, self.world(cell.seed, n)) for n in worlds},
+            # of the mashup's candidates, whatever was learnt from
+            "purity": {
+                f"{n:g}": _purity(method, data, config, self.world(cell.seed, n))
+                for n in worlds if cell.variant in ("ial", "total")
+            },
+        }  # fmt: skip
+        return {**found, "train_seconds": round(trained, 1), "seconds": round(time.process_time() - began, 1)}
+
+    def _weights(self, seed: int, phase: str) -> Path:
+        return self.cache / f"{phase}-{seed}.pt"
+
+
+def _fit(method: Rmfer, data: Prepared, config: RunConfig, phase: Phase) -> dict[str, float]:
+    """One phase from the state that the method is in, to its last step; returns the last epoch's logs."""
+    # not its best epoch by the few held-out images: all variants shall have learnt equally long
+    phases = (replace(phase, judged=False),)
+    accelerator = accelerator_for(config, depthwise=method.model.depthwise)
+    beside = prepare_unlabelled(config, phases, data)
+    feed = Feed(
+        data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed, workers=0,
+        device=accelerator.device,
+    )  # fmt: skip
+    return dict(fit(method, feed, lambda: 0.0, config, accelerator, phases=beside.phases).history[-1].logs)
+
+
+def _accuracy(method: Rmfer, data: Prepared, config: RunConfig) -> float:
+    """On labelled images of people never seen."""
+    dataset = open_labelled(config.data.labeled)
+    split = evaluate.open_split(dataset, "test", "majority")
+    images = evaluate.images_of(split, data.contract)
+    return evaluate.judge(method.model, dataset.order.classes, data.contract, split, images).scores.overall_accuracy
+
+
+def _retrieval(method: Rmfer, data: Prepared, world: Path) -> dict[str, Any]:
+    """The same expression in other people, and the same person in other expressions, by f and by z."""
+    root = Root(world / "root")
+    crops = open_crops(root)
+    known = read_known(root, crops.keys)
+    assert known is not None
+    rows = balanced(known.expression, known.person, _EACH, seed=0)
+    images = CropImages(crops, data.contract)
+    own = data.contract.with_moments(measure(images, data.contract))
+    seen = extract(method.model, method.projection, images, own, rows.tolist())
+    expression, person = known.expression[rows], known.person[rows]
+
+    def row(found: Retrieval) -> dict[str, float]:
+        return {"map": found.mean_ap, "recall_at_1": found.recall_at_1, "chance": found.chance, "n": found.queries}
+
+    return {
+        "expression": row(same_expression(seen.features, expression, person)),
+        "identity": row(same_person(seen.features, expression, person)),
+        "expression_projected": row(same_expression(seen.projected, expression, person)),
+    }
+
+
+def _purity(method: Rmfer, data: Prepared, config: RunConfig, world: Path) -> dict[str, float]:
+    root = Root(world / "root")
+    crops = open_crops(root)
+    known = read_known(root, crops.keys)
+    assert known is not None
+    images = in_memory(CropImages(crops, data.contract), data.contract.shape, config.memory_mb)
+    own = data.contract.with_moments(measure(images, data.contract))
+    z = extract(method.model, method.projection, images, own, range(len(crops))).projected
+    anchors = open_anchors(crops, replace(config.rmfer, candidates="mashup"), seed=1)
+    found: list[Chosen] = []
+    for step in range(_ANCHORS):
+        ((rows, p),) = anchors.draw(0, step, 1)
+        index = np.asarray(rows)
+        found.append(chosen(z, rows[0], index[1 : 1 + p], index[1 + p :], config.rmfer.gamma))
+    return asdict(purity(found, known.expression, crops.keys.video, crops.keys.person))
+
+
+def cache_folder() -> Path:
+    """Where worlds and weights are kept."""
+    base = os.environ.get("RMSET_BENCH_CACHE")
+    return (Path(base) if base else Path.home() / ".cache" / "rmset") / "worlds"
+
+
+def fixed() -> dict[str, Any]:
+    """All that was fixed beforehand; results of other settings are not mixed in."""
+    everything = {
+        "settings": asdict(SETTINGS), "world": asdict(WORLD), "noise": NOISE, "seeds": SEEDS,
+        "labelled": {k: asdict(v) for k, v in LABELLED.items()}, "anchors": _ANCHORS, "each": _EACH,
+    }  # fmt: skip
+    return dict(json.loads(json.dumps(everything)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="keep results in benchmarks/results")
+    parser.add_argument("--report", action="store_true", help="only print what is there")
+    parser.add_argument("--out", type=Path, help="keep results in this JSON file instead")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    file = args.out or (RESULTS if args.write else cache) / "world.json"
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    if kept and kept["fixed"] != fixed():
+        raise SystemExit(f"expected results of the same settings in {file}, found others; remove it to begin anew")
+    results = kept.get("results", {})
+    bench = Bench(cache)
+    for cell in [] if args.report else cells():
+        if cell.key in results:
+            continue
+        results[cell.key] = bench.run(cell)
+        held = results[cell.key]["held_out"]["expression"]["map"]
+        print(f"{cell.key:18} {results[cell.key]['seconds']:6.1f} s  mAP {held:.4f}", flush=True)
+        part = file.with_name(file.name + ".part")
+        values = {"commit": commit(), "machine": machine(), "fixed": fixed(), "results": results}
+        part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        part.replace(file)
+    text = page(json.loads(file.read_text()))
+    print(text)
+    if args.write:
+        (RESULTS / "world.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
