@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.report import machine
+from benchmarks.report import RESULTS, commit, machine
 from fertrain.config import ModelConfig, OptimConfig, RunConfig
 from fertrain.datasets.candidates import Anchors, RandomCandidates
 from fertrain.datasets.images import InMemory
@@ -163,23 +163,30 @@ def main() -> None:
     parser.add_argument("--optimizer", default="adamw", choices=["adamw", "adam", "sgd", "sam"])
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     parser.add_argument("--only", nargs="*", default=list(METHODS))
+    parser.add_argument("--write", metavar="NAME", help="keep the table in benchmarks/results/NAME.md")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         print(json.dumps(measure(args)))
         return
-    print(machine())
-    print(f"{args.model} at {args.size} px, {args.batch} labelled images, {args.optimizer}, {args.precision}\n")
-    print("| method | phase | images in a step | step, s | × supervised | images/s | memory, MiB | fed / in memory |")
-    print("|---|---|---|---|---|---|---|---|")
+    lines = [
+        f"# {args.model} at {args.size} px, {args.batch} labelled images, {args.optimizer}, {args.precision}", "",
+        f"Commit {commit()}, {machine()}: `python -m benchmarks.methods {' '.join(sys.argv[1:])}`", "",
+        "| method | phase | images in a step | step, s | × supervised | images/s | memory, MiB | fed / in memory |",
+        "|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    print("\n".join(lines))
     for name in args.only:
         command = [sys.executable, "-m", "benchmarks.methods", *sys.argv[1:], "--child", name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            print(f"| {name} | {done.stderr.strip().splitlines()[-1]} |")
-            continue
-        row = json.loads(done.stdout.splitlines()[-1])
-        print("| " + " | ".join("" if v is None else str(v) for v in row.values()) + " |", flush=True)
+            lines.append(f"| {name} | {done.stderr.strip().splitlines()[-1]} |")
+        else:
+            row = json.loads(done.stdout.splitlines()[-1])
+            lines.append("| " + " | ".join("" if v is None else str(v) for v in row.values()) + " |")
+        print(lines[-1], flush=True)
+    if args.write:
+        (RESULTS / f"{args.write}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How much of a training step's speed a real run keeps: `python -m benchmarks.train [--images 512] [--steps 12]`.
+"""How much of a training step's speed a real run keeps: `python -m benchmarks.train [--images 512] [--write]`.
 
 For each network: images a second of the real loop (decoded images in memory, augmentation, order, logging), and of
 the same step on tensors that are ready. Promised is a ratio of 0.9. Both are measured in turns, and the medians are
@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from benchmarks.report import Line, publish
 from fertrain.config import ModelConfig, OptimConfig, RunConfig
 from fertrain.datasets.images import InMemory
 from fertrain.datasets.labelled import Split
@@ -31,6 +33,8 @@ from fertrain.transforms import augmentation
 # name, image size, batch: as the issue names them
 NETWORKS = (("vgg13", 64, 32), ("resnet18", 64, 64), ("tf_efficientnet_lite0", 80, 64))
 
+BAR = 0.9
+
 
 class Nowhere:
     """A source of bytes that is never asked."""
@@ -42,9 +46,30 @@ class Nowhere:
         return set()
 
 
-def measure(
-    name: str, size: int, batch: int, images: int, steps: int, rounds: int, precision: str
-) -> dict[str, object]:
+@dataclass(frozen=True)
+class Measured:
+    """One network, images a second."""
+
+    network: str
+    size: int
+    batch: int
+    precision: str
+    real: float
+    memory: float
+    ratio: float
+
+    def line(self) -> Line:
+        """A row of the table."""
+        precision = {"no": "fp32"}.get(self.precision, self.precision)
+        return Line(
+            f"{self.network}, {self.size} px, batch {self.batch}, {precision}",
+            f"{self.real:.0f} / {self.memory:.0f} images/s = {self.ratio:.2f}",
+            "≥ 0.9",
+            self.ratio >= BAR,
+        )
+
+
+def measure(name: str, size: int, batch: int, images: int, steps: int, rounds: int, precision: str) -> Measured:
     torch.manual_seed(0)
     config = RunConfig(
         model=ModelConfig(name, image_size=size), optim=OptimConfig(epochs=(1,), batch_size=batch), precision=precision
@@ -90,26 +115,36 @@ def measure(
             step(ready)
         memory.append(n / (time.perf_counter() - started))
     ratio = statistics.median(a / b for a, b in zip(real, memory, strict=True))
-    return {
-        "network": name, "size": size, "batch": batch, "precision": accelerator.mixed_precision,
-        "real_images_per_s": round(statistics.median(real), 1),
-        "memory_images_per_s": round(statistics.median(memory), 1), "ratio": round(ratio, 3),
-    }  # fmt: skip
+    return Measured(
+        name, size, batch, str(accelerator.mixed_precision), statistics.median(real), statistics.median(memory), ratio
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     parser.add_argument("--only", help="one network")
+    parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results/train.md")
     args = parser.parse_args()
-    print("network,size,batch,precision,real_images_per_s,memory_images_per_s,ratio")
+    lines = []
     for name, size, batch in NETWORKS:
         if args.only in (None, name):
-            row = measure(name, size, batch, args.images, args.steps, args.rounds, args.precision)
-            print(",".join(str(v) for v in row.values()), flush=True)
+            lines.append(measure(name, size, batch, args.images, args.steps, args.rounds, args.precision).line())
+            print(lines[-1].what, lines[-1].found, flush=True)
+    notes = [
+        (
+            f"images a second of the real loop, of the same step on tensors that are ready, and the median ratio of "
+            f"{args.rounds} rounds of {args.steps} steps"
+        ),
+        (
+            f"`python -m benchmarks.train --images {args.images} --steps {args.steps} --rounds {args.rounds}"
+            f" --precision {args.precision}`, {torch.get_num_threads()} threads"
+        ),
+    ]
+    publish("train", "A real run against the same step on tensors in memory", lines, notes, write=args.write)
 
 
 if __name__ == "__main__":
