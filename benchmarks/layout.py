@@ -158,7 +158,7 @@ def main() -> None:
             continue
         rows.append(measure(mashup, compose(mashup, clips_folder(), cache_folder())))
         print(" ".join(f"{k}={v}" for k, v in asdict(rows[-1]).items()), flush=True)
-    splits = {name: [r for r in rows if r.split == name] for name in ("tuning", "held-out", "twice")}
+    splits = {name: [r for r in rows if r.split == name] for name in ("tuning", "held-out", "twice", "kinds")}
     bars = {name: summary(part) for name, part in splits.items() if part}
     report = _table([{"bar": k, **{s: bars[s][k] for s in bars}} for k in next(iter(bars.values()))])
     print(report)

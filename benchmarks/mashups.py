@@ -1,8 +1,9 @@
 """The mashups that layouts are measured on: 36 of known truth, 26 to tune with and ten whose truth nobody looks at.
 
-Twelve more show the film twice, in ways that the 36 do not; they are for tuning too, and reported apart. The split is
-fixed here, by name. People and films come from the folder `$RMSET_TEST_DATA/clips` and from the
-generator; composed videos are kept in a cache outside the repository.
+Two groups more are for tuning too, and reported apart: `twice`, twelve that show the film twice in ways that the 36 do
+not, and `kinds`, sixteen of the kinds that are hardest (blurred backgrounds, insets, rows, the film twice). The split
+is fixed here, by name. People and films come from the folder `$RMSET_TEST_DATA/clips` and from the generator; composed
+videos are kept in a cache outside the repository.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Mashup:
     seconds: float = 13.0
     fps: float = 30.0
     split: str = "tuning"
-    """`tuning`, `held-out`, or `twice` (tuning too)"""
+    """`tuning`, `held-out`, or `twice` or `kinds` (tuning too)"""
 
 
 MASHUPS: tuple[Mashup, ...] = (
@@ -136,6 +137,31 @@ MASHUPS: tuple[Mashup, ...] = (
         again=Again((20, 20, 260, 156), later_s=1.0),
         split="twice",
     ),
+    *(
+        replace(mashup, seconds=8, split="kinds")
+        for mashup in (
+            # Cells that stay empty over a blurred background.
+            Mashup("kinds-bordered-a", "bordered", 6, "film_without_face"),
+            Mashup("kinds-bordered-b", "bordered", 4, "film_street_faces", "mixed"),
+            Mashup("kinds-bordered-c", "bordered", 9, "film_with_face", "mixed"),
+            Mashup("kinds-bordered-d", "bordered", 6, "noface_face", "clips"),
+            Mashup("kinds-bordered-e", "bordered", 7),
+            # Insets, and somebody who joins.
+            Mashup("kinds-inset-a", "inset", 5, "film_with_face", "clips", late=True),
+            Mashup("kinds-inset-b", "inset", 3, "generated", "mixed", late=True),
+            Mashup("kinds-inset-c", "inset", 6, "film_street_faces", "mixed", late=True),
+            # Rows over a blurred background.
+            Mashup("kinds-row-a", "row", 6, "film_with_face", intro="title"),
+            Mashup("kinds-row-b", "row", 5, "film_street_faces"),
+            Mashup("kinds-row-c", "row", 3, "film_without_face", "mixed", intro="title"),
+            Mashup("kinds-row-d", "row", 7, "noface_face", "clips"),
+            # Twice in a row.
+            Mashup("kinds-twice-a", "row", 3, "film_street_faces", "clips", again=Again((24, 20, 312, 182))),
+            Mashup("kinds-twice-b", "row", 3, "face_noface", "clips", again=Again((940, 24, 1260, 204))),
+            Mashup("kinds-twice-c", "row", 2, "generated", "mixed", again=Again((12, 12, 332, 192))),
+            Mashup("kinds-twice-d", "row", 4, "film_without_face", again=Again((8, 40, 296, 202))),
+        )
+    ),
 )
 
 
@@ -160,7 +186,7 @@ def compose(mashup: Mashup, clips: Path, cache: Path) -> Path:
             people[number] = GeneratedPerson(Person(identity), number, script, draw_motion(moves), mashup.fps)
     film: PanelSource = GeneratedFilm(cut_film(cuts, frames, mashup.fps), seed)
     if mashup.film != "generated":
-        film = _clip(clips / f"{mashup.film}.mp4", frames, mashup, cover=True)
+        film = _clip(next(clips.glob(f"{mashup.film}.*")), frames, mashup, cover=True)
     compose_acts(output, acts, people, film, mashup.fps, again=_repeated(film, mashup))
     return output
 
