@@ -189,6 +189,8 @@ class RunConfig:
     """The run's place is kept after so many steps, and after every epoch; the same command then goes on there."""
     tensorboard: bool = False
     """Also write events for TensorBoard into the run folder; needs the extra of that name."""
+    wandb: str | None = None
+    """Also write a run of this Weights & Biases project into the run folder, offline; needs the extra of that name."""
     workers: int = 1
     """Processes that decode images when they do not fit into memory."""
     memory_mb: int = 2048
@@ -249,7 +251,7 @@ def settings_of(config: RunConfig) -> dict[str, Any]:
 
 def deciding(config: RunConfig) -> dict[str, Any]:
     """The settings that decide the weights: not where the run lies, nor how many processes decode for it."""
-    nothing = {"out", "overwrite", "workers", "memory_mb", "checkpoint_steps", "tensorboard"}
+    nothing = {"out", "overwrite", "workers", "memory_mb", "checkpoint_steps", "tensorboard", "wandb"}
     return {k: v for k, v in settings_of(config).items() if k not in nothing}
 
 

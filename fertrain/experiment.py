@@ -33,7 +33,7 @@ from .models.embedding import read_vectors, words_of
 from .models.weights import load, load_into, save, write_tensors
 from .prepare import Prepared, prepare
 from .runs import RunFolder
-from .scalars import Scalars
+from .scalars import curves
 from .train import Epoch, accelerator_for, fit
 from .unlabelled import prepare_unlabelled
 
@@ -95,7 +95,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     )  # fmt: skip
     phases = within(beside.phases, config.optim.images, feed.images_per_step)
     counted = _Counted(config, data, folder)
-    scalars = Scalars(folder.path) if config.tensorboard else None
+    drawn = curves(config, folder.path)
 
     def held_out_accuracy() -> float:
         return evaluate.judge(model, labels, data.contract, data.held, data.held_images).scores.overall_accuracy
@@ -104,8 +104,8 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         if config.data.report_best_on_test and not math.isnan(epoch.heldout_accuracy):
             judged = counted.judge(model, labels, "after an epoch, for --report-best-on-test")
             epoch = replace(epoch, logs={**epoch.logs, _ON_TEST: judged.scores.overall_accuracy})
-        if scalars:
-            scalars.write(epoch.epoch, epoch.row())
+        for curve in drawn:
+            curve.write(epoch.epoch, epoch.row())
         return epoch
 
     def keep(history: list[Epoch]) -> None:
@@ -116,6 +116,8 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         method, feed, held_out_accuracy, config, accelerator, phases=phases, keep=keep, observe=observe, say=say,
         progress=progress, checkpoints=checkpoints,
     )  # fmt: skip
+    for curve in drawn:
+        curve.close()
     _keep(folder, method, labels, data, fitted.history)
     chosen = fitted.best
     held = f"{config.data.labeled}:train held-out part ({len(data.held):,} images, rule {data.held.rule})"

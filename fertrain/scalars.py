@@ -1,16 +1,29 @@
-"""Curves for TensorBoard, for those who keep it open beside a run; the same numbers stand in history.csv."""
+"""Curves for those who keep TensorBoard or Weights & Biases open beside a run; history.csv has the same numbers."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rmset.errors import UsageError
 
+from .config import RunConfig, settings_of
 
-class Scalars:
-    """An event file in the run folder."""
+
+class Curves(Protocol):
+    """Where the numbers of a run are drawn."""
+
+    def write(self, epoch: int, row: Mapping[str, object]) -> None:
+        """Every number of an epoch."""
+
+    def close(self) -> None:
+        """Nothing comes after this."""
+
+
+class TensorBoard:
+    """Event files in the run folder."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -23,7 +36,56 @@ class Scalars:
 
     def write(self, epoch: int, row: Mapping[str, object]) -> None:
         """Every number of an epoch."""
-        for name, value in row.items():
-            if isinstance(value, (int, float)) and name != "epoch":
-                self._writer.add_scalar(name, value, epoch)
+        for name, value in _numbers(row).items():
+            self._writer.add_scalar(name, value, epoch)
         self._writer.flush()
+
+    def close(self) -> None:
+        """Nothing comes after this."""
+        self._writer.close()
+
+
+class WeightsAndBiases:
+    """An offline run in the run folder, which `wandb sync` sends; sent at once only where WANDB_MODE=online says so.
+
+    Settings and numbers are all it holds: no image, no weights, and nothing of the machine's other files.
+    """
+
+    def __init__(self, folder: Path, project: str, settings: Mapping[str, Any]) -> None:
+        try:
+            import wandb
+        except ImportError:
+            raise UsageError("expected the package wandb for --wandb, found none; pip install 'rmset[wandb]'") from None
+        quiet = wandb.Settings(
+            console="off", silent=True, disable_code=True, disable_git=True, x_disable_stats=True, x_disable_meta=True
+        )
+        mode: Any = os.environ.get("WANDB_MODE", "offline")
+        self._run: Any = wandb.init(
+            project=project, name=folder.name, dir=str(folder), config=dict(settings), mode=mode, settings=quiet
+        )
+
+    def write(self, epoch: int, row: Mapping[str, object]) -> None:
+        """Every number of an epoch."""
+        self._run.log(_numbers(row), step=epoch)
+
+    def close(self) -> None:
+        """Nothing comes after this."""
+        self._run.finish()
+
+
+def curves(config: RunConfig, folder: Path) -> tuple[Curves, ...]:
+    """Those that the settings ask for.
+
+    Raises:
+        UsageError: the package for one is not there.
+    """
+    found: list[Curves] = []
+    if config.tensorboard:
+        found.append(TensorBoard(folder))
+    if config.wandb:
+        found.append(WeightsAndBiases(folder, config.wandb, settings_of(config)))
+    return tuple(found)
+
+
+def _numbers(row: Mapping[str, object]) -> dict[str, float]:
+    return {k: v for k, v in row.items() if isinstance(v, (int, float)) and k != "epoch"}

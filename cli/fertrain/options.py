@@ -140,6 +140,14 @@ BestOnTest = Annotated[
 Tensorboard = Annotated[
     bool | None, typer.Option("--tensorboard", help="Also write events for TensorBoard (needs its extra).")
 ]
+Wandb = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PROJECT",
+        help="Also write a Weights & Biases run, offline, for `wandb sync` (needs its extra).",
+        show_default="none",
+    ),
+]
 Head = Annotated[str | None, typer.Option(help="linear, or embedding: predict a word vector.", show_default="linear")]
 Vectors = Annotated[Path | None, typer.Option(help="Word vectors: word2vec in the C format, or a small text table.")]
 Words = Annotated[list[str] | None, typer.Option("--word", metavar="CLASS=WORD", help="Another word for a class.")]

@@ -14,7 +14,7 @@ PLACES = {
     **dict.fromkeys(
         (
             "method", "augment", "strong", "mix", "preprocess", "channels_last", "seed", "precision", "device",
-            "workers", "tensorboard", "overwrite",
+            "workers", "tensorboard", "wandb", "overwrite",
         ),
         "",
     ),

@@ -213,3 +213,23 @@ def test_settings_survive_the_file():
         method="rmfer", data=DataConfig('a "b"', labels=40), optim=OptimConfig(epochs=(1, 2, 3), steps=((1, 0.5),))
     )
     assert config_from(tomllib.loads(config_toml(c))) == c
+
+
+def test_curves_are_drawn_for_whoever_asks(faces, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    out = tmp_path / "drawn"
+    result = run(config(faces, out, tensorboard=True, wandb="faces"))
+    rows = (out / "history.csv").read_text().splitlines()
+    events = EventAccumulator(str(out / "events"))
+    events.Reload()
+    drawn = [event.value for event in events.Scalars("heldout_accuracy")]
+    assert len(drawn) == len(rows) - 1 == 2
+    # nothing is sent unless WANDB_MODE says so: an offline run lies in the folder
+    (offline,) = (out / "wandb").glob("offline-run-*/run-*.wandb")
+    assert b"heldout_accuracy" in offline.read_bytes()
+    plain = run(config(faces, tmp_path / "plain"))
+    assert all(torch.equal(a, weights(plain.folder)[name]) for name, a in weights(result.folder).items())
