@@ -33,6 +33,7 @@ from .ablation_table import write
 from .changes import changed
 from .config import RunConfig
 from .errors import TrainingError, UnknownNameError
+from .experiment import check
 from .methods import METHODS
 from .recipes import recipe
 from .repeat import run_seed
@@ -141,6 +142,11 @@ def ablate(
     for name in only:
         if name not in configs:
             raise UnknownNameError("variant", name, configs)
+    for name in only or configs:
+        try:
+            check(configs[name])
+        except UsageError as error:
+            raise UsageError(f"variant '{name}': {error}") from None
     todo = [(seed, name) for seed in plan.seeds for name in configs if not only or name in only]
     out.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}

@@ -22,6 +22,7 @@ from . import evaluate, report
 from .budget import within
 from .checkpoint import Checkpoints
 from .config import RunConfig, deciding, settings_of
+from .datasets.candidates import check_kind
 from .datasets.images import ImageFiles, Images, in_memory
 from .datasets.labelled import Split
 from .feed import Feed
@@ -69,7 +70,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         UsageError: a name that nobody has, or settings that contradict each other.
         FertrainError: data or weights that are not what they should be, or a loss that is no number.
     """
-    _check(config)
+    check(config)
     torch.manual_seed(config.seed)
     labels = _order(config)
     model = build(config.model.name, len(labels), config.model.image_size, pretrained=config.model.pretrained)
@@ -178,8 +179,12 @@ def open_target(on: str) -> tuple[Any, str]:
     return dataset, split or next((s for s in ("test", "valid") if s in dataset.splits()), "test")
 
 
-def _check(config: RunConfig) -> None:
-    """Refuse settings that can only be a mistake, before anything is read."""
+def check(config: RunConfig) -> None:
+    """Refuse settings that can only be a mistake, before anything is read.
+
+    Raises:
+        UsageError: says which.
+    """
     if config.method not in METHODS:
         create(build("vgg13", 2), config, scheme_named("mv"))
     if not config.out:
@@ -212,6 +217,8 @@ def _check(config: RunConfig) -> None:
         raise UsageError(
             f"expected a share of the unlabelled images from 0 to 1, found {config.data.unlabeled_fraction}"
         )
+    if config.method == "rmfer":
+        check_kind(config.rmfer)
     if o.images is not None and o.images < 1:
         raise UsageError(f"expected a budget of one image or more, found {o.images}")
 

@@ -50,7 +50,7 @@ def prepare_unlabelled(
     wanted = tuple(phases)
     if not any(phase.needs_unlabelled for phase in wanted):
         return Beside(wanted)
-    check_kind(config.rmfer.candidates)
+    check_kind(config.rmfer)
     if fraction == 0:
         left_out = [phase.name for phase in wanted if phase.epochs and not phase.labelled]
         say("no unlabelled images: fraction 0" + (f"; left out: {', '.join(left_out)}" if left_out else ""))

@@ -107,14 +107,9 @@ def delay(crops: Crops, settings: RmferConfig) -> PairSampler:
     Faces of people whose delay is not known keep their clock.
 
     Raises:
-        UsageError: no file of delays was given.
         DatasetError: the file knows nobody of this root, or no crop has both a positive and a negative.
     """
-    if settings.delays is None:
-        raise UsageError(
-            "expected a file of delays for --candidates delay, found none; `fertrain pairs-quality` writes it, give "
-            "it with --delays"
-        )
+    assert settings.delays is not None
     late = read_delays(Path(settings.delays)).of(crops.keys)
     if np.isnan(late).all():
         raise DatasetError(
@@ -169,15 +164,29 @@ class Anchors:
         ]
 
 
-def check_kind(kind: str) -> None:
-    """Refuse a kind of candidates that nobody has."""
-    if kind not in CANDIDATES:
-        raise UnknownNameError("kind of candidates", kind, CANDIDATES)
+def check_kind(settings: RmferConfig) -> None:
+    """Refuse a kind of candidates that nobody has, and one that lacks its file, before anything is read.
+
+    Raises:
+        UsageError: says which.
+    """
+    if settings.candidates not in CANDIDATES:
+        raise UnknownNameError("kind of candidates", settings.candidates, CANDIDATES)
+    if settings.candidates == "delay" and settings.delays is None:
+        raise UsageError(
+            "expected a file of delays for --candidates delay, found none; `fertrain pairs-quality` writes it, give "
+            "it with --delays"
+        )
 
 
 def open_anchors(crops: Crops, settings: RmferConfig, seed: int) -> Anchors:
-    """The anchors of a root's crops, with the candidates that the settings name."""
-    check_kind(settings.candidates)
+    """The anchors of a root's crops, with the candidates that the settings name.
+
+    Raises:
+        UsageError: a kind that nobody has, or one that lacks its file.
+        DatasetError: the crops have no such candidates.
+    """
+    check_kind(settings)
     candidates = CANDIDATES[settings.candidates](crops, settings)
     measured: dict[str, Any] = {}
     if settings.candidates == "delay" and settings.delays is not None:

@@ -103,7 +103,7 @@ def test_every_grid_that_comes_along_names_settings_that_exist(name, tmp_path):
 
     ready = replace(plan, start=replace(plan.start, data=replace(plan.start.data, labeled="ferplus")))
     configs = ready.configs(tmp_path)
-    assert len({str(c.out) for c in configs.values()}) == len(plan.variants) >= 8
+    assert len({str(c.out) for c in configs.values()}) == len(plan.variants) >= 4
     assert all(isinstance(c, RunConfig) for c in configs.values())
 
 
@@ -156,8 +156,15 @@ def test_a_variant_with_a_setting_that_nobody_has_is_found_before_anything_runs(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_variant_that_lacks_a_file_is_found_before_anything_runs(faces, tmp_path):
+    plan = parse(GRID.format(faces=faces) + '[variants.late]\nmethod = "rmfer"\nrmfer.candidates = "delay"\n', "g.toml")
+    with pytest.raises(UsageError, match="variant 'late': expected a file of delays"):
+        ablate(plan, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_names_of_grids_are_looked_up():
-    with pytest.raises(UnknownNameError, match="rivals, rmfer"):
+    with pytest.raises(UnknownNameError, match="candidates, rivals, rmfer"):
         read("everything")
     with pytest.raises(UsageError, match=r"found none at nowhere\.toml"):
         read("nowhere.toml")
