@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rmset.parts.edges import Rect
 from rmset.parts.frames import Grey
 
 SMALL = (320, 180)
@@ -33,6 +34,13 @@ Flags = npt.NDArray[np.bool_]
 def shrunk(image: Grey) -> Grey:
     """A frame uint8 (H, W) as a small picture (180, 320)."""
     return np.asarray(cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def in_small(rect: Rect, frame_size: tuple[int, int]) -> Rect:
+    """A rectangle of a frame of that (width, height) in its small picture, px."""
+    (width, height), (x0, y0, x1, y1) = SMALL, rect
+    sx, sy = width / frame_size[0], height / frame_size[1]
+    return (round(x0 * sx), round(y0 * sy), round(x1 * sx), round(y1 * sy))
 
 
 def find(looks: Sequence[Grey]) -> list[tuple[int, Flags]]:

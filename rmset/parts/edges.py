@@ -2,7 +2,9 @@
 
 Inside a picture neighbouring pixels change together; across the edge of a panel they change each for itself. So a
 line between two pixels speaks *for* an edge where the two move apart (or hold a lasting step), *against* it where
-they move together, and says nothing where nothing is to be seen (black beside black, a plain wall).
+they move together, and says nothing where nothing is to be seen (black beside black, a plain wall). A film grows darker
+together with its blur behind the panels; there a lasting step speaks for an edge only if it is crisp: what is drawn on
+the screen ends from one pixel to the next, what a camera has seen does not.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ MOVES = 6.0
 _APART, _TOGETHER = 0.55, 0.3
 # A step of so many grey levels between two still pixels.
 _STEP = 6.0
+# A crisp step is so many times as steep as the ones beside it.
+_CRISP = 4.0
 
 
 class FrameSums:
@@ -115,4 +119,6 @@ def _lines(step: _Sums, square: _Sums, mean: _Sums, variance: _Sums) -> LineMap:
     apart = moves & (share >= _APART)
     held = np.abs(jump) >= _STEP
     together = moves & (share <= _TOGETHER)
-    return LineMap(apart | (held & ~together), together & ~held, apart, np.ascontiguousarray(step, np.float32))
+    beside = np.maximum(np.pad(step, ((0, 0), (1, 0)))[:, :-1], np.pad(step, ((0, 0), (0, 1)))[:, 1:])
+    drawn = held & (~together | (step >= _CRISP * beside))
+    return LineMap(apart | drawn, together & ~held, apart, np.ascontiguousarray(step, np.float32))

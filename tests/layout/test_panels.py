@@ -7,7 +7,10 @@ import pytest
 from worlds import noise, screens
 
 from rmset.parts import changes, panels, sampling
-from rmset.stages.layout.film import with_bars
+from rmset.stages.layout.bars import with_bars
+
+# Looks in which nothing moves.
+STILL = np.zeros((4, 180, 320), np.uint8)
 
 
 def rects(found):
@@ -72,9 +75,9 @@ def test_short_videos_are_looked_at_evenly_and_long_ones_at_key_frames():
 
 def test_bars_belong_to_the_film_up_to_the_lines_of_the_grid():
     others = [(0, 0, 320, 180), (0, 180, 320, 360)]
-    assert with_bars((320, 20, 640, 160), [(320, 20, 640, 160), *others], (640, 360)) == (320, 0, 640, 180)
+    assert with_bars((320, 20, 640, 160), [(320, 20, 640, 160), *others], (640, 360), STILL) == (320, 0, 640, 180)
 
 
 def test_a_gap_between_panels_is_no_bar():
     film, others = (330, 20, 620, 170), [(20, 20, 310, 170), (330, 190, 620, 340)]
-    assert with_bars(film, [film, *others], (640, 360)) == film
+    assert with_bars(film, [film, *others], (640, 360), STILL) == film

@@ -3,7 +3,9 @@
     what changes in the film from look to look  ->  sought at every place and size of the screen  ->  the best match
 
 Whatever else moves on a screen moves by itself; only the same pictures change alike at the same times. That holds for
-the middle of the film whatever is cut off at its sides, and whether or not the copy was found to be a panel.
+the middle of the film whatever is cut off at its sides, and whether or not the copy was found to be a panel. Only what
+is fine beside the middle's size is compared: a film that grows darker does so like its blur behind the panels, at every
+place and size.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ import numpy.typing as npt
 
 from rmset.parts.edges import Rect
 
-# Correlation from which two places show the same pictures; others stay below 0.7, copies are above 0.9.
-_SAME = 0.8
+# Correlation from which two places show the same pictures; others stay below 0.55, copies are above 0.8.
+_SAME = 0.7
+# What is coarser than this share of the middle's shorter side is not compared.
+_COARSE = 0.5
 # The middle of the film that is sought: another copy may show no more of it.
 _CORE = 0.45
 # Sizes that are tried: steps small enough that the middle still overlaps its copy, then finer ones around the best.
@@ -94,7 +98,7 @@ class _Search:
         self._film = film
         self._to_small = (width / frame_size[0], height / frame_size[1])
         self._changes: _Pictures = looks - looks.mean(axis=0, dtype=np.float32)
-        self._energy: _Pictures = np.square(self._changes).sum(axis=0)
+        self._fine: dict[int, tuple[_Pictures, _Pictures]] = {}
         x0, y0, x1, y1 = self._small(film)
         self._side = min(x1 - x0, y1 - y0) / min(width, height)
         inside = (slice(*_middle(y0, y1)), slice(*_middle(x0, x1)))
@@ -113,13 +117,15 @@ class _Search:
         free = (_sized(self._free, size, mirrored) > 0.99).astype(np.float32)
         if free.mean() < _FREE:
             return None
+        coarse = max(3, round(_COARSE * min(size)) | 1)
+        changes, energy = self._finer_than(coarse)
         alike: _Pictures | float = 0.0
         own = 0.0
-        for core, screen in zip(self._core, self._changes, strict=True):
-            small = _sized(core, size, mirrored) * free
+        for core, screen in zip(self._core, changes, strict=True):
+            small = _fine(_sized(core, size, mirrored), coarse) * free
             alike = alike + cv2.matchTemplate(screen, small, cv2.TM_CCORR)
             own += float(np.square(small).sum())
-        there = np.maximum(cv2.matchTemplate(self._energy, free, cv2.TM_CCORR), 1.0)
+        there = np.maximum(cv2.matchTemplate(energy, free, cv2.TM_CCORR), 1.0)
         scores = np.asarray(alike / np.sqrt(there * max(own, 1.0)), np.float32)
         x0, y0, x1, y1 = self._small(self._film)
         itself = np.outer(_shared(scores.shape[0], size[1], y0, y1), _shared(scores.shape[1], size[0], x0, x1))
@@ -132,9 +138,21 @@ class _Search:
         first = ((film[0] + film[2]) / 2, (film[1] + film[3]) / 2)
         return Copy(first, centre, float(scale), mirrored, float(scores[row, column]))
 
+    def _finer_than(self, coarse: int) -> tuple[_Pictures, _Pictures]:
+        """What is finer than so many pixels: changes (N, h, w) and their energy (h, w)."""
+        if coarse not in self._fine:
+            changes = np.stack([_fine(change, coarse) for change in self._changes])
+            self._fine[coarse] = changes, np.square(changes).sum(axis=0)
+        return self._fine[coarse]
+
     def _small(self, rect: Rect) -> tuple[float, float, float, float]:
         sx, sy = self._to_small
         return rect[0] * sx, rect[1] * sy, rect[2] * sx, rect[3] * sy
+
+
+def _fine(picture: _Pictures, coarse: int) -> _Pictures:
+    """What is left of a picture when the mean around each pixel, over a square of that side, is taken away."""
+    return np.asarray(picture - cv2.blur(picture, (coarse, coarse)), np.float32)
 
 
 def _shared(places: int, length: int, start: float, end: float) -> _Pictures:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
-from rmset.geometry import Box, as_boxes, centre, covered
+from rmset.geometry import centre
+from rmset.parts import changes
 from rmset.parts.edges import Rect
+from rmset.records import TriggerRegion
 from rmset.stages.layout import copies
+from rmset.stages.layout.bars import covers, with_bars
 from rmset.stages.layout.copies import Copy
 from rmset.stages.layout.watch import View, Watched
 
@@ -17,21 +22,21 @@ from rmset.stages.layout.watch import View, Watched
 _NOBODY, _CHANGES, _RIM, _CENTRAL, _LARGE, _INSET, _CROWD = 1.0, 0.6, 1.5, 0.35, 0.4, 0.9, 0.3
 # Margin over the next panel at which the choice is as good as sure, and the one at which it is a coin's throw.
 _SURE, _TOSS = 0.75, 0.0
-# Edges lie on one line of the grid when they are so near, px.
-_ALIGNED = 4
-# A bar above or beside the film is at most so thick, as a share of the film's side.
-_BAR = 0.35
-_THIN_BAR = 0.15
 # A copy of the film is the panel at its middle when that shows so much of it; else the copy is cut off there.
 _HOST = 0.6
 # Two panels are film alike when their likeness differs by no more; somebody sits where a face stays so surely.
 _EQUAL, _SEATED = 0.5, 0.5
+# Each picture of a copy that lags behind is so much like one that the film shows in some look.
+_SHOWN = 0.8
+# Pixels of a look over which what is coarse is averaged.
+_COARSE = (25, 25)
 # Whoever is seen in so many looks is not hidden by a copy.
 _SEEN = 0.3
 # Two regions can be wrong in more ways than one; a person should look.
 _TWICE = 0.75
-# A blurred copy behind the panels has less than this share of the detail of the film, whose rim moves so much.
-_BLURRED, _LIVELY = 0.65, 0.6
+# A blurred copy behind the panels has less than this share of the detail of the film, whose rim moves so much, and
+# grows brighter and darker as the film does there: so far their changes agree when both are coarse.
+_BLURRED, _LIVELY, _AGREE = 0.65, 0.6, 0.6
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
         return None
     usual = float(np.median([p.area for p in panels]))
     # A sliver is never where the film plays.
-    blurs = [i for i, p in enumerate(panels) if _is_blur(p, panels)]
+    blurs = [i for i, p in enumerate(panels) if _is_blur(p, view, frame_size)]
     eligible = [i for i, p in enumerate(panels) if i not in blurs and (p.area >= usual / 4 or p.panel.inset)]
     if not eligible:
         return None
@@ -60,7 +65,7 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
     order = sorted(eligible, key=lambda i: -likeness[i])
     chosen = order[0]
     rects = [p.panel.rect for p in panels]
-    regions = [with_bars(rects[chosen], rects, frame_size)]
+    regions = [with_bars(rects[chosen], rects, frame_size, view.looks)]
     over = [p.panel.rect for i, p in enumerate(panels) if p.panel.inset and i != chosen]
     copy = copies.find(view.looks, rects[chosen], frame_size, over)
     again: list[int] = []
@@ -69,7 +74,7 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
         region, again = _second(copy, regions[0], view, [i for i in seats if i != chosen], frame_size)
         regions += [region] if region else []
     equal = _equals(panels, likeness, [i for i in order if i not in again])
-    regions += [with_bars(rects[i], rects, frame_size) for i in equal]
+    regions += [with_bars(rects[i], rects, frame_size, view.looks) for i in equal]
     again += equal
     rivals = [likeness[i] for i in order[1:] if i not in again]
     margin = likeness[chosen] - max(rivals, default=0.0)
@@ -77,6 +82,14 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
     if len(regions) > 1 or copy is not None:
         confidence = min(confidence, _TWICE)
     return Film(tuple(regions), (chosen, *again, *blurs), round(confidence, 3))
+
+
+def known(view: View, regions: Sequence[TriggerRegion]) -> Film:
+    """The film of a view whose regions are known from elsewhere."""
+    rects = [tuple(round(v) for v in r.box) for r in regions]
+    whole = [(r[0], r[1], r[2], r[3]) for r in rects]
+    inside = tuple(i for i, p in enumerate(view.panels) if any(covers(r, p.panel.rect) >= _HOST for r in whole))
+    return Film(tuple(whole), inside, min(r.confidence for r in regions))
 
 
 def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int, int]) -> float:
@@ -97,25 +110,58 @@ def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int
     )
 
 
-def _is_blur(panel: Watched, panels: Sequence[Watched]) -> bool:
-    """Whether it is what lies behind the panels: nobody in it; something lively beside it is larger and sharper."""
-    return (
-        panel.sitting == 0
-        and not panel.panel.inset
-        and any(p.area > panel.area and p.rim >= _LIVELY and panel.detail < _BLURRED * p.detail for p in panels)
-    )
+def _is_blur(panel: Watched, view: View, frame_size: tuple[int, int]) -> bool:
+    """Whether it is what lies behind the panels: nobody in it; something lively and sharper changes as it does."""
+    if panel.sitting > 0 or panel.panel.inset:
+        return False
+
+    def blurred(beside: Watched) -> bool:
+        # The same picture shown larger has that much less detail.
+        return panel.detail < _BLURRED * beside.detail * min(1.0, (beside.area / panel.area) ** 0.5)
+
+    sharper = [p for p in view.panels if p.rim >= _LIVELY and blurred(p)]
+    return any(_agree(panel.panel.rect, p.panel.rect, view.looks, frame_size) >= _AGREE for p in sharper)
+
+
+def _agree(behind: Rect, film: Rect, looks: npt.NDArray[np.uint8], frame_size: tuple[int, int]) -> float:
+    """Correlation of the changes in a rectangle with those there of a film stretched over the screen, both blurred."""
+    if len(looks) < 2:
+        return 0.0
+    a0, b0, a1, b1 = changes.in_small(film, frame_size)
+    x0, y0, x1, y1 = changes.in_small(behind, frame_size)
+    inside = [cv2.blur(cv2.resize(look[b0:b1, a0:a1], changes.SMALL), _COARSE)[y0:y1, x0:x1] for look in looks]
+    shown = [cv2.blur(look[y0:y1, x0:x1], _COARSE) for look in looks]
+    ours, theirs = (np.stack(p) - np.mean(p, axis=0, dtype=np.float32) for p in (shown, inside))
+    scale = float(np.sqrt(np.square(ours).sum() * np.square(theirs).sum()))
+    return float((ours * theirs).sum()) / scale if scale > 1e-3 else 0.0
 
 
 def _equals(panels: Sequence[Watched], likeness: dict[int, float], order: Sequence[int]) -> list[int]:
-    """The second of the order if it is as much a film as the first, and all others are people.
+    """The second of the order if it is as much a film as the first and shows its pictures, and all others are people.
 
-    A copy that lags behind, or is cut another way, shows other pictures; but nobody sits in it either.
+    A copy that lags behind does not change alike at the same times; but nobody sits in it either.
     """
     if len(order) < 3 or not any(panels[i].sitting >= _SEATED for i in order[2:]):
         return []
     first, second, third = order[:3]
     near = likeness[first] - likeness[second] <= _EQUAL and likeness[second] - likeness[third] >= _SURE
-    return [second] if near and panels[second].sitting < _SEATED else []
+    copied = panels[second].sitting < _SEATED and _shows(panels[second], panels[first]) >= _SHOWN
+    return [second] if near and copied else []
+
+
+def _shows(copy: Watched, film: Watched) -> float:
+    """How much the pictures of a panel are like those of the film, in whichever look it shows them; to 1."""
+    if not len(film.thumbs):
+        return 0.0
+    ours, mirrored, theirs = (_plain(t) for t in (copy.thumbs, copy.thumbs[:, :, ::-1], film.thumbs))
+    return float(max((ours @ theirs.T).max(axis=1).mean(), (mirrored @ theirs.T).max(axis=1).mean()))
+
+
+def _plain(thumbs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Small pictures as rows of mean 0 and length 1."""
+    rows = thumbs.reshape(len(thumbs), -1)
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-3), np.float32)
 
 
 def _second(
@@ -135,7 +181,7 @@ def _second(
     region = (max(x0, 0), max(y0, 0), min(x1, frame_size[0]), min(y1, frame_size[1]))
     under = [i for i in seats if _holds(panels[i].panel.rect, *copy.centre)]
     host = min(under, key=lambda i: panels[i].area, default=None)
-    if host is not None and _covers(panels[host].panel.rect, region) < _HOST:
+    if host is not None and covers(panels[host].panel.rect, region) < _HOST:
         region = panels[host].panel.rect
     # A look is small, so a copy is found to about a pixel of it; edges of panels are exact.
     rects = [(0, 0, *frame_size), *(p.panel.rect for p in panels)]
@@ -143,7 +189,7 @@ def _second(
     others = [s for i in seats if i != host for s in panels[i].sitters if s.presence >= _SEEN]
     if any(_holds(region, *centre(s.usual)) for s in others):
         return None, []
-    return region, [host] if host is not None and _covers(region, panels[host].panel.rect) >= _HOST else []
+    return region, [host] if host is not None and covers(region, panels[host].panel.rect) >= _HOST else []
 
 
 def _snapped(rect: Rect, others: Sequence[Rect], near: float) -> Rect:
@@ -160,53 +206,3 @@ def _snapped(rect: Rect, others: Sequence[Rect], near: float) -> Rect:
 
 def _holds(rect: Rect, x: float, y: float) -> bool:
     return rect[0] <= x < rect[2] and rect[1] <= y < rect[3]
-
-
-def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int]) -> Rect:
-    """The film's panel with the bars above and below (or beside) it, up to the lines of the grid.
-
-    A side is moved outwards only if no other panel ends where it is now, and one does (or the frame does) where it
-    would be, so that a gap between panels is not taken for a bar where another panel
-    of its row and column shows what it is.
-    """
-    x0, y0, x1, y1 = rect
-    others = [p for p in panels if p != rect]
-    width, height = frame_size
-    x_lines = {0, width, *(v for p in others for v in (p[0], p[2]))}
-    y_lines = {0, height, *(v for p in others for v in (p[1], p[3]))}
-
-    def out(side: int, lines: set[int], sign: int, most: float) -> int:
-        if any(abs(side - line) <= _ALIGNED for line in lines):
-            return side
-        beyond = [line for line in lines if 0 < (line - side) * sign <= most]
-        return min(beyond, key=lambda line: abs(line - side), default=side)
-
-    moved = (
-        out(x0, x_lines, -1, _BAR * (x1 - x0)),
-        out(y0, y_lines, -1, _BAR * (y1 - y0)),
-        out(x1, x_lines, 1, _BAR * (x1 - x0)),
-        out(y1, y_lines, 1, _BAR * (y1 - y0)),
-    )
-    bars = (x0 - moved[0], y0 - moved[1], moved[2] - x1, moved[3] - y1)
-    grown = list(rect)
-    if _are_a_pair(bars[0], bars[2], x1 - x0):
-        grown[0], grown[2] = moved[0], moved[2]
-    if _are_a_pair(bars[1], bars[3], y1 - y0):
-        grown[1], grown[3] = moved[1], moved[3]
-    reached = (grown[0], grown[1], grown[2], grown[3])
-    return rect if any(_covers(reached, other) > _covers(rect, other) + 0.01 for other in others) else reached
-
-
-def _are_a_pair(one: int, other: int, side: int) -> bool:
-    """Whether two bars belong together: of one thickness, or a thin one whose fellow is part of the panel already."""
-    return abs(one - other) <= 2 * _ALIGNED or (min(one, other) == 0 and max(one, other) <= _THIN_BAR * side)
-
-
-def _covers(rect: Rect, other: Rect) -> float:
-    """Share of the other that the rectangle covers."""
-    return float(covered(as_boxes([_floats(other)]), as_boxes([_floats(rect)]))[0])
-
-
-def _floats(rect: Rect) -> Box:
-    x0, y0, x1, y1 = rect
-    return (float(x0), float(y0), float(x1), float(y1))

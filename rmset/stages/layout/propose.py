@@ -11,6 +11,7 @@ import numpy as np
 from rmset.errors import LayoutError
 from rmset.geometry import Box, area, as_boxes, centre, contains_point, iou
 from rmset.parts.detect import load
+from rmset.parts.edges import FrameSums
 from rmset.parts.frames import VideoReader
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
@@ -24,14 +25,16 @@ from rmset.store import Root
 
 # One detector a process: making it takes longer than proposing a short video.
 _loaded = cache(load)
+# A film is sure from this confidence on.
+_SURE = 0.8
 # A film that fills the screen moves nearly everywhere.
 _FULL_RIM = 0.5
 # What takes up so much of the screen, perhaps between bars, fills it.
 _FILLS = 0.75
 # Neighbours show one grid when so many of their people sit in places that overlap so much.
 _SAME_GRID, _SAME_SEAT = 0.6, 0.7
-# Neighbours whose regions and panels overlap so much are one segment.
-_SAME = 0.9
+# Neighbours whose regions overlap so much, and the faces of whose people do, are one segment.
+_SAME, _SAME_FACE = 0.9, 0.3
 
 
 def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress = silent) -> dict[str, float]:
@@ -45,13 +48,15 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
         VideoError: the video cannot be decoded.
     """
     record = root.record(video_id)
-    segments: list[Segment] = []
+    seen: list[tuple[Span, View]] = []
     with VideoReader(root.video_path(video_id)) as reader:
         found = spans.find(reader, record, config.edge_samples, progress)
         detector = _loaded(config.detector)
         for span in found:
-            segments.append(_segment(span, watch(reader, span, detector, config), record))
+            # The sums are large, and done with.
+            seen.append((replace(span, sums=FrameSums(1, 1)), watch(reader, span, detector, config)))
             progress(f"layout {video_id}: people", span.end, record.frame_count)
+    segments = _by_neighbours(seen, record)
     layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size))
     if not any(s.people for s in layout.segments):
         raise LayoutError(
@@ -67,8 +72,26 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     }
 
 
-def _segment(span: Span, view: View, record: VideoRecord) -> Segment:
-    film = films.find(view, record.frame_size)
+def _by_neighbours(seen: Sequence[tuple[Span, View]], record: VideoRecord) -> list[Segment]:
+    """The segments; where the film is not sure, it is where a sure neighbour with the same grid has it."""
+    alone = [_segment(span, view, films.find(view, record.frame_size)) for span, view in seen]
+    segments = []
+    for number, (span, view) in enumerate(seen):
+        mine = alone[number]
+        near = [
+            s
+            for s in alone[max(0, number - 1) : number + 2]
+            if s is not mine and s.trigger_regions and s.confidence >= _SURE > mine.confidence
+            if _share_matched(s.people, mine.people) >= _SAME_GRID
+        ]
+        if near and mine.people:
+            surest = max(near, key=_film_sure)
+            mine = _segment(span, view, films.known(view, surest.trigger_regions))
+        segments.append(mine)
+    return segments
+
+
+def _segment(span: Span, view: View, film: films.Film | None) -> Segment:
     regions: tuple[TriggerRegion, ...] = ()
     if film is not None:
         regions = tuple(TriggerRegion(_floats(r), "proposed", film.confidence) for r in film.regions)
@@ -157,19 +180,19 @@ def _same_intro(one: Segment, other: Segment) -> bool:
 
 
 def _alike(one: Segment, other: Segment) -> bool:
-    """Whether both have the same regions and people in the same places."""
-    return _match([r.box for r in one.trigger_regions], [r.box for r in other.trigger_regions]) and _match(
-        [_place(p) for p in one.people], [_place(p) for p in other.people]
-    )
+    """Whether both have the same regions, and the same people: where few edges are seen, panels come out coarser."""
+    regions = [[r.box for r in s.trigger_regions] for s in (one, other)]
+    faces = [[p.box for p in s.people] for s in (one, other)]
+    return _match(regions[0], regions[1], _SAME) and _match(faces[0], faces[1], _SAME_FACE)
 
 
-def _match(one: Sequence[Box], other: Sequence[Box]) -> bool:
+def _match(one: Sequence[Box], other: Sequence[Box], least: float) -> bool:
     if len(one) != len(other):
         return False
     if not one:
         return True
     overlap = iou(as_boxes(list(one)), as_boxes(list(other)))
-    return bool((overlap.max(axis=1) >= _SAME).all() and (overlap.max(axis=0) >= _SAME).all())
+    return bool((overlap.max(axis=1) >= least).all() and (overlap.max(axis=0) >= least).all())
 
 
 def _place(person: Person) -> Box:

@@ -22,6 +22,8 @@ from rmset.records import VideoRecord
 _KEPT, _OUTLINED = 0.6, 0.6
 # Shares of a place that move: a card, a person.
 _STILL, _ALIVE = 0.003, 0.03
+# What has less than this share of the usual panel's detail, so far (px) from its own edges, is a blurred background.
+_BLURRED, _EDGE = 0.3, 8
 # Mean grey difference from look to look in a panel in which something stirs.
 _STIR = 0.35
 # Where a span has so many key frames among its looks, no other frame of it is decoded again.
@@ -112,10 +114,16 @@ def _joins(
     """
     inside = [i for i, f in enumerate(frames) if span.start <= f < span.end]
     found: list[int] = []
-    for panel in span.panels:
-        if not panel.alive or len(inside) < 6:
+    for panel in _seats(span.panels, span.sums):
+        if len(inside) < 6:
             continue
         where = _within(panel.rect, record.frame_size)
+        for over in span.panels:
+            if over.inset and over is not panel:
+                # A film over a corner of a card moves; whoever the card stands for does not.
+                where &= ~_around(over.rect, record.frame_size)
+        if not where.any():
+            continue
         steps = [float(np.abs(looks[a][where].astype(np.int16) - looks[b][where]).mean()) for a, b in pairwise(inside)]
         moves = np.array(steps) >= _STIR
         first, last = (int(np.argmax(moves)), len(moves) - 1 - int(np.argmax(moves[::-1]))) if moves.any() else (0, 0)
@@ -128,11 +136,17 @@ def _joins(
 
 def _within(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
     """The pixels of a small look that lie well inside a panel, bool (180, 320)."""
-    width, height = changes.SMALL
-    x0, x1 = (round(v * width / frame_size[0]) for v in (rect[0], rect[2]))
-    y0, y1 = (round(v * height / frame_size[1]) for v in (rect[1], rect[3]))
-    where = np.zeros((height, width), bool)
+    x0, y0, x1, y1 = changes.in_small(rect, frame_size)
+    where = np.zeros(changes.SMALL[::-1], bool)
     where[min(y0 + 2, y1 - 1) : max(y1 - 2, y0 + 1), min(x0 + 2, x1 - 1) : max(x1 - 2, x0 + 1)] = True
+    return where
+
+
+def _around(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
+    """The pixels of a small look that show anything of a panel, bool (180, 320)."""
+    x0, y0, x1, y1 = changes.in_small(rect, frame_size)
+    where = np.zeros(changes.SMALL[::-1], bool)
+    where[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = True
     return where
 
 
@@ -162,9 +176,10 @@ def _joined(first: Span, second: Span) -> Span | None:
     places = [p for p in longer.panels if p.alive] or list(longer.panels)
     weak = shorter.evidence
     kept = [outlined(weak, p.rect) for p in places]
-    if sum(kept) < _KEPT * len(kept) or _differ(_moving(first, places), _moving(second, places)):
-        return None
     sums = first.sums.merged(second.sums)
+    seats = _seats(places, sums)
+    if sum(kept) < _KEPT * len(kept) or _differ(_moving(first, seats), _moving(second, seats)):
+        return None
     return Span(first.start, second.end, first.looks + second.looks, sums, tuple(panels.find(Evidence.of(sums))))
 
 
@@ -186,6 +201,20 @@ def outlined(evidence: Evidence, rect: Rect) -> bool:
         no = float(lines.against[a:b, beside].all(axis=1).mean())
         good, seen = good + yes, seen + max(yes + no, 0.35)
     return seen == 0 or good >= _OUTLINED * seen
+
+
+def _seats(places: Sequence[Panel], sums: FrameSums) -> list[Panel]:
+    """Places in which somebody may join: alive and sharp. What lies behind the panels is blurred; the film stirs it."""
+    alive = [p for p in places if p.alive]
+    detail = [_detail(sums, p.rect) for p in alive]
+    return [p for p, d in zip(alive, detail, strict=True) if d >= _BLURRED * float(np.median(detail))]
+
+
+def _detail(sums: FrameSums, rect: Rect) -> float:
+    """Mean grey difference between neighbouring pixels inside a rectangle."""
+    x0, y0, x1, y1 = rect
+    part = sums.step_v[y0 + _EDGE : y1 - _EDGE, x0 + _EDGE : x1 - _EDGE]
+    return float(part.mean()) / max(1, sums.count) if part.size else 0.0
 
 
 def _moving(span: Span, places: Sequence[Panel]) -> list[float]:

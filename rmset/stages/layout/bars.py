@@ -1,0 +1,114 @@
+"""Bars above and below, or beside, a film: part of it, unlike the gaps between panels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.geometry import Box, as_boxes, covered
+from rmset.parts import changes
+from rmset.parts.edges import Rect
+
+# Edges lie on one line of the grid when they are so near, px.
+_ALIGNED = 4
+# A bar above or beside the film is at most so thick, as a share of the film's side.
+_BAR = 0.35
+_THIN_BAR = 0.15
+# What changes by so many grey levels moves; blurred is what changes with less than this share of the film's detail.
+_MOVES, _BLURRED = 2.0, 0.3
+# Black is no lighter than this (mean grey level); a bar is in so many of the looks, as some scenes may have none.
+_BLACK, _OFTEN = 8.0, 0.15
+
+
+def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int], looks: npt.NDArray[np.uint8]) -> Rect:
+    """The film's panel with the bars above and below (or beside) it, up to the lines of the grid.
+
+    A side is moved outwards only if no other panel ends where it is now, and one does (or the frame does) where it
+    would be, so that a gap between panels is not taken for a bar where another panel
+    of its row and column shows what it is, or where it stirs and is blurred: then it is the background.
+
+    Args:
+        rect: px of the frame, like `panels`.
+        panels: all of the screen.
+        frame_size: (width, height).
+        looks: small grey pictures of the whole screen, uint8 (N, 180, 320).
+    """
+    x0, y0, x1, y1 = rect
+    others = [p for p in panels if p != rect]
+    width, height = frame_size
+    x_lines = {0, width, *(v for p in others for v in (p[0], p[2]))}
+    y_lines = {0, height, *(v for p in others for v in (p[1], p[3]))}
+
+    def out(side: int, lines: set[int], sign: int, most: float) -> int:
+        if any(abs(side - line) <= _ALIGNED for line in lines):
+            return side
+        beyond = [line for line in lines if 0 < (line - side) * sign <= most]
+        return min(beyond, key=lambda line: abs(line - side), default=side)
+
+    moved = (
+        out(x0, x_lines, -1, _BAR * (x1 - x0)),
+        out(y0, y_lines, -1, _BAR * (y1 - y0)),
+        out(x1, x_lines, 1, _BAR * (x1 - x0)),
+        out(y1, y_lines, 1, _BAR * (y1 - y0)),
+    )
+    bars = (x0 - moved[0], y0 - moved[1], moved[2] - x1, moved[3] - y1)
+    grown = list(rect)
+    film = _Stir.of(rect, frame_size, looks)
+
+    def is_bar(strip: Rect) -> bool:
+        return not _Stir.of(strip, frame_size, looks).behind(film)
+
+    if _are_a_pair(bars[0], bars[2], x1 - x0) and is_bar((moved[0], y0, x0, y1)) and is_bar((x1, y0, moved[2], y1)):
+        grown[0], grown[2] = moved[0], moved[2]
+    if _are_a_pair(bars[1], bars[3], y1 - y0) and is_bar((x0, moved[1], x1, y0)) and is_bar((x0, y1, x1, moved[3])):
+        grown[1], grown[3] = moved[1], moved[3]
+    reached = (grown[0], grown[1], grown[2], grown[3])
+    return rect if any(covers(reached, other) > covers(rect, other) + 0.01 for other in others) else reached
+
+
+def _are_a_pair(one: int, other: int, side: int) -> bool:
+    """Whether two bars belong together: of one thickness, or a thin one whose fellow is part of the panel already."""
+    return abs(one - other) <= 2 * _ALIGNED or (min(one, other) == 0 and max(one, other) <= _THIN_BAR * side)
+
+
+@dataclass(frozen=True)
+class _Stir:
+    """How a place changes from look to look."""
+
+    much: float
+    """standard deviation, grey levels"""
+    fine: float
+    """variance of the step from pixel to pixel along the longer side beside the variance itself"""
+    black: float
+    """share of the looks in which it is black, 0 to 1"""
+
+    @classmethod
+    def of(cls, rect: Rect, frame_size: tuple[int, int], looks: npt.NDArray[np.uint8]) -> _Stir:
+        x0, y0, x1, y1 = changes.in_small(rect, frame_size)
+        along = 2 if x1 - x0 > y1 - y0 else 1
+        # The outermost pixels show something of the neighbours.
+        part = looks[:, y0 + 1 : y1 - 1, x0 + 1 : x1 - 1]
+        if part.size == 0:
+            return cls(0.0, 0.0, 1.0)
+        change = part - part.mean(axis=0, dtype=np.float32)
+        variance = float(np.square(change).mean())
+        step = np.diff(change, axis=along)
+        fine = float(np.square(step).mean()) / max(variance, 1e-6) if step.size else 0.0
+        return cls(variance**0.5, fine, float((part.mean(axis=(1, 2)) < _BLACK).mean()))
+
+    def behind(self, film: _Stir) -> bool:
+        """Whether it is the blur of the film."""
+        return self.much >= _MOVES and self.fine < _BLURRED * film.fine and self.black < _OFTEN
+
+
+def covers(rect: Rect, other: Rect) -> float:
+    """Share of the other that the rectangle covers."""
+    return float(covered(as_boxes([_floats(other)]), as_boxes([_floats(rect)]))[0])
+
+
+def _floats(rect: Rect) -> Box:
+    x0, y0, x1, y1 = rect
+    return (float(x0), float(y0), float(x1), float(y1))
