@@ -26,8 +26,9 @@ _SURE, _TOSS = 0.75, 0.0
 _HOST = 0.6
 # Two panels are film alike when their likeness differs by no more; somebody sits where a face stays so surely.
 _EQUAL, _SEATED = 0.5, 0.5
-# Each picture of a copy that lags behind is so much like one that the film shows in some look.
-_SHOWN = 0.8
+# Each picture of a copy that lags behind is so much like one that the film shows in some look; or its panel is one in
+# which nobody sits so surely.
+_SHOWN, _NOBODY_SITS = 0.8, 0.25
 # Pixels of a look over which what is coarse is averaged.
 _COARSE = (25, 25)
 # Whoever is seen in so many looks is not hidden by a copy.
@@ -117,7 +118,7 @@ def _is_blur(panel: Watched, view: View, frame_size: tuple[int, int]) -> bool:
 
     def blurred(beside: Watched) -> bool:
         # The same picture shown larger has that much less detail.
-        return panel.detail < _BLURRED * beside.detail * min(1.0, (beside.area / panel.area) ** 0.5)
+        return panel.detail < _BLURRED * beside.detail * min(1.0, float(np.sqrt(beside.area / panel.area)))
 
     sharper = [p for p in view.panels if p.rim >= _LIVELY and blurred(p)]
     return any(_agree(panel.panel.rect, p.panel.rect, view.looks, frame_size) >= _AGREE for p in sharper)
@@ -137,15 +138,17 @@ def _agree(behind: Rect, film: Rect, looks: npt.NDArray[np.uint8], frame_size: t
 
 
 def _equals(panels: Sequence[Watched], likeness: dict[int, float], order: Sequence[int]) -> list[int]:
-    """The second of the order if it is as much a film as the first and shows its pictures, and all others are people.
+    """The second of the order if it is as much a film as the first, and all others are people.
 
-    A copy that lags behind does not change alike at the same times; but nobody sits in it either.
+    A copy that lags behind, or is cut another way, does not change alike at the same times; but it shows the film's
+    pictures, or nobody in the same place.
     """
     if len(order) < 3 or not any(panels[i].sitting >= _SEATED for i in order[2:]):
         return []
     first, second, third = order[:3]
     near = likeness[first] - likeness[second] <= _EQUAL and likeness[second] - likeness[third] >= _SURE
-    copied = panels[second].sitting < _SEATED and _shows(panels[second], panels[first]) >= _SHOWN
+    sitting = panels[second].sitting
+    copied = sitting < _NOBODY_SITS or (sitting < _SEATED and _shows(panels[second], panels[first]) >= _SHOWN)
     return [second] if near and copied else []
 
 
