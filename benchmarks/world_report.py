@@ -28,7 +28,7 @@ def page(values: dict[str, Any]) -> str:
         f"{optim['epochs'][0]}, IAL {optim['epochs'][1]}, then {optim['epochs'][2]} with L_pre or L_total; rates "
         f"{optim['lr']:g}, × {rules['ial_lr']:g}, × {rules['acl_lr']:g}; τ = {rules['tau']:g}, "
         f"λ₁ = {rules['lambda1']:g}, λ₂ = {rules['lambda2']:g}, γ = {rules['gamma']:g}, d = {rules['d']}, "
-        f"d' = {rules['d_far']}, {rules['anchors']} anchor a step. Worlds: {world['videos']} videos of "
+        f"d' = {rules['d_far']}, {rules['anchors']} anchors a step. Worlds: {world['videos']} videos of "
         f"{world['people']} people, {world['seconds']:g} s at {world['fps']:g} frames/s, delays up to "
         f"{world['max_delay']:g} s. {fixed['labelled']['train']['images_per_class']} labelled images per class of "
         f"{fixed['labelled']['train']['people']} other people. ± is the standard deviation over seeds; intervals are "

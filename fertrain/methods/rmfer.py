@@ -10,9 +10,6 @@ ablation without attention, λ₂ = 0 the one without contrast; a run without un
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +21,7 @@ from ..losses.ial import SELF_MASKS, attended
 from ..losses.votes import Scheme
 from ..models import Recogniser
 from .base import AnchorBatch, Batch, Kept, Phase, StepOutput, epochs_of
+from .beside import together
 
 PHASES = ("base", "ial", "acl")
 
@@ -31,23 +29,6 @@ PHASES = ("base", "ial", "acl")
 def projection_head(dim: int) -> nn.Sequential:
     """H: Linear-ReLU-Linear, (B, D) -> (B, D)."""
     return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
-
-
-@contextmanager
-def frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Batch normalisation uses what it has learnt and learns nothing; gradients flow as ever.
-
-    The candidates are a few faces of one video, in another light than the labelled images. Their statistics
-    must not move those by which a single image is judged at test.
-    """
-    layers = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
-    for layer in layers:
-        layer.eval()
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.train()
 
 
 class Rmfer:
@@ -87,7 +68,11 @@ class Rmfer:
 
     def loss(self, batch: Batch) -> StepOutput:
         """The objective of the phase."""
-        f = self.model.features(batch.images)
+        contrasted = batch.anchors if self._phase == "acl" else ()
+        chosen = self._refined(batch) if contrasted else []
+        # One pass: were the chosen normalised by the running statistics instead, their gradients would push features
+        # to where those statistics are wrong, and the network answers by them at test (docs/method.md has the figures).
+        f, *beside = together(self.model, batch.images, *_parts(contrasted, chosen))
         ce = self.scheme.loss(self.model.head(f), batch.targets)
         if self._phase == "base":
             return StepOutput(ce, {"ce": ce.item()})
@@ -98,8 +83,8 @@ class Rmfer:
             ce_attended = self.scheme.loss(self.ial_head(v), batch.targets)
             loss = loss + r.lambda1 * ce_attended
             logs["ce_ial"] = ce_attended.item()
-        if self._phase == "acl" and batch.anchors:
-            contrast = self._contrast(batch)
+        if contrasted:
+            contrast = self._contrast(beside, chosen)
             loss = loss + r.lambda2 * contrast
             logs["acl"] = contrast.item()
         return StepOutput(loss, logs)
@@ -108,17 +93,12 @@ class Rmfer:
         """The next batches choose their candidates anew."""
         self._chosen.clear()
 
-    def _contrast(self, batch: Batch) -> Tensor:
-        """L_ACL, averaged over the anchors of the step: only anchors and chosen candidates get gradients."""
-        chosen = self._refined(batch)
-        parts = [
-            torch.cat([a.images[:1], a.images[p], a.images[q]]) for a, (p, q) in zip(batch.anchors, chosen, strict=True)
-        ]
-        with frozen_statistics(self.model.features):
-            z = self.projection(self.model.features(torch.cat(parts)))
+    def _contrast(self, beside: list[Tensor], chosen: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """L_ACL, averaged over the anchors of the step, from the features of each anchor, its P_imp and its N_imp."""
         losses = []
-        for own, (p, _) in zip(torch.split(z, [len(part) for part in parts]), chosen, strict=True):
-            s = cosines(own[0], own[1:])
+        for f, (p, _) in zip(beside, chosen, strict=True):
+            z = self.projection(f)
+            s = cosines(z[0], z[1:])
             losses.append(acl(s[: len(p)], s[len(p) :], self.settings.tau))
         return torch.stack(losses).mean()
 
@@ -137,3 +117,8 @@ class Rmfer:
                 (1 + refine(s[:p], gamma, most_similar=True), 1 + p + refine(s[p:], gamma, most_similar=False))
             )
         return chosen
+
+
+def _parts(anchors: tuple[AnchorBatch, ...], chosen: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Of each anchor: itself, P_imp, N_imp. Only these get gradients."""
+    return [torch.cat([a.images[:1], a.images[p], a.images[q]]) for a, (p, q) in zip(anchors, chosen, strict=True)]

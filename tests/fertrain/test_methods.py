@@ -1,5 +1,7 @@
 """RMFER: what is trained by what, and what is not."""
 
+import copy
+
 import pytest
 import torch
 
@@ -76,7 +78,7 @@ def test_the_contrast_trains_on_the_anchor_and_the_chosen_alone():
     for anchor in b.anchors:
         anchor.images.requires_grad_()
     chosen = method._refined(b)
-    method._contrast(b).backward()
+    method.loss(b).loss.backward()
     for anchor, (positives, negatives) in zip(b.anchors, chosen, strict=True):
         moved = {k for k, image in enumerate(anchor.images.grad) if image.abs().sum() > 0}
         assert moved == {0, *positives.tolist(), *negatives.tolist()}
@@ -98,12 +100,28 @@ def test_the_chosen_are_the_most_and_least_alike():
     assert negatives.tolist() == (6 + s[5:].argsort()[:2]).tolist()
 
 
-def test_rmset_faces_do_not_move_the_batch_statistics():
+def test_labelled_images_and_the_chosen_are_normalised_as_one_batch():
+    method = rmfer()
+    begin(method, "acl")
+    method.module.train()
+    alone = copy.deepcopy(method.model.features)
+    b = batch()
+    parts = [
+        torch.cat([a.images[:1], a.images[p], a.images[q]])
+        for a, (p, q) in zip(b.anchors, method._refined(b), strict=True)
+    ]
+    method.loss(b)
+    alone(torch.cat([b.images, *parts]))
+    after = method.model.features.state_dict()
+    assert all(torch.equal(v, after[k]) for k, v in alone.state_dict().items() if "running" in k)
+
+
+def test_scoring_candidates_moves_no_statistics():
     method = rmfer()
     begin(method, "acl")
     method.module.train()
     before = {k: v.clone() for k, v in method.module.state_dict().items() if "running" in k}
-    method._contrast(batch()).backward()
+    method._refined(batch())
     after = method.module.state_dict()
     assert all(torch.equal(v, after[k]) for k, v in before.items())
     assert method.model.training
