@@ -58,3 +58,15 @@ def test_the_same_film_some_looks_later_does_not_change_alike():
 
 def test_few_looks_say_nothing():
     assert copies.find(looks((490, 100, 634, 180), count=3), FILM, SIZE, []) is None
+
+
+def test_what_only_grows_lighter_and_darker_with_the_film_is_no_copy():
+    rng = np.random.default_rng(2)
+    film, still = noise(rng, (180, 100)).astype(np.float32), noise(rng, (320, 180)).astype(np.float32)
+    shown = []
+    for light in (0.4, 0.9, 0.5, 1.0, 0.7, 0.6, 0.8, 0.5):
+        screen = cv2.blur(cv2.resize(film, (320, 180)), (75, 75)) * light
+        screen[120:] = still[120:]
+        screen[20:120, 60:240] = film * light
+        shown.append(screen.astype(np.uint8))
+    assert copies.find(np.stack(shown), (120, 40, 480, 240), SIZE, []) is None

@@ -2,11 +2,13 @@
 
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 from worlds import noise, screens
 
 from rmset.parts import changes, panels, sampling
+from rmset.parts.edges import Evidence, FrameSums
 from rmset.stages.layout.bars import with_bars
 
 # Looks in which nothing moves.
@@ -81,3 +83,40 @@ def test_bars_belong_to_the_film_up_to_the_lines_of_the_grid():
 def test_a_gap_between_panels_is_no_bar():
     film, others = (330, 20, 620, 170), [(20, 20, 310, 170), (330, 190, 620, 340)]
     assert with_bars(film, [film, *others], (640, 360), STILL) == film
+
+
+def lit_film(count=10):
+    """Frames (360, 640) of a still picture in (160, 80, 480, 280) over its own blur; both grow lighter and darker."""
+    rng = np.random.default_rng(7)
+    texture = cv2.resize(rng.integers(90, 200, (40, 64)).astype(np.uint8), (320, 200), interpolation=cv2.INTER_CUBIC)
+    behind = cv2.blur(cv2.resize(texture, (640, 360)), (151, 151)) * 0.6
+    frames = []
+    for light in np.linspace(0.5, 1.2, count):
+        screen = behind * light
+        screen[80:280, 160:480] = texture * light
+        frames.append(np.clip(screen, 0, 255).astype(np.uint8))
+    return frames
+
+
+def along_the_left_side(frames):
+    """Share of the film's left side that speaks for an edge."""
+    sums = FrameSums(360, 640)
+    for frame in frames:
+        sums.add(frame)
+    return Evidence.of(sums).vertical.speaks_for[80:280, 157:162].any(axis=1).mean()
+
+
+def test_a_film_parts_from_its_blur_by_a_crisp_step_though_both_move_as_one():
+    frames = lit_film()
+    assert along_the_left_side(frames) > 0.9
+    # The edge of a wall, as a camera sees it.
+    assert along_the_left_side([cv2.blur(f, (7, 7)) for f in frames]) < 0.1
+
+
+def test_a_gap_that_shows_a_blur_is_no_bar_and_a_black_one_is():
+    film, others = (160, 80, 480, 280), [(0, 0, 160, 360), (480, 0, 640, 360), (0, 290, 640, 360), (0, 0, 640, 70)]
+    stirring = np.stack([changes.shrunk(f) for f in lit_film()])
+    assert with_bars(film, [film, *others], (640, 360), stirring) == film
+    black = np.zeros_like(stirring)
+    black[:, 40:140, 80:240] = stirring[:, 40:140, 80:240]
+    assert with_bars(film, [film, *others], (640, 360), black) == (160, 70, 480, 290)

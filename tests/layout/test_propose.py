@@ -1,5 +1,7 @@
 """From a video to its layout: a generated mashup, ids over segments, what check says, and files that are no mashups."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from worlds import screens, turned, write_video
@@ -34,6 +36,14 @@ def test_neighbours_that_are_alike_become_one_segment():
     parts = [Segment(0, 10, 0, film, people), Segment(10, 30, 12, film, people)]
     (joined,) = arranged(parts, (200, 200))
     assert (joined.start_frame, joined.end_frame, joined.reference_frame) == (0, 30, 12)
+
+
+def test_neighbours_with_the_same_faces_are_one_segment_though_fewer_edges_are_seen_in_one():
+    fine = (person(0, (0, 0, 100, 100)), person(1, (0, 100, 100, 200)))
+    coarse = (fine[0], replace(fine[1], panel=(0.0, 90.0, 130.0, 200.0)))
+    film = (TriggerRegion((100.0, 0.0, 200.0, 90.0)),)
+    (joined,) = arranged([Segment(0, 30, 12, film, fine), Segment(30, 40, 32, film, coarse)], (200, 200))
+    assert [p.panel for p in joined.people] == [p.panel for p in fine]
 
 
 def test_check_finds_what_cannot_be():

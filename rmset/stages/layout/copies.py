@@ -106,12 +106,14 @@ class _Search:
         for rect in over:
             a0, b0, a1, b1 = self._small(rect)
             free[int(b0) : int(np.ceil(b1)), int(a0) : int(np.ceil(a1))] = 0
-        self._core, self._free = self._changes[:, *inside], free[inside]
+        self._free = free[inside]
+        # What lies around the middle is needed to tell what is fine at its rim.
+        self._around = self._changes[:, slice(*_middle(y0, y1, 2 * _CORE)), slice(*_middle(x0, x1, 2 * _CORE))]
 
     def at(self, scale: float, mirrored: bool) -> Copy | None:
         """The best place for a copy of this size."""
         _, height, width = self._changes.shape
-        size = (round(self._core.shape[2] * scale), round(self._core.shape[1] * scale))
+        size = (round(self._free.shape[1] * scale), round(self._free.shape[0] * scale))
         if size[0] > width or size[1] > height or self._side * scale < _LEAST:
             return None
         free = (_sized(self._free, size, mirrored) > 0.99).astype(np.float32)
@@ -121,8 +123,11 @@ class _Search:
         changes, energy = self._finer_than(coarse)
         alike: _Pictures | float = 0.0
         own = 0.0
-        for core, screen in zip(self._core, changes, strict=True):
-            small = _fine(_sized(core, size, mirrored), coarse) * free
+        around = (round(self._around.shape[2] * scale), round(self._around.shape[1] * scale))
+        left, top = (around[0] - size[0]) // 2, (around[1] - size[1]) // 2
+        for picture, screen in zip(self._around, changes, strict=True):
+            fine = _fine(_sized(picture, around, mirrored), coarse)
+            small = np.ascontiguousarray(fine[top : top + size[1], left : left + size[0]]) * free
             alike = alike + cv2.matchTemplate(screen, small, cv2.TM_CCORR)
             own += float(np.square(small).sum())
         there = np.maximum(cv2.matchTemplate(energy, free, cv2.TM_CCORR), 1.0)
@@ -168,9 +173,9 @@ def _within(places: int, length: int, side: int) -> _Pictures:
     return np.asarray((np.minimum(centre + half, side) - np.maximum(centre - half, 0)) / (2 * half), np.float32)
 
 
-def _middle(start: float, end: float) -> tuple[int, int]:
-    """The middle of a stretch, in whole pixels about its centre."""
-    centre, half = (start + end) / 2, _CORE * (end - start) / 2
+def _middle(start: float, end: float, share: float = _CORE) -> tuple[int, int]:
+    """The middle of a stretch, in whole pixels about its centre; inside the stretch where its share is below 1."""
+    centre, half = (start + end) / 2, share * (end - start) / 2
     return round(centre - half), max(round(centre + half), round(centre - half) + 1)
 
 
