@@ -20,6 +20,8 @@ def page(values: dict[str, Any]) -> str:
     seeds = [s for s in fixed["seeds"] if all(f"{v}/{s}" in results for v in ("base", "ial", "pre"))]
     noise = [f"{n:g}" for n in fixed["noise"]]
     full = {n: [s for s in seeds if f"total/{s}/{n}" in results and f"random/{s}/{n}" in results] for n in noise}
+    # levels that nothing was learnt at yet are left out, the first one stays
+    full = {n: have for k, (n, have) in enumerate(full.items()) if have or k == 0}
     optim, rules = fixed["settings"]["optim"], fixed["settings"]["rmfer"]
     world = fixed["world"]
     about = (
@@ -43,7 +45,7 @@ def page(values: dict[str, Any]) -> str:
                      "The result that was fixed beforehand is the mAP of this table.")  # fmt: skip
     lines += _learnt(results, seeds, full, "in_world", "Retrieval on the unlabelled people themselves", "")
     lines += _accuracy(results, seeds, full)
-    lines += _verdicts(results, seeds, full)
+    lines += _verdicts(results, seeds, full, noise)
     total = sum(r["seconds"] for r in results.values())
     lines += ["", f"{len(results)} trainings, {total / 60:.0f} minutes of processor time, worlds included."]
     return "\n".join(lines) + "\n"
@@ -124,14 +126,16 @@ def _accuracy(results: dict[str, Any], seeds: Sequence[int], full: dict[str, lis
             *_table(["learnt with", "noise", "accuracy"], rows), ""]  # fmt: skip
 
 
-def _verdicts(results: dict[str, Any], seeds: Sequence[int], full: dict[str, list[int]]) -> list[str]:
+def _verdicts(
+    results: dict[str, Any], seeds: Sequence[int], full: dict[str, list[int]], noise: Sequence[str]
+) -> list[str]:
     """What must hold, and whether it does."""
     lines = ["## What must hold", "", "| | holds |", "|---|---|"]
 
     def purity(n: str, name: str) -> np.ndarray:
         return np.array([results[f"ial/{s}"]["purity"][n][name] for s in seeds])
 
-    reacting = [n for n in full if float(n) < 1]
+    reacting = [n for n in noise if float(n) < 1]
     for a, b in (("p", "p_imp"), ("n", "n_imp")):
         worst = min(float((purity(n, b) - purity(n, a)).min()) for n in reacting)
         lines.append(f"| purity({b.replace('p', 'P').replace('n', 'N')}) > purity({a.upper()}) after IAL, every seed, "
