@@ -136,9 +136,9 @@ def _verdicts(
         return np.array([results[f"ial/{s}"]["purity"][n][name] for s in seeds])
 
     reacting = [n for n in noise if float(n) < 1]
-    for a, b in (("p", "p_imp"), ("n", "n_imp")):
+    for name, a, b in (("P", "p", "p_imp"), ("N", "n", "n_imp")):
         worst = min(float((purity(n, b) - purity(n, a)).min()) for n in reacting)
-        lines.append(f"| purity({b.replace('p', 'P').replace('n', 'N')}) > purity({a.upper()}) after IAL, every seed, "
+        lines.append(f"| purity({name}_imp) > purity({name}) after IAL, every seed, "
                      f"noise below 1 (least gain {100 * worst:+.1f}) | {_yes(worst > 0)} |")  # fmt: skip
     nobody = purity("1", "p") - purity("1", "p_chance")
     low, high = _interval(nobody)
