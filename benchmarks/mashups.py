@@ -1,7 +1,7 @@
 """The mashups that layouts are measured on: 36 of known truth, 26 to tune with and ten whose truth nobody looks at.
 
 Two groups more are for tuning too, and reported apart: `twice`, twelve that show the film twice in ways that the 36 do
-not, and `kinds`, sixteen of the kinds that are hardest (blurred backgrounds, insets, rows, the film twice). The split
+not, and `kinds`, 21 of the kinds that are hardest (blurred backgrounds, insets, rows, the film twice). The split
 is fixed here, by name. People and films come from the folder `$RMSET_TEST_DATA/clips` and from the generator; composed
 videos are kept in a cache outside the repository.
 """
@@ -146,6 +146,9 @@ MASHUPS: tuple[Mashup, ...] = (
             Mashup("kinds-bordered-c", "bordered", 9, "film_with_face", "mixed"),
             Mashup("kinds-bordered-d", "bordered", 6, "noface_face", "clips"),
             Mashup("kinds-bordered-e", "bordered", 7),
+            Mashup("kinds-bordered-f", "bordered", 9, "film_street_faces", "mixed"),
+            Mashup("kinds-bordered-g", "bordered", 6, "film_with_face", "clips"),
+            Mashup("kinds-bordered-h", "bordered", 9, "face_noface"),
             # Insets, and somebody who joins.
             Mashup("kinds-inset-a", "inset", 5, "film_with_face", "clips", late=True),
             Mashup("kinds-inset-b", "inset", 3, "generated", "mixed", late=True),
@@ -160,6 +163,8 @@ MASHUPS: tuple[Mashup, ...] = (
             Mashup("kinds-twice-b", "row", 3, "face_noface", "clips", again=Again((940, 24, 1260, 204))),
             Mashup("kinds-twice-c", "row", 2, "generated", "mixed", again=Again((12, 12, 332, 192))),
             Mashup("kinds-twice-d", "row", 4, "film_without_face", again=Again((8, 40, 296, 202))),
+            Mashup("kinds-twice-e", "row", 4, "film_with_face", "mixed", again=Again((40, 30, 328, 192))),
+            Mashup("kinds-twice-f", "row", 5, "face_noface", again=Again((952, 10, 1272, 190))),
         )
     ),
 )

@@ -65,6 +65,9 @@ def inset_in(evidence: Evidence, rect: Rect, least: float, but: Sequence[Rect] =
                 continue
             top = _side(evidence.horizontal, (left.at, right.at), (left.start, right.start), (y0, y1), first=True)
             bottom = _side(evidence.horizontal, (left.at, right.at), (left.end, right.end), (y0, y1), first=False)
+            # What lies over the rectangle's own side ends there for whoever looks inside it.
+            top = y0 if top is None and start - y0 <= _LOOSE else top
+            bottom = y1 if bottom is None and y1 - end <= _LOOSE else bottom
             if top is None or bottom is None or bottom - top < least:
                 continue
             found = (left.at, top, right.at, bottom)
@@ -72,7 +75,7 @@ def inset_in(evidence: Evidence, rect: Rect, least: float, but: Sequence[Rect] =
                 continue
             if any(_common(found, known) > 0.5 * _area(found) for known in but):
                 continue
-            support, apart = _outline(evidence, found)
+            support, apart = _outline(evidence, found, rect)
             if support < _SIDE or apart < _APART or moving[top:bottom, left.at : right.at].mean() < _ALIVE:
                 continue
             inset.append(Inset(found, support))
@@ -142,8 +145,8 @@ def _area(rect: Rect) -> int:
     return (rect[2] - rect[0]) * (rect[3] - rect[1])
 
 
-def _outline(evidence: Evidence, rect: Rect) -> tuple[float, float]:
-    """Shares (0 to 1) of the outline that speak for it, and that move apart."""
+def _outline(evidence: Evidence, rect: Rect, within: Rect) -> tuple[float, float]:
+    """Shares (0 to 1) of the outline that speak for it, and that move apart; sides of what it lies in left out."""
     x0, y0, x1, y1 = rect
     height, width = evidence.mean.shape
     sides = [
@@ -151,8 +154,8 @@ def _outline(evidence: Evidence, rect: Rect) -> tuple[float, float]:
         for lines, (a, b), at, limit in (
             (evidence.vertical, (y0, y1), x0, width),
             (evidence.vertical, (y0, y1), x1, width),
-            (evidence.horizontal, (x0, x1), y0, height),
-            (evidence.horizontal, (x0, x1), y1, height),
+            (evidence.horizontal, (x0, x1), y0, height if y0 > within[1] else 0),
+            (evidence.horizontal, (x0, x1), y1, height if y1 < within[3] else 0),
         )
         if 0 < at < limit
     ]

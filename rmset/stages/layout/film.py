@@ -37,7 +37,7 @@ _SEEN = 0.3
 _TWICE = 0.75
 # A blurred copy behind the panels has less than this share of the detail of the film, whose rim moves so much, and
 # grows brighter and darker as the film does there: so far their changes agree when both are coarse.
-_BLURRED, _LIVELY, _AGREE = 0.65, 0.6, 0.6
+_BLURRED, _LIVELY, _AGREE = 0.65, 0.4, 0.5
 
 
 @dataclass(frozen=True)
@@ -115,26 +115,43 @@ def _is_blur(panel: Watched, view: View, frame_size: tuple[int, int]) -> bool:
     """Whether it is what lies behind the panels: nobody in it; something lively and sharper changes as it does."""
     if panel.sitting > 0 or panel.panel.inset:
         return False
-
-    def blurred(beside: Watched) -> bool:
-        # The same picture shown larger has that much less detail.
-        return panel.detail < _BLURRED * beside.detail * min(1.0, float(np.sqrt(beside.area / panel.area)))
-
-    sharper = [p for p in view.panels if p.rim >= _LIVELY and blurred(p)]
-    return any(_agree(panel.panel.rect, p.panel.rect, view.looks, frame_size) >= _AGREE for p in sharper)
+    sharper = [p for p in view.panels if p.rim >= _LIVELY and _blurred(panel, p)]
+    return any(_agree(panel.panel.rect, p.panel.rect, view, frame_size) >= _AGREE for p in sharper)
 
 
-def _agree(behind: Rect, film: Rect, looks: npt.NDArray[np.uint8], frame_size: tuple[int, int]) -> float:
-    """Correlation of the changes in a rectangle with those there of a film stretched over the screen, both blurred."""
+def _blurred(panel: Watched, beside: Watched) -> bool:
+    """Whether it has less detail than the other; the same picture shown larger has that much less."""
+    return panel.detail < _BLURRED * beside.detail * min(1.0, float(np.sqrt(beside.area / panel.area)))
+
+
+def _agree(behind: Rect, film: Rect, view: View, frame_size: tuple[int, int]) -> float:
+    """Correlation of the changes in a rectangle with those there of a film stretched over the screen, both blurred.
+
+    What insets cover is left out.
+    """
+    looks = view.looks.astype(np.float32)
     if len(looks) < 2:
         return 0.0
+    free = np.ones(looks.shape[1:], np.float32)
+    for x0, y0, x1, y1 in (changes.in_small(p.panel.rect, frame_size) for p in view.panels if p.panel.inset):
+        free[y0:y1, x0:x1] = 0
     a0, b0, a1, b1 = changes.in_small(film, frame_size)
     x0, y0, x1, y1 = changes.in_small(behind, frame_size)
-    inside = [cv2.blur(cv2.resize(look[b0:b1, a0:a1], changes.SMALL), _COARSE)[y0:y1, x0:x1] for look in looks]
-    shown = [cv2.blur(look[y0:y1, x0:x1], _COARSE) for look in looks]
-    ours, theirs = (np.stack(p) - np.mean(p, axis=0, dtype=np.float32) for p in (shown, inside))
-    scale = float(np.sqrt(np.square(ours).sum() * np.square(theirs).sum()))
-    return float((ours * theirs).sum()) / scale if scale > 1e-3 else 0.0
+
+    def stretched(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(cv2.resize(picture[b0:b1, a0:a1], changes.SMALL)[y0:y1, x0:x1], np.float32)
+
+    ours = [_coarse(look[y0:y1, x0:x1], free[y0:y1, x0:x1]) for look in looks]
+    theirs = [_coarse(stretched(look), stretched(free)) for look in looks]
+    both = free[y0:y1, x0:x1] * stretched(free) > 0.5
+    a, b = (np.stack(p)[:, both] - np.mean(p, axis=0)[both] for p in (ours, theirs))
+    scale = float(np.sqrt(np.square(a).sum() * np.square(b).sum()))
+    return float((a * b).sum()) / scale if scale > 1e-3 else 0.0
+
+
+def _coarse(picture: npt.NDArray[np.float32], free: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The mean around each pixel of what is free."""
+    return np.asarray(cv2.blur(picture * free, _COARSE) / np.maximum(cv2.blur(free, _COARSE), 1e-3), np.float32)
 
 
 def _equals(panels: Sequence[Watched], likeness: dict[int, float], order: Sequence[int]) -> list[int]:
@@ -149,7 +166,7 @@ def _equals(panels: Sequence[Watched], likeness: dict[int, float], order: Sequen
     near = likeness[first] - likeness[second] <= _EQUAL and likeness[second] - likeness[third] >= _SURE
     sitting = panels[second].sitting
     copied = sitting < _NOBODY_SITS or (sitting < _SEATED and _shows(panels[second], panels[first]) >= _SHOWN)
-    return [second] if near and copied else []
+    return [second] if near and copied and not _blurred(panels[second], panels[first]) else []
 
 
 def _shows(copy: Watched, film: Watched) -> float:
