@@ -3,8 +3,8 @@
 Inside a picture neighbouring pixels change together; across the edge of a panel they change each for itself. So a
 line between two pixels speaks *for* an edge where the two move apart (or hold a lasting step), *against* it where
 they move together, and says nothing where nothing is to be seen (black beside black, a plain wall). A film grows darker
-together with its blur behind the panels; there a lasting step speaks for an edge only if it is crisp: what is drawn on
-the screen ends from one pixel to the next, what a camera has seen does not.
+together with its blur behind the panels; all that parts them is a lasting step that is *crisp*: what is drawn on the
+screen ends from one pixel to the next. A picture has such steps too, so they count only where the grid has a line.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class LineMap:
     """bool (length, lines)"""
     apart: npt.NDArray[np.bool_]
     """bool (length, lines): the part of `speaks_for` that movement gives, not a lasting step"""
+    crisp: npt.NDArray[np.bool_]
+    """bool (length, lines): a lasting step from one pixel to the next, though both move together"""
     step: npt.NDArray[np.float32]
     """float32 (length, lines): mean grey difference; its ridge is the exact place of an edge"""
 
@@ -120,5 +122,5 @@ def _lines(step: _Sums, square: _Sums, mean: _Sums, variance: _Sums) -> LineMap:
     held = np.abs(jump) >= _STEP
     together = moves & (share <= _TOGETHER)
     beside = np.maximum(np.pad(step, ((0, 0), (1, 0)))[:, :-1], np.pad(step, ((0, 0), (0, 1)))[:, 1:])
-    drawn = held & (~together | (step >= _CRISP * beside))
-    return LineMap(apart | drawn, together & ~held, apart, np.ascontiguousarray(step, np.float32))
+    crisp = held & together & (step >= _CRISP * beside)
+    return LineMap(apart | (held & ~together), together & ~held, apart, crisp, np.ascontiguousarray(step, np.float32))

@@ -207,6 +207,7 @@ class _Ledger:
     def _sum(self) -> None:
         self._for = _running(self._lines.speaks_for & self._open)
         self._against = _running(self._lines.against & self._open)
+        self._crisp = _running(self._lines.crisp & self._open)
         self._apart = _running(self._lines.apart & self._open)
         self._step = _running(np.where(self._open, self._lines.step, 0))
         self._heard = _running(self._open)
@@ -240,10 +241,12 @@ class _Ledger:
         # A wall has edges too; where both sides hold still, nearly the whole length must be one.
         enough = np.where(apart >= _LIVELY, _SUPPORT, _STILL_SUPPORT)
         strong = (support >= enough) & (purity >= _PURITY) & (heard >= 0.3 * (b - a))
+        yes = yes + self._crisp[b, first:last] - self._crisp[a, first:last]
+        weak = (yes >= _WEAK_SUPPORT * heard) & (yes >= _WEAK_PURITY * (yes + no))
         for known_axis, line in known:
             if known_axis == axis and first < line < last:
                 near = slice(max(0, line - 1 - first - _ALIGNED), line - first + _ALIGNED)
-                strong[near] |= (support[near] >= _WEAK_SUPPORT) & (purity[near] >= _WEAK_PURITY)
+                strong[near] |= weak[near]
         step = (self._step[b, first:last] - self._step[a, first:last]) / heard
         found = []
         for at in np.flatnonzero(strong).tolist():

@@ -99,11 +99,11 @@ def lit_film(count=10):
 
 
 def along_the_left_side(frames):
-    """Share of the film's left side that speaks for an edge."""
+    """Share of the film's left side that is a crisp step."""
     sums = FrameSums(360, 640)
     for frame in frames:
         sums.add(frame)
-    return Evidence.of(sums).vertical.speaks_for[80:280, 157:162].any(axis=1).mean()
+    return Evidence.of(sums).vertical.crisp[80:280, 157:162].any(axis=1).mean()
 
 
 def test_a_film_parts_from_its_blur_by_a_crisp_step_though_both_move_as_one():

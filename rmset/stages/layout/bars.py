@@ -81,22 +81,21 @@ class _Stir:
     much: float
     """standard deviation, grey levels"""
     fine: float
-    """variance of the step from pixel to pixel along the longer side beside the variance itself"""
+    """variance of the steps from pixel to pixel, right and down, beside the variance itself"""
     black: float
     """share of the looks in which it is black, 0 to 1"""
 
     @classmethod
     def of(cls, rect: Rect, frame_size: tuple[int, int], looks: npt.NDArray[np.uint8]) -> _Stir:
         x0, y0, x1, y1 = changes.in_small(rect, frame_size)
-        along = 2 if x1 - x0 > y1 - y0 else 1
         # The outermost pixels show something of the neighbours.
         part = looks[:, y0 + 1 : y1 - 1, x0 + 1 : x1 - 1]
         if part.size == 0:
             return cls(0.0, 0.0, 1.0)
         change = part - part.mean(axis=0, dtype=np.float32)
         variance = float(np.square(change).mean())
-        step = np.diff(change, axis=along)
-        fine = float(np.square(step).mean()) / max(variance, 1e-6) if step.size else 0.0
+        steps = [np.square(s).mean() for s in (np.diff(change, axis=1), np.diff(change, axis=2)) if s.size]
+        fine = float(sum(steps)) / max(variance, 1e-6)
         return cls(variance**0.5, fine, float((part.mean(axis=(1, 2)) < _BLACK).mean()))
 
     def behind(self, film: _Stir) -> bool:

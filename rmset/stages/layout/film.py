@@ -38,6 +38,8 @@ _TWICE = 0.75
 # A blurred copy behind the panels has less than this share of the detail of the film, whose rim moves so much, and
 # grows brighter and darker as the film does there: so far their changes agree when both are coarse.
 _BLURRED, _LIVELY, _AGREE = 0.65, 0.4, 0.5
+# What has less than this share of the usual panel's detail can be nothing else.
+_FAINT = 0.25
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ def _is_blur(panel: Watched, view: View, frame_size: tuple[int, int]) -> bool:
     """Whether it is what lies behind the panels: nobody in it; something lively and sharper changes as it does."""
     if panel.sitting > 0 or panel.panel.inset:
         return False
+    if panel.detail < _FAINT * float(np.median([p.detail for p in view.panels])):
+        return True
     sharper = [p for p in view.panels if p.rim >= _LIVELY and _blurred(panel, p)]
     return any(_agree(panel.panel.rect, p.panel.rect, view, frame_size) >= _AGREE for p in sharper)
 
