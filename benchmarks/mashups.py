@@ -1,7 +1,7 @@
 """The mashups that layouts are measured on: 36 of known truth, 26 to tune with and ten whose truth nobody looks at.
 
 Two groups more are for tuning too, and reported apart: `twice`, twelve that show the film twice in ways that the 36 do
-not, and `kinds`, 23 of the kinds that are hardest (blurred backgrounds, insets, rows, the film twice). The split
+not, and `kinds`, 26 of the kinds that are hardest (blurred backgrounds, insets, rows, the film twice). The split
 is fixed here, by name. People and films come from the folder `$RMSET_TEST_DATA/clips` and from the generator; composed
 videos are kept in a cache outside the repository.
 """
@@ -151,6 +151,9 @@ MASHUPS: tuple[Mashup, ...] = (
             Mashup("kinds-bordered-h", "bordered", 9, "face_noface"),
             Mashup("kinds-bordered-i", "bordered", 10, "film_street_faces", size=FULL),
             Mashup("kinds-bordered-j", "bordered", 4, "film_street_faces"),
+            Mashup("kinds-bordered-k", "bordered", 5, "film_street_faces"),
+            Mashup("kinds-bordered-l", "bordered", 7, "film_street_faces"),
+            Mashup("kinds-bordered-m", "bordered", 8, "film_street_faces"),
             # Insets, and somebody who joins.
             Mashup("kinds-inset-a", "inset", 5, "film_with_face", "clips", late=True),
             Mashup("kinds-inset-b", "inset", 3, "generated", "mixed", late=True),

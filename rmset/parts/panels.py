@@ -24,6 +24,8 @@ _SUPPORT, _PURITY = 0.45, 0.8
 _STILL_SUPPORT, _LIVELY = 0.75, 0.12
 # The same for a line that goes on where a line of the same grid was found.
 _WEAK_SUPPORT, _WEAK_PURITY = 0.2, 0.7
+# How much more a line counts that goes on where one was found beside it.
+_GRID = 0.2
 # Lines of one grid lie within so many pixels of each other.
 _ALIGNED = 3
 # Rectangles thinner than this share of the frame's shorter side are borders, not panels.
@@ -74,6 +76,12 @@ class _Cut:
     """by which lines are compared"""
     apart: float
     """share of the length along which both sides move apart"""
+    along: tuple[int, int]
+    """from where to where it runs"""
+
+    def beside(self, along: tuple[int, int]) -> bool:
+        """Whether it runs along another stretch, and so says independently where the grid lies."""
+        return min(self.along[1], along[1]) - max(self.along[0], along[0]) <= _ALIGNED
 
     def halves(self, rect: Rect) -> tuple[Rect, Rect]:
         x0, y0, x1, y1 = rect
@@ -87,7 +95,7 @@ def find(evidence: Evidence) -> list[Panel]:
     ledgers = _Ledger(evidence.vertical), _Ledger(evidence.horizontal)
     search = _Search(evidence, *map(copy, ledgers))
     leaves = search.leaves(())
-    known = tuple((cut.axis, cut.at) for cut in search.made)
+    known = tuple(search.made)
     if known:
         # Once more, now that the grid is known.
         search = _Search(evidence, *map(copy, ledgers))
@@ -140,7 +148,7 @@ class _Search:
         self.made: list[_Cut] = []
         self.insets: list[Inset] = []
 
-    def leaves(self, known: tuple[tuple[int, int], ...]) -> list[Rect]:
+    def leaves(self, known: tuple[_Cut, ...]) -> list[Rect]:
         """The parts that cannot be cut any more."""
         done: list[Rect] = []
         todo = [self._frame]
@@ -149,6 +157,8 @@ class _Search:
             cut = self._best_cut(rect, known)
             if cut is None or cut.support < _WHOLE:
                 inset = inset_in(self._evidence, rect, least=self._inset, but=[i.rect for i in self.insets])
+                if inset is not None and cut is not None and self._splits(cut, inset.rect, known):
+                    inset = None
                 # What lies over the rest comes out first, so that no line is cut through it.
                 if inset is not None and (cut is None or self._lives_off(cut, rect, inset.rect)):
                     self.insets.append(inset)
@@ -167,6 +177,15 @@ class _Search:
         x0, y0, x1, y1 = rect
         return bool(self._moving[y0:y1, x0:x1].mean() >= _ALIVE)
 
+    def _splits(self, cut: _Cut, inset: Rect, known: tuple[_Cut, ...]) -> bool:
+        """Whether a line of the grid goes on through an inset, which is then parts of two panels."""
+        if not inset[cut.axis] + 4 < cut.at < inset[cut.axis + 2] - 4:
+            return False
+        if not any(k.axis == cut.axis and abs(k.at - cut.at) <= _ALIGNED and k.beside(cut.along) for k in known):
+            return False
+        ledger = (self._columns, self._rows)[cut.axis]
+        return ledger.support(cut.at - 1, (inset[1 - cut.axis], inset[3 - cut.axis])) >= _SUPPORT
+
     def _lives_off(self, cut: _Cut, rect: Rect, inset: Rect) -> bool:
         """Whether a line runs through an inset, or is hardly an edge except along the inset's own side."""
         low, high = inset[cut.axis], inset[cut.axis + 2]
@@ -178,7 +197,7 @@ class _Search:
         a, b = rect[1 - cut.axis], rect[3 - cut.axis]
         return ledger.support_beside(cut.at - 1, (a, b), (inset[1 - cut.axis], inset[3 - cut.axis])) < _BESIDE
 
-    def _best_cut(self, rect: Rect, known: tuple[tuple[int, int], ...]) -> _Cut | None:
+    def _best_cut(self, rect: Rect, known: tuple[_Cut, ...]) -> _Cut | None:
         x0, y0, x1, y1 = rect
         cuts = self._columns.cuts(0, (y0, y1), (x0, x1), known) + self._rows.cuts(1, (x0, x1), (y0, y1), known)
         for cut in sorted(cuts, key=lambda c: -c.score):
@@ -219,6 +238,11 @@ class _Ledger:
         self._open[max(0, y0 - 2) : y1 + 2, max(0, x0 - 3) : x1 + 2] = False
         self._sum()
 
+    def support(self, line: int, along: tuple[int, int]) -> float:
+        """Share of a stretch of a line that speaks for an edge."""
+        a, b = along
+        return float(self._for[b, line] - self._for[a, line]) / max(1, b - a)
+
     def support_beside(self, line: int, along: tuple[int, int], leave: tuple[int, int]) -> float:
         """Share of a line that speaks for an edge, leaving a stretch out; 1 if too little else is left to tell."""
         (a, b), (c, d) = along, leave
@@ -226,9 +250,7 @@ class _Ledger:
         rest = (b - a) - (d - c)
         return float((yes[1] - yes[0]) - (yes[3] - yes[2])) / rest if rest > _LITTLE * (b - a) else 1.0
 
-    def cuts(
-        self, axis: int, along: tuple[int, int], across: tuple[int, int], known: tuple[tuple[int, int], ...]
-    ) -> list[_Cut]:
+    def cuts(self, axis: int, along: tuple[int, int], across: tuple[int, int], known: tuple[_Cut, ...]) -> list[_Cut]:
         """Lines that may cut a rectangle, spanning `along` and lying inside `across`."""
         (a, b), (first, last) = along, across[1:] and (across[0], across[1] - 1)
         if last - first < 3 or b - a < 3:
@@ -243,10 +265,15 @@ class _Ledger:
         strong = (support >= enough) & (purity >= _PURITY) & (heard >= 0.3 * (b - a))
         yes = yes + self._crisp[b, first:last] - self._crisp[a, first:last]
         weak = (yes >= _WEAK_SUPPORT * heard) & (yes >= _WEAK_PURITY * (yes + no))
-        for known_axis, line in known:
-            if known_axis == axis and first < line < last:
-                near = slice(max(0, line - 1 - first - _ALIGNED), line - first + _ALIGNED)
-                strong[near] |= weak[near]
+        grid = [k.at for k in known if k.axis == axis and k.beside(along)]
+        if any(abs(at - first) <= _ALIGNED for at in grid) and any(abs(at - last - 1) <= _ALIGNED for at in grid):
+            # A cell whose two sides are the grid's is one panel: what else runs through it is the picture's own.
+            strong[:] = False
+        shared = np.zeros(len(strong), bool)
+        for line in (k.at for k in known if k.axis == axis and first < k.at < last):
+            near = slice(max(0, line - 1 - first - _ALIGNED), line - first + _ALIGNED)
+            strong[near] |= weak[near]
+            shared[near] |= line in grid
         step = (self._step[b, first:last] - self._step[a, first:last]) / heard
         found = []
         for at in np.flatnonzero(strong).tolist():
@@ -254,8 +281,8 @@ class _Ledger:
             # The ridge: compression smears an edge over its neighbours, but it is steepest where it was drawn.
             if step[at] < step[near].max():
                 continue
-            score = float(support[at] * purity[at] + 0.5 * apart[at])
-            found.append(_Cut(axis, first + at + 1, float(support[at]), score, float(apart[at])))
+            score = float(support[at] * purity[at] + 0.5 * apart[at] + _GRID * shared[at])
+            found.append(_Cut(axis, first + at + 1, float(support[at]), score, float(apart[at]), along))
         return found
 
 
