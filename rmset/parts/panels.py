@@ -25,7 +25,7 @@ _STILL_SUPPORT, _LIVELY = 0.75, 0.12
 # The same for a line that goes on where a line of the same grid was found.
 _WEAK_SUPPORT, _WEAK_PURITY = 0.2, 0.7
 # How much more a line counts that goes on where one was found beside it.
-_GRID = 0.2
+_GRID = 0.35
 # Lines of one grid lie within so many pixels of each other.
 _ALIGNED = 3
 # Rectangles thinner than this share of the frame's shorter side are borders, not panels.
@@ -265,12 +265,13 @@ class _Ledger:
         strong = (support >= enough) & (purity >= _PURITY) & (heard >= 0.3 * (b - a))
         yes = yes + self._crisp[b, first:last] - self._crisp[a, first:last]
         weak = (yes >= _WEAK_SUPPORT * heard) & (yes >= _WEAK_PURITY * (yes + no))
+        lines = [k.at for k in known if k.axis == axis]
         grid = [k.at for k in known if k.axis == axis and k.beside(along)]
         if any(abs(at - first) <= _ALIGNED for at in grid) and any(abs(at - last - 1) <= _ALIGNED for at in grid):
-            # A cell whose two sides are the grid's is one panel: what else runs through it is the picture's own.
-            strong[:] = False
+            # A cell whose two sides are the grid's: what else runs through it is the picture's own.
+            strong[:], lines = False, grid
         shared = np.zeros(len(strong), bool)
-        for line in (k.at for k in known if k.axis == axis and first < k.at < last):
+        for line in (at for at in lines if first < at < last):
             near = slice(max(0, line - 1 - first - _ALIGNED), line - first + _ALIGNED)
             strong[near] |= weak[near]
             shared[near] |= line in grid
