@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from .models.embedding import read_vectors, words_of
 from .models.weights import load, load_into, save, write_tensors
 from .prepare import Prepared, prepare
 from .runs import RunFolder
-from .scalars import curves
+from .scalars import Curves, curves
 from .train import Epoch, accelerator_for, fit
 from .unlabelled import prepare_unlabelled
 
@@ -96,12 +97,11 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     )  # fmt: skip
     phases = within(beside.phases, config.optim.images, feed.images_per_step)
     counted = _Counted(config, data, folder)
-    drawn = curves(config, folder.path)
 
     def held_out_accuracy() -> float:
         return evaluate.judge(model, labels, data.contract, data.held, data.held_images).scores.overall_accuracy
 
-    def observe(epoch: Epoch) -> Epoch:
+    def observe(epoch: Epoch, drawn: Sequence[Curves]) -> Epoch:
         if config.data.report_best_on_test and not math.isnan(epoch.heldout_accuracy):
             judged = counted.judge(model, labels, "after an epoch, for --report-best-on-test")
             epoch = replace(epoch, logs={**epoch.logs, _ON_TEST: judged.scores.overall_accuracy})
@@ -113,12 +113,11 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         _keep(folder, method, labels, data, history)
 
     checkpoints = Checkpoints(folder.checkpoint, _deciding(config, data))
-    fitted = fit(
-        method, feed, held_out_accuracy, config, accelerator, phases=phases, keep=keep, observe=observe, say=say,
-        progress=progress, checkpoints=checkpoints,
-    )  # fmt: skip
-    for curve in drawn:
-        curve.close()
+    with curves(config, folder.path) as drawn:
+        fitted = fit(
+            method, feed, held_out_accuracy, config, accelerator, phases=phases, keep=keep,
+            observe=partial(observe, drawn=drawn), say=say, progress=progress, checkpoints=checkpoints,
+        )  # fmt: skip
     _keep(folder, method, labels, data, fitted.history)
     chosen = fitted.best
     held = f"{config.data.labeled}:train held-out part ({len(data.held):,} images, rule {data.held.rule})"

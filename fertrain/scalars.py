@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,18 +74,20 @@ class WeightsAndBiases:
         self._run.finish()
 
 
-def curves(config: RunConfig, folder: Path) -> tuple[Curves, ...]:
-    """Those that the settings ask for.
+@contextmanager
+def curves(config: RunConfig, folder: Path) -> Iterator[tuple[Curves, ...]]:
+    """Those that the settings ask for, closed however the run ends: the next one must not go on in them.
 
     Raises:
         UsageError: the package for one is not there.
     """
-    found: list[Curves] = []
-    if config.tensorboard:
-        found.append(TensorBoard(folder))
-    if config.wandb:
-        found.append(WeightsAndBiases(folder, config.wandb, settings_of(config)))
-    return tuple(found)
+    with ExitStack() as opened:
+        found: list[Curves] = []
+        if config.tensorboard:
+            found.append(opened.enter_context(closing(TensorBoard(folder))))
+        if config.wandb:
+            found.append(opened.enter_context(closing(WeightsAndBiases(folder, config.wandb, settings_of(config)))))
+        yield tuple(found)
 
 
 def _numbers(row: Mapping[str, object]) -> dict[str, float]:

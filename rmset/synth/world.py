@@ -1,7 +1,9 @@
 """A world with known truth: generated people in front of films, as a real root, and other people with labels.
 
-    <folder>/root/        a root that every command reads; `root/truth/` holds expression, identity and delay
-    <folder>/labelled/    train, valid, test: strangers to the root's people and to each other
+In the folder:
+
+    root/        a root that every command reads; `root/truth/` holds expression, identity and delay
+    labelled/    train, valid, test: strangers to the root's people and to each other
 
 Identities × expressions × delays × noise are chosen, so that what candidates are worth, and what a training made of
 them, can be measured instead of guessed.

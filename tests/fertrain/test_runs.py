@@ -233,3 +233,19 @@ def test_curves_are_drawn_for_whoever_asks(faces, tmp_path, monkeypatch):
     assert b"heldout_accuracy" in offline.read_bytes()
     plain = run(config(faces, tmp_path / "plain"))
     assert all(torch.equal(a, weights(plain.folder)[name]) for name, a in weights(result.folder).items())
+
+
+def test_curves_are_closed_when_a_run_breaks_off(faces, tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    import wandb
+
+    class NoNumber(Supervised):
+        def loss(self, batch):
+            return StepOutput(super().loss(batch).loss * math.nan)
+
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setitem(experiment.METHODS, "nan", NoNumber)
+    with pytest.raises(TrainingError):
+        run(config(faces, tmp_path / "broken", method="nan", wandb="faces"))
+    # else the next run of the same process would go on in this one
+    assert wandb.run is None
