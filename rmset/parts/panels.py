@@ -24,13 +24,13 @@ _SUPPORT, _PURITY = 0.45, 0.8
 _STILL_SUPPORT, _LIVELY = 0.75, 0.12
 # The same for a line that goes on where a line of the same grid was found.
 _WEAK_SUPPORT, _WEAK_PURITY = 0.2, 0.7
-# How much more a line counts that goes on where one was found beside it.
+# How much more a line counts that goes on where one was found beyond the rectangle.
 _GRID = 0.35
 # Lines of one grid lie within so many pixels of each other.
 _ALIGNED = 3
 # Rectangles thinner than this share of the frame's shorter side are borders, not panels.
 _THIN = 0.09
-# A line that so much of its length speaks for runs under no inset.
+# A line that so much of its length speaks for runs under no inset, and may cut a cell of the grid in two.
 _WHOLE = 0.85
 # A line along an inset's side must speak for itself along so much of the rest.
 _BESIDE = 0.4
@@ -79,9 +79,10 @@ class _Cut:
     along: tuple[int, int]
     """from where to where it runs"""
 
-    def beside(self, along: tuple[int, int]) -> bool:
-        """Whether it runs along another stretch, and so says independently where the grid lies."""
-        return min(self.along[1], along[1]) - max(self.along[0], along[0]) <= _ALIGNED
+    def beyond(self, along: tuple[int, int]) -> bool:
+        """Whether it reaches half a stretch's length beyond that stretch, and so says by itself where the grid is."""
+        (a, b), (c, d) = self.along, along
+        return 2 * (b - a - max(0, min(b, d) - max(a, c))) >= d - c
 
     def halves(self, rect: Rect) -> tuple[Rect, Rect]:
         x0, y0, x1, y1 = rect
@@ -181,7 +182,7 @@ class _Search:
         """Whether a line of the grid goes on through an inset, which is then parts of two panels."""
         if not inset[cut.axis] + 4 < cut.at < inset[cut.axis + 2] - 4:
             return False
-        if not any(k.axis == cut.axis and abs(k.at - cut.at) <= _ALIGNED and k.beside(cut.along) for k in known):
+        if not any(k.axis == cut.axis and abs(k.at - cut.at) <= _ALIGNED and k.beyond(cut.along) for k in known):
             return False
         ledger = (self._columns, self._rows)[cut.axis]
         return ledger.support(cut.at - 1, (inset[1 - cut.axis], inset[3 - cut.axis])) >= _SUPPORT
@@ -266,10 +267,12 @@ class _Ledger:
         yes = yes + self._crisp[b, first:last] - self._crisp[a, first:last]
         weak = (yes >= _WEAK_SUPPORT * heard) & (yes >= _WEAK_PURITY * (yes + no))
         lines = [k.at for k in known if k.axis == axis]
-        grid = [k.at for k in known if k.axis == axis and k.beside(along)]
+        grid = [k.at for k in known if k.axis == axis and k.beyond(along)]
         if any(abs(at - first) <= _ALIGNED for at in grid) and any(abs(at - last - 1) <= _ALIGNED for at in grid):
-            # A cell whose two sides are the grid's: what else runs through it is the picture's own.
-            strong[:], lines = False, grid
+            # A cell whose two sides are the grid's: unless it is an edge all along, what else runs through it is the
+            # picture's own. (Two panels may share such a cell, beneath a film as wide as both.)
+            strong &= support >= _WHOLE
+            lines = grid
         shared = np.zeros(len(strong), bool)
         for line in (at for at in lines if first < at < last):
             near = slice(max(0, line - 1 - first - _ALIGNED), line - first + _ALIGNED)

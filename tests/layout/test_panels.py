@@ -35,6 +35,40 @@ def test_gaps_and_borders_are_no_panels():
     assert rects(panels.find_in(screens(boxes, (640, 360), 8))) == sorted(boxes)
 
 
+# Under the film as wide as two of them a row of four, under that a row of three: no line runs from top to bottom.
+TOP = [(0, 0, 160, 160), (160, 0, 480, 160), (480, 0, 640, 160)]
+FOOT = [(0, 260, 213, 360), (213, 260, 427, 360), (427, 260, 640, 360)]
+
+
+def test_panels_between_two_lines_of_the_grid_are_parted_by_an_edge_all_along():
+    boxes = [*TOP, *[(x, 160, x + 160, 260) for x in (0, 160, 320, 480)], *FOOT]
+    assert rects(panels.find_in(screens(boxes, (640, 360), 12))) == sorted(boxes)
+
+
+def test_an_edge_along_part_of_a_picture_between_two_lines_of_the_grid_is_its_own():
+    wide = [(0, 160, 160, 260), (160, 160, 480, 260), (480, 160, 640, 260)]
+    frames = screens([*TOP, *wide, (250, 160, 480, 260), *FOOT], (640, 360), 12)
+    # A door, say: in these rows nothing tells its two sides apart.
+    alike = 160 + np.flatnonzero(np.random.default_rng(1).random(100) < 0.35)
+    for frame in frames:
+        frame[alike, 246:254] = 90
+    assert rects(panels.find_in(frames)) == sorted([*TOP, *wide, *FOOT])
+
+
+def test_what_a_line_of_the_grid_runs_through_is_two_panels_and_no_inset():
+    still = noise(np.random.default_rng(0), (640, 180))
+    still[::7] //= 2
+    frames = screens([(0, 0, 320, 180), (320, 0, 640, 180)], (640, 360), 12)
+    for frame, below in zip(
+        frames, screens([(100, 20, 320, 160), (320, 20, 540, 160)], (640, 180), 12, 1), strict=True
+    ):
+        frame[180:] = still
+        frame[200:340, 100:540] = below[20:160, 100:540]
+    found = panels.find_in(frames)
+    assert not any(p.inset for p in found)
+    assert {(p.rect[0], p.rect[2]) for p in found if p.rect[1] >= 180 and p.alive} == {(100, 320), (320, 540)}
+
+
 def test_a_picture_over_the_place_where_panels_meet_is_an_inset():
     cells = [(0, 0, 320, 180), (320, 0, 640, 180), (0, 180, 320, 360), (320, 180, 640, 360)]
     found = panels.find_in(screens([*cells, (220, 110, 420, 250)], (640, 360), 12))
