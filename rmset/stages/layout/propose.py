@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -11,7 +12,6 @@ import numpy as np
 from rmset.errors import LayoutError
 from rmset.geometry import Box, area, as_boxes, centre, contains_point, iou
 from rmset.parts.detect import load
-from rmset.parts.edges import FrameSums
 from rmset.parts.frames import VideoReader
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
@@ -19,7 +19,6 @@ from rmset.stages.layout import film as films
 from rmset.stages.layout import spans
 from rmset.stages.layout.config import ProposeConfig
 from rmset.stages.layout.people import people_of, with_lasting_ids
-from rmset.stages.layout.spans import Span
 from rmset.stages.layout.watch import View, watch
 from rmset.store import Root
 
@@ -48,13 +47,14 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
         VideoError: the video cannot be decoded.
     """
     record = root.record(video_id)
-    seen: list[tuple[Span, View]] = []
+    seen: list[tuple[range, View]] = []
     with VideoReader(root.video_path(video_id)) as reader:
-        found = spans.find(reader, record, config.edge_samples, progress)
+        found = deque(spans.find(reader, record, config.edge_samples, progress))
         detector = _loaded(config.detector)
-        for span in found:
-            # The sums are large, and done with.
-            seen.append((replace(span, sums=FrameSums(1, 1)), watch(reader, span, detector, config)))
+        while found:
+            # A span's sums are large: each goes as soon as its people are known.
+            span = found.popleft()
+            seen.append((range(span.start, span.end), watch(reader, span, detector, config)))
             progress(f"layout {video_id}: people", span.end, record.frame_count)
     segments = _by_neighbours(seen, record)
     layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size))
@@ -72,11 +72,11 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     }
 
 
-def _by_neighbours(seen: Sequence[tuple[Span, View]], record: VideoRecord) -> list[Segment]:
+def _by_neighbours(seen: Sequence[tuple[range, View]], record: VideoRecord) -> list[Segment]:
     """The segments; where the film is not sure, it is where a sure neighbour with the same grid has it."""
-    alone = [_segment(span, view, films.find(view, record.frame_size)) for span, view in seen]
+    alone = [_segment(frames, view, films.find(view, record.frame_size)) for frames, view in seen]
     segments = []
-    for number, (span, view) in enumerate(seen):
+    for number, (frames, view) in enumerate(seen):
         mine = alone[number]
         near = [
             s
@@ -86,12 +86,12 @@ def _by_neighbours(seen: Sequence[tuple[Span, View]], record: VideoRecord) -> li
         ]
         if near and mine.people:
             surest = max(near, key=_film_sure)
-            mine = _segment(span, view, films.known(view, surest.trigger_regions))
+            mine = _segment(frames, view, films.known(view, surest.trigger_regions))
         segments.append(mine)
     return segments
 
 
-def _segment(span: Span, view: View, film: films.Film | None) -> Segment:
+def _segment(frames: range, view: View, film: films.Film | None) -> Segment:
     regions: tuple[TriggerRegion, ...] = ()
     if film is not None:
         regions = tuple(TriggerRegion(_floats(r), "proposed", film.confidence) for r in film.regions)
@@ -100,8 +100,8 @@ def _segment(span: Span, view: View, film: films.Film | None) -> Segment:
         # Nobody to react: a title, or a film over the whole screen.
         regions = _whole_screen(view)
     confidence = min([r.confidence for r in regions] + [_mean([p.confidence for p in people])])
-    reference = min(max(reference, span.start), span.end - 1)
-    return Segment(span.start, span.end, reference, regions, people, False, round(confidence, 3))
+    reference = min(max(reference, frames.start), frames.stop - 1)
+    return Segment(frames.start, frames.stop, reference, regions, people, False, round(confidence, 3))
 
 
 def _mean(values: Sequence[float]) -> float:
