@@ -1,4 +1,4 @@
-"""Does contrast between reacting people teach anything? `python -m benchmarks.world [--write]`.
+"""Does contrast between reacting people teach anything? `python -m benchmarks.world [PLAN] [--write]`.
 
 On worlds whose truth is known (`rmset.synth.world`), for five seeds and five noise levels:
 
@@ -11,13 +11,18 @@ All four get the same labelled batches, rates and steps. Seeds, noise levels, si
 (mAP of the same expression in other people, on people that no training has seen) were fixed before anything was run;
 the number of anchors a step (4) was chosen on seed 0, which is in no table, once the contrast shared a pass with the
 labelled images.
-What is done is kept in `benchmarks/results/world.json`, and the same command goes on there; worlds and weights lie in
+The plan `people` was made after that of `world` had been run, to find out why strangers gain so little and what it is
+that teaches: four times as many unlabelled people, and a control that keeps the mashup's negatives and draws positives
+from anywhere. Settings and the people who are asked about are the same.
+
+What is done is kept in `benchmarks/results/PLAN.json`, and the same command goes on there; worlds and weights lie in
 `$RMSET_BENCH_CACHE/worlds`, else in the user's cache. About an hour on one core.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -58,7 +63,6 @@ from rmset.synth.world import WorldConfig, write_world
 
 SEEDS = (1, 2, 3, 4, 5)
 """Seed 0 is not among them: on it rates, sizes and the number of anchors were chosen."""
-NOISE = (0.0, 0.1, 0.25, 0.5, 1.0)
 LABELLED = {"train": Split(8, 40), "test": Split(16, 30)}
 WORLD = WorldConfig(videos=3, people=6, seconds=16, fps=10, max_delay=0.4, size=48)
 SETTINGS = RunConfig(
@@ -71,9 +75,6 @@ SETTINGS = RunConfig(
     augment="affine",
     workers=0,
 )
-_ANCHORS = 300
-_EACH = 6
-"""faces of each person and expression in a retrieval"""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Cell:
 
     seed: int
     variant: str
-    """`base`, `ial`, `pre`, `total` or `random`"""
+    """`base`, `ial`, `pre`, or one of the plan's"""
     noise: float | None = None
     """of the world learnt from; None for trainings that see none"""
 
@@ -92,39 +93,88 @@ class Cell:
         return f"{self.variant}/{self.seed}" + ("" if self.noise is None else f"/{self.noise:g}")
 
 
-def cells() -> list[Cell]:
-    """In the order in which they are run: all seeds at one noise level before the next, so that a part is a result."""
-    found = [Cell(seed, variant) for seed in SEEDS for variant in ("base", "ial", "pre")]
-    return found + [Cell(seed, v, noise) for noise in NOISE for seed in SEEDS for v in ("total", "random")]
+@dataclass(frozen=True)
+class Plan:
+    """Which worlds are learnt from, and how."""
+
+    name: str
+    """Of its results."""
+    videos: int
+    """Six people each."""
+    noise: tuple[float, ...]
+    variants: tuple[str, ...]
+    """Candidates beside L_pre: `total` is L_total with those of the mashup, the others are its controls."""
+
+    @property
+    def world(self) -> WorldConfig:
+        """Of seed 0, where everybody follows the film."""
+        return replace(WORLD, videos=self.videos)
+
+    def cells(self) -> list[Cell]:
+        """In the order in which they are run: all seeds at one noise level before the next, so a part is a result."""
+        found = [Cell(seed, variant) for seed in SEEDS for variant in ("base", "ial", "pre")]
+        return found + [Cell(seed, v, noise) for noise in self.noise for seed in SEEDS for v in self.variants]
+
+    def fixed(self) -> dict[str, Any]:
+        """All that was fixed beforehand; results of other settings are not mixed in."""
+        everything = {
+            "settings": asdict(SETTINGS), "world": asdict(self.world), "noise": self.noise, "seeds": SEEDS,
+            "variants": self.variants, "labelled": {k: asdict(v) for k, v in LABELLED.items()}, "anchors": _ANCHORS,
+            "each": _EACH,
+        }  # fmt: skip
+        return dict(json.loads(json.dumps(everything)))
+
+
+PLANS = {
+    p.name: p
+    for p in (
+        Plan("world", 3, (0.0, 0.1, 0.25, 0.5, 1.0), ("total", "random")),
+        Plan("people", 12, (0.0, 1.0), ("total", "random-positives", "random")),
+    )
+}
+_ANCHORS = 300
+_EACH = 6
+"""faces of each person and expression in a retrieval"""
 
 
 class Bench:
     """Worlds and weights in a cache, and the trainings."""
 
-    def __init__(self, cache: Path) -> None:
-        self.cache = cache
+    def __init__(self, cache: Path, plan: Plan) -> None:
+        self.cache, self.plan = cache, plan
 
-    def world(self, seed: int, noise: float, *, held_out: bool = False) -> Path:
-        """A world's folder, written unless the cache has it. Noise changes who follows the film, and nothing else."""
-        path = self.cache / f"{'held' if held_out else 'world'}-{seed}-{noise:g}"
+    def world(self, seed: int, noise: float) -> Path:
+        """The unlabelled people's world. Noise changes who follows the film, and nothing else."""
+        return self._written(replace(self.plan.world, noise=noise, seed=seed))
+
+    def strangers(self, seed: int) -> Path:
+        """A world of people that no training sees, the same for all plans."""
+        return self._written(replace(WORLD, seed=seed + 1000), f"held-{seed}-0")
+
+    def labelled(self, seed: int) -> Path:
+        """The labelled people, the same for all plans."""
+        return self._written(replace(WORLD, seed=seed)) / "labelled"
+
+    def _written(self, config: WorldConfig, name: str | None = None) -> Path:
+        """A world's folder, written unless the cache has it."""
+        many = "" if config.videos == WORLD.videos else f"-{config.videos}"
+        path = self.cache / (name or f"world-{config.seed}-{config.noise:g}{many}")
         if not path.exists():
-            labelled = LABELLED if noise == NOISE[0] and not held_out else None
             beside = path.with_name(f".{path.name}.partial")
             shutil.rmtree(beside, ignore_errors=True)
-            config = replace(WORLD, noise=noise, seed=seed + (1000 if held_out else 0))
-            write_world(beside, config, labelled=labelled)
+            write_world(beside, config, labelled=None if name or many or config.noise else LABELLED)
             beside.rename(path)
         return path
 
     def config(self, cell: Cell) -> RunConfig:
         """The settings of a training."""
         data = replace(
-            SETTINGS.data, labeled=f"folder:{self.world(cell.seed, NOISE[0]) / 'labelled'}",
+            SETTINGS.data, labeled=f"folder:{self.labelled(cell.seed)}",
             unlabeled=None if cell.noise is None else f"rmset:{self.world(cell.seed, cell.noise) / 'root'}",
         )  # fmt: skip
         rules = replace(
-            SETTINGS.rmfer, lambda2=SETTINGS.rmfer.lambda2 if cell.variant in ("total", "random") else 0.0,
-            candidates="random" if cell.variant == "random" else "mashup",
+            SETTINGS.rmfer, lambda2=0.0 if cell.noise is None else SETTINGS.rmfer.lambda2,
+            candidates="mashup" if cell.variant in ("base", "ial", "pre", "total") else cell.variant,
         )  # fmt: skip
         return replace(SETTINGS, data=data, rmfer=rules, seed=cell.seed)
 
@@ -145,14 +195,22 @@ class Bench:
                 # f_IAL has begun; otherwise the next phase would begin it anew
                 method.begin(ial)
             method.module.load_state_dict(torch.load(self._weights(cell.seed, before), weights_only=True))
-        history = _fit(method, data, config, phase)
-        if cell.variant in ("base", "ial"):
-            torch.save(method.module.state_dict(), self._weights(cell.seed, cell.variant))
+        history: dict[str, float] = {}
+        mine = self._weights(cell.seed, cell.variant)
+        if cell.noise is None and mine.exists():
+            # another plan has made it
+            if cell.variant == "ial":
+                method.begin(ial)
+            method.module.load_state_dict(torch.load(mine, weights_only=True))
+        else:
+            history = _fit(method, data, config, phase)
+        if cell.noise is None:
+            torch.save(method.module.state_dict(), mine)
         trained = time.process_time() - began
-        worlds = NOISE if cell.noise is None else (cell.noise,)
+        worlds = self.plan.noise if cell.noise is None else (cell.noise,)
         found = {
             "cell": asdict(cell), "logs": history, "accuracy": _accuracy(method, data, config),
-            "held_out": _retrieval(method, data, self.world(cell.seed, 0.0, held_out=True)),
+            "held_out": _retrieval(method, data, self.strangers(cell.seed)),
             "in_world": {f"{n:g}": _retrieval(method, data, self.world(cell.seed, n)) for n in worlds},
             # of the mashup's candidates, whatever was learnt from
             "purity": {
@@ -163,7 +221,8 @@ class Bench:
         return {**found, "train_seconds": round(trained, 1), "seconds": round(time.process_time() - began, 1)}
 
     def _weights(self, seed: int, phase: str) -> Path:
-        return self.cache / f"{phase}-{seed}.pt"
+        learnt = json.dumps([asdict(SETTINGS), {k: asdict(v) for k, v in LABELLED.items()}, asdict(WORLD)])
+        return self.cache / f"{phase}-{seed}-{hashlib.sha256(learnt.encode()).hexdigest()[:12]}.pt"
 
 
 def _fit(method: Rmfer, data: Prepared, config: RunConfig, phase: Phase) -> dict[str, float]:
@@ -232,17 +291,9 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache" / "rmset") / "worlds"
 
 
-def fixed() -> dict[str, Any]:
-    """All that was fixed beforehand; results of other settings are not mixed in."""
-    everything = {
-        "settings": asdict(SETTINGS), "world": asdict(WORLD), "noise": NOISE, "seeds": SEEDS,
-        "labelled": {k: asdict(v) for k, v in LABELLED.items()}, "anchors": _ANCHORS, "each": _EACH,
-    }  # fmt: skip
-    return dict(json.loads(json.dumps(everything)))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plan", nargs="?", choices=PLANS, default="world")
     parser.add_argument("--write", action="store_true", help="keep results in benchmarks/results")
     parser.add_argument("--report", action="store_true", help="only print what is there")
     parser.add_argument("--out", type=Path, help="keep results in this JSON file instead")
@@ -251,26 +302,27 @@ def main() -> None:
     cv2.setNumThreads(1)
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    file = args.out or (RESULTS if args.write else cache) / "world.json"
+    plan = PLANS[args.plan]
+    file = args.out or (RESULTS if args.write else cache) / f"{plan.name}.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
-    if kept and kept["fixed"] != fixed():
+    if kept and kept["fixed"] != plan.fixed():
         raise SystemExit(f"expected results of the same settings in {file}, found others; remove it to begin anew")
     results = kept.get("results", {})
-    bench = Bench(cache)
-    for cell in [] if args.report else cells():
+    bench = Bench(cache, plan)
+    for cell in [] if args.report else plan.cells():
         if cell.key in results:
             continue
         results[cell.key] = bench.run(cell)
         held = results[cell.key]["held_out"]["expression"]["map"]
         print(f"{cell.key:18} {results[cell.key]['seconds']:6.1f} s  mAP {held:.4f}", flush=True)
         part = file.with_name(file.name + ".part")
-        values = {"commit": commit(), "machine": machine(), "fixed": fixed(), "results": results}
+        values = {"commit": commit(), "machine": machine(), "fixed": plan.fixed(), "results": results}
         part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
         part.replace(file)
     text = page(json.loads(file.read_text()))
     print(text)
     if args.write:
-        (RESULTS / "world.md").write_text(text, encoding="utf-8")
+        (RESULTS / f"{plan.name}.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ def page(values: dict[str, Any]) -> str:
     results, fixed = values["results"], values["fixed"]
     seeds = [s for s in fixed["seeds"] if all(f"{v}/{s}" in results for v in ("base", "ial", "pre"))]
     noise = [f"{n:g}" for n in fixed["noise"]]
-    full = {n: [s for s in seeds if f"total/{s}/{n}" in results and f"random/{s}/{n}" in results] for n in noise}
+    variants = tuple(fixed["variants"])
+    full = {n: [s for s in seeds if all(f"{v}/{s}/{n}" in results for v in variants)] for n in noise}
     # levels that nothing was learnt at yet are left out, the first one stays
     full = {n: have for k, (n, have) in enumerate(full.items()) if have or k == 0}
     optim, rules = fixed["settings"]["optim"], fixed["settings"]["rmfer"]
@@ -36,15 +37,16 @@ def page(values: dict[str, Any]) -> str:
         f"{fixed['labelled']['train']['people']} other people. ± is the standard deviation over seeds; intervals are "
         "95 %, of a paired t-test over seeds."
     )
+    plan = "" if world["videos"] == 3 else "people "
     lines = [
         "# A world with known truth", "",
-        f"`python -m benchmarks.world --write`, commit {values['commit']}, {values['machine']}.", "", about, "",
+        f"`python -m benchmarks.world {plan}--write`, commit {values['commit']}, {values['machine']}.", "", about, "",
     ]  # fmt: skip
     lines += _candidates(results, seeds, noise)
-    lines += _learnt(results, seeds, full, "held_out", "Retrieval on people never seen (noise 0)",
+    lines += _learnt(results, seeds, full, variants, "held_out", "Retrieval on people never seen (noise 0)",
                      "The result that was fixed beforehand is the mAP of this table.")  # fmt: skip
-    lines += _learnt(results, seeds, full, "in_world", "Retrieval on the unlabelled people themselves", "")
-    lines += _accuracy(results, seeds, full)
+    lines += _learnt(results, seeds, full, variants, "in_world", "Retrieval on the unlabelled people themselves", "")
+    lines += _accuracy(results, seeds, full, variants)
     lines += _verdicts(results, seeds, full, noise)
     total = sum(r["seconds"] for r in results.values())
     lines += ["", f"{len(results)} trainings, {total / 60:.0f} minutes of processor time, worlds included."]
@@ -71,25 +73,29 @@ def _candidates(results: dict[str, Any], seeds: Sequence[int], noise: Sequence[s
 
 
 def _learnt(
-    results: dict[str, Any], seeds: Sequence[int], full: dict[str, list[int]], where: str, title: str, note: str
-) -> list[str]:
+    results: dict[str, Any], seeds: Sequence[int], full: dict[str, list[int]], variants: Sequence[str], where: str,
+    title: str, note: str,
+) -> list[str]:  # fmt: skip
     head = ["learnt with", "noise", "mAP, %", "recall@1, %", "identity: recall@1, %", "mAP against L_pre",
-            "p", "mAP against random", "p"]  # fmt: skip
+            "p", *(name for v in variants[1:] for name in (f"mAP against {v.replace('-', ' ')}", "p"))]  # fmt: skip
     rows = []
     for variant in ("base", "ial", "pre"):
         # without a world of its own: measured in each, shown for the first
         n = next(iter(full))
         get = _getter(results, variant, where, n, own=False)
         rows.append([_NAMES[variant], "", *(_share([get(kind, m)(s) for s in seeds]) for kind, m in _SHOWN),
-                     "", "", "", ""])  # fmt: skip
+                     *[""] * (2 * len(variants))])  # fmt: skip
     for n, have in full.items():
-        for variant in ("total", "random"):
+        for variant in variants:
             get, pre = _getter(results, variant, where, n, own=True), _getter(results, "pre", where, n, own=False)
-            control = _getter(results, "random", where, n, own=True)
             mine = [get("expression", "map")(s) for s in have]
             before = [pre("expression", "map")(s) for s in have]
-            luck = [control("expression", "map")(s) for s in have]
-            against = [_gain(luck, mine), _p(luck, mine)] if variant == "total" else ["", ""]
+            against = []
+            for control in variants[1:]:
+                luck = [_getter(results, control, where, n, own=True)("expression", "map")(s) for s in have]
+                against += (
+                    ["", ""] if control == variant or variant == variants[-1] else [_gain(luck, mine), _p(luck, mine)]
+                )
             rows.append([
                 _NAMES[variant], n, *(_share([get(kind, m)(s) for s in have]) for kind, m in _SHOWN),
                 _gain(before, mine), _p(before, mine), *against,
@@ -98,7 +104,7 @@ def _learnt(
 
 
 _NAMES = {"base": "base", "ial": "IAL (L_pre)", "pre": "L_pre, as many steps", "total": "L_total",
-          "random": "L_total, random candidates"}  # fmt: skip
+          "random": "L_total, random candidates", "random-positives": "L_total, random positives"}  # fmt: skip
 _SHOWN = (("expression", "map"), ("expression", "recall_at_1"), ("identity", "recall_at_1"))
 
 
@@ -116,11 +122,13 @@ def _getter(
     return get
 
 
-def _accuracy(results: dict[str, Any], seeds: Sequence[int], full: dict[str, list[int]]) -> list[str]:
+def _accuracy(
+    results: dict[str, Any], seeds: Sequence[int], full: dict[str, list[int]], variants: Sequence[str]
+) -> list[str]:
     rows = [[_NAMES[v], "", _share([results[f"{v}/{s}"]["accuracy"] for s in seeds])] for v in ("base", "ial", "pre")]
     rows += [
         [_NAMES[v], n, _share([results[f"{v}/{s}/{n}"]["accuracy"] for s in have])]
-        for n, have in full.items() for v in ("total", "random")
+        for n, have in full.items() for v in variants
     ]  # fmt: skip
     return ["## Accuracy on labelled images of people never seen, %", "",
             *_table(["learnt with", "noise", "accuracy"], rows), ""]  # fmt: skip

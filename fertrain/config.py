@@ -132,8 +132,8 @@ class RmferConfig:
     anchors: int = 1
     """Anchors of RMset beside each labelled batch. Not published; one keeps the cost near the labelled step's."""
     candidates: str = "mashup"
-    """`mashup` (the paper's P and N), `random` (as many, drawn from anywhere, the authors' control), or `delay` (ours:
-    P around each other person's own delay instead of around T)."""
+    """`mashup` (the paper's P and N), `random` (as many, drawn from anywhere, the authors' control), `random-positives`
+    (the paper's N, P from anywhere), or `delay` (ours: P around each other person's own delay instead of around T)."""
     delays: str | None = None
     """For `delay`: the file that `fertrain pairs-quality` wrote for this root."""
     self_mask: str = "exclude"

@@ -105,7 +105,8 @@ Anchors = Annotated[int | None, typer.Option(help="RMFER: anchors in a step.", s
 Candidates = Annotated[
     str | None,
     typer.Option(
-        help="RMFER: mashup; random, the control without its priors; or delay, P around each person's own delay.",
+        help="RMFER: mashup; random, the control without its priors; random-positives, the control for the moment "
+        "alone; or delay, P around each person's own delay.",
         show_default="mashup",
     ),
 ]

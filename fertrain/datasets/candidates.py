@@ -2,6 +2,7 @@
 
 mashup   P: other people within ± d steps, N: the same person beyond ± d' steps (RMFER, section 4.2)
 random   as many of each, drawn from anywhere: what the priors are worth is the difference (authors' control)
+random-positives   N as in mashup, as many P drawn from anywhere: what of that the film's moment is worth
 delay    P: other people within ± d steps of T + δ_l − δ_L, the moment at which *they* show what the anchor shows at T,
          δ the delay of each person as `fertrain pairs-quality` has estimated it; N as in mashup. Beyond the paper
 
@@ -76,6 +77,32 @@ class RandomCandidates:
         return [(len(p), len(n)) for p, n in self.like.draw_many(rows, rng)]
 
 
+class RandomPositives:
+    """The negatives of others, with as many positives from anywhere as they draw.
+
+    Args:
+        total: images there are.
+        like: whose anchors, negatives and numbers are kept.
+    """
+
+    def __init__(self, total: int, like: Candidates) -> None:
+        self.total, self.like = total, like
+        self.anchors: Rows = like.anchors
+
+    def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+        """Positives are neither the anchor nor one of its negatives."""
+        drawn: list[tuple[Rows, Rows]] = []
+        for row, (positives, negatives) in zip(rows.tolist(), self.like.draw_many(rows, rng), strict=True):
+            taken = sorted({row, *negatives.tolist()})
+            left = self.total - len(taken)
+            others = rng.choice(left, size=min(len(positives), left), replace=False)
+            for one in taken:
+                # stepped over: a list of all that is left would be as long as the data set
+                others += others >= one
+            drawn.append((others, negatives))
+        return drawn
+
+
 def mashup(crops: Crops, settings: RmferConfig) -> PairSampler:
     """RMFER's candidates.
 
@@ -99,6 +126,15 @@ def random(crops: Crops, settings: RmferConfig) -> RandomCandidates:
     """The control: the mashup's anchors and numbers without its priors; any anchor where the mashup has none."""
     sampler = _sampler(crops, settings)
     return RandomCandidates(len(crops), settings.max_candidates, like=sampler if len(sampler.anchors) else None)
+
+
+def random_positives(crops: Crops, settings: RmferConfig) -> RandomPositives:
+    """The control for the moment alone.
+
+    Raises:
+        DatasetError: no crop has both a positive and a negative.
+    """
+    return RandomPositives(len(crops), mashup(crops, settings))
 
 
 def delay(crops: Crops, settings: RmferConfig) -> PairSampler:
@@ -132,7 +168,7 @@ def _sampler(crops: Crops, settings: RmferConfig) -> PairSampler:
 
 
 CANDIDATES: dict[str, Callable[[Crops, RmferConfig], Candidates]] = {
-    "mashup": mashup, "random": random, "delay": delay,
+    "mashup": mashup, "random": random, "random-positives": random_positives, "delay": delay,
 }  # fmt: skip
 """Kinds of candidates by the name that commands use."""
 

@@ -67,6 +67,23 @@ def test_random_candidates_have_the_mashups_anchors_and_numbers_and_come_from_an
     assert at_once < 200
 
 
+def test_random_positives_keep_the_mashups_negatives(mashup):
+    paired, keys = anchors_of(mashup)
+    control, _ = anchors_of(mashup, candidates="random-positives")
+    assert (control.candidates.anchors == paired.candidates.anchors).all()
+    at_once = others = 0
+    for step in range(40):
+        for (a, p), (b, q) in zip(paired.draw(0, step, 2), control.draw(0, step, 2), strict=True):
+            assert (a[0], p, len(a)) == (b[0], q, len(b))
+            assert len(set(b)) == len(b)
+            negatives = np.array(b[1 + q :])
+            assert (keys.person[negatives] == keys.person[b[0]]).all()
+            assert (abs(keys.frame[negatives] - keys.frame[b[0]]) > 30).all()
+            at_once += int((abs(keys.frame[b[1 : 1 + q]] - keys.frame[b[0]]) <= 5).sum())
+            others += q
+    assert at_once < others / 2
+
+
 def test_random_candidates_need_no_mashup(tmp_path):
     anchors, keys = anchors_of(fer_worlds.rmset_root(tmp_path, people=1, frames=9), candidates="random")
     assert len(anchors) == len(keys) == 9
