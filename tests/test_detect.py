@@ -115,8 +115,9 @@ def test_weights_that_are_none_are_told(tmp_path):
     assert "\n" not in str(refusal.value)
 
 
-def test_yunet_finds_the_faces_of_real_clips(real_data):
+def test_yunet_finds_the_faces_of_real_clips(real_data, capfd):
     detector = load("yunet", real_data / "weights" / "face_detection_yunet_2026may.onnx")
+    assert capfd.readouterr().err == ""
     exact = load("mtcnn")
     for clip in ("person_d3.mp4", "person_webcam.mp4"):
         with VideoReader(real_data / "clips" / clip) as reader:

@@ -33,11 +33,15 @@ class YuNetDetector:
         if not path.is_file():
             raise DetectorError(f"detector yunet: expected weights at {path}, found none; give --weights FILE")
         cv2.setNumThreads(1)
+        # OpenCV 5 warns of targets that nobody asked for; errors are raised all the same.
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
             self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), least_score, 0.3, 5000)
         except cv2.error as error:
             cause = str(error).strip().splitlines()[0]
             raise DetectorError(f"detector yunet: {path} is no YuNet ({cause}); give another --weights FILE") from error
+        finally:
+            cv2.utils.logging.setLogLevel(level)
 
     def detect(self, image: Image, min_face: float = 40) -> Detections:
         """Faces of at least `min_face` px in an image uint8 (H, W, 3) RGB, best first."""
