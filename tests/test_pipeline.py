@@ -10,12 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from rmset.pipeline import build, run_stage, run_stages
 from rmset.stages import fetch
 from rmset.stages.export import ExportConfig
 from rmset.stages.track import TrackConfig
 from rmset.store import Root, sha256_of
+from rmset_cli.rmset.app import app as rmset
 
 STEPS = [("track", TrackConfig(stride=2)), ("export", ExportConfig(size=48, stride=2))]
 
@@ -51,6 +55,22 @@ def test_a_stage_whose_output_was_removed_runs_again(root):
     run_stage(root, video_id, *STEPS[0])
     root.files.remove(root.tracks_key(video_id))
     assert run_stage(root, video_id, *STEPS[0]).status == "done"
+
+
+def test_a_build_exports_as_it_is_told(root):
+    few = ["--track-stride", "4", "--stride", "4", "--size", "48", "--format", "png", "--max-per-person", "2"]
+    done = CliRunner().invoke(rmset, ["build", "--root", str(root.path), "--quiet", *few])
+    assert done.exit_code == 0, done.output
+    (shard,) = root.path.glob("crops/**/*.parquet")
+    rows = parquet.read_table(shard).to_pylist()
+    people = {row["person_id"] for row in rows}
+    assert len(rows) == 2 * len(people) > 2
+    assert all(row["image"]["bytes"].startswith(b"\x89PNG") for row in rows)
+
+
+def test_build_takes_every_option_of_export():
+    named = {name: {p.name for p in get_command(rmset).commands[name].params} for name in ("export", "build")}
+    assert named["export"] - {"videos"} <= named["build"]
 
 
 def test_a_video_that_fails_is_recorded_with_its_cause_and_the_others_go_on(root, tmp_path):

@@ -27,6 +27,7 @@ from .options import ForceOption, JobsOption, QuietOption, RootOption, VideosArg
 
 if TYPE_CHECKING:
     from rmset.pipeline import Outcome
+    from rmset.stages.export import ExportConfig
     from rmset.stages.track import TrackConfig
     from rmset.store import Root
 
@@ -105,6 +106,7 @@ MinScore = Annotated[float, typer.Option("--min-score", min=0, help="Leave out f
 MaxPerPerson = Annotated[
     int, typer.Option("--max-per-person", min=0, help="Crops of one person at most, spread evenly; 0 keeps all.")
 ]
+ShardMb = Annotated[int, typer.Option("--shard-mb", min=1, help="Size of a shard, about, MB.")]
 
 
 def track(
@@ -157,7 +159,7 @@ def export(
     min_size: MinSize = 0,
     min_score: MinScore = 0,
     max_per_person: MaxPerPerson = 0,
-    shard_mb: Annotated[int, typer.Option("--shard-mb", min=1, help="Size of a shard, about, MB.")] = 1000,
+    shard_mb: ShardMb = 1000,
     jobs: JobsOption = 1,
     force: ForceOption = False,
     root: RootOption = None,
@@ -167,9 +169,26 @@ def export(
 
     Example: rmset export --stride 3 --quality 90
     """
-    from rmset.stages.export import NAME, ExportConfig
+    from rmset.stages.export import NAME
 
-    config = ExportConfig(
+    config = _export_config(size, widen, stride, quality, format, min_size, min_score, max_per_person, shard_mb)
+    run_steps(find_root(root), videos, [(NAME, config)], jobs, force)
+
+
+def _export_config(
+    size: int,
+    widen: float,
+    stride: int,
+    quality: int,
+    format: str,
+    min_size: float,
+    min_score: float,
+    max_per_person: int,
+    shard_mb: int,
+) -> ExportConfig:
+    from rmset.stages.export import ExportConfig
+
+    return ExportConfig(
         size=size,
         widen=widen,
         stride=stride,
@@ -180,7 +199,6 @@ def export(
         max_per_person=max_per_person,
         shard_mb=shard_mb,
     )
-    run_steps(find_root(root), videos, [(NAME, config)], jobs, force)
 
 
 def build(
@@ -197,6 +215,11 @@ def build(
     size: Size = 260,
     widen: Widen = 0.31,
     quality: Quality = 95,
+    format: PictureFormat = "jpeg",
+    min_size: MinSize = 0,
+    min_score: MinScore = 0,
+    max_per_person: MaxPerPerson = 0,
+    shard_mb: ShardMb = 1000,
     min_height: MinHeight = 1080,
     fetch_jobs: Annotated[int, typer.Option("--fetch-jobs", min=1, help="Downloads at once.")] = 2,
     sleep: Sleep = 10.0,
@@ -225,7 +248,10 @@ def build(
     steps: list[tuple[str, Any]] = [
         (layout.NAME, layout.ProposeConfig()),
         (track.NAME, _track_config(detector, weights, search, assign, precision, track_stride)),
-        (export_stage.NAME, export_stage.ExportConfig(size=size, widen=widen, stride=stride, quality=quality)),
+        (
+            export_stage.NAME,
+            _export_config(size, widen, stride, quality, format, min_size, min_score, max_per_person, shard_mb),
+        ),
     ]
     if manifest is None:
         run_steps(place, None, steps, jobs, force, check_frames if check else 0)
