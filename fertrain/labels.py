@@ -106,7 +106,7 @@ def order_of_set(classes: frozenset[str]) -> LabelOrder:
             return order
     raise LabelError(
         f"expected the classes of a known label order, found {', '.join(sorted(names))}; "
-        "give their order with --classes a,b,c"
+        "give their order with `fertrain datasets add … --classes a,b,c`"
     )
 
 

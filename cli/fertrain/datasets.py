@@ -132,8 +132,8 @@ def align(
 
     Example: fertrain datasets align rafdb-photographs -o data/rafdb-aligned --size 260
 
-    For sets that come as whole photographs. Images without a face that is found are left out and named in
-    missed.csv. The result is a set of the kind `folder`.
+    For sets that come as whole photographs. Files that are no image and images without a face that is found are left
+    out and named in missed.csv. The result is a set of the kind `folder`.
     """
     from fertrain.datasets.align import AlignSettings
     from fertrain.datasets.align import align as cut_all

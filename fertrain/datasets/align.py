@@ -7,6 +7,7 @@ The result is a set of the kind `folder`: SPLIT/CLASS/name.png.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class Aligned:
     written: int
     """Crops in the new folder."""
     missed: tuple[str, ...]
-    """Images in which no face was found; they are left out and named in missed.csv."""
+    """Images that are none, or in which no face was found; they are left out, and missed.csv says why."""
 
 
 def main_face(found: Detections, size: tuple[int, int]) -> npt.NDArray[np.float32] | None:
@@ -78,27 +79,36 @@ def align(
         raise UsageError(f"expected a data set with one label per image to align, found votes in {data.name}")
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"expected an empty folder for the crops, found files in {out}; give another -o")
-    written, missed = 0, []
+    written, missed = 0, dict[str, str]()
     for name in splits or data.splits():
         split = data.load(name, GIVEN)
         for done, (image_name, k) in enumerate(zip(split.names, split.classes.tolist(), strict=True), start=1):
             progress(f"align {name}", done, len(split))
-            image = decode(split.source.get(image_name), image_name, grey=False)
+            try:
+                image = decode(split.source.get(image_name), image_name, grey=False)
+            except DatasetError:
+                # one bad file in a large set costs one image
+                missed[image_name] = "no image"
+                continue
             image = image if image.shape[2] == 3 else image.repeat(3, axis=2)
             height, width = image.shape[:2]
             box = main_face(detector.detect(image, s.min_face), (width, height))
             if box is None:
-                missed.append(image_name)
+                missed[image_name] = "no face"
                 continue
             x0, y0, x1, y1 = (float(v) for v in box)
             crop = cut(image, (x0, y0, x1, y1), (0, 0, width, height), s.size, s.widen)
             target = out / name / split.order.classes[k] / (_flat(image_name) + ".png")
+            if target.exists():
+                # a.jpg beside a.png
+                target = target.with_stem(f"{target.stem}-{Path(image_name).suffix[1:]}")
             target.parent.mkdir(parents=True, exist_ok=True)
             if not cv2.imwrite(str(target), cv2.cvtColor(crop.image, cv2.COLOR_RGB2BGR)):
                 raise DatasetError(f"expected to write {target}, found that it cannot be written; is the disk full?")
             written += 1
     out.mkdir(parents=True, exist_ok=True)
-    (out / MISSED).write_text("name\n" + "".join(f"{m}\n" for m in missed), encoding="utf-8")
+    with (out / MISSED).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("name", "why"), *missed.items()])
     return Aligned(written, tuple(missed))
 
 

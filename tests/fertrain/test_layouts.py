@@ -233,9 +233,14 @@ class MiddleFace:
 def test_align_cuts_as_rmset_does_and_names_what_it_missed(tmp_path):
     root = fer_worlds.class_folders(tmp_path / "in", per_class=1, test=1)
     fer_worlds.write(root / "train" / "fear" / "dark.png", np.zeros((48, 48, 3), np.uint8))
+    (root / "train" / "fear" / "broken.png").write_bytes(b"cut off")
+    same_name = root / "train" / "fear" / "again.png"
+    fer_worlds.write(same_name, np.full((48, 48, 3), 90, np.uint8))
+    fer_worlds.write(same_name.with_suffix(".jpg"), np.full((48, 48, 3), 90, np.uint8))
     done = align(opened("folder", root), tmp_path / "out", MiddleFace(), AlignSettings(size=32))
-    assert (done.written, done.missed) == (14, ("train/fear/dark.png",))
-    assert "dark" in (tmp_path / "out" / "missed.csv").read_text()
+    assert (done.written, done.missed) == (16, ("train/fear/broken.png", "train/fear/dark.png"))
+    written = (tmp_path / "out" / "missed.csv").read_text()
+    assert written == "name,why\ntrain/fear/broken.png,no image\ntrain/fear/dark.png,no face\n"
     again = opened("folder", tmp_path / "out")
     assert again.order == opened("folder", root).order
     split = again.load("train", "given")
