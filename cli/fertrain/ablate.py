@@ -14,7 +14,9 @@ from .settings import settings
 
 
 def ablate(
-    grid: Annotated[str, typer.Argument(help="A grid.toml, or a built-in one: rmfer, rivals, candidates, schemes.")],
+    grid: Annotated[
+        str, typer.Argument(help="A grid.toml, or a built-in one: rmfer, rivals, candidates, schemes, label-embedding.")
+    ],
     labeled: Annotated[
         str | None, typer.Option(help="Labelled set of all variants.", show_default="the grid's")
     ] = None,
