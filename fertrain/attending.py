@@ -40,6 +40,19 @@ class Attended:
         return float(self.before[: self.positives].sum()), float(self.after[: self.positives].sum())
 
 
+@dataclass(frozen=True)
+class AnchorView:
+    """One anchor with its candidates, as every run weighs them."""
+
+    name: str
+    """VIDEO:PERSON:FRAME."""
+    rows: list[int]
+    """Of the anchor, its positives, its negatives."""
+    positives: int
+    attended: dict[str, Attended]
+    """By run."""
+
+
 def over_candidates(projected: Tensor, positives: int, gamma: float, tau: float) -> Attended:
     """Weights of an anchor's candidates.
 

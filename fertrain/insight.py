@@ -19,7 +19,7 @@ from rmset.progress import Progress, silent
 from rmset.store import Root
 
 from . import evaluate, sidebyside
-from .attending import Attended, between_classes, over_candidates
+from .attending import AnchorView, Attended, between_classes, over_candidates
 from .config import RmferConfig
 from .datasets.candidates import Anchors, open_anchors
 from .datasets.labelled import Split
@@ -38,19 +38,6 @@ class Seen:
 
     rows: list[dict[str, Any]]
     files: list[Path]
-
-
-@dataclass(frozen=True)
-class AnchorView:
-    """One anchor with its candidates, as every run weighs them."""
-
-    name: str
-    """VIDEO:PERSON:FRAME."""
-    rows: list[int]
-    """Of the anchor, its positives, its negatives."""
-    positives: int
-    attended: dict[str, Attended]
-    """By run."""
 
 
 def explain_attention(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 
@@ -16,10 +16,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from .attending import AnchorView
 from .datasets.rmset import Crops
-
-if TYPE_CHECKING:
-    from .insight import AnchorView
 
 _LEFT, _KEPT, _POSITIVE, _NEGATIVE = "#b9ccd3", "#1f6f8b", "#2a8f5b", "#c8553d"
 _COLOURS = (
