@@ -12,8 +12,8 @@ All four get the same labelled batches, rates and steps. Seeds, noise levels, si
 the number of anchors a step (4) was chosen on seed 0, which is in no table, once the contrast shared a pass with the
 labelled images.
 The plan `people` was made after that of `world` had been run, to find out why strangers gain so little and what it is
-that teaches: four times as many unlabelled people, and a control that keeps the mashup's negatives and draws positives
-from anywhere. Settings and the people who are asked about are the same.
+that teaches: four times as many unlabelled people, a control that keeps the mashup's negatives and draws positives from
+anywhere, and both without refinement. All else, and the people who are asked about, are the same.
 
 What is done is kept in `benchmarks/results/PLAN.json`, and the same command goes on there; worlds and weights lie in
 `$RMSET_BENCH_CACHE/worlds`, else in the user's cache. About an hour on one core.
@@ -103,7 +103,7 @@ class Plan:
     """Six people each."""
     noise: tuple[float, ...]
     variants: tuple[str, ...]
-    """Candidates beside L_pre: `total` is L_total with those of the mashup, the others are its controls."""
+    """Of L_total, by name in `RULES`."""
 
     @property
     def world(self) -> WorldConfig:
@@ -129,9 +129,22 @@ PLANS = {
     p.name: p
     for p in (
         Plan("world", 3, (0.0, 0.1, 0.25, 0.5, 1.0), ("total", "random")),
-        Plan("people", 12, (0.0, 1.0), ("total", "random-positives", "random")),
+        Plan(
+            "people", 12, (0.0, 1.0),
+            ("total", "random-positives", "random", "unrefined", "unrefined-random-positives"),
+        ),
     )
+}  # fmt: skip
+# as many images pass as after refinement: five of fifty are kept there, five are drawn here
+_UNREFINED = {"gamma": 1.0, "max_candidates": 5}
+RULES: dict[str, dict[str, Any]] = {
+    "total": {},
+    "random": {"candidates": "random"},
+    "random-positives": {"candidates": "random-positives"},
+    "unrefined": _UNREFINED,
+    "unrefined-random-positives": {**_UNREFINED, "candidates": "random-positives"},
 }
+"""What distinguishes the variants of L_total."""
 _ANCHORS = 300
 _EACH = 6
 """faces of each person and expression in a retrieval"""
@@ -172,10 +185,7 @@ class Bench:
             SETTINGS.data, labeled=f"folder:{self.labelled(cell.seed)}",
             unlabeled=None if cell.noise is None else f"rmset:{self.world(cell.seed, cell.noise) / 'root'}",
         )  # fmt: skip
-        rules = replace(
-            SETTINGS.rmfer, lambda2=0.0 if cell.noise is None else SETTINGS.rmfer.lambda2,
-            candidates="mashup" if cell.variant in ("base", "ial", "pre", "total") else cell.variant,
-        )  # fmt: skip
+        rules = replace(SETTINGS.rmfer, **({"lambda2": 0.0} if cell.noise is None else RULES[cell.variant]))
         return replace(SETTINGS, data=data, rmfer=rules, seed=cell.seed)
 
     def run(self, cell: Cell) -> dict[str, Any]:
@@ -309,6 +319,8 @@ def main() -> None:
         raise SystemExit(f"expected results of the same settings in {file}, found others; remove it to begin anew")
     results = kept.get("results", {})
     bench = Bench(cache, plan)
+    if args.report and not kept:
+        raise SystemExit(f"expected results in {file}, found none; leave out --report to make them")
     for cell in [] if args.report else plan.cells():
         if cell.key in results:
             continue
