@@ -31,6 +31,10 @@ def at_test(module: nn.Module) -> Iterator[None]:
     finally:
         for m, training in modes:
             m.training = training
+        # Autocast keeps cast weights until its block ends. Those cast here have no graph, and torch 2.9 would use them
+        # again for what is learnt in the same block: no gradient, and no complaint (pytorch/pytorch#112583, mended in
+        # its #165068). Outside of autocast there is nothing to clear.
+        torch.clear_autocast_cache()
 
 
 def logits(

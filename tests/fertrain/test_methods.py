@@ -127,6 +127,16 @@ def test_scoring_candidates_moves_no_statistics():
     assert method.model.training
 
 
+def test_scoring_candidates_in_bf16_takes_no_gradient_from_the_same_block():
+    method = rmfer()
+    begin(method, "acl")
+    method.module.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = method.loss(batch()).loss
+    loss.backward()
+    assert [k for k, p in method.module.named_parameters() if p.grad is None] == []
+
+
 def test_sams_second_look_sees_the_same_candidates():
     method = rmfer()
     phase = begin(method, "acl")

@@ -78,6 +78,15 @@ def test_every_part_that_should_learn_learns_and_no_other(name):
     assert silent == {k for k, _ in method.module.named_parameters() if k.startswith(unlearnt)}
 
 
+@pytest.mark.parametrize("name", BESIDE)
+def test_guessing_in_bf16_takes_no_gradient_from_what_is_learnt_in_the_same_block(name):
+    method = method_of(name)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = method.loss(batch_for(method)).loss
+    loss.backward()
+    assert {k for k, p in method.module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0} == set()
+
+
 @pytest.mark.parametrize("name", ["fixmatch", "uda", "remixmatch"])
 def test_no_gradient_reaches_the_view_that_is_guessed_on(name):
     method = method_of(name)
