@@ -54,7 +54,6 @@ from fertrain.models import build
 from fertrain.prepare import Prepared, prepare
 from fertrain.purity import Chosen, chosen, purity
 from fertrain.retrieval import Retrieval, balanced, same_expression, same_person
-from fertrain.runs import RunFolder
 from fertrain.train import accelerator_for, fit
 from fertrain.unlabelled import prepare_unlabelled
 from rmset.store import Root
@@ -196,7 +195,7 @@ class Bench:
         model = build(config.model.name, len(labels), config.model.image_size)
         method = create(model, config, scheme_named("mv"))
         assert isinstance(method, Rmfer)
-        data = prepare(config, model.channels, RunFolder.create(self.cache / "scratch", overwrite=True))
+        data = prepare(config, model.channels)
         base, ial, contrast = method.phases
         phase = {"base": base, "ial": ial}.get(cell.variant, contrast)
         if cell.variant != "base":

@@ -26,6 +26,7 @@ from .config import RunConfig, deciding, settings_of
 from .datasets.candidates import check_kind
 from .datasets.images import ImageFiles, Images, in_memory
 from .datasets.labelled import Split
+from .datasets.subsets import write_index
 from .feed import Feed
 from .losses.votes import scheme_named
 from .methods import METHODS, Method, create
@@ -33,6 +34,7 @@ from .metrics import Scores
 from .models import Recogniser, build
 from .models.embedding import read_vectors, words_of
 from .models.weights import load, load_into, save, write_tensors
+from .optim import optimizer_for, rate_at
 from .prepare import Prepared, prepare
 from .runs import RunFolder
 from .scalars import Curves, curves
@@ -79,17 +81,24 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         words = words_of(labels, config.model.words)
         model.speak(read_vectors(Path(config.model.vectors or ""), words))
     method = create(model, config, scheme_named(config.data.scheme))
+    for phase in method.phases:
+        # names that nobody has are to be found before anything is read, let alone replaced
+        optimizer_for(method.module, phase, config.optim)
+        rate_at(0, 1, phase, config.optim)
     folder = RunFolder.create(Path(config.out), overwrite=config.overwrite)
     if config.model.weights:
         loaded = load_into(model, Path(config.model.weights), labels)
         head = "head included" if loaded.head else "head starts anew"
         say(f"{config.model.weights}: {loaded.used} tensors used, {loaded.left} keep their start, {head}")
-    data = prepare(config, model.channels, folder, progress, say)
+    data = prepare(config, model.channels, progress, say)
     accelerator = accelerator_for(config, depthwise=model.depthwise)
     beside = prepare_unlabelled(config, method.phases, data, progress, say)
     if beside.measured:
         data.measured["unlabelled_stream"] = beside.measured
     data.measured["precision"] = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
+    folder.begin()
+    if data.chosen is not None:
+        data.measured["train"]["labels_sha256"] = write_index(data.chosen, folder.labels)
     folder.write_config({**settings_of(config), "measured": data.measured})
     feed = Feed(
         data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed,

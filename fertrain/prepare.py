@@ -17,13 +17,12 @@ from .contract import InputContract
 from .datasets.images import ImageFiles, Images, in_memory
 from .datasets.labelled import GIVEN, LabelledSet, Split
 from .datasets.registry import open_labelled
-from .datasets.subsets import class_aware, hold_out, read_index, write_index
+from .datasets.subsets import class_aware, hold_out, read_index
 from .datasets.unlabelled import rest_of
 from .errors import DatasetError, UnknownNameError
 from .inference import measure
 from .losses.votes import Scheme, scheme_named
 from .mixing import mix
-from .runs import RunFolder
 from .streams import LabelledStream
 from .transforms import augmentation
 
@@ -44,6 +43,8 @@ class Prepared:
     """Of the network: the labelled stream's."""
     rest: Split
     """Training images under the same rule that a label budget left: neither learnt from nor held out."""
+    chosen: Split | None
+    """What a budget or an index file chose, for the run's labels.csv; None where all training images are used."""
     measured: dict[str, Any] = field(default_factory=dict)
     """Counts, hashes, means: what config.toml records beside the settings."""
 
@@ -56,7 +57,7 @@ def plain_contract(size: int, channels: int, *, grey: bool, preprocess: str = "n
 
 
 def prepare(
-    config: RunConfig, channels: int, folder: RunFolder, progress: Progress = silent,
+    config: RunConfig, channels: int, progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
 ) -> Prepared:  # fmt: skip
     """Choose the labelled images of a run and measure them.
@@ -64,7 +65,6 @@ def prepare(
     Args:
         config: the settings.
         channels: of the network's input.
-        folder: gets `labels.csv` where a budget or an index file chose the images.
         progress: told how many are decoded.
         say: told what was chosen, a line at a time.
     """
@@ -80,8 +80,7 @@ def prepare(
         train = train.take(class_aware(train, data.labels, config.seed))
     elif data.labels_file is not None:
         train = train.take(read_index(train, Path(data.labels_file)))
-    if data.labels is not None or data.labels_file is not None:
-        measured["train"]["labels_sha256"] = write_index(train, folder.labels)
+    chosen = None if train is available else train
     learn_rows, held_rows = hold_out(train, data.holdout, config.seed)
     if len(learn_rows) < 2 or len(held_rows) < 1:
         raise DatasetError(
@@ -109,7 +108,7 @@ def prepare(
         config.optim.label_smoothing, mix(config.mix, config.mix_alpha),
     )  # fmt: skip
     rest = rest_of(available, train.names)
-    return Prepared(dataset, stream, held, held_images, contract, rest, measured)
+    return Prepared(dataset, stream, held, held_images, contract, rest, chosen, measured)
 
 
 def _training_split(dataset: LabelledSet, config: RunConfig, scheme: Scheme) -> tuple[Split, str]:

@@ -63,14 +63,11 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, *, overwrite: bool) -> RunFolder:
-        """A folder for a new run; refuses one that holds a finished run, unless it may be replaced."""
+        """A folder for a new run; refuses one that holds a finished run, unless `begin` may replace it later."""
         folder = cls(path)
-        if (path / "metrics.json").exists():
-            if not overwrite:
-                raise UsageError(f"expected a new folder for the run, found a finished run in {path}; "
-                                 "choose another --out, or replace it with --overwrite")  # fmt: skip
-            for name in ("metrics.json", "evaluations.csv", "resume.pt"):
-                (path / name).unlink(missing_ok=True)
+        if (path / "metrics.json").exists() and not overwrite:
+            raise UsageError(f"expected a new folder for the run, found a finished run in {path}; "
+                             "choose another --out, or replace it with --overwrite")  # fmt: skip
         try:
             path.mkdir(parents=True, exist_ok=True)
             (path / ".writable").touch()
@@ -78,6 +75,12 @@ class RunFolder:
         except OSError as error:
             raise FertrainError(f"expected a folder to write the run to, found {path}: {error.strerror}") from None
         return folder
+
+    def begin(self) -> None:
+        """Take a finished run's results away; called once nothing but the training itself can fail any more."""
+        if (self.path / "metrics.json").exists():
+            for name in ("metrics.json", "evaluations.csv", "resume.pt"):
+                (self.path / name).unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from fertrain.budget import within
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
 from fertrain.datasets.registry import Entry, add, open_labelled
+from fertrain.datasets.subsets import write_index
 from fertrain.errors import DatasetError
 from fertrain.experiment import run
 from fertrain.feed import Feed
 from fertrain.methods import Phase, Views
 from fertrain.models.weights import read_file
 from fertrain.prepare import prepare
-from fertrain.runs import RunFolder
 from fertrain.streams import Place, labelled_rows, unlabelled_rows
 from fertrain.unlabelled import prepare_unlabelled
 from rmset.errors import UsageError
@@ -40,8 +40,10 @@ def config(labeled, **changes):
 
 def opened(c, tmp_path, phases=(BESIDE,)):
     said = []
-    folder = RunFolder.create(tmp_path / "run", overwrite=True)
-    data = prepare(c, 3, folder)
+    data = prepare(c, 3)
+    if data.chosen is not None:
+        (tmp_path / "run").mkdir(parents=True, exist_ok=True)
+        write_index(data.chosen, tmp_path / "run" / "labels.csv")
     beside = prepare_unlabelled(c, phases, data, say=said.append)
     feed = Feed(
         data.learn, beside.anchors, beside.images, batch_size=c.optim.batch_size, seed=c.seed, workers=c.workers,
