@@ -63,14 +63,14 @@ def occluded(
     model: nn.Module, labels: Sequence[str], contract: InputContract, images: Images,
     rows: dict[str, list[int]], side: int, progress: Progress = silent,
 ) -> list[ClassMap]:  # fmt: skip
-    """Occlusion maps by class; `side` of a region in px."""
+    """Occlusion maps by class; `rows` has every class of the data set in its order, `side` of a region is in px."""
+    columns = permutation(labels, list(rows))
     maps: list[ClassMap] = []
     done, total = 0, sum(map(len, rows.values()))
-    for name, own in rows.items():
-        k = list(labels).index(name)
+    for k, (name, own) in enumerate(rows.items()):
         flips = []
         for row in own:
-            flips.append(occlusion(model, contract, images.read([row])[0], k, side))
+            flips.append(occlusion(model, contract, images.read([row])[0], columns, k, side))
             done += 1
             progress("occlude", done, total)
         if flips:

@@ -18,6 +18,9 @@ from rmset.errors import UsageError
 
 from .runs import RunFolder
 
+# Runs whose values differ by less than this share of them do not differ.
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Group:
@@ -56,13 +59,13 @@ class Test:
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> Test:
-    """B against a, variances not assumed equal; NaN with fewer than two runs on a side."""
+    """B against a, variances not assumed equal; NaN with fewer than two runs on a side, or if none of them varies."""
     from scipy import stats
 
     if len(a) < 2 or len(b) < 2:
         return Test(math.nan, math.nan, math.nan)
     va, vb = float(np.var(a, ddof=1)) / len(a), float(np.var(b, ddof=1)) / len(b)
-    if va + vb == 0:
+    if math.sqrt(va + vb) <= _ROUNDING * float(np.abs([*a, *b]).max()):
         return Test(math.nan, math.nan, math.nan)
     t = (float(np.mean(b)) - float(np.mean(a))) / math.sqrt(va + vb)
     df = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
@@ -74,7 +77,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Test:
     from scipy import stats
 
     d = np.asarray(b) - np.asarray(a)
-    if len(d) < 2 or float(d.std(ddof=1)) == 0:
+    if len(d) < 2 or float(d.std(ddof=1)) <= _ROUNDING * float(np.abs([*a, *b]).max()):
         return Test(math.nan, math.nan, math.nan)
     t = float(d.mean() / (d.std(ddof=1) / math.sqrt(len(d))))
     return Test(t, float(2 * stats.t.sf(abs(t), len(d) - 1)), float(len(d) - 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,7 +14,7 @@ from .inference import at_test
 
 
 def occlusion(
-    model: nn.Module, contract: InputContract, pixels: Tensor, label: int, side: int
+    model: nn.Module, contract: InputContract, pixels: Tensor, columns: Sequence[int], label: int, side: int
 ) -> npt.NDArray[np.bool_]:
     """Cover one square region after the other; a region matters if its covering makes the prediction wrong.
 
@@ -20,7 +22,8 @@ def occlusion(
         model: prepared images -> logits.
         contract: what the model expects.
         pixels: one image, uint8 (C, S, S).
-        label: the class that is right.
+        columns: of the logits, in the order of the data set's classes; the model may know others, which do not count.
+        label: the class that is right, counted among `columns`.
         side: of a region, px; the last ones of a row or column may be smaller.
 
     Returns:
@@ -32,5 +35,5 @@ def occlusion(
     for k, (top, left) in enumerate((t, s) for t in steps for s in steps):
         covered[k, :, top : top + side, left : left + side] = 0  # 0 is the data set's mean after normalisation
     with at_test(model):
-        wrong = torch.cat([model(part).argmax(dim=1) != label for part in torch.split(covered, 256)])
+        wrong = torch.cat([model(part)[:, list(columns)].argmax(dim=1) != label for part in torch.split(covered, 256)])
     return np.asarray(wrong.cpu().numpy().reshape(len(steps), len(steps)), dtype=np.bool_)

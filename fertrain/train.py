@@ -169,6 +169,7 @@ def fit(
                 break
             try:
                 epoch = work.epoch(phase, in_phase, len(history), tally, mark)
+                _refuse_nan(method, f"phase {phase.name}, epoch {len(history) + 1}")
             except TrainingError:
                 method.module.load_state_dict(best_state)
                 keep(history)
@@ -253,6 +254,16 @@ class _Work:
                 logs[name] += value / len(group)
         assert total is not None  # a step has a batch at least
         return StepOutput(total, dict(logs))
+
+
+def _refuse_nan(method: Method, where: str) -> None:
+    """A step may spoil the weights after its loss was still finite."""
+    for name, value in method.module.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise TrainingError(
+                f"expected finite weights, found NaN or infinity in {name} after {where}; the last good state is kept, "
+                "try again with a lower --lr"
+            )
 
 
 def _snapshot(method: Method) -> State:

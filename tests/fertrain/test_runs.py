@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import fer_worlds
@@ -19,7 +20,7 @@ from fertrain.methods import StepOutput
 from fertrain.methods.supervised import Supervised
 from fertrain.models.weights import read_file
 from fertrain.runs import RunFolder
-from rmset.errors import UsageError
+from rmset.errors import RmsetError, UsageError
 
 
 def config(faces, out, **top):
@@ -153,6 +154,25 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(faces, tmp
     assert not (tmp_path / "r" / "metrics.json").exists()
 
 
+class LastStepSpoils(Supervised):
+    """The loss of every step is finite; the step after it is not."""
+
+    steps = 0
+
+    def loss(self, batch):
+        self.steps += 1
+        output = super().loss(batch)
+        return StepOutput(output.loss * (1e-6 if self.steps < 10 else 1e38))
+
+
+def test_weights_that_a_last_step_spoilt_are_not_kept(faces, tmp_path, monkeypatch):
+    monkeypatch.setitem(experiment.METHODS, "spoilt", LastStepSpoils)
+    rates = OptimConfig(epochs=(2,), batch_size=14, optimizer="sgd", lr=100.0, schedule="constant")
+    with pytest.raises(TrainingError, match=r"finite weights, found NaN or infinity in .* epoch 2; .* lower --lr"):
+        run(config(faces, tmp_path / "r", method="spoilt", optim=rates))
+    assert all(torch.isfinite(v).all() for v in weights(tmp_path / "r").values())
+
+
 def test_a_network_that_looks_at_its_neighbours_is_caught():
     class Nosy(nn.Module):
         def __init__(self):
@@ -175,6 +195,34 @@ def test_a_finished_run_is_not_overwritten_by_accident(finished):
     labeled = RunFolder.open(finished.folder).config().data.labeled
     with pytest.raises(UsageError, match="--overwrite"):
         run(config(labeled.removeprefix("folder:"), finished.folder))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mix": "blur"}, {"augment": "afine"}, {"optim": OptimConfig(schedule="wobble", epochs=(1,))},
+        {"optim": OptimConfig(optimizer="adamx", epochs=(1,))}, {"model": ModelConfig("resnet10t", weights="none.pt")},
+        {"labels": 3}, {"labels": 28, "unlabeled": "nobody", "method": "fixmatch"},
+    ],
+)  # fmt: skip
+def test_a_run_to_be_overwritten_stays_whole_until_the_new_one_can_begin(finished, tmp_path, changes):
+    folder = tmp_path / "again"
+    shutil.copytree(finished.folder, folder)
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    labeled = finished.folder and RunFolder.open(folder).config().data.labeled
+    data = DataConfig(labeled, **{k: changes.pop(k) for k in ("labels", "unlabeled") if k in changes})
+    with pytest.raises(RmsetError):
+        run(config(None, folder, overwrite=True, data=data, **changes))
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_what_is_overwritten_is_counted_anew(finished, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(finished.folder, folder)
+    with (folder / "evaluations.csv").open("a") as log:
+        log.write("an earlier count\n")
+    run(config(None, folder, overwrite=True, data=DataConfig(RunFolder.open(folder).config().data.labeled)))
+    assert len((folder / "evaluations.csv").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,15 @@ def test_t_tests_are_what_scipy_says(a, b):
         assert (ours.t, ours.p) == pytest.approx((theirs.statistic, theirs.pvalue), rel=1e-6)
 
 
+@given(st.floats(0.05, 0.9), st.floats(0.001, 0.05), st.integers(2, 6))
+def test_runs_that_do_not_vary_say_nothing(mean, gain, n):
+    """Rounding makes 0.1 + 0.2 another number than 0.3; that is no spread."""
+    spread = np.linspace(0, 0.03, n)
+    assert math.isnan(paired(mean + spread, mean + spread + gain).p)
+    assert math.isnan(welch([mean] * n, [mean + gain] * n).p)
+    assert math.isnan(welch([0.1] * 3, [0.2] * 3).p)
+
+
 def test_the_papers_t_of_pld_over_mv():
     """83.852 ± 0.631 and 84.986 ± 0.366 over five runs: t about 3.1 to 3.5, whichever deviation is printed."""
     t = (84.986 - 83.852) / math.sqrt((0.631**2 + 0.366**2) / 5)

@@ -1,0 +1,22 @@
+"""Which regions matter: a prediction is right among the classes that the data set has."""
+
+import torch
+from torch import nn
+
+from fertrain.attribution import occluded
+from fertrain.contract import InputContract
+from fertrain.datasets.images import InMemory
+
+
+def test_classes_that_the_data_set_does_not_have_make_no_region_important():
+    class Blind(nn.Module):
+        """Says the second class of three whatever it sees, and the first of those that are asked for."""
+
+        def forward(self, x):
+            return torch.tensor([[1.0, 2.0, 0.0]]).expand(len(x), 3)
+
+    contract = InputContract(8, 3, (0.0,) * 3, (1.0,) * 3)
+    images = InMemory(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    rows = {"sadness": [], "anger": [0]}
+    (found,) = occluded(Blind(), ("anger", "contempt", "sadness"), contract, images, rows, side=4)
+    assert (found.label, found.values.tolist()) == ("anger", [[0, 0], [0, 0]])
