@@ -61,13 +61,13 @@ class ReMixMatchConfig:
     ratio: int = 1
     """As many unlabelled as labelled images (paper)."""
     views: int = 2
-    """K strong views, anchored by one weak view. Paper: 8; two, as later libraries have, cost a quarter."""
+    """K strong views, anchored by one weak view. Paper: 8; two, as later libraries have, cost half."""
     temperature: float = 0.5
     """T by which guesses are sharpened (paper)."""
     alpha: float = 0.75
     """Both parameters of mixup's Beta distribution (paper)."""
     weight: float = 1.5
-    """λ_U, of mixed unlabelled images (paper)."""
+    """λ_U, of mixed unlabelled images, weak view and strong ones (paper)."""
     unmixed_weight: float = 0.5
     """λ_Û1, of the first strong view as it is (paper)."""
     rotation_weight: float = 0.5

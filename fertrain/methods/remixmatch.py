@@ -1,11 +1,12 @@
 """ReMixMatch (Berthelot et al., ICLR 2020): MixMatch with aligned guesses, strong views, and turned images.
 
     q  = Sharpen( Normalize( p(weak(u)) · p(y) / p̃(y) ), T )         distribution alignment, section 3.1, no gradient
-    X', U' = MixUp of labelled images and K strong views             augmentation anchoring, section 3.2
+    X', U' = MixUp of labelled images, K strong views and the weak   augmentation anchoring, section 3.2
     L  = H(X') + λ_U H(U') + λ_Û1 H(q, p(strong_1(u))) + λ_r H(r, p_rot(Turn(strong_1(u), r)))      section 3.3
 
 p(y) and p̃(y) are means over the last 128 batches, of labels and of guesses. λ_U and λ_Û1 rise from 0. Strong views
 are the run's own (`strong`), not CTAugment, and labelled images are augmented weakly, so that all methods see the same.
+The weak view is mixed among the strong ones, as in the authors' code.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ class ReMixMatch(Beside[Guess]):
     def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
         refuse_multi_label("remixmatch", scheme)
         self.settings = config.remixmatch
-        # the first strong view is passed mixed, as it is, and turned
-        views = Views(self.settings.ratio, weak=1, strong=self.settings.views, again=2)
+        # the weak view is guessed on and mixed; the first strong one is passed mixed, as it is, and turned
+        views = Views(self.settings.ratio, weak=1, strong=self.settings.views, again=3)
         super().__init__("remixmatch", model, config, scheme, views)
         self.turns = nn.Linear(model.dim, 4)
         self.shares = Shares(model.classes)
@@ -76,9 +77,10 @@ class ReMixMatch(Beside[Guess]):
         s, n = self.settings, len(batch.images)
         q = self.kept.get(batch, lambda: self._guess(batch, unlabelled)).q
         generator = torch.Generator().manual_seed(batch.seed)
+        views = [unlabelled.weak[0], *unlabelled.strong]
         mixed, y = mixup(
-            torch.cat([batch.images, *unlabelled.strong]), torch.cat([batch.targets, *([q] * len(unlabelled.strong))]),
-            generator, s.alpha, nearest=True,
+            torch.cat([batch.images, *views]), torch.cat([batch.targets, *([q] * len(views))]), generator, s.alpha,
+            nearest=True,
         )  # fmt: skip
         first = unlabelled.strong[0]
         turned_images, quarters = turned(first, generator)

@@ -8,9 +8,11 @@ import torch
 from fertrain import experiment
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
 from fertrain.experiment import evaluate_run, run
+from fertrain.losses.mixed import turned
 from fertrain.losses.votes import SCHEMES
 from fertrain.methods import METHODS, Batch, Unlabelled, create
 from fertrain.methods.beside import said_of
+from fertrain.mixing import mixup
 from fertrain.models import build
 from fertrain.models.weights import read_file
 from fertrain.optim import Stepper, optimizer_for
@@ -87,7 +89,7 @@ def test_guessing_in_bf16_takes_no_gradient_from_what_is_learnt_in_the_same_bloc
     assert {k for k, p in method.module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0} == set()
 
 
-@pytest.mark.parametrize("name", ["fixmatch", "uda", "remixmatch"])
+@pytest.mark.parametrize("name", ["fixmatch", "uda"])
 def test_no_gradient_reaches_the_view_that_is_guessed_on(name):
     method = method_of(name)
     batch = batch_for(method)
@@ -214,6 +216,36 @@ def test_remixmatch_aligns_guesses_with_labels_over_the_last_steps():
     method.after_step()
     torch.testing.assert_close(method.shares.labels[0], batch.targets.mean(dim=0))
     assert int(method.shares.at) == 1
+
+
+def test_remixmatch_is_section_3_with_the_weak_view_among_the_mixed():
+    method = method_of("remixmatch")
+    batch = batch_for(method)
+    x, y, (weak,), strong = batch.images, batch.targets, batch.unlabelled.weak, batch.unlabelled.strong
+    method.module.eval()  # so that passes one by one give what a joint pass does
+    found = method.loss(batch)
+    with torch.no_grad():
+        q = said_of(method.model, weak).softmax(dim=1) ** 2  # T = 1/2; shares are even at the start
+        q = q / q.sum(dim=1, keepdim=True)
+        draws = torch.Generator().manual_seed(batch.seed)
+        mixed, target = mixup(torch.cat([x, weak, *strong]), torch.cat([y, q, q, q]), draws, 0.75, nearest=True)
+        images, quarters = turned(strong[0], draws)
+        h = lambda t, z: -(t * z.log_softmax(dim=1)).sum(dim=1).mean()  # noqa: E731
+        p = method.model(mixed)
+        rotation = h(torch.eye(4)[quarters], method.turns(method.model.features(images)))
+        loss = h(target[:6], p[:6]) + 1.5 * h(target[6:], p[6:]) + 0.5 * h(q, method.model(strong[0])) + 0.5 * rotation
+    torch.testing.assert_close(found.loss, loss)
+    assert len(mixed) == 6 + 3 * 5
+
+
+@pytest.mark.parametrize("name", ["fixmatch", "uda", "mixmatch", "remixmatch", "ada-cm"])
+def test_a_budget_counts_every_image_that_passes(name):
+    method = method_of(name)
+    batch = batch_for(method)
+    passed = []
+    method.model.features.register_forward_hook(lambda _, images, __: passed.append(len(images[0])))
+    method.loss(batch)
+    assert sum(passed) == len(batch.images) + method.phases[0].views.passes(batch.unlabelled.size)
 
 
 @pytest.mark.parametrize("name", ["mixmatch", "remixmatch"])
