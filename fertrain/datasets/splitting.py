@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from .listed import Labelled
 
@@ -39,18 +40,19 @@ def by_class(rows: Sequence[Labelled], valid: float, test: int | float, seed: in
 
     Args:
         rows: the images.
-        valid: share of each class.
-        test: images of each class, or a share of it; never more than a third of a class.
+        valid: share of all images, spread over the classes by their sizes.
+        test: images of each class, or a share of it; a third of a class that has less than twice as many.
         seed: of the draw.
     """
     rng = np.random.default_rng([seed, 8])
     side = ["train"] * len(rows)
     classes = np.asarray([k for _, k in rows], dtype=np.int64)
-    for k in np.unique(classes):
+    names, sizes = np.unique(classes, return_counts=True)
+    for k, size, wanted_valid in zip(names, sizes.tolist(), _spread(valid * sizes), strict=True):
         members = rng.permutation(np.flatnonzero(classes == k))
-        wanted = round(test * len(members)) if isinstance(test, float) else test
-        n_test = min(wanted, len(members) // 3)
-        n_valid = min(round(valid * len(members)), len(members) - n_test - 1)
+        wanted = round(test * size) if isinstance(test, float) else test
+        n_test = wanted if size >= 2 * wanted else size // 3
+        n_valid = min(wanted_valid, size - n_test - 1)
         for i in members[:n_test]:
             side[i] = "test"
         for i in members[n_test : n_test + n_valid]:
@@ -59,3 +61,11 @@ def by_class(rows: Sequence[Labelled], valid: float, test: int | float, seed: in
     for row, part in zip(rows, side, strict=True):
         parts[part].append(row)
     return parts
+
+
+def _spread(wanted: npt.NDArray[np.float64]) -> list[int]:
+    """Whole numbers near those wanted, whose sum is theirs, rounded: the largest remainders are rounded up."""
+    whole = np.floor(wanted).astype(np.int64)
+    left = round(float(wanted.sum())) - int(whole.sum())
+    whole[np.argsort(whole - wanted, kind="stable")[:left]] += 1
+    return [int(n) for n in whole]

@@ -1,5 +1,6 @@
 """Every data set in its official layout, and what is said when it is not."""
 
+from collections import Counter
 from pathlib import Path
 
 import fer_worlds
@@ -144,6 +145,14 @@ def test_jaffe_can_be_split_as_the_paper_counts(tmp_path):
     )
 
 
+def test_the_213_images_of_jaffe_are_120_23_and_70():
+    """What Deep-Emotion counts; the classes have 30, 29, 32, 31, 31, 30 and 30 images."""
+    rows = [(f"{k}-{i}", k) for k, n in enumerate((30, 29, 32, 31, 31, 30, 30)) for i in range(n)]
+    parts = by_class(rows, 23 / 213, 10)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 120, "valid": 23, "test": 70}
+    assert set(Counter(k for _, k in parts["test"]).values()) == {10}
+
+
 def test_parquet_takes_names_from_its_metadata_or_from_the_user(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -216,7 +225,8 @@ def test_splits_by_class_take_the_same_of_each(n, seed):
     rows = [(f"{k}-{i}", k) for k in range(3) for i in range(n)]
     parts = by_class(rows, 0.1, 10, seed)
     assert sorted(r for part in parts.values() for r in part) == sorted(rows)
-    assert all(sum(k == c for _, c in parts["test"]) == min(10, n // 3) for k in range(3))
+    assert all(sum(k == c for _, c in parts["test"]) == (10 if n >= 20 else n // 3) for k in range(3))
+    assert len(parts["valid"]) == round(3 * (0.1 * n))
 
 
 class MiddleFace:
