@@ -7,7 +7,9 @@ some anchors -> P, N, refined by the run's own similarity -> how many candidates
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,12 @@ from rmset.progress import Progress, silent
 from rmset.store import Root
 
 from .config import RmferConfig
-from .datasets.candidates import Anchors, open_anchors
+from .datasets.candidates import Anchors, Rows, open_anchors
 from .datasets.delays import write_delays
 from .datasets.known import Known, read_known
 from .datasets.rmset import CropImages, Crops, open_crops
 from .delays import PairLag, PersonDelay, accuracy, differences, pair_lags, person_delays, signals
+from .errors import DatasetError
 from .features import OpenedRun, extract, on_root, open_run
 from .inference import logits
 from .nearness import by_distance, by_pair
@@ -111,14 +114,14 @@ def pairs_quality(
     file = out / "delays.json"
     in_frames = {v: {p.person: (_frames(p, crops.stride), p.correlation) for p in people} for v, people in late.items()}
     write_delays(file, in_frames, root=str(root.path), run=str(path))
-    found = _draw(anchors, config)
-    kinds = {"": _refined(run, crops, found, config, progress)}
+    rules = {"": anchors}
     if any(p.delay is not None for people in late.values() for p in people):
         delayed = replace(config.rules, candidates="delay", delays=str(file))
-        kinds[" (own delay)"] = _refined(run, crops, _draw(open_anchors(crops, delayed, config.seed), config), config,
-                                         progress)  # fmt: skip
-    wide = replace(config.rules, candidates="mashup", d=config.max_lag)
-    apart = _draw(open_anchors(crops, wide, config.seed), config)
+        rules[" (own delay)"] = open_anchors(crops, delayed, config.seed)
+    wide = open_anchors(crops, replace(config.rules, candidates="mashup", d=config.max_lag), config.seed)
+    rows = _rows([*rules.values(), wide], config)
+    kinds = {note: _refined(run, crops, _draw(rule, rows, config), config, progress) for note, rule in rules.items()}
+    apart = _draw(wide, rows, config)
     result = PairsQuality(
         _kind_rows(kinds, shown, known, crops),
         _distance_rows(kinds[""], apart, shown, known, crops, config),
@@ -159,10 +162,17 @@ def _judge(
     return shown, lags, late
 
 
-def _draw(anchors: Anchors, config: QualityConfig) -> list[tuple[list[int], int]]:
-    """Different anchors with their candidates, the same ones whatever the rule, as far as both rules know them."""
-    rng = np.random.default_rng([config.seed, 14])
-    rows = rng.permutation(anchors.candidates.anchors)[: config.anchors]
+def _rows(rules: Sequence[Anchors], config: QualityConfig) -> Rows:
+    """Different anchors, drawn from those that every rule has candidates for: rules are compared on the same ones."""
+    common = reduce(np.intersect1d, [rule.candidates.anchors for rule in rules])
+    if not len(common):
+        raise DatasetError("expected anchors with candidates by every rule, found none; allow more steps than "
+                           f"--d {config.rules.d}")  # fmt: skip
+    return np.random.default_rng([config.seed, 14]).permutation(common)[: config.anchors]
+
+
+def _draw(anchors: Anchors, rows: Rows, config: QualityConfig) -> list[tuple[list[int], int]]:
+    """The anchors' candidates by one rule."""
     drawn = anchors.candidates.draw_many(rows, np.random.default_rng([config.seed, 15]))
     return [([int(r), *p.tolist(), *n.tolist()], len(p)) for r, (p, n) in zip(rows, drawn, strict=True)]
 

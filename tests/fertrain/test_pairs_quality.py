@@ -13,6 +13,7 @@ from fertrain.datasets.rmset import open_crops
 from fertrain.experiment import run
 from fertrain.features import open_run
 from fertrain.nearness import by_distance, by_pair
+from fertrain.pairs_quality import QualityConfig, _draw, _rows
 from fertrain.purity import Chosen
 from fertrain.scripted import ScriptedConfig, write_scripted
 from rmset.store import Root
@@ -91,6 +92,21 @@ def test_delays_are_estimated_and_held_against_the_truth(measured, root):
     late = open_anchors(crops, RmferConfig(candidates="delay", delays=str(out / "delays.json")), 0)
     assert late.measured["people_without_delay"] == 0
     assert (out / "pairs-quality.png").stat().st_size > 10_000
+
+
+def test_rules_are_compared_on_the_same_anchors(measured, root):
+    crops = open_crops(Root(root))
+    rules = RmferConfig(max_candidates=5)
+    own = RmferConfig(max_candidates=5, candidates="delay", delays=str(measured[0] / "delays.json"))
+    both = [open_anchors(crops, rule, seed=0) for rule in (rules, own)]
+    # people who come late have no company at the video's ends
+    assert len(both[0]) != len(both[1])
+    config = QualityConfig(anchors=40)
+    rows = _rows(both, config)
+    drawn = [_draw(anchors, rows, config) for anchors in both]
+    assert [found[0] for found, _ in drawn[0]] == [found[0] for found, _ in drawn[1]] == rows.tolist()
+    assert len(set(rows.tolist())) == 40
+    assert all(np.isin(rows, anchors.candidates.anchors).all() for anchors in both)
 
 
 def test_what_the_features_find_is_measured_where_the_truth_is_known(measured):
