@@ -63,7 +63,7 @@ def by_class(rows: Sequence[Labelled], valid: float, test: int | float, seed: in
     return parts
 
 
-def _spread(wanted: npt.NDArray[np.float64]) -> list[int]:
+def _spread(wanted: npt.NDArray[np.floating]) -> list[int]:
     """Whole numbers near those wanted, whose sum is theirs, rounded: the largest remainders are rounded up."""
     whole = np.floor(wanted).astype(np.int64)
     left = round(float(wanted.sum())) - int(whole.sum())
