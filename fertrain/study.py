@@ -16,6 +16,7 @@ from . import figures
 from .datasets.ferplus import FerPlus
 from .datasets.images import decode
 from .datasets.registry import open_labelled
+from .errors import DatasetError
 from .labels import ORDERS
 from .taggers import Agreement, agreement, dispute, one_against_nine
 
@@ -34,6 +35,8 @@ class Study:
     """Images that this is over."""
     files: list[Path]
     """What was written."""
+    unreadable: int
+    """Images of the sheet that cannot be read; a grey tile stands for each."""
 
 
 def study(
@@ -70,27 +73,33 @@ def study(
         for i in order:
             row = rows[i]
             writer.writerow([table.splits[row], table.names[row], f"{bits[i]:.4f}", *table.votes[row].tolist()])
+    unreadable = 0
     if disputed:
         files.append(out / "most_disputed.png")
-        _sheet(data, rows[order], bits[order], disputed, files[-1])
-    return Study(found, human, images, files)
+        unreadable = _sheet(data, rows[order], bits[order], disputed, files[-1])
+    return Study(found, human, images, files, unreadable)
 
 
-def _sheet(data: FerPlus, rows: npt.NDArray[np.int64], bits: npt.NDArray[np.float64], most: int, path: Path) -> None:
-    """The images that taggers differ most on, as far as they are here."""
+def _sheet(data: FerPlus, rows: npt.NDArray[np.int64], bits: npt.NDArray[np.float64], most: int, path: Path) -> int:
+    """The images that taggers differ most on, as far as they are here; returns how many of them cannot be read."""
+    unreadable = 0
     images: list[npt.NDArray[np.uint8]] = []
     captions: list[str] = []
     for row, b in zip(rows, bits, strict=True):
         if len(images) == most:
             break
         name = data.image_of(str(data.table.splits[row]), row)
+        v = data.table.votes[row]
+        top = np.argsort(-v, kind="stable")[:3]
+        said = " ".join(f"{ORDERS['ferplus-votes'].classes[k][:4]} {v[k]}" for k in top if v[k])
         try:
             image = decode(data.source.get(name), name, grey=True)
         except FileNotFoundError:
             continue  # a split whose images are not here has votes all the same
-        v = data.table.votes[row]
-        top = np.argsort(-v, kind="stable")[:3]
-        said = " ".join(f"{ORDERS['ferplus-votes'].classes[k][:4]} {v[k]}" for k in top if v[k])
+        except DatasetError:
+            image, said = np.full((48, 48, 1), 128, np.uint8), "cannot be read"
+            unreadable += 1
         images.append(image)
         captions.append(f"{data.table.names[row].removesuffix('.png')}, {b:.1f} bit\n{said}")
     figures.contact_sheet(images, captions, path)
+    return unreadable

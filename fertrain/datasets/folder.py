@@ -70,12 +70,13 @@ class Folder:
     @cached_property
     def _grey(self) -> bool:
         """No colour in an evenly spaced sample of the images."""
-        paths = [p for p in sorted(files_below(self.path)) if p.suffix.lower() in _SUFFIXES]
-        for path in paths[:: max(1, len(paths) // _GREY_SAMPLE)]:
+        source = FolderBytes(self.path)
+        names = sorted(name for name in source.names() if Path(name).suffix.lower() in _SUFFIXES)
+        for name in names[:: max(1, len(names) // _GREY_SAMPLE)]:
             try:
-                image = decode(path.read_bytes(), path.name, grey=False)
+                image = decode(source.get(name), name, grey=False)
             except DatasetError:
                 continue  # `check` reports it; it says nothing about colour
             if (image != image[:, :, :1]).any():
                 return False
-        return bool(paths)
+        return bool(names)

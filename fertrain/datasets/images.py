@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from rmset.errors import RmsetError
 from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
@@ -38,7 +41,12 @@ class Bytes(Protocol):
     """Random access to encoded images; `FolderBytes` and `ZipBytes` are the two there are."""
 
     def get(self, name: str) -> bytes:
-        """The file of that name; FileNotFoundError if there is none."""
+        """The file of that name.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DatasetError: it is there and cannot be read.
+        """
 
     def names(self) -> set[str]:
         """All image names there are."""
@@ -59,11 +67,22 @@ class FolderBytes:
 
     def get(self, name: str) -> bytes:
         """The file's bytes."""
-        return (self.folder / name).read_bytes()
+        path = self.folder / name
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not path.is_symlink():
+                raise
+            found = "a link to nothing" if isinstance(error, FileNotFoundError) else error.strerror
+            raise DatasetError(f"expected a readable file at {path}, found: {found}") from None
 
     def names(self) -> set[str]:
         """Names of all files below the folder."""
         return {p.relative_to(self.folder).as_posix() for p in files_below(self.folder)}
+
+
+# damaged, cut short, encrypted, packed in a way that nobody here knows
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 
 
 class ZipBytes:
@@ -81,6 +100,8 @@ class ZipBytes:
                 return self._open().read(name)
             except KeyError:
                 raise FileNotFoundError(f"{self.path}:{name}") from None
+            except _ZIP_FAULTS as error:
+                raise DatasetError(f"expected {name} whole in {self.path}, found: {error}") from None
 
     def names(self) -> set[str]:
         """Names of all members that are files."""
@@ -108,12 +129,12 @@ def decode(data: bytes, name: str, *, grey: bool) -> npt.NDArray[np.uint8]:
         DatasetError: nothing can be decoded out of the bytes.
     """
     flag = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
+    except cv2.error:
+        image = None  # what the head promises would not fit into memory, or contradicts itself
     if image is None:
-        raise DatasetError(
-            f"expected an image, found {len(data)} bytes that are none in {name}; "
-            "`fertrain datasets check` lists every such file"
-        )
+        raise DatasetError(f"expected an image in {name}, found {len(data):,} bytes that cannot be decoded as one")
     return np.asarray(image.reshape(image.shape[0], image.shape[1], -1), dtype=np.uint8)
 
 
@@ -146,12 +167,14 @@ class ImageFiles:
 
     def _one(self, name: str) -> npt.NDArray[np.uint8]:
         try:
-            data = self.source.get(name)
+            image = decode(self.source.get(name), name, grey=self.grey)
         except FileNotFoundError:
             raise DatasetError(
                 f"expected the image {name}, found no such file; `fertrain datasets check` lists all missing ones"
             ) from None
-        return resized(decode(data, name, grey=self.grey), self.size)
+        except DatasetError as error:
+            raise DatasetError(f"{error}; `fertrain datasets check` lists every such file") from None
+        return resized(image, self.size)
 
 
 class InMemory:
@@ -196,8 +219,11 @@ class _Reader(Dataset[Tensor]):
     def __init__(self, images: Images) -> None:
         self.images = images
 
-    def __getitems__(self, rows: list[int]) -> Tensor:
-        return self.images.read(rows)
+    def __getitems__(self, rows: list[int]) -> Tensor | RmsetError:
+        try:
+            return self.images.read(rows)
+        except RmsetError as error:
+            return error  # a DataLoader would make a page of traceback out of its one line
 
     def __getitem__(self, row: int) -> Tensor:
         return self.images.read([row])[0]
@@ -213,10 +239,14 @@ def batches(images: Images, rows: Sequence[Sequence[int]], workers: int) -> Iter
         for chosen in rows:
             yield images.read(chosen)
         return
-    yield from DataLoader(
+    loader = DataLoader(
         _Reader(images),
         batch_sampler=[list(chosen) for chosen in rows],
         collate_fn=_as_is,
         num_workers=workers,
         prefetch_factor=4,
     )
+    for batch in loader:
+        if isinstance(batch, RmsetError):
+            raise batch
+        yield batch

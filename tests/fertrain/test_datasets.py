@@ -1,5 +1,7 @@
 import shutil
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import fer_worlds
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from fertrain.datasets.check import check
 from fertrain.datasets.ferplus import FerPlus
 from fertrain.datasets.folder import Folder
-from fertrain.datasets.images import ImageFiles, batches, in_memory
+from fertrain.datasets.images import FolderBytes, ImageFiles, batches, in_memory
 from fertrain.datasets.registry import Entry, add, entries, open_labelled, resolve
 from fertrain.datasets.subsets import class_aware, hold_out, read_index, shares, write_index
 from fertrain.errors import DatasetError, LabelError, UnknownNameError
@@ -79,6 +81,60 @@ def test_a_broken_image_stops_training_with_its_name(tmp_path):
     split = FerPlus("ferplus", root).load("train", "argmax")
     with pytest.raises(DatasetError, match=r"fer0000005\.png"):
         ImageFiles(split.source, split.names, 16, grey=True).read(range(8))
+
+
+def _promising(side: int) -> bytes:
+    """A PNG of few bytes whose head says that it is `side` pixels wide and high."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def test_whatever_an_image_is_instead_it_is_unreadable_and_named(tmp_path):
+    root = fer_worlds.class_folders(tmp_path, per_class=1, test=1)
+    (root / "train" / "fear" / "huge.png").write_bytes(_promising(100_000))
+    (root / "train" / "fear" / "empty.png").write_bytes(b"")
+    (root / "test" / "anger" / "0.png").symlink_to(tmp_path / "nowhere.png")
+    report = check(Folder("faces", root))
+    assert [(f.split, f.n, f.example) for f in report.findings if f.what == "unreadable"] == [
+        ("train", 2, "train/fear/empty.png"),
+        ("test", 1, "test/anger/0.png"),
+    ]
+    (root / "a" / "x.png").mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"x\.png, found: Is a directory"):
+        FolderBytes(root).get("a/x.png")
+
+
+def test_a_damaged_member_of_a_zip_is_named_like_any_other_image(tmp_path):
+    root = fer_worlds.ferplus(tmp_path, train=8, valid=8)
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for path in sorted(root.rglob("*.png")):
+            archive.write(path, path.relative_to(root).as_posix())
+        at = archive.getinfo("FER2013Train/fer0000003.png").header_offset + 200
+    data = bytearray((tmp_path / "images.zip").read_bytes())
+    data[at] ^= 255
+    (tmp_path / "images.zip").write_bytes(data)
+    for folder in ("FER2013Train", "FER2013Valid"):
+        shutil.rmtree(root / folder)
+    report = check(FerPlus("ferplus", root))
+    assert [(f.n, f.example) for f in report.findings if f.what == "unreadable"] == [(1, "FER2013Train/fer0000003.png")]
+    split = FerPlus("ferplus", root).load("train", "argmax")
+    with pytest.raises(DatasetError, match=r"fer0000003\.png whole in .*CRC-32.*datasets check"):
+        ImageFiles(split.source, split.names, 16, grey=True).read(range(8))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_image_is_one_line_out_of_a_worker_too(tmp_path, workers):
+    root = fer_worlds.class_folders(tmp_path, per_class=1, test=1)
+    (root / "train" / "fear" / "000.png").write_bytes(b"no picture")
+    split = Folder("faces", root).load("train")
+    files = ImageFiles(split.source, split.names, 16, grey=False)
+    with pytest.raises(DatasetError, match=r"train/fear/000\.png") as caught:
+        list(batches(files, [[k] for k in range(len(split))], workers))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_takes_its_order_from_its_classes(faces):

@@ -2,6 +2,7 @@
 
 import math
 
+import fer_worlds
 import numpy as np
 import pytest
 from hypothesis import given
@@ -116,6 +117,17 @@ def test_the_study_writes_plot_ranking_and_sheet(ferplus, tmp_path):
     ranked = (tmp_path / "votes" / "dispute.csv").read_text().splitlines()
     bits = [float(line.split(",")[2]) for line in ranked[1:]]
     assert bits == sorted(bits, reverse=True)
+
+
+def test_an_unreadable_image_costs_the_sheet_a_tile_and_the_study_nothing(tmp_path):
+    root = fer_worlds.ferplus(tmp_path / "votes", train=16, valid=0)
+    for k in (3, 8):  # the ninth row is a tie of three: the most disputed
+        (root / "FER2013Train" / f"fer{k:07d}.png").write_bytes(b"no picture")
+    whole = study(f"ferplus:{root}", tmp_path / "out", draws=2, disputed=16)
+    assert len(whole.agreements) == 10
+    assert whole.files[-1].is_file()
+    assert whole.unreadable == 2
+    assert study(f"ferplus:{root}", tmp_path / "out", draws=2, disputed=1).unreadable == 1
 
 
 def test_the_study_needs_votes(faces, tmp_path):
