@@ -177,12 +177,9 @@ def evaluate_run(
 
 def open_target(on: str) -> tuple[Any, str]:
     """The data set and the split of `NAME[:SPLIT]`; without SPLIT `test` if there is one, else `valid`."""
-    from .datasets.registry import KINDS, open_labelled
+    from .datasets.registry import name_and_split, open_labelled
 
-    name, _, split = on.rpartition(":")
-    # `folder:/path` is a data set by itself, and no split is called like a path
-    if not name or (name in KINDS and "/" in split):
-        name, split = on, ""
+    name, split = name_and_split(on)
     dataset = open_labelled(name)
     return dataset, split or next((s for s in ("test", "valid") if s in dataset.splits()), "test")
 

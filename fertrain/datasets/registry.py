@@ -26,7 +26,7 @@ from . import affectnet, fer2013, posed, rafdb, tables
 from .ferplus import FerPlus
 from .folder import Folder
 from .labelled import LabelledSet
-from .listed import Listed, Reader
+from .listed import SPLITS, Listed, Reader
 from .narrow import Narrowed
 
 FILE = "datasets.toml"
@@ -137,6 +137,25 @@ def resolve(name: str) -> Entry:
     raise UnknownNameError(
         "data set", name, known, f"`fertrain datasets add {name} --kind KIND --path FOLDER` makes it known"
     )
+
+
+def name_and_split(on: str) -> tuple[str, str]:
+    """`NAME[:SPLIT]` or `KIND:PATH[:SPLIT]` taken apart; the split is "" where none is named.
+
+    Names and paths may hold colons themselves, so the whole text is tried first. Where a set is called like a kind,
+    `ferplus:test` is its split and `ferplus:./test` the folder.
+    """
+    known = entries()
+    head, _, tail = on.rpartition(":")
+
+    def is_there(name: str) -> bool:
+        kind, _, path = name.partition(":")
+        return name in known or (kind in KINDS and path != "" and Path(path).expanduser().is_dir())
+
+    if on in known or (is_there(on) and not (head in known and tail in SPLITS)):
+        return on, ""
+    meant = head not in ("", *KINDS) and tail in SPLITS
+    return (head, tail) if meant or is_there(head) else (on, "")
 
 
 def open_labelled(name: str) -> LabelledSet:

@@ -15,7 +15,7 @@ from fertrain.datasets.check import check
 from fertrain.datasets.ferplus import FerPlus
 from fertrain.datasets.folder import Folder
 from fertrain.datasets.images import FolderBytes, ImageFiles, batches, in_memory
-from fertrain.datasets.registry import Entry, add, entries, open_labelled, resolve
+from fertrain.datasets.registry import Entry, add, entries, name_and_split, open_labelled, resolve
 from fertrain.datasets.subsets import class_aware, hold_out, read_index, shares, write_index
 from fertrain.errors import DatasetError, LabelError, UnknownNameError
 from rmset.errors import UsageError
@@ -228,3 +228,21 @@ def test_workers_and_memory_change_nothing(faces, workers):
     assert in_memory(files, (3, 16, 16), 0) is files
     for a, b in zip(batches(files, rows, workers), batches(kept, rows, workers), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_target_is_a_set_or_a_set_and_its_split(faces, ferplus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("plain", "with:colon", "ferplus"):
+        add(Entry(name, "ferplus", ferplus))
+    for name in ("data", "odd:test", "test"):
+        (tmp_path / name).symlink_to(faces)
+    for name, split in (
+        ("plain", ""), ("plain", "valid"), ("plain", "vlid"), ("with:colon", ""), ("with:colon", "valid"),
+        ("folder:data", ""), ("folder:data", "test"), (f"folder:{faces}", ""), (f"folder:{faces}", "test"),
+        ("folder:odd:test", ""), ("folder:odd:test", "train"),
+        # a set may be called like its kind
+        ("ferplus", ""), ("ferplus", "test"), ("ferplus:./test", ""),
+        # nothing is there: the message is to name what was meant
+        ("folder:gone", ""), ("folder:gone", "test"), ("folder:valid", ""), ("nobody", "test"), ("nobody", ""),
+    ):  # fmt: skip
+        assert name_and_split(f"{name}:{split}" if split else name) == (name, split)

@@ -81,6 +81,12 @@ def test_evaluate_finds_the_same_score_and_proves_it_judges_each_image_alone(fin
     assert values["split"].endswith(":test")
 
 
+def test_a_run_is_evaluated_on_a_folder_here(finished, faces, monkeypatch):
+    monkeypatch.chdir(faces.parent)
+    for on in (f"folder:{faces.name}", f"folder:{faces.name}:test"):
+        assert evaluate_run(finished.folder, on)[0].n == 21
+
+
 def test_a_run_is_evaluated_on_another_order_of_the_classes(finished, tmp_path):
     fer_worlds.class_folders(tmp_path, per_class=1, test=3, classes=("happy", "sad"))
     from fertrain.datasets.registry import Entry, add
