@@ -27,7 +27,7 @@ from rmset.store import sha256_of
 from ..config import RmferConfig
 from ..errors import DatasetError, UnknownNameError
 from .delays import read_delays
-from .rmset import Crops
+from .rmset import Crops, tracks_of
 
 Rows = npt.NDArray[np.integer]
 
@@ -228,6 +228,6 @@ def open_anchors(crops: Crops, settings: RmferConfig, seed: int) -> Anchors:
     if settings.candidates == "delay" and settings.delays is not None:
         path = Path(settings.delays)
         late = read_delays(path).of(crops.keys)
-        unknown = np.unique(np.stack([crops.keys.video, crops.keys.person])[:, np.isnan(late)].astype(np.int64), axis=1)
-        measured = {"delays_sha256": sha256_of(path), "people_without_delay": unknown.shape[1]}
+        unknown = np.unique(tracks_of(crops.keys)[np.isnan(late)])
+        measured = {"delays_sha256": sha256_of(path), "people_without_delay": len(unknown)}
     return Anchors(candidates, seed, measured)

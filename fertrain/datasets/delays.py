@@ -19,6 +19,7 @@ import numpy.typing as npt
 from rmset.read.crops import CropKeys
 
 from ..errors import DatasetError
+from .rmset import tracks_of
 
 SCHEMA = 1
 
@@ -32,10 +33,10 @@ class Delays:
 
     def of(self, keys: CropKeys) -> npt.NDArray[np.float64]:
         """The delay (N,) of each crop's person, frames; NaN where it is not known."""
-        track = keys.video.astype(np.int64) << 16 | keys.person.astype(np.int64)
-        tracks, of = np.unique(track, return_inverse=True)
+        track = tracks_of(keys)
+        tracks = np.unique(track)
         known = [self.frames.get((keys.video_ids[t >> 16], t & 0xFFFF)) for t in tracks.tolist()]
-        return np.array([np.nan if d is None else d for d in known], dtype=np.float64)[of]
+        return np.array([np.nan if d is None else d for d in known], dtype=np.float64)[np.searchsorted(tracks, track)]
 
 
 def write_delays(

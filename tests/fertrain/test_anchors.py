@@ -6,13 +6,16 @@ import fer_worlds
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fertrain.config import RmferConfig
 from fertrain.contract import InputContract
 from fertrain.datasets.candidates import RandomCandidates, open_anchors
-from fertrain.datasets.rmset import CropImages, open_crops, open_root, stride_of
+from fertrain.datasets.rmset import CropImages, Crops, open_crops, open_root, stride_of
 from fertrain.errors import DatasetError, UnknownNameError
 from rmset.errors import RmsetError, UsageError
+from rmset.read.crops import CropKeys
 from rmset.store import Root
 
 SETTINGS = RmferConfig(d=5, d_far=30, max_candidates=7)
@@ -143,6 +146,26 @@ def test_a_root_without_anchors_says_what_is_missing(tmp_path, people, frames, s
     root = fer_worlds.rmset_root(tmp_path, people=people, frames=frames)
     with pytest.raises(DatasetError, match=f"expected anchors .* found none among {says}; .* --candidates random"):
         anchors_of(root)
+
+
+@given(st.lists(st.tuples(*(st.integers(0, n) for n in (3, 3, 900))), min_size=1, max_size=30), st.integers(1, 3))
+def test_crops_are_described_by_who_they_show_when(found, stride):
+    video, person, frame = np.array(sorted(found)).T
+    keys = CropKeys(list("abcd"), video.astype(np.int32), person.astype(np.int16), frame.astype(np.int32), frame / 30)
+    people = {(v, p): [f for a, b, f in found if (a, b) == (v, p)] for v, p, _ in found}
+    videos = [v for v, _ in people]
+    lonely = sum(videos.count(v) == 1 for v in set(videos))
+    longest = max(max(frames) - min(frames) for frames in people.values()) // stride
+    assert Crops(None, keys, None, stride).described() == (
+        f"{len(found)} crops of {len(people)} people in {len(set(videos))} videos, {lonely} of them with one person "
+        f"alone, the longest track spans {longest} steps"
+    )
+
+
+def test_a_person_without_a_number_is_refused():
+    keys = CropKeys(["a"], np.zeros(2, np.int32), np.array([3, -1], np.int16), np.zeros(2, np.int32), np.zeros(2))
+    with pytest.raises(DatasetError, match="from 0 to 65,535, found -1 to 3"):
+        Crops(None, keys, None, 1).described()
 
 
 def test_a_root_without_crops_is_one_line(tmp_path):
