@@ -6,7 +6,7 @@ image or frame -> detector -> rmset.parts.cropping.cut -> the run's input contra
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rmset.errors import UsageError
+from rmset.errors import RmsetError, UsageError, VideoError
 from rmset.geometry import Box
 from rmset.parts.cropping import cut
 from rmset.parts.detect import Detector
@@ -23,8 +23,9 @@ from rmset.parts.frames import VideoReader, probe
 from rmset.progress import Progress, silent
 
 from .contract import InputContract
-from .datasets.images import decode, resized
+from .datasets.images import FolderBytes, decode, resized
 from .datasets.listed import SUFFIXES
+from .errors import DatasetError
 from .inference import at_test
 from .models import Recogniser
 
@@ -62,32 +63,61 @@ class Prediction:
     """In the run's label order."""
 
 
-def frames_of(target: Path, stride: int = 1, progress: Progress = silent) -> Iterator[Frame]:
+def _raised(error: RmsetError) -> None:
+    raise error
+
+
+def frames_of(
+    target: Path, stride: int = 1, progress: Progress = silent, tell: Callable[[RmsetError], None] = _raised
+) -> Iterator[Frame]:
     """Pictures of a folder (sorted, subfolders too), one picture, or every `stride`-th frame of a film.
+
+    Args:
+        target: the folder or file.
+        stride: of films, in frames.
+        progress: told the files done, or the frames of a single film.
+        tell: gets the error of each file of a folder that cannot be read, which is left out, and of each film that
+            ends early, whose frames up to there are given; it may raise it, as it does if omitted.
 
     Raises:
         UsageError: there is nothing at `target`, or nothing that can be judged.
+        DatasetError: `target` is one file, and no image.
+        VideoError: `target` is one file, and no video.
     """
     if target.is_dir():
-        files = sorted(p for p in target.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEOS)
+        files = sorted(p for p in target.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEOS and not p.is_dir())
         if not files:
             raise UsageError(f"expected images or videos in {target}, found none")
     elif target.is_file():
         files = [target]
     else:
         raise UsageError(f"expected an image, a folder or a video, found none at {target}")
+    alone = target.is_file()
     for done, file in enumerate(files, start=1):
-        if file.suffix.lower() in VIDEOS:
-            total = probe(file).frame_count if len(files) == 1 else 0
-            with VideoReader(file) as reader:
-                for frame in reader.frames(stride=stride):
-                    yield Frame(str(file), frame.frame_idx, frame.time_ms, frame.rgb)
-                    progress("predict", frame.frame_idx + 1, total)
-        else:
-            image = decode(file.read_bytes(), str(file), grey=False)
-            yield Frame(str(file), 0, 0.0, image)
-        if len(files) > 1:
+        try:
+            if file.suffix.lower() in VIDEOS:
+                yield from _film(file, stride, progress if alone else silent, tell)
+            else:
+                image = decode(FolderBytes(file.parent).get(file.name), str(file), grey=False)
+                yield Frame(str(file), 0, 0.0, image)
+        except (DatasetError, VideoError) as error:
+            if alone:
+                raise
+            tell(error)
+        if not alone:
             progress("predict", done, len(files))
+
+
+def _film(file: Path, stride: int, progress: Progress, tell: Callable[[RmsetError], None]) -> Iterator[Frame]:
+    """Every `stride`-th frame; then, if frames are missing, that they are."""
+    seen = probe(file)
+    with VideoReader(file) as reader:
+        for frame in reader.frames(stride=stride):
+            yield Frame(str(file), frame.frame_idx, frame.time_ms, frame.rgb)
+            progress("predict", frame.frame_idx + 1, seen.frame_count)
+    # the decoder says where it had to stop; packets that the file has lost are nothing to stop at
+    if fault := reader.fault or seen.fault:
+        tell(VideoError(f"{file}: {fault}; what is there is judged"))
 
 
 def predict(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rmset.errors import RmsetError, UsageError
+
 from ..console import Format, FormatOption, emit, progress, say, set_quiet
 from . import options as o
 
@@ -29,6 +31,10 @@ def predict(
 
     Faces are detected, cut as `rmset export` and `datasets align` cut them, and given to the network as its input
     contract says.
+
+    A file of a folder that cannot be read is left out; a video that ends early is judged as far as it goes. Both are
+    named on stderr, the CSV is written all the same, and the exit code is 1: as with `rmset fetch`, what is not whole
+    does not pass as whole.
     """
     from fertrain.models.weights import load as load_weights
     from fertrain.predict import frames_of, write_csv
@@ -38,13 +44,27 @@ def predict(
 
     if quiet:
         set_quiet(True)
+    if out.is_dir():
+        raise UsageError(f"expected a CSV file to write, found the folder {out}; give -o {out / 'faces.csv'}")
     model, labels, contract = load_weights(RunFolder.open(run).weights)
     finder = load_detector(detector) if detect else None
-    out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(out.name + ".part")
-    with progress() as bar, part.open("w", newline="", encoding="utf-8") as stream:
-        found = judge(model, contract, frames_of(target, stride, bar), finder, min_face=min_face, widen=widen)
-        counts = write_csv(found, labels, stream)
-    part.replace(out)
+    faults: list[RmsetError] = []
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    except OSError as error:
+        raise UsageError(f"expected a CSV file to write, found {out}: {error.strerror}; give another -o") from None
+    try:
+        with progress() as bar, part.open("w", newline="", encoding="utf-8") as stream:
+            frames = frames_of(target, stride, bar, faults.append)
+            counts = write_csv(judge(model, contract, frames, finder, min_face=min_face, widen=widen), labels, stream)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
     emit([{"label": name, "faces": n} for name, n in counts.items()], fmt)
     say(f"{sum(counts.values()):,} faces, written to {out}")
+    for fault in faults:
+        typer.echo(f"fertrain: {fault}", err=True)
+    if faults:
+        raise typer.Exit(1)

@@ -1,6 +1,7 @@
 """A finished run on pictures, on other data sets, and explained."""
 
 import csv
+import shutil
 
 import fer_worlds
 import layouts
@@ -11,11 +12,12 @@ from typer.testing import CliRunner
 
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.cross import cross
+from fertrain.errors import DatasetError
 from fertrain.experiment import run
 from fertrain.explanation import explain_run
 from fertrain.models.weights import load
 from fertrain.predict import frames_of, predict
-from rmset.errors import UsageError
+from rmset.errors import UsageError, VideoError
 from rmset_cli.fertrain.app import app
 
 
@@ -75,6 +77,65 @@ def test_nothing_to_judge_is_one_line(finished, tmp_path):
         list(frames_of(tmp_path / "no.png"))
     with pytest.raises(UsageError, match="found none"):
         list(frames_of(tmp_path))
+
+
+def judged(*args):
+    return CliRunner().invoke(app, ["predict", *map(str, args), "--no-detect"])
+
+
+def test_a_file_that_is_no_image_costs_a_folder_that_file_only(finished, faces, tmp_path):
+    folder = tmp_path / "pictures"
+    shutil.copytree(faces / "test" / "fear", folder)
+    (folder / "001.png").write_bytes(b"no picture")
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (folder / "cut.mp4").write_bytes(b"")
+    (folder / "album.png").mkdir()
+    result = judged(finished, folder, "-o", tmp_path / "x.csv")
+    assert result.exit_code == 1
+    rows = list(csv.DictReader((tmp_path / "x.csv").open()))
+    assert [r["file"] for r in rows] == [str(folder / "000.png"), str(folder / "002.png")]
+    told = [line for line in result.stderr.splitlines() if line.startswith("fertrain: ")]
+    assert [name for name in ("001.png", "cut.mp4", "gone.png") if any(name in line for line in told)] == [
+        "001.png", "cut.mp4", "gone.png"
+    ]  # fmt: skip
+    assert len(told) == 3
+    assert "datasets check" not in result.stderr
+
+
+def test_one_file_that_is_no_image_leaves_nothing_behind(finished, tmp_path):
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    result = judged(finished, tmp_path / "x.png", "-o", tmp_path / "out" / "x.csv")
+    assert isinstance(result.exception, DatasetError)
+    assert "datasets check" not in str(result.exception)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_film_that_ends_early_is_judged_as_far_as_it_goes_and_said_so(finished, tmp_path):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "x.mp4"), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 64
+        for k in range(40):
+            noise = np.random.default_rng(k).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        container.mux(stream.encode())
+    data = (tmp_path / "x.mp4").read_bytes()
+    (tmp_path / "x.mp4").write_bytes(data[: len(data) // 2])
+    result = judged(finished, tmp_path / "x.mp4", "-o", tmp_path / "x.csv")
+    rows = list(csv.DictReader((tmp_path / "x.csv").open()))
+    assert result.exit_code == 1
+    assert f"x.mp4: cut short: {len(rows)} of 40 frames are in the file" in result.stderr
+    assert [int(r["frame"]) for r in rows] == list(range(len(rows)))
+    with pytest.raises(VideoError, match="cut short"):
+        list(frames_of(tmp_path / "x.mp4"))
+
+
+def test_a_place_where_nothing_can_be_written_is_one_line(finished, faces, tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path, tmp_path / "file" / "x.csv"):
+        result = judged(finished, faces / "test", "-o", out)
+        assert isinstance(result.exception, UsageError)
+        assert "expected a CSV file to write" in str(result.exception)
 
 
 def test_train_on_one_test_on_another_over_what_both_have(finished, ferplus, tmp_path):
