@@ -34,6 +34,7 @@ def _each(transform: Any, x: Tensor, generator: Generator) -> Tensor:
     with torch.random.fork_rng(devices=[]):
         out = []
         for image, seed in zip(x, seeds, strict=True):
-            torch.manual_seed(seed)
+            # not torch.manual_seed, which also reseeds every other device: slow, and nobody would put those back
+            torch.default_generator.manual_seed(seed)
             out.append(transform(image))
     return torch.stack(out)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.transforms import v2
 
 from fertrain.borrowed import erasing, randaugment
 from fertrain.contract import InputContract
@@ -59,6 +60,20 @@ def test_borrowed_augmentations_draw_from_the_generator_alone(augment, channels)
     assert torch.equal(a, augment(x, torch.Generator().manual_seed(3)))
     assert a.shape == x.shape
     assert not torch.equal(a, augment(x, torch.Generator().manual_seed(4)))
+
+
+def test_borrowed_draws_are_those_of_a_seed_for_each_image_and_reseed_no_other_device(monkeypatch):
+    x, _ = batch()
+    seeds = torch.randint(2**62, (len(x),), generator=torch.Generator().manual_seed(3)).tolist()
+    expected = []
+    with torch.random.fork_rng(devices=[]):
+        for image, seed in zip(x, seeds, strict=True):
+            torch.manual_seed(seed)
+            expected.append(v2.RandomErasing(p=0.5, value=0.5)(image))
+    reseeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded.append)
+    assert torch.equal(erasing(x, torch.Generator().manual_seed(3)), torch.stack(expected))
+    assert reseeded == []
 
 
 def test_augmentations_are_joined_by_plus():
