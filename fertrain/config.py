@@ -11,6 +11,10 @@ from typing import Any
 from rmset.errors import UsageError
 
 from .settings import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
     AdaCmConfig,
     ByolConfig,
     FixMatchConfig,
@@ -20,6 +24,7 @@ from .settings import (
     SimClrConfig,
     SimSiamConfig,
     UdaConfig,
+    expect,
 )
 
 
@@ -142,6 +147,12 @@ class RmferConfig:
     """Learning rate of the IAL phase, as a share of the base rate (authors: 6e-6 of 1e-4)."""
     acl_lr: float = 0.02
     """Learning rate of the ACL phase, as a share of the base rate (authors: 2e-6 of 1e-4)."""
+
+    def __post_init__(self) -> None:
+        expect(self, "rmfer", POSITIVE, "tau")
+        expect(self, "rmfer", NOT_NEGATIVE, "lambda1", "lambda2", "d", "d_far", "ial_lr", "acl_lr")
+        expect(self, "rmfer", SHARE, "gamma")
+        expect(self, "rmfer", COUNT, "max_candidates", "anchors")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from rmset.errors import UsageError
+
+Range = tuple[str, Callable[[float], bool]]
+"""What a number has to be, in words, and whether one is. NaN is in none of them."""
+COUNT: Range = ("1 or more", lambda x: x >= 1)
+NOT_NEGATIVE: Range = ("0 or more", lambda x: 0 <= x < float("inf"))
+POSITIVE: Range = ("above 0", lambda x: 0 < x < float("inf"))
+SHARE: Range = ("from 0 to 1", lambda x: 0 <= x <= 1)
+
+
+def expect(settings: Any, group: str, wanted: Range, *names: str) -> None:
+    """Refuse settings out of range before anything is read.
+
+    Args:
+        settings: a dataclass.
+        group: what `--set` calls it.
+        wanted: what the numbers have to be.
+        names: of the fields that have to be so.
+
+    Raises:
+        UsageError: names the first that is not, and what it is.
+    """
+    words, holds = wanted
+    for name in names:
+        if not holds(found := getattr(settings, name)):
+            raise UsageError(f"expected {group}.{name} {words}, found {found:g}")
 
 
 @dataclass(frozen=True)
@@ -18,6 +47,11 @@ class FixMatchConfig:
     """Confidence τ from which a guessed label counts (paper)."""
     weight: float = 1.0
     """λ_u (paper)."""
+
+    def __post_init__(self) -> None:
+        expect(self, "fixmatch", COUNT, "ratio")
+        expect(self, "fixmatch", SHARE, "threshold")
+        expect(self, "fixmatch", NOT_NEGATIVE, "weight")
 
 
 @dataclass(frozen=True)
@@ -34,6 +68,12 @@ class UdaConfig:
     """λ (paper)."""
     tsa: str = "none"
     """Training signal annealing: `none` (same script), `linear`, `log` or `exp` (paper, for few labels)."""
+
+    def __post_init__(self) -> None:
+        expect(self, "uda", COUNT, "ratio")
+        expect(self, "uda", SHARE, "threshold")
+        expect(self, "uda", POSITIVE, "temperature")
+        expect(self, "uda", NOT_NEGATIVE, "weight")
 
 
 @dataclass(frozen=True)
@@ -52,6 +92,11 @@ class MixMatchConfig:
     """λ_U at the end of its rise (paper, CIFAR-10)."""
     rise: int = 16_000
     """Steps over which λ_U rises from 0 (paper). At its full weight from the start it teaches the first guesses."""
+
+    def __post_init__(self) -> None:
+        expect(self, "mixmatch", COUNT, "ratio", "guesses")
+        expect(self, "mixmatch", POSITIVE, "temperature", "alpha")
+        expect(self, "mixmatch", NOT_NEGATIVE, "weight", "rise")
 
 
 @dataclass(frozen=True)
@@ -75,6 +120,11 @@ class ReMixMatchConfig:
     rise: int = 16_384
     """Steps over which the first two weights rise from 0 (authors' code: 1,024 kimg at a batch of 64)."""
 
+    def __post_init__(self) -> None:
+        expect(self, "remixmatch", COUNT, "ratio", "views")
+        expect(self, "remixmatch", POSITIVE, "temperature", "alpha")
+        expect(self, "remixmatch", NOT_NEGATIVE, "weight", "unmixed_weight", "rotation_weight", "rise")
+
 
 @dataclass(frozen=True)
 class AdaCmConfig:
@@ -95,6 +145,12 @@ class AdaCmConfig:
     tau: float = 0.07
     """Temperature of that contrast (authors' code)."""
 
+    def __post_init__(self) -> None:
+        expect(self, "ada_cm", COUNT, "ratio")
+        expect(self, "ada_cm", SHARE, "margin", "beta")
+        expect(self, "ada_cm", NOT_NEGATIVE, "labelled_weight", "confident_weight", "contrast_weight")
+        expect(self, "ada_cm", POSITIVE, "tau")
+
 
 @dataclass(frozen=True)
 class SimClrConfig:
@@ -106,6 +162,10 @@ class SimClrConfig:
     """Length of what is compared (paper)."""
     tau: float = 0.5
     """Temperature (paper, section B.1: CIFAR-10)."""
+
+    def __post_init__(self) -> None:
+        expect(self, "simclr", COUNT, "ratio", "dim")
+        expect(self, "simclr", POSITIVE, "tau")
 
 
 @dataclass(frozen=True)
@@ -123,6 +183,11 @@ class MocoConfig:
     queue: int = 4096
     """Keys kept as negatives. Paper: 65,536 of ImageNet's million; this is about as large a share of 60,000 faces."""
 
+    def __post_init__(self) -> None:
+        expect(self, "moco", COUNT, "ratio", "dim", "queue")
+        expect(self, "moco", POSITIVE, "tau")
+        expect(self, "moco", SHARE, "momentum")
+
 
 @dataclass(frozen=True)
 class ByolConfig:
@@ -137,6 +202,10 @@ class ByolConfig:
     momentum: float = 0.996
     """Of the target network at the start; it rises to 1 (paper)."""
 
+    def __post_init__(self) -> None:
+        expect(self, "byol", COUNT, "ratio", "dim", "hidden")
+        expect(self, "byol", SHARE, "momentum")
+
 
 @dataclass(frozen=True)
 class SimSiamConfig:
@@ -148,3 +217,6 @@ class SimSiamConfig:
     """Width of the projector and length of what is predicted (paper)."""
     bottleneck: int = 512
     """Width inside the predictor (paper)."""
+
+    def __post_init__(self) -> None:
+        expect(self, "simsiam", COUNT, "ratio", "dim", "bottleneck")

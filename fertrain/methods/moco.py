@@ -16,8 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from rmset.errors import UsageError
-
 from ..config import RunConfig
 from ..losses.views import info_nce
 from ..losses.votes import Scheme
@@ -51,8 +49,6 @@ class Moco(Pretrained):
 
     def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
         s = self.settings = config.moco
-        if s.queue < 1:
-            raise UsageError(f"expected a queue of one key or more for moco, found {s.queue}")
         self.query = nn.Sequential(model.features, perceptron(model.dim, model.dim, s.dim, normalised=False))
         self.key = frozen(deepcopy(self.query))
         self.queue = Queue(s.queue, s.dim, config.seed)

@@ -1,16 +1,18 @@
 """The rivals as methods: what learns from what, what a second look must not change, and whole runs to the bit."""
 
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
 from fertrain import experiment
+from fertrain.changes import changed, from_words
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
 from fertrain.experiment import evaluate_run, run
 from fertrain.losses.mixed import turned
 from fertrain.losses.votes import SCHEMES
-from fertrain.methods import METHODS, Batch, Unlabelled, create
+from fertrain.methods import METHODS, Batch, Unlabelled, Views, create
 from fertrain.methods.beside import said_of
 from fertrain.mixing import mixup
 from fertrain.models import build
@@ -254,10 +256,38 @@ def test_mixing_is_refused_where_any_positive_share_counts(name):
         create(build("test_resnet", 4, 32), RunConfig(method=name), SCHEMES["ml"])
 
 
-@pytest.mark.parametrize("changes", [{"fixmatch": FixMatchConfig(ratio=0)}, {"mixmatch": MixMatchConfig(guesses=0)}])
-def test_views_that_show_nothing_are_refused(changes):
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("remixmatch.views=0", "remixmatch.views 1 or more, found 0"),
+        ("mixmatch.guesses=0", "mixmatch.guesses 1 or more, found 0"),
+        ("mixmatch.alpha=0", "mixmatch.alpha above 0, found 0"),
+        ("mixmatch.temperature=0", "mixmatch.temperature above 0, found 0"),
+        ("mixmatch.rise=-1", "mixmatch.rise 0 or more, found -1"),
+        ("uda.temperature=nan", "uda.temperature above 0, found nan"),
+        ("uda.weight=inf", "uda.weight 0 or more, found inf"),
+        ("fixmatch.ratio=0", "fixmatch.ratio 1 or more, found 0"),
+        ("fixmatch.threshold=2", "fixmatch.threshold from 0 to 1, found 2"),
+        ("ada_cm.margin=-0.1", "ada_cm.margin from 0 to 1, found -0.1"),
+        ("simclr.tau=0", "simclr.tau above 0, found 0"),
+        ("moco.momentum=1.5", "moco.momentum from 0 to 1, found 1.5"),
+        ("moco.queue=0", "moco.queue 1 or more, found 0"),
+        ("byol.hidden=0", "byol.hidden 1 or more, found 0"),
+        ("simsiam.bottleneck=0", "simsiam.bottleneck 1 or more, found 0"),
+        ("rmfer.anchors=0", "rmfer.anchors 1 or more, found 0"),
+        ("rmfer.anchors=-1", "rmfer.anchors 1 or more, found -1"),
+        ("rmfer.gamma=1.1", "rmfer.gamma from 0 to 1, found 1.1"),
+        ("rmfer.tau=-1", "rmfer.tau above 0, found -1"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name(word, says):
+    with pytest.raises(UsageError, match=f"^expected {re.escape(says)}$"):
+        changed(RunConfig(), from_words([word]), "--set")
+
+
+def test_views_that_show_nothing_are_refused():
     with pytest.raises(UsageError, match="one view or more"):
-        method_of(next(iter(changes)), **changes)
+        Views(ratio=1)
 
 
 # whole runs
