@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rmset.errors import UsageError
 from rmset.read.crops import CropKeys, CropStore
+from rmset.read.pairindex import recorded_step
 from rmset.store import Root
 
 from ..contract import InputContract
@@ -95,9 +96,12 @@ def open_crops(root: Root, fraction: float = 1.0, seed: int = 0) -> Crops:
 
     Pairs live within videos, so whole videos are taken: the nearest number of them, one at least, and those of a
     smaller share are among those of a larger one. Of a root with one video its people are taken, two at least.
+
+    Raises:
+        UsageError: videos were exported with different strides, so that a step means nothing.
     """
     store = CropStore(root)
-    keys, stride = store.keys, stride_of(store.keys.frame)
+    keys, stride = store.keys, recorded_step(root) or stride_of(store.keys.frame)
     if fraction >= 1:
         return Crops(store, keys, None, stride)
     many = len(np.unique(keys.video)) > 1
@@ -136,5 +140,5 @@ class CropImages:
 
 
 def stride_of(frames: npt.NDArray[np.integer]) -> int:
-    """Frames in one step: the export's stride, which the frame numbers still show as what divides them all."""
+    """Frames in one step where no export is recorded: what divides all frame numbers. Gaps can make it too large."""
     return max(1, int(np.gcd.reduce(frames - frames.min()))) if len(frames) else 1

@@ -6,6 +6,7 @@ DuckDB reads the quality columns and says which rows take part; `rmset.read.arra
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import lcm
 
 import numpy as np
 
@@ -120,16 +121,28 @@ def _as_arrays(arrays: PairArrays) -> Arrays:
 
 
 def step_of(root: Root) -> int:
-    """Frames in one step: the export stride of the root's videos.
+    """Frames in one step, which is one exported frame; 1 where no export is recorded.
 
     Raises:
         UsageError: videos were exported with different strides.
     """
-    strides = {
-        int(entry.config.get("stride", 1))
-        for v in root.video_ids()
-        if (entry := root.stage_record("export", v)) is not None
+    return recorded_step(root) or 1
+
+
+def recorded_step(root: Root) -> int | None:
+    """Frames in one step, as the ledger has it; None for crops that no export of this root has made.
+
+    A frame is exported if it was tracked and lies on the export's stride: what both strides divide.
+
+    Raises:
+        UsageError: videos were exported with different strides.
+    """
+    records = [(root.stage_record("track", v), root.stage_record("export", v)) for v in root.video_ids()]
+    steps = {
+        lcm(*(int(entry.config.get("stride", 1)) for entry in (tracked, exported) if entry is not None))
+        for tracked, exported in records
+        if exported is not None
     }
-    if len(strides) > 1:
-        raise UsageError(f"pairs: expected one export stride, found {sorted(strides)}; export all videos alike")
-    return strides.pop() if strides else 1
+    if len(steps) > 1:
+        raise UsageError(f"pairs: expected one export stride, found {sorted(steps)}; export all videos alike")
+    return steps.pop() if steps else None

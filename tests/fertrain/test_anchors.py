@@ -1,5 +1,6 @@
 """RMset as training sees it: candidates, draws, moments."""
 
+import math
 from dataclasses import replace
 
 import fer_worlds
@@ -16,6 +17,7 @@ from fertrain.datasets.rmset import CropImages, Crops, open_crops, open_root, st
 from fertrain.errors import DatasetError, UnknownNameError
 from rmset.errors import RmsetError, UsageError
 from rmset.read.crops import CropKeys
+from rmset.records import StageRecord
 from rmset.store import Root
 
 SETTINGS = RmferConfig(d=5, d_far=30, max_candidates=7)
@@ -52,6 +54,33 @@ def test_distances_count_exported_steps(tmp_path):
     rows, p = anchors.draw(0, 0, 1)[0]
     assert (abs(keys.frame[rows[1 : 1 + p]] - keys.frame[rows[0]]) <= 15).all()
     assert (abs(keys.frame[rows[1 + p :]] - keys.frame[rows[0]]) > 90).all()
+
+
+def recorded(root, video_id, tracked, exported, every=1):
+    """A video of the root, tracked and exported with these strides, with faces in every so many of these frames."""
+    fer_worlds.rmset_root(root, frames=6, stride=every * math.lcm(tracked, exported), video_id=video_id)
+    place = Root(root)
+    place.write_text(f"videos/{video_id}.json", "{}")
+    for stage, stride in (("track", tracked), ("export", exported)):
+        place.write_stage_record(StageRecord(stage, video_id, "done", "", "", config={"stride": stride}))
+    return place
+
+
+def test_a_step_is_what_was_exported_whatever_the_gaps(tmp_path):
+    root = recorded(tmp_path, "m-00000000", tracked=1, exported=3, every=4)
+    recorded(tmp_path, "m-00000001", tracked=1, exported=3, every=8)
+    assert stride_of(open_crops(root).keys.frame) == 12
+    assert {open_crops(root, share).stride for share in (0.1, 0.5, 1.0)} == {3}
+
+
+def test_frames_that_were_not_tracked_are_no_steps(tmp_path):
+    assert open_crops(recorded(tmp_path, "m-00000000", tracked=6, exported=4)).stride == 12
+
+
+def test_videos_of_different_strides_are_refused(tmp_path):
+    recorded(tmp_path, "m-00000000", tracked=1, exported=6)
+    with pytest.raises(UsageError, match=r"one export stride, found \[6, 10\]"):
+        open_crops(recorded(tmp_path, "m-00000001", tracked=1, exported=10))
 
 
 def test_random_candidates_have_the_mashups_anchors_and_numbers_and_come_from_anywhere(mashup):
