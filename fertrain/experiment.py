@@ -196,6 +196,13 @@ def check(config: RunConfig) -> None:
         raise UsageError("expected a folder for the run, found none; give --out")
     if config.precision not in ("auto", "fp32", "bf16"):
         raise UsageError(f"expected precision auto, fp32 or bf16, found '{config.precision}'")
+    if config.device not in ("auto", "cpu"):
+        raise UsageError(
+            f"expected device auto (CUDA or MPS if there is one, else the processor) or cpu, found '{config.device}'; "
+            "CUDA_VISIBLE_DEVICES=1 takes another card"
+        )
+    if not 0 <= config.seed < 2**63:
+        raise UsageError(f"expected a seed from 0 to 2^63 - 1, found {config.seed}")
     if config.optim.batch_size < 2 or config.model.image_size < 16 or min(config.optim.epochs, default=-1) < 0:
         raise UsageError(
             f"expected a batch of 2 or more, images of 16 px or more and no negative epochs, found batch "
@@ -209,6 +216,14 @@ def check(config: RunConfig) -> None:
             f"{config.model.vectors or 'no file'} and {config.method}"
         )
     o = config.optim
+    not_negative = {
+        "workers": config.workers, "memory_mb": config.memory_mb, "optim.patience": o.patience,
+        "optim.weight_decay": o.weight_decay, "optim.momentum": o.momentum, "optim.sam_rho": o.sam_rho,
+        "optim.lr": o.lr, **{f"optim.steps[{k}]": rate for k, (_, rate) in enumerate(o.steps)},
+    }  # fmt: skip
+    for name, value in not_negative.items():
+        if not 0 <= value < math.inf:
+            raise UsageError(f"expected 0 or more for {name}, found {value}")
     if not 0 <= o.label_smoothing < 1 or not 0 <= o.ema < 1 or o.accumulate < 1 or config.checkpoint_steps < 1:
         raise UsageError(
             f"expected smoothing and ema from 0 to below 1, accumulate and checkpoint steps from 1, found "

@@ -1,7 +1,8 @@
 """Published settings by name: one TOML file each, which names paper, command, expected score and time.
 
 A recipe is a starting point: whatever a command line says beside it wins. `--recipe` also takes a path, so that a
-recipe can be written without touching this package; it looks like a run's config.toml with four lines on top.
+recipe can be written without touching this package; it looks like a run's config.toml with four lines on top. What
+such a file has measured is passed over; any other name that is no setting is a mistake.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from pathlib import Path
 
 from rmset.errors import UsageError
 
-from .config import RunConfig, config_from
+from .changes import changed
+from .config import RunConfig
 from .errors import UnknownNameError
 
 _FOLDER = "recipe_files"
 _ABOUT = ("paper", "command", "expects", "time")
+_NO_SETTINGS = (*_ABOUT, "measured")
 
 
 @dataclass(frozen=True)
@@ -61,4 +64,5 @@ def parse(text: str, name: str) -> Recipe:
         raise UsageError(f"expected a recipe in TOML in {name}, found: {error}") from None
     if missing := [key for key in _ABOUT if not isinstance(values.get(key), str)]:
         raise UsageError(f"expected {', '.join(_ABOUT)} in the recipe {name}, found no {missing[0]}")
-    return Recipe(values["paper"], values["command"], values["expects"], values["time"], config_from(values))
+    config = changed(RunConfig(), {k: v for k, v in values.items() if k not in _NO_SETTINGS}, name)
+    return Recipe(values["paper"], values["command"], values["expects"], values["time"], config)

@@ -34,7 +34,7 @@ def explain(
     embedding: Annotated[
         bool, typer.Option(help="Features of labelled images on a plane, and mean distances to class centres.")
     ] = False,
-    side: Annotated[int | None, typer.Option(help="Of a covered region, px.", show_default="an eighth")] = None,
+    side: Annotated[int | None, typer.Option(min=1, help="Of a covered region, px.", show_default="an eighth")] = None,
     per_class: Annotated[
         int | None,
         typer.Option(min=2, help="Images of each class.", show_default="20; 16 for attention, 40 for embedding"),
@@ -50,7 +50,7 @@ def explain(
     candidates: Annotated[int, typer.Option(min=1, max=25, help="Of each kind, for an anchor.")] = 10,
     map_: Annotated[Map, typer.Option("--map", help="mds keeps distances, tsne neighbours.")] = Map.MDS,
     eval_rule: Annotated[str, typer.Option(help="Which images, where there are votes.")] = "majority",
-    seed: Annotated[int, typer.Option(help="Of the images, anchors and candidates that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the images, anchors and candidates that are drawn.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the figures.", show_default="RUN/explain")
     ] = None,

@@ -36,10 +36,10 @@ def pairs_quality(
     anchors: Annotated[int, typer.Option(min=1, help="How many are drawn.")] = 200,
     d: Annotated[int, typer.Option("--d", min=0, help="Positives: at most so many steps away.")] = 5,
     d_far: Annotated[int, typer.Option(min=1, help="Negatives: more than so many steps away.")] = 30,
-    gamma: Annotated[float, typer.Option(help="Share of the candidates that refinement keeps.")] = 0.1,
+    gamma: Annotated[float, typer.Option(min=0, max=1, help="Share of the candidates that refinement keeps.")] = 0.1,
     max_lag: Annotated[int, typer.Option(min=1, help="Longest delay that is looked for, steps.")] = 30,
     fraction: Annotated[float, typer.Option(help="Share of the root's videos.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of tables and figure.", show_default="RUN/pairs-quality")
     ] = None,

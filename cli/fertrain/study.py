@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,14 @@ import typer
 
 from ..console import Format, FormatOption, emit, progress, say, set_quiet
 from . import options as o
+
+
+class Measure(StrEnum):
+    """What is compared."""
+
+    OVERALL = "overall_accuracy"
+    AVERAGE = "average_accuracy"
+
 
 Runs = Annotated[list[Path], typer.Argument(help="Run folders.")]
 
@@ -35,7 +44,7 @@ def cross(
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs (of --runs N), or single runs; first: baseline.")],
-    measure: Annotated[str, typer.Option(help="overall_accuracy or average_accuracy.")] = "overall_accuracy",
+    measure: Annotated[Measure, typer.Option(help="Over all images, or the mean of class recalls.")] = Measure.OVERALL,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write a page, x.html.")] = None,
     fmt: FormatOption = Format.TABLE,
 ) -> None:
@@ -59,10 +68,10 @@ def compare(
 def votes(
     name: Annotated[str, typer.Argument(help="A FERPlus data set: a name of `datasets list`, or ferplus:PATH.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the plot and the sheet.")] = Path("votes"),
-    draws: Annotated[int, typer.Option(help="Draws per image and number of taggers.")] = 20,
-    disputed: Annotated[int, typer.Option(help="Images on the sheet of the most disputed; 0 for none.")] = 48,
+    draws: Annotated[int, typer.Option(min=1, help="Draws per image and number of taggers.")] = 20,
+    disputed: Annotated[int, typer.Option(min=0, help="Images on the sheet of the most disputed; 0 for none.")] = 48,
     split: Annotated[str | None, typer.Option(help="Only this split.", show_default="all")] = None,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
     fmt: FormatOption = Format.TABLE,
     quiet: o.Quiet = False,
 ) -> None:

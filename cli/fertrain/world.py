@@ -25,7 +25,7 @@ def world(
     max_delay: Annotated[float, typer.Option(help="Longest delay of a panel, seconds.")] = 0.5,
     noise: Annotated[float, typer.Option(help="Probability of not following an event, 0 to 1.")] = 0.1,
     size: Annotated[int, typer.Option(help="Side of the crops, px.")] = 48,
-    seed: Annotated[int, typer.Option(help="Decides script and images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides script and images.")] = 0,
     fmt: FormatOption = Format.TABLE,
     quiet: o.Quiet = False,
 ) -> None:

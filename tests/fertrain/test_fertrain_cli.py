@@ -171,6 +171,12 @@ def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):
         (["evaluate", "{empty}", "--on", "x"], 2, "expected a run folder"),
         (["datasets", "add", "x", "--kind", "ferplus", "--path", "{empty}"], 1, "expected the votes"),
         (["datasets", "check", "x"], 2, "unknown data set"),
+        (["votes", "ferplus:{ferplus}", "--draws", "0"], 2, "--draws"),
+        (["votes", "ferplus:{ferplus}", "--disputed", "-1"], 2, "--disputed"),
+        (["compare", "{empty}", "--measure", "confusion"], 2, "--measure"),
+        (["explain", "{empty}", "--occlusion", "--side", "-3"], 2, "--side"),
+        (["explain", "{empty}", "--embedding", "--seed", "-1"], 2, "--seed"),
+        (["supervised", "--labeled", "ferplus:{ferplus}", "--lr", "-1"], 2, "0 or more for optim.lr"),
         (["supervised"], 2, "--labeled"),
     ],
 )

@@ -151,3 +151,19 @@ def test_recipes_can_be_files_and_say_what_they_lack(tmp_path):
         parse("seed = 3", "x")
     with pytest.raises(UsageError, match="TOML"):
         parse("seed = ", "x")
+
+
+ABOUT = 'paper = "p"\ncommand = "c"\nexpects = "e"\ntime = "t"\n'
+
+
+def test_a_recipe_says_what_it_sets_and_nothing_else():
+    found = parse(ABOUT + "seed = 3\n[optim]\nepochs = [1]\nlr = 1\n[measured.train]\nlearnt_from = 70\n", "own.toml")
+    assert (found.config.seed, found.config.optim.epochs, found.config.optim.lr) == (3, (1,), 1)
+    for text, says in (
+        ("[optim]\nepoch = [1]", "unknown setting in own.toml: 'optim.epoch': did you mean optim.epochs"),
+        ('[modell]\nname = "vgg13"', "unknown setting in own.toml: 'modell': did you mean model"),
+        ("[optim]\nepochs = 1", r"expected tuple\[int, ...\] for optim.epochs in own.toml, found 1"),
+        ('[optim]\nlr = "fast"', "expected float for optim.lr in own.toml, found 'fast'"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            parse(ABOUT + text, "own.toml")
