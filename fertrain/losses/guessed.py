@@ -103,4 +103,5 @@ def recognised(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     confidence, guess = logits.detach().float().softmax(dim=1).max(dim=1)
     right = guess == targets.argmax(dim=1)
     classes = F.one_hot(guess[right], logits.shape[1]).float()
-    return confidence[right] @ classes, classes.sum(dim=0)
+    # no product of matrices: autocast would round the sum to bf16
+    return (confidence[right, None] * classes).sum(dim=0), classes.sum(dim=0)

@@ -1,6 +1,8 @@
 """Instance attention (RMFER, WACV 2024, equations 1 to 3): each image seen through the rest of its batch.
 
 f: (B, D) features    z: (B, E) = H(f), projected    s, a: (B, B)    v: (B, D)
+
+Products are taken outside of autocast, which would round cosines to bf16's three digits before τ divides them.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def similarity(z: Tensor, self_mask: str = "exclude") -> Tensor:
     if self_mask not in SELF_MASKS:
         raise UnknownNameError("self-mask", self_mask, SELF_MASKS)
     unit = F.normalize(z.float(), dim=1)
-    s = unit @ unit.T
+    with torch.autocast(z.device.type, enabled=False):
+        s = unit @ unit.T
     if self_mask == "off":
         return s
     own = torch.eye(len(z), dtype=torch.bool, device=z.device)
@@ -51,4 +54,5 @@ def attention(z: Tensor, tau: float, self_mask: str = "exclude") -> Tensor:
 
 def attended(f: Tensor, z: Tensor, tau: float, self_mask: str = "exclude") -> Tensor:
     """Equation (3): v_i = Σ_j a_ij f_j. (B, D), (B, E) -> (B, D)."""
-    return attention(z, tau, self_mask) @ f.float()
+    with torch.autocast(f.device.type, enabled=False):
+        return attention(z, tau, self_mask) @ f.float()

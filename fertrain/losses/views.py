@@ -2,6 +2,8 @@
 
 a, b: (U, E), row i of both is the same image. Own few lines: the library with these losses brings a training
 framework with it.
+
+Products are taken outside of autocast, which would round cosines to bf16's three digits before τ divides them.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ def nt_xent(a: Tensor, b: Tensor, tau: float) -> Tensor:
     """
     n = len(a)
     z = F.normalize(torch.cat([a, b]).float(), dim=1)
-    s = z @ z.T / tau
+    with torch.autocast(z.device.type, enabled=False):
+        s = z @ z.T / tau
     s = s.masked_fill(torch.eye(2 * n, dtype=torch.bool, device=s.device), float("-inf"))
     other = torch.arange(2 * n, device=s.device).roll(n)
     return F.cross_entropy(s, other)
@@ -38,7 +41,9 @@ def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, tau: float) -> Tensor
     q = F.normalize(queries.float(), dim=1)
     k = F.normalize(keys.detach().float(), dim=1)
     positive = (q * k).sum(dim=1, keepdim=True)
-    logits = torch.cat([positive, q @ F.normalize(queue.detach().float(), dim=1).T], dim=1) / tau
+    with torch.autocast(q.device.type, enabled=False):
+        negative = q @ F.normalize(queue.detach().float(), dim=1).T
+    logits = torch.cat([positive, negative], dim=1) / tau
     return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.int64, device=q.device))
 
 

@@ -44,7 +44,9 @@ class EmbeddingHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, K); the largest belongs to the nearest word."""
         predicted: Tensor = self.project(features)
-        return SCALE * F.normalize(predicted.float(), dim=1) @ self.words.T
+        # autocast would round cosines to bf16's three digits
+        with torch.autocast(predicted.device.type, enabled=False):
+            return SCALE * F.normalize(predicted.float(), dim=1) @ self.words.T
 
 
 def words_of(classes: Sequence[str], given: Sequence[str] = ()) -> list[str]:

@@ -98,6 +98,15 @@ def test_the_nearest_word_is_the_answer():
     torch.testing.assert_close(logits, expected)
 
 
+def test_autocast_rounds_no_cosine_with_a_word():
+    head = EmbeddingHead(12, torch.from_numpy(vectors()))
+    head.project = nn.Identity()
+    x = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = head(x)
+    assert torch.equal(logits, head(x))
+
+
 def test_the_cosine_loss_counts_every_sample_once():
     cosines = torch.tensor([[0.5, -1.0], [0.25, 1.0]], requires_grad=True)
     loss = cosine(cosines, torch.tensor([[1.0, 0], [0, 1.0]]))

@@ -116,6 +116,13 @@ def test_attention_refuses_a_batch_of_one_and_unknown_masks():
         similarity(random(2, 3), "epsilom")
 
 
+def test_autocast_rounds_no_attention():
+    z, f = random(32, 16, seed=1), random(32, 16)
+    exact = attended(f, z, 0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(attended(f, z, 0.1), exact)
+
+
 # contrast: refinement and equation 10
 
 

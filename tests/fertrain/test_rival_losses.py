@@ -228,6 +228,26 @@ def test_disagreement_and_momentum_by_hand():
     assert momentum_at(1.0, 0.996) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: nt_xent(x, random(32, 16, seed=1), 0.07),
+        lambda x: info_nce(x, random(32, 16, seed=1), random(64, 16, seed=2), 0.07),
+        lambda x: recognised(x, x.softmax(dim=1))[0].sum() + 0 * x.sum(),
+    ],
+)
+def test_autocast_rounds_no_loss_and_no_gradient(loss):
+    values, gradients = [], []
+    for enabled in (False, True):
+        x = random(32, 16, seed=0).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            values.append(loss(x))
+        values[-1].backward()
+        gradients.append(x.grad)
+    assert torch.equal(*values)
+    assert torch.equal(*gradients)
+
+
 # nobody learns by changing his own targets
 
 
