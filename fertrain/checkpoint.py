@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from .averaging import Average
+from .errors import WeightsError
+from .models.weights import read_plain
 
 _LAYOUT = 2
 
@@ -88,10 +90,12 @@ class Checkpoints:
         if not self.path.is_file():
             return None
         try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, OSError, EOFError, ValueError):
-            return None  # torn by a full disk: the run begins anew
-        if content.get("layout") != _LAYOUT or content.get("settings") != self.settings:
+            content = read_plain(self.path)
+        except WeightsError:
+            return None  # torn by a full disk, or no checkpoint at all: the run begins anew
+        if not isinstance(content, dict) or content.get("layout") != _LAYOUT:
+            return None
+        if content.get("settings") != self.settings:
             return None
         values = content["position"]
         return Resumed(Position(**{**values, "tally": Tally(**values["tally"])}), content)

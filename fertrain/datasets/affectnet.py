@@ -22,6 +22,7 @@ from ..labels import ORDERS, LabelOrder
 from .images import FolderBytes
 from .labelled import Finding
 from .listed import Labelled, Listing
+from .reading import table_text
 
 _TABLES = {"train": "training.csv", "valid": "validation.csv"}
 _FOLDERS = {"train": "train_set", "valid": "val_set"}
@@ -52,15 +53,19 @@ def read(path: Path, options: Mapping[str, object]) -> Listing:
 def _from_table(file: Path, path: Path) -> list[Labelled]:
     """Name and expression number of every row, as the file has them."""
     rows: list[Labelled] = []
-    with file.open(newline="", encoding="utf-8-sig") as stream:
+    with table_text(file) as stream:
         table = csv.DictReader(stream)
         if not {"subDirectory_filePath", "expression"} <= set(table.fieldnames or ()):
             raise DatasetError(
                 f"expected the columns subDirectory_filePath and expression in {file}, found {table.fieldnames}"
             )
         for line, row in enumerate(table, start=2):
-            rows.append((row["subDirectory_filePath"], _number(row["expression"], f"{file}, line {line}")))
-    prefix = next((p for p in _IMAGES if rows and (path / p / rows[0][0]).is_file()), "")
+            name = row["subDirectory_filePath"]
+            if not name:
+                raise DatasetError(f"expected the path of an image in {file}, line {line}, found none")
+            rows.append((name, _number(row["expression"], f"{file}, line {line}")))
+    # the first image that is here tells where they all are
+    prefix = next((p for name, _ in rows for p in _IMAGES if (path / p / name).is_file()), "")
     return [(f"{prefix}/{name}" if prefix else name, k) for name, k in rows]
 
 
@@ -77,9 +82,9 @@ def _from_annotations(folder: Path) -> list[Labelled]:
     return rows
 
 
-def _number(text: str, where: str) -> int:
+def _number(text: str | None, where: str) -> int:
     try:
-        value = int(text)
+        value = int(text or "")
     except ValueError:
         value = -1
     if not 0 <= value < _EXPRESSIONS:

@@ -22,6 +22,7 @@ from ..labels import ORDERS
 from .images import FolderBytes
 from .labelled import Finding
 from .listed import Labelled, Listing, position
+from .reading import table_text
 
 USAGE = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}
 FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
@@ -42,7 +43,7 @@ class CsvPixels:
         """Pixels (N, 48, 48), usage and emotion of each row (-1 where the file has none), read once."""
         pixels, usages, emotions = [], [], []
         csv.field_size_limit(1 << 20)
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
+        with table_text(self.path) as file:
             rows = csv.DictReader(file, skipinitialspace=True)
             if not {"pixels", "Usage"} <= {(f or "").strip() for f in rows.fieldnames or []}:
                 raise DatasetError(
@@ -110,17 +111,21 @@ def _from_pixels(table: Path) -> Listing:
 def _from_names(path: Path, *, skip_ambiguous: bool) -> Listing:
     rows: dict[str, list[Labelled]] = {split: [] for split in FOLDERS}
     ambiguous = 0
-    with (path / NAMES).open(newline="", encoding="utf-8-sig") as file:
+    with table_text(path / NAMES) as file:
         for line, row in enumerate(csv.DictReader(file), start=2):
             try:
-                split, emotion = USAGE[row["usage"]], int(row["emotion"])
-            except (KeyError, ValueError):
-                raise DatasetError(f"expected usage and emotion in {path / NAMES}, line {line}; found {row}") from None
+                split, name, emotion = USAGE[row["usage"]], row["image_name"], int(row["emotion"])
+            except (KeyError, TypeError, ValueError):  # no such column, a short row, no number
+                name = None
+            if not name:
+                raise DatasetError(
+                    f"expected usage, image_name and emotion in {path / NAMES}, line {line}; found {row}"
+                )
             doubtful = row.get("ambiguous") == "1"
             ambiguous += doubtful
             if not (doubtful and skip_ambiguous):
                 k = position(emotion, 0, _ORDER, f"{path / NAMES}, line {line}")
-                rows[split].append((f"{FOLDERS[split]}/{row['image_name']}", k))
+                rows[split].append((f"{FOLDERS[split]}/{name}", k))
     here = {split: found for split, found in rows.items() if (path / FOLDERS[split]).is_dir()}
     what = "near-duplicates with different labels " + ("(left out)" if skip_ambiguous else "(counted)")
     notes = (Finding("all", what, ambiguous),) if ambiguous else ()

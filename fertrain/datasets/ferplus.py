@@ -23,6 +23,7 @@ from ..labels import ORDERS
 from .fer2013 import FOLDERS, USAGE, CsvPixels, find_table
 from .images import Bytes, FolderBytes, ZipBytes
 from .labelled import Finding, Split, require_split
+from .reading import table_text
 from .rules import EMOTIONS, RULES
 
 VOTES = "fer2013new.csv"
@@ -52,7 +53,7 @@ def read_votes(path: Path) -> VoteTable:
     votes: list[list[int]] = []
     numbers: list[int] = []
     nameless = 0
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with table_text(path) as file:
         rows = csv.reader(file)
         header = next(rows, [])
         if len(header) != _COLUMNS or header[:2] != ["Usage", "Image name"]:

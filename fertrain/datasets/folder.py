@@ -51,7 +51,7 @@ class Folder:
         require_split(self, split)
         names, classes = [], []
         for path in sorted(files_below(self._folders[split])):
-            if path.suffix.lower() in _SUFFIXES:
+            if path.suffix.lower() in _SUFFIXES and path.parent != self._folders[split]:
                 names.append(path.relative_to(self.path).as_posix())
                 owner = path.relative_to(self._folders[split]).parts[0]
                 classes.append(self.order.classes.index(canonical(owner)))
@@ -59,13 +59,16 @@ class Folder:
         return Split(self.name, split, GIVEN, self.order, tuple(names), targets, FolderBytes(self.path), self._grey)
 
     def findings(self) -> list[Finding]:
-        """Classes without images."""
-        return [
-            Finding(split, "empty class", 1, name)
-            for split in self.splits()
-            for name, n in self.load(split).counts().items()
-            if n == 0
-        ]
+        """Images that no class folder holds, and classes without images."""
+        found = []
+        for split in self.splits():
+            folder = self._folders[split]
+            stray = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.is_dir())
+            if stray:
+                example = stray[0].relative_to(self.path).as_posix()
+                found.append(Finding(split, "image outside of a class folder (skipped)", len(stray), example))
+            found += [Finding(split, "empty class", 1, c) for c, n in self.load(split).counts().items() if n == 0]
+        return found
 
     @cached_property
     def _grey(self) -> bool:

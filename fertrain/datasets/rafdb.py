@@ -13,6 +13,7 @@ from ..errors import DatasetError
 from ..labels import ORDERS
 from .images import FolderBytes
 from .listed import Labelled, Listing, position
+from .reading import table_text
 
 LIST = "list_patition_label.txt"
 _ORDER = ORDERS["rafdb"]
@@ -26,7 +27,9 @@ def read(path: Path, options: Mapping[str, object]) -> Listing:
     original = options.get("images") == "original"
     rows: dict[str, list[Labelled]] = {"train": [], "test": []}
     file = base / "EmoLabel" / LIST
-    for line, text in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    with table_text(file) as stream:
+        lines = stream.read().splitlines()
+    for line, text in enumerate(lines, start=1):
         if not text.strip():
             continue
         name, _, number = text.strip().partition(" ")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
+from itertools import dropwhile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy.typing as npt
 
 from ..errors import DatasetError
 from .labelled import Split
+from .reading import table_text
 
 Rows = npt.NDArray[np.int64]
 
@@ -63,19 +66,23 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Rows, Rows]:
 
 def write_index(split: Split, path: Path) -> str:
     """Write name and class of every row; returns the file's sha256, by which a subset is known."""
-    lines = [f"# {split.dataset} {split.split} {split.rule}", "name,class"]
-    lines += [f"{name},{split.order.classes[k]}" for name, k in zip(split.names, split.classes, strict=True)]
-    text = "\n".join(lines) + "\n"
-    path.write_text(text, encoding="utf-8")
-    return hashlib.sha256(text.encode()).hexdigest()
+    table = io.StringIO()
+    table.write(f"# {split.dataset} {split.split} {split.rule}\n")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["name", "class"])
+    writer.writerows((name, split.order.classes[k]) for name, k in zip(split.names, split.classes, strict=True))
+    data = table.getvalue().encode()
+    path.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def named_in(path: Path) -> list[str]:
     """The names of an index file, in its order."""
     if not path.is_file():
         raise DatasetError(f"expected an index file (labels.csv of an earlier run), found none at {path}")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    with table_text(path) as file:
+        # only at the top: further down it is an image whose name begins so
+        rows = list(csv.DictReader(dropwhile(lambda line: line.startswith("#"), file)))
     if rows and "name" not in rows[0]:
         raise DatasetError(f"expected an index file with the column name at {path}, found {', '.join(rows[0])}")
     return [row["name"] for row in rows]

@@ -20,6 +20,7 @@ from ..errors import DatasetError, LabelError
 from ..labels import LabelOrder, canonical, order_of, order_of_set
 from .images import FolderBytes
 from .listed import Labelled, Listing
+from .reading import table_text
 
 _SPLITS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid",
            "dev": "valid", "test": "test"}  # fmt: skip
@@ -42,7 +43,12 @@ class ParquetBytes:
             raise FileNotFoundError(f"{self.folder}/{name}")
         if file not in self._open:
             column = self._columns[file]
-            self._open[file] = pq.read_table(self.folder / file, columns=[column], memory_map=True)[column]
+            try:
+                self._open[file] = _columns(self.folder / file, [column])[column]
+            except DatasetError as error:
+                self._open[file] = error  # found out once, not for each of its rows
+        if isinstance(self._open[file], DatasetError):
+            raise self._open[file]
         value = self._open[file][int(row)].as_py()
         return bytes((value.get("bytes") if isinstance(value, dict) else value) or b"")
 
@@ -68,9 +74,10 @@ def parquet(path: Path, options: Mapping[str, object]) -> Listing:
         name = file.relative_to(path).as_posix()
         schema = _schema(file)
         columns[name], label = _pick(schema.names, _IMAGE, file), _pick(schema.names, _LABEL, file)
+        _require_bytes(schema.field(columns[name]), file)
         given = given or _hub_names(schema, label)
         wanted = [label] + (["split"] if "split" in schema.names else [])
-        table = pq.read_table(file, columns=wanted)
+        table = _columns(file, wanted)
         values = table[label].to_pylist()
         splits = (
             table["split"].to_pylist() if "split" in wanted else [file.name.split("-")[0].split(".")[0]] * len(values)
@@ -85,11 +92,15 @@ def labels_csv(path: Path, options: Mapping[str, object]) -> Listing:
     file = path / "labels.csv"
     if not file.is_file():
         raise DatasetError(f"expected labels.csv (name, label, split) in {path}, found none")
-    with file.open(newline="", encoding="utf-8-sig") as stream:
+    found: list[tuple[str, str, object]] = []
+    with table_text(file) as stream:
         table = csv.DictReader(stream)
         columns = list(table.fieldnames or ())
         name, label = _pick(columns, _NAME, file), _pick(columns, _LABEL, file)
-        found: list[tuple[str, str, object]] = [(row[name], row.get("split") or "train", row[label]) for row in table]
+        for row in table:
+            if not row[name]:
+                raise DatasetError(f"expected the name of an image in {file}, line {table.line_num}; found none")
+            found.append((row[name], row.get("split") or "train", row[label]))
     return _listing(found, _classes(options), FolderBytes(path), path)
 
 
@@ -99,7 +110,8 @@ def _listing(
     source: FolderBytes | ParquetBytes,
     path: Path,
 ) -> Listing:
-    numbers = all(isinstance(v, int) or str(v).isdigit() for _, _, v in found)
+    # what most labels are, the odd one is not: it is that one which is named
+    numbers = 2 * sum(_number(value) is not None for _, _, value in found) >= len(found)
     if given:
         order = order_of(given)
     elif numbers:
@@ -118,13 +130,21 @@ def _listing(
 
 
 def _class(value: object, order: LabelOrder, numbers: bool, where: str) -> int:
-    known = f"0 to {len(order) - 1}" if numbers else ", ".join(order.classes)
-    k = int(str(value)) if numbers else -1
-    if not numbers and canonical(str(value)) in order.classes:
-        k = order.classes.index(canonical(str(value)))
-    if not 0 <= k < len(order):
+    if numbers:
+        known, k = f"0 to {len(order) - 1}", _number(value)
+    else:
+        known, name = ", ".join(order.classes), canonical(str(value))
+        k = order.classes.index(name) if name in order.classes else None
+    if k is None or not 0 <= k < len(order):
         raise DatasetError(f"expected a label of {known}, found {value!r} for {where}")
     return k
+
+
+def _number(value: object) -> int | None:
+    try:
+        return int(str(value))
+    except ValueError:
+        return None
 
 
 def _classes(options: Mapping[str, object]) -> Sequence[str] | None:
@@ -137,6 +157,23 @@ def _schema(file: Path) -> Any:
         return pq.read_schema(file)
     except (pa.ArrowInvalid, OSError) as error:
         raise DatasetError(f"expected a readable Parquet file at {file}, found: {str(error).splitlines()[0]}") from None
+
+
+def _columns(file: Path, names: Sequence[str]) -> Any:
+    try:
+        return pq.read_table(file, columns=list(names), memory_map=True)
+    except (pa.ArrowException, OSError) as error:
+        found = str(error).splitlines()[0]
+        raise DatasetError(f"expected the column {', '.join(names)} whole in {file}, found: {found}") from None
+
+
+def _require_bytes(field: Any, file: Path) -> None:
+    """Refuse a column that holds no encoded images: names, or pixels as text."""
+    kind = field.type
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise DatasetError(f"expected the bytes of images in the column {field.name} of {file}, found {kind}")
 
 
 def _pick(names: Sequence[str], wanted: Sequence[str], file: Path) -> str:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -73,16 +75,19 @@ def load(path: Path) -> tuple[Recogniser, tuple[str, ...], InputContract]:
         raise WeightsError(
             f"expected model, labels and input in the metadata of {path}, found {sorted(meta) or 'none'}"
         )
-    labels = tuple(json.loads(meta["labels"]))
+    labels = _labels(meta["labels"], path)
     contract = InputContract.from_json(meta["input"])
     model = build(meta["model"], len(labels), contract.size)
-    kind, _, length = meta.get("head", "linear").partition(" ")
-    if kind == "embedding":
-        model.speak(torch.ones(len(labels), int(length)))
+    head = re.fullmatch(r"linear|embedding ([1-9]\d*)", meta.get("head", "linear"))
+    if head is None:
+        raise WeightsError(f"expected a head 'linear' or 'embedding D' in {path}, found {meta['head']!r}")
+    if head[1]:
+        model.speak(torch.ones(len(labels), int(head[1])))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise WeightsError(f"expected the tensors of {meta['model']} in {path}, found others: {error}") from None
+        found = " ".join(str(error).split())[:300]
+        raise WeightsError(f"expected the tensors of {meta['model']} in {path}, found others: {found}") from None
     return model, labels, contract
 
 
@@ -94,16 +99,29 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         if path.suffix == ".safetensors":
             with safe_open(str(path), framework="pt") as file:
                 return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-        return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path), {}
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
+    except (SafetensorError, OSError) as error:
         raise WeightsError(f"expected a readable weights file at {path}, found: {_first_line(error)}") from None
-    except Exception as error:
-        # torch.load raises pickle's UnpicklingError for anything that is not plain tensors
-        if type(error).__name__ != "UnpicklingError":
-            raise
+    return _state_dict(read_plain(path), path), {}
+
+
+def read_plain(path: Path) -> object:
+    """What `torch.save` wrote of tensors and plain values, on the CPU; no code in the file is run.
+
+    Raises:
+        WeightsError: the file cannot be read, or holds anything else.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError:
         raise WeightsError(
-            f"expected plain tensors in {path}, found pickled code, which is not run; if you trust its maker, "
-            "`fertrain convert` makes safetensors of it"
+            f"expected plain tensors in {path}, found pickled code or something else, which is not run; if it is a "
+            "model whose maker you trust, `fertrain convert` makes safetensors of it"
+        ) from None
+    except Exception as error:
+        # bytes that are no pickle make the unpickler fail in any way: KeyError and IndexError as well as its own
+        found = f"{type(error).__name__} {_first_line(error)}"
+        raise WeightsError(
+            f"expected a readable weights file at {path}, found none that torch reads: {found}"
         ) from None
 
 
@@ -123,7 +141,7 @@ def load_into(model: Recogniser, path: Path, labels: tuple[str, ...]) -> Loaded:
         for target in (plain, f"features.{plain}"):
             if target in own and own[target].shape == tensor.shape and not target.startswith("head."):
                 fitting[target] = tensor
-    head = _head(tensors, meta, labels)
+    head = _head(tensors, meta, labels, path)
     if head is not None and "head.weight" in own and head["head.weight"].shape == own["head.weight"].shape:
         fitting |= head
     if not any(key.startswith("features.") for key in fitting):
@@ -135,13 +153,26 @@ def load_into(model: Recogniser, path: Path, labels: tuple[str, ...]) -> Loaded:
     return Loaded(len(fitting), len(own) - len(fitting), "head.weight" in fitting)
 
 
-def _head(tensors: dict[str, Tensor], meta: dict[str, str], labels: tuple[str, ...]) -> dict[str, Tensor] | None:
+def _labels(text: str, path: Path) -> tuple[str, ...]:
+    """The metadata's label order."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise WeightsError(f"expected labels as a JSON list of names in the metadata of {path}, found {text!r}")
+    return tuple(found)
+
+
+def _head(
+    tensors: dict[str, Tensor], meta: dict[str, str], labels: tuple[str, ...], path: Path
+) -> dict[str, Tensor] | None:
     if "labels" not in meta or "head.weight" not in tensors:
         return None
     try:
-        rows = permutation(json.loads(meta["labels"]), labels)
-    except LabelError:
-        return None  # other classes: the head starts anew
+        rows = permutation(_labels(meta["labels"], path), labels)
+    except (LabelError, WeightsError):
+        return None  # other classes, or nobody knows which: the head starts anew
     return {"head.weight": tensors["head.weight"][rows], "head.bias": tensors["head.bias"][rows]}
 
 

@@ -15,9 +15,11 @@ from fertrain.datasets.check import check
 from fertrain.datasets.ferplus import FerPlus
 from fertrain.datasets.folder import Folder
 from fertrain.datasets.images import FolderBytes, ImageFiles, batches, in_memory
+from fertrain.datasets.labelled import Split
 from fertrain.datasets.registry import Entry, add, entries, name_and_split, open_labelled, resolve
-from fertrain.datasets.subsets import class_aware, hold_out, read_index, shares, write_index
+from fertrain.datasets.subsets import class_aware, hold_out, named_in, read_index, shares, write_index
 from fertrain.errors import DatasetError, LabelError, UnknownNameError
+from fertrain.labels import ORDERS
 from rmset.errors import UsageError
 
 
@@ -209,6 +211,18 @@ def test_a_label_budget_is_seeded_even_and_can_be_given_again(ferplus, tmp_path)
     assert write_index(subset, tmp_path / "again.csv") == digest
     with pytest.raises(DatasetError, match="1 to 64"):
         class_aware(train, 65, seed=0)
+
+
+def test_an_index_file_can_be_read_back_whatever_its_names_hold(tmp_path):
+    names = ("plain.png", "a,b.png", '"c".png', "#d.png", "e\nf.png")
+    split = Split(
+        "s", "train", "given", ORDERS["ferplus"], names, np.eye(8, dtype=np.float32)[:5], FolderBytes(tmp_path)
+    )
+    write_index(split, tmp_path / "labels.csv")
+    assert named_in(tmp_path / "labels.csv") == list(names)
+    assert read_index(split, tmp_path / "labels.csv").tolist() == [0, 1, 2, 3, 4]
+    write_index(split.take([0]), tmp_path / "labels.csv")
+    assert (tmp_path / "labels.csv").read_bytes() == b"# s train given\nname,class\nplain.png,neutral\n"
 
 
 def test_held_out_images_are_not_learnt_from_and_twins_stay_together(ferplus):

@@ -6,6 +6,8 @@ from pathlib import Path
 import fer_worlds
 import layouts
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,6 +114,68 @@ def test_affectnets_numbers_out_of_range_say_where(tmp_path):
     np.save(root / "train_set" / "annotations" / "3_exp.npy", np.array("11"))
     with pytest.raises(DatasetError, match=r"0 to 10 .*3_exp\.npy.*'11'"):
         opened("affectnet", root)
+
+
+AFFECTNET = "subDirectory_filePath,expression\n"
+SEVEN = list(ORDERS["fer2013"].classes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "content", "says"),
+    [
+        ("fer2013", "fer2013_labels.csv", b"row,usage,emotion\n0,Training,3\n", "line 2"),
+        ("fer2013", "fer2013_labels.csv", b"row,usage,image_name,emotion\n0,Training\n", "line 2"),
+        ("fer2013", "fer2013_labels.csv", b"usage,emotion,image_name\nTraining,0\n", "line 2"),
+        ("affectnet", "training.csv", b"expression,subDirectory_filePath\n0,1/1.jpg\n0\n", "line 3, found none"),
+        ("affectnet", "training.csv", f"{AFFECTNET}1/1.jpg,0\n1/2.jpg\n".encode(), "line 3, found None"),
+        ("csv", "labels.csv", b"name,label\na.png,0\nb.png,-1\n", r"0 to 6, found '-1' for .*: b\.png"),
+        ("csv", "labels.csv", b"name,label\na.png,0\nb.png,1\nc.png,two\n", r"0 to 6, found 'two' for .*: c\.png"),
+        ("csv", "labels.csv", b"name,label\na.png,fear\nb.png,sad\nc.png,2\n", r"sadness.*, found '2' for .*: c\.png"),
+        ("csv", "labels.csv", b"name,label\na.png,0\n,1\n", "name of an image in .*, line 3; found none"),
+        ("csv", "labels.csv", "name,label\né.png,0\n".encode("latin-1"), "UTF-8 .*labels.csv, found the byte 0xe9"),
+        ("ferplus", "fer2013new.csv", b"Usage,Image n\xe4me\n", "UTF-8 .*fer2013new.csv, found the byte 0xe4"),
+        ("rafdb", "EmoLabel/list_patition_label.txt", b"train_\xe4.jpg 5\n", "UTF-8 .*found the byte 0xe4"),
+    ],
+)
+def test_an_odd_row_of_a_table_is_one_line_that_names_it(tmp_path, kind, file, content, says):
+    (tmp_path / "FER2013Train").mkdir()
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(DatasetError, match=says) as caught:
+        opened(kind, tmp_path, **({"classes": SEVEN} if kind == "csv" else {})).findings()
+    assert "\n" not in str(caught.value)
+
+
+def test_affectnets_images_are_found_although_the_first_of_the_table_is_missing(tmp_path):
+    root = layouts.affectnet_tables(tmp_path)
+    (root / "Manually_Annotated_Images" / "0" / "training0.jpg").unlink()
+    missing = [(f.split, f.n) for f in opened("affectnet", root).findings() if f.what == "missing file"]
+    assert missing == [("train", 1)]
+
+
+def test_images_outside_of_a_class_folder_are_told_and_left_out(tmp_path):
+    root = fer_worlds.class_folders(tmp_path, per_class=1, test=1)
+    (root / "train" / "stray.png").write_bytes((root / "train" / "fear" / "000.png").read_bytes())
+    report = check(opened("folder", root))
+    strays = [(f.split, f.n, f.example) for f in report.findings if "outside" in f.what]
+    assert strays == [("train", 1, "train/stray.png")]
+    assert [row["images"] for row in report.counts] == [7, 7]
+
+
+def test_parquet_whose_images_are_no_bytes_is_refused_by_its_column(tmp_path):
+    for images, says in ((["0.png"], "found string"), ([{"path": "0.png"}], "found struct<path: string>")):
+        pq.write_table(pa.table({"image": images, "label": [0]}), tmp_path / "train.parquet")
+        with pytest.raises(DatasetError, match=f"bytes of images in the column image of .*, {says}"):
+            opened("parquet", tmp_path, classes=SEVEN)
+
+
+def test_a_damaged_page_of_parquet_is_an_unreadable_image(tmp_path):
+    file = layouts.parquet(tmp_path) / "train-00000-of-00001.parquet"
+    data = bytearray(file.read_bytes())
+    data[4:2000] = bytes(1996)  # the images come first; the labels stand behind them
+    file.write_bytes(data)
+    found = [(f.split, f.n) for f in check(opened("parquet", tmp_path)).findings if f.what == "unreadable"]
+    assert found == [("train", 7)]
 
 
 def test_rafdb_counts_from_one(tmp_path):

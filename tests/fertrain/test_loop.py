@@ -10,6 +10,7 @@ from torch import nn
 
 from fertrain import experiment
 from fertrain.averaging import Average
+from fertrain.checkpoint import Checkpoints
 from fertrain.compare import group
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.experiment import run
@@ -77,6 +78,17 @@ def test_other_settings_begin_anew(faces, tmp_path, monkeypatch):
     said = []
     run(config(faces, tmp_path, seed=1), say=said.append)
     assert not any("goes on" in line for line in said)
+
+
+@pytest.mark.parametrize("content", [b"hello, no checkpoint", b"{}", b"", bytes(range(256))])
+def test_a_damaged_checkpoint_begins_anew(tmp_path, content):
+    (tmp_path / "resume.pt").write_bytes(content)
+    assert Checkpoints(tmp_path / "resume.pt", "settings").load() is None
+
+
+def test_a_checkpoint_that_holds_something_else_begins_anew(tmp_path):
+    torch.save([1, 2], tmp_path / "resume.pt")
+    assert Checkpoints(tmp_path / "resume.pt", "settings").load() is None
 
 
 def test_accumulated_batches_are_one_step(faces, tmp_path, monkeypatch):

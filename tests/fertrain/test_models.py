@@ -6,7 +6,7 @@ from fertrain.contract import InputContract
 from fertrain.errors import UnknownNameError, WeightsError
 from fertrain.labels import ORDERS
 from fertrain.models import build
-from fertrain.models.weights import load, load_into, read_file, save
+from fertrain.models.weights import load, load_into, read_file, save, write_tensors
 
 CONTRACT = InputContract(32, 3, (0.5,) * 3, (0.2,) * 3)
 SEVEN = ORDERS["fer2013"].classes
@@ -82,6 +82,40 @@ def test_a_state_dict_loads_and_code_does_not(tmp_path):
     torch.save(model, tmp_path / "b.pt")
     with pytest.raises(WeightsError, match="not run"):
         read_file(tmp_path / "b.pt")
+
+
+@pytest.mark.parametrize("content", [b"hello, no weights", b"name,label\n", b"{}", b"", b"\x80\x02", bytes(range(256))])
+def test_a_file_that_holds_no_weights_is_one_line(tmp_path, content):
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"x\.pt") as caught:
+        read_file(tmp_path / "x.pt")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("head", "embedding", "'embedding'"), ("head", "embedding six", "'embedding six'"), ("head", "tree", "'tree'"),
+        ("labels", "anger,fear", "'anger,fear'"), ("labels", '"anger"', "JSON list"), ("labels", "[1, 2]", "JSON list"),
+        ("labels", '["anger", "fear"]', "expected the tensors"),
+    ],
+)  # fmt: skip
+def test_metadata_that_cannot_be_is_one_line(tmp_path, key, value, says):
+    file = tmp_path / "m.safetensors"
+    save(build("resnet10t", 7, 32), SEVEN, CONTRACT, file)
+    tensors, meta = read_file(file)
+    write_tensors(tensors, file, {**meta, key: value})
+    with pytest.raises(WeightsError, match=says) as caught:
+        load(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_head_whose_labels_nobody_can_read_starts_anew(tmp_path):
+    file = tmp_path / "m.safetensors"
+    save(build("resnet10t", 7, 32), SEVEN, CONTRACT, file)
+    tensors, meta = read_file(file)
+    write_tensors(tensors, file, {**meta, "labels": "anger,fear"})
+    assert not load_into(build("resnet10t", 7, 32), file, SEVEN).head
 
 
 def test_files_that_do_not_fit_are_one_line(tmp_path):
