@@ -143,7 +143,8 @@ class UnlabelledStream:
 
     def batches(self, place: Place, views: Views, n: int) -> Iterator[Unlabelled]:
         """The `n` images of each step, in all their views; each image is decoded once."""
-        rows = [unlabelled_rows(len(self.images), n, place.seed, place.epoch, step).tolist() for step in place.steps]
+        total = len(self.images)
+        rows = (unlabelled_rows(total, n, place.seed, place.epoch, step).tolist() for step in place.steps)
         for step, pixels in zip(place.steps, batches(self.images, rows, place.workers), strict=True):
             generator = place.generator(10, step)
             weak, strong = (

@@ -10,7 +10,7 @@ import os
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,15 +86,24 @@ _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError
 
 
 class ZipBytes:
-    """Members of a zip archive, read in place; picklable, as each process opens the archive for itself."""
+    """Members of a zip archive, read in place.
+
+    Each process opens the archive for itself, forked or not: two that share a descriptor move each other's place in it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._renew()
+
+    def _renew(self) -> None:
+        self._process = os.getpid()
         self._archive: zipfile.ZipFile | None = None
         self._lock = threading.Lock()
 
     def get(self, name: str) -> bytes:
         """The member's bytes."""
+        if self._process != os.getpid():
+            self._renew()
         with self._lock:
             try:
                 return self._open().read(name)
@@ -233,18 +242,23 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def batches(images: Images, rows: Sequence[Sequence[int]], workers: int) -> Iterator[Tensor]:
-    """The images of each list of rows, in order; decoded by worker processes if they are not in memory."""
+def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iterator[Tensor]:
+    """The images of each list of rows, in order; decoded by worker processes if they are not in memory.
+
+    The lists are asked for as they are needed, so an epoch of 45 million images may name them one step at a time.
+    """
     if isinstance(images, InMemory) or workers == 0:
         for chosen in rows:
             yield images.read(chosen)
         return
     loader = DataLoader(
         _Reader(images),
-        batch_sampler=[list(chosen) for chosen in rows],
+        batch_sampler=(list(chosen) for chosen in rows),
         collate_fn=_as_is,
         num_workers=workers,
         prefetch_factor=4,
+        # else each loader takes a number out of torch's own generator, and dropout depends on how many there were
+        generator=torch.Generator(),
     )
     for batch in loader:
         if isinstance(batch, RmsetError):
