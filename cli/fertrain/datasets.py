@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -55,22 +55,18 @@ def add(
     from fertrain.datasets.registry import Entry
     from fertrain.datasets.registry import add as register
 
-    chosen: dict[str, Any] = {"classes": [c.strip() for c in classes.split(",")]} if classes else {}
-    if drop:
-        chosen["drop"] = [c.strip() for c in drop.split(",")]
+    chosen = {key: text for key, text in (("classes", classes), ("drop", drop)) if text is not None}
     chosen |= dict(_setting(text) for text in options or ())
     file = register(Entry(name, kind, path.expanduser(), chosen), here=here)
     say(f"{name} is known now, in {file}; `fertrain datasets check {name}` opens every image")
 
 
-def _setting(text: str) -> tuple[str, bool | int | str]:
-    """One KEY=VALUE: "seed=3" -> ("seed", 3)."""
+def _setting(text: str) -> tuple[str, str]:
+    """One KEY=VALUE: "seed=3" -> ("seed", "3")."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise UsageError(f"expected KEY=VALUE for --set, found '{text}'")
-    if value in ("true", "false"):
-        return key, value == "true"
-    return key, int(value) if value.lstrip("-").isdigit() else value
+    return key, value
 
 
 @app.command("list")
@@ -122,8 +118,8 @@ def check(
 def align(
     name: Annotated[str, typer.Argument(help="A name of `datasets list`, or KIND:PATH.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the crops.")],
-    size: Annotated[int, typer.Option(help="Side of a crop, px.")] = 260,
-    widen: Annotated[float, typer.Option(help="Share of the face's width that the crop is wider.")] = 0.31,
+    size: Annotated[int, typer.Option(min=16, help="Side of a crop, px.")] = 260,
+    widen: Annotated[float, typer.Option(min=0, help="Share of the face's width that the crop is wider.")] = 0.31,
     detector: Annotated[str, typer.Option(help="mtcnn or yunet.")] = "mtcnn",
     min_face: Annotated[float, typer.Option(help="Smallest face that is looked for, px.")] = 20,
     quiet: o.Quiet = False,

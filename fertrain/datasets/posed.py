@@ -6,12 +6,14 @@ JAFFE    KA.AN1.39.tiff: subject, expression, take
 FERG     aia/aia_anger/aia_anger_1.png: six drawn characters
 
 The option `split` is `subject` (nobody stands on two sides) or `image` (as Deep-Emotion counts), `seed` draws it.
+Options come as `options.read_options` has made them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rmset.errors import UsageError
 
@@ -26,11 +28,11 @@ _JAFFE = {"AN": "anger", "DI": "disgust", "FE": "fear", "HA": "happiness", "NE":
           "SU": "surprise"}  # fmt: skip
 
 
-def ckplus(path: Path, options: Mapping[str, object]) -> Listing:
+def ckplus(path: Path, options: Mapping[str, Any]) -> Listing:
     """CK+: the last `frames` (default 1) of each labelled sequence; `neutral = true` adds each first frame."""
     if not (path / "cohn-kanade-images").is_dir():
         return _ck48(path, options)
-    frames, neutral = int(str(options.get("frames", 1))), bool(options.get("neutral", False))
+    frames, neutral = options.get("frames", 1), options.get("neutral", False)
     order = ORDERS["ckplus" if neutral else "ckplus7"]
     rows: list[Labelled] = []
     subjects: list[str] = []
@@ -61,7 +63,12 @@ def _ck_class(file: Path, order: LabelOrder) -> int:
     return order.classes.index(full.classes[position(number, 1, ORDERS["ckplus7"], str(file)) + 1])
 
 
-def _ck48(path: Path, options: Mapping[str, object]) -> Listing:
+def _ck48(path: Path, options: Mapping[str, Any]) -> Listing:
+    if strange := {"frames", "neutral"} & options.keys():
+        raise UsageError(
+            f"expected no option {' or '.join(sorted(strange))} for CK+48, which holds three frames of each sequence, "
+            f"found one; {path} has no cohn-kanade-images/"
+        )
     order = ORDERS["ckplus7"]
     rows: list[Labelled] = []
     subjects: list[str] = []
@@ -79,7 +86,7 @@ def _ck48(path: Path, options: Mapping[str, object]) -> Listing:
     return Listing(order, _split(rows, subjects, options, "subject", 0.1, 0.2), FolderBytes(path), True)
 
 
-def jaffe(path: Path, options: Mapping[str, object]) -> Listing:
+def jaffe(path: Path, options: Mapping[str, Any]) -> Listing:
     """JAFFE: 213 images of ten women. By image 120 / 23 / 70 with ten of each class in test, as Deep-Emotion has it."""
     order = ORDERS["fer2013"]
     rows: list[Labelled] = []
@@ -95,7 +102,7 @@ def jaffe(path: Path, options: Mapping[str, object]) -> Listing:
     return Listing(order, _split(rows, subjects, options, "subject", 23 / 213, 10), FolderBytes(path), True)
 
 
-def ferg(path: Path, options: Mapping[str, object]) -> Listing:
+def ferg(path: Path, options: Mapping[str, Any]) -> Listing:
     """FERG: 55,767 drawn faces. By image 34k / 14k / 7k with 1,000 of each class in test, as Deep-Emotion has it."""
     base = path / "FERG_DB_256" if (path / "FERG_DB_256").is_dir() else path
     order = ORDERS["ferg"]
@@ -112,14 +119,11 @@ def ferg(path: Path, options: Mapping[str, object]) -> Listing:
 
 
 def _split(
-    rows: Sequence[Labelled], subjects: Sequence[str], options: Mapping[str, object], default: str, valid: float,
+    rows: Sequence[Labelled], subjects: Sequence[str], options: Mapping[str, Any], default: str, valid: float,
     test: float,
 ) -> Parts:  # fmt: skip
-    how, seed = str(options.get("split", default)), int(str(options.get("seed", 0)))
-    if how == "image":
-        return by_class(rows, valid, test, seed)
-    if how == "subject":
-        people = len(set(subjects))
-        # a tenth and a fifth of the people, whatever the paper counts in images
-        return by_subject(rows, subjects, (0.1, 0.2), seed) if people > 2 else by_class(rows, valid, test, seed)
-    raise UsageError(f'expected split = "subject" or "image", found \'{how}\'')
+    how, seed = options.get("split", default), options.get("seed", 0)
+    # a tenth and a fifth of the people, whatever the paper counts in images
+    if how == "subject" and len(set(subjects)) > 2:
+        return by_subject(rows, subjects, (0.1, 0.2), seed)
+    return by_class(rows, valid, test, seed)

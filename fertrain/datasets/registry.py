@@ -5,8 +5,9 @@
     path = "/data/ferplus"
 
 A new kind with one label per image is a function from a folder to a `Listing` and one entry in `LAYOUTS`; any
-other is a class with `splits`, `rules`, `load`, `findings` (see `LabelledSet`) and one entry in `KINDS`. Every
-kind takes the option `drop`, classes to leave out (eight to seven by name).
+other is a class with `splits`, `rules`, `load`, `findings` (see `LabelledSet`) and one entry in `KINDS`. What it may
+be told stands in `options.OPTIONS`. Every labelled kind takes the option `drop`, classes to leave out (eight to seven
+by name).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from .folder import Folder
 from .labelled import LabelledSet
 from .listed import SPLITS, Listed, Reader
 from .narrow import Narrowed
+from .options import OPTIONS, read_options
 
 FILE = "datasets.toml"
 UNLABELLED = "rmset"
@@ -45,7 +47,7 @@ class Entry:
     path: Path
     """Its folder."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What else its kind wants to know, as `classes` of a folder."""
+    """What else its kind wants to know, as `classes` of a folder; see `options.OPTIONS`."""
     file: Path | None = None
     """The datasets.toml that names it; None for `kind:path`."""
 
@@ -112,9 +114,8 @@ def add(entry: Entry, *, here: bool = False) -> Path:
 
     It goes to `datasets.toml` of this folder if there is one or `here` is asked for, else to the user's.
     """
-    if entry.kind == UNLABELLED:
-        _require_folder(entry)
-    else:
+    entry = _checked(entry)
+    if entry.kind != UNLABELLED:
         open_entry(entry)
     file = Path(FILE) if here or Path(FILE).is_file() else user_file()
     tables = _read(file) if file.is_file() else {}
@@ -168,17 +169,19 @@ def open_labelled(name: str) -> LabelledSet:
 
 def open_entry(entry: Entry) -> LabelledSet:
     """The labelled data set of an entry."""
-    if entry.kind not in KINDS:
-        raise UnknownNameError("kind of data set", entry.kind, [*KINDS, UNLABELLED])
-    _require_folder(entry)
+    entry = _checked(entry)
     data = KINDS[entry.kind](entry)
     drop = entry.options.get("drop", ())
     return Narrowed(data, drop) if drop else data
 
 
-def _require_folder(entry: Entry) -> None:
+def _checked(entry: Entry) -> Entry:
+    """The entry with its options as its kind reads them; refuses kinds, folders and options that there are not."""
+    if entry.kind not in OPTIONS:
+        raise UnknownNameError("kind of data set", entry.kind, OPTIONS)
     if not entry.path.is_dir():
         raise UsageError(f"expected a folder for data set '{entry.name}', found none at {entry.path}")
+    return replace(entry, options=read_options(entry.kind, entry.options))
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from fertrain.config import RunConfig
+from fertrain.datasets.registry import entries
 from fertrain.runs import RunFolder
 from rmset_cli.fertrain.app import app, main
 from rmset_cli.fertrain.settings import NAMES, PLACES
@@ -78,6 +79,14 @@ def test_from_a_folder_to_a_score(fertrain, ferplus, tmp_path):
     assert code == 0
     assert (json.loads(out)["rule"], json.loads(out)["n"]) == ("argmax", 16)
     assert "rule argmax, n = 16" in err
+
+
+def test_a_set_is_kept_with_its_options_as_its_kind_reads_them(fertrain, tmp_path):
+    root = layouts.ckplus(tmp_path / "ck")
+    sets = [word for text in ("neutral=False", "frames=2", "split=image") for word in ("--set", text)]
+    assert fertrain("datasets", "add", "ck", "--kind", "ckplus", "--path", root, "--drop", "fear,anger", *sets)[0] == 0
+    kept = {"neutral": False, "frames": 2, "split": "image", "drop": ["fear", "anger"]}
+    assert entries()["ck"].options == kept
 
 
 def test_semi_walks_through_with_the_current_root(fertrain, ferplus, mashup, tmp_path, monkeypatch):
@@ -171,6 +180,9 @@ def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):
         (["evaluate", "{empty}", "--on", "x"], 2, "expected a run folder"),
         (["datasets", "add", "x", "--kind", "ferplus", "--path", "{empty}"], 1, "expected the votes"),
         (["datasets", "check", "x"], 2, "unknown data set"),
+        (["datasets", "add", "x", "--kind", "ferplus", "--path", "{ferplus}", "--classes", "a,b"], 2, "'classes'"),
+        (["datasets", "add", "x", "--kind", "ckplus", "--path", "{empty}", "--set", "slit=image"], 2, "mean split"),
+        (["datasets", "add", "x", "--kind", "rmset", "--path", "{empty}", "--drop", "fear"], 2, "'drop'"),
         (["votes", "ferplus:{ferplus}", "--draws", "0"], 2, "--draws"),
         (["votes", "ferplus:{ferplus}", "--disputed", "-1"], 2, "--disputed"),
         (["compare", "{empty}", "--measure", "confusion"], 2, "--measure"),

@@ -17,8 +17,10 @@ from fertrain.datasets.check import check
 from fertrain.datasets.evidence import evidence, twins
 from fertrain.datasets.ferplus import FerPlus
 from fertrain.datasets.images import ImageFiles
+from fertrain.datasets.listed import SPLITS
 from fertrain.datasets.narrow import Narrowed
-from fertrain.datasets.registry import Entry, open_entry
+from fertrain.datasets.options import OPTIONS
+from fertrain.datasets.registry import KINDS, UNLABELLED, Entry, open_entry
 from fertrain.datasets.splitting import by_class, by_subject
 from fertrain.errors import DatasetError, LabelError
 from fertrain.labels import ORDERS
@@ -347,3 +349,49 @@ def test_linked_folders_are_followed(tmp_path):
     (tmp_path / "other" / "FER2013Train").symlink_to(names / "FER2013Train")
     (tmp_path / "other" / "fer2013_labels.csv").write_text((names / "fer2013_labels.csv").read_text())
     assert not check(opened("fer2013", tmp_path / "other")).broken
+
+
+def test_every_kind_says_what_it_may_be_told():
+    assert OPTIONS.keys() == {*KINDS, UNLABELLED}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        ("ckplus", {"slit": "image"}, "unknown option of the kind ckplus 'slit': did you mean split"),
+        ("ckplus", {"Seed": "3"}, "did you mean seed"),
+        ("ckplus", {"neutral": "maybe"}, "true or false for the option neutral of the kind ckplus, found 'maybe'"),
+        ("ckplus", {"frames": "0"}, "a whole number of 1 or more for the option frames"),
+        ("ckplus", {"seed": "abc"}, "a whole number of 0 or more for the option seed"),
+        ("ckplus", {"seed": True}, "a whole number"),
+        ("jaffe", {"split": "person"}, "expected subject or image for the option split"),
+        ("jaffe", {"frames": 3}, "unknown option"),
+        ("rafdb", {"images": "originals"}, "expected aligned or original"),
+        ("affectnet", {"expressions": "6"}, "expected 7 or 8"),
+        ("fer2013", {"skip_ambiguous": "no"}, "expected true or false"),
+        ("ferplus", {"classes": ["a", "b"]}, "unknown option of the kind ferplus 'classes': known: drop"),
+        ("csv", {"classes": "a,,c"}, "names like a,b,c"),
+        ("rafdb", {"drop": 3}, "names like a,b,c"),
+    ],
+)
+def test_an_option_that_a_kind_does_not_read_is_wrong_usage(tmp_path, kind, options, says):
+    with pytest.raises(UsageError, match=says) as caught:
+        opened(kind, tmp_path, **options)
+    assert caught.value.exit_code == 2
+
+
+def test_text_means_what_it_says(tmp_path):
+    root = layouts.ckplus(tmp_path)
+    meant, said = (
+        opened("ckplus", root, **options)
+        for options in ({"frames": 3, "neutral": False, "seed": 2}, {"frames": "3", "neutral": "False", "seed": "2"})
+    )
+    assert said.order.name == "ckplus7"
+    assert [said.load(s, "given").names for s in SPLITS] == [meant.load(s, "given").names for s in SPLITS]
+    assert "neutral" in opened("ckplus", root, neutral="true").order.classes
+    assert len(opened("csv", layouts.labels_csv(tmp_path), drop="fear, sadness").order) == 5
+
+
+def test_ck48_has_no_other_frames_to_take(tmp_path):
+    with pytest.raises(UsageError, match="no option frames for CK"):
+        opened("ckplus", layouts.ck48(tmp_path), frames=3)

@@ -1,0 +1,96 @@
+"""What a kind of data set may be told beside its folder: names, types and ranges, in one table.
+
+An option comes as text from `--set KEY=VALUE`, or as whatever datasets.toml holds. It is made what its kind reads here,
+so that the readers meet no other values; a name or a value that a kind does not know is a mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rmset.errors import UsageError
+
+from ..errors import UnknownNameError
+
+Option = Callable[[object], Any]
+"""From a value as it was given to the value that a reader takes; ValueError says in words what was expected."""
+
+
+def flag(value: object) -> bool:
+    """True or false; `bool` would take the text "false" for true."""
+    known = {"true": True, "false": False}
+    if str(value).lower() not in known:
+        raise ValueError("true or false")
+    return known[str(value).lower()]
+
+
+def whole(least: int) -> Option:
+    """A whole number of `least` or more."""
+
+    def read(value: object) -> int:
+        text = str(value)
+        if not text.isdecimal() or int(text) < least:
+            raise ValueError(f"a whole number of {least} or more")
+        return int(text)
+
+    return read
+
+
+def one_of(*known: str | int) -> Option:
+    """One of a few values."""
+
+    def read(value: object) -> str | int:
+        for one in known:
+            if str(value) == str(one):
+                return one
+        raise ValueError(" or ".join(map(str, known)))
+
+    return read
+
+
+def names(value: object) -> list[str]:
+    """Names, as a list or separated by commas."""
+    listed = value.split(",") if isinstance(value, str) else value
+    found = [str(name).strip() for name in listed] if isinstance(listed, (list, tuple)) else []
+    if not found or not all(found):
+        raise ValueError("names like a,b,c")
+    return found
+
+
+_ALL: dict[str, Option] = {"drop": names}
+_CLASSES = {**_ALL, "classes": names}
+_POSED = {**_ALL, "split": one_of("subject", "image"), "seed": whole(0)}
+
+OPTIONS: dict[str, Mapping[str, Option]] = {
+    "ferplus": _ALL,
+    "folder": _CLASSES,
+    "fer2013": {**_ALL, "skip_ambiguous": flag},
+    "affectnet": {**_ALL, "expressions": one_of(7, 8)},
+    "rafdb": {**_ALL, "images": one_of("aligned", "original")},
+    "ckplus": {**_POSED, "frames": whole(1), "neutral": flag},
+    "jaffe": _POSED,
+    "ferg": _POSED,
+    "parquet": _CLASSES,
+    "csv": _CLASSES,
+    "rmset": {},
+}
+"""By kind: every option it reads, and what its value has to be."""
+
+
+def read_options(kind: str, given: Mapping[str, object]) -> dict[str, Any]:
+    """The options of a data set as its kind reads them.
+
+    Raises:
+        UnknownNameError: an option that the kind does not read.
+        UsageError: a value of another type, or out of range.
+    """
+    known, found = OPTIONS[kind], {}
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownNameError(f"option of the kind {kind}", name, known)
+        try:
+            found[name] = known[name](value)
+        except ValueError as error:
+            raise UsageError(f"expected {error} for the option {name} of the kind {kind}, found {value!r}") from None
+    return found
