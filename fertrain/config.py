@@ -105,7 +105,8 @@ class OptimConfig:
     schedule: str = "cosine"
     """`cosine` (5 % warm-up, then to zero), `one-cycle` (30 % up from lr/25, then to zero), `constant`, `steps`."""
     steps: tuple[tuple[int, float], ...] = ()
-    """For `steps`: (epochs, learning rate) in order; the last one stays."""
+    """For `steps`: (epochs, learning rate) in order, in each phase; the last one stays. They stand in place of `lr`;
+    a phase whose rate is a share of it (`rmfer.ial_lr`, `rmfer.acl_lr`) takes that share of them."""
     accumulate: int = 1
     """Batches whose gradients make one step: the effective batch is `batch_size` times this."""
     label_smoothing: float = 0.0

@@ -40,15 +40,17 @@ def optimizer_for(module: nn.Module, phase: Phase, config: OptimConfig) -> torch
 
 def rate_at(step: int, steps_per_epoch: int, phase: Phase, config: OptimConfig) -> float:
     """Learning rate of a step, counted from the phase's start."""
-    if config.schedule == "constant":
+    if config.schedule == "constant" or (config.schedule == "steps" and not config.steps):
         return phase.lr
     if config.schedule == "steps":
+        # the rates are those of a phase that runs at `lr`; one that runs at a share of it takes that share of them
+        share = phase.lr / config.lr if config.lr else 1.0
         last = 0
         for epochs, rate in config.steps:
             last += epochs * steps_per_epoch
             if step < last:
-                return rate
-        return config.steps[-1][1] if config.steps else phase.lr
+                return share * rate
+        return share * config.steps[-1][1]
     if config.schedule == "one-cycle":
         total = max(1, phase.epochs * steps_per_epoch)
         rise = max(1, round(_ONE_CYCLE_RISE * total))

@@ -178,6 +178,10 @@ def test_rates_by_hand():
     phase = rmfer().phases[0]
     steps = OptimConfig(schedule="steps", steps=((1, 0.05), (2, 0.025)))
     assert [rate_at(s, 10, phase, steps) for s in (0, 9, 10, 29, 99)] == [0.05, 0.05, 0.025, 0.025, 0.025]
+    # later phases take their share of each: 0.06 and 0.02
+    later = [[rate_at(s, 10, p, steps) for s in (0, 10)] for p in rmfer().phases[1:]]
+    assert later == [pytest.approx([0.003, 0.0015]), pytest.approx([0.001, 0.0005])]
+    assert rate_at(7, 20, phase, OptimConfig(schedule="steps")) == phase.lr
     cosine = [rate_at(s, 20, phase, OptimConfig()) for s in range(20)]
     assert max(cosine) == cosine[0] == phase.lr
     assert cosine[-1] < 0.01 * phase.lr
