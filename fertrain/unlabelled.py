@@ -70,6 +70,8 @@ def prepare_unlabelled(
     if chosen is not None:
         measured |= {"anchors": len(chosen), **chosen.measured}
     say(_described(source, chosen))
+    if source.warning:
+        say(source.warning)
     beside = UnlabelledStream(images, own, weak, strong)
     for phase in wanted:
         if phase.views and phase.epochs and len(images) < phase.views.ratio * config.optim.batch_size:

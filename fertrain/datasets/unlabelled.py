@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ from .rmset import CropImages, Crops, open_crops, open_root
 
 REST = "rest"
 """The name of what the label budget left."""
+_FER2013 = {"ferplus", "fer2013"}
+"""Kinds whose images are those of FER2013, whatever they are called there."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Source:
     """Who they show when, if they are crops of a root."""
     measured: dict[str, Any]
     """Counts and hash, for config.toml."""
+    warning: str = ""
+    """What whoever reads the results should know, one line."""
 
 
 def open_source(
@@ -75,7 +79,12 @@ def open_source(
         )
     other = open_labelled(name)
     rule = rest.rule if rest.rule in other.rules() else other.rules()[0]
-    return _files(other.load("train", rule), name, fraction, seed, contract, rest.order.classes)
+    source = _files(other.load("train", rule), name, fraction, seed, contract, rest.order.classes)
+    if {entry.kind, resolve(labeled).kind} <= _FER2013:
+        # names differ between the two, so that nothing here can tell which they are
+        return replace(source, warning=f"warning: {name} and {labeled} are both FER2013's images, so those that choose "
+                       "the epoch are seen unlabelled; `--unlabeled rest` leaves them out")  # fmt: skip
+    return source
 
 
 def rest_of(train: Split, taken: Sequence[str]) -> Split:

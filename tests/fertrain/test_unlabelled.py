@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import fer_worlds
+import layouts
 import numpy as np
 import pytest
 import torch
@@ -179,6 +180,17 @@ def test_a_share_is_seeded_and_grows(faces, tmp_path):
 
 
 # too few, none, the wrong ones
+
+
+def test_the_same_faces_under_another_name_are_told(ferplus, faces, tmp_path):
+    fer2013 = layouts.fer2013_csv(tmp_path)
+    for labeled, unlabeled, told in [
+        (f"ferplus:{ferplus}", f"fer2013:{fer2013}", True),
+        (f"ferplus:{ferplus}", f"folder:{faces}", False),
+        (f"folder:{faces}", f"fer2013:{fer2013}", False),
+    ]:
+        _, _, _, said = opened(config(labeled, data={"unlabeled": unlabeled}), tmp_path)
+        assert any("both FER2013's images" in line and "--unlabeled rest" in line for line in said) == told
 
 
 def test_a_set_smaller_than_a_step_is_seen_whole_in_every_step(faces, tmp_path):
