@@ -31,7 +31,7 @@ def cross(
             data, name = open_target(target)
             split = evaluate.open_split(data, name, eval_rule)
             order = common(split.order, labels)
-            narrowed = without(split, order)
+            narrowed = evaluate.require_images(without(split, order))
             images = evaluate.images_of(narrowed, contract)
             scores = evaluate.judge(model, labels, contract, narrowed, images, progress=progress).scores
             folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, "fertrain cross")

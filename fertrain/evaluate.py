@@ -18,7 +18,7 @@ from .contract import InputContract
 from .datasets.images import ImageFiles, Images, decode, resized
 from .datasets.labelled import GIVEN, LabelledSet, Split, require_split
 from .divergence import agreement
-from .errors import InvarianceError
+from .errors import DatasetError, InvarianceError
 from .inference import logits
 from .labels import permutation
 from .metrics import Scores, confusion_matrix
@@ -43,10 +43,29 @@ def rule_for(data: LabelledSet, rule: str) -> str:
     return GIVEN if data.rules() == [GIVEN] else rule
 
 
+def reported(data: LabelledSet, wanted: str | None) -> str | None:
+    """The split that is counted: the one that was asked for, else test, else valid; None if neither is here."""
+    return wanted or next((split for split in ("test", "valid") if split in data.splits()), None)
+
+
 def open_split(data: LabelledSet, split: str, rule: str) -> Split:
-    """A split under an evaluation rule."""
+    """A split under an evaluation rule.
+
+    Raises:
+        DatasetError: it is not here, or has no images that the rule keeps.
+    """
     require_split(data, split)
-    return data.load(split, rule_for(data, rule))
+    return require_images(data.load(split, rule_for(data, rule)))
+
+
+def require_images(split: Split) -> Split:
+    """Refuse a split with nothing to count: its accuracy would read 0 %, which nobody has measured."""
+    if len(split) == 0:
+        raise DatasetError(
+            f"expected images to count in {split.dataset}:{split.split} under the rule {split.rule}, found none; put "
+            "images in place, or take another split or another --eval-rule"
+        )
+    return split
 
 
 def images_of(split: Split, contract: InputContract) -> ImageFiles:

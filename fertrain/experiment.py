@@ -181,7 +181,7 @@ def open_target(on: str) -> tuple[Any, str]:
 
     name, split = name_and_split(on)
     dataset = open_labelled(name)
-    return dataset, split or next((s for s in ("test", "valid") if s in dataset.splits()), "test")
+    return dataset, evaluate.reported(dataset, split) or "test"
 
 
 def check(config: RunConfig) -> None:

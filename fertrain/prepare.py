@@ -12,6 +12,7 @@ import numpy as np
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 
+from . import evaluate
 from .config import RunConfig
 from .contract import InputContract
 from .datasets.images import ImageFiles, Images, in_memory
@@ -72,6 +73,9 @@ def prepare(
     scheme = scheme_named(data.scheme)
     dataset = open_labelled(data.labeled)
     available, chosen_rule = _training_split(dataset, config, scheme)
+    if (reported := evaluate.reported(dataset, data.report_on)) is not None:
+        # that there is nothing to report on is to be found before the training, not after it
+        evaluate.open_split(dataset, reported, data.eval_rule)
     train = available
     measured: dict[str, Any] = {"train": {"rule": chosen_rule, "available": len(train)}}
     if data.labels is not None and data.labels_file is not None:
@@ -82,12 +86,12 @@ def prepare(
         train = train.take(read_index(train, Path(data.labels_file)))
     chosen = None if train is available else train
     learn_rows, held_rows = hold_out(train, data.holdout, config.seed)
-    if len(learn_rows) < 2 or len(held_rows) < 1:
-        raise DatasetError(
-            f"expected at least two images to learn from and one held out, found {len(learn_rows)} and "
-            f"{len(held_rows)} in {data.labeled} train; give more labels or a larger --holdout"
-        )
     learn, held = train.take(learn_rows), _under_eval_rule(dataset, train.take(held_rows), data.eval_rule)
+    if len(learn) < 2 or len(held) < 1:
+        raise DatasetError(
+            f"expected at least two images to learn from and one held out (rule {held.rule}), found {len(learn)} and "
+            f"{len(held)} in {data.labeled} train; give more labels or a larger --holdout"
+        )
     measured["train"] |= {
         "learnt_from": len(learn), "held_out": len(held), "held_out_rule": held.rule, "sha256": learn.sha256(),
         "held_out_sha256": held.sha256(),

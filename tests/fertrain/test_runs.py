@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from torch import nn
 
 from fertrain import experiment
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig, config_from, config_toml
-from fertrain.errors import InvarianceError, TrainingError, UnknownNameError
+from fertrain.errors import DatasetError, InvarianceError, TrainingError, UnknownNameError
 from fertrain.evaluate import check_invariance
 from fertrain.experiment import evaluate_run, run
 from fertrain.losses.votes import SCHEMES
@@ -312,3 +313,25 @@ def test_curves_are_closed_when_a_run_breaks_off(faces, tmp_path, monkeypatch):
         run(config(faces, tmp_path / "broken", method="nan", wandb="faces"))
     # else the next run of the same process would go on in this one
     assert wandb.run is None
+
+
+def test_a_split_without_images_is_refused_before_training(tmp_path):
+    root = fer_worlds.class_folders(tmp_path / "faces", per_class=4, test=1)
+    for image in (root / "test").glob("*/*"):
+        image.unlink()
+    with pytest.raises(DatasetError, match="images to count in faces:test under the rule given, found none"):
+        run(config(root, tmp_path / "r"))
+    assert not (tmp_path / "r" / "history.csv").exists()
+    told = run(config(root, tmp_path / "r", data=DataConfig(f"folder:{root}", report_on="train")))
+    with pytest.raises(DatasetError, match="found none"):
+        evaluate_run(told.folder, f"folder:{root}:test")
+
+
+def test_a_rule_that_keeps_nothing_is_refused_before_training(tmp_path):
+    votes = fer_worlds.ferplus(tmp_path / "votes", train=32, valid=8)
+    table = votes / "fer2013new.csv"
+    # four of ten votes are the most, but no majority
+    table.write_text(re.sub(r"(PublicTest,f[^,]+),.*", r"\1,4,3,3,0,0,0,0,0,0,0", table.read_text()))
+    with pytest.raises(DatasetError, match="votes:valid under the rule majority, found none"):
+        run(config(None, tmp_path / "r", data=DataConfig(f"ferplus:{votes}")))
+    assert not (tmp_path / "r" / "history.csv").exists()
