@@ -86,9 +86,9 @@ def align(
             progress(f"align {name}", done, len(split))
             try:
                 image = decode(split.source.get(image_name), image_name, grey=False)
-            except DatasetError:
+            except (DatasetError, FileNotFoundError) as error:
                 # one bad file in a large set costs one image
-                missed[image_name] = "no image"
+                missed[image_name] = "no file" if isinstance(error, FileNotFoundError) else "no image"
                 continue
             image = image if image.shape[2] == 3 else image.repeat(3, axis=2)
             height, width = image.shape[:2]
