@@ -8,7 +8,7 @@ from typing import Any
 
 from rmset.progress import Progress, silent
 
-from . import evaluate
+from . import evaluate, report
 from .datasets.narrow import common, without
 from .experiment import open_target
 from .models.weights import load
@@ -35,6 +35,7 @@ def cross(
             images = evaluate.images_of(narrowed, contract)
             scores = evaluate.judge(model, labels, contract, narrowed, images, progress=progress).scores
             folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, "fertrain cross")
+            report.recount(folder)
             rows.append({
                 "run": str(path), "trained_on": folder.config().data.labeled, "on": scores.split, "rule": scores.rule,
                 "n": scores.n, "classes": len(order), "left_out": " ".join(

@@ -11,6 +11,9 @@ from . import page, plots
 from .metrics import Scores, scores_from
 from .runs import RunFolder
 
+_COUNTED = "<h2>How often it was counted</h2>"
+_DATA = "<h2>Data</h2>"
+
 
 def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> Path:
     """Draw the figures and write report.html; returns its path.
@@ -45,9 +48,9 @@ def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> P
     if metrics.get("mistakes"):
         body += ["<h2>Surest mistakes</h2>", page.sheet(metrics["mistakes"], thumbnails or {})]
     if looked := folder.evaluations():
-        body += ["<h2>How often it was counted</h2>", _looked(looked)]
+        body.append(_looked(looked, scores.split))
     body += [
-        "<h2>Data</h2>",
+        _DATA,
         page.table(("what", "value"), _flat(config.get("measured", {})), text=True),
         "<h2>Settings</h2>",
         "<details open><summary>config.toml</summary><pre>"
@@ -56,6 +59,22 @@ def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> P
     ]
     folder.report.write_text(page.page(title, body), encoding="utf-8")
     return folder.report
+
+
+def recount(folder: RunFolder) -> None:
+    """Bring what the page says of how often images were counted up to date, after a later command counted some.
+
+    The rest of the page stays as it is: thumbnails are not kept anywhere else. Of a run that is not finished there is
+    nothing to say.
+    """
+    if not folder.report.is_file() or not (folder.path / "metrics.json").is_file():
+        return
+    text = folder.report.read_text(encoding="utf-8")
+    before, heading, after = text.partition(_DATA)
+    said = _looked(folder.evaluations(), folder.metrics()["split"])
+    whole = folder.report.with_name(folder.report.name + ".part")
+    whole.write_text(before.partition(_COUNTED)[0] + said + "\n" + heading + after, encoding="utf-8")
+    whole.replace(folder.report)
 
 
 def _facts(scores: Scores, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -98,11 +117,15 @@ def _votes(votes: Mapping[str, float]) -> str:
     return note + page.table(("measure", "nats"), rows)
 
 
-def _looked(rows: list[dict[str, str]]) -> str:
+def _looked(rows: list[dict[str, str]], split: str) -> str:
+    """Every count, and how many of them were of the split that the run reports."""
     head = ("split", "rule", "overall accuracy", "why")
     lines = [(r["split"], r["rule"], f"{float(r['overall_accuracy']):.2%}", r["why"]) for r in rows]
-    times = "once" if len(rows) == 1 else f"{len(rows)} times"
-    return f"<p>The reported images were counted {times}.</p>" + page.table(head, lines, text=True)
+    own = sum(row["split"] == split for row in rows)
+    said = f"The reported images were counted {'once' if own == 1 else f'{own} times'}."
+    if own == 0:
+        said = "These are other images than the reported ones, which chose the epoch."
+    return f"{_COUNTED}<p>{said}</p>" + page.table(head, lines, text=True)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -79,6 +79,38 @@ def test_nothing_to_judge_is_one_line(finished, tmp_path):
         list(frames_of(tmp_path))
 
 
+def test_the_report_counts_how_often_its_own_images_were_counted(finished, faces, tmp_path):
+    folder = tmp_path / "r"
+    shutil.copytree(finished, folder)
+    before = (folder / "report.html").read_text()
+    assert "images were counted once" in before
+    cross([folder], [f"folder:{faces}:train"])
+    other = (folder / "report.html").read_text()
+    assert "images were counted once" in other
+    assert "fertrain cross" in other
+    cross([folder], [f"folder:{faces}:test"])
+    assert CliRunner().invoke(app, ["evaluate", str(folder), "--on", f"folder:{faces}"]).exit_code == 0
+    after = (folder / "report.html").read_text()
+    assert "images were counted 3 times" in after
+    assert after.count("How often it was counted") == 1
+    head, tail = "<h2>How often it was counted</h2>", "<h2>Data</h2>"
+    assert after.partition(head)[0] == before.partition(head)[0]
+    assert after.partition(tail)[2] == before.partition(tail)[2]
+
+
+def test_the_report_of_a_run_without_a_test_split_says_what_was_counted_later(faces, tmp_path):
+    root = fer_worlds.class_folders(tmp_path / "own", per_class=4, test=0)
+    config = RunConfig(
+        data=DataConfig(f"folder:{root}"), model=ModelConfig("resnet10t", image_size=32), precision="fp32",
+        optim=OptimConfig(epochs=(1,), batch_size=14), out=str(tmp_path / "r"),
+    )  # fmt: skip
+    folder = run(config).folder
+    assert "How often" not in (folder / "report.html").read_text()
+    cross([folder], [f"folder:{faces}:test"])
+    page = (folder / "report.html").read_text()
+    assert page.index("other images than the reported ones") < page.index("<h2>Data</h2>")
+
+
 def judged(*args):
     return CliRunner().invoke(app, ["predict", *map(str, args), "--no-detect"])
 
