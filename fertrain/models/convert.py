@@ -8,7 +8,9 @@ only what you would also execute.
 from __future__ import annotations
 
 import io
+import json
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +22,11 @@ from torch import Tensor, nn
 from rmset.errors import UsageError
 
 from ..errors import WeightsError
+from ..labels import order_of
 from .weights import write_tensors
+
+# as timm, torchvision and the authors of FER models call it, alone or as the last layer of a sequence
+_HEAD = re.compile(r"(?:module\.)?(?:head|fc|classifier|last_linear)(?:\.fc|\.\d+)?\.weight")
 
 
 class _Stub(nn.Module):
@@ -52,11 +58,13 @@ def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] 
         source: the pickled file.
         target: the safetensors file.
         trusted: the user said that the file's code may run.
-        labels: what the head's outputs mean, in their order, if known.
+        labels: what the head's outputs mean, in their order, if known; the head is then called `head`, where
+            `load_into` looks for it.
 
     Raises:
-        UsageError: nobody said that the file is trusted.
-        WeightsError: the file cannot be read, or holds no tensors.
+        UsageError: nobody said that the file is trusted, or the head has more or fewer outputs than labels.
+        LabelError: a label stands twice.
+        WeightsError: the file cannot be read, holds no tensors, or no head that the labels could be of.
     """
     if not trusted:
         raise UsageError(
@@ -76,7 +84,10 @@ def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] 
     tensors = _tensors(content)
     if not tensors:
         raise WeightsError(f"expected a module or a state dict in {source}, found {type(content).__name__}")
-    meta = {"format": "pt", **({"labels": _json(labels)} if labels else {})}
+    meta = {"format": "pt"}
+    if labels:
+        tensors = _with_head(tensors, labels, source)
+        meta["labels"] = json.dumps(order_of(labels).classes)
     write_tensors(tensors, target, meta)
     return len(tensors)
 
@@ -92,7 +103,21 @@ def _tensors(content: object) -> dict[str, Tensor]:
     return {}
 
 
-def _json(labels: Sequence[str]) -> str:
-    import json
-
-    return json.dumps(list(labels))
+def _with_head(tensors: dict[str, Tensor], labels: Sequence[str], source: Path) -> dict[str, Tensor]:
+    """The same tensors, with the layer that gives the answers called `head`."""
+    found = [name for name, tensor in tensors.items() if _HEAD.fullmatch(name) and tensor.ndim == 2]
+    if not found:
+        raise WeightsError(
+            f"expected a linear layer called head, fc, classifier or last_linear in {source} for the labels, found "
+            "none; convert it without --labels"
+        )
+    weight = found[-1]
+    bias = weight.removesuffix("weight") + "bias"
+    outputs = len(tensors[weight])
+    if outputs != len(labels):
+        raise UsageError(
+            f"expected {outputs} labels, one for each output of {weight} in {source}, found {len(labels)}: "
+            f"{', '.join(labels)}"
+        )
+    head = {"head.weight": tensors[weight], "head.bias": tensors.get(bias, tensors[weight].new_zeros(outputs))}
+    return {name: tensor for name, tensor in tensors.items() if name not in (weight, bias)} | head

@@ -4,14 +4,15 @@ import math
 
 import numpy as np
 import pytest
+import timm
 import torch
 from torch import nn
 
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.contract import InputContract
-from fertrain.errors import WeightsError
+from fertrain.errors import LabelError, WeightsError
 from fertrain.experiment import evaluate_run, run
-from fertrain.labels import ORDERS
+from fertrain.labels import ORDERS, order_of
 from fertrain.losses.cosine import cosine
 from fertrain.models import build
 from fertrain.models.convert import convert
@@ -151,11 +152,44 @@ def test_a_pickled_module_is_converted_knowingly(tmp_path):
     torch.save(model.features, tmp_path / "m.pt")
     with pytest.raises(UsageError, match="--trust"):
         convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=False)
-    n = convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True, labels=SEVEN)
+    n = convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True)
     tensors, meta = read_file(tmp_path / "m.safetensors")
     assert len(tensors) == n
-    assert "anger" in meta["labels"]
+    assert "labels" not in meta
     assert load_into(build("resnet10t", 7, 32), tmp_path / "m.safetensors", SEVEN).left == 2
+    with pytest.raises(WeightsError, match=r"head, fc, classifier .* found none; convert it without --labels"):
+        convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True, labels=SEVEN)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("resnet10t", "fc"), ("mobilenetv3_small_050", "classifier"), ("vit_tiny_patch16_224", "head")]
+)
+def test_labels_make_the_head_known_whatever_it_was_called(tmp_path, name, head):
+    source, target = tmp_path / "m.pt", tmp_path / "m.safetensors"
+    theirs = timm.create_model(name, num_classes=7, **({"img_size": 32} if "vit" in name else {})).eval()
+    torch.save(theirs, source)
+    convert(source, target, trusted=True, labels=WORDS)
+    ours = build(name, 7, 32).eval()
+    other = ORDERS["rafdb"].classes
+    loaded = load_into(ours, target, other)
+    assert (loaded.left, loaded.head) == (0, True)
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    found, expected = ours(x), theirs(x)[:, [order_of(WORDS).classes.index(c) for c in other]]
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(UsageError, match=f"expected 7 labels, one for each output of {head}.weight .* found 2"):
+        convert(source, target, trusted=True, labels=["fear", "anger"])
+    with pytest.raises(LabelError, match="named once"):
+        convert(source, target, trusted=True, labels=["fear"] * 7)
+
+
+def test_the_last_layer_of_a_sequence_is_the_head_and_may_lack_a_bias(tmp_path):
+    net = nn.Sequential()
+    net.add_module("classifier", nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2, bias=False)))
+    torch.save(net, tmp_path / "m.pt")
+    convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True, labels=["fear", "anger"])
+    tensors, _ = read_file(tmp_path / "m.safetensors")
+    assert torch.equal(tensors["head.weight"], net.classifier[2].weight)
+    assert tensors["head.bias"].tolist() == [0, 0]
 
 
 def test_classes_that_are_not_here_do_not_keep_tensors_from_being_read(tmp_path, monkeypatch):
