@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -13,6 +14,15 @@ from .errors import WeightsError
 
 # ITU-R BT.601, as OpenCV and Pillow turn colour into grey
 _LUMA = (0.299, 0.587, 0.114)
+AS_LABELLED = "as labelled"
+"""The crop of a set that came cropped: nobody knows how."""
+
+_WIDENED = re.compile(r"widened (\d+(?:\.\d+)?(?:e[+-]\d+)?)")
+
+
+def widened(share: float) -> str:
+    """The crop that `rmset.parts.cropping.cut` makes, wider than the face's box by this share of its width."""
+    return f"widened {share:g}"
 
 
 @dataclass(frozen=True)
@@ -40,9 +50,9 @@ class InputContract:
     grey: bool = False
     """Colour is taken out of the images (and repeated over three channels where the network has three)."""
     order: str = "RGB"
-    """Channel order of colour images."""
-    crop: str = "as labelled"
-    """How faces were cut out: as the labelled set has them."""
+    """Channel order of colour images; images are decoded in no other."""
+    crop: str = AS_LABELLED
+    """How the faces learnt from were cut out: `as labelled`, or `widened 0.31` where `datasets align` did it."""
     preprocess: str = "none"
     """`ferplus`: `plane.ferplus` stands in the place of mean and std."""
 
@@ -54,8 +64,21 @@ class InputContract:
             )
         if self.preprocess not in ("none", "ferplus"):
             raise WeightsError(f"expected preprocessing none or ferplus, found '{self.preprocess}'")
+        if self.order != "RGB":
+            raise WeightsError(
+                f"expected the channel order RGB, found '{self.order}'; turn the input channels of the network's first "
+                "layer round, and say RGB"
+            )
+        if self.crop != AS_LABELLED and not _WIDENED.fullmatch(self.crop):
+            raise WeightsError(f"expected the crop '{AS_LABELLED}' or '{widened(0.31)}', found '{self.crop}'")
         if self.channels == 1 and not self.grey:
             raise WeightsError("expected a network of one channel to take grey images, found grey = false")
+
+    @property
+    def widen(self) -> float | None:
+        """Share of a face's width by which the crops were wider than its box; None where nobody knows."""
+        found = _WIDENED.fullmatch(self.crop)
+        return float(found[1]) if found else None
 
     @property
     def stored_channels(self) -> int:

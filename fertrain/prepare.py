@@ -15,9 +15,10 @@ from rmset.progress import Progress, silent
 from . import evaluate
 from .config import RunConfig
 from .contract import InputContract
+from .datasets.cropped import crop_of
 from .datasets.images import ImageFiles, Images, in_memory
 from .datasets.labelled import GIVEN, LabelledSet, Split
-from .datasets.registry import open_labelled
+from .datasets.registry import open_labelled, resolve
 from .datasets.subsets import class_aware, hold_out, read_index
 from .datasets.unlabelled import rest_of
 from .errors import DatasetError, UnknownNameError
@@ -101,7 +102,8 @@ def prepare(
     images = in_memory(files, contract.shape, config.memory_mb, progress, "training images")
     held_files = ImageFiles(held.source, held.names, contract.size, grey=contract.grey)
     held_images = in_memory(held_files, contract.shape, config.memory_mb, progress, "held-out images")
-    contract = contract.with_moments(measure(images, contract))
+    crop = crop_of(resolve(data.labeled).path)
+    contract = replace(contract.with_moments(measure(images, contract)), crop=crop)
     measured["labelled_stream"] = {"mean": contract.mean, "std": contract.std, "grey": contract.grey}
     say(
         f"{data.labeled} train: {len(learn):,} images to learn from and {len(held):,} held out "

@@ -2,14 +2,14 @@
 
     image -> detector -> the face nearest to the middle, larger ones first -> rmset.parts.cropping.cut -> PNG
 
-The result is a set of the kind `folder`: SPLIT/CLASS/name.png.
+The result is a set of the kind `folder`: SPLIT/CLASS/name.png, and a note of how its faces were cut.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -22,6 +22,7 @@ from rmset.parts.detect import Detections, Detector
 from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
+from .cropped import note_crop
 from .images import decode
 from .labelled import GIVEN, LabelledSet
 
@@ -107,6 +108,7 @@ def align(
                 raise DatasetError(f"expected to write {target}, found that it cannot be written; is the disk full?")
             written += 1
     out.mkdir(parents=True, exist_ok=True)
+    note_crop(out, asdict(s))
     with (out / MISSED).open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([("name", "why"), *missed.items()])
     return Aligned(written, tuple(missed))

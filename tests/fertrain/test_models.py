@@ -1,8 +1,11 @@
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from fertrain.contract import InputContract
+from fertrain.contract import InputContract, widened
 from fertrain.errors import UnknownNameError, WeightsError
 from fertrain.labels import ORDERS
 from fertrain.models import build
@@ -59,6 +62,18 @@ def test_weights_carry_labels_and_contract(tmp_path):
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(model.eval()(x), loaded.eval()(x))
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_a_contract_that_cannot_be_kept_is_refused(tmp_path):
+    for changes, says in (
+        ({"order": "BGR"}, "channel order RGB, found 'BGR'"), ({"crop": "tight"}, "crop 'as labelled' or .* 'tight'"),
+        ({"crop": "widened by far"}, "found 'widened by far'"), ({"crop": None}, "input contract"),
+    ):  # fmt: skip
+        with pytest.raises(WeightsError, match=says):
+            InputContract.from_json(json.dumps(json.loads(CONTRACT.to_json()) | changes))
+    assert CONTRACT.widen is None
+    for share in (0.31, 0, 0.9, 1e-7):
+        assert replace(CONTRACT, crop=widened(share)).widen == share
 
 
 def test_a_head_is_permuted_by_name_and_dropped_where_classes_differ(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 
 import fer_worlds
 import layouts
@@ -12,6 +13,8 @@ from typer.testing import CliRunner
 
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.cross import cross
+from fertrain.datasets.align import AlignSettings, align
+from fertrain.datasets.registry import open_labelled
 from fertrain.errors import DatasetError
 from fertrain.experiment import run
 from fertrain.explanation import explain_run
@@ -109,6 +112,21 @@ def test_the_report_of_a_run_without_a_test_split_says_what_was_counted_later(fa
     cross([folder], [f"folder:{faces}:test"])
     page = (folder / "report.html").read_text()
     assert page.index("other images than the reported ones") < page.index("<h2>Data</h2>")
+
+
+def test_weights_say_how_the_faces_were_cut_that_they_learnt_from(finished, faces, tmp_path):
+    assert load(finished / "model.safetensors")[2].crop == "as labelled"
+    root = fer_worlds.class_folders(tmp_path / "whole", per_class=4, test=1)
+    align(open_labelled(f"folder:{root}"), tmp_path / "cut", MiddleFace(), AlignSettings(size=32, widen=0.5))
+    config = RunConfig(
+        data=DataConfig(f"folder:{tmp_path}/cut"), model=ModelConfig("resnet10t", image_size=32), precision="fp32",
+        optim=OptimConfig(epochs=(0,), batch_size=14), out=str(tmp_path / "r"),
+    )  # fmt: skip
+    contract = load(run(config).folder / "model.safetensors")[2]
+    assert (contract.crop, contract.widen) == ("widened 0.5", 0.5)
+    (tmp_path / "cut" / "crop.toml").write_text('widen = "much"')
+    with pytest.raises(DatasetError, match=r"a number for widen in .*crop\.toml"):
+        run(replace(config, out=str(tmp_path / "again")))
 
 
 def judged(*args):
