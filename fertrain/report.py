@@ -100,7 +100,9 @@ def _classes(scores: Scores) -> str:
         (name, f"{c['n']:,}", f"{c['precision']:.1%}", f"{c['recall']:.1%}", f"{c['f1']:.1%}", page.bar(c["f1"]))
         for name, c in scores.per_class.items()
     ]
-    means = [sum(c[key] for c in scores.per_class.values()) / len(rows) for key in ("precision", "recall", "f1")]
+    # as average accuracy counts: a class without images has no recall to be averaged
+    seen = [c for c in scores.per_class.values() if c["n"]]
+    means = [sum(c[key] for c in seen) / max(1, len(seen)) for key in ("precision", "recall", "f1")]
     rows.append(("mean of classes", f"{scores.n:,}", *(f"{m:.1%}" for m in means), ""))
     return page.table(("class", "images", "precision", "recall", "F1", ""), rows)
 

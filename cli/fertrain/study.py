@@ -93,3 +93,7 @@ def votes(
     say(f"human baseline: one vote agrees with the plurality of the others in {found.human:.2%} of "
         f"{found.human_images:,} images")  # fmt: skip
     say(f"written: {', '.join(str(p) for p in found.files)}")
+    if found.unreadable:
+        say(
+            f"{found.unreadable} of the images on the sheet cannot be read; `fertrain datasets check {name}` names them"
+        )

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from fertrain import experiment
+from fertrain import experiment, report
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig, config_from, config_toml
 from fertrain.errors import DatasetError, InvarianceError, TrainingError, UnknownNameError
 from fertrain.evaluate import check_invariance
@@ -19,6 +19,7 @@ from fertrain.experiment import evaluate_run, run
 from fertrain.losses.votes import SCHEMES
 from fertrain.methods import StepOutput
 from fertrain.methods.supervised import Supervised
+from fertrain.metrics import scores_from
 from fertrain.models.weights import read_file
 from fertrain.runs import RunFolder
 from rmset.errors import RmsetError, UsageError
@@ -335,3 +336,16 @@ def test_a_rule_that_keeps_nothing_is_refused_before_training(tmp_path):
     with pytest.raises(DatasetError, match="votes:valid under the rule majority, found none"):
         run(config(None, tmp_path / "r", data=DataConfig(f"ferplus:{votes}")))
     assert not (tmp_path / "r" / "history.csv").exists()
+
+
+def test_the_reports_mean_of_classes_leaves_out_a_class_without_images(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "r")
+    folder = RunFolder.open(tmp_path / "r")
+    metrics = folder.metrics()
+    metrics["confusion"][0] = [0] * 7
+    folder.write_metrics(metrics)
+    average = scores_from(metrics).average_accuracy
+    page = report.write(folder).read_text()
+    row = re.search(r"mean of classes.*?</tr>", page, re.S)
+    assert row
+    assert f"{average:.1%}" in row.group()
