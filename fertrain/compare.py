@@ -118,7 +118,7 @@ def table(groups: Sequence[Group]) -> list[dict[str, Any]]:
     if strange := [g for g in groups if g.counted != first.counted]:
         raise UsageError(
             f"expected groups that counted the same images, found {first.counted} in {first.name} and "
-            f"{strange[0].counted} in {strange[0].name}; count all with one `fertrain evaluate --on … --eval-rule …`"
+            f"{strange[0].counted} in {strange[0].name}; count all alike with `fertrain cross RUN… --on …`"
         )
     rows = []
     for g in groups:

@@ -165,6 +165,7 @@ def evaluate_run(
     judged = evaluate.judge(model, labels, contract, split, images, progress=progress)
     scores = judged.scores
     times = folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, "fertrain evaluate")
+    report.recount(folder)
     values = {
         **judged.to_json(),
         "times_counted": times,
@@ -277,7 +278,7 @@ class _Counted:
     ) -> evaluate.Judgement:
         """Judge its images; with `check` after proving that predictions do not depend on their batch."""
         config, data = self.config, self.data
-        name = config.data.report_on or next((s for s in ("test", "valid") if s in data.dataset.splits()), None)
+        name = evaluate.reported(data.dataset, config.data.report_on)
         if name is None:
             part = f"{config.data.labeled}:train held-out part"
             return evaluate.judge(model, labels, data.contract, data.held, data.held_images, part=part)

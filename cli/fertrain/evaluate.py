@@ -25,14 +25,11 @@ def evaluate(
     Example: fertrain evaluate runs/cel --on ferplus:valid --format json
     """
     from fertrain.experiment import evaluate_run
-    from fertrain.report import recount
-    from fertrain.runs import RunFolder
 
     if quiet:
         set_quiet(True)
     with progress() as bar:
         scores, invariance, values = evaluate_run(run, on, eval_rule, bar)
-    recount(RunFolder(run))
     say(str(scores))
     say(f"alone or in company: logits of {invariance.images} images agree to {invariance.largest:.1g}")
     if fmt is Format.JSON:

@@ -20,7 +20,12 @@ def predict(
     detect: Annotated[bool, typer.Option(help="Find faces; --no-detect takes images that are faces already.")] = True,
     detector: Annotated[str, typer.Option(help="mtcnn or yunet.")] = "mtcnn",
     min_face: Annotated[float, typer.Option(help="Smallest face that is looked for, px.")] = 40,
-    widen: Annotated[float, typer.Option(help="Share of the face's width that the crop is wider.")] = 0.31,
+    widen: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Share of the face's width that the crop is wider.", show_default="as the run learnt, else 0.31"
+        ),
+    ] = None,
     stride: Annotated[int, typer.Option(min=1, help="Of a video, every so many frames.")] = 1,
     fmt: FormatOption = Format.TABLE,
     quiet: o.Quiet = False,
@@ -48,6 +53,9 @@ def predict(
         raise UsageError(f"expected a CSV file to write, found the folder {out}; give -o {out / 'faces.csv'}")
     model, labels, contract = load_weights(RunFolder.open(run).weights)
     finder = load_detector(detector) if detect else None
+    wider = next(w for w in (widen, contract.widen, 0.31) if w is not None)
+    if detect and contract.widen not in (None, wider):
+        say(f"the run learnt from faces cut {contract.widen:g} wider than their boxes, these are cut {wider:g} wider")
     part = out.with_name(out.name + ".part")
     faults: list[RmsetError] = []
     try:
@@ -58,7 +66,7 @@ def predict(
     try:
         with progress() as bar, part.open("w", newline="", encoding="utf-8") as stream:
             frames = frames_of(target, stride, bar, faults.append)
-            counts = write_csv(judge(model, contract, frames, finder, min_face=min_face, widen=widen), labels, stream)
+            counts = write_csv(judge(model, contract, frames, finder, min_face=min_face, widen=wider), labels, stream)
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from fertrain.datasets.registry import open_labelled
 from fertrain.errors import DatasetError
 from fertrain.experiment import run
 from fertrain.explanation import explain_run
-from fertrain.models.weights import load
+from fertrain.models.weights import load, save
 from fertrain.predict import frames_of, predict
 from rmset.errors import UsageError, VideoError
 from rmset_cli.fertrain.app import app
@@ -127,6 +127,18 @@ def test_weights_say_how_the_faces_were_cut_that_they_learnt_from(finished, face
     (tmp_path / "cut" / "crop.toml").write_text('widen = "much"')
     with pytest.raises(DatasetError, match=r"a number for widen in .*crop\.toml"):
         run(replace(config, out=str(tmp_path / "again")))
+
+
+def test_faces_are_cut_as_the_run_learnt_them(finished, faces, tmp_path):
+    folder = tmp_path / "wide"
+    shutil.copytree(finished, folder)
+    model, labels, contract = load(folder / "model.safetensors")
+    save(model, labels, replace(contract, crop="widened 0.5"), folder / "model.safetensors")
+    command = ["predict", str(folder), str(faces / "test" / "fear"), "-o", str(tmp_path / "x.csv")]
+    assert "wider" not in CliRunner().invoke(app, command).stderr
+    assert "cut 0.5 wider than their boxes, these are cut 0.31 wider" in (
+        CliRunner().invoke(app, [*command, "--widen", "0.31"]).stderr
+    )
 
 
 def judged(*args):
