@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rmset.errors import UsageError
+
 from ..errors import DatasetError
 from ..labels import ORDERS
 from .images import FolderBytes
@@ -89,10 +91,13 @@ def find_table(path: Path) -> Path | None:
 def read(path: Path, options: Mapping[str, object]) -> Listing:
     """FER2013 out of its table, or out of names beside image folders."""
     table = find_table(path)
+    skip_ambiguous = bool(options.get("skip_ambiguous", False))
     if table is not None:
+        if skip_ambiguous:
+            raise UsageError(f"expected {NAMES}, which says what is ambiguous, for skip_ambiguous; found {table}")
         return _from_pixels(table)
     if (path / NAMES).is_file():
-        return _from_names(path, skip_ambiguous=bool(options.get("skip_ambiguous", False)))
+        return _from_names(path, skip_ambiguous=skip_ambiguous)
     raise DatasetError(
         f"expected {' or '.join(TABLES)}, or {NAMES} beside {', '.join(FOLDERS.values())}, in {path}, found neither; "
         "class folders (train/angry/…) are of the kind `folder`"
