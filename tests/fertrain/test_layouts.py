@@ -86,8 +86,9 @@ def test_ambiguous_labels_are_told_and_can_be_left_out(tmp_path):
     root = layouts.fer2013_names(tmp_path)
     assert any("near-duplicates" in f.what for f in opened("fer2013", root).findings())
     assert len(opened("fer2013", root, skip_ambiguous=True).load("train", "given")) == 5
+    (table := tmp_path / "table").mkdir()
     with pytest.raises(UsageError, match="skip_ambiguous"):
-        opened("fer2013", layouts.fer2013_csv(tmp_path / "table"), skip_ambiguous=True).splits()
+        opened("fer2013", layouts.fer2013_csv(table), skip_ambiguous=True).splits()
 
 
 def test_ferplus_maps_fer2013s_pixels_by_row(tmp_path):
