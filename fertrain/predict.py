@@ -19,7 +19,8 @@ from rmset.errors import RmsetError, UsageError, VideoError
 from rmset.geometry import Box
 from rmset.parts.cropping import cut
 from rmset.parts.detect import Detector
-from rmset.parts.frames import VideoReader, probe
+from rmset.parts.frames import VideoReader
+from rmset.parts.probe import probe
 from rmset.progress import Progress, silent
 
 from .contract import InputContract

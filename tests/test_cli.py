@@ -155,7 +155,7 @@ def test_pictures_are_drawn(finished_root, tmp_path):
         ("layout", "show", video_id, "-o", str(tmp_path / "layout.png"), "-f", "csv"),
     ):
         assert run("rmset", *words, root=finished_root.path).returncode == 0
-    from rmset.parts.frames import probe
+    from rmset.parts.probe import probe
 
     assert probe(tmp_path / "preview.mp4").frame_count == 48
     assert (tmp_path / "sheet.png").stat().st_size > 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from rmset.errors import VideoError
 from rmset.geometry import as_boxes, iou
 from rmset.parts.detect import load
 from rmset.parts.frames import VideoReader
+from rmset.parts.probe import probe
 from rmset.parts.shards import read_faces
 from rmset.pipeline import run_stage
 from rmset.records import Layout, Person, Segment
@@ -195,3 +197,12 @@ def test_a_stride_gives_the_frames_that_reading_all_would_give(mashup):
         for idx, (time_ms, image) in some.items():
             assert time_ms == every[idx][0]
             np.testing.assert_array_equal(image, every[idx][1])
+
+
+def test_a_matroska_file_that_lost_its_end_is_known_though_it_counts_no_frames(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (180, 120, 160, 3)).astype(np.uint8)
+    path = write(tmp_path / "whole.mkv", list(noise))
+    assert probe(path).fault is None
+    content = path.read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
+    assert re.fullmatch(r"cut short: [23]\.\d of 6\.0 s are in the file", probe(tmp_path / "cut.mkv").fault)

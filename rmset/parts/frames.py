@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from queue import Full, Queue
@@ -32,20 +31,6 @@ Grey = npt.NDArray[np.uint8]
 
 # Going on is cheaper than seeking to a key frame that so few frames lie before: a seek empties the decoder's threads.
 _NEAR = 4
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What a video file says of itself, and what is really in it."""
-
-    width: int
-    height: int
-    fps: float
-    frame_count: int
-    duration_s: float
-    codec: str
-    fault: str | None
-    """what is wrong although frames can be read, one line"""
 
 
 class Frame:
@@ -273,29 +258,6 @@ def ahead(frames: Iterator[Frame], count: int = 8) -> Iterator[Frame]:
         # The container may be closed only after the decoder has let go of it.
         stopped.set()
         worker.join()
-
-
-def probe(path: Path) -> Probe:
-    """Size, rate, frames and codec of a video, read from the file's packets; its first frame is decoded.
-
-    Raises:
-        VideoError: the file is missing, empty, no video, or not even its first frame can be decoded.
-    """
-    with VideoReader(path) as reader:
-        stream, promised = reader.stream, reader.stream.frames
-        times = reader.timestamps()
-        fault = reader.fault
-        if promised and reader.packets < promised:
-            fault = f"cut short: {reader.packets} of {promised} frames are in the file"
-        base = float(stream.time_base or 0)
-        rate = float(stream.average_rate or stream.guessed_rate or 0)
-    with VideoReader(path) as reader:
-        first = next(reader.frames(stop=1)).rgb
-        codec = reader.stream.codec_context.name
-    span = (times[-1] - times[0]) * base if len(times) > 1 else 0.0
-    if rate <= 0:
-        rate = (len(times) - 1) / span if span > 0 else 25.0
-    return Probe(first.shape[1], first.shape[0], rate, len(times), span + 1 / rate, codec, fault)
 
 
 def _cause(error: Exception) -> str:

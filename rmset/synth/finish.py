@@ -18,8 +18,8 @@ import pyarrow as pa
 from rmset import schema
 from rmset.geometry import Boxes, as_boxes, clip, iou
 from rmset.parts import cropping
-from rmset.parts.frames import probe
 from rmset.parts.pictures import SUFFIX, encoder
+from rmset.parts.probe import probe
 from rmset.parts.shards import CropWriter, write_faces
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Person, Segment, StageRecord, TriggerRegion, VideoRecord, local_video_id

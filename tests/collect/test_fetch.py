@@ -8,7 +8,7 @@ import pytest
 
 from rmset.errors import FetchError, ManifestError, UsageError
 from rmset.manifest import Entry
-from rmset.parts.frames import probe
+from rmset.parts.probe import probe
 from rmset.records import url_video_id
 from rmset.stages.fetch import ledger
 from rmset.stages.fetch.arrive import bring

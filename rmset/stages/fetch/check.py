@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rmset.errors import FetchError, VideoError
-from rmset.parts.frames import Probe, probe
+from rmset.parts.probe import Probe, probe
 from rmset.stages.fetch.causes import Cause
 
 TOLERANCE = 0.01

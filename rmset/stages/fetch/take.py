@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rmset.errors import FetchError
-from rmset.parts.frames import Probe, probe
+from rmset.parts.probe import Probe, probe
 from rmset.records import VideoRecord, check_video_id, local_video_id
 from rmset.stages.fetch.check import decode_key_frames
 from rmset.stages.fetch.cut import suffix_of
