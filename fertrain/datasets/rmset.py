@@ -15,6 +15,7 @@ import simplejpeg
 from torch import Tensor
 
 from rmset.errors import UsageError
+from rmset.parts.pictures import JPEG
 from rmset.read.crops import CropKeys, CropStore
 from rmset.read.pairindex import recorded_step
 from rmset.store import Root
@@ -124,18 +125,28 @@ class CropImages:
         return self.total
 
     def read(self, rows: Sequence[int]) -> Tensor:
-        """uint8 (n, C, S, S)."""
-        wanted = np.asarray(rows, dtype=np.int64)
-        return stacked(
-            [self._decode(data) for data in self.store.read(wanted if self.rows is None else self.rows[wanted])]
-        )
+        """uint8 (n, C, S, S).
 
-    def _decode(self, data: bytes) -> npt.NDArray[np.uint8]:
-        if not simplejpeg.is_jpeg(data):
-            return resized(decode(data, "a crop", grey=self.grey), self.size)
-        image = simplejpeg.decode_jpeg(
-            data, colorspace="GRAY" if self.grey else "RGB", min_height=self.size, min_width=self.size
-        )
+        Raises:
+            DatasetError: a crop is damaged.
+        """
+        wanted = np.asarray(rows, dtype=np.int64)
+        wanted = wanted if self.rows is None else self.rows[wanted]
+        return stacked([self._decode(data, row) for data, row in zip(self.store.read(wanted), wanted, strict=True)])
+
+    def _decode(self, data: bytes, row: np.integer) -> npt.NDArray[np.uint8]:
+        place = f"crop {row} of {self.store.root.path}"
+        if not data.startswith(JPEG):
+            return resized(decode(data, place, grey=self.grey), self.size)
+        try:
+            image = simplejpeg.decode_jpeg(
+                data, colorspace="GRAY" if self.grey else "RGB", min_height=self.size, min_width=self.size
+            )
+        except ValueError as error:
+            raise DatasetError(
+                f"expected a JPEG, found one that cannot be decoded ({error}) as {place}; "
+                "`rmset verify --repair` makes its shard again"
+            ) from None
         return resized(np.asarray(image, dtype=np.uint8), self.size)
 
 

@@ -12,6 +12,8 @@ from rmset.parts.frames import Image
 
 PictureFormat = Literal["jpeg", "png", "webp"]
 SUFFIX: dict[str, str] = {"jpeg": "jpg", "png": "png", "webp": "webp"}
+JPEG = b"\xff\xd8\xff"
+"""How every JPEG begins. `simplejpeg.is_jpeg` also looks at the end, and OpenCV fills what is damaged with grey."""
 
 
 def encoder(form: PictureFormat, quality: int) -> Callable[[Image], bytes]:
@@ -52,7 +54,7 @@ def decode(data: bytes) -> Image:
     """
     import simplejpeg
 
-    if simplejpeg.is_jpeg(data):
+    if data.startswith(JPEG):
         return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB"), dtype=np.uint8)
     import cv2
 

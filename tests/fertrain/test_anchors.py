@@ -164,6 +164,19 @@ def test_crops_are_made_grey_for_a_grey_set_and_resized(mashup):
     assert torch.equal(CropImages(store, grey).read([2, 4]), b.flip(0))
 
 
+def test_a_damaged_crop_is_named_in_one_line(tmp_path):
+    root = fer_worlds.rmset_root(tmp_path, people=2, frames=4)
+    crops = open_crops(Root(root))
+    (picture,) = crops.store.read(np.array([3]))
+    (shard,) = root.glob("crops/**/*.parquet")
+    shard.write_bytes(shard.read_bytes().replace(picture, picture[:-400] + bytes(400)))
+    contract = InputContract(16, 3, (0.0,) * 3, (1.0,) * 3)
+    images = CropImages(open_crops(Root(root)), contract)
+    assert len(images.read([2])) == 1
+    with pytest.raises(DatasetError, match=r"cannot be decoded .* as crop 3 of .*; `rmset verify --repair`"):
+        images.read([2, 3])
+
+
 @pytest.mark.parametrize(
     ("people", "frames", "says"),
     [

@@ -10,7 +10,7 @@ import pytest
 from rmset import schema
 from rmset.inspect import charts, stats
 from rmset.inspect.verify import verify
-from rmset.parts.pictures import decode
+from rmset.parts.pictures import decode, encoder
 from rmset.parts.shards import crop_writer
 from rmset.pipeline import repair, run_stage
 from rmset.read.crops import CropStore
@@ -178,3 +178,14 @@ def test_a_page_of_plots(root, tmp_path):
     assert height.left.tolist() == [50.0]
     charts.write(tmp_path / "page.png", stats.per_video(root), histograms)
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("form", ["jpeg", "png", "webp"])
+def test_a_picture_whose_end_is_gone_is_no_picture(form):
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    whole = encoder(form, 90)(image)
+    assert decode(whole).shape == image.shape
+    # WebP's coder takes any bytes, so of zeros in place of its end it knows nothing
+    for damaged in (whole[:-400], whole[:-400] + bytes(400))[: 1 if form == "webp" else 2]:
+        with pytest.raises(ValueError, match=r"."):
+            decode(damaged)
