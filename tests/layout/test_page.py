@@ -180,6 +180,26 @@ def test_whoever_goes_on_too_early_is_kept_by_a_refused_change(page, root):
     shows(page, "#title", "^one$")
 
 
+def test_whoever_goes_on_again_once_told_of_the_refusal_goes_on(page, root):
+    changed_by_a_command(root, waiting(root))
+    late, queues = [], []
+    page.route("**/api/layout/*", lambda r: late.append(r) if r.request.method == "PUT" else r.continue_())
+    page.route("**/api/queue", lambda r: queues.append(r))
+    page.keyboard.press("p")
+    page.keyboard.press("Enter")
+    page.keyboard.press("n")
+    while not late:
+        page.wait_for_timeout(20)
+    late[0].continue_()
+    shows(page, "#saved", "^two was changed elsewhere")
+    # the refused save is not quite over, and the first "n" still waits for it
+    page.keyboard.press("n")
+    while not queues:
+        page.wait_for_timeout(20)
+    queues[0].continue_()
+    shows(page, "#title", "^one$")
+
+
 def test_a_save_that_fails_leaves_on_the_page_what_the_file_says(page, root):
     page.route("**/api/layout/*", lambda r: r.abort() if r.request.method == "PUT" else r.continue_())
     page.keyboard.press("Tab")

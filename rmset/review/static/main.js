@@ -14,6 +14,7 @@ let frame = 0;
 let wanted = null;
 let saving = Promise.resolve();
 let refusals = 0;
+let asked = 0;
 
 // A narrow strip has room for fewer frames.
 const narrow = matchMedia("(max-width: 1000px)");
@@ -72,13 +73,17 @@ function toSegment(number) {
 // Whoever leaves a video waits until their changes are written. If they are refused, they stay, and are told.
 async function show(video) {
   const before = refusals;
+  asked += 1;
+  const mine = asked;
   wanted = video;
   await saving;
+  // Who asks again, knowing of the refusal, means it.
+  if (asked !== mine) return;
   if (refusals !== before) wanted = model.video;
   if (wanted !== video) return;
   try {
     const opened = await api.open(video);
-    if (wanted !== video) return;
+    if (asked !== mine || wanted !== video) return;
     say("");
     take(new Model(opened));
   } catch (error) { say(error.message, true); }
