@@ -132,11 +132,26 @@ def _training_split(dataset: LabelledSet, config: RunConfig, scheme: Scheme) -> 
         if given not in dataset.rules():
             raise UnknownNameError("rule", given, dataset.rules())
     split = dataset.load("train", rule)
+    if data.scheme != "mv" and rule != scheme.rule:
+        split = _with_targets(split, dataset.load("train", scheme.rule))
     if data.scheme == "mv":
         # MV on images that a softer rule kept still means one label: the peak
         peaks = np.eye(len(split.order), dtype=np.float32)[split.classes]
         split = replace(split, targets=peaks)
     return split, rule
+
+
+def _with_targets(split: Split, own: Split) -> Split:
+    """The images that both rules keep, with the targets of the scheme's own: another rule's are other targets."""
+
+    def rows(of: Split) -> list[tuple[str, bytes]]:
+        # a few names stand on two rows, with other votes
+        shares = of.shares if of.shares is not None else of.targets
+        return [(name, votes.tobytes()) for name, votes in zip(of.names, shares, strict=True)]
+
+    at = {row: i for i, row in enumerate(rows(own))}
+    kept = [(i, at[row]) for i, row in enumerate(rows(split)) if row in at]
+    return replace(split.take([i for i, _ in kept]), targets=own.targets[[k for _, k in kept]])
 
 
 def _under_eval_rule(dataset: LabelledSet, held: Split, rule: str) -> Split:

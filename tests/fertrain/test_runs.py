@@ -21,6 +21,7 @@ from fertrain.methods import StepOutput
 from fertrain.methods.supervised import Supervised
 from fertrain.metrics import scores_from
 from fertrain.models.weights import read_file
+from fertrain.prepare import prepare
 from fertrain.runs import RunFolder
 from rmset.errors import RmsetError, UsageError
 
@@ -349,3 +350,22 @@ def test_the_reports_mean_of_classes_leaves_out_a_class_without_images(finished,
     row = re.search(r"mean of classes.*?</tr>", page, re.S)
     assert row
     assert f"{average:.1%}" in row.group()
+
+
+def test_a_scheme_keeps_its_own_targets_on_the_images_of_another_rule(ferplus, tmp_path):
+    shutil.copytree(ferplus, tmp_path / "votes")
+    table = tmp_path / "votes" / "fer2013new.csv"
+    # six votes of ten are a majority, and the other four a second emotion
+    table.write_text(re.sub(r"(?<=,)[82](?=[,\n])", lambda n: {"8": "6", "2": "4"}[n.group()], table.read_text()))
+
+    def targets(scheme, rule=None):
+        settings = RunConfig(data=DataConfig(f"ferplus:{tmp_path / 'votes'}", scheme=scheme, rule=rule))
+        learn = prepare(settings, 1).learn.split
+        return dict(zip(learn.names, learn.targets.tolist(), strict=True))
+
+    mv, cel, crossed, peaks = (
+        targets(*how) for how in (("mv",), ("cel",), ("cel", "majority"), ("mv", "distribution"))
+    )
+    assert 0 < len(crossed) == len(mv) < len(cel) == len(peaks)
+    assert all(sorted(target)[-2:] == pytest.approx([0.4, 0.6]) for target in crossed.values())
+    assert all(max(target) == 1 for target in [*mv.values(), *peaks.values()])
