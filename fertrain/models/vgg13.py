@@ -40,10 +40,10 @@ class Vgg13Features(nn.Module):
         return hidden
 
     def _start(self) -> None:
-        # Ten ReLU layers without normalisation: PyTorch's default halves the signal at each and learning never
-        # starts. He's initialisation keeps it.
+        # Glorot's, as the authors' tool has it. Ten ReLU layers without normalisation: with PyTorch's default learning
+        # never starts, with He's dropout swells the signal to losses of 6, and rate 0.05 ends in NaN.
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,17 @@ def test_vgg13_is_the_papers_layer_table():
     linear = (4096 + 1) * 1024 + (1024 + 1) * 1024 + (1024 + 1) * 8
     assert sum(p.numel() for p in model.parameters()) == convolutions + linear == 8_757_704
     assert model(torch.zeros(2, 1, 64, 64)).shape == (2, 8)
+
+
+def test_vgg13_begins_at_chance_with_small_gradients():
+    """Where it begins decides whether the paper's rate of 0.05 learns or ends in NaN."""
+    torch.manual_seed(0)
+    model = build("vgg13", 8).train()
+    loss = torch.nn.functional.cross_entropy(model(torch.randn(16, 1, 64, 64)), torch.arange(16) % 8)
+    loss.backward()
+    norm = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
+    assert loss.item() == pytest.approx(math.log(8), abs=0.1)
+    assert 0.05 < norm < 5
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "mobilenetv3_small_050", "vit_tiny_patch16_224"])
