@@ -116,6 +116,11 @@ class OptimConfig:
     patience: int = 0
     """Stop a phase after so many epochs without a better held-out accuracy; 0 runs them all."""
 
+    def __post_init__(self) -> None:
+        expect(self, "optim.", NOT_NEGATIVE, "patience", "lr", "weight_decay", "momentum", "sam_rho")
+        if any(not NOT_NEGATIVE[1](rate) for _, rate in self.steps):
+            raise UsageError(f"expected optim.steps with rates {NOT_NEGATIVE[0]}, found {list(self.steps)}")
+
 
 @dataclass(frozen=True)
 class RmferConfig:
@@ -150,10 +155,10 @@ class RmferConfig:
     """Learning rate of the ACL phase, as a share of the base rate (authors: 2e-6 of 1e-4)."""
 
     def __post_init__(self) -> None:
-        expect(self, "rmfer", POSITIVE, "tau")
-        expect(self, "rmfer", NOT_NEGATIVE, "lambda1", "lambda2", "d", "d_far", "ial_lr", "acl_lr")
-        expect(self, "rmfer", SHARE, "gamma")
-        expect(self, "rmfer", COUNT, "max_candidates", "anchors")
+        expect(self, "rmfer.", POSITIVE, "tau")
+        expect(self, "rmfer.", NOT_NEGATIVE, "lambda1", "lambda2", "d", "d_far", "ial_lr", "acl_lr")
+        expect(self, "rmfer.", SHARE, "gamma")
+        expect(self, "rmfer.", COUNT, "max_candidates", "anchors")
 
 
 @dataclass(frozen=True)
@@ -211,6 +216,9 @@ class RunConfig:
     """The run folder."""
     overwrite: bool = False
     """Replace a finished run in `out`."""
+
+    def __post_init__(self) -> None:
+        expect(self, "", NOT_NEGATIVE, "workers", "memory_mb")
 
 
 def to_toml(value: Mapping[str, Any]) -> str:

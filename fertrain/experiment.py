@@ -27,6 +27,7 @@ from .datasets.candidates import check_kind
 from .datasets.images import ImageFiles, Images, in_memory
 from .datasets.labelled import Split
 from .datasets.subsets import write_index
+from .errors import UnknownNameError
 from .feed import Feed
 from .losses.votes import scheme_named
 from .methods import METHODS, Method, create
@@ -34,10 +35,10 @@ from .metrics import Scores
 from .models import Recogniser, build
 from .models.embedding import read_vectors, words_of
 from .models.weights import load, load_into, save, write_tensors
-from .optim import optimizer_for, rate_at
+from .optim import OPTIMIZERS, SCHEDULES
 from .prepare import Prepared, prepare
 from .runs import RunFolder
-from .scalars import Curves, curves
+from .scalars import Curves, curves, require
 from .train import Epoch, accelerator_for, fit
 from .unlabelled import prepare_unlabelled
 
@@ -81,10 +82,6 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         words = words_of(labels, config.model.words)
         model.speak(read_vectors(Path(config.model.vectors or ""), words))
     method = create(model, config, scheme_named(config.data.scheme))
-    for phase in method.phases:
-        # names that nobody has are to be found before anything is read, let alone replaced
-        optimizer_for(method.module, phase, config.optim)
-        rate_at(0, 1, phase, config.optim)
     folder = RunFolder.create(Path(config.out), overwrite=config.overwrite)
     if config.model.weights:
         loaded = load_into(model, Path(config.model.weights), labels)
@@ -96,15 +93,15 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     if beside.measured:
         data.measured["unlabelled_stream"] = beside.measured
     data.measured["precision"] = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
-    folder.begin()
-    if data.chosen is not None:
-        data.measured["train"]["labels_sha256"] = write_index(data.chosen, folder.labels)
-    folder.write_config({**settings_of(config), "measured": data.measured})
     feed = Feed(
         data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed,
         workers=config.workers, device=accelerator.device, channels_last=config.channels_last,
     )  # fmt: skip
     phases = within(beside.phases, config.optim.images, feed.images_per_step)
+    folder.begin()
+    if data.chosen is not None:
+        data.measured["train"]["labels_sha256"] = write_index(data.chosen, folder.labels)
+    folder.write_config({**settings_of(config), "measured": data.measured})
     counted = _Counted(config, data, folder)
 
     def held_out_accuracy() -> float:
@@ -217,14 +214,10 @@ def check(config: RunConfig) -> None:
             f"{config.model.vectors or 'no file'} and {config.method}"
         )
     o = config.optim
-    not_negative = {
-        "workers": config.workers, "memory_mb": config.memory_mb, "optim.patience": o.patience,
-        "optim.weight_decay": o.weight_decay, "optim.momentum": o.momentum, "optim.sam_rho": o.sam_rho,
-        "optim.lr": o.lr, **{f"optim.steps[{k}]": rate for k, (_, rate) in enumerate(o.steps)},
-    }  # fmt: skip
-    for name, value in not_negative.items():
-        if not 0 <= value < math.inf:
-            raise UsageError(f"expected 0 or more for {name}, found {value}")
+    for what, name, known in (("optimizer", o.optimizer, OPTIMIZERS), ("schedule", o.schedule, SCHEDULES)):
+        if name not in known:
+            raise UnknownNameError(what, name, known)
+    require(config)
     if not 0 <= o.label_smoothing < 1 or not 0 <= o.ema < 1 or o.accumulate < 1 or config.checkpoint_steps < 1:
         raise UsageError(
             f"expected smoothing and ema from 0 to below 1, accumulate and checkpoint steps from 1, found "

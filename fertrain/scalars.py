@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,12 +28,8 @@ class TensorBoard:
     """Event files in the run folder."""
 
     def __init__(self, folder: Path) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise UsageError(
-                "expected the package tensorboard for --tensorboard, found none; pip install 'rmset[tensorboard]'"
-            ) from None
+        from torch.utils.tensorboard import SummaryWriter
+
         self._writer: Any = SummaryWriter(str(folder / "events"))
 
     def write(self, epoch: int, row: Mapping[str, object]) -> None:
@@ -53,10 +50,8 @@ class WeightsAndBiases:
     """
 
     def __init__(self, folder: Path, project: str, settings: Mapping[str, Any]) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise UsageError("expected the package wandb for --wandb, found none; pip install 'rmset[wandb]'") from None
+        import wandb
+
         quiet = wandb.Settings(
             console="off", silent=True, disable_code=True, disable_git=True, x_disable_stats=True, x_disable_meta=True
         )
@@ -74,13 +69,20 @@ class WeightsAndBiases:
         self._run.finish()
 
 
-@contextmanager
-def curves(config: RunConfig, folder: Path) -> Iterator[tuple[Curves, ...]]:
-    """Those that the settings ask for, closed however the run ends: the next one must not go on in them.
+def require(config: RunConfig) -> None:
+    """Refuse curves whose package is not there, before anything is read.
 
     Raises:
-        UsageError: the package for one is not there.
+        UsageError: says which.
     """
+    for name, wanted in (("tensorboard", config.tensorboard), ("wandb", config.wandb)):
+        if wanted and find_spec(name) is None:
+            raise UsageError(f"expected the package {name} for --{name}, found none; pip install 'rmset[{name}]'")
+
+
+@contextmanager
+def curves(config: RunConfig, folder: Path) -> Iterator[tuple[Curves, ...]]:
+    """Those that the settings ask for, closed however the run ends: the next one must not go on in them."""
     with ExitStack() as opened:
         found: list[Curves] = []
         if config.tensorboard:

@@ -24,7 +24,7 @@ def expect(settings: Any, group: str, wanted: Range, *names: str) -> None:
 
     Args:
         settings: a dataclass.
-        group: what `--set` calls it.
+        group: what `--set` puts before its names, "rmfer." say.
         wanted: what the numbers have to be.
         names: of the fields that have to be so.
 
@@ -34,7 +34,7 @@ def expect(settings: Any, group: str, wanted: Range, *names: str) -> None:
     words, holds = wanted
     for name in names:
         if not holds(found := getattr(settings, name)):
-            raise UsageError(f"expected {group}.{name} {words}, found {found:g}")
+            raise UsageError(f"expected {group}{name} {words}, found {found:g}")
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class FixMatchConfig:
     """λ_u (paper)."""
 
     def __post_init__(self) -> None:
-        expect(self, "fixmatch", COUNT, "ratio")
-        expect(self, "fixmatch", SHARE, "threshold")
-        expect(self, "fixmatch", NOT_NEGATIVE, "weight")
+        expect(self, "fixmatch.", COUNT, "ratio")
+        expect(self, "fixmatch.", SHARE, "threshold")
+        expect(self, "fixmatch.", NOT_NEGATIVE, "weight")
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class UdaConfig:
     """Training signal annealing: `none` (same script), `linear`, `log` or `exp` (paper, for few labels)."""
 
     def __post_init__(self) -> None:
-        expect(self, "uda", COUNT, "ratio")
-        expect(self, "uda", SHARE, "threshold")
-        expect(self, "uda", POSITIVE, "temperature")
-        expect(self, "uda", NOT_NEGATIVE, "weight")
+        expect(self, "uda.", COUNT, "ratio")
+        expect(self, "uda.", SHARE, "threshold")
+        expect(self, "uda.", POSITIVE, "temperature")
+        expect(self, "uda.", NOT_NEGATIVE, "weight")
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ class MixMatchConfig:
     """Steps over which λ_U rises from 0 (paper). At its full weight from the start it teaches the first guesses."""
 
     def __post_init__(self) -> None:
-        expect(self, "mixmatch", COUNT, "ratio", "guesses")
-        expect(self, "mixmatch", POSITIVE, "temperature", "alpha")
-        expect(self, "mixmatch", NOT_NEGATIVE, "weight", "rise")
+        expect(self, "mixmatch.", COUNT, "ratio", "guesses")
+        expect(self, "mixmatch.", POSITIVE, "temperature", "alpha")
+        expect(self, "mixmatch.", NOT_NEGATIVE, "weight", "rise")
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ class ReMixMatchConfig:
     """Steps over which the first two weights rise from 0 (authors' code: 1,024 kimg at a batch of 64)."""
 
     def __post_init__(self) -> None:
-        expect(self, "remixmatch", COUNT, "ratio", "views")
-        expect(self, "remixmatch", POSITIVE, "temperature", "alpha")
-        expect(self, "remixmatch", NOT_NEGATIVE, "weight", "unmixed_weight", "rotation_weight", "rise")
+        expect(self, "remixmatch.", COUNT, "ratio", "views")
+        expect(self, "remixmatch.", POSITIVE, "temperature", "alpha")
+        expect(self, "remixmatch.", NOT_NEGATIVE, "weight", "unmixed_weight", "rotation_weight", "rise")
 
 
 @dataclass(frozen=True)
@@ -146,10 +146,10 @@ class AdaCmConfig:
     """Temperature of that contrast (authors' code)."""
 
     def __post_init__(self) -> None:
-        expect(self, "ada_cm", COUNT, "ratio")
-        expect(self, "ada_cm", SHARE, "margin", "beta")
-        expect(self, "ada_cm", NOT_NEGATIVE, "labelled_weight", "confident_weight", "contrast_weight")
-        expect(self, "ada_cm", POSITIVE, "tau")
+        expect(self, "ada_cm.", COUNT, "ratio")
+        expect(self, "ada_cm.", SHARE, "margin", "beta")
+        expect(self, "ada_cm.", NOT_NEGATIVE, "labelled_weight", "confident_weight", "contrast_weight")
+        expect(self, "ada_cm.", POSITIVE, "tau")
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,8 @@ class SimClrConfig:
     """Temperature (paper, section B.1: CIFAR-10)."""
 
     def __post_init__(self) -> None:
-        expect(self, "simclr", COUNT, "ratio", "dim")
-        expect(self, "simclr", POSITIVE, "tau")
+        expect(self, "simclr.", COUNT, "ratio", "dim")
+        expect(self, "simclr.", POSITIVE, "tau")
 
 
 @dataclass(frozen=True)
@@ -184,9 +184,9 @@ class MocoConfig:
     """Keys kept as negatives. Paper: 65,536 of ImageNet's million; this is about as large a share of 60,000 faces."""
 
     def __post_init__(self) -> None:
-        expect(self, "moco", COUNT, "ratio", "dim", "queue")
-        expect(self, "moco", POSITIVE, "tau")
-        expect(self, "moco", SHARE, "momentum")
+        expect(self, "moco.", COUNT, "ratio", "dim", "queue")
+        expect(self, "moco.", POSITIVE, "tau")
+        expect(self, "moco.", SHARE, "momentum")
 
 
 @dataclass(frozen=True)
@@ -203,8 +203,8 @@ class ByolConfig:
     """Of the target network at the start; it rises to 1 (paper)."""
 
     def __post_init__(self) -> None:
-        expect(self, "byol", COUNT, "ratio", "dim", "hidden")
-        expect(self, "byol", SHARE, "momentum")
+        expect(self, "byol.", COUNT, "ratio", "dim", "hidden")
+        expect(self, "byol.", SHARE, "momentum")
 
 
 @dataclass(frozen=True)
@@ -219,4 +219,4 @@ class SimSiamConfig:
     """Width inside the predictor (paper)."""
 
     def __post_init__(self) -> None:
-        expect(self, "simsiam", COUNT, "ratio", "dim", "bottleneck")
+        expect(self, "simsiam.", COUNT, "ratio", "dim", "bottleneck")

@@ -11,7 +11,7 @@ A further kind is a function from (crops, settings) to `Candidates` and one entr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,8 +66,7 @@ class RandomCandidates:
         for row, (p, n) in zip(rows.tolist(), self._numbers(rows, rng), strict=True):
             if p + n > self.total - 1:
                 p, n = self.total // 2, (self.total - 1) // 2
-            others = rng.choice(self.total - 1, size=p + n, replace=False)
-            others += others >= row  # the anchor itself is stepped over
+            others = _others(self.total, [row], p + n, rng)
             drawn.append((others[:p], others[p:]))
         return drawn
 
@@ -94,13 +93,17 @@ class RandomPositives:
         drawn: list[tuple[Rows, Rows]] = []
         for row, (positives, negatives) in zip(rows.tolist(), self.like.draw_many(rows, rng), strict=True):
             taken = sorted({row, *negatives.tolist()})
-            left = self.total - len(taken)
-            others = rng.choice(left, size=min(len(positives), left), replace=False)
-            for one in taken:
-                # stepped over: a list of all that is left would be as long as the data set
-                others += others >= one
-            drawn.append((others, negatives))
+            drawn.append((_others(self.total, taken, min(len(positives), self.total - len(taken)), rng), negatives))
         return drawn
+
+
+def _others(total: int, taken: Sequence[int], n: int, rng: np.random.Generator) -> Rows:
+    """`n` different rows below `total`, none of those taken, which ascend."""
+    found = rng.choice(total - len(taken), size=n, replace=False)
+    for row in taken:
+        # stepped over: a list of all that is left would be as long as the data set
+        found += found >= row
+    return found
 
 
 def mashup(crops: Crops, settings: RmferConfig) -> PairSampler:

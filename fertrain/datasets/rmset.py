@@ -135,19 +135,21 @@ class CropImages:
         return stacked([self._decode(data, row) for data, row in zip(self.store.read(wanted), wanted, strict=True)])
 
     def _decode(self, data: bytes, row: np.integer) -> npt.NDArray[np.uint8]:
-        place = f"crop {row} of {self.store.root.path}"
         if not data.startswith(JPEG):
-            return resized(decode(data, place, grey=self.grey), self.size)
+            return resized(decode(data, self._place(row), grey=self.grey), self.size)
         try:
             image = simplejpeg.decode_jpeg(
                 data, colorspace="GRAY" if self.grey else "RGB", min_height=self.size, min_width=self.size
             )
         except ValueError as error:
             raise DatasetError(
-                f"expected a JPEG, found one that cannot be decoded ({error}) as {place}; "
+                f"expected a JPEG, found one that cannot be decoded ({error}) as {self._place(row)}; "
                 "`rmset verify --repair` makes its shard again"
             ) from None
         return resized(np.asarray(image, dtype=np.uint8), self.size)
+
+    def _place(self, row: np.integer) -> str:
+        return f"crop {row} of {self.store.root.path}"
 
 
 def stride_of(frames: npt.NDArray[np.integer]) -> int:

@@ -83,17 +83,23 @@ def test_videos_of_different_strides_are_refused(tmp_path):
         open_crops(recorded(tmp_path, "m-00000001", tracked=1, exported=10))
 
 
-def test_random_candidates_have_the_mashups_anchors_and_numbers_and_come_from_anywhere(mashup):
-    paired, keys = anchors_of(mashup)
-    control, _ = anchors_of(mashup, candidates="random")
+def beside(paired, control):
+    """What the control draws, and how many of it are positives: the mashup's anchors and numbers, nothing twice."""
     assert (control.candidates.anchors == paired.candidates.anchors).all()
-    same_person = at_once = 0
     for step in range(40):
         for (a, p), (b, q) in zip(paired.draw(0, step, 2), control.draw(0, step, 2), strict=True):
             assert (a[0], p, len(a)) == (b[0], q, len(b))
             assert len(set(b)) == len(b)
-            same_person += int((keys.person[b[1 : 1 + q]] == keys.person[b[0]]).sum())
-            at_once += int((abs(keys.frame[b[1 : 1 + q]] - keys.frame[b[0]]) <= 5).sum())
+            yield b, q
+
+
+def test_random_candidates_have_the_mashups_anchors_and_numbers_and_come_from_anywhere(mashup):
+    paired, keys = anchors_of(mashup)
+    control, _ = anchors_of(mashup, candidates="random")
+    same_person = at_once = 0
+    for b, q in beside(paired, control):
+        same_person += int((keys.person[b[1 : 1 + q]] == keys.person[b[0]]).sum())
+        at_once += int((abs(keys.frame[b[1 : 1 + q]] - keys.frame[b[0]]) <= 5).sum())
     # of 40 · 2 · 7 positives a third shows the anchor's own face, and few the same moment
     assert 120 < same_person < 250
     assert at_once < 200
@@ -102,17 +108,13 @@ def test_random_candidates_have_the_mashups_anchors_and_numbers_and_come_from_an
 def test_random_positives_keep_the_mashups_negatives(mashup):
     paired, keys = anchors_of(mashup)
     control, _ = anchors_of(mashup, candidates="random-positives")
-    assert (control.candidates.anchors == paired.candidates.anchors).all()
     at_once = others = 0
-    for step in range(40):
-        for (a, p), (b, q) in zip(paired.draw(0, step, 2), control.draw(0, step, 2), strict=True):
-            assert (a[0], p, len(a)) == (b[0], q, len(b))
-            assert len(set(b)) == len(b)
-            negatives = np.array(b[1 + q :])
-            assert (keys.person[negatives] == keys.person[b[0]]).all()
-            assert (abs(keys.frame[negatives] - keys.frame[b[0]]) > 30).all()
-            at_once += int((abs(keys.frame[b[1 : 1 + q]] - keys.frame[b[0]]) <= 5).sum())
-            others += q
+    for b, q in beside(paired, control):
+        negatives = np.array(b[1 + q :])
+        assert (keys.person[negatives] == keys.person[b[0]]).all()
+        assert (abs(keys.frame[negatives] - keys.frame[b[0]]) > 30).all()
+        at_once += int((abs(keys.frame[b[1 : 1 + q]] - keys.frame[b[0]]) <= 5).sum())
+        others += q
     assert at_once < others / 2
 
 

@@ -188,7 +188,7 @@ def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):
         (["compare", "{empty}", "--measure", "confusion"], 2, "--measure"),
         (["explain", "{empty}", "--occlusion", "--side", "-3"], 2, "--side"),
         (["explain", "{empty}", "--embedding", "--seed", "-1"], 2, "--seed"),
-        (["supervised", "--labeled", "ferplus:{ferplus}", "--lr", "-1"], 2, "0 or more for optim.lr"),
+        (["supervised", "--labeled", "ferplus:{ferplus}", "--lr", "-1"], 2, "optim.lr 0 or more, found -1"),
         (["supervised"], 2, "--labeled"),
     ],
 )

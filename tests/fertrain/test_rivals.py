@@ -278,6 +278,12 @@ def test_mixing_is_refused_where_any_positive_share_counts(name):
         ("rmfer.anchors=-1", "rmfer.anchors 1 or more, found -1"),
         ("rmfer.gamma=1.1", "rmfer.gamma from 0 to 1, found 1.1"),
         ("rmfer.tau=-1", "rmfer.tau above 0, found -1"),
+        ("optim.patience=-1", "optim.patience 0 or more, found -1"),
+        ("optim.lr=-1", "optim.lr 0 or more, found -1"),
+        ("optim.lr=nan", "optim.lr 0 or more, found nan"),
+        ("optim.momentum=-1", "optim.momentum 0 or more, found -1"),
+        ("optim.steps=[[1, -0.1]]", "optim.steps with rates 0 or more, found [(1, -0.1)]"),
+        ("memory_mb=-1", "memory_mb 0 or more, found -1"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(word, says):

@@ -161,8 +161,8 @@ def test_accepting_what_was_changed_elsewhere_accepts_nothing_and_stays(page, ro
     shows(page, "#title", "^one$")
 
 
-def test_whoever_goes_on_too_early_is_kept_by_a_refused_change(page, root):
-    changed = changed_by_a_command(root, waiting(root))
+def leave_while_saving(page):
+    """Draw a person and go on; returns the save that is held back."""
     late = []
     page.route("**/api/layout/*", lambda r: late.append(r) if r.request.method == "PUT" else r.continue_())
     page.keyboard.press("p")
@@ -171,7 +171,12 @@ def test_whoever_goes_on_too_early_is_kept_by_a_refused_change(page, root):
     page.keyboard.press("n")
     while not late:
         page.wait_for_timeout(20)
-    late[0].continue_()
+    return late[0]
+
+
+def test_whoever_goes_on_too_early_is_kept_by_a_refused_change(page, root):
+    changed = changed_by_a_command(root, waiting(root))
+    leave_while_saving(page).continue_()
     shows(page, "#saved", "^two was changed elsewhere")
     page.locator(".box.person").wait_for(state="detached")
     assert page.locator("#title").text_content() == "two"
@@ -182,15 +187,9 @@ def test_whoever_goes_on_too_early_is_kept_by_a_refused_change(page, root):
 
 def test_whoever_goes_on_again_once_told_of_the_refusal_goes_on(page, root):
     changed_by_a_command(root, waiting(root))
-    late, queues = [], []
-    page.route("**/api/layout/*", lambda r: late.append(r) if r.request.method == "PUT" else r.continue_())
+    queues = []
     page.route("**/api/queue", lambda r: queues.append(r))
-    page.keyboard.press("p")
-    page.keyboard.press("Enter")
-    page.keyboard.press("n")
-    while not late:
-        page.wait_for_timeout(20)
-    late[0].continue_()
+    leave_while_saving(page).continue_()
     shows(page, "#saved", "^two was changed elsewhere")
     # the refused save is not quite over, and the first "n" still waits for it
     page.keyboard.press("n")

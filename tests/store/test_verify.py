@@ -187,5 +187,5 @@ def test_a_picture_whose_end_is_gone_is_no_picture(form):
     assert decode(whole).shape == image.shape
     # WebP's coder takes any bytes, so of zeros in place of its end it knows nothing
     for damaged in (whole[:-400], whole[:-400] + bytes(400))[: 1 if form == "webp" else 2]:
-        with pytest.raises(ValueError, match=r"."):
+        with pytest.raises(ValueError, match=r"Premature|Corrupt|none"):
             decode(damaged)

@@ -1,0 +1,99 @@
+"""What `benchmarks.world` trains: seeds, worlds, settings, and the plans made of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
+from rmset.synth.labeled import Split
+from rmset.synth.world import WorldConfig
+
+SEEDS = (1, 2, 3, 4, 5)
+"""Seed 0 is not among them: on it rates, sizes and the number of anchors were chosen."""
+LABELLED = {"train": Split(8, 40), "test": Split(16, 30)}
+WORLD = WorldConfig(videos=3, people=6, seconds=16, fps=10, max_delay=0.4, size=48)
+SETTINGS = RunConfig(
+    method="rmfer",
+    data=DataConfig(balanced=True, holdout=0.02),
+    model=ModelConfig("resnet10t", image_size=48),
+    # one epoch is eight steps
+    optim=OptimConfig(epochs=(60, 30, 16), batch_size=32, optimizer="adamw", lr=1e-3),
+    rmfer=RmferConfig(tau=1.0, lambda1=1.2, lambda2=1.0, acl_lr=0.3, anchors=4),
+    augment="affine",
+    workers=0,
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training."""
+
+    seed: int
+    variant: str
+    """`base`, `ial`, `pre`, or one of the plan's"""
+    noise: float | None = None
+    """of the world learnt from; None for trainings that see none"""
+
+    @property
+    def key(self) -> str:
+        """Its name in the results."""
+        return f"{self.variant}/{self.seed}" + ("" if self.noise is None else f"/{self.noise:g}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which worlds are learnt from, and how."""
+
+    name: str
+    """Of its results."""
+    videos: int
+    """Six people each."""
+    noise: tuple[float, ...]
+    variants: tuple[str, ...]
+    """Of L_total, by name in `RULES`."""
+
+    @property
+    def world(self) -> WorldConfig:
+        """Of seed 0, where everybody follows the film."""
+        return replace(WORLD, videos=self.videos)
+
+    def cells(self) -> list[Cell]:
+        """In the order in which they are run: all seeds at one noise level before the next, so a part is a result."""
+        found = [Cell(seed, variant) for seed in SEEDS for variant in ("base", "ial", "pre")]
+        return found + [Cell(seed, v, noise) for noise in self.noise for seed in SEEDS for v in self.variants]
+
+    def fixed(self) -> dict[str, Any]:
+        """All that was fixed beforehand; results of other settings are not mixed in."""
+        everything = {
+            "settings": asdict(SETTINGS), "world": asdict(self.world), "noise": self.noise, "seeds": SEEDS,
+            "variants": self.variants, "labelled": {k: asdict(v) for k, v in LABELLED.items()}, "anchors": ANCHORS,
+            "each": EACH,
+        }  # fmt: skip
+        return dict(json.loads(json.dumps(everything)))
+
+
+PLANS = {
+    p.name: p
+    for p in (
+        Plan("world", 3, (0.0, 0.1, 0.25, 0.5, 1.0), ("total", "random")),
+        Plan(
+            "people", 12, (0.0, 1.0),
+            ("total", "random-positives", "random", "unrefined", "unrefined-random-positives"),
+        ),
+    )
+}  # fmt: skip
+# as many images pass as after refinement: five of fifty are kept there, five are drawn here
+_UNREFINED = {"gamma": 1.0, "max_candidates": 5}
+RULES: dict[str, dict[str, Any]] = {
+    "total": {},
+    "random": {"candidates": "random"},
+    "random-positives": {"candidates": "random-positives"},
+    "unrefined": _UNREFINED,
+    "unrefined-random-positives": {**_UNREFINED, "candidates": "random-positives"},
+}
+"""What distinguishes the variants of L_total."""
+ANCHORS = 300
+EACH = 6
+"""faces of each person and expression in a retrieval"""
