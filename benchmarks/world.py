@@ -73,11 +73,11 @@ class Bench:
 
     def strangers(self, seed: int) -> Path:
         """A world of people that no training sees, the same for all plans."""
-        return self._written(replace(WORLD, seed=seed + 1000), f"held-{seed}-0")
+        return self._written(replace(WORLD, noise=0.0, seed=seed + 1000), f"held-{seed}-0")
 
     def labelled(self, seed: int) -> Path:
         """The labelled people, the same for all plans."""
-        return self._written(replace(WORLD, seed=seed)) / "labelled"
+        return self._written(replace(WORLD, noise=0.0, seed=seed)) / "labelled"
 
     def _written(self, config: WorldConfig, name: str | None = None) -> Path:
         """A world's folder, written unless the cache has it."""
