@@ -53,6 +53,8 @@ class Plan:
     noise: tuple[float, ...]
     variants: tuple[str, ...]
     """Of L_total, by name in `RULES`."""
+    settings: RunConfig = SETTINGS
+    """Of the last phase; base and IAL are those of `SETTINGS`, the same for all plans."""
 
     @property
     def world(self) -> WorldConfig:
@@ -67,10 +69,12 @@ class Plan:
     def fixed(self) -> dict[str, Any]:
         """All that was fixed beforehand; results of other settings are not mixed in."""
         everything = {
-            "settings": asdict(SETTINGS), "world": asdict(self.world), "noise": self.noise, "seeds": SEEDS,
+            "settings": asdict(self.settings), "world": asdict(self.world), "noise": self.noise, "seeds": SEEDS,
             "variants": self.variants, "labelled": {k: asdict(v) for k, v in LABELLED.items()}, "anchors": ANCHORS,
             "each": EACH,
         }  # fmt: skip
+        if self.settings != SETTINGS:
+            everything["begun"] = asdict(SETTINGS)
         return dict(json.loads(json.dumps(everything)))
 
 
@@ -82,6 +86,14 @@ PLANS = {
             "people", 12, (0.0, 1.0),
             ("total", "random-positives", "random", "unrefined", "unrefined-random-positives"),
         ),
+        Plan(
+            "longer", 12, (0.0, 1.0),
+            ("total", "unrefined", "unrefined-random-positives", "unrefined-random"),
+            replace(
+                SETTINGS, optim=replace(SETTINGS.optim, epochs=(60, 30, 64)),
+                rmfer=replace(SETTINGS.rmfer, tau=0.3, acl_lr=1.0),
+            ),
+        ),
     )
 }  # fmt: skip
 # as many images pass as after refinement: five of fifty are kept there, five are drawn here
@@ -92,6 +104,7 @@ RULES: dict[str, dict[str, Any]] = {
     "random-positives": {"candidates": "random-positives"},
     "unrefined": _UNREFINED,
     "unrefined-random-positives": {**_UNREFINED, "candidates": "random-positives"},
+    "unrefined-random": {**_UNREFINED, "candidates": "random"},
 }
 """What distinguishes the variants of L_total."""
 ANCHORS = 300

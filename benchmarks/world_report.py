@@ -14,8 +14,8 @@ from fertrain.compare import paired
 Get = Callable[[dict[str, Any]], float]
 
 
-def page(values: dict[str, Any]) -> str:
-    """Markdown."""
+def page(values: dict[str, Any], plan: str) -> str:
+    """Markdown, of the plan's results."""
     results, fixed = values["results"], values["fixed"]
     seeds = [s for s in fixed["seeds"] if all(f"{v}/{s}" in results for v in ("base", "ial", "pre"))]
     noise = [f"{n:g}" for n in fixed["noise"]]
@@ -37,10 +37,13 @@ def page(values: dict[str, Any]) -> str:
         f"{fixed['labelled']['train']['people']} other people. ± is the standard deviation over seeds; intervals are "
         "95 %, of a paired t-test over seeds."
     )
-    plan = "" if world["videos"] == 3 else "people "
+    if "begun" in fixed:
+        begun = fixed["begun"]["rmfer"]
+        about += f" Base and IAL are those of the first plan, τ = {begun['tau']:g}."
+    named = "" if plan == "world" else f"{plan} "
     lines = [
         "# A world with known truth", "",
-        f"`python -m benchmarks.world {plan}--write`, commit {values['commit']}, {values['machine']}.", "", about, "",
+        f"`python -m benchmarks.world {named}--write`, commit {values['commit']}, {values['machine']}.", "", about, "",
     ]  # fmt: skip
     lines += _candidates(results, seeds, noise)
     lines += _learnt(results, seeds, full, variants, "held_out", "Retrieval on people never seen (noise 0)",
@@ -106,9 +109,9 @@ def _learnt(
 _NAMES = {
     "base": "base", "ial": "IAL (L_pre)", "pre": "L_pre, as many steps", "total": "L_total",
     "random": "random candidates", "random-positives": "random positives", "unrefined": "unrefined",
-    "unrefined-random-positives": "unrefined, random positives",
+    "unrefined-random-positives": "unrefined, random positives", "unrefined-random": "unrefined, random candidates",
 }  # fmt: skip
-_CONTROLS = {"total": ("random-positives", "random"), "unrefined": ("unrefined-random-positives",)}
+_CONTROLS = {"total": ("random-positives", "random"), "unrefined": ("unrefined-random-positives", "unrefined-random")}
 _SHOWN = (("expression", "map"), ("expression", "recall_at_1"), ("identity", "recall_at_1"))
 
 
