@@ -11,6 +11,7 @@ All four get the same labelled batches, rates and steps. Seeds, noise levels, si
 (mAP of the same expression in other people, on people that no training has seen) were fixed before anything was run;
 the number of anchors a step (4) was chosen on seed 0, which is in no table, once the contrast shared a pass with the
 labelled images.
+
 The plan `people` was made after that of `world` had been run, to find out why strangers gain so little and what it is
 that teaches: four times as many unlabelled people, a control that keeps the mashup's negatives and draws positives from
 anywhere, and both without refinement. All else, and the people who are asked about, are the same.
@@ -18,7 +19,7 @@ The plan `longer` was made after both, to find out what keeps the film's positiv
 many steps at the full rate and τ = 0.3, chosen on seed 0, for L_pre too.
 
 What is done is kept in `benchmarks/results/PLAN.json`, and the same command goes on there; worlds and weights lie in
-`$RMSET_BENCH_CACHE/worlds`, else in the user's cache. About an hour on one core.
+`$RMSET_BENCH_CACHE/worlds`, else in the user's cache. One to two hours on one core.
 """
 
 from __future__ import annotations
