@@ -1,0 +1,53 @@
+"""The benchmarks start: what is run once a release must not be found broken on that day."""
+
+import importlib
+import json
+import pkgutil
+import sys
+from dataclasses import replace
+
+import pytest
+
+import benchmarks
+from benchmarks import world, world_plan
+from rmset.synth.labeled import Split
+
+NAMES = [m.name for m in pkgutil.iter_modules(benchmarks.__path__)]
+COMMANDS = [name for name in NAMES if hasattr(importlib.import_module(f"benchmarks.{name}"), "main")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_benchmark_explains_itself(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as stopped:
+        importlib.import_module(f"benchmarks.{name}").main()
+    assert stopped.value.code == 0
+    assert "usage" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["world", "longer"])  # `people` is `longer` with other rules
+def test_a_plan_of_the_known_world_is_trained_measured_and_told(name, monkeypatch, tmp_path, capsys):
+    small = replace(world_plan.WORLD, people=2, seconds=6, videos=1)
+    for module in (world, world_plan):
+        monkeypatch.setattr(module, "WORLD", small)
+        monkeypatch.setattr(module, "LABELLED", {"train": Split(3, 12), "test": Split(2, 12)})
+        monkeypatch.setattr(module, "SEEDS", (1, 2), raising=False)
+    monkeypatch.setattr(world, "ANCHORS", 10)
+    begun = replace(world_plan.SETTINGS, optim=replace(world_plan.SETTINGS.optim, epochs=(1, 1, 1)))
+    plan = world_plan.PLANS[name]
+    settings = replace(plan.settings, optim=replace(plan.settings.optim, epochs=(1, 1, 1)))
+    monkeypatch.setattr(world, "SETTINGS", begun)
+    monkeypatch.setitem(
+        world.PLANS,
+        name,
+        replace(plan, videos=min(plan.videos, 2), noise=(plan.noise[0], plan.noise[-1]), settings=settings),
+    )
+    monkeypatch.setenv("RMSET_BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["world", name, "--out", str(tmp_path / "found.json")])
+    world.main()
+    found = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert set(found) == {cell.key for cell in world.PLANS[name].cells()}
+    shown = capsys.readouterr().out
+    for variant in plan.variants:
+        assert variant in shown
