@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from .embedding import on_plane, spread, turned_onto, unit
 from .experiment import open_target
 from .features import Extracted, OpenedRun, extract, on_root, open_run
 from .labels import permutation
+from .runs import told_apart
 
 _TRIED = 96
 
@@ -154,11 +155,8 @@ def explain_embedding(
 
 
 def _opened(paths: Sequence[Path]) -> list[OpenedRun]:
-    runs = [open_run(path) for path in paths]
-    names = [run.name for run in runs]
-    if len(set(names)) < len(names):
-        raise UsageError(f"expected runs in folders of different names, found {', '.join(names)}")
-    return runs
+    names = told_apart(paths)
+    return [replace(open_run(path), name=name) for path, name in zip(paths, names, strict=True)]
 
 
 def _anchors(

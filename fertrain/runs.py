@@ -158,6 +158,21 @@ class RunFolder:
         return loaded
 
 
+def told_apart(paths: Sequence[Path]) -> list[str]:
+    """Names of runs: as many last folders of their paths as tell them apart, `delay/seed-0` where `seed-0` does not.
+
+    Raises:
+        UsageError: a run stands there twice.
+    """
+    parts = [path.resolve().parts for path in paths]
+    if twice := [path for k, path in enumerate(paths) if parts[k] in parts[:k]]:
+        raise UsageError(f"expected each run once, found {twice[0]} twice")
+    deep = 1
+    while len({each[-deep:] for each in parts}) < len(parts):
+        deep += 1
+    return ["/".join(each[-deep:]) for each in parts]
+
+
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """A file beside `path` that takes its place once it is written and on disk."""

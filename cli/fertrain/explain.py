@@ -73,9 +73,10 @@ def explain(
     with progress() as bar:
         if occlusion or attribution:
             from fertrain.explanation import explain_run
+            from fertrain.runs import told_apart
 
-            for run in runs:
-                own = run / "explain" if out is None else (out if len(runs) == 1 else out / run.resolve().name)
+            for run, name in zip(runs, told_apart(runs), strict=True):
+                own = run / "explain" if out is None else (out if len(runs) == 1 else out / name)
                 written = explain_run(
                     run, on, own, occlusion=occlusion, attribution=attribution, side=side,
                     per_class=per_class or 20, eval_rule=eval_rule, progress=bar,

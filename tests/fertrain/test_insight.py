@@ -2,7 +2,9 @@
 
 import json
 import math
+import shutil
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, R
 from fertrain.embedding import distances, mds, on_plane, spread, turned_onto, unit
 from fertrain.experiment import run
 from fertrain.losses.acl import acl
+from fertrain.runs import told_apart
 from rmset.errors import UsageError
 from rmset_cli.fertrain.app import app
 
@@ -169,6 +172,18 @@ def test_features_of_two_runs_side_by_side(runs, tmp_path):
     assert (tmp_path / "embedding-mds.png").stat().st_size > 10_000
 
 
-def test_runs_of_one_name_cannot_stand_side_by_side(runs, tmp_path):
+def test_runs_of_an_ablation_are_named_by_as_many_folders_as_tell_them_apart(runs, tmp_path):
+    assert told_apart([Path("a/mashup/seed-0"), Path("a/delay/seed-0")]) == ["mashup/seed-0", "delay/seed-0"]
+    assert told_apart([Path("a/x/seed-0"), Path("b/x/seed-0")]) == ["a/x/seed-0", "b/x/seed-0"]
+    assert told_apart([Path("a/x/seed-0")]) == ["seed-0"]
+    for name in ("base", "acl"):
+        shutil.copytree(runs / name, tmp_path / name / "seed-0")
+    of = [tmp_path / name / "seed-0" for name in ("base", "acl")]
+    rows = explain(*of, "--embedding", "--per-class", "3", "-o", tmp_path / "out")
+    assert [r["run"] for r in rows] == ["base/seed-0", "acl/seed-0"]
+
+
+def test_a_run_does_not_stand_beside_itself(runs, tmp_path):
     result = CliRunner().invoke(app, ["explain", str(runs / "acl"), str(runs / "acl"), "--embedding"])
     assert isinstance(result.exception, UsageError)
+    assert "twice" in str(result.exception)
