@@ -178,7 +178,8 @@ def embedding(
     figure.legend(
         handles, said, loc="outside lower center", ncols=min(4 * len(maps), len(names)), frameon=False, fontsize=9
     )
-    figure.savefig(path, dpi=130)
+    # panels that must be square leave a constrained layout too little room for three lines above them
+    figure.savefig(path, dpi=130, bbox_inches="tight")
     plt.close(figure)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -56,8 +57,9 @@ def compare(
     """
     from fertrain.compare import group, table
     from fertrain.comparison import write
+    from fertrain.runs import told_apart
 
-    groups = [group(path, measure) for path in runs]
+    groups = [replace(group(path, measure), name=name) for path, name in zip(runs, told_apart(runs), strict=True)]
     rows = table(groups)
     emit(rows, fmt, title=f"{measure}: {groups[0].counted}")
     if out is not None:
