@@ -30,7 +30,7 @@ class OpenedRun:
     """A finished run, ready to be asked."""
 
     name: str
-    """Its folder's name."""
+    """Its folder's name; more of its path where runs of one name stand side by side."""
     model: Recogniser
     """f_FER ∘ f_Feat."""
     projection: nn.Module
