@@ -86,7 +86,7 @@ def _learnt(
         # without a world of its own: measured in each, shown for the first
         n = next(iter(full))
         get = _getter(results, variant, where, n, own=False)
-        rows.append([_NAMES[variant], "", *(_share([get(kind, m)(s) for s in seeds]) for kind, m in _SHOWN),
+        rows.append([NAMES[variant], "", *(_share([get(kind, m)(s) for s in seeds]) for kind, m in _SHOWN),
                      "", "", ""])  # fmt: skip
     for n, have in full.items():
         for variant in variants:
@@ -98,19 +98,20 @@ def _learnt(
                 if control in variants:
                     luck = [_getter(results, control, where, n, own=True)("expression", "map")(s) for s in have]
                     p = _p(luck, mine)
-                    against.append(f"{_NAMES[control]}: {_gain(luck, mine)}" + (f", p = {p}" if p else ""))
+                    against.append(f"{NAMES[control]}: {_gain(luck, mine)}" + (f", p = {p}" if p else ""))
             rows.append([
-                _NAMES[variant], n, *(_share([get(kind, m)(s) for s in have]) for kind, m in _SHOWN),
+                NAMES[variant], n, *(_share([get(kind, m)(s) for s in have]) for kind, m in _SHOWN),
                 _gain(before, mine), _p(before, mine), "; ".join(against),
             ])  # fmt: skip
     return [f"## {title}", "", *_table(head, rows), "", *([note, ""] if note else [])]
 
 
-_NAMES = {
+NAMES = {
     "base": "base", "ial": "IAL (L_pre)", "pre": "L_pre, as many steps", "total": "L_total",
     "random": "random candidates", "random-positives": "random positives", "unrefined": "unrefined",
     "unrefined-random-positives": "unrefined, random positives", "unrefined-random": "unrefined, random candidates",
 }  # fmt: skip
+"""What the tables call a variant."""
 _CONTROLS = {"total": ("random-positives", "random"), "unrefined": ("unrefined-random-positives", "unrefined-random")}
 _SHOWN = (("expression", "map"), ("expression", "recall_at_1"), ("identity", "recall_at_1"))
 
@@ -132,9 +133,9 @@ def _getter(
 def _accuracy(
     results: dict[str, Any], seeds: Sequence[int], full: dict[str, list[int]], variants: Sequence[str]
 ) -> list[str]:
-    rows = [[_NAMES[v], "", _share([results[f"{v}/{s}"]["accuracy"] for s in seeds])] for v in ("base", "ial", "pre")]
+    rows = [[NAMES[v], "", _share([results[f"{v}/{s}"]["accuracy"] for s in seeds])] for v in ("base", "ial", "pre")]
     rows += [
-        [_NAMES[v], n, _share([results[f"{v}/{s}/{n}"]["accuracy"] for s in have])]
+        [NAMES[v], n, _share([results[f"{v}/{s}/{n}"]["accuracy"] for s in have])]
         for n, have in full.items() for v in variants
     ]  # fmt: skip
     return ["## Accuracy on labelled images of people never seen, %", "",
