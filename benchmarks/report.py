@@ -27,26 +27,26 @@ class Line:
     """whether it does"""
 
 
-def machine() -> str:
-    """Processor, cores and load, one line: a result without its machine says nothing."""
+def machine(*, load: bool = True) -> str:
+    """Processor, cores and, for timings, load, one line: a result without its machine says nothing."""
     model = "unknown processor"
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
-    return (
-        f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} when begun, Python {platform.python_version()}"
-    )
+    busy = f"load {os.getloadavg()[0]:.1f} when begun, " if load else ""
+    return f"{model}, {os.cpu_count()} cores, {busy}Python {platform.python_version()}"
 
 
 def commit() -> str:
-    """Short hash of the commit, marked if files differ from it."""
-    here = Path(__file__).parent
+    """Short hash of the commit, marked if code differs from it; ask before measuring, a commit may come meanwhile."""
+    code = ("rmset", "fertrain", "cli", "benchmarks/*.py")
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+        top = Path(__file__).parent.parent
+        return subprocess.run(["git", *words], cwd=top, capture_output=True, text=True, check=False).stdout.strip()
 
-    return git("rev-parse", "--short", "HEAD") + (" with changes" if git("status", "--porcelain", "rmset") else "")
+    return git("rev-parse", "--short", "HEAD") + (" with changes" if git("status", "--porcelain", "--", *code) else "")
 
 
 def memory() -> tuple[float, float]:

@@ -241,17 +241,18 @@ def main() -> None:
         raise SystemExit(f"expected results of the same settings in {file}, found others; remove it to begin anew")
     results = kept.get("results", {})
     bench = Bench(cache, plan)
+    # a plan goes on for hours, and over several days: each training says what it was made with
+    made = {"commit": commit(), "machine": machine(load=False)}
     if args.report and not kept:
         raise SystemExit(f"expected results in {file}, found none; leave out --report to make them")
     for cell in [] if args.report else plan.cells():
         if cell.key in results:
             continue
-        results[cell.key] = bench.run(cell)
+        results[cell.key] = bench.run(cell) | made
         held = results[cell.key]["held_out"]["expression"]["map"]
         print(f"{cell.key:18} {results[cell.key]['seconds']:6.1f} s  mAP {held:.4f}", flush=True)
         part = file.with_name(file.name + ".part")
-        values = {"commit": commit(), "machine": machine(), "fixed": plan.fixed(), "results": results}
-        part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        part.write_text(json.dumps({"fixed": plan.fixed(), "results": results}, indent=1) + "\n", encoding="utf-8")
         part.replace(file)
     text = page(json.loads(file.read_text()), plan.name)
     print(text)
