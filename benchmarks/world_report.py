@@ -41,10 +41,10 @@ def page(values: dict[str, Any], plan: str) -> str:
         begun = fixed["begun"]["rmfer"]
         about += f" Base and IAL are those of the first plan, τ = {begun['tau']:g}."
     named = "" if plan == "world" else f"{plan} "
-    commits, machines = (list(dict.fromkeys(r[of] for r in results.values())) for of in ("commit", "machine"))
+    made = ("; ".join(dict.fromkeys(r[of] for r in results.values())) for of in ("commit", "machine"))
     lines = [
         "# A world with known truth", "",
-        f"`python -m benchmarks.world {named}--write`, commit {', '.join(commits)}; {'; '.join(machines)}.", "", about, "",
+        f"`python -m benchmarks.world {named}--write`, commit {', '.join(made)}.", "", about, "",
     ]  # fmt: skip
     lines += _candidates(results, seeds, noise)
     lines += _learnt(results, seeds, full, variants, "held_out", "Retrieval on people never seen (noise 0)",
