@@ -17,9 +17,6 @@ that teaches: four times as many unlabelled people, a control that keeps the mas
 anywhere, and both without refinement. All else, and the people who are asked about, are the same.
 The plan `longer` was made after both, to find out what keeps the film's positives from teaching anything: four times as
 many steps at the full rate and τ = 0.3, chosen on seed 0, for L_pre too.
-The plan `levels` was made after all three, to ask the rule that teaches most there, the unrefined one, at the first
-plan's five noise levels. What counts is whether its lead over positives from anywhere falls with noise, and its lead
-over random candidates at each level.
 
 What is done is kept in `benchmarks/results/PLAN.json`, and the same command goes on there; worlds and weights lie in
 `$RMSET_BENCH_CACHE/worlds`, else in the user's cache. One to two hours on one core.

@@ -78,9 +78,6 @@ class Plan:
         return dict(json.loads(json.dumps(everything)))
 
 
-_LONGER = replace(
-    SETTINGS, optim=replace(SETTINGS.optim, epochs=(60, 30, 64)), rmfer=replace(SETTINGS.rmfer, tau=0.3, acl_lr=1.0)
-)
 PLANS = {
     p.name: p
     for p in (
@@ -91,11 +88,11 @@ PLANS = {
         ),
         Plan(
             "longer", 12, (0.0, 1.0),
-            ("total", "unrefined", "unrefined-random-positives", "unrefined-random"), _LONGER,
-        ),
-        Plan(
-            "levels", 12, (0.0, 0.1, 0.25, 0.5, 1.0),
-            ("unrefined", "unrefined-random-positives", "unrefined-random"), _LONGER,
+            ("total", "unrefined", "unrefined-random-positives", "unrefined-random"),
+            replace(
+                SETTINGS, optim=replace(SETTINGS.optim, epochs=(60, 30, 64)),
+                rmfer=replace(SETTINGS.rmfer, tau=0.3, acl_lr=1.0),
+            ),
         ),
     )
 }  # fmt: skip

@@ -19,7 +19,7 @@ from .averaging import Average
 from .errors import WeightsError
 from .models.weights import read_plain
 
-_LAYOUT = 2
+_LAYOUT = 3
 
 
 @dataclass
@@ -37,7 +37,9 @@ class Tally:
     seconds: float = 0.0
     """Time spent."""
     logs: dict[str, float] = field(default_factory=dict)
-    """Sums of what the method logged."""
+    """Sums of the loss's parts."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Sums of the shares that the method told."""
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     def observe(epoch: Epoch, drawn: Sequence[Curves]) -> Epoch:
         if config.data.report_best_on_test and not math.isnan(epoch.heldout_accuracy):
             judged = counted.judge(model, labels, "after an epoch, for --report-best-on-test")
-            epoch = replace(epoch, logs={**epoch.logs, _ON_TEST: judged.scores.overall_accuracy})
+            epoch = replace(epoch, shares={**epoch.shares, _ON_TEST: judged.scores.overall_accuracy})
         for curve in drawn:
             curve.write(epoch.epoch, epoch.row())
         return epoch
@@ -132,12 +132,12 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     scores = judged.scores
     metrics = {**judged.to_json(), "selected_on": selected, "times_counted": counted.times}
     if config.data.report_best_on_test and fitted.history:
-        best = max(fitted.history, key=lambda epoch: epoch.logs.get(_ON_TEST, 0.0))
+        best = max(fitted.history, key=lambda epoch: epoch.shares.get(_ON_TEST, 0.0))
         metrics["best_on_test"] = {
-            "overall_accuracy": best.logs[_ON_TEST], "epoch": best.epoch,
+            "overall_accuracy": best.shares[_ON_TEST], "epoch": best.epoch,
             "warning": f"chosen on {scores.split} itself, which flatters; not comparable with overall_accuracy",
         }  # fmt: skip
-        say(f"best on test, chosen on {scores.split} itself: {best.logs[_ON_TEST]:.2%} in epoch {best.epoch}")
+        say(f"best on test, chosen on {scores.split} itself: {best.shares[_ON_TEST]:.2%} in epoch {best.epoch}")
     folder.write_metrics(metrics)
     checkpoints.remove()
     report.write(folder, evaluate.thumbnails(judged, data.contract))

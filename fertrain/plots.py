@@ -17,19 +17,24 @@ from .metrics import Scores
 
 
 def curves(history: Sequence[Mapping[str, str]], path: Path) -> None:
-    """Loss and held-out accuracy by epoch; phases are told apart by the background."""
+    """Losses, and held-out accuracy and other shares, by epoch; phases are told apart by the background."""
     epochs = [int(row["epoch"]) for row in history]
     phases = [row["phase"] for row in history]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     left.plot(epochs, [float(row["loss"]) for row in history], color="#444444", marker="o", ms=3, label="loss")
-    for name in sorted({k for row in history for k in row if k.startswith("loss_")}):
-        points = [(e, float(row[name])) for e, row in zip(epochs, history, strict=True) if row.get(name)]
-        left.plot([e for e, _ in points], [v for _, v in points], marker="o", ms=2, lw=1, label=name[5:])
+    right.plot(
+        epochs, [100 * float(row["heldout_accuracy"]) for row in history], color="#1f6f8b", marker="o", ms=3,
+        label="held-out accuracy",
+    )  # fmt: skip
+    for axes, kind, scale in ((left, "loss_", 1), (right, "share_", 100)):
+        for name in sorted({k for row in history for k in row if k.startswith(kind)}):
+            points = [(e, scale * float(row[name])) for e, row in zip(epochs, history, strict=True) if row.get(name)]
+            label = name.removeprefix(kind).replace("_", " ")
+            axes.plot([e for e, _ in points], [v for _, v in points], marker="o", ms=2, lw=1, label=label)
     left.set(xlabel="epoch", ylabel="loss")
-    left.legend(frameon=False, fontsize=8)
-    right.plot(epochs, [100 * float(row["heldout_accuracy"]) for row in history], color="#1f6f8b", marker="o", ms=3)
-    right.set(xlabel="epoch", ylabel="held-out accuracy, %")
+    right.set(xlabel="epoch", ylabel="%")
     for axes in (left, right):
+        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True)
         for k, name in enumerate(dict.fromkeys(phases)):

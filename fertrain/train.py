@@ -55,12 +55,15 @@ class Epoch:
     seconds: float
     """Of the epoch, evaluation left out."""
     logs: dict[str, float] = field(default_factory=dict)
-    """Means of what the method logged."""
+    """Means of the loss's parts."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Means of what else the method told, each from 0 to 1; accuracies of other images."""
 
     def row(self) -> dict[str, object]:
         """Flat, for a table."""
-        plain = {k: v for k, v in vars(self).items() if k != "logs"}
-        return {**plain, **{f"loss_{k}": v for k, v in self.logs.items()}}
+        plain = {k: v for k, v in vars(self).items() if k not in ("logs", "shares")}
+        parts = {"loss": self.logs, "share": self.shares}
+        return {**plain, **{f"{kind}_{k}": v for kind, values in parts.items() for k, v in values.items()}}
 
 
 @dataclass(frozen=True)
@@ -219,8 +222,9 @@ class _Work:
             self.method.after_step()
             self.average.update()
             tally.loss += output.loss.item()
-            for name, value in output.logs.items():
-                tally.logs[name] = tally.logs.get(name, 0.0) + value
+            for sums, values in ((tally.logs, output.logs), (tally.shares, output.shares)):
+                for name, value in values.items():
+                    sums[name] = sums.get(name, 0.0) + value
             tally.steps += 1
             tally.batches += len(group)
             tally.images += sum(batch.passes for batch in group)
@@ -230,15 +234,16 @@ class _Work:
                 tally.seconds, started = tally.seconds + now - started, now
                 mark(in_phase, tally)
         tally.seconds += time.perf_counter() - started
-        logs = {name: value / tally.steps for name, value in tally.logs.items()}
+        logs, shares = ({k: v / tally.steps for k, v in sums.items()} for sums in (tally.logs, tally.shares))
         speed = tally.images / max(tally.seconds, 1e-9)
         mean = tally.loss / tally.steps
-        return Epoch(phase.name, done + 1, rate, mean, 0.0, tally.images, speed, tally.seconds, logs)
+        return Epoch(phase.name, done + 1, rate, mean, 0.0, tally.images, speed, tally.seconds, logs, shares)
 
     def _look(self, group: Sequence[Batch], where: str) -> StepOutput:
         """Loss and gradient of one step: the mean over its batches."""
         total: Tensor | None = None
         logs: dict[str, float] = defaultdict(float)
+        shares: dict[str, float] = defaultdict(float)
         for batch in group:
             with self.accelerator.autocast():
                 output = self.method.loss(batch)
@@ -250,10 +255,11 @@ class _Work:
             self.accelerator.backward(output.loss / len(group))
             part = output.loss.detach() / len(group)
             total = part if total is None else total + part
-            for name, value in output.logs.items():
-                logs[name] += value / len(group)
+            for sums, values in ((logs, output.logs), (shares, output.shares)):
+                for name, value in values.items():
+                    sums[name] += value / len(group)
         assert total is not None  # a step has a batch at least
-        return StepOutput(total, dict(logs))
+        return StepOutput(total, dict(logs), dict(shares))
 
 
 def _refuse_nan(method: Method, where: str) -> None:

@@ -26,7 +26,7 @@ def test_every_benchmark_explains_itself(name, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["world", "levels"])  # the others are `levels` with other rules
+@pytest.mark.parametrize("name", ["world", "longer"])  # `people` is `longer` with other rules
 def test_a_plan_of_the_known_world_is_trained_measured_and_told(name, monkeypatch, tmp_path, capsys):
     small = replace(world_plan.WORLD, people=2, seconds=6, videos=1)
     for module in (world, world_plan):
@@ -41,7 +41,7 @@ def test_a_plan_of_the_known_world_is_trained_measured_and_told(name, monkeypatc
     monkeypatch.setitem(
         world.PLANS,
         name,
-        replace(plan, videos=min(plan.videos, 2), noise=(plan.noise[0], *plan.noise[-2:]), settings=settings),
+        replace(plan, videos=min(plan.videos, 2), noise=(plan.noise[0], *plan.noise[1:][-2:]), settings=settings),
     )
     monkeypatch.setenv("RMSET_BENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["world", name, "--out", str(tmp_path / "found.json")])
@@ -53,4 +53,5 @@ def test_a_plan_of_the_known_world_is_trained_measured_and_told(name, monkeypatc
         for noise in world.PLANS[name].noise:
             # in the tables of strangers, of the unlabelled people and of accuracy
             assert shown.count(f"| {world_report.NAMES[variant]} | {noise:g} |") == 3
-    assert "## How a lead falls with noise" in shown
+    # a line needs three levels
+    assert ("## How a lead falls with noise" in shown) == (len(plan.noise) > 2)

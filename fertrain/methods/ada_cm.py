@@ -94,11 +94,9 @@ class AdaCm(Beside[Seen]):
         below = ~counted
         contrast = nt_xent(one[below], two[below], s.tau) if below.any() else ce.new_zeros(())
         loss = s.labelled_weight * ce + s.confident_weight * guessed + s.contrast_weight * contrast
-        logs = {
-            "ce": ce.item(), "guessed": guessed.item(), "contrast": contrast.item(),
-            "counted": counted.float().mean().item(), "margin": self.margins.current.mean().item(),
-        }  # fmt: skip
-        return StepOutput(loss, logs)
+        logs = {"ce": ce.item(), "guessed": guessed.item(), "contrast": contrast.item()}
+        shares = {"counted": counted.float().mean().item(), "margin": self.margins.current.mean().item()}
+        return StepOutput(loss, logs, shares)
 
     def after_step(self) -> None:
         """The step's confidences are counted, once."""

@@ -94,7 +94,9 @@ class StepOutput:
     loss: Tensor
     """Scalar."""
     logs: Mapping[str, float] = field(default_factory=dict)
-    """Parts of the loss and what else is worth a curve."""
+    """Parts of the loss."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """What else is worth a curve, each from 0 to 1: how many guesses counted, a margin."""
 
 
 @dataclass(frozen=True)

@@ -29,5 +29,5 @@ class FixMatch(Beside[Tensor]):
         x, strong = together(self.model, batch.images, unlabelled.strong[0])
         ce = self.scheme.loss(self.model.head(x), batch.targets)
         guessed, counted = confident_cross_entropy(self.model.head(strong), q, self.settings.threshold)
-        logs = {"ce": ce.item(), "guessed": guessed.item(), "counted": counted.float().mean().item()}
-        return StepOutput(ce + self.settings.weight * guessed, logs)
+        logs = {"ce": ce.item(), "guessed": guessed.item()}
+        return StepOutput(ce + self.settings.weight * guessed, logs, {"counted": counted.float().mean().item()})

@@ -41,5 +41,5 @@ class Uda(Beside[Tensor]):
         else:
             ce = annealed(logits, batch.targets, annealed_threshold(batch.done, self.model.classes, s.tsa))
         guessed, counted = sharpened_divergence(self.model.head(strong), weak, s.temperature, s.threshold)
-        logs = {"ce": ce.item(), "guessed": guessed.item(), "counted": counted.float().mean().item()}
-        return StepOutput(ce + s.weight * guessed, logs)
+        logs = {"ce": ce.item(), "guessed": guessed.item()}
+        return StepOutput(ce + s.weight * guessed, logs, {"counted": counted.float().mean().item()})
