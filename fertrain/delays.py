@@ -84,6 +84,8 @@ def correlations(a: Signal, b: Signal, max_lag: int, least: int) -> Signal:
     energy_a, energy_b = (x**2).sum(axis=1), (y**2).sum(axis=1)
     found = np.full(2 * max_lag + 1, np.nan)
     for i, k in enumerate(range(-max_lag, max_lag + 1)):
+        if abs(k) >= len(a):
+            continue  # the video is shorter than this lag
         of_a, of_b = slice(max(0, -k), len(a) - max(0, k)), slice(max(0, k), len(b) - max(0, -k))
         both = seen_a[of_a] & seen_b[of_b]
         scale = np.sqrt(energy_a[of_a][both].sum() * energy_b[of_b][both].sum())

@@ -39,6 +39,14 @@ def test_a_correlation_by_hand():
     assert np.isnan(correlations(a, b, 2, least=4)[4])
 
 
+def test_a_video_shorter_than_the_longest_lag_has_the_lags_that_fit_into_it():
+    a = np.array([[1.0], [-1.0], [0.0]])
+    found = correlations(a, a, max_lag=5, least=1)
+    assert len(found) == 11
+    assert found[5] == pytest.approx(1.0)
+    assert np.isnan(found[[0, 1, 2, 8, 9, 10]]).all()
+
+
 def crowd(seed, delays, steps=200, missing=0.0, noise=0.05):
     """Probabilities of people who show one course of three expressions with their delays."""
     rng = np.random.default_rng(seed)
