@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from itertools import dropwhile
+import re
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Rows, Rows]:
 def write_index(split: Split, path: Path) -> str:
     """Write name and class of every row; returns the file's sha256, by which a subset is known."""
     table = io.StringIO()
-    table.write(f"# {split.dataset} {split.split} {split.rule}\n")
+    table.write(f"# {split.dataset} {split.split} {split.rule}\n# {len(split)} images\n")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["name", "class"])
     writer.writerows((name, split.order.classes[k]) for name, k in zip(split.names, split.classes, strict=True))
@@ -78,19 +79,42 @@ def write_index(split: Split, path: Path) -> str:
 
 def named_in(path: Path) -> list[str]:
     """The names of an index file, in its order."""
+    return [row["name"] for row in _index(path)]
+
+
+def _index(path: Path) -> list[dict[str, str]]:
+    """The rows of an index file: `name`, and `class` where it was written by a run.
+
+    Raises:
+        DatasetError: there is none, it names nothing, or fewer or more images than its head says.
+    """
     if not path.is_file():
         raise DatasetError(f"expected an index file (labels.csv of an earlier run), found none at {path}")
     with table_text(path) as file:
-        # only at the top: further down it is an image whose name begins so
-        rows = list(csv.DictReader(dropwhile(lambda line: line.startswith("#"), file)))
-    if rows and "name" not in rows[0]:
-        raise DatasetError(f"expected an index file with the column name at {path}, found {', '.join(rows[0])}")
-    return [row["name"] for row in rows]
+        lines = file.readlines()
+    # only at the top: further down it is an image whose name begins so
+    head = list(takewhile(lambda line: line.startswith("#"), lines))
+    rows = list(csv.DictReader(lines[len(head) :]))
+    if not rows or "name" not in rows[0]:
+        found = ", ".join(rows[0]) if rows else "no rows"
+        raise DatasetError(f"expected an index file with the column name at {path}, found {found}")
+    counted = [int(m[1]) for line in head if (m := re.fullmatch(r"# (\d+) images\s*", line))]
+    if counted and counted[0] != len(rows):
+        raise DatasetError(
+            f"expected {counted[0]} images in {path}, as its head says, found {len(rows)}; take the file as the run "
+            "wrote it, or take that line out"
+        )
+    return rows
 
 
 def read_index(split: Split, path: Path) -> Rows:
-    """The rows of a split that an index file names; refuses names that the split does not have."""
-    wanted = named_in(path)
+    """The rows of a split that an index file names.
+
+    Raises:
+        DatasetError: it names images that the split does not have, or has under another class.
+    """
+    listed = _index(path)
+    wanted = [row["name"] for row in listed]
     rows: dict[str, list[int]] = {}
     for i, name in reversed(list(enumerate(split.names))):
         rows.setdefault(name, []).append(i)
@@ -101,5 +125,14 @@ def read_index(split: Split, path: Path) -> Rows:
         raise DatasetError(
             f"expected images of {split.dataset} {split.split} under rule {split.rule} in {path}, "
             f"found {len(missing)} others, first {missing[0]}; give the rule that wrote the file"
+        )
+    classes = [split.order.classes[k] for k in split.classes[found]]
+    other = [(row, c) for row, c in zip(listed, classes, strict=True) if row.get("class", c) != c]
+    if other:
+        row, c = other[0]
+        raise DatasetError(
+            f"expected the classes of {split.dataset} {split.split} under rule {split.rule} in {path}, found "
+            f"{len(other)} others, first {row['name']}: {row['class']}, not {c}; give the set and the rule that wrote "
+            "the file"
         )
     return np.sort(np.asarray(found, dtype=np.int64))

@@ -222,7 +222,32 @@ def test_an_index_file_can_be_read_back_whatever_its_names_hold(tmp_path):
     assert named_in(tmp_path / "labels.csv") == list(names)
     assert read_index(split, tmp_path / "labels.csv").tolist() == [0, 1, 2, 3, 4]
     write_index(split.take([0]), tmp_path / "labels.csv")
-    assert (tmp_path / "labels.csv").read_bytes() == b"# s train given\nname,class\nplain.png,neutral\n"
+    written = (tmp_path / "labels.csv").read_bytes()
+    assert written == b"# s train given\n# 1 images\nname,class\nplain.png,neutral\n"
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda text: text.rsplit("\n", 2)[0] + "\n", "expected 24 images"),
+        (lambda text: text.replace(",happiness", ",anger"), "3 others, first .*: anger, not happiness"),
+        (lambda text: text.replace("fer00000", "fer99900"), "24 others"),
+        (lambda text: text.split("name")[0] + "name,class\n", "no rows"),
+    ],
+)
+def test_an_index_file_that_was_cut_or_edited_or_is_another_sets_is_refused(ferplus, tmp_path, edit, says):
+    train = FerPlus("ferplus", ferplus).load("train", "argmax")
+    index = tmp_path / "labels.csv"
+    write_index(train.take(class_aware(train, 24, seed=3)), index)
+    index.write_text(edit(index.read_text()))
+    with pytest.raises(DatasetError, match=says):
+        read_index(train, index)
+
+
+def test_an_index_of_names_alone_will_do(ferplus, tmp_path):
+    train = FerPlus("ferplus", ferplus).load("train", "argmax")
+    (tmp_path / "mine.csv").write_text(f"name\n{train.names[5]}\n{train.names[2]}\n")
+    assert read_index(train, tmp_path / "mine.csv").tolist() == [2, 5]
 
 
 def test_held_out_images_are_not_learnt_from_and_twins_stay_together(ferplus):
