@@ -53,6 +53,10 @@ def settings(start: RunConfig, given: Mapping[str, Any]) -> RunConfig:
     for option, group in PLACES.items():
         if (value := given.get(option)) is not None:
             groups.setdefault(group, {})[NAMES.get(option, option)] = _plain(option, value)
+    for one, other in (("labels", "labels_file"), ("labels_file", "labels")):
+        if given.get(one) is not None and given.get(other) is None:
+            # they exclude each other, and what the user says stands above the recipe's
+            groups["data"][other] = None
     changes: dict[str, Any] = groups.pop("", {})
     for name, values in groups.items():
         changes[name] = replace(getattr(start, name), **values)
