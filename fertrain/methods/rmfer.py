@@ -24,6 +24,8 @@ from .base import AnchorBatch, Batch, Kept, Phase, StepOutput, epochs_of
 from .beside import together
 
 PHASES = ("base", "ial", "acl")
+_AT_ONCE = 32
+"""Candidates scored in one pass. Each is seen as at test, so the number changes rounding and memory alone."""
 
 
 def projection_head(dim: int) -> nn.Sequential:
@@ -109,7 +111,9 @@ class Rmfer:
     def _score(self, anchors: tuple[AnchorBatch, ...]) -> list[tuple[Tensor, Tensor]]:
         gamma = self.settings.gamma
         with at_test(self.module):
-            z = self.projection(self.model.features(torch.cat([a.images for a in anchors])))
+            # a few at a time: all candidates of several anchors at once would take more memory than the step itself
+            parts = torch.split(torch.cat([a.images for a in anchors]), _AT_ONCE)
+            z = torch.cat([self.projection(self.model.features(part)) for part in parts])
         chosen = []
         for anchor, own in zip(anchors, torch.split(z, [len(a.images) for a in anchors]), strict=True):
             s, p = cosines(own[0], own[1:]), anchor.positives

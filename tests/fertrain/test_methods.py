@@ -1,6 +1,8 @@
 """RMFER: what is trained by what, and what is not."""
 
 import copy
+import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -98,6 +100,62 @@ def test_the_chosen_are_the_most_and_least_alike():
     # γ = 0.3 of five is 2, of four 2
     assert positives.tolist() == (1 + s[:5].argsort(descending=True)[:2]).tolist()
     assert negatives.tolist() == (6 + s[5:].argsort()[:2]).tolist()
+
+
+def test_many_candidates_are_scored_as_few_are():
+    method = rmfer()
+    begin(method, "acl")
+    g = torch.Generator().manual_seed(2)
+    anchors = tuple(AnchorBatch(torch.randn(1 + p + q, 3, 32, 32, generator=g), p) for p, q in ((40, 30), (1, 45)))
+    for anchor, (positives, negatives) in zip(anchors, method._refined(replace(batch(), anchors=anchors)), strict=True):
+        with at_test(method.module):
+            z = torch.cat([method.projection(method.model.features(image[None])) for image in anchor.images])
+        s = torch.nn.functional.cosine_similarity(z[:1], z)
+        p = anchor.positives
+        assert positives.tolist() == (1 + s[1 : 1 + p].argsort(descending=True)[: math.ceil(0.3 * p)]).tolist()
+        n = math.ceil(0.3 * (len(s) - 1 - p))
+        assert negatives.tolist() == (1 + p + s[1 + p :].argsort()[:n]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("mask", "lambda1", "lambda2", "tau"), [("exclude", 1.2, 1, 1), ("epsilon", 0.5, 2, 0.1), ("off", 0.1, 0.3, 0.25)]
+)
+def test_l_total_and_every_gradient_are_those_of_the_papers_equations(mask, lambda1, lambda2, tau):
+    method = rmfer(self_mask=mask, lambda1=lambda1, lambda2=lambda2, tau=tau)
+    method.module.train()
+    begin(method, "acl")
+    torch.nn.init.normal_(method.ial_head.weight)
+    reference = copy.deepcopy(method)
+    b = batch()
+    loss = method.loss(b).loss
+    loss.backward()
+
+    def z_of(f):
+        return torch.nn.functional.normalize(reference.projection(f), dim=1)
+
+    features, y, kept = reference.model.features, b.targets.argmax(dim=1), []
+    reference.module.eval()
+    for anchor in b.anchors:
+        z, p = z_of(features(anchor.images)).detach(), anchor.positives
+        s = (z[1:] @ z[0]).tolist()
+        best = sorted(range(p), key=lambda i: -s[i])[: math.ceil(0.3 * p)]
+        worst = sorted(range(p, len(s)), key=lambda i: s[i])[: math.ceil(0.3 * (len(s) - p))]
+        kept.append((len(best), anchor.images[[0, *(1 + i for i in best), *(1 + i for i in worst)]]))
+    reference.module.train()
+    f, *others = torch.split(features(torch.cat([b.images, *(x for _, x in kept)])), [6, *(len(x) for _, x in kept)])
+    s = z_of(f) @ z_of(f).T  # (1)
+    if mask != "off":
+        s = s * (1 - torch.eye(6)) + torch.eye(6) * {"exclude": -1e7, "epsilon": 1e-6}[mask]
+    v = (torch.exp(s / tau) / torch.exp(s / tau).sum(dim=1, keepdim=True)) @ f  # (2), (3)
+    cross_entropy = torch.nn.functional.cross_entropy
+    wanted = cross_entropy(reference.model.head(f), y) + lambda1 * cross_entropy(reference.ial_head(v), y)  # (4) to (6)
+    for (p, _), g in zip(kept, others, strict=True):
+        e = torch.exp(z_of(g)[1:] @ z_of(g)[0] / tau)
+        wanted = wanted - lambda2 * torch.log(e[:p].sum() / e.sum()) / len(kept)  # (10)
+    wanted.backward()
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+    for mine, theirs in zip(method.module.parameters(), reference.module.parameters(), strict=True):
+        assert torch.allclose(mine.grad, theirs.grad, atol=1e-4)
 
 
 def test_labelled_images_and_the_chosen_are_normalised_as_one_batch():
