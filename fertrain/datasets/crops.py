@@ -27,7 +27,7 @@ from rmset.parts.pictures import decode
 from rmset.read.crops import CropStore
 
 from ..transforms import JitterRange
-from .images import resized
+from .images import alone, resized
 
 _AHEAD = 4
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -208,18 +208,13 @@ def crop_loader(
         prefetch_factor=_AHEAD,
         persistent_workers=True,
         multiprocessing_context=start,
-        worker_init_fn=_alone,
+        worker_init_fn=alone,
     )
 
 
 def _shared(shape: tuple[int, ...]) -> Tensor:
     """A uint8 tensor in memory that other processes can map."""
     return torch.empty(shape, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call,no-any-return]
-
-
-def _alone(worker: int) -> None:  # noqa: ARG001 - every loader's worker is told its number
-    """One thread in each worker: there are as many workers as there should be threads."""
-    cv2.setNumThreads(0)
 
 
 def one_of(

@@ -242,6 +242,11 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
+def alone(worker: int) -> None:  # noqa: ARG001 - every loader's worker is told its number
+    """One thread in each worker: there are as many workers as there should be threads."""
+    cv2.setNumThreads(0)
+
+
 def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iterator[Tensor]:
     """The images of each list of rows, in order; decoded by worker processes if they are not in memory.
 
@@ -257,6 +262,7 @@ def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iter
         collate_fn=_as_is,
         num_workers=workers,
         prefetch_factor=4,
+        worker_init_fn=alone,
         # else each loader takes a number out of torch's own generator, and dropout depends on how many there were
         generator=torch.Generator(),
     )
