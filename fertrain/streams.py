@@ -6,6 +6,7 @@ go on anywhere, and processes that decode may be as many as one likes.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -116,8 +117,9 @@ class AnchorStream:
 
     def batches(self, place: Place, n: int) -> Iterator[tuple[AnchorBatch, ...]]:
         """The `n` anchors of each step."""
-        drawn = [self.anchors.draw(place.epoch, step, n) for step in place.steps]
-        rows = [[row for anchor, _ in step for row in anchor] for step in drawn]
+        # drawn as they are needed, by the workers' queue a few steps ahead of the network
+        ahead, drawn = itertools.tee(self.anchors.draw(place.epoch, step, n) for step in place.steps)
+        rows = ([row for anchor, _ in step for row in anchor] for step in ahead)
         for step, pixels, anchors in zip(place.steps, batches(self.images, rows, place.workers), drawn, strict=True):
             x = _seen(pixels, self.contract, self.augment, place.generator(12, step), place)
             parts = torch.split(x, [len(anchor) for anchor, _ in anchors])
