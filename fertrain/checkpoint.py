@@ -7,7 +7,7 @@ augmentation and draws are functions of (seed, epoch, step); dropout is not, so 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,18 +87,26 @@ class Checkpoints:
             os.fsync(file.fileno())
         part.replace(self.path)
 
-    def load(self) -> Resumed | None:
-        """What an earlier run with the same settings left; None if there is nothing to go on with."""
+    def load(self, say: Callable[[str], None]) -> Resumed | None:
+        """What an earlier run with the same settings left; None if there is nothing to go on with, and `say` why."""
         if not self.path.is_file():
             return None
         try:
             content = read_plain(self.path)
         except WeightsError:
-            return None  # torn by a full disk, or no checkpoint at all: the run begins anew
-        if not isinstance(content, dict) or content.get("layout") != _LAYOUT:
+            content = None
+        if not isinstance(content, dict):
+            why = "is torn, or no checkpoint at all"
+        elif content.get("layout") != _LAYOUT:
+            why = "was written by another version"
+        elif content.get("settings") != self.settings:
+            why = "is of other settings or other images"
+        else:
+            why = ""
+        if why:
+            say(f"{self.path} {why}: the run begins anew")
             return None
-        if content.get("settings") != self.settings:
-            return None
+        assert isinstance(content, dict)
         values = content["position"]
         return Resumed(Position(**{**values, "tally": Tally(**values["tally"])}), content)
 

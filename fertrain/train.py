@@ -135,7 +135,7 @@ def fit(
     """
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     method.module.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
-    resumed = checkpoints.load() if checkpoints else None
+    resumed = checkpoints.load(say) if checkpoints else None
     history = [Epoch(**row) for row in resumed.position.history] if resumed else []
     best: Epoch | None = None
     for index, phase in enumerate(method.phases if phases is None else phases):
