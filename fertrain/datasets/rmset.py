@@ -6,6 +6,8 @@ whom is said in `candidates`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -59,6 +61,15 @@ class Crops:
     def whole(self) -> bool:
         """Whether all of the root takes part."""
         return self.rows is None
+
+    def sha256(self) -> str:
+        """Hash of the shards that the crops lie in and of who is seen when: another export has another."""
+        ids = [self.keys.video_ids[v] for v in np.unique(self.keys.video).tolist()]
+        shards = [[s.key, s.bytes] for s in self.store.index.shards if s.video_id in set(ids)]
+        digest = hashlib.sha256(json.dumps(shards).encode())
+        for column in (self.keys.video, self.keys.person, self.keys.frame):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
 
     def described(self) -> str:
         """Counts, for messages: crops, people, videos with one person alone, the longest track."""

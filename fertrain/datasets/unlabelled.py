@@ -95,7 +95,8 @@ def rest_of(train: Split, taken: Sequence[str]) -> Split:
 
 def _crops(crops: Crops, contract: InputContract) -> Source:
     path = str(crops.store.root.path)
-    measured = {"root": path, "crops": len(crops), "videos": len(np.unique(crops.keys.video))}
+    videos = len(np.unique(crops.keys.video))
+    measured = {"root": path, "crops": len(crops), "videos": videos, "sha256": crops.sha256()}
     return _source(path, CropImages(crops, contract), crops, measured)
 
 
