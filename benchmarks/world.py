@@ -47,6 +47,7 @@ from fertrain.datasets.candidates import open_anchors
 from fertrain.datasets.images import in_memory
 from fertrain.datasets.known import read_known
 from fertrain.datasets.registry import open_labelled
+from fertrain.datasets.reported import images_of, open_split
 from fertrain.datasets.rmset import CropImages, open_crops
 from fertrain.features import extract
 from fertrain.feed import Feed
@@ -110,11 +111,11 @@ class Bench:
         """Train and measure."""
         config, began = self.config(cell), time.process_time()
         torch.manual_seed(cell.seed)
-        labels = open_labelled(config.data.labeled).order.classes
-        model = build(config.model.name, len(labels), config.model.image_size)
+        dataset = open_labelled(config.data.labeled)
+        model = build(config.model.name, len(dataset.order), config.model.image_size)
         method = create(model, config, scheme_named("mv"))
         assert isinstance(method, Rmfer)
-        data = prepare(config, model.channels)
+        data = prepare(config, dataset, model.channels)
         base, ial, contrast = method.phases
         phase = {"base": base, "ial": ial}.get(cell.variant, contrast)
         if cell.variant != "base":
@@ -170,8 +171,8 @@ def _fit(method: Rmfer, data: Prepared, config: RunConfig, phase: Phase) -> dict
 def _accuracy(method: Rmfer, data: Prepared, config: RunConfig) -> float:
     """On labelled images of people never seen."""
     dataset = open_labelled(config.data.labeled)
-    split = evaluate.open_split(dataset, "test", "majority")
-    images = evaluate.images_of(split, data.contract)
+    split = open_split(dataset, "test", "majority")
+    images = images_of(split, data.contract)
     return evaluate.judge(method.model, dataset.order.classes, data.contract, split, images).scores.overall_accuracy
 
 

@@ -10,7 +10,7 @@ from rmset.progress import Progress, silent
 
 from . import evaluate, report
 from .datasets.narrow import common, without
-from .experiment import open_target
+from .datasets.reported import images_of, open_split, open_target, require_images
 from .models.weights import load
 from .runs import RunFolder
 
@@ -29,10 +29,10 @@ def cross(
         model, labels, contract = load(folder.weights)
         for target in targets:
             data, name = open_target(target)
-            split = evaluate.open_split(data, name, eval_rule)
+            split = open_split(data, name, eval_rule)
             order = common(split.order, labels)
-            narrowed = evaluate.require_images(without(split, order))
-            images = evaluate.images_of(narrowed, contract)
+            narrowed = require_images(without(split, order))
+            images = images_of(narrowed, contract)
             scores = evaluate.judge(model, labels, contract, narrowed, images, progress=progress).scores
             folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, "fertrain cross")
             report.recount(folder)

@@ -15,10 +15,10 @@ from rmset.progress import Progress, silent
 
 from .calibration import reliability
 from .contract import InputContract
-from .datasets.images import ImageFiles, Images, decode, resized
-from .datasets.labelled import GIVEN, LabelledSet, Split, require_split
+from .datasets.images import Images, decode, resized
+from .datasets.labelled import Split
 from .divergence import agreement
-from .errors import DatasetError, InvarianceError
+from .errors import InvarianceError
 from .inference import logits
 from .labels import permutation
 from .metrics import Scores, confusion_matrix
@@ -36,41 +36,6 @@ class Invariance:
     """Sample size."""
     largest: float
     """Largest difference of a logit, relative to the largest logit."""
-
-
-def rule_for(data: LabelledSet, rule: str) -> str:
-    """The rule asked for, or `given` for a data set that has one label per image and no rules to choose from."""
-    return GIVEN if data.rules() == [GIVEN] else rule
-
-
-def reported(data: LabelledSet, wanted: str | None) -> str | None:
-    """The split that is counted: the one that was asked for, else test, else valid; None if neither is here."""
-    return wanted or next((split for split in ("test", "valid") if split in data.splits()), None)
-
-
-def open_split(data: LabelledSet, split: str, rule: str) -> Split:
-    """A split under an evaluation rule.
-
-    Raises:
-        DatasetError: it is not here, or has no images that the rule keeps.
-    """
-    require_split(data, split)
-    return require_images(data.load(split, rule_for(data, rule)))
-
-
-def require_images(split: Split) -> Split:
-    """Refuse a split with nothing to count: its accuracy would read 0 %, which nobody has measured."""
-    if len(split) == 0:
-        raise DatasetError(
-            f"expected images to count in {split.dataset}:{split.split} under the rule {split.rule}, found none; put "
-            "images in place, or take another split or another --eval-rule"
-        )
-    return split
-
-
-def images_of(split: Split, contract: InputContract) -> ImageFiles:
-    """Its images, decoded as the contract says."""
-    return ImageFiles(split.source, split.names, contract.size, grey=contract.grey)
 
 
 @dataclass(frozen=True)

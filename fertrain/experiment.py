@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+import platform
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,17 @@ import torch
 
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
+from rmset.store import sha256_of
 
 from . import evaluate, report
 from .budget import within
 from .checkpoint import Checkpoints
 from .config import RunConfig, deciding, settings_of
 from .datasets.candidates import check_kind
-from .datasets.images import ImageFiles, Images, in_memory
+from .datasets.images import Images, in_memory
 from .datasets.labelled import Split
+from .datasets.registry import open_labelled
+from .datasets.reported import images_of, open_split, open_target, reported
 from .datasets.subsets import write_index
 from .errors import UnknownNameError
 from .feed import Feed
@@ -76,7 +81,8 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     """
     check(config)
     torch.manual_seed(config.seed)
-    labels = _order(config)
+    dataset = open_labelled(config.data.labeled)
+    labels = tuple(dataset.order.classes)
     model = build(config.model.name, len(labels), config.model.image_size, pretrained=config.model.pretrained)
     if config.model.head == "embedding":
         words = words_of(labels, config.model.words)
@@ -87,21 +93,25 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         loaded = load_into(model, Path(config.model.weights), labels)
         head = "head included" if loaded.head else "head starts anew"
         say(f"{config.model.weights}: {loaded.used} tensors used, {loaded.left} keep their start, {head}")
-    data = prepare(config, model.channels, progress, say)
+    data = prepare(config, dataset, model.channels, progress, say)
     accelerator = accelerator_for(config, depthwise=model.depthwise)
     beside = prepare_unlabelled(config, method.phases, data, progress, say)
-    if beside.measured:
-        data.measured["unlabelled_stream"] = beside.measured
-    data.measured["precision"] = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
     feed = Feed(
         data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed,
         workers=config.workers, device=accelerator.device, channels_last=config.channels_last,
     )  # fmt: skip
     phases = within(beside.phases, config.optim.images, feed.images_per_step)
     folder.begin()
+    measured = {
+        **data.measured, "precision": "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
+    }  # fmt: skip
     if data.chosen is not None:
-        data.measured["train"]["labels_sha256"] = write_index(data.chosen, folder.labels)
-    folder.write_config({**settings_of(config), "measured": data.measured})
+        measured["train"] = {**measured["train"], "labels_sha256": write_index(data.chosen, folder.labels)}
+    if config.model.weights:
+        measured["weights_sha256"] = sha256_of(Path(config.model.weights))
+    if beside.measured:
+        measured["unlabelled_stream"] = beside.measured
+    folder.write_config({**settings_of(config), "measured": measured, "made_with": _made_with(accelerator.device)})
     counted = _Counted(config, data, folder)
 
     def held_out_accuracy() -> float:
@@ -118,7 +128,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     def keep(history: list[Epoch]) -> None:
         _keep(folder, method, labels, data, history)
 
-    checkpoints = Checkpoints(folder.checkpoint, _deciding(config, data))
+    checkpoints = Checkpoints(folder.checkpoint, _deciding(config, measured))
     with curves(config, folder.path) as drawn:
         fitted = fit(
             method, feed, held_out_accuracy, config, accelerator, phases=phases, keep=keep,
@@ -156,8 +166,8 @@ def evaluate_run(
     folder = RunFolder.open(path)
     model, labels, contract = load(folder.weights)
     dataset, split_name = open_target(on)
-    split = evaluate.open_split(dataset, split_name, eval_rule)
-    images = evaluate.images_of(split, contract)
+    split = open_split(dataset, split_name, eval_rule)
+    images = images_of(split, contract)
     invariance = evaluate.check_invariance(model, contract, images)
     judged = evaluate.judge(model, labels, contract, split, images, progress=progress)
     scores = judged.scores
@@ -173,15 +183,6 @@ def evaluate_run(
     return scores, invariance, values
 
 
-def open_target(on: str) -> tuple[Any, str]:
-    """The data set and the split of `NAME[:SPLIT]`; without SPLIT `test` if there is one, else `valid`."""
-    from .datasets.registry import name_and_split, open_labelled
-
-    name, split = name_and_split(on)
-    dataset = open_labelled(name)
-    return dataset, evaluate.reported(dataset, split) or "test"
-
-
 def check(config: RunConfig) -> None:
     """Refuse settings that can only be a mistake, before anything is read.
 
@@ -189,7 +190,7 @@ def check(config: RunConfig) -> None:
         UsageError: says which.
     """
     if config.method not in METHODS:
-        create(build("vgg13", 2), config, scheme_named("mv"))
+        raise UnknownNameError("method", config.method, METHODS)
     if not config.out:
         raise UsageError("expected a folder for the run, found none; give --out")
     if config.precision not in ("auto", "fp32", "bf16"):
@@ -237,13 +238,6 @@ def check(config: RunConfig) -> None:
         raise UsageError(f"expected a budget of one image or more, found {o.images}")
 
 
-def _order(config: RunConfig) -> tuple[str, ...]:
-    """Classes of the labelled set: the head's outputs, in this order."""
-    from .datasets.registry import open_labelled
-
-    return tuple(open_labelled(config.data.labeled).order.classes)
-
-
 def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: Prepared, history: list[Epoch]) -> None:
     """Write the weights as they are now, and the history that led to them."""
     save(method.model, labels, data.contract, folder.weights)
@@ -254,9 +248,15 @@ def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: Prep
     folder.write_history([epoch.row() for epoch in history])
 
 
-def _deciding(config: RunConfig, data: Prepared) -> str:
+def _deciding(config: RunConfig, measured: Mapping[str, Any]) -> str:
     """A hash of all that decides the weights."""
-    return hashlib.sha256(json.dumps([deciding(config), data.measured], default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([deciding(config), measured], default=str).encode()).hexdigest()
+
+
+def _made_with(device: torch.device) -> dict[str, str]:
+    """What rounding depends on: the same settings give the same bits on the same machine with the same libraries."""
+    packages = {name: version(name) for name in ("rmset", "torch", "timm")}
+    return {"device": str(device), "processor": platform.machine(), "python": platform.python_version(), **packages}
 
 
 class _Counted:
@@ -271,14 +271,15 @@ class _Counted:
     ) -> evaluate.Judgement:
         """Judge its images; with `check` after proving that predictions do not depend on their batch."""
         config, data = self.config, self.data
-        name = evaluate.reported(data.dataset, config.data.report_on)
+        name = reported(data.dataset, config.data.report_on)
         if name is None:
             part = f"{config.data.labeled}:train held-out part"
+            if check:
+                evaluate.check_invariance(model, data.contract, data.held_images)
             return evaluate.judge(model, labels, data.contract, data.held, data.held_images, part=part)
         if self._opened is None:
-            split = evaluate.open_split(data.dataset, name, config.data.eval_rule)
-            files = ImageFiles(split.source, split.names, data.contract.size, grey=data.contract.grey)
-            shape = data.contract.shape
+            split = open_split(data.dataset, name, config.data.eval_rule)
+            files, shape = images_of(split, data.contract), data.contract.shape
             self._opened = split, in_memory(files, shape, config.memory_mb, progress, f"{name} images")
         split, images = self._opened
         if check:

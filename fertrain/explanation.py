@@ -11,9 +11,9 @@ import numpy as np
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 
-from . import evaluate, figures
+from . import figures
 from .attribution import ClassMap, attributed, chosen, occluded
-from .experiment import open_target
+from .datasets.reported import images_of, open_split, open_target
 from .models.weights import load
 from .runs import RunFolder
 
@@ -40,8 +40,8 @@ def explain_run(
     folder = RunFolder.open(path)
     model, labels, contract = load(folder.weights)
     data, name = open_target(on or folder.config().data.labeled)
-    split = evaluate.open_split(data, name, eval_rule)
-    images = evaluate.images_of(split, contract)
+    split = open_split(data, name, eval_rule)
+    images = images_of(split, contract)
     rows = chosen(model, labels, contract, split, images, per_class)
     if not any(rows.values()):
         raise UsageError(f"expected images of {split.dataset}:{name} that {path} judges right, found none")

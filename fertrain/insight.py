@@ -18,14 +18,14 @@ from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 from rmset.store import Root
 
-from . import evaluate, sidebyside
+from . import sidebyside
 from .attending import AnchorView, Attended, between_classes, over_candidates
 from .config import RmferConfig
 from .datasets.candidates import Anchors, open_anchors
 from .datasets.labelled import Split
+from .datasets.reported import images_of, open_split, open_target
 from .datasets.rmset import CropImages, Crops, open_crops
 from .embedding import on_plane, spread, turned_onto, unit
-from .experiment import open_target
 from .features import Extracted, OpenedRun, extract, on_root, open_run
 from .labels import permutation
 from .runs import told_apart
@@ -221,7 +221,7 @@ def _looked_at(
 ) -> tuple[Split, npt.NDArray[np.int64], list[Extracted]]:
     """A split, some rows of it with as many images of each class as there are, and what each run makes of them."""
     data, name = open_target(on or runs[0].folder.config().data.labeled)
-    split = evaluate.open_split(data, name, eval_rule)
+    split = open_split(data, name, eval_rule)
     rng = np.random.default_rng([seed, 18])
     counts = [int((split.classes == k).sum()) for k in range(len(split.order))]
     n = min(per_class, min((c for c in counts if c), default=0))
@@ -233,7 +233,7 @@ def _looked_at(
     looked = []
     for run in runs:
         permutation(run.labels, split.order.classes)  # a run that does not know these classes says so
-        images = evaluate.images_of(split, run.contract)
+        images = images_of(split, run.contract)
         looked.append(extract(run.model, run.projection, images, run.contract, rows.tolist(), progress=progress))
     return split, rows, looked
 

@@ -231,7 +231,7 @@ def _distance_rows(
     wide = [Chosen(rows[0], np.array(rows[1 : 1 + p]), none, none, none) for rows, p in apart]
     far = [config.rules.d_far]
     while far[-1] < np.ptp(step):
-        far.append(far[-1] * 2)
+        far.append(max(1, far[-1] * 2))
     near = [0.0, *(k + 0.5 for k in range(config.max_lag + 1))]
     rows = []
     for who, kind, some, edges in (

@@ -12,13 +12,13 @@ import numpy as np
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 
-from . import evaluate
 from .config import RunConfig
 from .contract import InputContract
 from .datasets.cropped import crop_of
-from .datasets.images import ImageFiles, Images, in_memory
+from .datasets.images import Images, in_memory
 from .datasets.labelled import GIVEN, LabelledSet, Split
-from .datasets.registry import open_labelled, resolve
+from .datasets.registry import resolve
+from .datasets.reported import images_of, open_split, reported
 from .datasets.subsets import class_aware, hold_out, read_index
 from .datasets.unlabelled import rest_of
 from .errors import DatasetError, UnknownNameError
@@ -59,24 +59,24 @@ def plain_contract(size: int, channels: int, *, grey: bool, preprocess: str = "n
 
 
 def prepare(
-    config: RunConfig, channels: int, progress: Progress = silent,
+    config: RunConfig, dataset: LabelledSet, channels: int, progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
 ) -> Prepared:  # fmt: skip
     """Choose the labelled images of a run and measure them.
 
     Args:
         config: the settings.
+        dataset: the labelled set that they name.
         channels: of the network's input.
         progress: told how many are decoded.
         say: told what was chosen, a line at a time.
     """
     data = config.data
     scheme = scheme_named(data.scheme)
-    dataset = open_labelled(data.labeled)
     available, chosen_rule = _training_split(dataset, config, scheme)
-    if (reported := evaluate.reported(dataset, data.report_on)) is not None:
+    if (counted := reported(dataset, data.report_on)) is not None:
         # that there is nothing to report on is to be found before the training, not after it
-        evaluate.open_split(dataset, reported, data.eval_rule)
+        open_split(dataset, counted, data.eval_rule)
     train = available
     measured: dict[str, Any] = {"train": {"rule": chosen_rule, "available": len(train)}}
     if data.labels is not None and data.labels_file is not None:
@@ -98,10 +98,8 @@ def prepare(
         "held_out_sha256": held.sha256(),
     }  # fmt: skip
     contract = plain_contract(config.model.image_size, channels, grey=learn.grey, preprocess=config.preprocess)
-    files = ImageFiles(learn.source, learn.names, contract.size, grey=contract.grey)
-    images = in_memory(files, contract.shape, config.memory_mb, progress, "training images")
-    held_files = ImageFiles(held.source, held.names, contract.size, grey=contract.grey)
-    held_images = in_memory(held_files, contract.shape, config.memory_mb, progress, "held-out images")
+    images = in_memory(images_of(learn, contract), contract.shape, config.memory_mb, progress, "training images")
+    held_images = in_memory(images_of(held, contract), contract.shape, config.memory_mb, progress, "held-out images")
     crop = crop_of(resolve(data.labeled).path)
     contract = replace(contract.with_moments(measure(images, contract)), crop=crop)
     measured["labelled_stream"] = {"mean": contract.mean, "std": contract.std, "grey": contract.grey}

@@ -28,9 +28,9 @@ from rmset.synth.world import check_crowd, write_root
 from .datasets.images import Bytes, decode, resized
 from .datasets.labelled import LabelledSet, Split
 from .datasets.registry import open_labelled
+from .datasets.reported import rule_for
 from .datasets.subsets import named_in
 from .errors import DatasetError
-from .evaluate import rule_for
 
 NEUTRAL = EXPRESSIONS[0]
 _WIDEN = 0.31
@@ -100,7 +100,7 @@ def write_scripted(path: Path, config: ScriptedConfig, progress: Progress = sile
         The root, and how many images of each expression were there to be shown.
 
     Raises:
-        DatasetError: the set has no neutral faces, or nothing beside them.
+        DatasetError: the set has no neutral faces, or nothing beside them; images to leave out are not of the set.
     """
     data = open_labelled(config.labeled)
     shown = _images(data, config)
@@ -122,8 +122,14 @@ def _images(data: LabelledSet, config: ScriptedConfig) -> Split:
     train = data.load("train", rule_for(data, config.rule))
     if config.without is None:
         return train
-    # whatever the rule was that the run kept its images by
     left_out = set(named_in(Path(config.without)))
+    # whatever the rule was that the run kept its images by
+    strange = left_out.difference(*(data.load("train", rule).names for rule in data.rules()))
+    if strange:
+        raise DatasetError(
+            f"expected training images of {config.labeled} in {config.without}, found {len(strange)} others, first "
+            f"{min(strange)}; a run's images are known by the names of the set that it was given"
+        )
     return train.take([row for row, name in enumerate(train.names) if name not in left_out])
 
 

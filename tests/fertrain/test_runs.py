@@ -14,6 +14,7 @@ from torch import nn
 
 from fertrain import experiment, report
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig, config_from, config_toml
+from fertrain.datasets.registry import open_labelled
 from fertrain.errors import DatasetError, InvarianceError, TrainingError, UnknownNameError
 from fertrain.evaluate import check_invariance
 from fertrain.experiment import evaluate_run, run
@@ -135,7 +136,7 @@ def test_rmfer_goes_through_its_three_phases_on_a_label_budget(ferplus, mashup, 
     measured = RunFolder(result.folder).config_values()["measured"]
     assert measured["unlabelled_stream"]["grey"]
     assert measured["unlabelled_stream"]["mean"] != measured["labelled_stream"]["mean"]
-    assert len((result.folder / "labels.csv").read_text().splitlines()) == 2 + 48
+    assert len((result.folder / "labels.csv").read_text().splitlines()) == 3 + 48
     assert (result.folder / "method.safetensors").exists()
     # the index file, given again, names the same images, and the same seed gives the same weights
     again = replace(c, out=str(tmp_path / "b"), workers=2, memory_mb=0,
@@ -368,7 +369,7 @@ def test_a_scheme_keeps_its_own_targets_on_the_images_of_another_rule(ferplus, t
 
     def targets(scheme, rule=None):
         settings = RunConfig(data=DataConfig(f"ferplus:{tmp_path / 'votes'}", scheme=scheme, rule=rule))
-        learn = prepare(settings, 1).learn.split
+        learn = prepare(settings, open_labelled(settings.data.labeled), 1).learn.split
         return dict(zip(learn.names, learn.targets.tolist(), strict=True))
 
     mv, cel, crossed, peaks = (

@@ -51,6 +51,14 @@ def test_images_that_a_run_learns_from_can_be_left_out(faces, tmp_path):
     assert set(counts.values()) == {1}
 
 
+def test_images_to_leave_out_that_the_set_does_not_have_are_refused(faces, tmp_path):
+    index = tmp_path / "labels.csv"
+    index.write_text("name\nelsewhere/1.png\n")
+    with pytest.raises(DatasetError, match=r"found 1 others, first elsewhere/1\.png"):
+        write_scripted(tmp_path / "root", ScriptedConfig(f"folder:{faces}", without=str(index), **SMALL))
+    assert not (tmp_path / "root").exists()
+
+
 def test_votes_are_shown_under_their_rule(ferplus, tmp_path):
     _, counts = write_scripted(tmp_path / "root", ScriptedConfig(f"ferplus:{ferplus}", **SMALL))
     # contempt is drawn by no script; ties have no majority

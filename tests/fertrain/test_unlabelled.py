@@ -41,7 +41,7 @@ def config(labeled, **changes):
 
 def opened(c, tmp_path, phases=(BESIDE,)):
     said = []
-    data = prepare(c, 3)
+    data = prepare(c, open_labelled(c.data.labeled), 3)
     if data.chosen is not None:
         (tmp_path / "run").mkdir(parents=True, exist_ok=True)
         write_index(data.chosen, tmp_path / "run" / "labels.csv")
