@@ -101,6 +101,10 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         workers=config.workers, device=accelerator.device, channels_last=config.channels_last,
     )  # fmt: skip
     phases = within(beside.phases, config.optim.images, feed.images_per_step)
+    if config.optim.images is not None:
+        # whole steps in every epoch: of a small budget they leave some over, or take some more
+        passing = sum(p.epochs * feed.steps(p) * feed.images_per_step(p) for p in phases)
+        say(f"budget: {config.optim.images:,} images, {passing:,.0f} of them in whole steps")
     folder.begin()
     measured = {
         **data.measured, "precision": "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
@@ -115,7 +119,10 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     counted = _Counted(config, data, folder)
 
     def held_out_accuracy() -> float:
-        return evaluate.judge(model, labels, data.contract, data.held, data.held_images).scores.overall_accuracy
+        judged = evaluate.judge(
+            model, labels, data.contract, data.held, data.held_images, workers=config.workers
+        )  # fmt: skip
+        return judged.scores.overall_accuracy
 
     def observe(epoch: Epoch, drawn: Sequence[Curves]) -> Epoch:
         if config.data.report_best_on_test and not math.isnan(epoch.heldout_accuracy):
@@ -276,7 +283,9 @@ class _Counted:
             part = f"{config.data.labeled}:train held-out part"
             if check:
                 evaluate.check_invariance(model, data.contract, data.held_images)
-            return evaluate.judge(model, labels, data.contract, data.held, data.held_images, part=part)
+            return evaluate.judge(
+                model, labels, data.contract, data.held, data.held_images, part=part, workers=config.workers
+            )
         if self._opened is None:
             split = open_split(data.dataset, name, config.data.eval_rule)
             files, shape = images_of(split, data.contract), data.contract.shape
@@ -284,7 +293,7 @@ class _Counted:
         split, images = self._opened
         if check:
             evaluate.check_invariance(model, data.contract, images)
-        judged = evaluate.judge(model, labels, data.contract, split, images, progress=progress)
+        judged = evaluate.judge(model, labels, data.contract, split, images, workers=config.workers, progress=progress)
         scores = judged.scores
         self.times = self.folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, why)
         return judged

@@ -21,13 +21,15 @@ from rmset.progress import Progress, silent
 from rmset.store import Root
 
 from .config import RmferConfig
+from .contract import InputContract
 from .datasets.candidates import Anchors, Rows, open_anchors
 from .datasets.delays import write_delays
+from .datasets.images import Images
 from .datasets.known import Known, read_known
 from .datasets.rmset import CropImages, Crops, open_crops
 from .delays import PairLag, PersonDelay, accuracy, differences, pair_lags, person_delays, signals
 from .errors import DatasetError
-from .features import OpenedRun, extract, on_root, open_run
+from .features import Extracted, OpenedRun, extract, on_root, open_run
 from .inference import logits
 from .nearness import by_distance, by_pair
 from .purity import Chosen, Purity, chosen, purity
@@ -52,6 +54,8 @@ class QualityConfig:
     """Share of the root's videos."""
     seed: int = 0
     """Of the draws."""
+    workers: int = 0
+    """Processes that decode; they change nothing but the time."""
 
     def __post_init__(self) -> None:
         if self.anchors < 1 or self.max_lag < 1 or not 0 < self.fraction <= 1:
@@ -110,6 +114,7 @@ def pairs_quality(
     anchors = open_anchors(crops, replace(config.rules, candidates="mashup"), config.seed)
     known = read_known(root, crops.keys)
     shown, lags, late = _judge(judging, crops, config, progress)
+    sight = _Sight(run, *on_root(run, lambda own: CropImages(crops, own)), config.workers, progress)
     out.mkdir(parents=True, exist_ok=True)
     file = out / "delays.json"
     in_frames = {v: {p.person: (_frames(p, crops.stride), p.correlation) for p in people} for v, people in late.items()}
@@ -120,7 +125,7 @@ def pairs_quality(
         rules[" (own delay)"] = open_anchors(crops, delayed, config.seed)
     wide = open_anchors(crops, replace(config.rules, candidates="mashup", d=config.max_lag), config.seed)
     rows = _rows([*rules.values(), wide], config)
-    kinds = {note: _refined(run, crops, _draw(rule, rows, config), config, progress) for note, rule in rules.items()}
+    kinds = {note: _refined(sight, _draw(rule, rows, config), config) for note, rule in rules.items()}
     apart = _draw(wide, rows, config)
     result = PairsQuality(
         _kind_rows(kinds, shown, known, crops),
@@ -130,15 +135,33 @@ def pairs_quality(
             {"video": v, "person": p.person, "delay": p.delay, "correlation": p.correlation}
             for v, people in late.items() for p in people
         ],
-        _retrieval_rows(run, crops, known, config, progress),
+        _retrieval_rows(sight, known, config),
         _against_truth(late, known, crops),
         {
             "run": str(path), "judge": str(judge or path), "root": str(root.path), "crops": len(crops),
-            "projection": run.projects, "truth": known is not None, "stride": crops.stride, **asdict(config),
+            "projection": run.projects, "truth": known is not None, "stride": crops.stride, **{k: v for k, v in asdict(config).items() if k != "workers"},
         },
     )  # fmt: skip
     (out / "pairs-quality.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
     return result
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """A run and what it looks at."""
+
+    run: OpenedRun
+    images: Images
+    contract: InputContract
+    workers: int
+    progress: Progress
+
+    def of(self, rows: Sequence[int]) -> Extracted:
+        """Features, projections and probabilities of some crops."""
+        return extract(
+            self.run.model, self.run.projection, self.images, self.contract, rows, workers=self.workers,
+            progress=self.progress,
+        )  # fmt: skip
 
 
 def _judge(
@@ -152,7 +175,8 @@ def _judge(
     videos = np.unique(keys.video).tolist()
     for done, video in enumerate(videos, start=1):
         rows = np.flatnonzero(keys.video == video)
-        p = logits(run.model, images, contract, rows=rows.tolist()).double().softmax(dim=1).numpy()
+        said = logits(run.model, images, contract, rows=rows.tolist(), workers=config.workers)
+        p = said.double().softmax(dim=1).numpy()
         shown[rows] = p.argmax(axis=1)
         people = signals(p, keys.person[rows], keys.frame[rows], crops.stride)
         name = keys.video_ids[video]
@@ -177,13 +201,10 @@ def _draw(anchors: Anchors, rows: Rows, config: QualityConfig) -> list[tuple[lis
     return [([int(r), *p.tolist(), *n.tolist()], len(p)) for r, (p, n) in zip(rows, drawn, strict=True)]
 
 
-def _refined(
-    run: OpenedRun, crops: Crops, drawn: list[tuple[list[int], int]], config: QualityConfig, progress: Progress
-) -> list[Chosen]:
+def _refined(sight: _Sight, drawn: list[tuple[list[int], int]], config: QualityConfig) -> list[Chosen]:
     """Each anchor's candidates with those that refinement keeps; faces that several anchors share are seen once."""
-    images, contract = on_root(run, lambda own: CropImages(crops, own))
     wanted, place = np.unique(np.concatenate([rows for rows, _ in drawn]), return_inverse=True)
-    z = extract(run.model, run.projection, images, contract, wanted.tolist(), progress=progress).projected
+    z = sight.of(wanted.tolist()).projected
     found, start = [], 0
     for rows, p in drawn:
         own = place[start : start + len(rows)]
@@ -271,15 +292,12 @@ def _pair_rows(
     return rows
 
 
-def _retrieval_rows(
-    run: OpenedRun, crops: Crops, known: Known | None, config: QualityConfig, progress: Progress
-) -> list[dict[str, Any]]:
+def _retrieval_rows(sight: _Sight, known: Known | None, config: QualityConfig) -> list[dict[str, Any]]:
     if known is None:
         return []
     rows = balanced(known.expression, known.person, _EACH, config.seed)
     rows = rows[known.expression[rows] >= 0]
-    images, contract = on_root(run, lambda own: CropImages(crops, own))
-    seen = extract(run.model, run.projection, images, contract, rows.tolist(), progress=progress)
+    seen = sight.of(rows.tolist())
     return table(seen.features, seen.projected, known.expression[rows], known.person[rows])
 
 

@@ -105,7 +105,9 @@ class _Common:
         self._track = video.astype(np.int64) << 16 | person.astype(np.int64)
         classes = int(expression.max(initial=0)) + 1
         known = expression >= 0
-        tracks, of = np.unique(self._track, return_inverse=True)
+        tracks = np.unique(self._track)
+        # searched for: np.unique's own inverse would sort every crop, and there may be tens of millions
+        of = np.searchsorted(tracks, self._track)
         self._of = of
         self._count = np.zeros((len(tracks), classes), np.int64)
         np.add.at(self._count, (of[known], expression[known]), 1)

@@ -40,6 +40,7 @@ def pairs_quality(
     max_lag: Annotated[int, typer.Option(min=1, help="Longest delay that is looked for, steps.")] = 30,
     fraction: Annotated[float, typer.Option(help="Share of the root's videos.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that decode; 0: this one.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of tables and figure.", show_default="RUN/pairs-quality")
     ] = None,
@@ -62,7 +63,7 @@ def pairs_quality(
 
     if quiet:
         set_quiet(True)
-    config = QualityConfig(anchors, RmferConfig(d=d, d_far=d_far, gamma=gamma), max_lag, fraction, seed)
+    config = QualityConfig(anchors, RmferConfig(d=d, d_far=d_far, gamma=gamma), max_lag, fraction, seed, workers)
     folder = out or run / "pairs-quality"
     with progress() as bar:
         found = measure(run, Root.find(root), folder, config, judge=judge, progress=bar)
