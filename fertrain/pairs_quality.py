@@ -139,7 +139,8 @@ def pairs_quality(
         _against_truth(late, known, crops),
         {
             "run": str(path), "judge": str(judge or path), "root": str(root.path), "crops": len(crops),
-            "projection": run.projects, "truth": known is not None, "stride": crops.stride, **{k: v for k, v in asdict(config).items() if k != "workers"},
+            "projection": run.projects, "truth": known is not None, "stride": crops.stride,
+            **{k: v for k, v in asdict(config).items() if k != "workers"},
         },
     )  # fmt: skip
     (out / "pairs-quality.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")

@@ -55,7 +55,8 @@ def together(model: Recogniser, *parts: Tensor) -> tuple[Tensor, ...]:
     """Features of several sets of images, found in one pass, so that batch normalisation sees one batch of them all.
 
     Passed one by one, each set would be normalised by its own statistics, and those of whichever came last would
-    weigh most at test. The authors of all these methods mix them, by interleaving or by concatenation.
+    weigh most at test. Most authors of these methods mix them, by interleaving or by concatenation; Ada-CM's pass them
+    one by one.
     """
     return torch.split(model.features(torch.cat(parts)), [len(part) for part in parts])
 
@@ -63,9 +64,9 @@ def together(model: Recogniser, *parts: Tensor) -> tuple[Tensor, ...]:
 def said_of(model: Recogniser, images: Tensor) -> Tensor:
     """Logits (U, K), float32, without gradients and dropout; batch normalisation uses the images' own statistics.
 
-    The authors guess in training mode, too. Running statistics lag behind the weights (by a hundred steps in timm's
-    EfficientNets), so early guesses made with them are wrong or unsure, and would be learnt. They are not moved here:
-    only images that the network learns from decide what it will know at test.
+    The authors guess in training mode, too, FixMatch's and UDA's in the pass that learns. Running statistics lag
+    behind the weights, so early guesses made with them are wrong or unsure, and would be learnt. They are not moved
+    here: only images that the network learns from decide what it will know at test.
     """
     layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [layer.momentum for layer in layers]

@@ -4,8 +4,10 @@
     L = −log( e^{q·k/τ} / (e^{q·k/τ} + Σ_queue e^{q·k'/τ}) )                                        equation (1)
     θ' ← m θ' + (1 − m) θ after every step; then the keys join the queue, and the oldest leave      equation (2)
 
-The authors shuffle images between devices so that batch statistics cannot give a pair away; on one device there is
-nothing to shuffle between. A queue longer than the unlabelled set holds an image's own older keys.
+The authors shuffle images between devices, or on one device between parts of the batch that are normalised apart, so
+that batch statistics cannot give a pair away (their CIFAR-10 notebook: 4 points in 800 epochs). That is left out here:
+query and key are normalised over the same images. A queue longer than the unlabelled set holds an image's own older
+keys.
 """
 
 from __future__ import annotations

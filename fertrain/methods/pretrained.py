@@ -1,7 +1,7 @@
 """What SimCLR, MoCo, BYOL and SimSiam share: unlabelled images first, labels afterwards, in the same loop.
 
     pretrain     two strong views of each unlabelled image are compared; no labels, no held-out accuracy
-    supervised   the whole network is trained on the labels from there, with a fresh head, as supervised-only is
+    supervised   the whole network is trained on the labels from there, as supervised-only is; the head is as it began
 
 The last state of the first phase is taken: nothing could choose among its epochs.
 """

@@ -4,7 +4,9 @@
     X', U' = MixUp of labelled images, K strong views and the weak   augmentation anchoring, section 3.2
     L  = H(X') + λ_U H(U') + λ_Û1 H(q, p(strong_1(u))) + λ_r H(r, p_rot(Turn(strong_1(u), r)))      section 3.3
 
-p(y) and p̃(y) are means over the last 128 batches, of labels and of guesses. λ_U and λ_Û1 rise from 0. Strong views
+p(y) and p̃(y) are means over the last 128 batches, of labels and of guesses (the authors' p(y) is the known
+distribution of the labels). With balanced batches p(y) is even, and where the unlabelled images are not, alignment
+moves guesses towards classes that are rare among them. λ_U and λ_Û1 rise from 0. Strong views
 are the run's own (`strong`), not CTAugment, and labelled images are augmented weakly, so that all methods see the same.
 The weak view is mixed among the strong ones, as in the authors' code.
 """
