@@ -56,9 +56,9 @@ from fertrain.losses.votes import scheme_named
 from fertrain.methods import Phase, create
 from fertrain.methods.rmfer import Rmfer
 from fertrain.models import build
+from fertrain.pairs.purity import Chosen, chosen, purity
+from fertrain.pairs.retrieval import Retrieval, balanced, same_expression, same_person
 from fertrain.prepare import Prepared, prepare
-from fertrain.purity import Chosen, chosen, purity
-from fertrain.retrieval import Retrieval, balanced, same_expression, same_person
 from fertrain.train import accelerator_for, fit
 from fertrain.unlabelled import prepare_unlabelled
 from rmset.store import Root

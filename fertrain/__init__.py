@@ -9,9 +9,12 @@
       → train             one loop; it knows no method's name
       → evaluate, report  everything out of one confusion matrix; one page per run
       → experiment        the only place where they meet: `run(RunConfig(...))` writes one run folder
-      → repeat, ablation  seeds, and seeds × variants into one table
+      → compare           seeds, seeds × variants into one table, t-tests
       → features          what a finished run makes of images, for all that looks at runs afterwards:
-        purity, retrieval, delays -> pairs_quality;  attending, embedding -> insight;  scripted makes worlds for them
+        pairs             what candidates are worth; scripted makes roots whose truth is known
+        insight           attention, maps of features, parts of a face that an answer needs
+
+The listing is in docs/architecture.md, floor by floor.
 
 Nothing here imports torch before it is needed by name: `import fertrain` costs nothing.
 """

@@ -1,4 +1,4 @@
-"""Figures beyond a run's own: agreement of taggers, disputed images, class maps."""
+"""Figures beyond a run's own: agreement of taggers, sheets of images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import pyplot as plt
 
-from .attribution import ClassMap
 from .taggers import PUBLISHED, Agreement
 
 
@@ -46,25 +45,5 @@ def contact_sheet(
     for cell, image, caption in zip(axes.flat, images, captions, strict=False):
         cell.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
         cell.set_title(caption, fontsize=6, linespacing=1.2)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
-
-
-def class_maps(maps: Sequence[ClassMap], title: str, path: Path) -> None:
-    """Each class's map over its mean face."""
-    columns = min(4, max(1, len(maps)))
-    rows = max(1, -(-len(maps) // columns))
-    figure, axes = plt.subplots(rows, columns, figsize=(2.5 * columns, 2.8 * rows), layout="constrained", squeeze=False)
-    for cell in axes.flat:
-        cell.axis("off")
-    for cell, found in zip(axes.flat, maps, strict=False):
-        side = found.face.shape[0]
-        cell.imshow(found.face, cmap="gray", vmin=0, vmax=1)
-        cell.imshow(
-            found.values, cmap="inferno", alpha=0.55, vmin=0, vmax=max(float(found.values.max()), 1e-9),
-            extent=(-0.5, side - 0.5, side - 0.5, -0.5),
-        )  # fmt: skip
-        cell.set_title(f"{found.label}, n = {found.images}\nlargest {found.values.max():.2f}", fontsize=8)
-    figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=130)
     plt.close(figure)

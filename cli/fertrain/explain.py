@@ -72,7 +72,7 @@ def explain(
     files: list[Path] = []
     with progress() as bar:
         if occlusion or attribution:
-            from fertrain.explanation import explain_run
+            from fertrain.insight.explanation import explain_run
             from fertrain.runs import told_apart
 
             for run, name in zip(runs, told_apart(runs), strict=True):
@@ -84,7 +84,7 @@ def explain(
                 emit(written.rows, fmt)
                 files += written.files
         if attention:
-            from fertrain.insight import explain_attention
+            from fertrain.insight.pictures import explain_attention
             from rmset.store import Root
 
             seen = explain_attention(
@@ -94,7 +94,7 @@ def explain(
             emit(seen.rows, fmt)
             files += seen.files
         if embedding:
-            from fertrain.insight import explain_embedding
+            from fertrain.insight.pictures import explain_embedding
 
             seen = explain_embedding(
                 runs, on, folder, how=map_.value, per_class=per_class or 40, eval_rule=eval_rule, seed=seed,

@@ -56,9 +56,9 @@ def pairs_quality(
     `fertrain semi --candidates delay --delays`. A root of known truth (`rmset world`) also shows how far that is right.
     """
     from fertrain.config import RmferConfig
-    from fertrain.pairplots import pairs_figure
-    from fertrain.pairs_quality import QualityConfig
-    from fertrain.pairs_quality import pairs_quality as measure
+    from fertrain.pairs.plots import pairs_figure
+    from fertrain.pairs.quality import QualityConfig
+    from fertrain.pairs.quality import pairs_quality as measure
     from rmset.store import Root
 
     if quiet:

@@ -34,7 +34,7 @@ def cross(
 
     Example: fertrain cross runs/ferplus runs/rafdb --on ferplus:valid --on rafdb:test --format csv
     """
-    from fertrain.cross import cross as table
+    from fertrain.compare.cross import cross as table
 
     if quiet:
         set_quiet(True)
@@ -55,8 +55,8 @@ def compare(
 
     Groups that counted other images are refused: no test makes them comparable.
     """
-    from fertrain.compare import group, table
-    from fertrain.comparison import write
+    from fertrain.compare.groups import group, table
+    from fertrain.compare.page import write
     from fertrain.runs import told_apart
 
     groups = [replace(group(path, measure), name=name) for path, name in zip(runs, told_apart(runs), strict=True)]

@@ -165,9 +165,9 @@ def _recipe(name: str | None) -> RunConfig | None:
 
 
 def _run(config: RunConfig, out: Path | None, fmt: Format, quiet: bool, runs: int) -> None:
-    from fertrain.compare import group, table
+    from fertrain.compare.groups import group, table
+    from fertrain.compare.repeat import run_many
     from fertrain.experiment import run
-    from fertrain.repeat import run_many
 
     if quiet:
         set_quiet(True)

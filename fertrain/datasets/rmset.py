@@ -1,7 +1,6 @@
 """RMset for torch: a root, its crops by row, and who they show when.
 
-rmset itself knows no torch; this and `crops` are the only modules of fertrain that open a root. Who is compared with
-whom is said in `candidates`.
+rmset itself knows no torch. Who is compared with whom is said in `candidates`.
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ import math
 
 import pytest
 
-from fertrain import ablation_table, experiment, repeat
-from fertrain.ablation import ablate, names, parse, read, slug
-from fertrain.compare import Group
+from fertrain import experiment
+from fertrain.compare import repeat
+from fertrain.compare import table as ablation_table
+from fertrain.compare.ablation import ablate, names, parse, read, slug
+from fertrain.compare.groups import Group
 from fertrain.config import RunConfig
 from fertrain.errors import UnknownNameError
 from fertrain.methods import StepOutput

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from typer.testing import CliRunner
 
-from fertrain.attending import between_classes, over_candidates
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
-from fertrain.embedding import distances, mds, on_plane, spread, turned_onto, unit
 from fertrain.experiment import run
+from fertrain.insight.attending import between_classes, over_candidates
+from fertrain.insight.embedding import distances, mds, on_plane, spread, turned_onto, unit
 from fertrain.losses.acl import acl
 from fertrain.runs import told_apart
 from rmset.errors import UsageError

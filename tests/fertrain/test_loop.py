@@ -11,14 +11,14 @@ from torch import nn
 from fertrain import experiment
 from fertrain.averaging import Average
 from fertrain.checkpoint import Checkpoints
-from fertrain.compare import group
+from fertrain.compare.groups import group
+from fertrain.compare.repeat import run_many
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.experiment import run
 from fertrain.methods.base import Phase
 from fertrain.methods.supervised import Supervised
 from fertrain.models.weights import read_file
 from fertrain.optim import rate_at
-from fertrain.repeat import run_many
 from fertrain.runs import RunFolder
 from rmset.errors import UsageError
 

@@ -12,9 +12,9 @@ from fertrain.datasets.candidates import open_anchors
 from fertrain.datasets.rmset import open_crops
 from fertrain.experiment import run
 from fertrain.features import open_run
-from fertrain.nearness import by_distance, by_pair
-from fertrain.pairs_quality import QualityConfig, _draw, _rows
-from fertrain.purity import Chosen
+from fertrain.pairs.nearness import by_distance, by_pair
+from fertrain.pairs.purity import Chosen
+from fertrain.pairs.quality import QualityConfig, _draw, _rows
 from fertrain.scripted import ScriptedConfig, write_scripted
 from rmset.store import Root
 from rmset_cli.fertrain.app import app

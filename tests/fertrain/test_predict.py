@@ -11,13 +11,13 @@ import pytest
 from test_layouts import MiddleFace
 from typer.testing import CliRunner
 
+from fertrain.compare.cross import cross
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RunConfig
-from fertrain.cross import cross
 from fertrain.datasets.align import AlignSettings, align
 from fertrain.datasets.registry import open_labelled
 from fertrain.errors import DatasetError
 from fertrain.experiment import run
-from fertrain.explanation import explain_run
+from fertrain.insight.explanation import explain_run
 from fertrain.models.weights import load, save
 from fertrain.predict import frames_of, predict
 from rmset.errors import UsageError, VideoError

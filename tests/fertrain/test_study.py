@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fertrain.calibration import reliability
-from fertrain.compare import Group, paired, table, welch
-from fertrain.comparison import write
+from fertrain.compare.groups import Group, paired, table, welch
+from fertrain.compare.page import write
 from fertrain.divergence import agreement, cross_entropy, entropy, jensen_shannon, kl
 from fertrain.errors import UnknownNameError
 from fertrain.recipes import names, parse, recipe

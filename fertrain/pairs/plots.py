@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from .pairs_quality import PairsQuality
+from .quality import PairsQuality
 
 _SEEN, _TRUE, _LINE, _GREY = "#1f6f8b", "#c8553d", "#9aa5a9", "#e3e7e9"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 
-from .config import RunConfig, deciding
-from .experiment import RunResult, run
-from .metrics import scores_from
-from .runs import RunFolder
+from ..config import RunConfig, deciding
+from ..experiment import RunResult, run
+from ..metrics import scores_from
+from ..runs import RunFolder
 
 
 def run_many(

@@ -15,8 +15,8 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from . import page
-from .compare import Group
+from .. import page
+from .groups import Group
 
 
 def write(groups: Sequence[Group], rows: Sequence[Mapping[str, Any]], measure: str, path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from rmset.errors import UsageError
 
-from .runs import RunFolder
+from ..runs import RunFolder
 
 # Runs whose values differ by less than this share of them do not differ.
 _ROUNDING = 1e-12

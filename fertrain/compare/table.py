@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .compare import Group, Test, group, paired, welch
+from .groups import Group, Test, group, paired, welch
 
 MEASURES = ("overall_accuracy", "average_accuracy")
 

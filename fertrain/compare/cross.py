@@ -8,11 +8,11 @@ from typing import Any
 
 from rmset.progress import Progress, silent
 
-from . import evaluate, report
-from .datasets.narrow import common, without
-from .datasets.reported import images_of, open_split, open_target, require_images
-from .models.weights import load
-from .runs import RunFolder
+from .. import evaluate, report
+from ..datasets.narrow import common, without
+from ..datasets.reported import images_of, open_split, open_target, require_images
+from ..models.weights import load
+from ..runs import RunFolder
 
 
 def cross(

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .losses.acl import cosines
-from .losses.ial import attention
-from .purity import chosen
+from ..losses.acl import cosines
+from ..losses.ial import attention
+from ..pairs.purity import chosen
 
 Rows = npt.NDArray[np.int64]
 

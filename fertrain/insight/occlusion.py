@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from .contract import InputContract
-from .inference import at_test
+from ..contract import InputContract
+from ..inference import at_test
 
 
 def occlusion(

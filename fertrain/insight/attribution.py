@@ -16,12 +16,12 @@ from torch import nn
 
 from rmset.progress import Progress, silent
 
-from .contract import InputContract
-from .datasets.images import Images
-from .datasets.labelled import Split
-from .explain import occlusion
-from .inference import at_test
-from .labels import permutation
+from ..contract import InputContract
+from ..datasets.images import Images
+from ..datasets.labelled import Split
+from ..inference import at_test
+from ..labels import permutation
+from .occlusion import occlusion
 
 Map = npt.NDArray[np.float64]
 

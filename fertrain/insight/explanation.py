@@ -11,11 +11,11 @@ import numpy as np
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 
-from . import figures
+from ..datasets.reported import images_of, open_split, open_target
+from ..models.weights import load
+from ..runs import RunFolder
 from .attribution import ClassMap, attributed, chosen, occluded
-from .datasets.reported import images_of, open_split, open_target
-from .models.weights import load
-from .runs import RunFolder
+from .classmaps import class_maps
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def explain_run(
     table: list[dict[str, Any]] = []
     for title, maps in made.items():
         stem = out / title.split()[0]
-        figures.class_maps(maps, f"{title}, {split.dataset}:{name}", stem.with_suffix(".png"))
+        class_maps(maps, f"{title}, {split.dataset}:{name}", stem.with_suffix(".png"))
         labelled: dict[str, Any] = {m.label: m.values for m in maps}
         np.savez_compressed(stem.with_suffix(".npz"), **labelled)
         files += [stem.with_suffix(".png"), stem.with_suffix(".npz")]

@@ -18,17 +18,17 @@ from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 from rmset.store import Root
 
+from ..config import RmferConfig
+from ..datasets.candidates import Anchors, open_anchors
+from ..datasets.labelled import Split
+from ..datasets.reported import images_of, open_split, open_target
+from ..datasets.rmset import CropImages, Crops, open_crops
+from ..features import Extracted, OpenedRun, extract, on_root, open_run
+from ..labels import permutation
+from ..runs import told_apart
 from . import sidebyside
 from .attending import AnchorView, Attended, between_classes, over_candidates
-from .config import RmferConfig
-from .datasets.candidates import Anchors, open_anchors
-from .datasets.labelled import Split
-from .datasets.reported import images_of, open_split, open_target
-from .datasets.rmset import CropImages, Crops, open_crops
 from .embedding import on_plane, spread, turned_onto, unit
-from .features import Extracted, OpenedRun, extract, on_root, open_run
-from .labels import permutation
-from .runs import told_apart
 
 _TRIED = 96
 

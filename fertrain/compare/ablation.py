@@ -29,14 +29,14 @@ from typing import Any
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 
-from .ablation_table import write
-from .changes import changed
-from .config import RunConfig
-from .errors import TrainingError, UnknownNameError
-from .experiment import check
-from .methods import METHODS
-from .recipes import recipe
+from ..changes import changed
+from ..config import RunConfig
+from ..errors import TrainingError, UnknownNameError
+from ..experiment import check
+from ..methods import METHODS
+from ..recipes import recipe
 from .repeat import run_seed
+from .table import write
 
 _FOLDER = "grid_files"
 _KEYS = {"about", "seeds", "recipe", "settings", "variants"}
@@ -93,7 +93,7 @@ class Outcome:
 
 def names() -> list[str]:
     """The grids that come with the package."""
-    return sorted(p.name.removesuffix(".toml") for p in files(__package__).joinpath(_FOLDER).iterdir())
+    return sorted(p.name.removesuffix(".toml") for p in files("fertrain").joinpath(_FOLDER).iterdir())
 
 
 def read(name: str) -> Grid:
@@ -104,7 +104,7 @@ def read(name: str) -> Grid:
         return parse(Path(name).read_text(encoding="utf-8"), name)
     if name not in names():
         raise UnknownNameError("grid", name, names(), "or name a file *.toml")
-    return parse(files(__package__).joinpath(_FOLDER, f"{name}.toml").read_text(encoding="utf-8"), name)
+    return parse(files("fertrain").joinpath(_FOLDER, f"{name}.toml").read_text(encoding="utf-8"), name)
 
 
 def parse(text: str, source: str) -> Grid:

@@ -20,17 +20,17 @@ from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 from rmset.store import Root
 
-from .config import RmferConfig
-from .contract import InputContract
-from .datasets.candidates import Anchors, Rows, open_anchors
-from .datasets.delays import write_delays
-from .datasets.images import Images
-from .datasets.known import Known, read_known
-from .datasets.rmset import CropImages, Crops, open_crops
+from ..config import RmferConfig
+from ..contract import InputContract
+from ..datasets.candidates import Anchors, Rows, open_anchors
+from ..datasets.delays import write_delays
+from ..datasets.images import Images
+from ..datasets.known import Known, read_known
+from ..datasets.rmset import CropImages, Crops, open_crops
+from ..errors import DatasetError
+from ..features import Extracted, OpenedRun, extract, on_root, open_run
+from ..inference import logits
 from .delays import PairLag, PersonDelay, accuracy, differences, pair_lags, person_delays, signals
-from .errors import DatasetError
-from .features import Extracted, OpenedRun, extract, on_root, open_run
-from .inference import logits
 from .nearness import by_distance, by_pair
 from .purity import Chosen, Purity, chosen, purity
 from .retrieval import balanced, table

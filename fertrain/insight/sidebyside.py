@@ -16,8 +16,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from ..datasets.rmset import Crops
 from .attending import AnchorView
-from .datasets.rmset import Crops
 
 _LEFT, _KEPT, _POSITIVE, _NEGATIVE = "#b9ccd3", "#1f6f8b", "#2a8f5b", "#c8553d"
 _COLOURS = (

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from .losses.acl import cosines, refine
+from ..losses.acl import cosines, refine
 
 Rows = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.integer]
