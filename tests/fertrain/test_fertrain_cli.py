@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import layouts
 import pytest
@@ -12,9 +13,10 @@ from typer.testing import CliRunner
 
 from fertrain.config import RunConfig
 from fertrain.datasets.registry import entries
+from fertrain.recipes import recipe
 from fertrain.runs import RunFolder
 from rmset_cli.fertrain.app import app, main
-from rmset_cli.fertrain.settings import NAMES, PLACES
+from rmset_cli.fertrain.settings import NAMES, PLACES, settings
 
 COMMANDS = [
     "supervised", "semi", "ablate", "evaluate", "cross", "compare", "votes", "predict", "explain", "convert", "recipes",
@@ -128,17 +130,27 @@ def test_any_setting_can_be_set_by_its_name_in_config_toml(fertrain, faces, tmp_
     assert (config.optim.batch_size, config.optim.images, config.strong) == (32, 500, "erasing")
 
 
-@pytest.mark.parametrize("recipe", ["rafdb-4000", "rafdb-4000-ada-cm"])
-def test_recipes_of_raf_db_are_ready_to_run(fertrain, mashup, tmp_path, monkeypatch, recipe):
+@pytest.mark.parametrize("name", ["rafdb-4000", "rafdb-4000-ada-cm"])
+def test_recipes_of_raf_db_are_ready_to_run(fertrain, mashup, tmp_path, monkeypatch, name):
     monkeypatch.setenv("RMSET_ROOT", str(mashup))
     raf = layouts.rafdb(tmp_path / "raf", per_class=6)
     code, out, err = fertrain(
-        "semi", "--labeled", f"rafdb:{raf}", "--recipe", recipe, "--labels", "28", "--model", "test_resnet",
+        "semi", "--labeled", f"rafdb:{raf}", "--recipe", name, "--labels", "28", "--model", "test_resnet",
         "--image-size", "32", "--epochs", "1", "--images", "600", "--batch-size", "4",
         "--set", "rmfer.max_candidates=4", "--out", tmp_path / "r", "--format", "json",
     )  # fmt: skip
     assert code == 0, err
     assert json.loads(out)[0]["n"] == 42
+
+
+def test_an_index_file_stands_above_a_recipes_label_budget_and_a_budget_above_its_file():
+    nothing = {**dict.fromkeys(PLACES), "sets": None}
+    start = recipe("rafdb-4000").config
+    again = settings(start, {**nothing, "labels_file": Path("labels.csv")})
+    assert (again.data.labels, again.data.labels_file) == (None, "labels.csv")
+    fewer = settings(again, {**nothing, "labels": 100})
+    assert (fewer.data.labels, fewer.data.labels_file) == (100, None)
+    assert settings(start, nothing) == start
 
 
 def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):
@@ -152,7 +164,7 @@ def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):
     code, out, err = fertrain(*args)
     assert code == 0, err
     assert [(row["variant"], row["runs"]) for row in json.loads(out)] == [("slow", 1), ("fast", 1)]
-    assert len((tmp_path / "out" / "slow" / "seed-0" / "labels.csv").read_text().splitlines()) == 2 + 35
+    assert len((tmp_path / "out" / "slow" / "seed-0" / "labels.csv").read_text().splitlines()) == 3 + 35
     code, again, err = fertrain(*args, "--only", "fast")
     assert (code, len(json.loads(again))) == (0, 2)
     assert "finished already, kept" in err

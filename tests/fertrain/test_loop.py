@@ -78,17 +78,22 @@ def test_other_settings_begin_anew(faces, tmp_path, monkeypatch):
     said = []
     run(config(faces, tmp_path, seed=1), say=said.append)
     assert not any("goes on" in line for line in said)
+    assert any("other settings" in line for line in said)
 
 
 @pytest.mark.parametrize("content", [b"hello, no checkpoint", b"{}", b"", bytes(range(256))])
 def test_a_damaged_checkpoint_begins_anew(tmp_path, content):
     (tmp_path / "resume.pt").write_bytes(content)
-    assert Checkpoints(tmp_path / "resume.pt", "settings").load() is None
+    said = []
+    assert Checkpoints(tmp_path / "resume.pt", "settings").load(said.append) is None
+    assert "torn" in said[0]
 
 
 def test_a_checkpoint_that_holds_something_else_begins_anew(tmp_path):
     torch.save([1, 2], tmp_path / "resume.pt")
-    assert Checkpoints(tmp_path / "resume.pt", "settings").load() is None
+    said = []
+    assert Checkpoints(tmp_path / "resume.pt", "settings").load(said.append) is None
+    assert len(said) == 1
 
 
 def test_accumulated_batches_are_one_step(faces, tmp_path, monkeypatch):

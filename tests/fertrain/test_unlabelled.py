@@ -1,5 +1,6 @@
 """The unlabelled streams: which images, in which order, seen how, and what happens where there are too few."""
 
+import shutil
 from dataclasses import replace
 
 import fer_worlds
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from fertrain.budget import within
 from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
 from fertrain.datasets.registry import Entry, add, open_labelled
+from fertrain.datasets.rmset import open_crops
 from fertrain.datasets.subsets import write_index
 from fertrain.errors import DatasetError
 from fertrain.experiment import run
@@ -23,6 +25,7 @@ from fertrain.prepare import prepare
 from fertrain.streams import Place, labelled_rows, unlabelled_rows
 from fertrain.unlabelled import prepare_unlabelled
 from rmset.errors import UsageError
+from rmset.store import Root
 
 BESIDE = Phase("beside", 2, 1e-3, "adamw", views=Views(ratio=2, weak=1, strong=2))
 ALONE = Phase("alone", 2, 1e-3, "adamw", views=Views(ratio=2, strong=2), labelled=False, judged=False)
@@ -167,6 +170,15 @@ def test_another_labelled_set_gives_images_and_its_labels_are_not_read(faces, tm
     assert beside.measured["images"] == 8
     assert beside.measured["classes_only_here"] == ["bored"]
     assert "labels not read, classes differ: bored only there" in said[0]
+
+
+def test_a_root_is_known_by_its_content_wherever_it_lies(mashup, tmp_path):
+    shutil.copytree(mashup, tmp_path / "moved")
+    crops = open_crops(Root(mashup))
+    assert open_crops(Root(tmp_path / "moved")).sha256() == crops.sha256()
+    assert open_crops(Root(mashup), fraction=0.5).sha256() != crops.sha256()
+    next((tmp_path / "moved" / "crops").rglob("part-*.parquet")).unlink()
+    assert open_crops(Root(tmp_path / "moved")).sha256() != crops.sha256()
 
 
 def test_a_share_is_seeded_and_grows(faces, tmp_path):
