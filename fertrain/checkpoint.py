@@ -6,7 +6,6 @@ augmentation and draws are functions of (seed, epoch, step); dropout is not, so 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from .averaging import Average
 from .errors import WeightsError
 from .models.weights import read_plain
+from .writing import whole
 
 _LAYOUT = 3
 
@@ -68,7 +68,7 @@ class Checkpoints:
         """`settings` is a hash of everything that decides the weights; another one's file is not resumed."""
 
     def save(self, position: Position, module: nn.Module, optimizer: Any, average: Average) -> None:
-        """Write beside, then rename: a kill leaves the old file or the new one."""
+        """A kill leaves the old file or the new one."""
         content = {
             "layout": _LAYOUT,
             "settings": self.settings,
@@ -80,12 +80,8 @@ class Checkpoints:
             "generator": torch.get_rng_state(),
             "generators_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        part = self.path.with_name(self.path.name + ".part")
-        with part.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.path)
+        with whole(self.path) as part:
+            torch.save(content, part)
 
     def load(self, say: Callable[[str], None]) -> Resumed | None:
         """What an earlier run with the same settings left; None if there is nothing to go on with, and `say` why."""

@@ -10,6 +10,7 @@ from typing import Any
 from . import page, plots
 from .metrics import Scores, scores_from
 from .runs import RunFolder
+from .writing import write_text
 
 _COUNTED = "<h2>How often it was counted</h2>"
 _DATA = "<h2>Data</h2>"
@@ -57,7 +58,7 @@ def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> P
         + escape((folder.path / "config.toml").read_text(encoding="utf-8"))
         + "</pre></details>",
     ]
-    folder.report.write_text(page.page(title, body), encoding="utf-8")
+    write_text(folder.report, page.page(title, body))
     return folder.report
 
 
@@ -72,9 +73,7 @@ def recount(folder: RunFolder) -> None:
     text = folder.report.read_text(encoding="utf-8")
     before, heading, after = text.partition(_DATA)
     said = _looked(folder.evaluations(), folder.metrics()["split"])
-    whole = folder.report.with_name(folder.report.name + ".part")
-    whole.write_text(before.partition(_COUNTED)[0] + said + "\n" + heading + after, encoding="utf-8")
-    whole.replace(folder.report)
+    write_text(folder.report, before.partition(_COUNTED)[0] + said + "\n" + heading + after)
 
 
 def _facts(scores: Scores, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from rmset.errors import UsageError
 
 from .config import RunConfig, config_from, to_toml
 from .errors import FertrainError
+from .writing import whole, write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -94,8 +93,7 @@ class RunFolder:
 
     def write_config(self, values: Mapping[str, Any]) -> None:
         """Settings, and what was measured of the data."""
-        with _whole(self.path / "config.toml") as part:
-            part.write_text(to_toml(values), encoding="utf-8")
+        write_text(self.path / "config.toml", to_toml(values))
 
     def config(self) -> RunConfig:
         """The settings."""
@@ -111,7 +109,7 @@ class RunFolder:
     def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """One row an epoch; columns are those of all rows, as phases log different things."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        with _whole(self.path / "history.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+        with whole(self.path / "history.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
@@ -130,7 +128,7 @@ class RunFolder:
         A number that was looked at many times while settings were changed is no longer a test.
         """
         rows = [*self.evaluations(), {"split": split, "rule": rule, "overall_accuracy": f"{overall:.6f}", "why": why}]
-        with _whole(self.path / "evaluations.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+        with whole(self.path / "evaluations.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
@@ -146,8 +144,7 @@ class RunFolder:
 
     def write_metrics(self, values: Mapping[str, Any]) -> None:
         """Scores; call it last."""
-        with _whole(self.path / "metrics.json") as part:
-            part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        write_json(self.path / "metrics.json", values)
 
     def metrics(self) -> dict[str, Any]:
         """Scores as written."""
@@ -171,13 +168,3 @@ def told_apart(paths: Sequence[Path]) -> list[str]:
     while len({each[-deep:] for each in parts}) < len(parts):
         deep += 1
     return ["/".join(each[-deep:]) for each in parts]
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A file beside `path` that takes its place once it is written and on disk."""
-    part = path.with_name(path.name + ".part")
-    yield part
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)

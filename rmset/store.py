@@ -151,7 +151,7 @@ def _told(path: Path) -> Iterator[None]:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise RootError(
                 f"{path}: expected a place to write to, found {(error.strerror or '').lower()}; "
-                "choose another root with --root or $RMSET_ROOT"
+                "choose another place, with --root, $RMSET_ROOT or --out"
             ) from error
         raise
 

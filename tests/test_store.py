@@ -71,7 +71,7 @@ def test_two_processes_do_not_work_on_the_same_video(root):
 def test_a_place_that_cannot_be_written_to_is_told_in_one_line(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("a file where a folder should be")
-    with pytest.raises(RootError, match="choose another root") as refusal:
+    with pytest.raises(RootError, match="choose another place") as refusal:
         Root(blocked / "root").write_text("layouts/v.json", "x")
     assert "\n" not in str(refusal.value)
 

@@ -16,6 +16,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from .. import page
+from ..writing import write_text
 from .groups import Group
 
 
@@ -41,7 +42,7 @@ def write(groups: Sequence[Group], rows: Sequence[Mapping[str, Any]], measure: s
         page.table(head, lines), f"<p>{escape(note)}</p>",
     ]  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page.page(title, body), encoding="utf-8")
+    write_text(path, page.page(title, body))
 
 
 def _dots(groups: Sequence[Group]) -> bytes:

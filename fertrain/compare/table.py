@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..writing import whole, write_json, write_text
 from .groups import Group, Test, group, paired, welch
 
 MEASURES = ("overall_accuracy", "average_accuracy")
@@ -30,8 +30,8 @@ def write(
     table = rows(found["overall_accuracy"], found["average_accuracy"])
     counted = sorted({g.counted for g in found["overall_accuracy"].values() if g})
     paths = [out / f"table.{ending}" for ending in ("md", "csv", "json")]
-    _whole(paths[0], markdown(about, table, counted, failed))
-    with paths[1].open("w", newline="", encoding="utf-8") as file:
+    write_text(paths[0], markdown(about, table, counted, failed))
+    with whole(paths[1]) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in table)
@@ -41,7 +41,7 @@ def write(
         if g
     }
     content = {"about": about, "counted": counted, "rows": table, "overall_accuracy": by_seed, "failed": dict(failed)}
-    _whole(paths[2], json.dumps(content, indent=1) + "\n")
+    write_json(paths[2], content)
     return table, paths
 
 
@@ -99,9 +99,3 @@ def _finished(folder: Path, measure: str, seeds: Sequence[int]) -> Group | None:
     found = group(folder, measure)
     values = {seed: value for seed, value in found.values.items() if seed in seeds}
     return Group(found.name, values, found.counted) if values else None
-
-
-def _whole(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from rmset.read.crops import CropKeys
 
 from ..errors import DatasetError
+from ..writing import write_json
 from .rmset import tracks_of
 
 SCHEMA = 1
@@ -51,9 +52,7 @@ def write_delays(
         for video, people in videos.items()
     }
     values = {"schema": SCHEMA, "root": root, "run": run, "unit": "frames", "videos": table}
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_json(path, values)
 
 
 def read_delays(path: Path) -> Delays:

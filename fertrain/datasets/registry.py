@@ -23,6 +23,7 @@ from rmset.errors import UsageError
 
 from ..config import to_toml
 from ..errors import DatasetError, UnknownNameError
+from ..writing import write_text
 from . import affectnet, fer2013, posed, rafdb, tables
 from .ferplus import FerPlus
 from .folder import Folder
@@ -120,10 +121,7 @@ def add(entry: Entry, *, here: bool = False) -> Path:
     file = Path(FILE) if here or Path(FILE).is_file() else user_file()
     tables = _read(file) if file.is_file() else {}
     tables[entry.name] = {"kind": entry.kind, "path": str(entry.path.resolve()), **entry.options}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    part.write_text(to_toml(tables), encoding="utf-8")
-    part.replace(file)
+    write_text(file, to_toml(tables))
     return file
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DatasetError
+from ..writing import whole
 from .labelled import Split
 from .reading import table_text
 
@@ -73,7 +74,8 @@ def write_index(split: Split, path: Path) -> str:
     writer.writerow(["name", "class"])
     writer.writerows((name, split.order.classes[k]) for name, k in zip(split.names, split.classes, strict=True))
     data = table.getvalue().encode()
-    path.write_bytes(data)
+    with whole(path) as part:
+        part.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 
 

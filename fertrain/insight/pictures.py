@@ -5,7 +5,6 @@ The same anchors, the same candidates and the same labelled images for all runs,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from ..datasets.rmset import CropImages, Crops, open_crops
 from ..features import Extracted, OpenedRun, extract, on_root, open_run
 from ..labels import permutation
 from ..runs import told_apart
+from ..writing import write_json
 from . import sidebyside
 from .attending import AnchorView, Attended, between_classes, over_candidates
 from .embedding import on_plane, spread, turned_onto, unit
@@ -95,7 +95,7 @@ def explain_attention(
         "within_class_by_chance": chance, "between_classes": {run: m.tolist() for run, m in matrices.items()},
     }  # fmt: skip
     file = out / "attention.json"
-    file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_json(file, values)
     rows = [
         {
             "run": run.name, "on_positives": _mean(views, run.name, 0),
@@ -150,7 +150,7 @@ def explain_embedding(
     out.mkdir(parents=True, exist_ok=True)
     figure, file = out / f"embedding-{how}.png", out / "embedding.json"
     sidebyside.embedding(maps, labels, split.order.classes, table, figure)
-    file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_json(file, values)
     return Seen(table, [figure, file])
 
 

@@ -11,7 +11,6 @@ A weights file of ours is safetensors; its metadata holds what the numbers mean:
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from ..contract import InputContract
 from ..errors import LabelError, WeightsError
 from ..labels import permutation
+from ..writing import whole
 from . import build
 from .embedding import EmbeddingHead
 from .recogniser import Recogniser
@@ -58,14 +58,10 @@ def save(model: Recogniser, labels: tuple[str, ...], contract: InputContract, pa
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) -> None:
-    """Write tensors beside `path`, then rename."""
-    part = path.with_name(path.name + ".part")
+    """Write tensors as safetensors."""
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    with part.open("wb") as file:
-        file.write(to_bytes(plain, metadata=meta))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with whole(path) as part:
+        part.write_bytes(to_bytes(plain, metadata=meta))
 
 
 def load(path: Path) -> tuple[Recogniser, tuple[str, ...], InputContract]:

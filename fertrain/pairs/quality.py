@@ -30,6 +30,7 @@ from ..datasets.rmset import CropImages, Crops, open_crops
 from ..errors import DatasetError
 from ..features import Extracted, OpenedRun, extract, on_root, open_run
 from ..inference import logits
+from ..writing import write_json
 from .delays import PairLag, PersonDelay, accuracy, differences, pair_lags, person_delays, signals
 from .nearness import by_distance, by_pair
 from .purity import Chosen, Purity, chosen, purity
@@ -143,7 +144,7 @@ def pairs_quality(
             **{k: v for k, v in asdict(config).items() if k != "workers"},
         },
     )  # fmt: skip
-    (out / "pairs-quality.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+    write_json(out / "pairs-quality.json", result.to_json())
     return result
 
 
