@@ -119,6 +119,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     )  # fmt: skip
     config = replace(
         config,
+        rmfer=replace(config.rmfer, anchors=args.anchors),
         fixmatch=replace(config.fixmatch, threshold=0.0),
         uda=replace(config.uda, threshold=0.0),
         ada_cm=replace(config.ada_cm, margin=0.0),
@@ -160,6 +161,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--anchors", type=int, default=1, help="of RMFER, in a step")
     parser.add_argument("--optimizer", default="adamw", choices=["adamw", "adam", "sgd", "sam"])
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     parser.add_argument("--only", nargs="*", default=list(METHODS))

@@ -22,7 +22,7 @@ p{max-width:46rem}.by{color:var(--soft);margin:.4rem 0 1.6rem}
 .facts b{display:block;font-size:1.75rem;font-weight:600;line-height:1.25;color:var(--accent)}
 .facts span{color:var(--soft);font-size:.86rem}
 .pair{display:grid;grid-template-columns:minmax(0,3fr) minmax(0,2fr);gap:1.6rem;align-items:start}
-@media (max-width:44rem){.pair{grid-template-columns:1fr}}
+@media (max-width:44rem){.pair{grid-template-columns:1fr}table{display:block;overflow-x:auto}}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;background:#fff;font-size:.92rem}
 td,th{padding:.3rem .8rem;border-bottom:1px solid var(--line);text-align:right;font-weight:400}
 th{color:var(--soft)}td:first-child,th:first-child{text-align:left}
@@ -62,17 +62,19 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text: bool = Fa
     return f"<table><tr>{cells}</tr>{lines}</table>"
 
 
-def bar(share: float, width: float = 6) -> str:
-    """A bar of a table cell, `width` em long for 1; pass it on to `table` as it is."""
-    return f'{_RAW}<span class="bar" style="width:{width * share:.2f}em"></span>'
+class Markup(str):
+    """HTML that a table shows as it is; any other text is escaped."""
+
+    __slots__ = ()
 
 
-_RAW = "\0"
+def bar(share: float, width: float = 6) -> Markup:
+    """A bar of a table cell, `width` em long for 1."""
+    return Markup(f'<span class="bar" style="width:{width * share:.2f}em"></span>')
 
 
-def _cell(value: object) -> str:
-    text = str(value)
-    return text.removeprefix(_RAW) if text.startswith(_RAW) else escape(text)
+def _cell(value: str) -> str:
+    return value if isinstance(value, Markup) else escape(value)
 
 
 def picture(path: Path, alt: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -31,7 +32,7 @@ def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> P
     if "best_on_test" in metrics:
         best = metrics["best_on_test"]
         body.append(
-            f'<p class="warn">Best on test: {best["overall_accuracy"]:.2%} in epoch {best["epoch"]}. '
+            f'<p class="warn">Best on {escape(scores.split)}: {best["overall_accuracy"]:.2%} in epoch {best["epoch"]}. '
             f"{escape(best['warning'])}.</p>"
         )
     body += ["<h2>Classes</h2>", _classes(scores)]
@@ -119,9 +120,13 @@ def _votes(votes: Mapping[str, float]) -> str:
 
 
 def _looked(rows: list[dict[str, str]], split: str) -> str:
-    """Every count, and how many of them were of the split that the run reports."""
-    head = ("split", "rule", "overall accuracy", "why")
-    lines = [(r["split"], r["rule"], f"{float(r['overall_accuracy']):.2%}", r["why"]) for r in rows]
+    """Every count, those for one reason in one line, and how many were of the split that the run reports."""
+    head = ("split", "rule", "overall accuracy", "times", "why")
+    lines = []
+    for (split_, rule, why), same in itertools.groupby(rows, key=lambda r: (r["split"], r["rule"], r["why"])):
+        found = [float(row["overall_accuracy"]) for row in same]
+        span = f"{min(found):.2%}" if len(found) == 1 else f"{min(found):.2%} to {max(found):.2%}"
+        lines.append((split_, rule, span, str(len(found)), why))
     own = sum(row["split"] == split for row in rows)
     said = f"The reported images were counted {'once' if own == 1 else f'{own} times'}."
     if own == 0:

@@ -37,7 +37,9 @@ def world(
     root holds the images themselves: it is yours to keep, not to publish. Learn from it with
     `fertrain semi --unlabeled rmset:scripted`.
     """
+    from fertrain.config import RmferConfig
     from fertrain.scripted import ScriptedConfig, write_scripted
+    from rmset.synth.expressions import EXPRESSIONS
 
     if quiet:
         set_quiet(True)
@@ -48,5 +50,10 @@ def world(
     with progress() as bar:
         root, counts = write_scripted(out, config, bar)
     emit([{"expression": name, "images": n} for name, n in counts.items()], fmt)
+    if missing := [e for e in EXPRESSIONS if e not in counts]:
+        say(f"no images of {', '.join(missing)}: nobody shows that")
+    # all panels at one moment, and the moments that candidates are drawn from, in steps as `semi` has them
+    if few := [name for name, n in counts.items() if n < people * (2 * RmferConfig().d + 1)]:
+        say(f"few images of {', '.join(few)}: the positives of such a face will show its own photograph")
     faces = videos * people * round(seconds * fps)
     say(f"{root.path}: {videos} videos of {people} panels, {faces:,} faces, truth in {root.path / 'truth'}")
