@@ -275,11 +275,6 @@ def deciding(config: RunConfig) -> dict[str, Any]:
     return {k: v for k, v in settings_of(config).items() if k not in nothing}
 
 
-def config_toml(config: RunConfig) -> str:
-    """The settings as TOML, group by group."""
-    return to_toml(settings_of(config))
-
-
 def config_from(mapping: Mapping[str, Any]) -> RunConfig:
     """The settings out of a run's config.toml; groups that are no settings (hashes, measures) are ignored."""
     filled: RunConfig = _fill(RunConfig(), mapping)

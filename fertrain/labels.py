@@ -70,24 +70,14 @@ ORDERS: dict[str, LabelOrder] = {
 }
 
 
-def order_named(name: str) -> LabelOrder:
-    """The order of that name; refuses one that nobody has written down."""
-    try:
-        return ORDERS[name]
-    except KeyError:
-        raise LabelError(
-            f"expected one of the label orders {', '.join(ORDERS)}, found '{name}'; name the classes instead"
-        ) from None
-
-
-def order_of(classes: Sequence[str], prefer: str | None = None) -> LabelOrder:
+def order_of(classes: Sequence[str]) -> LabelOrder:
     """The order that a *list* of classes stands for, in the list's own sequence.
 
     A list equal to a known order takes its name, any other is called "custom": what counts is that it was given
     as a list, so its sequence is meant.
     """
     names = tuple(canonical(c) for c in classes)
-    for order in [ORDERS[prefer]] if prefer else ORDERS.values():
+    for order in ORDERS.values():
         if order.classes == names:
             return order
     return LabelOrder("custom", names)

@@ -7,15 +7,12 @@ Products are taken outside of autocast, which would round cosines to bf16's thre
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ..errors import UnknownNameError
 
-SelfMask = Literal["exclude", "epsilon", "off"]
 SELF_MASKS: tuple[str, ...] = ("exclude", "epsilon", "off")
 
 EPSILON = 1e-6

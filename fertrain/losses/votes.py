@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -103,8 +102,3 @@ def scheme_named(name: str) -> Scheme:
 def smoothed(p: Tensor, share: float) -> Tensor:
     """Label smoothing (Szegedy et al., 2016): (1 − ε) p + ε / K. (B, K) -> (B, K)."""
     return p if share == 0 else (1 - share) * p + share / p.shape[1]
-
-
-def peaks(p: Tensor) -> Tensor:
-    """One-hot rows on the largest class of each distribution: MV on images kept by another rule."""
-    return F.one_hot(p.argmax(dim=1), p.shape[1]).to(torch.float32)

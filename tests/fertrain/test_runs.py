@@ -13,7 +13,16 @@ import torch
 from torch import nn
 
 from fertrain import experiment, report
-from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig, config_from, config_toml
+from fertrain.config import (
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    RmferConfig,
+    RunConfig,
+    config_from,
+    settings_of,
+    to_toml,
+)
 from fertrain.datasets.registry import open_labelled
 from fertrain.errors import DatasetError, InvarianceError, TrainingError, UnknownNameError
 from fertrain.evaluate import check_invariance
@@ -287,7 +296,7 @@ def test_settings_survive_the_file():
     c = RunConfig(
         method="rmfer", data=DataConfig('a "b"', labels=40), optim=OptimConfig(epochs=(1, 2, 3), steps=((1, 0.5),))
     )
-    assert config_from(tomllib.loads(config_toml(c))) == c
+    assert config_from(tomllib.loads(to_toml(settings_of(c)))) == c
 
 
 def test_curves_are_drawn_for_whoever_asks(faces, tmp_path, monkeypatch):
