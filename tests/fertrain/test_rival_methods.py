@@ -1,0 +1,355 @@
+"""The rivals' steps, each held to a few lines written straight from its paper: the whole loss, with all its settings.
+
+A reference takes a copy of the method, a batch, and targets, which it finds itself if none are given; it returns the
+loss and the targets. It reads queue, means, margins and networks that follow as they are: how these move is tested
+below. The network is one layer with batch normalisation, so that what passes together matters, and it has learnt for
+six steps, so that nothing is any longer as it began.
+"""
+
+import math
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from fertrain import settings
+from fertrain.config import OptimConfig, RunConfig
+from fertrain.losses.mixed import turned
+from fertrain.losses.votes import SCHEMES
+from fertrain.methods import Batch, Unlabelled, create
+from fertrain.mixing import mixup
+from fertrain.models import Recogniser
+from fertrain.optim import Stepper, optimizer_for
+
+CLASSES, LABELLED, UNLABELLED, QUEUE = 4, 6, 9, 20
+# none is at its default, no two of a method are alike
+SETTINGS = {
+    "fixmatch": settings.FixMatchConfig(threshold=0.7, weight=0.6),
+    "uda": settings.UdaConfig(threshold=0.7, temperature=0.3, weight=0.6),
+    "uda, annealed": settings.UdaConfig(threshold=0.7, temperature=0.3, weight=0.6, tsa="linear"),
+    "mixmatch": settings.MixMatchConfig(guesses=3, temperature=0.4, alpha=0.6, weight=5.0, rise=10),
+    "remixmatch": settings.ReMixMatchConfig(
+        views=3, temperature=0.4, alpha=0.6, weight=1.3, unmixed_weight=0.7, rotation_weight=0.3, rise=10
+    ),
+    "ada-cm": settings.AdaCmConfig(
+        margin=0.4, beta=0.95, labelled_weight=0.6, confident_weight=1.1, contrast_weight=0.3, tau=0.25
+    ),
+    "simclr": settings.SimClrConfig(dim=5, tau=0.3),
+    "moco": settings.MocoConfig(dim=5, tau=0.3, momentum=0.8, queue=QUEUE),
+    "byol": settings.ByolConfig(dim=5, hidden=7, momentum=0.8),
+    "simsiam": settings.SimSiamConfig(dim=7, bottleneck=5),
+}
+BESIDE, PRETRAINED = tuple(SETTINGS)[:6], tuple(SETTINGS)[6:]
+# of each unlabelled image, what passes without a gradient to find targets. Ada-CM guesses in the pass that it learns
+# from; SimCLR and SimSiam have no targets but what they learn
+GUESSED_ON = {"fixmatch": 1, "uda": 1, "uda, annealed": 1, "mixmatch": 3, "remixmatch": 1, "moco": 1, "byol": 2}
+FACES = 0.4 * torch.randn(CLASSES, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+
+
+def method_of(case, steps=6):
+    torch.manual_seed(1)
+    features = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 8), nn.BatchNorm1d(8), nn.Tanh())
+    model = Recogniser("one-layer", features, 8, CLASSES, 3)
+    nn.init.normal_(model.head.weight, std=1.5)  # guesses from sure to unsure
+    name = case.split(",")[0]
+    own = {name.replace("-", "_"): SETTINGS[case]}
+    method = create(model, RunConfig(method=name, optim=OptimConfig(epochs=(2,), lr=0.3), **own), SCHEMES["mv"])
+    method.module.train()
+    method.begin(method.phases[0])
+    move = torch.optim.SGD([p for p in method.module.parameters() if p.requires_grad], lr=0.05)
+    for step in range(steps):
+        method.loss(batch_for(method, step)).loss.backward()
+        move.step()
+        move.zero_grad()
+        method.after_step()
+    return method
+
+
+def batch_for(method, step, done=0.8, unlabelled=UNLABELLED):
+    """The first five are an epoch; of the last class there are no labels."""
+    g, phase = torch.Generator().manual_seed(step), method.phases[0]
+    classes = torch.randint(CLASSES - 1, (LABELLED if phase.labelled else 0,), generator=g)
+    views = [torch.randn(unlabelled, 3, 4, 4, generator=g) for _ in range(phase.views.weak + phase.views.strong)]
+    return Batch(
+        FACES[classes] + torch.randn(len(classes), 3, 4, 4, generator=g), torch.eye(CLASSES)[classes],
+        unlabelled=Unlabelled(tuple(views[: phase.views.weak]), tuple(views[phase.views.weak :])),
+        seed=step, epoch=int(step > 4), step=step, done=done,
+    )  # fmt: skip
+
+
+def state(method):
+    """What is saved with a run, but for counters of batches that nothing reads."""
+    return {k: v.clone() for k, v in method.module.state_dict().items() if "tracked" not in k}
+
+
+# the papers
+
+
+def entropy(target, logits):
+    """H(q, p) of each row."""
+    return -(target * logits.log_softmax(dim=1)).sum(dim=1)
+
+
+def unit(v):
+    return v / v.norm(dim=1, keepdim=True)
+
+
+def passed(network, *parts):
+    """What the network says of each part, normalised as one batch."""
+    return network(torch.cat(parts)).split([len(part) for part in parts])
+
+
+@torch.no_grad()
+def guess(m, images):
+    return m.model(images).softmax(dim=1)
+
+
+def sharpened(q, t):
+    return q ** (1 / t) / (q ** (1 / t)).sum(dim=1, keepdim=True)
+
+
+def some(rows):
+    """Rows, of which there are some and not all: otherwise a threshold would not be tested."""
+    assert 0 < rows.sum() < len(rows)
+    return rows
+
+
+def nt_xent(a, b, tau):
+    n, z = len(a), unit(torch.cat([a, b]))
+    e = (z @ z.T / tau).exp() * (1 - torch.eye(2 * n))
+    return -sum((e[i, (i + n) % (2 * n)] / e[i].sum()).log() for i in range(2 * n)) / (2 * n)
+
+
+def fixmatch(m, b, q=None):
+    """Equations (3) and (4)."""
+    q = guess(m, b.unlabelled.weak[0]) if q is None else q
+    labelled, strong = passed(m.model, b.images, b.unlabelled.strong[0])
+    sure = some(q.amax(dim=1) >= m.settings.threshold)
+    guessed = entropy(torch.eye(CLASSES)[q.argmax(dim=1)], strong)[sure].sum() / UNLABELLED
+    return entropy(b.targets, labelled).mean() + m.settings.weight * guessed, q
+
+
+def uda(m, b, q=None):
+    """Section 2.3, annealing from section 2.4 of the first versions; softmax(logits / τ) is q sharpened."""
+    q = guess(m, b.unlabelled.weak[0]) if q is None else q
+    labelled, strong = passed(m.model, b.images, b.unlabelled.strong[0])
+    sure, target = some(q.amax(dim=1) > m.settings.threshold), sharpened(q, m.settings.temperature)
+    guessed = (target * (target.log() - strong.log_softmax(dim=1)))[sure].sum() / UNLABELLED
+    ce = entropy(b.targets, labelled)
+    if m.settings.tsa == "linear":
+        known = (b.targets * labelled.softmax(dim=1)).sum(dim=1)
+        ce = ce[some(known <= b.done * (1 - 1 / CLASSES) + 1 / CLASSES)]
+    return ce.mean() + m.settings.weight * guessed, q
+
+
+def mixmatch(m, b, q=None):
+    """Equations (2) to (7); (8) to (11) are `mixup`, which is tested beside the losses."""
+    s, weak, draws = m.settings, b.unlabelled.weak, torch.Generator().manual_seed(b.seed)
+    q = sharpened(sum(guess(m, view) for view in weak) / 3, s.temperature) if q is None else q
+    x, y = mixup(torch.cat([b.images, *weak]), torch.cat([b.targets, q, q, q]), draws, s.alpha, nearest=True)
+    said, n = m.model(x), LABELLED
+    squared = ((y[n:] - said[n:].softmax(dim=1)) ** 2).sum() / (CLASSES * 3 * UNLABELLED)
+    return entropy(y[:n], said[:n]).mean() + s.weight * min(1, b.step / s.rise) * squared, q
+
+
+def remixmatch(m, b, q=None):
+    """Section 3, with the weak view among the mixed."""
+    s, (weak,), strong = m.settings, b.unlabelled.weak, b.unlabelled.strong
+    if q is None:
+        q = guess(m, weak) * m.shares.labels.mean(dim=0) / m.shares.guesses.mean(dim=0)
+        q = sharpened(q / q.sum(dim=1, keepdim=True), s.temperature)
+    draws, targets = torch.Generator().manual_seed(b.seed), torch.cat([b.targets, q, q, q, q])
+    x, y = mixup(torch.cat([b.images, weak, *strong]), targets, draws, s.alpha, nearest=True)
+    images, quarters = turned(strong[0], draws)
+    mixed, first, turning = passed(m.model.features, x, strong[0], images)
+    h, unmixed = entropy(y, m.model.head(mixed)), entropy(q, m.model.head(first)).mean()
+    rising = s.weight * h[LABELLED:].mean() + s.unmixed_weight * unmixed
+    rotation = entropy(torch.eye(4)[quarters], m.turns(turning)).mean()
+    return h[:LABELLED].mean() + min(1, b.step / s.rise) * rising + s.rotation_weight * rotation, q
+
+
+def ada_cm(m, b, q=None):
+    """λ₁ CE + λ₂ L_u + λ₃ L_c, guessed and learnt in one pass."""
+    x, one, two, strong = passed(m.model.features, b.images, *b.unlabelled.weak, b.unlabelled.strong[0])
+    s, p = m.settings, m.model.head
+    q = (p(one).softmax(dim=1) + p(two).softmax(dim=1)).detach() / 2 if q is None else q
+    sure = some(q.amax(dim=1) >= m.margins.current[q.argmax(dim=1)])
+    guessed = entropy(torch.eye(CLASSES)[q.argmax(dim=1)], p(strong))[sure].sum() / UNLABELLED
+    contrast = s.contrast_weight * nt_xent(one[~sure], two[~sure], s.tau)
+    return s.labelled_weight * entropy(b.targets, p(x)).mean() + s.confident_weight * guessed + contrast, q
+
+
+def simclr(m, b, targets=None):
+    """Equation (1)."""
+    one, two = passed(nn.Sequential(m.model.features, m.projector), *b.unlabelled.strong)
+    return nt_xent(one, two, m.settings.tau), None
+
+
+def moco(m, b, keys=None):
+    """Equation (1)."""
+    with torch.no_grad():
+        keys = unit(m.key(b.unlabelled.strong[1])) if keys is None else keys
+    q, tau = unit(m.query(b.unlabelled.strong[0])), m.settings.tau
+    positive, negative = ((q * keys).sum(dim=1) / tau).exp(), (q @ m.queue.keys.T / tau).exp().sum(dim=1)
+    return -(positive / (positive + negative)).log().mean(), keys
+
+
+def byol(m, b, z=None):
+    """Equation (2), the squared distance of unit vectors, both ways."""
+    with torch.no_grad():
+        z = passed(m.target, *b.unlabelled.strong) if z is None else z
+    p = passed(nn.Sequential(m.online, m.predictor), *b.unlabelled.strong)
+    return sum((unit(p[i]) - unit(z[1 - i])).pow(2).sum(dim=1).mean() for i in (0, 1)), z
+
+
+def simsiam(m, b, targets=None):
+    """Equations (1) to (4)."""
+    z = passed(nn.Sequential(m.model.features, m.projector), *b.unlabelled.strong)
+    p = passed(m.predictor, *z)
+    return -sum((unit(p[i]) * unit(z[1 - i].detach())).sum(dim=1).mean() / 2 for i in (0, 1)), None
+
+
+PAPERS = {
+    "fixmatch": fixmatch, "uda": uda, "uda, annealed": uda, "mixmatch": mixmatch, "remixmatch": remixmatch,
+    "ada-cm": ada_cm, "simclr": simclr, "moco": moco, "byol": byol, "simsiam": simsiam,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [6, 8, 12])
+@pytest.mark.parametrize("case", SETTINGS)
+def test_a_step_has_the_loss_and_the_gradients_of_its_paper(case, step):
+    method = method_of(case)
+    paper, batch = deepcopy(method), batch_for(method, step)
+    expected, _ = PAPERS[case](paper, batch)
+    found = method.loss(batch).loss
+    assert_close(found, expected)
+    expected.backward()
+    found.backward()
+    a, b = ({k: p.grad for k, p in m.module.named_parameters()} for m in (method, paper))
+    assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_sams_second_look_learns_the_targets_of_the_first_and_nothing_moves_twice(case):
+    method, once = method_of(case), method_of(case)
+    batch, paper, others = batch_for(method, 12), PAPERS[case], []
+    stepper = Stepper(optimizer_for(method.module, method.phases[0], OptimConfig()), method.module, sam_rho=1.0)
+    _, targets = paper(deepcopy(method), batch)
+
+    def look():
+        expected, _ = paper(deepcopy(method), batch, targets)
+        others.append((paper(deepcopy(method), batch)[0] - expected).abs().item() > 0.01)
+        output = method.loss(batch)
+        assert_close(output.loss, expected)
+        output.loss.backward()
+        return output
+
+    stepper(look, 0.0)  # a rate of 0: only what is not learnt can move
+    method.after_step()
+    assert others == [False, case in BESIDE]  # found anew, a network's own guesses would be others
+    once.loss(batch)
+    once.after_step()
+    assert_close(state(method), state(once), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_a_budget_counts_every_image_that_passes_and_targets_are_found_once_a_step(case):
+    method, looks = method_of(case), []
+    batch = batch_for(method, 6)
+
+    def count(_, images, __):
+        looks[-1][torch.is_grad_enabled()] += len(images[0])
+
+    for layer in method.module.modules():
+        if isinstance(layer, nn.Flatten):  # the first of each network
+            layer.register_forward_hook(count)
+    for ends in (False, True, True):
+        looks.append([0, 0])
+        method.loss(batch)
+        if ends:
+            method.after_step()
+    guessed = GUESSED_ON.get(case, 0) * UNLABELLED
+    learnt = len(batch.images) + method.phases[0].views.passes(UNLABELLED) - guessed
+    assert looks == [[guessed, learnt], [0, learnt], [guessed, learnt]]
+
+
+# what moves between steps
+
+
+@pytest.mark.parametrize(
+    ("case", "done", "m"), [("moco", 0.9, 0.8), ("byol", 0.0, 0.8), ("byol", 0.5, 0.9), ("byol", 1.0, 1.0)]
+)
+def test_a_network_follows_after_each_step_with_its_papers_momentum(case, done, m):
+    method = method_of(case)
+    slow, own = (method.key, method.query) if case == "moco" else (method.target, method.online)
+    before = [p.clone() for p in slow.parameters()]
+    method.loss(batch_for(method, 6, done))
+    for p in own.parameters():
+        nn.init.normal_(p)  # the optimiser's step
+    method.after_step()
+    expected = [m * a + (1 - m) * b for a, b in zip(before, own.parameters(), strict=True)]
+    assert_close(list(slow.parameters()), expected)
+
+
+def test_mocos_queue_is_the_last_keys_before_a_step_and_after_it():
+    method = method_of("moco", steps=0)
+    keys = method.queue.keys.clone()
+    for step, n in enumerate([9, 9, 9, 9, 25, 9, 9]):  # 20 are kept
+        batch = batch_for(method, step, unlabelled=n)
+        keys = torch.cat([keys, moco(deepcopy(method), batch)[1]])
+        method.loss(batch)
+        assert_close(sorted(method.queue.keys.tolist()), sorted(keys[-n - QUEUE : -n].tolist()))
+        method.after_step()
+        assert_close(sorted(method.queue.keys.tolist()), sorted(keys[-QUEUE:].tolist()))
+
+
+def test_remixmatchs_shares_are_of_the_last_128_steps_and_even_at_the_start():
+    method = method_of("remixmatch", steps=0)
+    labels = guesses = torch.full((128, CLASSES), 1 / CLASSES)
+    for step in range(131):
+        batch = batch_for(method, step)
+        labels = torch.cat([labels, batch.targets.mean(dim=0, keepdim=True)])
+        guesses = torch.cat([guesses, guess(deepcopy(method), batch.unlabelled.weak[0]).mean(dim=0, keepdim=True)])
+        method.loss(batch)
+        method.after_step()
+        assert_close(method.shares.labels.mean(dim=0), labels[-128:].mean(dim=0))
+        assert_close(method.shares.guesses.mean(dim=0), guesses[-128:].mean(dim=0))
+
+
+def test_ada_cms_margins_are_of_the_confidences_of_the_epoch_before():
+    method, s = method_of("ada-cm", steps=0), SETTINGS["ada-cm"]
+    margins = [s.margin] * CLASSES
+    for epoch in range(3):
+        confidences = [[] for _ in margins]
+        for step in range(3):
+            batch = replace(batch_for(method, 3 * epoch + step), epoch=epoch)
+            said = deepcopy(method).model(torch.cat([batch.images, *batch.unlabelled.weak, *batch.unlabelled.strong]))
+            for p, y in zip(said[:LABELLED].softmax(dim=1), batch.targets, strict=True):
+                if p.argmax() == y.argmax():
+                    confidences[p.argmax()].append(p.max().item())
+            method.loss(batch)
+            method.after_step()
+            assert method.margins.current.tolist() == pytest.approx(margins)
+        rise = s.beta / (1 + math.exp(-epoch - 1))
+        margins = [max(s.margin, rise * sum(c) / max(1, len(c))) for c in confidences]
+        assert len(set(margins)) > 2
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_every_phase_runs_at_the_runs_own_rate(case):
+    phases = [(p.name, p.lr, p.labelled, p.judged) for p in method_of(case, steps=0).phases]
+    pretrained = [("pretrain", 0.3, False, False), ("supervised", 0.3, True, True)]
+    assert phases == (pretrained if case in PRETRAINED else [(case.split(",")[0], 0.3, True, True)])
+
+
+@pytest.mark.parametrize("case", PRETRAINED)
+def test_after_pre_training_labels_are_learnt_alone_and_nothing_follows(case):
+    method, batch = method_of(case), replace(batch_for(method_of("fixmatch", steps=0), 6), unlabelled=None)
+    method.begin(method.phases[1])
+    assert_close(method.loss(batch).loss, entropy(batch.targets, deepcopy(method).model(batch.images)).mean())
+    before = state(method)
+    method.after_step()
+    assert_close(state(method), before, atol=0, rtol=0)
