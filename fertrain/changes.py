@@ -45,6 +45,8 @@ def from_words(words: Iterable[str]) -> dict[str, Any]:
         place = found
         for group in groups:
             place = place.setdefault(group, {})
+            if not isinstance(place, dict):
+                raise UsageError(f"expected a group of settings for {group} in --set {word}, found a value for it too")
         place[last] = _value(text.strip())
     return found
 

@@ -18,7 +18,7 @@ from .contract import InputContract
 from .datasets.images import Images, decode, resized
 from .datasets.labelled import Split
 from .divergence import agreement
-from .errors import InvarianceError
+from .errors import InvarianceError, TrainingError
 from .inference import logits
 from .labels import permutation
 from .metrics import Scores, confusion_matrix
@@ -121,6 +121,7 @@ def check_invariance(model: nn.Module, contract: InputContract, images: Images, 
 
     Raises:
         InvarianceError: they do not: something looks at the rest of the batch.
+        TrainingError: they are no numbers: the training has diverged.
     """
     rng = np.random.default_rng([seed, 6])
     rows = rng.permutation(len(images))[:_SAMPLE].tolist()
@@ -129,6 +130,11 @@ def check_invariance(model: nn.Module, contract: InputContract, images: Images, 
     together = logits(model, images, contract, rows=rows)
     by_seven = logits(model, images, contract, rows=rows[::-1], batch_size=7).flip(0)
     alone = logits(model, images, contract, rows=rows, batch_size=1)
+    if not torch.isfinite(together).all():
+        raise TrainingError(
+            "expected predictions that are numbers, found NaN or infinity in the logits of the finished network; try "
+            "again with a lower --lr"
+        )
     scale = together.abs().max().clamp_min(1.0)
     largest = float(torch.stack([(together - by_seven).abs(), (together - alone).abs()]).max() / scale)
     if not largest <= TOLERANCE:

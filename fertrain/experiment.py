@@ -29,15 +29,17 @@ from .config import RunConfig, deciding, settings_of
 from .datasets.candidates import check_kind
 from .datasets.images import Images, in_memory
 from .datasets.labelled import Split
-from .datasets.registry import open_labelled
+from .datasets.registry import UNLABELLED, open_labelled, resolve
 from .datasets.reported import images_of, open_split, open_target, reported
 from .datasets.subsets import write_index
+from .datasets.unlabelled import REST
 from .errors import UnknownNameError
 from .feed import Feed
 from .losses.votes import scheme_named
 from .methods import METHODS, Method, create
 from .metrics import Scores
-from .models import Recogniser, build
+from .mixing import mix
+from .models import Recogniser, build, require_model
 from .models.embedding import read_vectors, words_of
 from .models.weights import load, load_into, save, write_tensors
 from .optim import OPTIMIZERS, SCHEDULES
@@ -45,6 +47,7 @@ from .prepare import Prepared, prepare
 from .runs import RunFolder
 from .scalars import Curves, curves, require
 from .train import Epoch, accelerator_for, fit
+from .transforms import augmentation
 from .unlabelled import prepare_unlabelled
 
 Say = Callable[[str], None]
@@ -226,6 +229,14 @@ def check(config: RunConfig) -> None:
         if name not in known:
             raise UnknownNameError(what, name, known)
     require(config)
+    require_model(config.model.name)
+    scheme_named(config.data.scheme)
+    mix(config.mix, config.mix_alpha)
+    for augment in (config.augment, config.strong):
+        augmentation(augment)
+    for source in (config.data.labeled, config.data.unlabeled):
+        if source and source not in (REST, UNLABELLED):
+            resolve(source)
     if not 0 <= o.label_smoothing < 1 or not 0 <= o.ema < 1 or o.accumulate < 1 or config.checkpoint_steps < 1:
         raise UsageError(
             f"expected smoothing and ema from 0 to below 1, accumulate and checkpoint steps from 1, found "

@@ -31,7 +31,8 @@ from rmset.progress import Progress, silent
 
 from ..changes import changed
 from ..config import RunConfig
-from ..errors import TrainingError, UnknownNameError
+from ..datasets.reading import table_text
+from ..errors import DatasetError, TrainingError, UnknownNameError
 from ..experiment import check
 from ..methods import METHODS
 from ..recipes import recipe
@@ -101,7 +102,8 @@ def read(name: str) -> Grid:
     if name.endswith(".toml"):
         if not Path(name).is_file():
             raise UsageError(f"expected a grid file, found none at {name}; built in: {', '.join(names())}")
-        return parse(Path(name).read_text(encoding="utf-8"), name)
+        with table_text(Path(name)) as file:
+            return parse(file.read(), name)
     if name not in names():
         raise UnknownNameError("grid", name, names(), "or name a file *.toml")
     return parse(files("fertrain").joinpath(_FOLDER, f"{name}.toml").read_text(encoding="utf-8"), name)
@@ -116,6 +118,13 @@ def parse(text: str, source: str) -> Grid:
     if strange := values.keys() - _KEYS:
         raise UnknownNameError(f"key in {source}:", sorted(strange)[0], _KEYS)
     seeds, variants = values.get("seeds", 3), values.get("variants", {})
+    for key, kind, found in (
+        ("variants", dict, variants), ("settings", dict, values.get("settings", {})),
+        ("recipe", str, values.get("recipe", "")),
+    ):  # fmt: skip
+        if not isinstance(found, kind):
+            wanted = "tables" if kind is dict else "a name"
+            raise UsageError(f"expected {wanted} for {key} in {source}, found {found!r}")
     listed = list(range(seeds)) if isinstance(seeds, int) else seeds
     if not isinstance(listed, list) or not all(isinstance(seed, int) for seed in listed):
         raise UsageError(f"expected a number of seeds or a list of them in {source}, found {seeds!r}")
@@ -143,10 +152,11 @@ def ablate(
         if name not in configs:
             raise UnknownNameError("variant", name, configs)
     for name in only or configs:
-        try:
-            check(configs[name])
-        except UsageError as error:
-            raise UsageError(f"variant '{name}': {error}") from None
+        for seed in plan.seeds:
+            try:
+                check(replace(configs[name], seed=seed))
+            except (UsageError, DatasetError) as error:
+                raise UsageError(f"variant '{name}': {error}") from None
     todo = [(seed, name) for seed in plan.seeds for name in configs if not only or name in only]
     out.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}

@@ -67,17 +67,17 @@ def explain_attention(
     rules = RmferConfig(d=first.d, d_far=first.d_far, max_candidates=candidates)
     drawn = _anchors(runs[0], crops, open_anchors(crops, rules, seed), anchors, most, seed)
     views = _views(runs, crops, drawn, progress)
-    split, matrices, chance = _classes(runs, on, per_class, eval_rule, seed, progress)
+    split, present, matrices, chance = _classes(runs, on, per_class, eval_rule, seed, progress)
     out.mkdir(parents=True, exist_ok=True)
     figures = {"candidates": out / "attention-candidates.png", "classes": out / "attention-classes.png"}
     images = {row: crops.store.images([row if crops.rows is None else int(crops.rows[row])])[0]
               for view in views for row in view.rows}  # fmt: skip
     sidebyside.candidates(views, images, crops, figures["candidates"])
-    sidebyside.classes(matrices, split.order.classes, chance, figures["classes"])
+    sidebyside.classes(matrices, present, chance, figures["classes"])
     name = crops.keys.name
     values = {
         "runs": [str(p) for p in paths], "root": str(root.path), "on": f"{split.dataset}:{split.split}",
-        "classes": list(split.order.classes),
+        "classes": list(present),
         "anchors": [
             {
                 "anchor": v.name, "run": run, "on_positives_before": a.on_positives[0],
@@ -204,16 +204,19 @@ def _views(
 
 def _classes(
     runs: Sequence[OpenedRun], on: str | None, per_class: int, eval_rule: str, seed: int, progress: Progress
-) -> tuple[Split, dict[str, npt.NDArray[np.float64]], float]:
-    """The split, each run's matrix, and what an image gives to its own class if it attends to all others alike."""
+) -> tuple[Split, list[str], dict[str, npt.NDArray[np.float64]], float]:
+    """The split, those of its classes that have images, each run's matrix over these, and what an image gives to its
+    own class if it attends to all others alike.
+    """
     split, rows, looked = _looked_at(runs, on, per_class, eval_rule, seed, progress)
-    labels, matrices = split.classes[rows], {}
+    present, labels = np.unique(split.classes[rows], return_inverse=True)
+    matrices = {}
     for run, found in zip(runs, looked, strict=True):
         rules = run.folder.config().rmfer
-        mass = between_classes(found.projected, labels, len(split.order), rules.tau, rules.self_mask)
+        mass = between_classes(found.projected, labels, len(present), rules.tau, rules.self_mask)
         matrices[run.name] = mass.numpy()
-    n = len(rows) // len(split.order)
-    return split, matrices, (n - 1) / (len(rows) - 1)
+    n = len(rows) // len(present)
+    return split, [split.order.classes[k] for k in present], matrices, (n - 1) / (len(rows) - 1)
 
 
 def _looked_at(

@@ -61,13 +61,22 @@ def build(name: str, num_classes: int, image_size: int = 64, *, pretrained: bool
     return _from_timm(name, num_classes, image_size, pretrained=pretrained)
 
 
-def _from_timm(name: str, num_classes: int, image_size: int, *, pretrained: bool) -> Recogniser:
+def require_model(name: str) -> None:
+    """Refuse a network that nobody has.
+
+    Raises:
+        UnknownNameError: names those that are meant perhaps.
+    """
     import timm
 
+    if name not in MODELS and not timm.is_model(name):
+        raise UnknownNameError("model", name, [*MODELS, *timm.list_models()], "any name of timm.list_models() will do")
+
+
+def _from_timm(name: str, num_classes: int, image_size: int, *, pretrained: bool) -> Recogniser:
     from .weights import load_lite0
 
-    if not timm.is_model(name):
-        raise UnknownNameError("model", name, [*MODELS, *timm.list_models()], "any name of timm.list_models() will do")
+    require_model(name)
     from_package = pretrained and name == "tf_efficientnet_lite0"
     features = _create(name, image_size, hub=pretrained and not from_package)
     if from_package:

@@ -61,7 +61,17 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) 
     """Write tensors as safetensors."""
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     with whole(path) as part:
-        part.write_bytes(to_bytes(plain, metadata=meta))
+        part.write_bytes(_in_order(to_bytes(plain, metadata=meta)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """A safetensors file whose metadata stand by name: the library writes them in any order, and files would differ."""
+    length = int.from_bytes(data[:8], "little")
+    head = json.loads(data[8 : 8 + length])
+    head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
+    text = json.dumps(head, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def load(path: Path) -> tuple[Recogniser, tuple[str, ...], InputContract]:

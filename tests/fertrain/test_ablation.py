@@ -144,6 +144,9 @@ def test_a_variants_folder_is_its_name_in_plain_letters():
         ("[settings.rmfer]\ntaw = 1\n[variants.a]", "did you mean rmfer.tau"),
         ("[settings]\nrmfer = 1\n[variants.a]", "a group of settings for rmfer"),
         ("seeds =", "a grid in TOML"),
+        ("variants = 3", "tables for variants"),
+        ("settings = []\n[variants.a]", "tables for settings"),
+        ("recipe = 3\n[variants.a]", "a name for recipe"),
     ],
 )
 def test_a_grid_that_cannot_be_meant_is_refused(text, says):
@@ -154,6 +157,21 @@ def test_a_grid_that_cannot_be_meant_is_refused(text, says):
 def test_a_variant_with_a_setting_that_nobody_has_is_found_before_anything_runs(faces, tmp_path):
     plan = parse(GRID.format(faces=faces) + "[variants.typo]\noptim.lrr = 1.0\n", "grid.toml")
     with pytest.raises(UnknownNameError, match=r"variant 'typo': 'optim.lrr': did you mean .*optim.lr"):
+        ablate(plan, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ('augment = "foo"', "variant 'odd': unknown augmentation 'foo'"),
+        ('data.unlabeled = "nope"', "variant 'odd': unknown data set 'nope'"),
+        ('model.name = "resnet10q"', "variant 'odd': unknown model 'resnet10q'"),
+    ],
+)
+def test_a_name_that_nobody_has_in_a_later_variant_is_found_before_anything_runs(faces, tmp_path, change, says):
+    plan = parse(GRID.format(faces=faces) + f"[variants.odd]\n{change}\n", "grid.toml")
+    with pytest.raises(UsageError, match=says):
         ablate(plan, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -20,6 +20,7 @@ from fertrain.config import (
     RmferConfig,
     RunConfig,
     config_from,
+    deciding,
     settings_of,
     to_toml,
 )
@@ -33,6 +34,7 @@ from fertrain.methods.supervised import Supervised
 from fertrain.metrics import scores_from
 from fertrain.models.weights import read_file
 from fertrain.prepare import prepare
+from fertrain.recipes import parse as parse_recipe
 from fertrain.runs import RunFolder
 from rmset.errors import RmsetError, UsageError
 
@@ -209,6 +211,31 @@ def test_a_network_that_looks_at_its_neighbours_is_caught():
     contract = InputContract(16, 3, (0.5,) * 3, (0.2,) * 3)
     with pytest.raises(InvarianceError, match="batch size, order or companions"):
         check_invariance(Nosy(), contract, InMemory(pixels))
+
+
+def test_a_network_that_has_diverged_is_not_taken_for_one_that_looks_at_its_batch():
+    from fertrain.contract import InputContract
+    from fertrain.datasets.images import InMemory
+
+    class Lost(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x):
+            return x.mean(dim=(2, 3)) * float("inf")
+
+    pixels = torch.zeros(3, 3, 16, 16, dtype=torch.uint8)
+    with pytest.raises(TrainingError, match="lower --lr"):
+        check_invariance(Lost(), InputContract(16, 3, (0.5,) * 3, (0.2,) * 3), InMemory(pixels))
+
+
+def test_a_runs_own_settings_are_a_recipe(finished):
+    own = (finished.folder / "config.toml").read_text()
+    about = "".join(f'{key} = "ours"\n' for key in ("paper", "command", "expects", "time"))
+    found = parse_recipe(about + own, "config.toml").config
+    assert deciding(found) == deciding(RunFolder.open(finished.folder).config())
+    assert (found.out, found.overwrite) == ("", False)
 
 
 def test_a_finished_run_is_not_overwritten_by_accident(finished):
