@@ -159,9 +159,9 @@ def test_files_that_do_not_fit_are_one_line(tmp_path):
 def test_weights_have_the_same_bytes_whenever_they_are_written(tmp_path):
     tensors = {"a": torch.arange(6.0), "b": torch.ones(2, 2)}
     notes = {name: name for name in "hgfedcbä"}
-    for file, meta in (("one", notes), ("two", dict(reversed(notes.items())))):
+    for file, meta in (("one.safetensors", notes), ("two.safetensors", dict(reversed(notes.items())))):
         write_tensors(tensors, tmp_path / file, meta)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    found, meta = read_file(tmp_path / "one")
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+    found, meta = read_file(tmp_path / "one.safetensors")
     assert meta == notes
     assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
