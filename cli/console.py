@@ -131,3 +131,9 @@ def run(app: typer.Typer, name: str) -> None:
         # The reader of a pipe (head, less) has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # what no command foresaw: a folder that cannot be written, a file where a folder should be
+        if error.filename is None:
+            raise
+        sys.stderr.write(f"{name}: expected to read or write {error.filename}, found: {error.strerror}; name another\n")
+        sys.exit(1)

@@ -90,6 +90,13 @@ def test_a_file_that_is_no_video_is_told_in_one_line_and_nothing_is_written(tmp_
     assert not list((tmp_path / "root").glob("videos/*"))
 
 
+def test_a_file_where_a_folder_should_be_is_told_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("here")
+    line = one_line(run("rmset", "world", "-o", str(tmp_path / "file" / "world"), "--videos", "1"), 1)
+    assert str(tmp_path / "file") in line
+    assert "Not a directory" in line
+
+
 def test_a_truncated_video_is_refused_or_taken_with_its_fault_and_others_go_on(tmp_path, mashup):
     whole = mashup[0].read_bytes()
     (tmp_path / "a_cut.mp4").write_bytes(whole[: len(whole) // 2])
