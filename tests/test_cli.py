@@ -111,7 +111,7 @@ def test_a_truncated_video_is_refused_or_taken_with_its_fault_and_others_go_on(t
 def test_a_root_that_cannot_be_written_to_is_told(tmp_path, mashup):
     (tmp_path / "file").write_text("")
     line = one_line(run("rmset", "add", str(mashup[0]), "-f", "csv", root=tmp_path / "file" / "root"), 1)
-    assert "--root or $RMSET_ROOT" in line
+    assert "--root, $RMSET_ROOT" in line
 
 
 @pytest.mark.parametrize(
