@@ -234,9 +234,6 @@ def check(config: RunConfig) -> None:
     mix(config.mix, config.mix_alpha)
     for augment in (config.augment, config.strong):
         augmentation(augment)
-    for source in (config.data.labeled, config.data.unlabeled):
-        if source and source not in (REST, UNLABELLED):
-            resolve(source)
     if not 0 <= o.label_smoothing < 1 or not 0 <= o.ema < 1 or o.accumulate < 1 or config.checkpoint_steps < 1:
         raise UsageError(
             f"expected smoothing and ema from 0 to below 1, accumulate and checkpoint steps from 1, found "
@@ -254,6 +251,9 @@ def check(config: RunConfig) -> None:
         check_kind(config.rmfer)
     if o.images is not None and o.images < 1:
         raise UsageError(f"expected a budget of one image or more, found {o.images}")
+    for source in (config.data.labeled, config.data.unlabeled):
+        if source and source not in (REST, UNLABELLED):
+            resolve(source)
 
 
 def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: Prepared, history: list[Epoch]) -> None:
