@@ -128,8 +128,10 @@ def read_index(split: Split, path: Path) -> Rows:
             f"expected images of {split.dataset} {split.split} under rule {split.rule} in {path}, "
             f"found {len(missing)} others, first {missing[0]}; give the rule that wrote the file"
         )
-    classes = [split.order.classes[k] for k in split.classes[found]]
-    other = [(row, c) for row, c in zip(listed, classes, strict=True) if row.get("class", c) != c]
+    # several where a scheme gives equal shares (ML)
+    peaks = split.targets[found] == split.targets[found].max(axis=1, keepdims=True)
+    classes = [[c for c, top in zip(split.order.classes, row, strict=True) if top] for row in peaks]
+    other = [(row, own[0]) for row, own in zip(listed, classes, strict=True) if row.get("class", own[0]) not in own]
     if other:
         row, c = other[0]
         raise DatasetError(

@@ -2,6 +2,7 @@ import shutil
 import struct
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import fer_worlds
@@ -242,6 +243,16 @@ def test_an_index_file_that_was_cut_or_edited_or_is_another_sets_is_refused(ferp
     index.write_text(edit(index.read_text()))
     with pytest.raises(DatasetError, match=says):
         read_index(train, index)
+
+
+def test_an_index_serves_schemes_that_give_several_classes_alike(ferplus, tmp_path):
+    data = FerPlus("ferplus", ferplus)
+    several = data.load("train", "multi")
+    index = tmp_path / "labels.csv"
+    write_index(several, index)
+    last = np.asarray([np.flatnonzero(row == row.max())[-1] for row in several.targets])
+    write_index(replace(several, targets=np.eye(len(several.order), dtype=np.float32)[last]), index)
+    assert read_index(several, index).tolist() == list(range(len(several)))
 
 
 def test_an_index_of_names_alone_will_do(ferplus, tmp_path):
