@@ -1,0 +1,57 @@
+"""Flags, types, defaults and exit codes of every command, as users' scripts rely on them.
+
+`python tests/test_cli_flags.py` writes the snapshot anew, for changes that are meant.
+"""
+
+import json
+from pathlib import Path
+
+from typer.main import get_command
+
+from rmset_cli.fertrain.app import app as fertrain
+from rmset_cli.rmset.app import app as rmset
+
+SNAPSHOT = Path(__file__).parent / "cli_flags.json"
+
+
+def commands(group, words):
+    """Every command under a group with its words."""
+    yield words, group
+    for name, child in getattr(group, "commands", {}).items():
+        yield from commands(child, (*words, name))
+
+
+KINDS = {int: "int", float: "float", bool: "bool"}
+
+
+def described(parameter):
+    """What a script relies on: the words it types, what they take, and what is assumed without them."""
+    default = parameter.default() if callable(parameter.default) else parameter.default
+    return {
+        "flags": [*parameter.opts, *parameter.secondary_opts],
+        "takes": KINDS.get(parameter.type_descriptor.annotation, "text"),
+        "required": parameter.required,
+        "multiple": getattr(parameter, "multiple", False) or parameter.nargs != 1,
+        "default": default if default is None or isinstance(default, (bool, int, float, list)) else str(default),
+        "shown": parameter.show_default if isinstance(getattr(parameter, "show_default", None), str) else None,
+    }
+
+
+def snapshot():
+    """All commands of both programs."""
+    return {
+        " ".join(words): sorted((described(p) for p in command.params), key=lambda d: d["flags"])
+        for name, app in (("rmset", rmset), ("fertrain", fertrain))
+        for words, command in commands(get_command(app), (name,))
+    }
+
+
+def test_flags_types_and_defaults_are_those_that_scripts_rely_on():
+    known, now = json.loads(SNAPSHOT.read_text(encoding="utf-8")), snapshot()
+    assert sorted(now) == sorted(known)
+    for command, parameters in known.items():
+        assert json.loads(json.dumps(now[command])) == parameters, command
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(snapshot(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
