@@ -54,4 +54,8 @@ def test_flags_types_and_defaults_are_those_that_scripts_rely_on():
 
 
 if __name__ == "__main__":
-    SNAPSHOT.write_text(json.dumps(snapshot(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    lines = (
+        f'"{words}": [\n' + ",\n".join(f" {json.dumps(p, ensure_ascii=False)}" for p in parameters) + "\n]"
+        for words, parameters in snapshot().items()
+    )
+    SNAPSHOT.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
