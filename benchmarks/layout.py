@@ -23,9 +23,9 @@ from rmset.inspect.evaluate import mask
 from rmset.inspect.scores import Boxed
 from rmset.parts.frames import VideoReader
 from rmset.records import Layout
+from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.layout import ProposeConfig, propose
-from rmset.store import Root
 from rmset.truth import Truth
 
 RESULTS = Path(__file__).parent / "results"

@@ -22,9 +22,9 @@ import av
 
 from benchmarks.mashups import FULL, Mashup, cache_folder, clips_folder, compose
 from rmset.parts.frames import VideoReader
+from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.layout import ProposeConfig, propose
-from rmset.store import Root
 
 RESULTS = Path(__file__).parent / "results" / "layout_speed.md"
 MINUTES = (1, 5, 10)

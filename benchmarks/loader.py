@@ -13,9 +13,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from benchmarks.report import Line, in_turn, ratio
-from fertrain.datasets.crops import CropBatches, CropDataset, Step, crop_loader
-from fertrain.transforms import JitterRange
-from fertrain.transforms import jitter as batch_jitter
+from fertrain.transforms.augment import JitterRange
+from fertrain.transforms.augment import jitter as batch_jitter
+from fertrain.unlabeled.loader import CropBatches, CropDataset, Step, crop_loader
 from rmset.parts.pictures import decode
 from rmset.read.crops import CropStore
 

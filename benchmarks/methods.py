@@ -26,20 +26,19 @@ import numpy as np
 import torch
 
 from benchmarks.report import RESULTS, commit, machine
-from fertrain.config import ModelConfig, OptimConfig, RunConfig
-from fertrain.datasets.candidates import Anchors, RandomCandidates
+from fertrain.config.run import ModelConfig, OptimConfig, RunConfig
+from fertrain.datasets.base import Split
 from fertrain.datasets.images import InMemory
-from fertrain.datasets.labelled import Split
-from fertrain.feed import Feed
 from fertrain.labels import ORDERS
-from fertrain.losses.votes import scheme_named
+from fertrain.losses.supervised import scheme_named
 from fertrain.methods import METHODS, Batch, Phase, create
-from fertrain.models import build
-from fertrain.optim import Stepper, optimizer_for
-from fertrain.prepare import plain_contract
-from fertrain.streams import AnchorStream, LabelledStream, UnlabelledStream
-from fertrain.train import accelerator_for
-from fertrain.transforms import augmentation
+from fertrain.models.factory import build
+from fertrain.training.batches import AnchorStream, Feed, LabelledStream, UnlabelledStream
+from fertrain.training.data import plain_contract
+from fertrain.training.loop import accelerator_for
+from fertrain.training.optim import Stepper, optimizer_for
+from fertrain.transforms.augment import augmentation
+from fertrain.unlabeled.candidates import Anchors, RandomCandidates
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 COSTLIEST = {"rmfer": "acl", "simclr": "pretrain", "moco": "pretrain", "byol": "pretrain", "simsiam": "pretrain"}

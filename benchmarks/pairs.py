@@ -23,7 +23,7 @@ from rmset.read.catalog import Catalog
 from rmset.read.crops import CropStore
 from rmset.read.index import FOLDER
 from rmset.read.pairindex import open_sampler
-from rmset.store import Root
+from rmset.root import Root
 
 ANCHORS, CANDIDATES = 64, 50
 

@@ -27,8 +27,8 @@ from rmset.parts import cropping
 from rmset.parts.frames import VideoReader
 from rmset.parts.shards import read_faces, write_faces
 from rmset.read.crops import CropStore
+from rmset.root import Root
 from rmset.stages import export
-from rmset.store import Root
 
 BATCH = 256
 

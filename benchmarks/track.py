@@ -31,9 +31,9 @@ from rmset.parts.frames import VideoReader
 from rmset.parts.shards import read_faces
 from rmset.pipeline import run_stage
 from rmset.records import Layout
+from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.track import TrackConfig
-from rmset.store import Root
 from rmset.truth import Truth
 
 # Frames of a mashup on which the exact detector, at half a second each, is run.

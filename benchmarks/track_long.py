@@ -16,9 +16,9 @@ from pathlib import Path
 from benchmarks.report import Line, publish
 from benchmarks.track_mashups import compose, drawn_by_hand, long_video
 from rmset.pipeline import run_stage
+from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.track import TrackConfig
-from rmset.store import Root
 from rmset.truth import Truth
 
 

@@ -16,19 +16,18 @@ import numpy as np
 import torch
 
 from benchmarks.report import Line, publish
-from fertrain.config import ModelConfig, OptimConfig, RunConfig
+from fertrain.config.run import ModelConfig, OptimConfig, RunConfig
+from fertrain.datasets.base import Split
 from fertrain.datasets.images import InMemory
-from fertrain.datasets.labelled import Split
-from fertrain.feed import Feed
 from fertrain.labels import ORDERS
-from fertrain.losses.votes import scheme_named
+from fertrain.losses.supervised import scheme_named
 from fertrain.methods import Batch, Phase, create
-from fertrain.models import build
-from fertrain.optim import Stepper, optimizer_for
-from fertrain.prepare import plain_contract
-from fertrain.streams import LabelledStream
-from fertrain.train import accelerator_for
-from fertrain.transforms import augmentation
+from fertrain.models.factory import build
+from fertrain.training.batches import Feed, LabelledStream
+from fertrain.training.data import plain_contract
+from fertrain.training.loop import accelerator_for
+from fertrain.training.optim import Stepper, optimizer_for
+from fertrain.transforms.augment import augmentation
 
 # name, image size, batch: as the issue names them
 NETWORKS = (("vgg13", 64, 32), ("resnet18", 64, 64), ("tf_efficientnet_lite0", 80, 64))

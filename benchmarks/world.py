@@ -41,27 +41,25 @@ import torch
 from benchmarks.report import RESULTS, commit, machine
 from benchmarks.world_plan import ANCHORS, EACH, LABELLED, PLANS, RULES, SETTINGS, WORLD, Cell, Plan
 from benchmarks.world_report import page
-from fertrain import evaluate
-from fertrain.config import RunConfig
-from fertrain.datasets.candidates import open_anchors
+from fertrain.analysis.pairs.purity import Chosen, chosen, purity
+from fertrain.analysis.pairs.retrieval import Retrieval, balanced, same_expression, same_person
+from fertrain.config.run import RunConfig
 from fertrain.datasets.images import in_memory
-from fertrain.datasets.known import read_known
-from fertrain.datasets.registry import open_labelled
-from fertrain.datasets.reported import images_of, open_split
-from fertrain.datasets.rmset import CropImages, open_crops
-from fertrain.features import extract
-from fertrain.feed import Feed
-from fertrain.inference import measure
-from fertrain.losses.votes import scheme_named
+from fertrain.datasets.registry import images_of, open_labelled, open_split
+from fertrain.evaluation import evaluate
+from fertrain.evaluation.features import extract
+from fertrain.losses.supervised import scheme_named
 from fertrain.methods import Phase, create
 from fertrain.methods.rmfer import Rmfer
-from fertrain.models import build
-from fertrain.pairs.purity import Chosen, chosen, purity
-from fertrain.pairs.retrieval import Retrieval, balanced, same_expression, same_person
-from fertrain.prepare import Prepared, prepare
-from fertrain.train import accelerator_for, fit
-from fertrain.unlabelled import prepare_unlabelled
-from rmset.store import Root
+from fertrain.models.factory import build
+from fertrain.models.inference import measure
+from fertrain.training.batches import Feed
+from fertrain.training.data import Prepared, prepare, prepare_unlabelled
+from fertrain.training.loop import accelerator_for, fit
+from fertrain.unlabeled.candidates import open_anchors
+from fertrain.unlabeled.crops import CropImages, open_crops
+from fertrain.unlabeled.ground_truth import read_known
+from rmset.root import Root
 from rmset.synth.world import WorldConfig, write_world
 
 _BEGUN = ("base", "ial")

@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
+from fertrain.config.methods import RmferConfig
+from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from rmset.synth.labeled import Split
 from rmset.synth.world import WorldConfig
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from fertrain.compare.groups import paired
+from fertrain.analysis.compare.significance import paired
 
 Get = Callable[[dict[str, Any]], float]
 

@@ -30,6 +30,6 @@ def open(root: Path | str | None = None) -> Catalog:  # noqa: A001  (rmset.open 
     """
     # Imported here so that `import rmset` stays instant.
     from rmset.read.catalog import Catalog
-    from rmset.store import Root
+    from rmset.root import Root
 
     return Catalog(Root.find(root))

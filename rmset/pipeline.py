@@ -19,15 +19,16 @@ from threading import Thread
 from typing import Any
 
 from rmset.errors import RmsetError, RootError
+from rmset.files import hash_of, sha256_of
 from rmset.inspect import agreement
 from rmset.inspect.verify import Finding
 from rmset.progress import Progress, silent
 from rmset.records import StageRecord
+from rmset.root import Root
 from rmset.stages import export, layout, track
 from rmset.stages.export import ExportConfig
 from rmset.stages.layout import ProposeConfig
 from rmset.stages.track import TrackConfig
-from rmset.store import Root, hash_of, sha256_of
 
 Config = ProposeConfig | TrackConfig | ExportConfig
 Work = Callable[[Root, str, Any, Progress], Mapping[str, float | str]]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rmset.records import Layout, Person, Segment, TriggerRegion
-from rmset.store import Root
+from rmset.root import Root
 from rmset.truth import Truth
 
 

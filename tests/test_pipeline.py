@@ -14,11 +14,12 @@ from pyarrow import parquet
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from rmset.files import sha256_of
 from rmset.pipeline import build, run_stage, run_stages
+from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.export import ExportConfig
 from rmset.stages.track import TrackConfig
-from rmset.store import Root, sha256_of
 from rmset_cli.rmset.app import app as rmset
 
 STEPS = [("track", TrackConfig(stride=2)), ("export", ExportConfig(size=48, stride=2))]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rmset.errors import RootError
-from rmset.store import Root, hash_of
+from rmset.files import hash_of
+from rmset.root import Root
 
 FULL = Path("/dev/full")
 

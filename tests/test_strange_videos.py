@@ -21,9 +21,9 @@ from rmset.parts.probe import probe
 from rmset.parts.shards import read_faces
 from rmset.pipeline import run_stage
 from rmset.records import Layout, Person, Segment
+from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.track import TrackConfig
-from rmset.store import Root
 
 FRAMES = 40
 PQ = {"x264-params": "colorprim=bt2020:transfer=smpte2084"}

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from rmset.inspect import evaluate, stats
 from rmset.parts.shards import read_faces
 from rmset.pipeline import build, check_tracks, run_stage
+from rmset.root import Root
 from rmset.stages.track import TrackConfig
-from rmset.store import Root
 from rmset.synth.encode import Encoder
 from rmset_cli.rmset.app import app
 

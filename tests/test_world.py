@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rmset.errors import UsageError
 from rmset.inspect.verify import verify
 from rmset.read.crops import CropStore
-from rmset.store import Root
+from rmset.root import Root
 from rmset.synth.expressions import EXPRESSIONS
 from rmset.synth.labeled import Split
 from rmset.synth.minds import gather

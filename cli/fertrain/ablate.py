@@ -51,11 +51,11 @@ def ablate(
     Example: fertrain ablate rmfer --labeled ferplus --labels 4000 --unlabeled rmset --seeds 3 --out runs/ablation
 
     Options change what all variants share; a variant's own settings win. Finished runs are not repeated, so the same
-    command goes on where it was stopped. A grid is a TOML file of settings and variants; `fertrain.compare.ablation`
-    shows one.
+    command goes on where it was stopped. A grid is a TOML file of settings and variants;
+    `fertrain.analysis.compare.ablation` shows one.
     """
-    from fertrain.compare.ablation import ablate as run_grid
-    from fertrain.compare.ablation import read
+    from fertrain.analysis.compare.ablation import ablate as run_grid
+    from fertrain.analysis.compare.ablation import read
 
     given = dict(locals())
     if quiet:

@@ -24,7 +24,7 @@ def evaluate(
 
     Example: fertrain evaluate runs/cel --on ferplus:valid --format json
     """
-    from fertrain.experiment import evaluate_run
+    from fertrain.evaluation.evaluate import evaluate_run
 
     if quiet:
         set_quiet(True)

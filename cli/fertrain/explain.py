@@ -72,8 +72,8 @@ def explain(
     files: list[Path] = []
     with progress() as bar:
         if occlusion or attribution:
-            from fertrain.insight.explanation import explain_run
-            from fertrain.runs import told_apart
+            from fertrain.analysis.explain.saliency import explain_run
+            from fertrain.run_folder import told_apart
 
             for run, name in zip(runs, told_apart(runs), strict=True):
                 own = run / "explain" if out is None else (out if len(runs) == 1 else out / name)
@@ -84,8 +84,8 @@ def explain(
                 emit(written.rows, fmt)
                 files += written.files
         if attention:
-            from fertrain.insight.pictures import explain_attention
-            from rmset.store import Root
+            from fertrain.analysis.explain.side_by_side import explain_attention
+            from rmset.root import Root
 
             seen = explain_attention(
                 runs, Root.find(root), on, folder, anchors=anchor or (), candidates=candidates,
@@ -94,7 +94,7 @@ def explain(
             emit(seen.rows, fmt)
             files += seen.files
         if embedding:
-            from fertrain.insight.pictures import explain_embedding
+            from fertrain.analysis.explain.side_by_side import explain_embedding
 
             seen = explain_embedding(
                 runs, on, folder, how=map_.value, per_class=per_class or 40, eval_rule=eval_rule, seed=seed,

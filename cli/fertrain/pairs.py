@@ -55,11 +55,11 @@ def pairs_quality(
     low. A delay is found where the expressions of two people go together best; delays.json then serves
     `fertrain semi --candidates delay --delays`. A root of known truth (`rmset world`) also shows how far that is right.
     """
-    from fertrain.config import RmferConfig
-    from fertrain.pairs.plots import pairs_figure
-    from fertrain.pairs.quality import QualityConfig
-    from fertrain.pairs.quality import pairs_quality as measure
-    from rmset.store import Root
+    from fertrain.analysis.pairs.plots import pairs_figure
+    from fertrain.analysis.pairs.quality import QualityConfig
+    from fertrain.analysis.pairs.quality import pairs_quality as measure
+    from fertrain.config.methods import RmferConfig
+    from rmset.root import Root
 
     if quiet:
         set_quiet(True)

@@ -41,10 +41,10 @@ def predict(
     named on stderr, the CSV is written all the same, and the exit code is 1: as with `rmset fetch`, what is not whole
     does not pass as whole.
     """
+    from fertrain.evaluation.predict import frames_of, write_csv
+    from fertrain.evaluation.predict import predict as judge
     from fertrain.models.weights import load as load_weights
-    from fertrain.predict import frames_of, write_csv
-    from fertrain.predict import predict as judge
-    from fertrain.runs import RunFolder
+    from fertrain.run_folder import RunFolder
     from rmset.parts.detect import load as load_detector
 
     if quiet:

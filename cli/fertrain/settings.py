@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fertrain.config import RunConfig
+from fertrain.config.run import RunConfig
 from rmset.errors import UsageError
 
 PLACES = {
@@ -63,7 +63,7 @@ def settings(start: RunConfig, given: Mapping[str, Any]) -> RunConfig:
     config = replace(start, **changes)
     if not given["sets"]:
         return config
-    from fertrain.changes import changed, from_words
+    from fertrain.config.serialization import changed, from_words
 
     return changed(config, from_words(given["sets"]), "--set")
 

@@ -34,7 +34,7 @@ def cross(
 
     Example: fertrain cross runs/ferplus runs/rafdb --on ferplus:valid --on rafdb:test --format csv
     """
-    from fertrain.compare.cross import cross as table
+    from fertrain.analysis.compare.cross_dataset import cross as table
 
     if quiet:
         set_quiet(True)
@@ -55,9 +55,9 @@ def compare(
 
     Groups that counted other images are refused: no test makes them comparable.
     """
-    from fertrain.compare.groups import group, table
-    from fertrain.compare.page import write
-    from fertrain.runs import told_apart
+    from fertrain.analysis.compare.page import write
+    from fertrain.analysis.compare.significance import group, table
+    from fertrain.run_folder import told_apart
 
     groups = [replace(group(path, measure), name=name) for path, name in zip(runs, told_apart(runs), strict=True)]
     rows = table(groups)
@@ -85,7 +85,7 @@ def votes(
     k are broken fairly, images whose ten tie are left out. The paper's 46/67/80 % do not say what they count.
     The sheet shows the data set's own photographs: it is for you, not for publication.
     """
-    from fertrain.study import study
+    from fertrain.analysis.annotators import study
 
     if quiet:
         set_quiet(True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fertrain.config import RunConfig
+from fertrain.config.run import RunConfig
 
 from ..console import Format, FormatOption, emit, progress, say, set_quiet
 from . import options as o
@@ -159,15 +159,15 @@ def _semi_start(method: str) -> RunConfig:
 def _recipe(name: str | None) -> RunConfig | None:
     if name is None:
         return None
-    from fertrain.recipes import recipe
+    from fertrain.config.recipes import recipe
 
     return recipe(name).config
 
 
 def _run(config: RunConfig, out: Path | None, fmt: Format, quiet: bool, runs: int) -> None:
-    from fertrain.compare.groups import group, table
-    from fertrain.compare.repeat import run_many
-    from fertrain.experiment import run
+    from fertrain.analysis.compare.ablation import run_many
+    from fertrain.analysis.compare.significance import group, table
+    from fertrain.training.experiment import run
 
     if quiet:
         set_quiet(True)

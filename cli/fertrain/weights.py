@@ -34,7 +34,7 @@ def recipes(fmt: FormatOption = Format.TABLE) -> None:
 
     Example: fertrain recipes --format json
     """
-    from fertrain.recipes import names, recipe
+    from fertrain.config.recipes import names, recipe
 
     rows = []
     for name in names():

@@ -37,8 +37,8 @@ def world(
     root holds the images themselves: it is yours to keep, not to publish. Learn from it with
     `fertrain semi --unlabeled rmset:scripted`.
     """
-    from fertrain.config import RmferConfig
-    from fertrain.scripted import ScriptedConfig, write_scripted
+    from fertrain.config.methods import RmferConfig
+    from fertrain.unlabeled.scripted_mashup import ScriptedConfig, write_scripted
     from rmset.synth.expressions import EXPRESSIONS
 
     if quiet:

@@ -27,9 +27,9 @@ from .options import ForceOption, JobsOption, QuietOption, RootOption, VideosArg
 
 if TYPE_CHECKING:
     from rmset.pipeline import Outcome
+    from rmset.root import Root
     from rmset.stages.export import ExportConfig
     from rmset.stages.track import TrackConfig
-    from rmset.store import Root
 
 
 def run_steps(

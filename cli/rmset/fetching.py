@@ -16,10 +16,10 @@ from ..console import Format, emit, say
 if TYPE_CHECKING:
     from rmset.manifest import Entry
     from rmset.progress import Progress
+    from rmset.root import Root
     from rmset.stages.fetch.config import FetchConfig
     from rmset.stages.fetch.ledger import FetchRecord
     from rmset.stages.fetch.run import Fetching, Outcome
-    from rmset.store import Root
 
 MinHeight = Annotated[int, typer.Option("--min-height", min=1, help="Smallest height, px; a manifest's own counts.")]
 Sleep = Annotated[float, typer.Option("--sleep", min=0, help="Pause between two videos of one host, s.")]

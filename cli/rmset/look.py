@@ -13,7 +13,7 @@ from ..console import Format, FormatOption, emit, progress, say
 from .options import QuietOption, RootOption, find_root
 
 if TYPE_CHECKING:
-    from rmset.store import Root
+    from rmset.root import Root
 
 VideoArgument = Annotated[str, typer.Argument(help="Video id.")]
 

@@ -10,7 +10,7 @@ import typer
 from ..console import set_quiet
 
 if TYPE_CHECKING:
-    from rmset.store import Root
+    from rmset.root import Root
 
 RootOption = Annotated[
     Path | None,
@@ -26,6 +26,6 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Run again even if no
 
 def find_root(path: Path | None) -> Root:
     """The root that is meant."""
-    from rmset.store import Root
+    from rmset.root import Root
 
     return Root.find(path)

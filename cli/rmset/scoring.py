@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rmset.inspect.evaluate import Evaluated
-    from rmset.store import Root
+    from rmset.root import Root
 
 
 def of_files(truth: Path, tracks: Path) -> Evaluated:

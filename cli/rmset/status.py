@@ -11,8 +11,8 @@ from .fetching import emit_causes
 from .options import QuietOption, RootOption, find_root
 
 if TYPE_CHECKING:
+    from rmset.root import Root
     from rmset.stages.fetch.ledger import FetchRecord
-    from rmset.store import Root
 
 
 def status(

@@ -11,7 +11,7 @@ from typing import Any
 
 from rmset.errors import RmsetError
 from rmset.progress import Progress
-from rmset.store import Root
+from rmset.root import Root
 
 from ..console import Format, emit, say
 
@@ -87,8 +87,9 @@ def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, An
 
 
 def _train(folder: Path, labelled: Path, root: Root, seed: int, progress: Progress) -> dict[str, Any]:
-    from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
-    from fertrain.experiment import run
+    from fertrain.config.methods import RmferConfig
+    from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
+    from fertrain.training.experiment import run
 
     config = RunConfig(
         method="rmfer",

@@ -19,10 +19,8 @@ from rmset.errors import UsageError
 
 from ..errors import DatasetError
 from ..labels import ORDERS, LabelOrder
+from .base import Finding, Labelled, Listing, table_text
 from .images import FolderBytes
-from .labelled import Finding
-from .listed import Labelled, Listing
-from .reading import table_text
 
 _TABLES = {"train": "training.csv", "valid": "validation.csv"}
 _FOLDERS = {"train": "train_set", "valid": "val_set"}

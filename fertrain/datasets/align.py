@@ -22,9 +22,9 @@ from rmset.parts.detect import Detections, Detector
 from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
-from .cropped import note_crop
+from .base import GIVEN, LabelledSet
 from .images import decode
-from .labelled import GIVEN, LabelledSet
+from .registry import note_crop
 
 MISSED = "missed.csv"
 

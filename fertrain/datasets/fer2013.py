@@ -21,10 +21,8 @@ from rmset.errors import UsageError
 
 from ..errors import DatasetError
 from ..labels import ORDERS
+from .base import Finding, Labelled, Listing, position, table_text
 from .images import FolderBytes
-from .labelled import Finding
-from .listed import Labelled, Listing, position
-from .reading import table_text
 
 USAGE = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}
 FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}

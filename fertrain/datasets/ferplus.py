@@ -20,11 +20,10 @@ import numpy.typing as npt
 
 from ..errors import DatasetError, UnknownNameError
 from ..labels import ORDERS
+from .base import Finding, Split, require_split, table_text
 from .fer2013 import FOLDERS, USAGE, CsvPixels, find_table
 from .images import Bytes, FolderBytes, ZipBytes
-from .labelled import Finding, Split, require_split
-from .reading import table_text
-from .rules import EMOTIONS, RULES
+from .vote_rules import EMOTIONS, RULES
 
 VOTES = "fer2013new.csv"
 _COLUMNS = 12

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import DatasetError, UnknownNameError
 from ..labels import canonical, order_of, order_of_set
+from .base import GIVEN, Finding, Split, require_split
 from .images import FolderBytes, decode, files_below
-from .labelled import GIVEN, Finding, Split, require_split
 
 _SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from ..errors import DatasetError
 from ..labels import ORDERS
+from .base import Labelled, Listing, position, table_text
 from .images import FolderBytes
-from .listed import Labelled, Listing, position
-from .reading import table_text
 
 LIST = "list_patition_label.txt"
 _ORDER = ORDERS["rafdb"]

@@ -1,13 +1,12 @@
-"""Data sets by name: `datasets.toml` here, else in the user's configuration folder.
+"""Data sets by name: `datasets.toml` here, else in the user's configuration folder; the split that is reported.
 
     [ferplus]
     kind = "ferplus"
     path = "/data/ferplus"
 
 A new kind with one label per image is a function from a folder to a `Listing` and one entry in `LAYOUTS`; any
-other is a class with `splits`, `rules`, `load`, `findings` (see `LabelledSet`) and one entry in `KINDS`. What it may
-be told stands in `options.OPTIONS`. Every labelled kind takes the option `drop`, classes to leave out (eight to seven
-by name).
+other is a class with `splits`, `rules`, `load`, `findings` (see `LabeledSet`) and one entry in `KINDS`. Its options
+stand in `options.OPTIONS`. Every labeled kind takes the option `drop`, classes to leave out (eight to seven by name).
 """
 
 from __future__ import annotations
@@ -21,16 +20,17 @@ from typing import Any
 
 from rmset.errors import UsageError
 
-from ..config import to_toml
+from ..config.serialization import to_toml
 from ..errors import DatasetError, UnknownNameError
-from ..writing import write_text
+from ..files import write_text
+from ..transforms.input_spec import AS_LABELLED, InputContract, widened
 from . import affectnet, fer2013, posed, rafdb, tables
+from .base import GIVEN, SPLITS, LabelledSet, Listed, Reader, Split, require_split
 from .ferplus import FerPlus
 from .folder import Folder
-from .labelled import LabelledSet
-from .listed import SPLITS, Listed, Reader
-from .narrow import Narrowed
+from .images import ImageFiles
 from .options import OPTIONS, read_options
+from .subsets import Narrowed
 
 FILE = "datasets.toml"
 UNLABELLED = "rmset"
@@ -187,3 +187,68 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise DatasetError(f"expected a TOML file of data sets at {file}, found: {error}") from None
+
+
+def rule_for(data: LabelledSet, rule: str) -> str:
+    """The rule asked for, or `given` for a data set that has one label per image and no rules to choose from."""
+    return GIVEN if data.rules() == [GIVEN] else rule
+
+
+def reported(data: LabelledSet, wanted: str | None) -> str | None:
+    """The split that is counted: the one that was asked for, else test, else valid; None if neither is here."""
+    return wanted or next((split for split in ("test", "valid") if split in data.splits()), None)
+
+
+def open_split(data: LabelledSet, split: str, rule: str) -> Split:
+    """A split under an evaluation rule.
+
+    Raises:
+        DatasetError: it is not here, or has no images that the rule keeps.
+    """
+    require_split(data, split)
+    return require_images(data.load(split, rule_for(data, rule)))
+
+
+def require_images(split: Split) -> Split:
+    """Refuse a split with nothing to count: its accuracy would read 0 %, which nobody has measured."""
+    if len(split) == 0:
+        raise DatasetError(
+            f"expected images to count in {split.dataset}:{split.split} under the rule {split.rule}, found none; put "
+            "images in place, or take another split or another --eval-rule"
+        )
+    return split
+
+
+def images_of(split: Split, contract: InputContract) -> ImageFiles:
+    """Its images, decoded as the contract says."""
+    return ImageFiles(split.source, split.names, contract.size, grey=contract.grey)
+
+
+def open_target(on: str) -> tuple[LabelledSet, str]:
+    """The data set and the split of `NAME[:SPLIT]`; without SPLIT `test` if there is one, else `valid`."""
+    name, split = name_and_split(on)
+    dataset = open_labelled(name)
+    return dataset, reported(dataset, split) or "test"
+
+
+NOTE = "crop.toml"
+
+
+def note_crop(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write down how the faces of a folder were cut."""
+    (folder / NOTE).write_text(to_toml(settings), encoding="utf-8")
+
+
+def crop_of(folder: Path) -> str:
+    """How they were cut, as an `InputContract` says it.
+
+    Raises:
+        DatasetError: there is a note that cannot be read.
+    """
+    note = folder / NOTE
+    if not note.is_file():
+        return AS_LABELLED
+    try:
+        return widened(float(tomllib.loads(note.read_text(encoding="utf-8"))["widen"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"expected a number for widen in {note}, found: {error!r}") from None

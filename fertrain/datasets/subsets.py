@@ -1,4 +1,4 @@
-"""Seeded, class-aware choices of rows: label budgets and the held-out part."""
+"""Subsets of a split: seeded label budgets, the held-out part, and fewer classes by name."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import csv
 import hashlib
 import io
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DatasetError
-from ..writing import whole
-from .labelled import Split
-from .reading import table_text
+from ..errors import DatasetError, LabelError
+from ..files import whole
+from ..labels import LabelOrder, canonical, order_of
+from .base import Finding, LabelledSet, Split, table_text
 
 Rows = npt.NDArray[np.int64]
 
@@ -140,3 +142,66 @@ def read_index(split: Split, path: Path) -> Rows:
             "the file"
         )
     return np.sort(np.asarray(found, dtype=np.int64))
+
+
+def without(split: Split, order: LabelOrder) -> Split:
+    """A split in an order that has fewer classes: images whose peak is no longer there are left out.
+
+    What a soft target gave to a class that is gone is shared out among the others in proportion.
+    """
+    columns = [split.order.classes.index(name) for name in order.classes]
+    rows = np.flatnonzero(np.isin(split.classes, columns))
+    targets = split.targets[rows][:, columns]
+    targets = targets / targets.sum(axis=1, keepdims=True) if len(rows) else targets
+    shares = None
+    if split.shares is not None:
+        shares = split.shares[rows][:, columns]
+        shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
+    names = tuple(split.names[i] for i in rows)
+    return replace(split, order=order, names=names, targets=targets.astype(np.float32), shares=shares)
+
+
+class Narrowed:
+    """A data set without some of its classes. The others keep their sequence."""
+
+    def __init__(self, inner: LabelledSet, drop: Sequence[str]) -> None:
+        self.inner, self.name = inner, inner.name
+        gone = {canonical(name) for name in drop}
+        if strange := sorted(gone - set(inner.order.classes)):
+            raise LabelError(
+                f"expected classes of {inner.name} to drop ({', '.join(inner.order.classes)}), found {strange[0]}"
+            )
+        self.order = order_of([name for name in inner.order.classes if name not in gone])
+        self.dropped = tuple(name for name in inner.order.classes if name in gone)
+
+    def splits(self) -> list[str]:
+        """Those of the whole set."""
+        return self.inner.splits()
+
+    def rules(self) -> list[str]:
+        """Those of the whole set."""
+        return self.inner.rules()
+
+    def load(self, split: str, rule: str) -> Split:
+        """The images that a rule keeps and whose class is still there."""
+        return without(self.inner.load(split, rule), self.order)
+
+    def findings(self) -> list[Finding]:
+        """Those of the whole set, and what is left out."""
+        found = self.inner.findings()
+        for split in self.splits():
+            counts = self.inner.load(split, self.rules()[0]).counts()
+            found += [Finding(split, f"class left out: {name}", counts[name]) for name in self.dropped]
+        return found
+
+
+def common(a: LabelOrder, classes: Sequence[str]) -> LabelOrder:
+    """The classes of `a` that a model or another data set knows too, in the sequence of `a`.
+
+    Raises:
+        LabelError: they share fewer than two.
+    """
+    shared = [name for name in a.classes if name in {canonical(c) for c in classes}]
+    if len(shared) < 2:
+        raise LabelError(f"expected two classes in common, found {', '.join(shared) or 'none'}")
+    return order_of(shared)

@@ -18,9 +18,8 @@ import pyarrow.parquet as pq
 
 from ..errors import DatasetError, LabelError
 from ..labels import LabelOrder, canonical, order_of, order_of_set
+from .base import Labelled, Listing, table_text
 from .images import FolderBytes
-from .listed import Labelled, Listing
-from .reading import table_text
 
 _SPLITS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid",
            "dev": "valid", "test": "test"}  # fmt: skip

@@ -1,9 +1,7 @@
-"""Pure functions, one paper or one idea a module.
+"""Losses as pure functions.
 
-votes     MV, ML, PLD, CEL (FERPlus)
-ial, acl  attention and contrast (RMFER)
-guessed   learning from guessed labels (FixMatch, UDA, Ada-CM)
-mixed     what MixMatch and ReMixMatch are made of
-views     two views without labels (SimCLR, MoCo, BYOL, SimSiam)
-cosine    label embeddings
+supervised    MV, ML, PLD, CEL (FERPlus); cosine loss on label embeddings
+rmfer         attention and contrast (RMFER)
+pseudo_label  guessed labels (FixMatch, UDA, Ada-CM, MixMatch, ReMixMatch)
+contrastive   two views without labels (SimCLR, MoCo, BYOL, SimSiam)
 """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..config import RunConfig
+from ..config.run import RunConfig
 from ..errors import UnknownNameError
-from ..losses.votes import Scheme
-from ..models import Recogniser
+from ..losses.supervised import Scheme
+from ..models.classifier import Recogniser
 from .ada_cm import AdaCm
 from .base import AnchorBatch, Batch, Method, Phase, StepOutput, Unlabelled, Views
 from .byol import Byol

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..config import RunConfig
-from ..losses.guessed import adapted_margins, confident_cross_entropy, recognised
-from ..losses.views import nt_xent
-from ..losses.votes import Scheme
-from ..models import Recogniser
+from ..config.run import RunConfig
+from ..losses.contrastive import nt_xent
+from ..losses.pseudo_label import adapted_margins, confident_cross_entropy, recognised
+from ..losses.supervised import Scheme
+from ..models.classifier import Recogniser
 from .base import Batch, Phase, StepOutput, Unlabelled, Views
-from .beside import Beside, together
+from .semi_supervised import Beside, together
 
 
 class Margins(nn.Module):

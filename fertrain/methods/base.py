@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rmset.errors import UsageError
 
-from ..models import Recogniser
+from ..models.classifier import Recogniser
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from ..config import RunConfig
-from ..losses.views import disagreement
-from ..losses.votes import Scheme
-from ..models import Recogniser
+from ..config.run import RunConfig
+from ..losses.contrastive import disagreement
+from ..losses.supervised import Scheme
+from ..models.classifier import Recogniser
 from .base import Batch, Phase
-from .pretrained import Pretrained, follow, frozen, perceptron
+from .self_supervised import Pretrained, follow, frozen, perceptron
 
 
 def momentum_at(done: float, start: float) -> float:

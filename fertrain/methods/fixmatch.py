@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..config import RunConfig
-from ..losses.guessed import confident_cross_entropy
-from ..losses.votes import Scheme
-from ..models import Recogniser
+from ..config.run import RunConfig
+from ..losses.pseudo_label import confident_cross_entropy
+from ..losses.supervised import Scheme
+from ..models.classifier import Recogniser
 from .base import Batch, StepOutput, Unlabelled, Views
-from .beside import Beside, said_of, together
+from .semi_supervised import Beside, said_of, together
 
 
 class FixMatch(Beside[Tensor]):

@@ -12,13 +12,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..config import RunConfig
-from ..losses.mixed import risen, sharpen, squared
-from ..losses.votes import Scheme
-from ..mixing import mixup
-from ..models import Recogniser
+from ..config.run import RunConfig
+from ..losses.pseudo_label import risen, sharpen, squared
+from ..losses.supervised import Scheme
+from ..models.classifier import Recogniser
+from ..transforms.mixup import mixup
 from .base import Batch, StepOutput, Unlabelled, Views
-from .beside import Beside, refuse_multi_label, said_of
+from .semi_supervised import Beside, refuse_multi_label, said_of
 
 
 class MixMatch(Beside[Tensor]):

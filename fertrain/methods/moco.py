@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from ..config import RunConfig
-from ..losses.views import info_nce
-from ..losses.votes import Scheme
-from ..models import Recogniser
+from ..config.run import RunConfig
+from ..losses.contrastive import info_nce
+from ..losses.supervised import Scheme
+from ..models.classifier import Recogniser
 from .base import Batch, Phase
-from .pretrained import Pretrained, follow, frozen, perceptron
+from .self_supervised import Pretrained, follow, frozen, perceptron
 
 
 class Queue(nn.Module):

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..config import RunConfig
-from ..losses.mixed import aligned, cross_entropy, risen, sharpen, turned
-from ..losses.votes import Scheme
-from ..mixing import mixup
-from ..models import Recogniser
+from ..config.run import RunConfig
+from ..losses.pseudo_label import aligned, cross_entropy, risen, sharpen, turned
+from ..losses.supervised import Scheme
+from ..models.classifier import Recogniser
+from ..transforms.mixup import mixup
 from .base import Batch, StepOutput, Unlabelled, Views
-from .beside import Beside, refuse_multi_label, said_of, together
+from .semi_supervised import Beside, refuse_multi_label, said_of, together
 
 BATCHES = 128
 

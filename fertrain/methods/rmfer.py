@@ -13,15 +13,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..config import RmferConfig, RunConfig
+from ..config.methods import RmferConfig
+from ..config.run import RunConfig
 from ..errors import UnknownNameError
-from ..inference import at_test
-from ..losses.acl import acl, cosines, refine
-from ..losses.ial import SELF_MASKS, attended
-from ..losses.votes import Scheme
-from ..models import Recogniser
+from ..losses.rmfer import SELF_MASKS, acl, attended, cosines, refine
+from ..losses.supervised import Scheme
+from ..models.classifier import Recogniser
+from ..models.inference import at_test
 from .base import AnchorBatch, Batch, Kept, Phase, StepOutput, epochs_of
-from .beside import together
+from .semi_supervised import together
 
 PHASES = ("base", "ial", "acl")
 _AT_ONCE = 32

@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..config import RunConfig
-from ..losses.views import nt_xent
-from ..losses.votes import Scheme
-from ..models import Recogniser
+from ..config.run import RunConfig
+from ..losses.contrastive import nt_xent
+from ..losses.supervised import Scheme
+from ..models.classifier import Recogniser
 from .base import Batch
-from .pretrained import Pretrained, perceptron
+from .self_supervised import Pretrained, perceptron
 
 
 class SimClr(Pretrained):

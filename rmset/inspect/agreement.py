@@ -20,7 +20,7 @@ from rmset.parts.frames import VideoReader
 from rmset.parts.search import blanked
 from rmset.progress import Progress, silent
 from rmset.records import Segment
-from rmset.store import Root
+from rmset.root import Root
 
 LOW = 0.95
 """Recall below which a user is to be warned; ours."""

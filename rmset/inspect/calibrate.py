@@ -13,8 +13,8 @@ from pathlib import Path
 from rmset import __version__
 from rmset.parts.frames import VideoReader
 from rmset.progress import Progress, silent
+from rmset.root import Root
 from rmset.stages import export, fetch, layout, track
-from rmset.store import Root
 
 SECONDS = 2.0
 SIZE = (1920, 1080)

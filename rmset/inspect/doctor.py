@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from rmset.inspect.estimate import Estimate, free_bytes
-from rmset.store import Root
+from rmset.root import Root
 
 OLD_DAYS = 60
 """YouTube changes more often than that"""

@@ -10,7 +10,7 @@ from pathlib import Path
 from rmset.inspect.calibrate import Rates
 from rmset.manifest import Entry
 from rmset.records import url_video_id
-from rmset.store import Root
+from rmset.root import Root
 
 # RMFER, section 3: 216 videos, 3.14 million frames, 3,485 people, 45.67 million crops.
 PAPER_PEOPLE = 3485 / 216

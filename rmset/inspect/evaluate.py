@@ -18,7 +18,7 @@ from rmset.geometry import as_boxes, covered
 from rmset.inspect.scores import Boxed, Counted, count, together
 from rmset.parts.shards import read_faces
 from rmset.records import Layout
-from rmset.store import Root
+from rmset.root import Root
 from rmset.truth import Truth
 
 _VISIBLE = 0.9

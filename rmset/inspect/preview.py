@@ -14,7 +14,7 @@ from rmset.parts.frames import Image, VideoReader
 from rmset.parts.shards import read_faces
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Segment
-from rmset.store import Root
+from rmset.root import Root
 
 # Colours that stay apart from each other on skin and film alike (RGB).
 PALETTE: tuple[tuple[int, int, int], ...] = (

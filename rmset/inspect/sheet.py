@@ -10,7 +10,7 @@ import numpy as np
 from rmset.errors import RootError
 from rmset.inspect.preview import colour, label, write_png
 from rmset.read.crops import CropStore
-from rmset.store import Root
+from rmset.root import Root
 
 
 def write(root: Root, video_id: str, output: Path, *, columns: int = 16, tile: int = 96) -> int:

@@ -14,7 +14,7 @@ from rmset.progress import Progress, silent
 from rmset.read.catalog import Catalog
 from rmset.read.crops import CropStore
 from rmset.read.index import kept_index
-from rmset.store import Root
+from rmset.root import Root
 
 # By person first: counting people is then counting rows, which costs half of counting distinct ones among all faces.
 _PER_VIDEO = """

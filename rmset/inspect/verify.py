@@ -12,10 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rmset.errors import RmsetError
+from rmset.files import sha256_of
 from rmset.parts.pictures import decode
 from rmset.parts.shards import batches, locate, opened, read, read_faces
 from rmset.progress import Progress, silent
-from rmset.store import Root, sha256_of
+from rmset.root import Root
 
 _PART = re.compile(r"part-(\d+)\.parquet$")
 _THREADS = 2

@@ -12,7 +12,7 @@ import duckdb
 
 from rmset.errors import QueryError
 from rmset.read import guard, queries
-from rmset.store import Root
+from rmset.root import Root
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from rmset.parts.pictures import decode
 from rmset.progress import Progress, silent
 from rmset.read.handles import ShardFiles
 from rmset.read.index import CropIndex, load, open_index
-from rmset.store import Root
+from rmset.root import Root
 
 __all__ = ["CropKeys", "CropStore", "decode"]
 

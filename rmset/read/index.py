@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import RootError, ShardError
+from rmset.files import hash_of
 from rmset.parts.shards import LOCATION, locate, opened, read
 from rmset.progress import Progress, silent
-from rmset.store import Root, hash_of
+from rmset.root import Root
 
 FOLDER = "state/index"
 _FORMAT = 1  # raised when the arrays mean something else; old folders are then made anew

@@ -11,6 +11,7 @@ from math import lcm
 import numpy as np
 
 from rmset.errors import UsageError
+from rmset.files import hash_of
 from rmset.progress import Progress, silent
 from rmset.read import queries
 from rmset.read.arrange import PairArrays, PairRule, Rows, arrange
@@ -18,7 +19,7 @@ from rmset.read.catalog import Catalog
 from rmset.read.crops import CropStore
 from rmset.read.index import Arrays, load, make
 from rmset.read.pairs import PairSampler
-from rmset.store import Root, hash_of
+from rmset.root import Root
 
 
 @dataclass(frozen=True)

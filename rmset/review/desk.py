@@ -14,8 +14,8 @@ import numpy as np
 from rmset.errors import LayoutError, RmsetError
 from rmset.parts.frames import VideoReader
 from rmset.records import Layout
+from rmset.root import Root
 from rmset.stages.layout import check
-from rmset.store import Root
 
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 88]
 

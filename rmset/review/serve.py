@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from rmset.errors import RootError
-from rmset.store import Root
+from rmset.root import Root
 
 
 def serve(root: Root, video_ids: Sequence[str], *, port: int = 0, ready: Callable[[str], None]) -> None:

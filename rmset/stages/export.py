@@ -26,7 +26,7 @@ from rmset.parts.pictures import SUFFIX, PictureFormat, encoder
 from rmset.parts.shards import CropWriter, read_faces
 from rmset.progress import Progress, silent
 from rmset.records import Layout
-from rmset.store import Root
+from rmset.root import Root
 
 NAME = "export"
 # Frames that are cut and encoded while the next ones are decoded: bounds memory, and no byte depends on it.

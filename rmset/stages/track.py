@@ -28,7 +28,7 @@ from rmset.parts.shards import write_faces
 from rmset.parts.tracks import Sightings, bridge
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Segment
-from rmset.store import Root
+from rmset.root import Root
 
 NAME = "track"
 SEARCHES = ("follow", "panel", "frame")

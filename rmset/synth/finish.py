@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from rmset import schema
+from rmset.files import hash_of, sha256_of
 from rmset.geometry import Boxes, as_boxes, clip, iou
 from rmset.parts import cropping
 from rmset.parts.pictures import SUFFIX, encoder
@@ -23,7 +24,7 @@ from rmset.parts.probe import probe
 from rmset.parts.shards import CropWriter, write_faces
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Person, Segment, StageRecord, TriggerRegion, VideoRecord, local_video_id
-from rmset.store import Root, hash_of, sha256_of
+from rmset.root import Root
 from rmset.synth.acts import Act, compose_acts
 from rmset.synth.layouts import PanelLayout
 from rmset.synth.panels import PanelFrame, PanelSource

@@ -20,7 +20,7 @@ import numpy as np
 
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
-from rmset.store import Root
+from rmset.root import Root
 from rmset.synth.faces import Person
 from rmset.synth.film import GeneratedFilm, cut_film
 from rmset.synth.finish import Cut, Mashup, finish

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rmset.manifest import Entry
+from rmset.root import Root
 from rmset.stages.fetch.config import FetchConfig
 from rmset.stages.fetch.run import Outcome, fetch
-from rmset.store import Root
 
 from .host import Host
 

@@ -19,11 +19,11 @@ from rmset.inspect.estimate import PAPER_COVERAGE, estimate
 from rmset.manifest import Entry, write
 from rmset.pipeline import build
 from rmset.records import Layout, Person, Segment
+from rmset.root import Root
 from rmset.stages import fetch as collect
 from rmset.stages.export import ExportConfig
 from rmset.stages.fetch.background import Background
 from rmset.stages.fetch.run import Fetching
-from rmset.store import Root
 from rmset_cli.rmset.app import app
 from rmset_cli.rmset.fetching import parse_moment, parse_rate
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rmset.manifest import Entry
+from rmset.root import Root
 from rmset.stages.fetch.causes import Cause, classify, one_line, own_words
-from rmset.store import Root
 
 from .clips import small
 from .conftest import fetch_all

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from rmset.errors import FetchError, ManifestError, UsageError
+from rmset.files import sha256_of
 from rmset.manifest import Entry
 from rmset.parts.probe import probe
 from rmset.records import url_video_id
+from rmset.root import Root
 from rmset.stages.fetch import ledger
 from rmset.stages.fetch.arrive import bring
 from rmset.stages.fetch.causes import Cause
@@ -17,7 +19,6 @@ from rmset.stages.fetch.choose import format_spec
 from rmset.stages.fetch.run import fetch
 from rmset.stages.fetch.targets import of_entry
 from rmset.stages.fetch.visit import _refuse_if_full
-from rmset.store import Root, sha256_of
 
 from .clips import dash, encode, hls, small
 from .conftest import fetch_all, gentle

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rmset.manifest import Entry
 from rmset.records import VIDEO_ID, url_video_id
+from rmset.root import Root
 from rmset.stages.fetch.targets import of_child, of_entry
-from rmset.store import Root
 
 from .clips import small
 from .conftest import fetch_all

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from rmset.manifest import Entry
+from rmset.root import Root
 from rmset.stages.fetch import ledger
 from rmset.stages.fetch.causes import Cause
 from rmset.stages.fetch.pace import HostSilent, Pace, Stopped, host_of, retry_after
 from rmset.stages.fetch.run import Fetching
-from rmset.store import Root
 
 from .clips import small
 from .conftest import fetch_all, gentle

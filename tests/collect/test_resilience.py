@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from rmset.files import sha256_of
 from rmset.manifest import Entry, write
+from rmset.root import Root
 from rmset.stages.fetch import ledger
 from rmset.stages.fetch.check import check
-from rmset.store import Root, sha256_of
 
 from .clips import hls, small
 from .conftest import fetch_all

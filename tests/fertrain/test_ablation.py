@@ -6,16 +6,16 @@ import math
 
 import pytest
 
-from fertrain import experiment
-from fertrain.compare import repeat
-from fertrain.compare import table as ablation_table
-from fertrain.compare.ablation import ablate, names, parse, read, slug
-from fertrain.compare.groups import Group
-from fertrain.config import RunConfig
+from fertrain.analysis.compare import ablation
+from fertrain.analysis.compare import table as ablation_table
+from fertrain.analysis.compare.ablation import ablate, names, parse, read, slug
+from fertrain.analysis.compare.significance import Group
+from fertrain.config.run import RunConfig
 from fertrain.errors import UnknownNameError
 from fertrain.methods import StepOutput
 from fertrain.methods.supervised import Supervised
-from fertrain.runs import RunFolder
+from fertrain.run_folder import RunFolder
+from fertrain.training import experiment
 from rmset.errors import UsageError
 
 GRID = """
@@ -56,7 +56,7 @@ def test_runs_are_ordinary_folders_and_finished_ones_are_not_repeated(faces, tmp
     def never(*args):
         raise AssertionError("a finished run was repeated")
 
-    monkeypatch.setattr(repeat, "run", never)
+    monkeypatch.setattr(ablation, "run", never)
     assert ablate(plan, tmp_path).rows == outcome.rows
     # one seed more would be run; the two that are there are still not
     with pytest.raises(AssertionError):

@@ -10,15 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fertrain.config import RmferConfig
-from fertrain.contract import InputContract
-from fertrain.datasets.candidates import RandomCandidates, open_anchors
-from fertrain.datasets.rmset import CropImages, Crops, open_crops, open_root, stride_of
+from fertrain.config.methods import RmferConfig
 from fertrain.errors import DatasetError, UnknownNameError
+from fertrain.transforms.input_spec import InputContract
+from fertrain.unlabeled.candidates import RandomCandidates, open_anchors
+from fertrain.unlabeled.crops import CropImages, Crops, open_crops, open_root, stride_of
 from rmset.errors import RmsetError, UsageError
 from rmset.read.crops import CropKeys
 from rmset.records import StageRecord
-from rmset.store import Root
+from rmset.root import Root
 
 SETTINGS = RmferConfig(d=5, d_far=30, max_candidates=7)
 

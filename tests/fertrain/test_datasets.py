@@ -12,11 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fertrain.datasets.base import Split
 from fertrain.datasets.check import check
 from fertrain.datasets.ferplus import FerPlus
 from fertrain.datasets.folder import Folder
 from fertrain.datasets.images import FolderBytes, ImageFiles, batches, in_memory
-from fertrain.datasets.labelled import Split
 from fertrain.datasets.registry import Entry, add, entries, name_and_split, open_labelled, resolve
 from fertrain.datasets.subsets import class_aware, hold_out, named_in, read_index, shares, write_index
 from fertrain.errors import DatasetError, LabelError, UnknownNameError

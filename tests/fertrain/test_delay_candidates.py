@@ -6,13 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fertrain.config import RmferConfig
-from fertrain.datasets.candidates import open_anchors
-from fertrain.datasets.delays import Delays, read_delays, write_delays
-from fertrain.datasets.rmset import open_crops
+from fertrain.config.methods import RmferConfig
 from fertrain.errors import DatasetError
+from fertrain.unlabeled.candidates import Delays, open_anchors, read_delays, write_delays
+from fertrain.unlabeled.crops import open_crops
 from rmset.errors import UsageError
-from rmset.store import Root
+from rmset.root import Root
 
 D, FAR, STRIDE = 4, 20, 2
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fertrain.pairs.delays import (
+from fertrain.analysis.pairs.delays import (
     PairLag,
     accuracy,
     correlations,

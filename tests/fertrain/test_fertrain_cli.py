@@ -11,10 +11,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from fertrain.config import RunConfig
+from fertrain.config.recipes import recipe
+from fertrain.config.run import RunConfig
 from fertrain.datasets.registry import entries
-from fertrain.recipes import recipe
-from fertrain.runs import RunFolder
+from fertrain.run_folder import RunFolder
 from rmset_cli.fertrain.app import app, main
 from rmset_cli.fertrain.settings import NAMES, PLACES, settings
 

@@ -8,16 +8,17 @@ import timm
 import torch
 from torch import nn
 
-from fertrain.config import DataConfig, ModelConfig, OptimConfig, RunConfig
-from fertrain.contract import InputContract
+from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.errors import LabelError, WeightsError
-from fertrain.experiment import evaluate_run, run
+from fertrain.evaluation.evaluate import evaluate_run
 from fertrain.labels import ORDERS, order_of
-from fertrain.losses.cosine import cosine
-from fertrain.models import build
+from fertrain.losses.supervised import cosine
 from fertrain.models.convert import convert
-from fertrain.models.embedding import SCALE, EmbeddingHead, read_vectors, words_of
+from fertrain.models.factory import build
+from fertrain.models.label_embedding import SCALE, EmbeddingHead, read_vectors, words_of
 from fertrain.models.weights import load, load_into, read_file, save
+from fertrain.training.experiment import run
+from fertrain.transforms.input_spec import InputContract
 from rmset.errors import UsageError
 
 SEVEN = ORDERS["fer2013"].classes

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from typer.testing import CliRunner
 
-from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
-from fertrain.experiment import run
-from fertrain.insight.attending import between_classes, over_candidates
-from fertrain.insight.embedding import distances, mds, on_plane, spread, turned_onto, unit
-from fertrain.losses.acl import acl
-from fertrain.runs import told_apart
+from fertrain.analysis.explain.attention import between_classes, over_candidates
+from fertrain.analysis.explain.feature_map import distances, mds, on_plane, spread, turned_onto, unit
+from fertrain.config.methods import RmferConfig
+from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
+from fertrain.losses.rmfer import acl
+from fertrain.run_folder import told_apart
+from fertrain.training.experiment import run
 from rmset.errors import UsageError
 from rmset_cli.fertrain.app import app
 

@@ -13,15 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fertrain.datasets.align import AlignSettings, align, main_face
-from fertrain.datasets.check import check
-from fertrain.datasets.evidence import evidence, twins
+from fertrain.datasets.base import SPLITS
+from fertrain.datasets.check import check, evidence, twins
 from fertrain.datasets.ferplus import FerPlus
 from fertrain.datasets.images import ImageFiles
-from fertrain.datasets.listed import SPLITS
-from fertrain.datasets.narrow import Narrowed
 from fertrain.datasets.options import OPTIONS
+from fertrain.datasets.posed import by_class, by_subject
 from fertrain.datasets.registry import KINDS, UNLABELLED, Entry, open_entry
-from fertrain.datasets.splitting import by_class, by_subject
+from fertrain.datasets.subsets import Narrowed
 from fertrain.errors import DatasetError, LabelError
 from fertrain.labels import ORDERS
 from rmset.errors import UsageError

@@ -8,18 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from fertrain import experiment
-from fertrain.averaging import Average
-from fertrain.checkpoint import Checkpoints
-from fertrain.compare.groups import group
-from fertrain.compare.repeat import run_many
-from fertrain.config import DataConfig, ModelConfig, OptimConfig, RunConfig
-from fertrain.experiment import run
+from fertrain.analysis.compare.ablation import run_many
+from fertrain.analysis.compare.significance import group
+from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.methods.base import Phase
 from fertrain.methods.supervised import Supervised
 from fertrain.models.weights import read_file
-from fertrain.optim import rate_at
-from fertrain.runs import RunFolder
+from fertrain.run_folder import RunFolder
+from fertrain.training import experiment
+from fertrain.training.checkpoint import Checkpoints
+from fertrain.training.experiment import run
+from fertrain.training.optim import Average, rate_at
 from rmset.errors import UsageError
 
 

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fertrain.errors import UnknownNameError
-from fertrain.losses.acl import acl, cosines, kept, refine
-from fertrain.losses.ial import attended, attention, similarity
-from fertrain.losses.votes import SCHEMES, cel, draw, ml
+from fertrain.losses.rmfer import acl, attended, attention, cosines, kept, refine, similarity
+from fertrain.losses.supervised import SCHEMES, cel, draw, ml
 
 seeds = st.integers(0, 2**31 - 1)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from fertrain.pairs.purity import Chosen, chosen, purity
-from fertrain.pairs.retrieval import average_precision, balanced, same_expression, same_person
+from fertrain.analysis.pairs.purity import Chosen, chosen, purity
+from fertrain.analysis.pairs.retrieval import average_precision, balanced, same_expression, same_person
 
 
 def at(*degrees):

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fertrain.config import OptimConfig, RmferConfig, RunConfig
-from fertrain.inference import at_test
-from fertrain.losses.votes import SCHEMES
+from fertrain.config.methods import RmferConfig
+from fertrain.config.run import OptimConfig, RunConfig
+from fertrain.losses.supervised import SCHEMES
 from fertrain.methods import METHODS, AnchorBatch, Batch, create
-from fertrain.models import build
-from fertrain.optim import Stepper, optimizer_for, rate_at
+from fertrain.models.factory import build
+from fertrain.models.inference import at_test
+from fertrain.training.optim import Stepper, optimizer_for, rate_at
 from rmset.errors import UsageError
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support, recall_score
 from sklearn.metrics import confusion_matrix as reference
 
-from fertrain.metrics import Scores, confusion_matrix, scores_from
+from fertrain.evaluation.metrics import Scores, confusion_matrix, scores_from
 
 pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)
 LABELS = ("a", "b", "c", "d")

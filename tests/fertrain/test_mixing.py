@@ -6,13 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
-from fertrain.borrowed import erasing, randaugment
-from fertrain.contract import InputContract
 from fertrain.errors import UnknownNameError, WeightsError
-from fertrain.losses.votes import smoothed
-from fertrain.mixing import mix
-from fertrain.plane import ferplus, levelled
-from fertrain.transforms import augmentation
+from fertrain.losses.supervised import smoothed
+from fertrain.transforms.augment import augmentation, erasing, randaugment
+from fertrain.transforms.input_spec import InputContract, ferplus, levelled
+from fertrain.transforms.mixup import mix
 from rmset.errors import UsageError
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from fertrain.contract import InputContract, widened
 from fertrain.errors import UnknownNameError, WeightsError
 from fertrain.labels import ORDERS
-from fertrain.models import build
+from fertrain.models.factory import build
 from fertrain.models.weights import load, load_into, read_file, save, write_tensors
+from fertrain.transforms.input_spec import InputContract, widened
 
 CONTRACT = InputContract(32, 3, (0.5,) * 3, (0.2,) * 3)
 SEVEN = ORDERS["fer2013"].classes

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from fertrain.contract import InputContract
+from fertrain.analysis.explain.saliency import occluded
 from fertrain.datasets.images import InMemory
-from fertrain.insight.attribution import occluded
+from fertrain.transforms.input_spec import InputContract
 
 
 def test_classes_that_the_data_set_does_not_have_make_no_region_important():

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
-from fertrain.datasets.candidates import open_anchors
-from fertrain.datasets.rmset import open_crops
-from fertrain.experiment import run
-from fertrain.features import open_run
-from fertrain.pairs.nearness import by_distance, by_pair
-from fertrain.pairs.purity import Chosen
-from fertrain.pairs.quality import QualityConfig, _draw, _rows
-from fertrain.scripted import ScriptedConfig, write_scripted
-from rmset.store import Root
+from fertrain.analysis.pairs.purity import Chosen, by_distance, by_pair
+from fertrain.analysis.pairs.quality import QualityConfig, _draw, _rows
+from fertrain.config.methods import RmferConfig
+from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
+from fertrain.evaluation.features import open_run
+from fertrain.training.experiment import run
+from fertrain.unlabeled.candidates import open_anchors
+from fertrain.unlabeled.crops import open_crops
+from fertrain.unlabeled.scripted_mashup import ScriptedConfig, write_scripted
+from rmset.root import Root
 from rmset_cli.fertrain.app import app
 
 NONE = np.empty(0, np.int64)

@@ -11,15 +11,15 @@ import pytest
 from test_layouts import MiddleFace
 from typer.testing import CliRunner
 
-from fertrain.compare.cross import cross
-from fertrain.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from fertrain.analysis.compare.cross_dataset import cross
+from fertrain.analysis.explain.saliency import explain_run
+from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.datasets.align import AlignSettings, align
 from fertrain.datasets.registry import open_labelled
 from fertrain.errors import DatasetError
-from fertrain.experiment import run
-from fertrain.insight.explanation import explain_run
+from fertrain.evaluation.predict import frames_of, predict
 from fertrain.models.weights import load, save
-from fertrain.predict import frames_of, predict
+from fertrain.training.experiment import run
 from rmset.errors import UsageError, VideoError
 from rmset_cli.fertrain.app import app
 

@@ -8,18 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fertrain.errors import UnknownNameError
-from fertrain.losses.guessed import (
+from fertrain.losses.contrastive import disagreement, info_nce, nt_xent
+from fertrain.losses.pseudo_label import (
     adapted_margins,
+    aligned,
     annealed,
     annealed_threshold,
     confident_cross_entropy,
+    cross_entropy,
     recognised,
+    risen,
+    sharpen,
     sharpened_divergence,
+    squared,
+    turned,
 )
-from fertrain.losses.mixed import aligned, cross_entropy, risen, sharpen, squared, turned
-from fertrain.losses.views import disagreement, info_nce, nt_xent
 from fertrain.methods.byol import momentum_at
-from fertrain.mixing import mixup
+from fertrain.transforms.mixup import mixup
 
 seeds = st.integers(0, 2**31)
 LN2 = math.log(2)

@@ -15,14 +15,14 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from fertrain import settings
-from fertrain.config import OptimConfig, RunConfig
-from fertrain.losses.mixed import turned
-from fertrain.losses.votes import SCHEMES
+from fertrain.config import methods as settings
+from fertrain.config.run import OptimConfig, RunConfig
+from fertrain.losses.pseudo_label import turned
+from fertrain.losses.supervised import SCHEMES
 from fertrain.methods import Batch, Unlabelled, create
-from fertrain.mixing import mixup
-from fertrain.models import Recogniser
-from fertrain.optim import Stepper, optimizer_for
+from fertrain.models.classifier import Recogniser
+from fertrain.training.optim import Stepper, optimizer_for
+from fertrain.transforms.mixup import mixup
 
 CLASSES, LABELLED, UNLABELLED, QUEUE = 4, 6, 9, 20
 # none is at its default, no two of a method are alike

@@ -6,27 +6,29 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fertrain import experiment
-from fertrain.changes import changed, from_words
-from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
-from fertrain.experiment import evaluate_run, run
-from fertrain.losses.votes import SCHEMES
-from fertrain.methods import METHODS, Batch, Unlabelled, Views, create
-from fertrain.methods.beside import said_of
-from fertrain.models import build
-from fertrain.models.weights import read_file
-from fertrain.runs import RunFolder
-from fertrain.settings import (
+from fertrain.config.methods import (
     AdaCmConfig,
     ByolConfig,
     FixMatchConfig,
     MixMatchConfig,
     MocoConfig,
     ReMixMatchConfig,
+    RmferConfig,
     SimClrConfig,
     SimSiamConfig,
     UdaConfig,
 )
+from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
+from fertrain.config.serialization import changed, from_words
+from fertrain.evaluation.evaluate import evaluate_run
+from fertrain.losses.supervised import SCHEMES
+from fertrain.methods import METHODS, Batch, Unlabelled, Views, create
+from fertrain.methods.semi_supervised import said_of
+from fertrain.models.factory import build
+from fertrain.models.weights import read_file
+from fertrain.run_folder import RunFolder
+from fertrain.training import experiment
+from fertrain.training.experiment import run
 from rmset.errors import UsageError
 
 BESIDE = ["fixmatch", "uda", "mixmatch", "remixmatch", "ada-cm"]

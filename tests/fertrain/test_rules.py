@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fertrain.datasets.ferplus import FerPlus, read_votes
-from fertrain.datasets.rules import RULES, distribution, majority, multi
+from fertrain.datasets.vote_rules import RULES, distribution, majority, multi
 
 COUNTS = {
     "majority": (25060, 3199, 3153),

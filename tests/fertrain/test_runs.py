@@ -12,30 +12,23 @@ import pytest
 import torch
 from torch import nn
 
-from fertrain import experiment, report
-from fertrain.config import (
-    DataConfig,
-    ModelConfig,
-    OptimConfig,
-    RmferConfig,
-    RunConfig,
-    config_from,
-    deciding,
-    settings_of,
-    to_toml,
-)
+from fertrain.config.methods import RmferConfig
+from fertrain.config.recipes import parse as parse_recipe
+from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
+from fertrain.config.serialization import config_from, deciding, settings_of, to_toml
 from fertrain.datasets.registry import open_labelled
 from fertrain.errors import DatasetError, InvarianceError, TrainingError, UnknownNameError
-from fertrain.evaluate import check_invariance
-from fertrain.experiment import evaluate_run, run
-from fertrain.losses.votes import SCHEMES
+from fertrain.evaluation import report
+from fertrain.evaluation.evaluate import check_invariance, evaluate_run
+from fertrain.evaluation.metrics import scores_from
+from fertrain.losses.supervised import SCHEMES
 from fertrain.methods import StepOutput
 from fertrain.methods.supervised import Supervised
-from fertrain.metrics import scores_from
 from fertrain.models.weights import read_file
-from fertrain.prepare import prepare
-from fertrain.recipes import parse as parse_recipe
-from fertrain.runs import RunFolder
+from fertrain.run_folder import RunFolder
+from fertrain.training import experiment
+from fertrain.training.data import prepare
+from fertrain.training.experiment import run
 from rmset.errors import RmsetError, UsageError
 
 
@@ -204,8 +197,8 @@ def test_a_network_that_looks_at_its_neighbours_is_caught():
         def forward(self, x):
             return (x.flatten(1) - x.flatten(1).mean(dim=0))[:, :3] * self.weight
 
-    from fertrain.contract import InputContract
     from fertrain.datasets.images import InMemory
+    from fertrain.transforms.input_spec import InputContract
 
     pixels = torch.randint(0, 255, (30, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     contract = InputContract(16, 3, (0.5,) * 3, (0.2,) * 3)
@@ -214,8 +207,8 @@ def test_a_network_that_looks_at_its_neighbours_is_caught():
 
 
 def test_a_network_that_has_diverged_is_not_taken_for_one_that_looks_at_its_batch():
-    from fertrain.contract import InputContract
     from fertrain.datasets.images import InMemory
+    from fertrain.transforms.input_spec import InputContract
 
     class Lost(nn.Module):
         def __init__(self):

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from fertrain.datasets.images import decode
-from fertrain.datasets.known import read_known
 from fertrain.errors import DatasetError
 from fertrain.labels import ORDERS
-from fertrain.scripted import ScriptedConfig, write_scripted
+from fertrain.unlabeled.ground_truth import read_known
+from fertrain.unlabeled.scripted_mashup import ScriptedConfig, write_scripted
 from rmset.errors import UsageError
 from rmset.inspect.verify import verify
 from rmset.read.crops import CropStore
-from rmset.store import Root
+from rmset.root import Root
 from rmset.truth import Truth
 
 SMALL = {"videos": 2, "people": 3, "seconds": 4.0, "size": 48}

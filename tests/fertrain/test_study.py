@@ -9,15 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fertrain.calibration import reliability
-from fertrain.compare.groups import Group, paired, table, welch
-from fertrain.compare.page import write
-from fertrain.divergence import agreement, cross_entropy, entropy, jensen_shannon, kl
+from fertrain.analysis.annotators import agreement as taggers_agreement
+from fertrain.analysis.annotators import dispute, one_against_nine, study
+from fertrain.analysis.compare.page import write
+from fertrain.analysis.compare.significance import Group, paired, table, welch
+from fertrain.config.recipes import names, parse, recipe
 from fertrain.errors import UnknownNameError
-from fertrain.recipes import names, parse, recipe
-from fertrain.study import study
-from fertrain.taggers import agreement as taggers_agreement
-from fertrain.taggers import dispute, one_against_nine
+from fertrain.evaluation.metrics import agreement, cross_entropy, entropy, jensen_shannon, kl, reliability
 from rmset.errors import UsageError
 
 shares = st.lists(st.floats(0.01, 1), min_size=3, max_size=3).map(lambda v: np.array([v]) / sum(v))

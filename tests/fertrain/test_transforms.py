@@ -3,9 +3,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fertrain.contract import InputContract, Moments
 from fertrain.errors import UnknownNameError, WeightsError
-from fertrain.transforms import AUGMENTATIONS, AffineRange, affine, augmentation, crop, flip, greyed, jitter, one_of
+from fertrain.transforms.augment import (
+    AUGMENTATIONS,
+    AffineRange,
+    affine,
+    augmentation,
+    crop,
+    flip,
+    greyed,
+    jitter,
+    one_of,
+)
+from fertrain.transforms.input_spec import InputContract, Moments
 
 
 def gen(seed=0):

@@ -11,21 +11,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fertrain.budget import within
-from fertrain.config import DataConfig, ModelConfig, OptimConfig, RmferConfig, RunConfig
+from fertrain.config.methods import RmferConfig
+from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.datasets.registry import Entry, add, open_labelled
-from fertrain.datasets.rmset import open_crops
 from fertrain.datasets.subsets import write_index
 from fertrain.errors import DatasetError
-from fertrain.experiment import run
-from fertrain.feed import Feed
 from fertrain.methods import Phase, Views
 from fertrain.models.weights import read_file
-from fertrain.prepare import prepare
-from fertrain.streams import Place, labelled_rows, unlabelled_rows
-from fertrain.unlabelled import prepare_unlabelled
+from fertrain.training.batches import Feed, Place, labelled_rows, unlabelled_rows, within
+from fertrain.training.data import prepare, prepare_unlabelled
+from fertrain.training.experiment import run
+from fertrain.unlabeled.crops import open_crops
 from rmset.errors import UsageError
-from rmset.store import Root
+from rmset.root import Root
 
 BESIDE = Phase("beside", 2, 1e-3, "adamw", views=Views(ratio=2, weak=1, strong=2))
 ALONE = Phase("alone", 2, 1e-3, "adamw", views=Views(ratio=2, strong=2), labelled=False, judged=False)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from test_loop import Broken, config, weights
 
-from fertrain import experiment
 from fertrain.datasets.images import ImageFiles, ZipBytes, batches
-from fertrain.experiment import run
-from fertrain.runs import RunFolder
+from fertrain.run_folder import RunFolder
+from fertrain.training import experiment
+from fertrain.training.experiment import run
 
 
 def learnt(folder):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from worlds import noise, screens
 
-from rmset.parts import changes, panels, sampling
-from rmset.parts.edges import Evidence, FrameSums
+from rmset.stages.layout import changes, panels, sampling
 from rmset.stages.layout.bars import with_bars
+from rmset.stages.layout.edges import Evidence, FrameSums
 
 # Looks in which nothing moves.
 STILL = np.zeros((4, 180, 320), np.uint8)

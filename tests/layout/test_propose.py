@@ -9,11 +9,11 @@ from worlds import screens, turned, write_video
 from rmset.errors import LayoutError
 from rmset.parts.frames import VideoReader
 from rmset.records import Layout, Person, Segment, TriggerRegion
+from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.layout import ProposeConfig, check, is_manual, propose
 from rmset.stages.layout.people import with_lasting_ids
 from rmset.stages.layout.propose import arranged
-from rmset.store import Root
 
 
 def person(number, panel):

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from worlds import screens, write_video
 
-from rmset.parts import sampling
 from rmset.parts.frames import VideoReader
+from rmset.stages.layout import sampling
 
 COUNT = 70
 KINDS = {

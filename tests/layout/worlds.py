@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from rmset.records import Layout, Person, Segment, TriggerRegion
+from rmset.root import Root
 from rmset.stages import fetch
-from rmset.store import Root
 
 Box = tuple[int, int, int, int]
 

@@ -140,7 +140,7 @@ def test_a_shard_cut_short_under_an_open_file_is_no_picture(root):
 
 
 def test_a_root_without_crops_says_what_to_run(tmp_path):
-    from rmset.store import Root
+    from rmset.root import Root
 
     with pytest.raises(RootError, match="rmset export"):
         CropStore(Root(tmp_path))

@@ -21,8 +21,8 @@ from rmset.parts.pictures import decode
 from rmset.parts.shards import read_faces, write_faces
 from rmset.pipeline import run_stage
 from rmset.read.crops import CropStore
+from rmset.root import Root
 from rmset.stages.export import ExportConfig
-from rmset.store import Root
 
 from .worlds import files_of, video_root
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from fertrain.datasets.crops import CropBatches, CropDataset, colour_matrix, crop_loader, one_of, shuffled
-from fertrain.transforms import JitterRange
+from fertrain.transforms.augment import JitterRange
+from fertrain.unlabeled.loader import CropBatches, CropDataset, colour_matrix, crop_loader, one_of, shuffled
 from rmset.errors import UsageError
 from rmset.read.crops import CropStore
 
@@ -71,7 +71,7 @@ def test_without_jitter_pixels_are_the_crops(store):
 
 
 def test_one_matrix_is_brightness_contrast_saturation_and_hue_in_turn():
-    from fertrain import transforms
+    from fertrain.transforms import augment as transforms
 
     rng = np.random.default_rng(0)
     # Mid tones, so that nothing is clipped on the way, where the two would part.

@@ -14,7 +14,7 @@ from rmset.read.index import FOLDER
 from rmset.read.pairindex import Quality, open_sampler, where
 from rmset.read.pairs import PairSampler
 from rmset.records import Layout, Segment, VideoRecord
-from rmset.store import Root
+from rmset.root import Root
 
 from .worlds import crop_root, crop_row, write_crops
 

@@ -14,8 +14,8 @@ from rmset.parts.pictures import decode, encoder
 from rmset.parts.shards import crop_writer
 from rmset.pipeline import repair, run_stage
 from rmset.read.crops import CropStore
+from rmset.root import Root
 from rmset.stages.export import ExportConfig
-from rmset.store import Root
 
 from .worlds import files_of, video_root
 

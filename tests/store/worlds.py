@@ -8,7 +8,7 @@ from rmset import schema
 from rmset.parts.shards import CropWriter, write_faces
 from rmset.parts.tracks import SOURCES
 from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
-from rmset.store import Root
+from rmset.root import Root
 from rmset.synth.encode import Encoder
 
 FPS = 25.0
@@ -42,7 +42,7 @@ def face_table(video_id, rows, segment_of=lambda frame: 0):
 
 def video_root(path, frames=30, people=3, size=(192, 96), video_id="v-00000001"):
     """A root with one short video, its layout and its tracks: everything that an export needs."""
-    from rmset.store import sha256_of
+    from rmset.files import sha256_of
 
     root = Root(path)
     rng = np.random.default_rng(0)

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rmset.errors import FetchError, LayoutError
+from rmset.files import sha256_of
 from rmset.records import Layout, VideoRecord
+from rmset.root import Root
 from rmset.stages.fetch import cut
 from rmset.stages.fetch.causes import Cause, one_line
 from rmset.stages.fetch.check import check
 from rmset.stages.fetch.config import FetchConfig
 from rmset.stages.fetch.take import publish
 from rmset.stages.fetch.targets import Target
-from rmset.store import Root, sha256_of
 
 if TYPE_CHECKING:
     from rmset.stages.fetch.visit import Visitor

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from rmset.errors import UsageError
 from rmset.manifest import Entry
+from rmset.root import Root
 from rmset.stages.fetch.causes import RULES, Cause
 from rmset.stages.fetch.config import FetchConfig
-from rmset.store import Root
 
 NAME = "fetch"
 _SILENCES = "state/hosts.json"

@@ -16,13 +16,13 @@ from rmset.errors import FetchError, RootError
 from rmset.manifest import Entry
 from rmset.progress import Progress, silent
 from rmset.records import VideoRecord
+from rmset.root import Root
 from rmset.stages.fetch import arrive, ledger, targets
 from rmset.stages.fetch.causes import RULES, Cause, classify, one_line, own_words
 from rmset.stages.fetch.config import FetchConfig
 from rmset.stages.fetch.ledger import FetchRecord
 from rmset.stages.fetch.pace import HostSilent, Pace, Stopped, Tell, host_of
 from rmset.stages.fetch.targets import Target
-from rmset.store import Root
 
 _EXPLAINED_BY_WARNINGS = {Cause.NO_VIDEO, Cause.FORBIDDEN, Cause.TOO_SMALL}
 """causes that a missing JavaScript runtime, say, may be behind"""

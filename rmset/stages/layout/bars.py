@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.geometry import Box, as_boxes, covered
-from rmset.parts import changes
-from rmset.parts.edges import Rect
+from rmset.stages.layout import changes
+from rmset.stages.layout.edges import Rect
 
 # Edges lie on one line of the grid when they are so near, px.
 _ALIGNED = 4

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rmset.parts.edges import Rect
+from rmset.stages.layout.edges import Rect
 
 # Correlation from which two places show the same pictures; others stay below 0.55, copies are above 0.8.
 _SAME = 0.7

@@ -8,7 +8,7 @@ from dataclasses import replace
 from rmset.errors import LayoutError
 from rmset.geometry import Box, centre
 from rmset.records import Layout, Person, Segment, TriggerRegion
-from rmset.store import Root
+from rmset.root import Root
 
 
 def is_manual(root: Root, video_id: str) -> bool:

@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.geometry import centre
-from rmset.parts import changes
-from rmset.parts.edges import Rect
 from rmset.records import TriggerRegion
-from rmset.stages.layout import copies
+from rmset.stages.layout import changes, copies
 from rmset.stages.layout.bars import covers, with_bars
 from rmset.stages.layout.copies import Copy
+from rmset.stages.layout.edges import Rect
 from rmset.stages.layout.watch import View, Watched
 
 # Weights of the signs; tuned on the tuning half of the benchmark's mashups.

@@ -15,12 +15,12 @@ from rmset.parts.detect import load
 from rmset.parts.frames import VideoReader
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
+from rmset.root import Root
 from rmset.stages.layout import film as films
 from rmset.stages.layout import spans
 from rmset.stages.layout.config import ProposeConfig
 from rmset.stages.layout.people import people_of, with_lasting_ids
 from rmset.stages.layout.watch import View, watch
-from rmset.store import Root
 
 # One detector a process: making it takes longer than proposing a short video.
 _loaded = cache(load)

@@ -11,12 +11,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from rmset.parts import changes, panels, sampling
-from rmset.parts.edges import MOVES, Evidence, FrameSums, Rect
 from rmset.parts.frames import Grey, VideoReader, ahead
-from rmset.parts.panels import Panel
 from rmset.progress import Progress
 from rmset.records import VideoRecord
+from rmset.stages.layout import changes, panels, sampling
+from rmset.stages.layout.edges import MOVES, Evidence, FrameSums, Rect
+from rmset.stages.layout.panels import Panel
 
 # The layout is the same when so many panels keep their outline, each by so much of what is to be seen of it.
 _KEPT, _OUTLINED = 0.6, 0.6

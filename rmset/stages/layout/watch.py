@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.geometry import Box, as_box, as_boxes, iou
-from rmset.parts import changes
 from rmset.parts.detect import Detections, Detector
-from rmset.parts.edges import MOVES, Evidence, Rect
 from rmset.parts.frames import Grey, Image, VideoReader, ahead
-from rmset.parts.panels import Panel
-from rmset.parts.sampling import spread_out
+from rmset.stages.layout import changes
 from rmset.stages.layout.config import ProposeConfig
+from rmset.stages.layout.edges import MOVES, Evidence, Rect
+from rmset.stages.layout.panels import Panel
+from rmset.stages.layout.sampling import spread_out
 from rmset.stages.layout.spans import Span
 
 _THUMB = (24, 14)

@@ -1,0 +1,220 @@
+"""Seeds × variants into one table: `fertrain ablate GRID`.
+
+A grid is a TOML file:
+
+    about = "what it compares"
+    seeds = 3                          # or a list
+
+    [settings]                         # as in a run's config.toml, common to all; or recipe = "NAME" on top
+    method = "rmfer"
+
+    [variants."without attention"]     # what each changes; the first is what the others are compared with
+    rmfer.lambda1 = 0.0
+
+Every run is an ordinary run folder, `OUT/VARIANT/seed-K`, which `fertrain compare` reads too. Finished runs are not
+repeated, one that was broken off goes on. Seeds go round all variants, so that a grid that was stopped is a whole
+table of fewer seeds.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rmset.errors import UsageError
+from rmset.progress import Progress, silent
+
+from ...config.recipes import recipe
+from ...config.run import RunConfig
+from ...config.serialization import changed, deciding
+from ...datasets.base import table_text
+from ...errors import DatasetError, TrainingError, UnknownNameError
+from ...evaluation.metrics import scores_from
+from ...methods import METHODS
+from ...run_folder import RunFolder
+from ...training.experiment import RunResult, check, run
+from .table import write
+
+_FOLDER = "grid_files"
+_KEYS = {"about", "seeds", "recipe", "settings", "variants"}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is compared."""
+
+    about: str
+    """In words."""
+    seeds: tuple[int, ...]
+    """Each is run with every variant."""
+    start: RunConfig
+    """Settings that all variants share."""
+    variants: Mapping[str, Mapping[str, Any]]
+    """What each changes, by its name; the first is the baseline of the table."""
+    source: str = "the grid"
+    """Where it was read, for messages."""
+
+    def __post_init__(self) -> None:
+        if not self.seeds or not self.variants or len(set(self.seeds)) != len(self.seeds):
+            raise UsageError(
+                f"expected one seed or more, each once, and one variant or more in {self.source}, found seeds "
+                f"{list(self.seeds)} and {len(self.variants)} variants"
+            )
+        if len({slug(name) for name in self.variants}) != len(self.variants):
+            raise UsageError(f"expected variants whose folders differ in {self.source}, found {list(self.variants)}")
+
+    def configs(self, out: Path) -> dict[str, RunConfig]:
+        """The settings of each variant; a name that nobody has is found here, before anything runs."""
+        configs = {}
+        for name, changes in self.variants.items():
+            config = changed(self.start, changes, f"variant '{name}'")
+            if not config.data.labeled:
+                raise UsageError(f"expected a labelled set, found none in {self.source}; give --labeled")
+            if config.method not in METHODS:
+                raise UnknownNameError("method", config.method, METHODS)
+            configs[name] = replace(config, out=str(out / slug(name)))
+        return configs
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a grid came to."""
+
+    rows: list[dict[str, Any]]
+    """One a variant, as in table.json."""
+    files: list[Path]
+    """The tables."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Runs that had to stop, by folder, and why."""
+
+
+def names() -> list[str]:
+    """The grids that come with the package."""
+    return sorted(p.name.removesuffix(".toml") for p in files(__package__).joinpath(_FOLDER).iterdir())
+
+
+def read(name: str) -> Grid:
+    """The grid of that name, or of a file *.toml."""
+    if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise UsageError(f"expected a grid file, found none at {name}; built in: {', '.join(names())}")
+        with table_text(Path(name)) as file:
+            return parse(file.read(), name)
+    if name not in names():
+        raise UnknownNameError("grid", name, names(), "or name a file *.toml")
+    return parse(files(__package__).joinpath(_FOLDER, f"{name}.toml").read_text(encoding="utf-8"), name)
+
+
+def parse(text: str, source: str) -> Grid:
+    """A grid out of its TOML text."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"expected a grid in TOML in {source}, found: {error}") from None
+    if strange := values.keys() - _KEYS:
+        raise UnknownNameError(f"key in {source}:", sorted(strange)[0], _KEYS)
+    seeds, variants = values.get("seeds", 3), values.get("variants", {})
+    for key, kind, found in (
+        ("variants", dict, variants), ("settings", dict, values.get("settings", {})),
+        ("recipe", str, values.get("recipe", "")),
+    ):  # fmt: skip
+        if not isinstance(found, kind):
+            wanted = "tables" if kind is dict else "a name"
+            raise UsageError(f"expected {wanted} for {key} in {source}, found {found!r}")
+    listed = list(range(seeds)) if isinstance(seeds, int) else seeds
+    if not isinstance(listed, list) or not all(isinstance(seed, int) for seed in listed):
+        raise UsageError(f"expected a number of seeds or a list of them in {source}, found {seeds!r}")
+    if bare := [name for name, changes in variants.items() if not isinstance(changes, dict)]:
+        raise UsageError(f"expected a table of settings for the variant '{bare[0]}' in {source}, found a value")
+    start = recipe(values["recipe"]).config if "recipe" in values else RunConfig()
+    start = changed(start, values.get("settings", {}), f"[settings] of {source}")
+    return Grid(str(values.get("about", source)), tuple(listed), start, variants, source)
+
+
+def ablate(
+    plan: Grid, out: Path, only: Sequence[str] = (), progress: Progress = silent,
+    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> Outcome:  # fmt: skip
+    """Run what is not finished, and write `table.md`, `table.csv` and `table.json` after every run.
+
+    A run whose loss is no number is noted in the table; the others go on. With `only` no more than these variants
+    are run, and the table still shows what there is of the others.
+
+    Raises:
+        UsageError: a setting that nobody has, or a folder with a run of other settings.
+    """
+    configs = plan.configs(out)
+    for name in only:
+        if name not in configs:
+            raise UnknownNameError("variant", name, configs)
+    for name in only or configs:
+        for seed in plan.seeds:
+            try:
+                check(replace(configs[name], seed=seed))
+            except (UsageError, DatasetError) as error:
+                raise UsageError(f"variant '{name}': {error}") from None
+    todo = [(seed, name) for seed in plan.seeds for name in configs if not only or name in only]
+    out.mkdir(parents=True, exist_ok=True)
+    failed: dict[str, str] = {}
+    outcome = Outcome([], [])
+    for k, (seed, name) in enumerate(todo, start=1):
+        say(f"{k} of {len(todo)}: {name}")
+        try:
+            run_seed(configs[name], seed, progress, say)
+        except TrainingError as error:
+            failed[f"{slug(name)}/seed-{seed}"] = str(error)
+            say(f"failed: {error}")
+        rows, written = write(plan.about, {n: out / slug(n) for n in configs}, plan.seeds, failed, out)
+        outcome = Outcome(rows, written, failed)
+    return outcome
+
+
+def slug(name: str) -> str:
+    """A variant's folder."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "variant"
+
+
+def run_many(
+    config: RunConfig, runs: int, progress: Progress = silent,
+    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> list[RunResult]:  # fmt: skip
+    """Seeds `config.seed`, `config.seed + 1` … in `out/seed-K`; finished ones are kept, unless they are replaced.
+
+    Raises:
+        UsageError: `runs` is no positive number, or a folder holds a run with other settings.
+    """
+    if runs < 1:
+        raise UsageError(f"expected one run or more, found {runs}")
+    return [run_seed(config, seed, progress, say) for seed in range(config.seed, config.seed + runs)]
+
+
+def run_seed(
+    config: RunConfig, seed: int, progress: Progress = silent,
+    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> RunResult:  # fmt: skip
+    """One seed in `out/seed-K`; kept if it is finished, gone on with if it was broken off.
+
+    Raises:
+        UsageError: the folder holds a finished run with other settings.
+    """
+    folder = seed_folder(config, seed)
+    wanted = replace(config, seed=seed, out=str(folder))
+    if not (folder / "metrics.json").is_file() or config.overwrite:
+        say(f"seed {seed}")
+        return run(wanted, progress, say)
+    found = RunFolder(folder)
+    if deciding(found.config()) != deciding(wanted):
+        raise UsageError(f"expected a run with these settings in {folder}, found another; give another --out")
+    say(f"seed {seed}: finished already, kept")
+    metrics = found.metrics()
+    return RunResult(folder, metrics, scores_from(metrics))
+
+
+def seed_folder(config: RunConfig, seed: int) -> Path:
+    """Where the run of a seed lies."""
+    return Path(config.out) / f"seed-{seed}"

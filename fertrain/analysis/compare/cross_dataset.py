@@ -1,0 +1,45 @@
+"""Train on one, test on another: every run on every data set, over the classes that both have, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rmset.progress import Progress, silent
+
+from ...datasets.registry import images_of, open_split, open_target, require_images
+from ...datasets.subsets import common, without
+from ...evaluation import evaluate, report
+from ...models.weights import load
+from ...run_folder import RunFolder
+
+
+def cross(
+    runs: Sequence[Path], targets: Sequence[str], eval_rule: str = "majority", progress: Progress = silent
+) -> list[dict[str, Any]]:
+    """One row per run and target: what was counted, over how many classes, and both accuracies.
+
+    A class that the run does not know is left out of the data set; a class that the data set does not have is left
+    out of the network's answers. The columns `classes` and `left_out` say so for each cell.
+    """
+    rows: list[dict[str, Any]] = []
+    for path in runs:
+        folder = RunFolder.open(path)
+        model, labels, contract = load(folder.weights)
+        for target in targets:
+            data, name = open_target(target)
+            split = open_split(data, name, eval_rule)
+            order = common(split.order, labels)
+            narrowed = require_images(without(split, order))
+            images = images_of(narrowed, contract)
+            scores = evaluate.judge(model, labels, contract, narrowed, images, progress=progress).scores
+            folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, "fertrain cross")
+            report.recount(folder)
+            rows.append({
+                "run": str(path), "trained_on": folder.config().data.labeled, "on": scores.split, "rule": scores.rule,
+                "n": scores.n, "classes": len(order), "left_out": " ".join(
+                    c for c in split.order.classes if c not in order.classes
+                ), "overall_accuracy": scores.overall_accuracy, "average_accuracy": scores.average_accuracy,
+            })  # fmt: skip
+    return rows

@@ -1,0 +1,320 @@
+"""What the pairs of a root are worth, as far as a finished run can tell; where there is a truth, how far it can.
+
+every face -> probabilities -> who shows what, and who reacts how much later than whom
+some anchors -> P, N, refined by the run's own similarity -> how many candidates show what their anchor shows
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.errors import UsageError
+from rmset.progress import Progress, silent
+from rmset.root import Root
+
+from ...config.methods import RmferConfig
+from ...datasets.images import Images
+from ...errors import DatasetError
+from ...evaluation.features import Extracted, OpenedRun, extract, on_root, open_run
+from ...files import write_json
+from ...models.inference import logits
+from ...transforms.input_spec import InputContract
+from ...unlabeled.candidates import Anchors, Rows, open_anchors, write_delays
+from ...unlabeled.crops import CropImages, Crops, open_crops
+from ...unlabeled.ground_truth import Known, read_known
+from .delays import PairLag, PersonDelay, accuracy, differences, pair_lags, person_delays, signals
+from .purity import Chosen, Purity, by_distance, by_pair, chosen, purity
+from .retrieval import balanced, table
+
+Labels = npt.NDArray[np.int64]
+_EACH = 6
+"""Faces of each person and expression that look for each other: neutral ones would be most of them otherwise."""
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """What is looked at."""
+
+    anchors: int = 200
+    """How many are drawn; all faces are judged, but only their candidates are refined."""
+    rules: RmferConfig = field(default_factory=RmferConfig)
+    """d, d', γ and the number of candidates, as in training."""
+    max_lag: int = 30
+    """Longest delay between two people that is looked for, steps; agreement is shown up to there."""
+    fraction: float = 1.0
+    """Share of the root's videos."""
+    seed: int = 0
+    """Of the draws."""
+    workers: int = 0
+    """Processes that decode; they change nothing but the time."""
+
+    def __post_init__(self) -> None:
+        if self.anchors < 1 or self.max_lag < 1 or not 0 < self.fraction <= 1:
+            raise UsageError(
+                f"expected an anchor or more, a lag of a step or more and a share above 0, found {self.anchors}, "
+                f"{self.max_lag}, {self.fraction:g}"
+            )
+
+
+@dataclass(frozen=True)
+class PairsQuality:
+    """Tables; `agree` is the share that show what the anchor shows, as the run sees it, `true_…` as it is."""
+
+    kinds: list[dict[str, Any]]
+    """P, P_imp, N, N_imp, and P around each person's own delay: agreement and what chance would give."""
+    distances: list[dict[str, Any]]
+    """Agreement by |t − T|: other people up to `max_lag`, the same person beyond d'."""
+    pairs: list[dict[str, Any]]
+    """Two people: agreement, lag (steps by which b is later than a), correlation, the true lag where it is known."""
+    people: list[dict[str, Any]]
+    """One person: delay against the mean of the video, steps; None where the person goes with nobody."""
+    retrieval: list[dict[str, Any]]
+    """How well the run's features find an expression in other people, and a person in other expressions; empty where
+    no truth is known."""
+    delays: dict[str, Any]
+    """Estimated against true differences of delays; empty where no truth is known."""
+    about: dict[str, Any]
+    """Run, root, settings and counts."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, NaN as null."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None)
+        return found
+
+
+def pairs_quality(
+    path: Path, root: Root, out: Path, config: QualityConfig, *, judge: Path | None = None,
+    progress: Progress = silent,
+) -> PairsQuality:  # fmt: skip
+    """Measure, and write `delays.json` and `pairs-quality.json` into `out`.
+
+    Args:
+        path: the run whose features refine candidates.
+        root: with crops.
+        out: folder.
+        config: what is looked at.
+        judge: the run that says what a face shows, if it is not the same.
+        progress: told how many faces are done.
+
+    Raises:
+        DatasetError: the root has no anchors.
+    """
+    run = open_run(path)
+    judging = run if judge is None else open_run(judge)
+    crops = open_crops(root, config.fraction, config.seed)
+    anchors = open_anchors(crops, replace(config.rules, candidates="mashup"), config.seed)
+    known = read_known(root, crops.keys)
+    shown, lags, late = _judge(judging, crops, config, progress)
+    sight = _Sight(run, *on_root(run, lambda own: CropImages(crops, own)), config.workers, progress)
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "delays.json"
+    in_frames = {v: {p.person: (_frames(p, crops.stride), p.correlation) for p in people} for v, people in late.items()}
+    write_delays(file, in_frames, root=str(root.path), run=str(path))
+    rules = {"": anchors}
+    if any(p.delay is not None for people in late.values() for p in people):
+        delayed = replace(config.rules, candidates="delay", delays=str(file))
+        rules[" (own delay)"] = open_anchors(crops, delayed, config.seed)
+    wide = open_anchors(crops, replace(config.rules, candidates="mashup", d=config.max_lag), config.seed)
+    rows = _rows([*rules.values(), wide], config)
+    kinds = {note: _refined(sight, _draw(rule, rows, config), config) for note, rule in rules.items()}
+    apart = _draw(wide, rows, config)
+    result = PairsQuality(
+        _kind_rows(kinds, shown, known, crops),
+        _distance_rows(kinds[""], apart, shown, known, crops, config),
+        _pair_rows(kinds[""], shown, lags, known, crops),
+        [
+            {"video": v, "person": p.person, "delay": p.delay, "correlation": p.correlation}
+            for v, people in late.items() for p in people
+        ],
+        _retrieval_rows(sight, known, config),
+        _against_truth(late, known, crops),
+        {
+            "run": str(path), "judge": str(judge or path), "root": str(root.path), "crops": len(crops),
+            "projection": run.projects, "truth": known is not None, "stride": crops.stride,
+            **{k: v for k, v in asdict(config).items() if k != "workers"},
+        },
+    )  # fmt: skip
+    write_json(out / "pairs-quality.json", result.to_json())
+    return result
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """A run and what it looks at."""
+
+    run: OpenedRun
+    images: Images
+    contract: InputContract
+    workers: int
+    progress: Progress
+
+    def of(self, rows: Sequence[int]) -> Extracted:
+        """Features, projections and probabilities of some crops."""
+        return extract(
+            self.run.model, self.run.projection, self.images, self.contract, rows, workers=self.workers,
+            progress=self.progress,
+        )  # fmt: skip
+
+
+def _judge(
+    run: OpenedRun, crops: Crops, config: QualityConfig, progress: Progress
+) -> tuple[Labels, dict[str, list[PairLag]], dict[str, list[PersonDelay]]]:
+    """What each face shows (N,), and lags and delays by video; one video at a time, so that memory is bounded."""
+    images, contract = on_root(run, lambda own: CropImages(crops, own))
+    keys, shown = crops.keys, np.empty(len(crops), np.int64)
+    lags: dict[str, list[PairLag]] = {}
+    late: dict[str, list[PersonDelay]] = {}
+    videos = np.unique(keys.video).tolist()
+    for done, video in enumerate(videos, start=1):
+        rows = np.flatnonzero(keys.video == video)
+        said = logits(run.model, images, contract, rows=rows.tolist(), workers=config.workers)
+        p = said.double().softmax(dim=1).numpy()
+        shown[rows] = p.argmax(axis=1)
+        people = signals(p, keys.person[rows], keys.frame[rows], crops.stride)
+        name = keys.video_ids[video]
+        lags[name] = pair_lags(people, config.max_lag)
+        late[name] = person_delays(lags[name], sorted(people))
+        progress("judge faces, video by video", done, len(videos))
+    return shown, lags, late
+
+
+def _rows(rules: Sequence[Anchors], config: QualityConfig) -> Rows:
+    """Different anchors, drawn from those that every rule has candidates for: rules are compared on the same ones."""
+    common = reduce(np.intersect1d, [rule.candidates.anchors for rule in rules])
+    if not len(common):
+        raise DatasetError("expected anchors with candidates by every rule, found none; allow more steps than "
+                           f"--d {config.rules.d}")  # fmt: skip
+    return np.random.default_rng([config.seed, 14]).permutation(common)[: config.anchors]
+
+
+def _draw(anchors: Anchors, rows: Rows, config: QualityConfig) -> list[tuple[list[int], int]]:
+    """The anchors' candidates by one rule."""
+    drawn = anchors.candidates.draw_many(rows, np.random.default_rng([config.seed, 15]))
+    return [([int(r), *p.tolist(), *n.tolist()], len(p)) for r, (p, n) in zip(rows, drawn, strict=True)]
+
+
+def _refined(sight: _Sight, drawn: list[tuple[list[int], int]], config: QualityConfig) -> list[Chosen]:
+    """Each anchor's candidates with those that refinement keeps; faces that several anchors share are seen once."""
+    wanted, place = np.unique(np.concatenate([rows for rows, _ in drawn]), return_inverse=True)
+    z = sight.of(wanted.tolist()).projected
+    found, start = [], 0
+    for rows, p in drawn:
+        own = place[start : start + len(rows)]
+        start += len(rows)
+        c = chosen(z, int(own[0]), own[1 : 1 + p], own[1 + p :], config.rules.gamma)
+        found.append(
+            Chosen(int(wanted[c.anchor]), *(wanted[r] for r in (c.positives, c.negatives, c.positives_imp,
+                                                                 c.negatives_imp)))
+        )  # fmt: skip
+    return found
+
+
+def _kind_rows(
+    kinds: dict[str, list[Chosen]], shown: Labels, known: Known | None, crops: Crops
+) -> list[dict[str, Any]]:
+    rows = []
+    for note, found in kinds.items():
+        seen = purity(found, shown, crops.keys.video, crops.keys.person)
+        true = None if known is None else purity(found, known.expression, crops.keys.video, crops.keys.person)
+        for kind in ("P", "P_imp", "N", "N_imp"):
+            if note and kind.startswith("N"):
+                continue  # the anchor's own faces do not change
+            agree, chance = _agreement(seen, kind)
+            truly, by_chance = (None, None) if true is None else _agreement(true, kind)
+            rows.append({
+                "candidates": kind + note, "anchors": len(found), "agree": agree, "chance": chance,
+                "true_agree": truly, "true_chance": by_chance,
+            })  # fmt: skip
+    return rows
+
+
+def _agreement(found: Purity, kind: str) -> tuple[float, float]:
+    """Share of a kind's candidates that show what the anchor shows, and what chance gives."""
+    if kind.startswith("P"):
+        return (found.p_imp if kind == "P_imp" else found.p), found.p_chance
+    return 1 - (found.n_imp if kind == "N_imp" else found.n), 1 - found.n_chance
+
+
+def _distance_rows(
+    found: list[Chosen], apart: list[tuple[list[int], int]], shown: Labels, known: Known | None, crops: Crops,
+    config: QualityConfig,
+) -> list[dict[str, Any]]:  # fmt: skip
+    step = crops.keys.frame / crops.stride
+    none = np.empty(0, np.int64)
+    wide = [Chosen(rows[0], np.array(rows[1 : 1 + p]), none, none, none) for rows, p in apart]
+    far = [config.rules.d_far]
+    while far[-1] < np.ptp(step):
+        far.append(max(1, far[-1] * 2))
+    near = [0.0, *(k + 0.5 for k in range(config.max_lag + 1))]
+    rows = []
+    for who, kind, some, edges in (
+        ("others", "positives", wide, near), ("others, kept", "positives_imp", found, near),
+        ("same person", "negatives", found, far), ("same person, kept", "negatives_imp", found, far),
+    ):  # fmt: skip
+        bins = by_distance(some, kind, shown, step, edges)
+        true = by_distance(some, kind, known.expression, step, edges) if known is not None else [None] * len(bins)
+        for b, t in zip(bins, true, strict=True):
+            if b.pairs:
+                whole = kind.startswith("positives")
+                rows.append({
+                    "who": who, "from": int(np.ceil(b.low)) if whole else b.low,
+                    "to": int(b.high) if whole else b.high, "pairs": b.pairs, "agree": b.agree,
+                    "true_agree": None if t is None else t.agree,
+                })  # fmt: skip
+    return rows
+
+
+def _pair_rows(
+    found: list[Chosen], shown: Labels, lags: dict[str, list[PairLag]], known: Known | None, crops: Crops
+) -> list[dict[str, Any]]:
+    keys = crops.keys
+    shares = by_pair(found, shown, keys.video, keys.person)
+    number = {name: keys.video_ids.index(name) for name in lags}
+    rows = []
+    for video, pairs in lags.items():
+        for q in pairs:
+            share = shares.get((number[video], q.a, q.b))
+            true = None if known is None else (known.delays.get((video, q.a)), known.delays.get((video, q.b)))
+            rows.append({
+                "video": video, "a": q.a, "b": q.b, "pairs": share.pairs if share else 0,
+                "agree": share.agree if share else None, "lag": _number(q.lag), "correlation": _number(q.correlation),
+                "true_lag": (true[1] - true[0]) / crops.stride
+                if true and true[0] is not None and true[1] is not None else None,
+            })  # fmt: skip
+    return rows
+
+
+def _retrieval_rows(sight: _Sight, known: Known | None, config: QualityConfig) -> list[dict[str, Any]]:
+    if known is None:
+        return []
+    rows = balanced(known.expression, known.person, _EACH, config.seed)
+    rows = rows[known.expression[rows] >= 0]
+    seen = sight.of(rows.tolist())
+    return table(seen.features, seen.projected, known.expression[rows], known.person[rows])
+
+
+def _against_truth(late: dict[str, list[PersonDelay]], known: Known | None, crops: Crops) -> dict[str, Any]:
+    if known is None or not known.delays:
+        return {}
+    found = [
+        pair
+        for video, people in late.items()
+        for pair in differences(people, {p: d / crops.stride for (v, p), d in known.delays.items() if v == video})
+    ]
+    return {**asdict(accuracy(found)), "estimated_and_true": found}
+
+
+def _frames(p: PersonDelay, stride: int) -> float | None:
+    return None if p.delay is None else p.delay * stride
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value

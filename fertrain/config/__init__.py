@@ -1,0 +1,26 @@
+"""Settings of a run, without torch.
+
+run            data, model, optimization: what every method shares
+methods        settings of each method
+serialization  TOML in and out; settings changed by name
+recipes        published settings by name, one TOML file each
+"""
+
+from .methods import (
+    AdaCmConfig,
+    ByolConfig,
+    FixMatchConfig,
+    MixMatchConfig,
+    MocoConfig,
+    ReMixMatchConfig,
+    RmferConfig,
+    SimClrConfig,
+    SimSiamConfig,
+    UdaConfig,
+)
+from .run import DataConfig, ModelConfig, OptimConfig, RunConfig
+
+__all__ = [
+    "AdaCmConfig", "ByolConfig", "DataConfig", "FixMatchConfig", "MixMatchConfig", "MocoConfig", "ModelConfig",
+    "OptimConfig", "ReMixMatchConfig", "RmferConfig", "RunConfig", "SimClrConfig", "SimSiamConfig", "UdaConfig",
+]  # fmt: skip

@@ -1,0 +1,176 @@
+"""Counting a finished network on a split, and proving that it judges every image alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from rmset.progress import Progress, silent
+
+from ..datasets.base import Split
+from ..datasets.images import Images, decode, resized
+from ..datasets.registry import images_of, open_split, open_target
+from ..errors import InvarianceError, TrainingError
+from ..labels import permutation
+from ..models.inference import logits
+from ..models.weights import load
+from ..run_folder import RunFolder
+from ..transforms.input_spec import InputContract
+from . import report
+from .metrics import Scores, agreement, confusion_matrix, reliability
+
+TOLERANCE = 1e-3
+"""Largest difference between two logits of one image that rounding may make, relative to the largest logit."""
+_SAMPLE = 24
+
+
+@dataclass(frozen=True)
+class Invariance:
+    """How far logits moved when nothing but their company changed."""
+
+    images: int
+    """Sample size."""
+    largest: float
+    """Largest difference of a logit, relative to the largest logit."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a network says of every image of a split."""
+
+    scores: Scores
+    """Everything that the confusion matrix says."""
+    split: Split
+    """The images, in order."""
+    probabilities: npt.NDArray[np.float64]
+    """(N, K) in the split's label order; rows sum to 1."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Scores, calibration, agreement with the votes where there are any, and the surest mistakes."""
+        values = self.scores.to_json()
+        values["calibration"] = reliability(self.probabilities, self.split.classes).to_json()
+        if self.split.shares is not None and len(self.split):
+            values["votes"] = agreement(self.split.shares.astype(np.float64), self.probabilities)
+        values["mistakes"] = self.mistakes()
+        return values
+
+    def mistakes(self, most: int = 24) -> list[dict[str, Any]]:
+        """The wrong answers that the network was surest of."""
+        predicted, confidence = self.probabilities.argmax(axis=1), self.probabilities.max(axis=1)
+        wrong = np.flatnonzero(predicted != self.split.classes)
+        classes = self.split.order.classes
+        return [
+            {
+                "name": self.split.names[i], "true": classes[self.split.classes[i]],
+                "predicted": classes[predicted[i]], "confidence": round(float(confidence[i]), 4),
+            }
+            for i in wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+        ]  # fmt: skip
+
+
+def judge(
+    model: nn.Module,
+    labels: tuple[str, ...],
+    contract: InputContract,
+    split: Split,
+    images: Images,
+    *,
+    part: str = "",
+    workers: int = 0,
+    progress: Progress = silent,
+) -> Judgement:
+    """Probabilities and scores of a network on a split, in the split's label order.
+
+    Args:
+        model: uint8-prepared images -> logits in the order of `labels`.
+        labels: class of each output. Outputs for classes that the split does not have are left out.
+        contract: what the model expects.
+        split: what is true.
+        images: the split's pixels, in its order.
+        part: what to call it in reports, if not by its split.
+        workers: processes that decode.
+        progress: told how many are done.
+    """
+    columns = permutation(labels, split.order.classes)
+    k = len(split.order)
+    found = logits(model, images, contract, workers=workers, progress=progress)
+    probabilities = found[:, columns].double().softmax(dim=1).numpy() if len(split) else np.zeros((0, k))
+    # of the logits, as equal probabilities after rounding may have been different before
+    predicted = found[:, columns].argmax(dim=1).numpy() if len(split) else np.zeros(0, dtype=np.int64)
+    matrix = confusion_matrix(split.classes, predicted, k)
+    scores = Scores(matrix, split.order.classes, part or f"{split.dataset}:{split.split}", split.rule)
+    return Judgement(scores, split, probabilities)
+
+
+def thumbnails(judged: Judgement, contract: InputContract) -> dict[str, bytes]:
+    """PNG files of the surest mistakes, by name: for a user's own report, which shows their own data."""
+    grey = judged.split.grey
+    found: dict[str, bytes] = {}
+    for mistake in judged.mistakes():
+        image = resized(decode(judged.split.source.get(mistake["name"]), mistake["name"], grey=grey), contract.size)
+        found[mistake["name"]] = bytes(cv2.imencode(".png", image[:, :, ::-1])[1])
+    return found
+
+
+def check_invariance(model: nn.Module, contract: InputContract, images: Images, seed: int = 0) -> Invariance:
+    """Judge a sample together, in reverse order by sevens, and one by one; the logits must agree.
+
+    Raises:
+        InvarianceError: they do not: something looks at the rest of the batch.
+        TrainingError: they are no numbers: the training has diverged.
+    """
+    rng = np.random.default_rng([seed, 6])
+    rows = rng.permutation(len(images))[:_SAMPLE].tolist()
+    if not rows:
+        return Invariance(0, 0.0)
+    together = logits(model, images, contract, rows=rows)
+    by_seven = logits(model, images, contract, rows=rows[::-1], batch_size=7).flip(0)
+    alone = logits(model, images, contract, rows=rows, batch_size=1)
+    if not torch.isfinite(together).all():
+        raise TrainingError(
+            "expected predictions that are numbers, found NaN or infinity in the logits of the finished network; try "
+            "again with a lower --lr"
+        )
+    scale = together.abs().max().clamp_min(1.0)
+    largest = float(torch.stack([(together - by_seven).abs(), (together - alone).abs()]).max() / scale)
+    if not largest <= TOLERANCE:
+        raise InvarianceError(
+            f"expected predictions that do not depend on batch size, order or companions, found logits of the same "
+            f"image that differ by {largest:.2g} of their size; is a layer still in training mode?"
+        )
+    return Invariance(len(rows), largest)
+
+
+def evaluate_run(
+    path: Path, on: str, eval_rule: str = "majority", progress: Progress = silent
+) -> tuple[Scores, Invariance, dict[str, Any]]:
+    """Count a finished run on `NAME[:SPLIT]`, after the invariance check on a sample.
+
+    Returns:
+        The scores, what the invariance check found, and both as JSON values.
+    """
+    folder = RunFolder.open(path)
+    model, labels, contract = load(folder.weights)
+    dataset, split_name = open_target(on)
+    split = open_split(dataset, split_name, eval_rule)
+    images = images_of(split, contract)
+    invariance = check_invariance(model, contract, images)
+    judged = judge(model, labels, contract, split, images, progress=progress)
+    scores = judged.scores
+    times = folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, "fertrain evaluate")
+    report.recount(folder)
+    values = {
+        **judged.to_json(),
+        "times_counted": times,
+        "selected_on": folder.metrics()["selected_on"] if (path / "metrics.json").exists() else None,
+        "run": str(path),
+        "invariance": {"images": invariance.images, "largest_difference": invariance.largest},
+    }
+    return scores, invariance, values

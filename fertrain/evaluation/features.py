@@ -1,0 +1,117 @@
+"""What a finished run makes of images: f = f_Feat(x), z = H(f), and the probabilities of f_FER(f), row by row.
+
+The projection H lies beside the weights (`method.safetensors`); a run that has learnt none compares f itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from rmset.progress import Progress, silent
+
+from ..datasets.images import Images, batches
+from ..methods.rmfer import projection_head
+from ..models.classifier import Recogniser
+from ..models.inference import at_test, measure
+from ..models.weights import load, read_file
+from ..run_folder import RunFolder
+from ..transforms.input_spec import InputContract
+
+_PREFIX = "projection."
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A finished run, ready to be asked."""
+
+    name: str
+    """Its folder's name; more of its path where runs of one name stand side by side."""
+    model: Recogniser
+    """f_FER ∘ f_Feat."""
+    projection: nn.Module
+    """H; the identity where the run has learnt none."""
+    labels: tuple[str, ...]
+    """Class of each output."""
+    contract: InputContract
+    """What the network expects, with the labelled stream's mean and std."""
+    folder: RunFolder
+    """Where it lies."""
+
+    @property
+    def projects(self) -> bool:
+        """Whether the run has learnt a projection."""
+        return not isinstance(self.projection, nn.Identity)
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Rows in the order asked for, float32 on the processor."""
+
+    features: Tensor
+    """f, (n, D)."""
+    projected: Tensor
+    """z, (n, E)."""
+    probabilities: Tensor
+    """(n, K), rows sum to 1."""
+
+
+def open_run(path: Path) -> OpenedRun:
+    """A run with its projection.
+
+    Raises:
+        UsageError: the folder holds no run.
+        WeightsError: its weights cannot be read.
+    """
+    folder = RunFolder.open(path)
+    model, labels, contract = load(folder.weights)
+    projection: nn.Module = nn.Identity()
+    if folder.method_weights.is_file():
+        tensors, _ = read_file(folder.method_weights)
+        own = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
+        if own:
+            projection = projection_head(model.dim)
+            projection.load_state_dict(own)
+    return OpenedRun(path.resolve().name, model, projection, labels, contract, folder)
+
+
+def extract(
+    model: Recogniser, projection: nn.Module, images: Images, contract: InputContract, rows: Sequence[int],
+    *, batch_size: int = 256, workers: int = 0, progress: Progress = silent,
+) -> Extracted:  # fmt: skip
+    """Look at some rows of images, each by itself.
+
+    Args:
+        model: f_FER ∘ f_Feat.
+        projection: H.
+        images: uint8 images.
+        contract: with the mean and std of *these* images: unlabelled streams have their own.
+        rows: which, in this order.
+        batch_size: images at once; changes nothing but the time.
+        workers: processes that decode.
+        progress: told how many are done.
+    """
+    parts = [list(rows[i : i + batch_size]) for i in range(0, len(rows), batch_size)]
+    device = next(model.parameters()).device
+    f: list[Tensor] = []
+    z: list[Tensor] = []
+    p: list[Tensor] = []
+    with at_test(model), at_test(projection):
+        for done, pixels in enumerate(batches(images, parts, workers), start=1):
+            own = model.features(contract.prepare(pixels.to(device)))
+            for kept, found in ((f, own), (z, projection(own)), (p, model.head(own).softmax(dim=1))):
+                kept.append(found.float().cpu())
+            progress("look at faces", min(done * batch_size, len(rows)), len(rows))
+    if not f:
+        return Extracted(*(torch.empty(0, n) for n in (model.dim, model.dim, model.classes)))
+    return Extracted(torch.cat(f), torch.cat(z), torch.cat(p))
+
+
+def on_root(run: OpenedRun, images: Callable[[InputContract], Images]) -> tuple[Images, InputContract]:
+    """Images of an unlabelled set as a run sees them: decoded by its contract, normalised by their own mean and std."""
+    found = images(run.contract)
+    return found, run.contract.with_moments(measure(found, run.contract))

@@ -1,0 +1,199 @@
+"""Faces in a user's own pictures and films, judged by a run: detect, cut as in training, one row per face.
+
+image or frame -> detector -> rmset.parts.cropping.cut -> the run's input contract -> probabilities
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rmset.errors import RmsetError, UsageError, VideoError
+from rmset.geometry import Box
+from rmset.parts.cropping import cut
+from rmset.parts.detect import Detector
+from rmset.parts.frames import VideoReader
+from rmset.parts.probe import probe
+from rmset.progress import Progress, silent
+
+from ..datasets.base import SUFFIXES
+from ..datasets.images import FolderBytes, decode, resized
+from ..errors import DatasetError
+from ..models.classifier import Recogniser
+from ..models.inference import at_test
+from ..transforms.input_spec import InputContract
+
+Pixels = npt.NDArray[np.uint8]
+VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture, or a frame of a film."""
+
+    file: str
+    """Path as the user gave it."""
+    frame: int
+    """From 0; 0 for a picture."""
+    time_ms: float
+    """Since the film's start; 0 for a picture."""
+    image: Pixels
+    """uint8 (H, W, 3), RGB."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One face."""
+
+    frame: Frame
+    """Where it was seen."""
+    face: int
+    """Number within the frame, surest detection first."""
+    box: Box
+    """xyxy, px."""
+    score: float
+    """Of the detector, 0 to 1; 1 where the whole image was taken."""
+    probabilities: tuple[float, ...]
+    """In the run's label order."""
+
+
+def _raised(error: RmsetError) -> None:
+    raise error
+
+
+def frames_of(
+    target: Path, stride: int = 1, progress: Progress = silent, tell: Callable[[RmsetError], None] = _raised
+) -> Iterator[Frame]:
+    """Pictures of a folder (sorted, subfolders too), one picture, or every `stride`-th frame of a film.
+
+    Args:
+        target: the folder or file.
+        stride: of films, in frames.
+        progress: told the files done, or the frames of a single film.
+        tell: gets the error of each file of a folder that cannot be read, which is left out, and of each film that
+            ends early, whose frames up to there are given; it may raise it, as it does if omitted.
+
+    Raises:
+        UsageError: there is nothing at `target`, or nothing that can be judged.
+        DatasetError: `target` is one file, and no image.
+        VideoError: `target` is one file, and no video.
+    """
+    if target.is_dir():
+        files = sorted(p for p in target.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEOS and not p.is_dir())
+        if not files:
+            raise UsageError(f"expected images or videos in {target}, found none")
+    elif target.is_file():
+        files = [target]
+    else:
+        raise UsageError(f"expected an image, a folder or a video, found none at {target}")
+    alone = target.is_file()
+    for done, file in enumerate(files, start=1):
+        try:
+            if file.suffix.lower() in VIDEOS:
+                yield from _film(file, stride, progress if alone else silent, tell)
+            else:
+                image = decode(FolderBytes(file.parent).get(file.name), str(file), grey=False)
+                yield Frame(str(file), 0, 0.0, image)
+        except (DatasetError, VideoError) as error:
+            if alone:
+                raise
+            tell(error)
+        if not alone:
+            progress("predict", done, len(files))
+
+
+def _film(file: Path, stride: int, progress: Progress, tell: Callable[[RmsetError], None]) -> Iterator[Frame]:
+    """Every `stride`-th frame; then, if frames are missing, that they are."""
+    seen = probe(file)
+    with VideoReader(file) as reader:
+        for frame in reader.frames(stride=stride):
+            yield Frame(str(file), frame.frame_idx, frame.time_ms, frame.rgb)
+            progress("predict", frame.frame_idx + 1, seen.frame_count)
+    # the decoder says where it had to stop; packets that the file has lost are nothing to stop at
+    if fault := reader.fault or seen.fault:
+        tell(VideoError(f"{file}: {fault}; what is there is judged"))
+
+
+def predict(
+    model: Recogniser,
+    contract: InputContract,
+    frames: Iterator[Frame],
+    detector: Detector | None,
+    *,
+    min_face: float = 40,
+    widen: float = 0.31,
+    batch: int = 64,
+) -> Iterator[Prediction]:
+    """Every face of every frame, in order.
+
+    Args:
+        model: of a run.
+        contract: what it expects.
+        frames: pictures.
+        detector: finds faces; None takes each picture whole, as it is right for sets that come cropped.
+        min_face: smallest face that is looked for, px.
+        widen: share of the face's width that the crop is wider, as `rmset export` and `datasets align` have it.
+        batch: faces that are judged together, which changes no prediction.
+    """
+    waiting: list[tuple[Frame, int, Box, float, Pixels]] = []
+    for frame in frames:
+        waiting += _faces(frame, contract, detector, min_face, widen)
+        if len(waiting) >= batch:
+            yield from _judged(model, contract, waiting)
+            waiting = []
+    yield from _judged(model, contract, waiting)
+
+
+def _faces(
+    frame: Frame, contract: InputContract, detector: Detector | None, min_face: float, widen: float
+) -> list[tuple[Frame, int, Box, float, Pixels]]:
+    height, width = frame.image.shape[:2]
+    whole: Box = (0.0, 0.0, float(width), float(height))
+    # the row of a face needs its place, not the frame's pixels, which would fill the memory
+    light = Frame(frame.file, frame.frame, frame.time_ms, np.empty((0, 0, 3), np.uint8))
+    if detector is None:
+        return [(light, 0, whole, 1.0, resized(frame.image, contract.size))]
+    found = detector.detect(frame.image, min_face)
+    faces = []
+    for k, (box, score) in enumerate(zip(found.boxes.tolist(), found.scores.tolist(), strict=True)):
+        xyxy: Box = (box[0], box[1], box[2], box[3])
+        faces.append((light, k, xyxy, float(score), cut(frame.image, xyxy, whole, contract.size, widen).image))
+    return faces
+
+
+def _judged(
+    model: Recogniser, contract: InputContract, waiting: Sequence[tuple[Frame, int, Box, float, Pixels]]
+) -> Iterator[Prediction]:
+    if not waiting:
+        return
+    pixels = torch.from_numpy(np.stack([face[4] for face in waiting])).permute(0, 3, 1, 2).contiguous()
+    device = next(model.parameters()).device
+    with at_test(model):
+        found = model(contract.prepare(pixels.to(device))).double().softmax(dim=1).cpu()
+    for (frame, face, box, score, _), row in zip(waiting, found.tolist(), strict=True):
+        yield Prediction(frame, face, box, score, tuple(row))
+
+
+def write_csv(predictions: Iterator[Prediction], labels: Sequence[str], stream: TextIO) -> dict[str, int]:
+    """One row a face as they come; returns how often each class was the most probable.
+
+    Columns: file, frame, time_ms, face, x0, y0, x1, y1, score, label, confidence, then one per class.
+    """
+    writer = csv.writer(stream, lineterminator="\n")
+    head = ["file", "frame", "time_ms", "face", "x0", "y0", "x1", "y1", "score", "label", "confidence", *labels]
+    writer.writerow(head)
+    counts = dict.fromkeys(labels, 0)
+    for p in predictions:
+        k = int(np.argmax(p.probabilities))
+        counts[labels[k]] += 1
+        row: list[Any] = [p.frame.file, p.frame.frame, f"{p.frame.time_ms:.3f}", p.face]
+        row += [f"{v:.2f}" for v in p.box] + [f"{p.score:.4f}", labels[k], f"{p.probabilities[k]:.6f}"]
+        writer.writerow(row + [f"{v:.6f}" for v in p.probabilities])
+    return counts

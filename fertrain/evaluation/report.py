@@ -1,0 +1,146 @@
+"""One self-contained page per run, made of nothing but the run folder (and thumbnails of the user's own images)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ..files import write_text
+from ..run_folder import RunFolder
+from . import html as page
+from . import plots
+from .metrics import Scores, scores_from
+
+_COUNTED = "<h2>How often it was counted</h2>"
+_DATA = "<h2>Data</h2>"
+
+
+def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> Path:
+    """Draw the figures and write report.html; returns its path.
+
+    Args:
+        folder: of a finished run.
+        thumbnails: PNG files by image name, shown beside the surest mistakes.
+    """
+    metrics, config = folder.metrics(), folder.config_values()
+    scores = scores_from(metrics)
+    history = folder.history()
+    title = f"{config['method']} · {config['model']['name']} · {config['data']['labeled'].rpartition('/')[2]}"
+    body = [f"<h1>{escape(title)}</h1>", _by_line(config, metrics), page.facts(_facts(scores, metrics))]
+    if "best_on_test" in metrics:
+        best = metrics["best_on_test"]
+        body.append(
+            f'<p class="warn">Best on {escape(scores.split)}: {best["overall_accuracy"]:.2%} in epoch {best["epoch"]}. '
+            f"{escape(best['warning'])}.</p>"
+        )
+    body += ["<h2>Classes</h2>", _classes(scores)]
+    plots.confusion(scores, folder.path / "confusion.png")
+    figures = [page.picture(folder.path / "confusion.png", "confusion matrix")]
+    if "calibration" in metrics:
+        plots.reliability(metrics["calibration"], folder.path / "reliability.png")
+        figures.append(page.picture(folder.path / "reliability.png", "reliability diagram"))
+    body += ["<h2>Confusion and confidence</h2>", '<div class="pair">' + "".join(figures) + "</div>"]
+    if "votes" in metrics:
+        body += ["<h2>Agreement with the votes</h2>", _votes(metrics["votes"])]
+    if history:
+        plots.curves(history, folder.path / "curves.png")
+        body += ["<h2>Learning</h2>", page.picture(folder.path / "curves.png", "loss and held-out accuracy by epoch")]
+    if metrics.get("mistakes"):
+        body += ["<h2>Surest mistakes</h2>", page.sheet(metrics["mistakes"], thumbnails or {})]
+    if looked := folder.evaluations():
+        body.append(_looked(looked, scores.split))
+    body += [
+        _DATA,
+        page.table(("what", "value"), _flat(config.get("measured", {})), text=True),
+        "<h2>Settings</h2>",
+        "<details open><summary>config.toml</summary><pre>"
+        + escape((folder.path / "config.toml").read_text(encoding="utf-8"))
+        + "</pre></details>",
+    ]
+    write_text(folder.report, page.page(title, body))
+    return folder.report
+
+
+def recount(folder: RunFolder) -> None:
+    """Bring what the page says of how often images were counted up to date, after a later command counted some.
+
+    The rest of the page stays as it is: thumbnails are not kept anywhere else. Of a run that is not finished there is
+    nothing to say.
+    """
+    if not folder.report.is_file() or not (folder.path / "metrics.json").is_file():
+        return
+    text = folder.report.read_text(encoding="utf-8")
+    before, heading, after = text.partition(_DATA)
+    said = _looked(folder.evaluations(), folder.metrics()["split"])
+    write_text(folder.report, before.partition(_COUNTED)[0] + said + "\n" + heading + after)
+
+
+def _facts(scores: Scores, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = [
+        (f"{scores.overall_accuracy:.2%}", "overall accuracy"),
+        (f"{scores.average_accuracy:.2%}", "average accuracy (mean of class recalls)"),
+        (f"{scores.n:,}", f"images: {scores.split.rpartition('/')[2]}, rule {scores.rule}"),
+    ]
+    if "calibration" in metrics:
+        found.append((f"{metrics['calibration']['ece']:.3f}", "expected calibration error"))
+    return found
+
+
+def _by_line(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    data = config["data"]
+    beside = f" with {data['unlabeled']}" if data.get("unlabeled") else ""
+    what = f"{data['labeled']}, scheme {data['scheme']}{beside}. The epoch was chosen on {metrics['selected_on']}."
+    return f'<p class="by">{escape(what)}</p>'
+
+
+def _classes(scores: Scores) -> str:
+    rows: list[tuple[str, ...]] = [
+        (name, f"{c['n']:,}", f"{c['precision']:.1%}", f"{c['recall']:.1%}", f"{c['f1']:.1%}", page.bar(c["f1"]))
+        for name, c in scores.per_class.items()
+    ]
+    # as average accuracy counts: a class without images has no recall to be averaged
+    seen = [c for c in scores.per_class.values() if c["n"]]
+    means = [sum(c[key] for c in seen) / max(1, len(seen)) for key in ("precision", "recall", "f1")]
+    rows.append(("mean of classes", f"{scores.n:,}", *(f"{m:.1%}" for m in means), ""))
+    return page.table(("class", "images", "precision", "recall", "F1", ""), rows)
+
+
+def _votes(votes: Mapping[str, float]) -> str:
+    names = {
+        "cross_entropy": "cross-entropy −Σ p log q",
+        "entropy": "entropy of the votes: the least that the cross-entropy can be",
+        "kl": "Kullback-Leibler divergence KL(p ‖ q)",
+        "jensen_shannon": "Jensen-Shannon divergence, at most 0.693",
+    }
+    rows = [(text, f"{votes[key]:.4f}") for key, text in names.items() if key in votes]
+    note = "<p>Mean over the images, in nats; p: share of the votes for an emotion, q: the network's probabilities.</p>"
+    return note + page.table(("measure", "nats"), rows)
+
+
+def _looked(rows: list[dict[str, str]], split: str) -> str:
+    """Every count, those for one reason in one line, and how many were of the split that the run reports."""
+    head = ("split", "rule", "overall accuracy", "times", "why")
+    lines = []
+    for (split_, rule, why), same in itertools.groupby(rows, key=lambda r: (r["split"], r["rule"], r["why"])):
+        found = [float(row["overall_accuracy"]) for row in same]
+        span = f"{min(found):.2%}" if len(found) == 1 else f"{min(found):.2%} to {max(found):.2%}"
+        lines.append((split_, rule, span, str(len(found)), why))
+    own = sum(row["split"] == split for row in rows)
+    said = f"The reported images were counted {'once' if own == 1 else f'{own} times'}."
+    if own == 0:
+        said = "These are other images than the reported ones, which chose the epoch."
+    return f"{_COUNTED}<p>{said}</p>" + page.table(head, lines, text=True)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key} ")
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            rows.append((prefix + key.replace("_", " "), text))
+    return rows

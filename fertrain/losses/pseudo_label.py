@@ -1,0 +1,147 @@
+"""Losses on guessed labels: FixMatch, UDA, Ada-CM, and the parts of MixMatch and ReMixMatch apart from mixup.
+
+    p, q: (U, K) probabilities on weak views, rows sum to 1    logits: (U, K) on strong views
+
+q is a target. Every function here cuts its gradient, so that no method can learn by changing its own targets.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from ..errors import UnknownNameError
+
+ANNEALING = ("none", "linear", "log", "exp")
+
+
+def confident_cross_entropy(logits: Tensor, q: Tensor, margins: Tensor | float) -> tuple[Tensor, Tensor]:
+    """(1/U) Σ_b 1(max q_b ≥ m) · H(argmax q_b, p_b): FixMatch, equation (4); with a margin by class, Ada-CM's L_u.
+
+    Images below the margin count as zero, not as absent: the divisor is U.
+
+    Args:
+        logits: of the strong views, (U, K).
+        q: of the weak views, (U, K), rows sum to 1.
+        margins: one for all, or one for each class (K,), that of the guessed class holds.
+
+    Returns:
+        The loss, and which images counted, bool (U,).
+    """
+    confidence, guess = q.detach().max(dim=1)
+    margin = margins[guess] if isinstance(margins, Tensor) else margins
+    counted = confidence >= margin
+    losses = F.cross_entropy(logits.float(), guess, reduction="none")
+    return (losses * counted).mean(), counted
+
+
+def sharpened_divergence(
+    logits: Tensor, weak_logits: Tensor, temperature: float, threshold: float
+) -> tuple[Tensor, Tensor]:
+    """(1/U) Σ_b 1(max q_b > β) · KL(softmax(weak_b / τ) ‖ p_b), where q = softmax(weak): UDA, section 2.3.
+
+    Confidence is that of the guess before it is sharpened.
+
+    Returns:
+        The loss, and which images counted, bool (U,).
+    """
+    weak = weak_logits.detach().float()
+    counted = weak.softmax(dim=1).amax(dim=1) > threshold
+    target = F.log_softmax(weak / temperature, dim=1)
+    losses = F.kl_div(F.log_softmax(logits.float(), dim=1), target, reduction="none", log_target=True).sum(dim=1)
+    return (losses * counted).mean(), counted
+
+
+def annealed_threshold(done: float, classes: int, schedule: str) -> float:
+    """η_t = α_t (1 − 1/K) + 1/K (UDA, section 2.4 of the first versions): labels known better than this wait.
+
+    Args:
+        done: t/T, share of the training that is done.
+        classes: K.
+        schedule: α_t: `linear` t/T, `log` 1 − e^{−5 t/T}, `exp` e^{5 (t/T − 1)}; `none` 1, so that none waits.
+    """
+    if schedule not in ANNEALING:
+        raise UnknownNameError("training signal annealing", schedule, ANNEALING)
+    alpha = {"none": 1.0, "linear": done, "log": 1 - math.exp(-5 * done), "exp": math.exp(5 * (done - 1))}[schedule]
+    return alpha * (1 - 1 / classes) + 1 / classes
+
+
+def annealed(logits: Tensor, targets: Tensor, threshold: float) -> Tensor:
+    """Mean cross-entropy over the labelled images whose class is not yet more probable than the threshold; 0 if none.
+
+    Args:
+        logits: (B, K).
+        targets: (B, K), rows sum to 1.
+        threshold: η_t.
+    """
+    log_p = F.log_softmax(logits.float(), dim=1)
+    known = log_p.detach().exp().gather(1, targets.argmax(dim=1, keepdim=True)).squeeze(1)
+    counted = known <= threshold
+    losses = -(targets * log_p).sum(dim=1)
+    return torch.where(counted, losses, 0.0).sum() / counted.sum().clamp_min(1)
+
+
+def adapted_margins(confidence: Tensor, counts: Tensor, epoch: int, beta: float, least: float) -> Tensor:
+    """Ada-CM's margins after an epoch: T_c = max(least, β / (1 + e^{−epoch}) · mean confidence of class c).
+
+    Args:
+        confidence: (K,) sum over the labelled images of class c that were recognised.
+        counts: (K,) how many those are; a class without any gets the least.
+        epoch: from 1.
+        beta: β.
+        least: where margins begin.
+    """
+    mean = confidence / counts.clamp_min(1)
+    return (beta / (1 + math.exp(-epoch)) * mean).clamp_min(least)
+
+
+def recognised(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Confidence in the labelled images that are recognised, summed by class, and their numbers: (K,) and (K,)."""
+    confidence, guess = logits.detach().float().softmax(dim=1).max(dim=1)
+    right = guess == targets.argmax(dim=1)
+    classes = F.one_hot(guess[right], logits.shape[1]).float()
+    # no product of matrices: autocast would round the sum to bf16
+    return (confidence[right, None] * classes).sum(dim=0), classes.sum(dim=0)
+
+
+def sharpen(q: Tensor, temperature: float) -> Tensor:
+    """q_k^{1/T} / Σ_j q_j^{1/T}: MixMatch, equation (7). (U, K) -> (U, K)."""
+    # a softmax of logarithms: powers of small probabilities underflow
+    return torch.softmax(q.float().clamp_min(1e-12).log() / temperature, dim=1)
+
+
+def aligned(q: Tensor, wanted: Tensor, found: Tensor) -> Tensor:
+    """Normalize(q · p(y) / p̃(y)): ReMixMatch, section 3.1. Guesses as often of each class as labels are.
+
+    Args:
+        q: (U, K) guesses.
+        wanted: (K,) p(y), share of each class among labels.
+        found: (K,) p̃(y), mean of the guesses so far.
+    """
+    scaled = q * wanted / found.clamp_min(1e-6)
+    return scaled / scaled.sum(dim=1, keepdim=True)
+
+
+def squared(logits: Tensor, q: Tensor) -> Tensor:
+    """(1 / KU) Σ_b ‖q_b − p_b‖²: MixMatch, equation (4); bounded, so one wrong guess cannot rule."""
+    return (q.detach() - logits.float().softmax(dim=1)).pow(2).mean()
+
+
+def cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
+    """(1/U) Σ_b H(q_b, p_b) with whole distributions as targets, which get no gradient."""
+    return -(q.detach() * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
+
+
+def risen(step: int, over: int) -> float:
+    """How far a weight has risen: from 0 to 1 over the first `over` steps."""
+    return 1.0 if over <= 0 else min(1.0, step / over)
+
+
+def turned(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Each image turned by 0 to 3 quarters, and by how many: (U, C, S, S) -> the same, int64 (U,)."""
+    quarters = torch.randint(4, (len(x),), generator=generator).to(x.device)
+    options = torch.stack([torch.rot90(x, k, dims=(2, 3)) for k in range(4)])
+    return options[quarters, torch.arange(len(x), device=x.device)], quarters

@@ -1,0 +1,93 @@
+"""RMFER's losses (WACV 2024): instance attention, equations (1) to (3), and anchor contrast, equation (10).
+
+f: (B, D) features    z: (B, E) = H(f), projected    s, a: (B, B)    v: (B, D)
+
+Positives of an anchor are other people at the same moment, negatives its own face far away in time. Products are
+taken outside of autocast, which would round cosines to bf16's three digits before τ divides them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from ..errors import UnknownNameError
+
+SELF_MASKS: tuple[str, ...] = ("exclude", "epsilon", "off")
+
+EPSILON = 1e-6
+"""What the paper writes on the diagonal. exp(1e-6/τ) ≈ 1, so this masks next to nothing."""
+
+
+def similarity(z: Tensor, self_mask: str = "exclude") -> Tensor:
+    """Equation (1): s_ij = cos(z_i, z_j), the diagonal masked. (B, E) -> (B, B).
+
+    Args:
+        z: projected features.
+        self_mask: what stands on the diagonal: `exclude` −∞, so that nobody attends to himself (what the
+            authors' code does); `epsilon` 1e-6, the paper's letter; `off` the cosine itself, 1.
+    """
+    if self_mask not in SELF_MASKS:
+        raise UnknownNameError("self-mask", self_mask, SELF_MASKS)
+    unit = F.normalize(z.float(), dim=1)
+    with torch.autocast(z.device.type, enabled=False):
+        s = unit @ unit.T
+    if self_mask == "off":
+        return s
+    own = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    return s.masked_fill(own, float("-inf") if self_mask == "exclude" else EPSILON)
+
+
+def attention(z: Tensor, tau: float, self_mask: str = "exclude") -> Tensor:
+    """Equation (2): a_ij = softmax_j(s_ij / τ); rows sum to 1. (B, E) -> (B, B).
+
+    Raises:
+        ValueError: a batch of one has nobody to attend to under `exclude`.
+    """
+    if len(z) < 2 and self_mask == "exclude":
+        raise ValueError("attention with self_mask='exclude' needs a batch of two images or more, found one")
+    return torch.softmax(similarity(z, self_mask) / tau, dim=1)
+
+
+def attended(f: Tensor, z: Tensor, tau: float, self_mask: str = "exclude") -> Tensor:
+    """Equation (3): v_i = Σ_j a_ij f_j. (B, D), (B, E) -> (B, D)."""
+    with torch.autocast(f.device.type, enabled=False):
+        return attention(z, tau, self_mask) @ f.float()
+
+
+def cosines(anchor: Tensor, candidates: Tensor) -> Tensor:
+    """Similarity s between one anchor (E,) and its candidates (n, E): (n,)."""
+    return F.cosine_similarity(anchor.float().unsqueeze(0), candidates.float(), dim=1)
+
+
+def kept(n: int, gamma: float) -> int:
+    """How many of n candidates refinement keeps: max(1, ⌈γn⌉)."""
+    # ⌈0.1·50⌉ is 5, but 0.1·30 is 3.0000000000000004 in floats
+    return max(1, math.ceil(gamma * n - 1e-9))
+
+
+def refine(similarities: Tensor, gamma: float, *, most_similar: bool) -> Tensor:
+    """Which candidates matter: P_imp the γ most similar, N_imp the γ least similar. (n,) -> int64 (kept,).
+
+    Ties go to the candidate that stands first, so that the choice is the same on every machine.
+    """
+    order = torch.argsort(similarities, descending=most_similar, stable=True)
+    return order[: kept(len(similarities), gamma)]
+
+
+def acl(positive: Tensor, negative: Tensor, tau: float) -> Tensor:
+    """Equation (10): −log( Σ_P e^{s/τ} / (Σ_P e^{s/τ} + Σ_N e^{s/τ}) ), a scalar ≥ 0.
+
+    The sum over positives stands inside the logarithm: one good positive is enough. (NT-Xent averages the
+    logarithms, which asks for all of them.)
+
+    Args:
+        positive: (p,) similarities of the anchor to P_imp.
+        negative: (q,) similarities of the anchor to N_imp.
+        tau: temperature.
+    """
+    together = torch.logsumexp(torch.cat([positive, negative]) / tau, dim=0)
+    return together - torch.logsumexp(positive / tau, dim=0)

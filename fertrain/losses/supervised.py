@@ -1,0 +1,119 @@
+"""Losses on labels and votes: MV, ML, PLD and CEL (FERPlus), and the cosine loss on label embeddings.
+
+Barsoum et al., "Training deep networks for facial expression recognition with crowd-sourced label distribution",
+ICMI 2016, section 4.
+
+    p: (B, C) share of the votes for each class    q: (B, C) softmax of the logits
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from ..errors import UnknownNameError
+
+ML_SMOOTHING = 0.001
+"""The authors' ε, which keeps the logarithm of ML finite where no kept class has any probability."""
+
+
+def cel(logits: Tensor, p: Tensor) -> Tensor:
+    """Cross-entropy with the whole distribution, −Σ_k p_k log q_k, averaged over the batch.
+
+    With one-hot p it is the ordinary cross-entropy: MV and PLD are this on other targets.
+    """
+    return -(p * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
+
+
+def ml(logits: Tensor, p: Tensor, smoothing: float = ML_SMOOTHING) -> Tensor:
+    """Multi-label: −log max_k(t_k q_k), where t is 1 for every kept class; averaged over the batch.
+
+    Any of the kept classes is right: only the most probable of them is pushed up.
+    """
+    t = (1 - smoothing) * (p > 0).float() + smoothing
+    # in logarithms: the product underflows for sure predictions
+    return -(t.log() + F.log_softmax(logits.float(), dim=1)).amax(dim=1).mean()
+
+
+def draw(p: npt.NDArray[np.float32], samples: npt.NDArray[np.int64], epoch: int, seed: int) -> npt.NDArray[np.float32]:
+    """PLD: one label for each image out of its own distribution, anew in every epoch.
+
+    The draw is a function of (seed, epoch, sample) alone. Order, batch and workers change nothing.
+
+    Args:
+        p: (B, C), rows sum to 1.
+        samples: (B,) the image's number in its data set.
+        epoch: counted over the whole run.
+        seed: of the run.
+
+    Returns:
+        One-hot rows (B, C).
+    """
+    u = _unit_hash(samples, epoch, seed)
+    edges = np.cumsum(p.astype(np.float64), axis=1)
+    # scaled by the last edge, as float shares need not reach 1 exactly
+    label = (u[:, None] * edges[:, -1:] >= edges).sum(axis=1)
+    return np.asarray(np.eye(p.shape[1], dtype=np.float32)[label])
+
+
+def _unit_hash(samples: npt.NDArray[np.int64], epoch: int, seed: int) -> npt.NDArray[np.float64]:
+    """splitmix64 of (seed, epoch, sample), as numbers in [0, 1)."""
+    mask = (1 << 64) - 1
+    start = ((seed * 0x9E3779B97F4A7C15) ^ (epoch * 0xD1B54A32D192ED03)) & mask
+    x = samples.astype(np.uint64) * np.uint64(0xBF58476D1CE4E5B9) + np.uint64(start)
+    for _ in range(2):
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x = x ^ (x >> np.uint64(31))
+    return (x >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How votes become a loss."""
+
+    rule: str
+    """The rule that keeps its training images in the paper."""
+    loss: Callable[[Tensor, Tensor], Tensor]
+    """(logits, targets) -> scalar."""
+    draws: bool = False
+    """Targets are drawn anew in every epoch."""
+
+
+SCHEMES: dict[str, Scheme] = {
+    "mv": Scheme("majority", cel),
+    "ml": Scheme("multi", ml),
+    "pld": Scheme("distribution", cel, draws=True),
+    "cel": Scheme("distribution", cel),
+}
+"""The paper's four schemes."""
+
+
+def scheme_named(name: str) -> Scheme:
+    """The scheme of that name."""
+    if name not in SCHEMES:
+        raise UnknownNameError("scheme", name, SCHEMES)
+    return SCHEMES[name]
+
+
+def smoothed(p: Tensor, share: float) -> Tensor:
+    """Label smoothing (Szegedy et al., 2016): (1 − ε) p + ε / K. (B, K) -> (B, K)."""
+    return p if share == 0 else (1 - share) * p + share / p.shape[1]
+
+
+def cosine(cosines: Tensor, p: Tensor) -> Tensor:
+    """1 − Σ_k p_k cos(v, w_k): with one-hot p the distance to the true word, with votes their mean distance.
+
+    Args:
+        cosines: (B, K), in [-1, 1].
+        p: (B, K), rows sum to 1.
+
+    Returns:
+        A scalar in [0, 2], differentiable in the prediction; every sample of the batch counts once.
+    """
+    return (1 - (p * cosines).sum(dim=1)).mean()

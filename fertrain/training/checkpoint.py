@@ -1,0 +1,132 @@
+"""Where a run stands, so that a run that was broken off comes to the same weights as one that was not.
+
+The file holds tensors and plain values only, and is read without running any code that it may contain. Order,
+augmentation and draws are functions of (seed, epoch, step); dropout is not, so the generator's state is kept too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import WeightsError
+from ..files import whole
+from ..models.weights import read_plain
+from .optim import Average
+
+_LAYOUT = 3
+
+
+@dataclass
+class Tally:
+    """Sums over the part of an epoch that is done."""
+
+    batches: int = 0
+    """Labelled batches seen."""
+    loss: float = 0.0
+    """Sum over optimiser steps."""
+    steps: int = 0
+    """Optimiser steps."""
+    images: int = 0
+    """Images that the network looked at."""
+    seconds: float = 0.0
+    """Time spent."""
+    logs: dict[str, float] = field(default_factory=dict)
+    """Sums of the loss's parts."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Sums of the shares that the method told."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in a run."""
+
+    phase: int
+    """Index of the method's phase."""
+    in_phase: int
+    """Epoch of the phase, from 0."""
+    tally: Tally
+    """How far that epoch is."""
+    history: list[dict[str, Any]]
+    """Rows of the epochs that are done."""
+    best: int | None
+    """Index in `history` of this phase's best epoch."""
+    best_state: dict[str, Tensor]
+    """Weights of the best epoch, or those that the phase began with."""
+
+
+class Checkpoints:
+    """One file that is replaced as a run goes on, and removed when it is finished."""
+
+    def __init__(self, path: Path, settings: str) -> None:
+        self.path, self.settings = path, settings
+        """`settings` is a hash of everything that decides the weights; another one's file is not resumed."""
+
+    def save(self, position: Position, module: nn.Module, optimizer: Any, average: Average) -> None:
+        """A kill leaves the old file or the new one."""
+        content = {
+            "layout": _LAYOUT,
+            "settings": self.settings,
+            "position": {**vars(position), "tally": vars(position.tally)},
+            "module": module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "average": average.state,
+            "average_steps": average.steps,
+            "generator": torch.get_rng_state(),
+            "generators_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        with whole(self.path) as part:
+            torch.save(content, part)
+
+    def load(self, say: Callable[[str], None]) -> Resumed | None:
+        """What an earlier run with the same settings left; None if there is nothing to go on with, and `say` why."""
+        if not self.path.is_file():
+            return None
+        try:
+            content = read_plain(self.path)
+        except WeightsError:
+            content = None
+        if not isinstance(content, dict):
+            why = "is torn, or no checkpoint at all"
+        elif content.get("layout") != _LAYOUT:
+            why = "was written by another version"
+        elif content.get("settings") != self.settings:
+            why = "is of other settings or other images"
+        else:
+            why = ""
+        if why:
+            say(f"{self.path} {why}: the run begins anew")
+            return None
+        assert isinstance(content, dict)
+        values = content["position"]
+        return Resumed(Position(**{**values, "tally": Tally(**values["tally"])}), content)
+
+    def remove(self) -> None:
+        """The run is finished."""
+        self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A checkpoint that was read."""
+
+    position: Position
+    """Where to go on."""
+    content: Mapping[str, Any]
+    """The whole file."""
+
+    def restore(self, module: nn.Module, optimizer: Any, average: Average) -> None:
+        """Put weights, optimiser, average and generator back."""
+        module.load_state_dict(self.content["module"])
+        optimizer.load_state_dict(self.content["optimizer"])
+        average.steps = self.content["average_steps"]
+        for name, value in self.content["average"].items():
+            average.state[name].copy_(value)
+        torch.set_rng_state(self.content["generator"])
+        if self.content["generators_cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(self.content["generators_cuda"])

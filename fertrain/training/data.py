@@ -1,0 +1,251 @@
+"""Images of a run: from settings to the labeled stream, the held-out part, and the unlabeled streams beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rmset.errors import UsageError
+from rmset.progress import Progress, silent
+
+from ..config.run import RunConfig
+from ..datasets.base import GIVEN, LabelledSet, Split
+from ..datasets.images import Images, in_memory
+from ..datasets.registry import crop_of, images_of, open_split, reported, resolve
+from ..datasets.subsets import class_aware, hold_out, read_index
+from ..errors import DatasetError, UnknownNameError
+from ..losses.supervised import Scheme, scheme_named
+from ..methods import Phase
+from ..models.inference import measure
+from ..transforms.augment import augmentation
+from ..transforms.input_spec import InputContract
+from ..transforms.mixup import mix
+from ..unlabeled.candidates import Anchors, RandomCandidates, check_kind, open_anchors
+from ..unlabeled.sources import Source, open_source, rest_of
+from .batches import AnchorStream, LabelledStream, UnlabelledStream
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a run reads."""
+
+    dataset: LabelledSet
+    """The labelled set."""
+    learn: LabelledStream
+    """What is learnt from."""
+    held: Split
+    """The held-out part of the training images, under the evaluation rule."""
+    held_images: Images
+    """Its pixels."""
+    contract: InputContract
+    """Of the network: the labelled stream's."""
+    rest: Split
+    """Training images under the same rule that a label budget left: neither learnt from nor held out."""
+    chosen: Split | None
+    """What a budget or an index file chose, for the run's labels.csv; None where all training images are used."""
+    measured: dict[str, Any] = field(default_factory=dict)
+    """Counts, hashes, means: what config.toml records beside the settings."""
+
+
+def plain_contract(size: int, channels: int, *, grey: bool, preprocess: str = "none") -> InputContract:
+    """A contract before anything is measured."""
+    return InputContract(
+        size, channels, (0.0,) * channels, (1.0,) * channels, grey=grey or channels == 1, preprocess=preprocess
+    )
+
+
+def prepare(
+    config: RunConfig, dataset: LabelledSet, channels: int, progress: Progress = silent,
+    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> Prepared:  # fmt: skip
+    """Choose the labelled images of a run and measure them.
+
+    Args:
+        config: the settings.
+        dataset: the labelled set that they name.
+        channels: of the network's input.
+        progress: told how many are decoded.
+        say: told what was chosen, a line at a time.
+    """
+    data = config.data
+    scheme = scheme_named(data.scheme)
+    available, chosen_rule = _training_split(dataset, config, scheme)
+    if (counted := reported(dataset, data.report_on)) is not None:
+        # that there is nothing to report on is to be found before the training, not after it
+        open_split(dataset, counted, data.eval_rule)
+    train = available
+    measured: dict[str, Any] = {"train": {"rule": chosen_rule, "available": len(train)}}
+    if data.labels is not None and data.labels_file is not None:
+        raise UsageError("expected either a label budget (--labels) or an index file (--labels-file), found both")
+    if data.labels is not None:
+        train = train.take(class_aware(train, data.labels, config.seed))
+    elif data.labels_file is not None:
+        train = train.take(read_index(train, Path(data.labels_file)))
+    chosen = None if train is available else train
+    learn_rows, held_rows = hold_out(train, data.holdout, config.seed)
+    learn, held = train.take(learn_rows), _under_eval_rule(dataset, train.take(held_rows), data.eval_rule)
+    if len(learn) < 2 or len(held) < 1:
+        raise DatasetError(
+            f"expected at least two images to learn from and one held out (rule {held.rule}), found {len(learn)} and "
+            f"{len(held)} in {data.labeled} train; give more labels or a larger --holdout"
+        )
+    measured["train"] |= {
+        "learnt_from": len(learn), "held_out": len(held), "held_out_rule": held.rule, "sha256": learn.sha256(),
+        "held_out_sha256": held.sha256(),
+    }  # fmt: skip
+    contract = plain_contract(config.model.image_size, channels, grey=learn.grey, preprocess=config.preprocess)
+    images = in_memory(images_of(learn, contract), contract.shape, config.memory_mb, progress, "training images")
+    held_images = in_memory(images_of(held, contract), contract.shape, config.memory_mb, progress, "held-out images")
+    crop = crop_of(resolve(data.labeled).path)
+    contract = replace(contract.with_moments(measure(images, contract)), crop=crop)
+    measured["labelled_stream"] = {"mean": contract.mean, "std": contract.std, "grey": contract.grey}
+    say(
+        f"{data.labeled} train: {len(learn):,} images to learn from and {len(held):,} held out "
+        f"(rule {chosen_rule}, scheme {data.scheme})"
+    )
+    stream = LabelledStream(
+        learn, images, contract, scheme, augmentation(config.augment), data.balanced,
+        config.optim.label_smoothing, mix(config.mix, config.mix_alpha),
+    )  # fmt: skip
+    rest = rest_of(available, train.names)
+    return Prepared(dataset, stream, held, held_images, contract, rest, chosen, measured)
+
+
+def _training_split(dataset: LabelledSet, config: RunConfig, scheme: Scheme) -> tuple[Split, str]:
+    """The training images under the rule asked for, the scheme's own, or the labels as given."""
+    data = config.data
+    if dataset.rules() == [GIVEN]:
+        if data.scheme != "mv":
+            raise UsageError(
+                f"expected a data set with votes for the scheme '{data.scheme}', found {dataset.name}, which has "
+                "one label per image; use --scheme mv"
+            )
+        return dataset.load("train", GIVEN), GIVEN
+    rule = data.rule or scheme.rule
+    for given in (rule, data.eval_rule):
+        if given not in dataset.rules():
+            raise UnknownNameError("rule", given, dataset.rules())
+    split = dataset.load("train", rule)
+    if data.scheme != "mv" and rule != scheme.rule:
+        split = _with_targets(split, dataset.load("train", scheme.rule))
+    if data.scheme == "mv":
+        # MV on images that a softer rule kept still means one label: the peak
+        peaks = np.eye(len(split.order), dtype=np.float32)[split.classes]
+        split = replace(split, targets=peaks)
+    return split, rule
+
+
+def _with_targets(split: Split, own: Split) -> Split:
+    """The images that both rules keep, with the targets of the scheme's own: another rule's are other targets."""
+
+    def rows(of: Split) -> list[tuple[str, bytes]]:
+        # a few names stand on two rows, with other votes
+        shares = of.shares if of.shares is not None else of.targets
+        return [(name, votes.tobytes()) for name, votes in zip(of.names, shares, strict=True)]
+
+    at = {row: i for i, row in enumerate(rows(own))}
+    kept = [(i, at[row]) for i, row in enumerate(rows(split)) if row in at]
+    return replace(split.take([i for i, _ in kept]), targets=own.targets[[k for _, k in kept]])
+
+
+def _under_eval_rule(dataset: LabelledSet, held: Split, rule: str) -> Split:
+    """Held-out images that the evaluation rule keeps, with its labels."""
+    if dataset.rules() == [GIVEN]:
+        return held
+    names = set(held.names)
+    judged = dataset.load("train", rule)
+    return judged.take([i for i, name in enumerate(judged.names) if name in names])
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What stands beside the labelled images of a run."""
+
+    phases: tuple[Phase, ...]
+    """Those of the method, less those that nothing is there for."""
+    anchors: AnchorStream | None = None
+    """For phases with anchors."""
+    images: UnlabelledStream | None = None
+    """For phases with views."""
+    measured: dict[str, Any] = field(default_factory=dict)
+    """Counts, hash, mean and std; empty if there are none."""
+
+
+def prepare_unlabelled(
+    config: RunConfig, phases: Sequence[Phase], data: Prepared, progress: Progress = silent,
+    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> Beside:  # fmt: skip
+    """Open, decode and measure the unlabelled images that the phases ask for.
+
+    A run with the fraction 0 has none: phases that see nothing else are left out, the others keep their loss on
+    labelled images. An unlabelled set smaller than a step asks for is seen whole in every step.
+
+    Raises:
+        UsageError: none were named, or candidates were asked for that need a mashup where there is none.
+    """
+    name, fraction = config.data.unlabeled, config.data.unlabeled_fraction
+    wanted = tuple(phases)
+    if not any(phase.needs_unlabelled for phase in wanted):
+        return Beside(wanted)
+    check_kind(config.rmfer)
+    if fraction == 0:
+        left_out = [phase.name for phase in wanted if phase.epochs and not phase.labelled]
+        say("no unlabelled images: fraction 0" + (f"; left out: {', '.join(left_out)}" if left_out else ""))
+        return Beside(tuple(phase if phase.labelled else replace(phase, epochs=0) for phase in wanted))
+    if name is None:
+        raise UsageError(
+            f"expected --unlabeled for the method {config.method}, found none; `--unlabeled rmset` will do"
+        )
+    labeled, root = config.data.labeled, config.data.root
+    source = open_source(name, root, fraction, config.seed, data.contract, labeled, data.rest)
+    with_anchors = any(phase.anchors and phase.epochs for phase in wanted)
+    chosen = _anchors(config, source) if with_anchors else None
+    images = in_memory(source.images, data.contract.shape, config.memory_mb, progress, "unlabelled images")
+    own = data.contract.with_moments(measure(images, data.contract))
+    weak, strong = augmentation(config.augment), augmentation(config.strong)
+    measured = {**source.measured, "fraction": fraction, "mean": own.mean, "std": own.std, "grey": own.grey}
+    if chosen is not None:
+        measured |= {"anchors": len(chosen), **chosen.measured}
+    say(_described(source, chosen))
+    if source.warning:
+        say(source.warning)
+    beside = UnlabelledStream(images, own, weak, strong)
+    for phase in wanted:
+        if phase.views and phase.epochs and len(images) < phase.views.ratio * config.optim.batch_size:
+            say(
+                f"{phase.name}: {len(images):,} unlabelled images are fewer than the "
+                f"{phase.views.ratio * config.optim.batch_size:,} of a step; every step sees them all"
+            )
+    stream = AnchorStream(chosen, images, own, weak) if chosen is not None else None
+    return Beside(wanted, stream, beside if any(p.views and p.epochs for p in wanted) else None, measured)
+
+
+def _anchors(config: RunConfig, source: Source) -> Anchors:
+    settings = config.rmfer
+    if source.crops is not None:
+        return open_anchors(source.crops, settings, config.seed)
+    if settings.candidates != "random":
+        raise UsageError(
+            f"expected an RMset root for --candidates {settings.candidates}, found {source.name}; nobody reacts with "
+            "anybody there, take --candidates random"
+        )
+    return Anchors(RandomCandidates(len(source.images), settings.max_candidates), config.seed)
+
+
+def _described(source: Source, anchors: Anchors | None) -> str:
+    m = source.measured
+    if source.crops is not None:
+        text = f"unlabelled: {source.crops.described()}"
+        if anchors is None:
+            return text
+        lost = anchors.measured.get("people_without_delay", 0)
+        note = f"; {lost:,} people without a known delay keep their clock" if lost else ""
+        return f"{text}; {len(anchors):,} of the crops can be anchors{note}"
+    text = f"unlabelled: {m['images']:,} images, {source.name} (rule {m['rule']})"
+    strange = {"only there": m.get("classes_only_here"), "not there": m.get("classes_missing_here")}
+    notes = [f"{', '.join(classes)} {where}" for where, classes in strange.items() if classes]
+    return text + (f"; labels not read, classes differ: {'; '.join(notes)}" if notes else "")

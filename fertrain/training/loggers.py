@@ -1,0 +1,97 @@
+"""Curves for those who keep TensorBoard or Weights & Biases open beside a run; history.csv has the same numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+from rmset.errors import UsageError
+
+from ..config.run import RunConfig
+from ..config.serialization import settings_of
+
+
+class Curves(Protocol):
+    """Where the numbers of a run are drawn."""
+
+    def write(self, epoch: int, row: Mapping[str, object]) -> None:
+        """Every number of an epoch."""
+
+    def close(self) -> None:
+        """Nothing comes after this."""
+
+
+class TensorBoard:
+    """Event files in the run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer: Any = SummaryWriter(str(folder / "events"))
+
+    def write(self, epoch: int, row: Mapping[str, object]) -> None:
+        """Every number of an epoch."""
+        for name, value in _numbers(row).items():
+            self._writer.add_scalar(name, value, epoch)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Nothing comes after this."""
+        self._writer.close()
+
+
+class WeightsAndBiases:
+    """An offline run in the run folder, which `wandb sync` sends; sent at once only where WANDB_MODE=online says so.
+
+    Settings and numbers are all it holds: no image, no weights, and nothing of the machine's other files.
+    """
+
+    def __init__(self, folder: Path, project: str, settings: Mapping[str, Any]) -> None:
+        import wandb
+
+        quiet = wandb.Settings(
+            console="off", silent=True, disable_code=True, disable_git=True, x_disable_stats=True, x_disable_meta=True
+        )
+        mode: Any = os.environ.get("WANDB_MODE", "offline")
+        self._run: Any = wandb.init(
+            project=project, name=folder.name, dir=str(folder), config=dict(settings), mode=mode, settings=quiet
+        )
+
+    def write(self, epoch: int, row: Mapping[str, object]) -> None:
+        """Every number of an epoch."""
+        self._run.log(_numbers(row), step=epoch)
+
+    def close(self) -> None:
+        """Nothing comes after this."""
+        self._run.finish()
+
+
+def require(config: RunConfig) -> None:
+    """Refuse curves whose package is not there, before anything is read.
+
+    Raises:
+        UsageError: says which.
+    """
+    for name, wanted in (("tensorboard", config.tensorboard), ("wandb", config.wandb)):
+        if wanted and find_spec(name) is None:
+            raise UsageError(f"expected the package {name} for --{name}, found none; pip install 'rmset[{name}]'")
+
+
+@contextmanager
+def curves(config: RunConfig, folder: Path) -> Iterator[tuple[Curves, ...]]:
+    """Those that the settings ask for, closed however the run ends: the next one must not go on in them."""
+    with ExitStack() as opened:
+        found: list[Curves] = []
+        if config.tensorboard:
+            found.append(opened.enter_context(closing(TensorBoard(folder))))
+        if config.wandb:
+            found.append(opened.enter_context(closing(WeightsAndBiases(folder, config.wandb, settings_of(config)))))
+        yield tuple(found)
+
+
+def _numbers(row: Mapping[str, object]) -> dict[str, float]:
+    return {k: v for k, v in row.items() if isinstance(v, (int, float)) and k != "epoch"}

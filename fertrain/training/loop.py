@@ -1,0 +1,275 @@
+"""The loop: phases, epochs, steps. It knows no method's name.
+
+The epoch is chosen on a held-out part of the training images. Each phase starts from the best state of the one
+before, and the run's result is the best state of the last phase, so that a result always went through all of them.
+A phase in which the head does not learn cannot be judged that way; its last state is taken.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor
+
+from rmset.progress import Progress, silent
+
+from ..config.run import RunConfig
+from ..errors import TrainingError
+from ..methods import Batch, Method, Phase, StepOutput
+from .batches import Feed
+from .checkpoint import Checkpoints, Position, Tally
+from .optim import Average, Stepper, optimizer_for, rate_at
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of history.csv."""
+
+    phase: str
+    """The method's phase."""
+    epoch: int
+    """Counted over the whole run, from 1."""
+    lr: float
+    """Learning rate of the last step."""
+    loss: float
+    """Mean over the steps."""
+    heldout_accuracy: float
+    """On the held-out part of the training images; NaN in a phase that is not judged."""
+    images: int
+    """Images that passed through the network, each view of each."""
+    images_per_s: float
+    """Of these, a second, evaluation left out."""
+    seconds: float
+    """Of the epoch, evaluation left out."""
+    logs: dict[str, float] = field(default_factory=dict)
+    """Means of the loss's parts."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Means of what else the method told, each from 0 to 1; accuracies of other images."""
+
+    def row(self) -> dict[str, object]:
+        """Flat, for a table."""
+        plain = {k: v for k, v in vars(self).items() if k not in ("logs", "shares")}
+        parts = {"loss": self.logs, "share": self.shares}
+        return {**plain, **{f"{kind}_{k}": v for kind, values in parts.items() for k, v in values.items()}}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What the loop leaves behind; the method's module holds the chosen weights."""
+
+    history: list[Epoch]
+    """Every epoch."""
+    best: Epoch | None
+    """The epoch whose weights were taken; None if there was none."""
+
+
+def accelerator_for(config: RunConfig, *, depthwise: bool) -> Accelerator:
+    """Device and precision. Accelerate keeps them in global state, which belongs to one run only here."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision="no")
+    chosen = config.precision
+    if chosen == "auto":
+        chosen = "bf16" if _bf16_is_faster(accelerator.device, depthwise=depthwise) else "fp32"
+    if chosen == "bf16":
+        AcceleratorState._reset_state(reset_partial_state=True)
+        accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision="bf16")
+    return accelerator
+
+
+def _bf16_is_faster(device: torch.device, *, depthwise: bool) -> bool:
+    """Bfloat16 instructions make it twice as fast; without them, or for depthwise convolutions, it is slower."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return (
+        device.type == "cpu"
+        and not depthwise
+        and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    )
+
+
+def fit(
+    method: Method,
+    feed: Feed,
+    score: Callable[[], float],
+    config: RunConfig,
+    accelerator: Accelerator,
+    *,
+    phases: Sequence[Phase] | None = None,
+    keep: Callable[[list[Epoch]], None] = lambda history: None,  # noqa: ARG005
+    observe: Callable[[Epoch], Epoch] = lambda epoch: epoch,
+    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+    progress: Progress = silent,
+    checkpoints: Checkpoints | None = None,
+) -> Fitted:
+    """Train through all phases.
+
+    Args:
+        method: what is learnt, and how.
+        feed: the batches.
+        score: accuracy of `method.model` on the held-out part, as it is now.
+        config: optimiser and schedule.
+        accelerator: device and precision.
+        phases: the method's, as a budget or a lack of unlabelled images has changed them.
+        keep: called with the history whenever the module holds the best state so far.
+        observe: called with every epoch while the module holds the weights that were judged; may add to its logs.
+        say: told one line an epoch.
+        progress: told every step.
+        checkpoints: where the run's place is kept, and from where an earlier run goes on.
+
+    Raises:
+        TrainingError: the loss is no longer a number. The module is back at its last good state, and `keep` was
+            called with it.
+    """
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    method.module.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
+    resumed = checkpoints.load(say) if checkpoints else None
+    history = [Epoch(**row) for row in resumed.position.history] if resumed else []
+    best: Epoch | None = None
+    for index, phase in enumerate(method.phases if phases is None else phases):
+        if phase.epochs == 0 or (resumed and index < resumed.position.phase):
+            continue
+        best, best_state, first, tally, best_at = None, _snapshot(method), 0, Tally(), -1
+        steps = feed.steps(phase)
+        method.begin(phase)
+        optimizer = accelerator.prepare(optimizer_for(method.module, phase, config.optim))
+        average = Average(method.module, config.optim.ema)
+        if resumed:
+            at = resumed.position
+            resumed.restore(method.module, optimizer, average)
+            first, tally, best_state, resumed = at.in_phase, at.tally, at.best_state, None
+            if at.best is not None:
+                best, best_at = history[at.best], first - (len(history) - at.best)
+            say(f"goes on in phase {phase.name}, epoch {first + 1}, after {tally.batches} of {steps} batches")
+        rho = config.optim.sam_rho if phase.optimizer == "sam" else None
+        work = _Work(
+            method, feed, Stepper(optimizer, method.module, sam_rho=rho), average, config, accelerator, progress
+        )
+
+        def mark(
+            in_phase: int, tally: Tally, index: int = index, optimizer: Any = optimizer, average: Average = average
+        ) -> None:
+            if checkpoints:
+                rows = [vars(epoch) for epoch in history]
+                at = Position(index, in_phase, tally, rows, history.index(best) if best else None, best_state)  # noqa: B023
+                checkpoints.save(at, method.module, optimizer, average)
+
+        for in_phase in range(first, phase.epochs):
+            if phase.judged and config.optim.patience and in_phase - max(best_at, 0) > config.optim.patience:
+                say(f"{phase.name}: no better held-out accuracy for {config.optim.patience} epochs; stopped early")
+                break
+            try:
+                epoch = work.epoch(phase, in_phase, len(history), tally, mark)
+                _refuse_nan(method, f"phase {phase.name}, epoch {len(history) + 1}")
+            except TrainingError:
+                method.module.load_state_dict(best_state)
+                keep(history)
+                raise
+            with average.applied():
+                epoch = observe(replace(epoch, heldout_accuracy=score() if phase.judged else math.nan))
+                history.append(epoch)
+                if best is None or not phase.judged or epoch.heldout_accuracy > best.heldout_accuracy:
+                    best, best_state, best_at = epoch, _snapshot(method), in_phase
+                    keep(history)
+            judged = f", held-out accuracy {epoch.heldout_accuracy:.2%}" if phase.judged else ""
+            say(
+                f"{phase.name} {in_phase + 1}/{phase.epochs}: loss {epoch.loss:.4f}{judged}, "
+                f"{epoch.images_per_s:.0f} images/s"
+            )
+            tally = Tally()
+            mark(in_phase + 1, tally)
+        method.module.load_state_dict(best_state)
+    return Fitted(history, best)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What an epoch needs."""
+
+    method: Method
+    feed: Feed
+    stepper: Stepper
+    average: Average
+    config: RunConfig
+    accelerator: Accelerator
+    progress: Progress
+
+    def epoch(self, phase: Phase, in_phase: int, done: int, tally: Tally, mark: Callable[[int, Tally], None]) -> Epoch:
+        """One epoch, or what a broken run left of it."""
+        together = self.config.optim.accumulate
+        total = self.feed.steps(phase)
+        steps = -(-total // together)
+        self.method.module.train()
+        rate, started = phase.lr, time.perf_counter()
+        batches = self.feed.epoch(done, phase, in_phase, tally.batches)
+        while group := list(itertools.islice(batches, together)):
+            rate = rate_at(in_phase * steps + tally.steps, steps, phase, self.config.optim)
+            place = f"phase {phase.name}, epoch {done + 1}, step {tally.steps + 1} of {steps}"
+            look = partial(self._look, group, f"{place} at learning rate {rate:.2g}")
+            output = self.stepper(look, rate)
+            self.method.after_step()
+            self.average.update()
+            tally.loss += output.loss.item()
+            for sums, values in ((tally.logs, output.logs), (tally.shares, output.shares)):
+                for name, value in values.items():
+                    sums[name] = sums.get(name, 0.0) + value
+            tally.steps += 1
+            tally.batches += len(group)
+            tally.images += sum(batch.passes for batch in group)
+            self.progress(f"{phase.name} epoch {in_phase + 1}/{phase.epochs}", tally.batches, total)
+            if tally.steps % self.config.checkpoint_steps == 0 and tally.batches < total:
+                now = time.perf_counter()
+                tally.seconds, started = tally.seconds + now - started, now
+                mark(in_phase, tally)
+        tally.seconds += time.perf_counter() - started
+        logs, shares = ({k: v / tally.steps for k, v in sums.items()} for sums in (tally.logs, tally.shares))
+        speed = tally.images / max(tally.seconds, 1e-9)
+        mean = tally.loss / tally.steps
+        return Epoch(phase.name, done + 1, rate, mean, 0.0, tally.images, speed, tally.seconds, logs, shares)
+
+    def _look(self, group: Sequence[Batch], where: str) -> StepOutput:
+        """Loss and gradient of one step: the mean over its batches."""
+        total: Tensor | None = None
+        logs: dict[str, float] = defaultdict(float)
+        shares: dict[str, float] = defaultdict(float)
+        for batch in group:
+            with self.accelerator.autocast():
+                output = self.method.loss(batch)
+            if not torch.isfinite(output.loss):
+                raise TrainingError(
+                    f"expected a finite loss, found {output.loss.item()} in {where}; the last good state is kept, "
+                    "try again with a lower --lr"
+                )
+            self.accelerator.backward(output.loss / len(group))
+            part = output.loss.detach() / len(group)
+            total = part if total is None else total + part
+            for sums, values in ((logs, output.logs), (shares, output.shares)):
+                for name, value in values.items():
+                    sums[name] += value / len(group)
+        assert total is not None  # a step has a batch at least
+        return StepOutput(total, dict(logs), dict(shares))
+
+
+def _refuse_nan(method: Method, where: str) -> None:
+    """A step may spoil the weights after its loss was still finite."""
+    for name, value in method.module.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise TrainingError(
+                f"expected finite weights, found NaN or infinity in {name} after {where}; the last good state is kept, "
+                "try again with a lower --lr"
+            )
+
+
+def _snapshot(method: Method) -> State:
+    return {k: v.detach().clone() for k, v in method.module.state_dict().items()}

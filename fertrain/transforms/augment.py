@@ -1,0 +1,199 @@
+"""Augmentation of whole batches: float (B, C, S, S) in [0, 1] in, the same out, from an explicit generator.
+
+All random numbers are drawn on the processor from that generator, so a batch is augmented alike on every device and
+with any number of decoding workers. RandAugment and random erasing are torchvision's. They draw from torch's global
+generator, which is seeded for each image from the generator given and restored afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from ..errors import UnknownNameError
+
+Augmentation = Callable[[Tensor, Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class AffineRange:
+    """How far a face may be moved; the defaults are those of the FERPlus tools."""
+
+    shift: float = 0.08
+    """Largest shift, as a share of the image's side."""
+    scale: float = 1.05
+    """Largest scale; width and height are scaled independently, between its inverse and itself."""
+    rotation: float = 20.0
+    """Largest rotation, degrees."""
+    skew: float = 0.05
+    """Largest horizontal shear."""
+
+
+@dataclass(frozen=True)
+class JitterRange:
+    """How far colours may be moved; the defaults are those of the RMFER authors' code."""
+
+    brightness: float = 0.25
+    """Factor in 1 ± this."""
+    contrast: float = 0.25
+    """Factor in 1 ± this."""
+    saturation: float = 0.25
+    """Factor in 1 ± this."""
+    hue: float = 0.125
+    """Turn of the colour circle in ± this, as a share of a full turn."""
+
+
+def none(x: Tensor, generator: Generator) -> Tensor:  # noqa: ARG001 - all augmentations are called alike
+    """The batch itself."""
+    return x
+
+
+def flip(x: Tensor, generator: Generator) -> Tensor:
+    """Each image mirrored with probability ½."""
+    chosen = (torch.rand(len(x), generator=generator) < 0.5).to(x.device)
+    return torch.where(chosen.view(-1, 1, 1, 1), x.flip(-1), x)
+
+
+def affine_matrices(n: int, generator: Generator, ranges: AffineRange) -> Tensor:
+    """Maps from output to input coordinates in [-1, 1]: (n, 2, 3)."""
+    draw = torch.rand(n, 6, generator=generator) * 2 - 1
+    angle = draw[:, 0] * math.radians(ranges.rotation)
+    sx, sy = ranges.scale ** draw[:, 1], ranges.scale ** draw[:, 2]
+    skew = draw[:, 3] * ranges.skew
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    linear = torch.stack([cos * sx, (skew * cos - sin) * sy, sin * sx, (skew * sin + cos) * sy], dim=1)
+    # coordinates span 2, so a shift of `shift` sides is twice that
+    return torch.cat([linear.view(n, 2, 2), (draw[:, 4:] * 2 * ranges.shift).view(n, 2, 1)], dim=2)
+
+
+def affine(x: Tensor, generator: Generator, ranges: AffineRange | None = None) -> Tensor:
+    """Shift, scale, rotation and skew, then a mirror image with probability ½ (FERPlus); borders repeat."""
+    theta = affine_matrices(len(x), generator, ranges or AffineRange()).to(x)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    moved = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return flip(moved, generator)
+
+
+def crop(x: Tensor, generator: Generator, least: float = 0.2) -> Tensor:
+    """A square of `least` to all of the area, anywhere, at the old size; then a mirror image with probability ½.
+
+    What SimCLR, MoCo, BYOL and SimSiam cannot do without on photographs (MoCo: 20 % at least; SimCLR 8 %); whether a
+    part of a face still shows its expression is another question, so nothing crops unless it is asked to.
+    """
+    draw = torch.rand(len(x), 3, generator=generator)
+    side = (least + (1 - least) * draw[:, 0]).sqrt()
+    # coordinates span 2: a square of this side has room to move by ± (1 − side)
+    shift = (draw[:, 1:] * 2 - 1) * (1 - side).unsqueeze(1)
+    linear = torch.eye(2) * side.view(-1, 1, 1)
+    theta = torch.cat([linear, shift.unsqueeze(2)], dim=2).to(x)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return flip(F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False), generator)
+
+
+def greyed(x: Tensor) -> Tensor:
+    """Colour taken out, channels kept; images of one channel are grey already."""
+    if x.shape[1] == 1:
+        return x
+    luma = x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    return (x * luma).sum(dim=1, keepdim=True).expand_as(x)
+
+
+def jitter(x: Tensor, generator: Generator, ranges: JitterRange | None = None) -> Tensor:
+    """Brightness, contrast, saturation and hue, each image by its own factors, in this order.
+
+    The hue is turned in the YIQ plane, which is linear and so runs on a batch; torchvision turns it in HSV.
+    """
+    r, n = ranges or JitterRange(), len(x)
+    draw = torch.rand(n, 4, generator=generator) * 2 - 1
+    brightness, contrast, saturation = (
+        (1 + draw[:, k] * strength).to(x).view(n, 1, 1, 1)
+        for k, strength in enumerate((r.brightness, r.contrast, r.saturation))
+    )
+    x = (x * brightness).clamp(0, 1)
+    middle = greyed(x).mean(dim=(1, 2, 3), keepdim=True)
+    x = (middle + (x - middle) * contrast).clamp(0, 1)
+    if x.shape[1] == 1:
+        return x
+    grey = greyed(x)
+    x = (grey + (x - grey) * saturation).clamp(0, 1)
+    return _turn_hue(x, draw[:, 3] * r.hue * 2 * math.pi)
+
+
+def _turn_hue(x: Tensor, angle: Tensor) -> Tensor:
+    """Each image's colours turned by an angle (n,), radians, around the grey axis."""
+    to_yiq = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+    turn = torch.zeros(len(x), 3, 3)
+    turn[:, 0, 0] = 1
+    turn[:, 1, 1] = turn[:, 2, 2] = torch.cos(angle)
+    turn[:, 1, 2], turn[:, 2, 1] = -torch.sin(angle), torch.sin(angle)
+    matrix = (torch.linalg.inv(to_yiq) @ turn @ to_yiq).to(x)
+    return torch.einsum("nij,njhw->nihw", matrix, x).clamp(0, 1)
+
+
+def one_of(x: Tensor, generator: Generator) -> Tensor:
+    """One of grayscale, flip and colour jitter for each image (RMFER authors' code)."""
+    choice = torch.randint(3, (len(x),), generator=generator).to(x.device).view(-1, 1, 1, 1)
+    jittered = jitter(x, generator)
+    return torch.where(choice == 0, greyed(x), torch.where(choice == 1, x.flip(-1), jittered))
+
+
+def randaugment(x: Tensor, generator: Generator) -> Tensor:
+    """Two of torchvision's operations at magnitude 9 on each image (Cubuk et al., 2020), by their defaults."""
+    from torchvision.transforms import v2
+
+    coloured = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+    pixels = (coloured * 255).round().to(torch.uint8)
+    return _each(v2.RandAugment(), pixels, generator)[:, : x.shape[1]].to(x.dtype) / 255
+
+
+def erasing(x: Tensor, generator: Generator) -> Tensor:
+    """A rectangle of half of the images becomes grey (Zhong et al., 2020), 2 to 33 % of their area."""
+    from torchvision.transforms import v2
+
+    # mid-grey rather than black: it lies near the mean, so that what is covered says nothing
+    return _each(v2.RandomErasing(p=0.5, value=0.5), x, generator)
+
+
+def _each(transform: Any, x: Tensor, generator: Generator) -> Tensor:
+    seeds = torch.randint(2**62, (len(x),), generator=generator).tolist()
+    with torch.random.fork_rng(devices=[]):
+        out = []
+        for image, seed in zip(x, seeds, strict=True):
+            # not torch.manual_seed, which also reseeds every other device: slow, and nobody would put those back
+            torch.default_generator.manual_seed(seed)
+            out.append(transform(image))
+    return torch.stack(out)
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": none,
+    "flip": flip,
+    "affine": affine,
+    "crop": crop,
+    "one-of": one_of,
+    "randaugment": randaugment,
+    "erasing": erasing,
+}
+"""Every augmentation by the name that commands use."""
+
+
+def augmentation(name: str) -> Augmentation:
+    """The augmentation of that name, or several, one after the other: "affine+erasing"."""
+    parts = [part.strip() for part in name.split("+")]
+    for part in parts:
+        if part not in AUGMENTATIONS:
+            raise UnknownNameError("augmentation", part, AUGMENTATIONS)
+    chosen = [AUGMENTATIONS[part] for part in parts]
+
+    def in_turn(x: Tensor, generator: Generator) -> Tensor:
+        for step in chosen:
+            x = step(x, generator)
+        return x
+
+    return chosen[0] if len(chosen) == 1 else in_turn

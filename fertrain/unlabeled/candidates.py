@@ -1,0 +1,306 @@
+"""Candidates of an anchor: the mashup's positives and negatives, or a control without its priors.
+
+mashup   P: other people within ± d steps, N: the same person beyond ± d' steps (RMFER, section 4.2)
+random   as many of each, drawn from anywhere: the difference is what the priors are worth (authors' control)
+random-positives   N as in mashup, as many P drawn from anywhere: what the film's moment alone is worth
+delay    P: other people within ± d steps of T + δ_l − δ_L, the moment at which *they* show what the anchor shows at T,
+         δ the delay of each person as `fertrain pairs-quality` has estimated it; N as in mashup. Beyond the paper
+
+Delays are a JSON file:
+
+    {"schema": 1, "root": …, "run": …, "unit": "frames",
+     "videos": {video_id: {person_id: {"delay": frames or null, "correlation": …}}}}
+
+They are relative to the mean of a video's people, so only their differences mean anything.
+
+A further kind is a function from (crops, settings) to `Candidates` and one entry in `CANDIDATES`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.errors import UsageError
+from rmset.files import sha256_of
+from rmset.read.crops import CropKeys
+from rmset.read.pairindex import open_sampler
+from rmset.read.pairs import PairRule, PairSampler
+
+from ..config.methods import RmferConfig
+from ..errors import DatasetError, UnknownNameError
+from ..files import write_json
+from .crops import Crops, tracks_of
+
+Rows = npt.NDArray[np.integer]
+
+
+class Candidates(Protocol):
+    """Positives and negatives of any anchor; `PairSampler` is one."""
+
+    anchors: Rows
+    """(A,) rows that can be anchors, ascending."""
+
+    def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+        """Rows of positives and of negatives for each of several anchors (n,), at least one of each."""
+
+
+class RandomCandidates:
+    """Positives and negatives from anywhere: any other images, none of them twice.
+
+    Args:
+        total: images there are.
+        most: positives, and negatives, of an anchor.
+        like: takes its anchors and its numbers of candidates from here, so that nothing but the priors differs.
+
+    Raises:
+        DatasetError: fewer than an anchor, a positive and a negative.
+    """
+
+    def __init__(self, total: int, most: int, like: Candidates | None = None) -> None:
+        if total < 3:
+            raise DatasetError(f"expected three unlabelled images or more for random candidates, found {total}")
+        self.total, self.most, self.like = total, most, like
+        self.anchors: Rows = np.arange(total) if like is None else like.anchors
+
+    def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+        """As many as `like` would draw, or `most` of each; half and half where there are not that many."""
+        drawn: list[tuple[Rows, Rows]] = []
+        for row, (p, n) in zip(rows.tolist(), self._numbers(rows, rng), strict=True):
+            if p + n > self.total - 1:
+                p, n = self.total // 2, (self.total - 1) // 2
+            others = _others(self.total, [row], p + n, rng)
+            drawn.append((others[:p], others[p:]))
+        return drawn
+
+    def _numbers(self, rows: Rows, rng: np.random.Generator) -> list[tuple[int, int]]:
+        if self.like is None:
+            return [(self.most, self.most)] * len(rows)
+        return [(len(p), len(n)) for p, n in self.like.draw_many(rows, rng)]
+
+
+class RandomPositives:
+    """The negatives of others, with as many positives from anywhere as they draw.
+
+    Args:
+        total: images there are.
+        like: whose anchors, negatives and numbers are kept.
+    """
+
+    def __init__(self, total: int, like: Candidates) -> None:
+        self.total, self.like = total, like
+        self.anchors: Rows = like.anchors
+
+    def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+        """Positives are neither the anchor nor one of its negatives."""
+        drawn: list[tuple[Rows, Rows]] = []
+        for row, (positives, negatives) in zip(rows.tolist(), self.like.draw_many(rows, rng), strict=True):
+            taken = sorted({row, *negatives.tolist()})
+            drawn.append((_others(self.total, taken, min(len(positives), self.total - len(taken)), rng), negatives))
+        return drawn
+
+
+def _others(total: int, taken: Sequence[int], n: int, rng: np.random.Generator) -> Rows:
+    """`n` different rows below `total`, none of those taken, which ascend."""
+    found = rng.choice(total - len(taken), size=n, replace=False)
+    for row in taken:
+        # stepped over: a list of all that is left would be as long as the data set
+        found += found >= row
+    return found
+
+
+def mashup(crops: Crops, settings: RmferConfig) -> PairSampler:
+    """RMFER's candidates.
+
+    Raises:
+        DatasetError: no crop has both a positive and a negative.
+    """
+    return _with_anchors(_sampler(crops, settings), crops, settings)
+
+
+def _with_anchors(sampler: PairSampler, crops: Crops, settings: RmferConfig) -> PairSampler:
+    if len(sampler.anchors) == 0:
+        raise DatasetError(
+            f"expected anchors with another person within {settings.d} steps and themselves beyond "
+            f"{settings.d_far} steps in {crops.store.root.path}, found none among {crops.described()}; "
+            "export longer videos with two people or more, lower --d-far, or take --candidates random"
+        )
+    return sampler
+
+
+def random(crops: Crops, settings: RmferConfig) -> RandomCandidates:
+    """The control: the mashup's anchors and numbers without its priors; any anchor where the mashup has none."""
+    sampler = _sampler(crops, settings)
+    return RandomCandidates(len(crops), settings.max_candidates, like=sampler if len(sampler.anchors) else None)
+
+
+def random_positives(crops: Crops, settings: RmferConfig) -> RandomPositives:
+    """The control for the moment alone.
+
+    Raises:
+        DatasetError: no crop has both a positive and a negative.
+    """
+    return RandomPositives(len(crops), mashup(crops, settings))
+
+
+def delay(crops: Crops, settings: RmferConfig) -> PairSampler:
+    """P around each person's own delay: everybody's clock is set back by it, and then P is what it is in the paper.
+
+    Faces of people whose delay is not known keep their clock.
+
+    Raises:
+        DatasetError: the file knows nobody of this root, or no crop has both a positive and a negative.
+    """
+    assert settings.delays is not None
+    late = read_delays(Path(settings.delays)).of(crops.keys)
+    if np.isnan(late).all():
+        raise DatasetError(
+            f"expected delays of people in {crops.store.root.path}, found those of others in {settings.delays}; "
+            "run `fertrain pairs-quality` on this root"
+        )
+    # whole frames: a clock of fractions would put |t − T| = d now inside, now outside
+    back = np.nan_to_num(late).round().astype(crops.keys.frame.dtype)
+    rule = PairRule(d=settings.d, d_far=settings.d_far, stride=crops.stride)
+    on_time = replace(crops.keys, frame=crops.keys.frame - back)
+    return _with_anchors(PairSampler(on_time, rule=rule, max_candidates=settings.max_candidates), crops, settings)
+
+
+def _sampler(crops: Crops, settings: RmferConfig) -> PairSampler:
+    rule = PairRule(d=settings.d, d_far=settings.d_far, stride=crops.stride)
+    if crops.whole:
+        # its arrays are kept in the root, so that the next run has them at once
+        return open_sampler(crops.store, rule, max_candidates=settings.max_candidates)
+    return PairSampler(crops.keys, rule=rule, max_candidates=settings.max_candidates)
+
+
+CANDIDATES: dict[str, Callable[[Crops, RmferConfig], Candidates]] = {
+    "mashup": mashup, "random": random, "random-positives": random_positives, "delay": delay,
+}  # fmt: skip
+"""Kinds of candidates by the name that commands use."""
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Which rows can be anchors, and a seeded draw of their candidates."""
+
+    candidates: Candidates
+    """Who stands for and against an anchor."""
+    seed: int
+    """Of the run."""
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    """What a run's config.toml records of them."""
+
+    def __len__(self) -> int:
+        return len(self.candidates.anchors)
+
+    def draw(self, epoch: int, step: int, n: int) -> list[tuple[list[int], int]]:
+        """Rows for a step's anchors, each as ([anchor, positives…, negatives…], number of positives).
+
+        A function of (seed, epoch, step) alone, whatever was drawn before and whoever decodes it.
+        """
+        rng = np.random.default_rng([self.seed, 3, epoch, step])
+        rows = rng.choice(self.candidates.anchors, size=n, replace=n > len(self))
+        return [
+            ([int(row), *positives.tolist(), *negatives.tolist()], len(positives))
+            for row, (positives, negatives) in zip(rows, self.candidates.draw_many(rows, rng), strict=True)
+        ]
+
+
+def check_kind(settings: RmferConfig) -> None:
+    """Refuse a kind of candidates that nobody has, and one that lacks its file, before anything is read.
+
+    Raises:
+        UsageError: says which.
+    """
+    if settings.candidates not in CANDIDATES:
+        raise UnknownNameError("kind of candidates", settings.candidates, CANDIDATES)
+    if settings.candidates == "delay" and settings.delays is None:
+        raise UsageError(
+            "expected a file of delays for --candidates delay, found none; `fertrain pairs-quality` writes it, give "
+            "it with --delays"
+        )
+
+
+def open_anchors(crops: Crops, settings: RmferConfig, seed: int) -> Anchors:
+    """The anchors of a root's crops, with the candidates that the settings name.
+
+    Raises:
+        UsageError: a kind that nobody has, or one that lacks its file.
+        DatasetError: the crops have no such candidates.
+    """
+    check_kind(settings)
+    candidates = CANDIDATES[settings.candidates](crops, settings)
+    measured: dict[str, Any] = {}
+    if settings.candidates == "delay" and settings.delays is not None:
+        path = Path(settings.delays)
+        late = read_delays(path).of(crops.keys)
+        unknown = np.unique(tracks_of(crops.keys)[np.isnan(late)])
+        measured = {"delays_sha256": sha256_of(path), "people_without_delay": len(unknown)}
+    return Anchors(candidates, seed, measured)
+
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Delays:
+    """By person of each video."""
+
+    frames: Mapping[tuple[str, int], float | None]
+    """(video_id, person_id) -> frames later than the video's mean; None where nothing could be estimated."""
+
+    def of(self, keys: CropKeys) -> npt.NDArray[np.float64]:
+        """The delay (N,) of each crop's person, frames; NaN where it is not known."""
+        track = tracks_of(keys)
+        tracks = np.unique(track)
+        known = [self.frames.get((keys.video_ids[t >> 16], t & 0xFFFF)) for t in tracks.tolist()]
+        return np.array([np.nan if d is None else d for d in known], dtype=np.float64)[np.searchsorted(tracks, track)]
+
+
+def write_delays(
+    path: Path, videos: Mapping[str, Mapping[int, tuple[float | None, float]]], *, root: str, run: str
+) -> None:
+    """Write estimates: video_id -> person_id -> (frames or None, correlation)."""
+    table = {
+        video: {
+            str(person): {"delay": None if delay is None else round(delay, 2), "correlation": round(correlation, 4)}
+            for person, (delay, correlation) in people.items()
+        }
+        for video, people in videos.items()
+    }
+    values = {"schema": SCHEMA, "root": root, "run": run, "unit": "frames", "videos": table}
+    write_json(path, values)
+
+
+def read_delays(path: Path) -> Delays:
+    """Read what `write_delays` wrote.
+
+    Raises:
+        DatasetError: there is no such file, or it is none of these.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw["schema"] > SCHEMA or raw["unit"] != "frames":
+            raise DatasetError(
+                f"expected delays of schema {SCHEMA} in frames in {path}, found schema {raw['schema']} in "
+                f"{raw['unit']}; update, or write it anew with `fertrain pairs-quality`"
+            )
+        return Delays({
+            (video, int(person)): None if entry["delay"] is None else float(entry["delay"])
+            for video, people in raw["videos"].items()
+            for person, entry in people.items()
+        })  # fmt: skip
+    except OSError:
+        raise DatasetError(
+            f"expected a file of delays at {path}, found none; `fertrain pairs-quality RUN --root ROOT` writes it"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"expected a file of delays at {path}, found something else ({error!r}); `fertrain pairs-quality` writes it"
+        ) from None

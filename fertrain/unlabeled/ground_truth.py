@@ -1,0 +1,70 @@
+"""What is known for certain of the crops of a generated root, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.read.crops import CropKeys
+from rmset.root import Root
+from rmset.truth import Truth
+
+from ..errors import DatasetError
+from ..labels import canonical
+
+
+@dataclass(frozen=True)
+class Known:
+    """The truth of N crops."""
+
+    classes: tuple[str, ...]
+    """Names of the expressions."""
+    expression: npt.NDArray[np.int64]
+    """(N,) position in `classes`; -1 where the truth does not say."""
+    person: npt.NDArray[np.int64]
+    """(N,) who it is over all videos; people of unknown identity are different in each video."""
+    delays: dict[tuple[str, int], int]
+    """(video_id, person_id) -> frames by which the person follows the film."""
+
+
+def read_known(root: Root, keys: CropKeys, classes: tuple[str, ...] | None = None) -> Known | None:
+    """The truth of a root's crops; None where the root has no truth.
+
+    Args:
+        root: where `truth/` may lie.
+        keys: who and when, of the crops that are asked for.
+        classes: the order that expressions are counted in; that of their names if None.
+
+    Raises:
+        DatasetError: a video has a truth and another has none, or an expression is not among `classes`.
+    """
+    ids = [keys.video_ids[v] for v in np.unique(keys.video).tolist()]
+    there = [v for v in ids if root.files.exists(root.truth_key(v))]
+    if not there:
+        return None
+    if len(there) < len(ids):
+        missing = sorted(set(ids) - set(there))
+        raise DatasetError(
+            f"expected the truth of every video in {root.path} or of none, found none of {missing[0]} and "
+            f"{len(missing) - 1} more"
+        )
+    truths = {v: Truth.read(root.files.local(root.truth_key(v))) for v in ids}
+    names = sorted({canonical(f.expression) for t in truths.values() for f in t.faces if f.expression})
+    order = classes if classes is not None else tuple(names)
+    if strange := [name for name in names if name not in order]:
+        raise DatasetError(f"expected expressions out of {', '.join(order)} in the truth of {root.path}, "
+                           f"found {strange[0]}")  # fmt: skip
+    expression = np.full(len(keys), -1, np.int64)
+    person = np.empty(len(keys), np.int64)
+    numbers: dict[str, int] = {}
+    for v in ids:
+        rows = np.flatnonzero(keys.video == keys.video_ids.index(v))
+        truth = truths[v]
+        shown = {(f.person, f.frame): order.index(canonical(f.expression)) for f in truth.faces if f.expression}
+        who = keys.person[rows].tolist()
+        expression[rows] = [shown.get(key, -1) for key in zip(who, keys.frame[rows].tolist(), strict=True)]
+        person[rows] = [numbers.setdefault(truth.identities.get(p, f"{v}:{p}"), len(numbers)) for p in who]
+    delays = {(v, p): delay for v, t in truths.items() for p, delay in t.delays.items()}
+    return Known(order, expression, person, delays)

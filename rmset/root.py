@@ -1,0 +1,142 @@
+"""One data set: where each of its files lies, what is known of each video, and the ledger of what has been done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rmset.errors import RootError
+from rmset.files import Files, LocalFiles
+from rmset.records import Layout, StageRecord, VideoRecord, check_video_id
+
+DEFAULT_ROOT = Path("data/rmset")
+
+
+class Root:
+    """One data set: a directory with videos, layouts, tracks, crops, and the ledger of what has been done."""
+
+    def __init__(self, path: Path | str, files: Files | None = None) -> None:
+        self.path = Path(path)
+        self.files: Files = files if files is not None else LocalFiles(self.path)
+
+    @classmethod
+    def find(cls, path: Path | str | None = None) -> Root:
+        """The root that is meant: the path given, else `$RMSET_ROOT`, else `data/rmset`."""
+        return cls(path or os.environ.get("RMSET_ROOT") or DEFAULT_ROOT)
+
+    # Where things lie. The one place that knows.
+
+    @staticmethod
+    def record_key(video_id: str) -> str:
+        """What is known of a video."""
+        return f"videos/{check_video_id(video_id)}.json"
+
+    @staticmethod
+    def layout_key(video_id: str) -> str:
+        """Trigger regions and people."""
+        return f"layouts/{check_video_id(video_id)}.json"
+
+    @staticmethod
+    def tracks_key(video_id: str) -> str:
+        """Face rows without pixels."""
+        return f"tracks/{check_video_id(video_id)}.parquet"
+
+    @staticmethod
+    def crops_key(video_id: str) -> str:
+        """The folder of the shards with pixels."""
+        return f"crops/{check_video_id(video_id)}"
+
+    @staticmethod
+    def truth_key(video_id: str) -> str:
+        """What is known for certain; only roots that were generated have it."""
+        return f"truth/{check_video_id(video_id)}.truth.json"
+
+    @staticmethod
+    def state_key(stage: str, video_id: str) -> str:
+        """What a stage did."""
+        return f"state/{stage}/{check_video_id(video_id)}.json"
+
+    def video_path(self, video_id: str) -> Path:
+        """The source video.
+
+        Raises:
+            RootError: the root has no such video.
+        """
+        found = [k for k in self.files.keys(f"videos/{check_video_id(video_id)}.*") if not k.endswith(".json")]
+        if not found:
+            raise RootError(f"video {video_id}: its file is missing from {self.path / 'videos'}; add or fetch it again")
+        return self.files.local(found[0])
+
+    # What is there.
+
+    def video_ids(self) -> list[str]:
+        """Ids of all videos that were taken, sorted."""
+        return [Path(k).stem for k in self.files.keys("videos/*.json")]
+
+    def select(self, video_ids: list[str] | None) -> list[str]:
+        """The ids asked for, or all; each must be there.
+
+        Raises:
+            RootError: an id is unknown, or the root is empty.
+        """
+        known = self.video_ids()
+        if not known:
+            raise RootError(f"root {self.path}: no video in it; take some in with `rmset add FILE` or `rmset fetch`")
+        if not video_ids:
+            return known
+        for video_id in video_ids:
+            if video_id not in known:
+                raise RootError(f"video {video_id!r}: not in root {self.path}; it has {_some(known)}")
+        return list(dict.fromkeys(video_ids))
+
+    def record(self, video_id: str) -> VideoRecord:
+        """What is known of a video."""
+        return VideoRecord.from_json(self.files.read_text(self.record_key(video_id)))
+
+    def has_layout(self, video_id: str) -> bool:
+        """Whether the video has a layout."""
+        return self.files.exists(self.layout_key(video_id))
+
+    def layout(self, video_id: str) -> Layout:
+        """The video's layout.
+
+        Raises:
+            RootError: there is none yet.
+            LayoutError: the file is no layout.
+        """
+        key = self.layout_key(video_id)
+        if not self.files.exists(key):
+            raise RootError(f"video {video_id}: has no layout yet; run `rmset layout propose` first")
+        return Layout.from_json(self.files.read_text(key), name=str(self.files.local(key)))
+
+    # What is written.
+
+    def write_text(self, key: str, text: str) -> None:
+        """Publish a small file."""
+        with self.files.publish(key) as path:
+            path.write_text(text, encoding="utf-8")
+
+    def write_layout(self, layout: Layout) -> None:
+        """Publish a layout."""
+        self.write_text(self.layout_key(layout.video_id), layout.to_json())
+
+    # The ledger.
+
+    def stage_record(self, stage: str, video_id: str) -> StageRecord | None:
+        """What a stage did with a video, if it ran."""
+        key = self.state_key(stage, video_id)
+        try:
+            return StageRecord.from_json(self.files.read_text(key))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            # A ledger entry that cannot be read says nothing; the stage runs again.
+            return None
+
+    def write_stage_record(self, record: StageRecord) -> None:
+        """Publish what a stage did."""
+        self.write_text(self.state_key(record.stage, record.video_id), record.to_json())
+
+
+def _some(ids: list[str]) -> str:
+    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")

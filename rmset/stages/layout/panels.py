@@ -1,0 +1,297 @@
+"""Panels of a mashup: rectangles whose edges stay put while their insides change.
+
+The frame is cut in two along the best line until no part has one; a rectangle that lies over a part (an inset, or a
+film over the place where panels meet) is taken out first and no longer counts for the lines that pass under it.
+Lines of a grid agree with each other: what is too weak by itself is cut where it continues a line found elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.geometry import Box
+from rmset.parts.frames import Grey
+from rmset.stages.layout.edges import Evidence, FrameSums, LineMap, Rect
+from rmset.stages.layout.insets import Inset, inset_in
+
+# A line cuts a rectangle when so much of its length speaks for it, and so much of what speaks at all.
+_SUPPORT, _PURITY = 0.45, 0.8
+_STILL_SUPPORT, _LIVELY = 0.75, 0.12
+# The same for a line that goes on where a line of the same grid was found.
+_WEAK_SUPPORT, _WEAK_PURITY = 0.2, 0.7
+# How much more a line counts that goes on where one was found beyond the rectangle.
+_GRID = 0.35
+# Lines of one grid lie within so many pixels of each other.
+_ALIGNED = 3
+# Rectangles thinner than this share of the frame's shorter side are borders, not panels.
+_THIN = 0.09
+# A line that so much of its length speaks for runs under no inset, and may cut a cell of the grid in two.
+_WHOLE = 0.85
+# A line along an inset's side must speak for itself along so much of the rest.
+_BESIDE = 0.4
+# A rest of this share of a line tells nothing: what spans nearly all of it is a panel, not an inset.
+_LITTLE = 0.15
+# An inset's sides are at least this share of it.
+_INSET = 0.14
+# A place is alive when so much of it moves.
+_ALIVE = 0.02
+# A place whose grey values spread by less is a plain border or an empty cell.
+_FLAT = 3.0
+# A line beside a still, uneven place (a picture behind the panels) must move apart along so much of its length.
+_APART = 0.25
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One rectangle of the screen."""
+
+    rect: Rect
+    alive: bool
+    """whether something moves in it"""
+    inset: bool
+    """whether it lies over other panels"""
+
+    @property
+    def box(self) -> Box:
+        """Xyxy px."""
+        x0, y0, x1, y1 = self.rect
+        return (float(x0), float(y0), float(x1), float(y1))
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A line through a rectangle."""
+
+    axis: int
+    """0 between columns, 1 between rows"""
+    at: int
+    support: float
+    """share of the length that speaks for it"""
+    score: float
+    """by which lines are compared"""
+    apart: float
+    """share of the length along which both sides move apart"""
+    along: tuple[int, int]
+    """from where to where it runs"""
+
+    def beyond(self, along: tuple[int, int]) -> bool:
+        """Whether it reaches half a stretch's length beyond that stretch, and so says by itself where the grid is."""
+        (a, b), (c, d) = self.along, along
+        return 2 * (b - a - max(0, min(b, d) - max(a, c))) >= d - c
+
+    def halves(self, rect: Rect) -> tuple[Rect, Rect]:
+        x0, y0, x1, y1 = rect
+        if self.axis == 0:
+            return (x0, y0, self.at, y1), (self.at, y0, x1, y1)
+        return (x0, y0, x1, self.at), (x0, self.at, x1, y1)
+
+
+def find(evidence: Evidence) -> list[Panel]:
+    """Panels in reading order, insets last; borders left out."""
+    ledgers = _Ledger(evidence.vertical), _Ledger(evidence.horizontal)
+    search = _Search(evidence, *map(copy, ledgers))
+    leaves = search.leaves(())
+    known = tuple(search.made)
+    if known:
+        # Once more, now that the grid is known.
+        search = _Search(evidence, *map(copy, ledgers))
+        leaves = search.leaves(known)
+    height, width = evidence.mean.shape
+    thin = _THIN * min(width, height)
+    wide = [r for r in leaves if min(r[2] - r[0], r[3] - r[1]) >= thin]
+    over = [inset.rect for inset in search.insets]
+    under = [r for r in wide if not _is_hidden(r, over)]
+    panels = [Panel(r, search.is_alive(r), False) for r in under]
+    # What covers no more than its own place is a panel like others; only what lies over them is an inset.
+    panels += [Panel(r, True, any(_share(r, u) > 0.6 or _share(u, r) > 0.05 for u in under)) for r in over]
+    panels.sort(key=lambda p: (p.inset, p.rect[1], p.rect[0]))
+    return panels
+
+
+def _is_hidden(rect: Rect, over: Sequence[Rect]) -> bool:
+    """Whether a rectangle shows too little beside what lies over it to be a panel: a background, or the same place."""
+    if any(_share(o, rect) > 0.7 for o in over):
+        return True
+    inside = [o for o in over if _share(rect, o) > 0.9]
+    return len(inside) >= 2 and sum(_share(o, rect) for o in inside) > 0.25
+
+
+def _share(part: Rect, of: Rect) -> float:
+    """How much of `of` the rectangle `part` covers, 0 to 1."""
+    width = min(part[2], of[2]) - max(part[0], of[0])
+    height = min(part[3], of[3]) - max(part[1], of[1])
+    return max(0, width) * max(0, height) / ((of[2] - of[0]) * (of[3] - of[1]))
+
+
+def find_in(samples: Sequence[Grey]) -> list[Panel]:
+    """Panels out of frames uint8 (H, W) of one layout, some seconds apart."""
+    sums = FrameSums(*samples[0].shape)
+    for sample in samples:
+        sums.add(sample)
+    return find(Evidence.of(sums))
+
+
+class _Search:
+    """The recursive cut of one frame."""
+
+    def __init__(self, evidence: Evidence, columns: _Ledger, rows: _Ledger) -> None:
+        self._evidence = evidence
+        self._columns, self._rows = columns, rows
+        self._moving = evidence.moving
+        height, width = evidence.mean.shape
+        self._frame: Rect = (0, 0, width, height)
+        self._inset = _INSET * min(width, height)
+        self.made: list[_Cut] = []
+        self.insets: list[Inset] = []
+
+    def leaves(self, known: tuple[_Cut, ...]) -> list[Rect]:
+        """The parts that cannot be cut any more."""
+        done: list[Rect] = []
+        todo = [self._frame]
+        while todo:
+            rect = todo.pop()
+            cut = self._best_cut(rect, known)
+            if cut is None or cut.support < _WHOLE:
+                inset = inset_in(self._evidence, rect, least=self._inset, but=[i.rect for i in self.insets])
+                if inset is not None and cut is not None and self._splits(cut, inset.rect, known):
+                    inset = None
+                # What lies over the rest comes out first, so that no line is cut through it.
+                if inset is not None and (cut is None or self._lives_off(cut, rect, inset.rect)):
+                    self.insets.append(inset)
+                    self._columns.forget(inset.rect)
+                    self._rows.forget((inset.rect[1], inset.rect[0], inset.rect[3], inset.rect[2]))
+                    todo.append(rect)
+                    continue
+            if cut is not None:
+                self.made.append(cut)
+                todo += cut.halves(rect)
+                continue
+            done.append(rect)
+        return done
+
+    def is_alive(self, rect: Rect) -> bool:
+        x0, y0, x1, y1 = rect
+        return bool(self._moving[y0:y1, x0:x1].mean() >= _ALIVE)
+
+    def _splits(self, cut: _Cut, inset: Rect, known: tuple[_Cut, ...]) -> bool:
+        """Whether a line of the grid goes on through an inset, which is then parts of two panels."""
+        if not inset[cut.axis] + 4 < cut.at < inset[cut.axis + 2] - 4:
+            return False
+        if not any(k.axis == cut.axis and abs(k.at - cut.at) <= _ALIGNED and k.beyond(cut.along) for k in known):
+            return False
+        ledger = (self._columns, self._rows)[cut.axis]
+        return ledger.support(cut.at - 1, (inset[1 - cut.axis], inset[3 - cut.axis])) >= _SUPPORT
+
+    def _lives_off(self, cut: _Cut, rect: Rect, inset: Rect) -> bool:
+        """Whether a line runs through an inset, or is hardly an edge except along the inset's own side."""
+        low, high = inset[cut.axis], inset[cut.axis + 2]
+        if low + 4 < cut.at < high - 4:
+            return True
+        if not low - 4 <= cut.at <= high + 4:
+            return False
+        ledger = (self._columns, self._rows)[cut.axis]
+        a, b = rect[1 - cut.axis], rect[3 - cut.axis]
+        return ledger.support_beside(cut.at - 1, (a, b), (inset[1 - cut.axis], inset[3 - cut.axis])) < _BESIDE
+
+    def _best_cut(self, rect: Rect, known: tuple[_Cut, ...]) -> _Cut | None:
+        x0, y0, x1, y1 = rect
+        cuts = self._columns.cuts(0, (y0, y1), (x0, x1), known) + self._rows.cuts(1, (x0, x1), (y0, y1), known)
+        for cut in sorted(cuts, key=lambda c: -c.score):
+            if all(self._may_be(half, cut) for half in cut.halves(rect)):
+                return cut
+        return None
+
+    def _may_be(self, rect: Rect, cut: _Cut) -> bool:
+        """Whether a rectangle may stand by itself: it moves, is plain, or parts from its neighbour by movement."""
+        x0, y0, x1, y1 = rect
+        if x1 - x0 < 2 or y1 - y0 < 2:
+            return False
+        if self.is_alive(rect) or self._evidence.mean[y0:y1, x0:x1].std() < _FLAT:
+            return True
+        return cut.apart >= _APART
+
+
+class _Ledger:
+    """Sums along the lines of one direction, so that any stretch of any line is weighed in one step."""
+
+    def __init__(self, lines: LineMap) -> None:
+        self._lines = lines
+        self._open = np.ones(lines.speaks_for.shape, bool)
+        self._sum()
+
+    def _sum(self) -> None:
+        self._for = _running(self._lines.speaks_for & self._open)
+        self._against = _running(self._lines.against & self._open)
+        self._crisp = _running(self._lines.crisp & self._open)
+        self._apart = _running(self._lines.apart & self._open)
+        self._step = _running(np.where(self._open, self._lines.step, 0))
+        self._heard = _running(self._open)
+
+    def forget(self, rect: Rect) -> None:
+        """Leave out what lies under a rectangle; x and y are swapped for horizontal lines."""
+        x0, y0, x1, y1 = rect
+        self._open = self._open.copy()
+        self._open[max(0, y0 - 2) : y1 + 2, max(0, x0 - 3) : x1 + 2] = False
+        self._sum()
+
+    def support(self, line: int, along: tuple[int, int]) -> float:
+        """Share of a stretch of a line that speaks for an edge."""
+        a, b = along
+        return float(self._for[b, line] - self._for[a, line]) / max(1, b - a)
+
+    def support_beside(self, line: int, along: tuple[int, int], leave: tuple[int, int]) -> float:
+        """Share of a line that speaks for an edge, leaving a stretch out; 1 if too little else is left to tell."""
+        (a, b), (c, d) = along, leave
+        yes = self._for[[a, b, c, d], line]
+        rest = (b - a) - (d - c)
+        return float((yes[1] - yes[0]) - (yes[3] - yes[2])) / rest if rest > _LITTLE * (b - a) else 1.0
+
+    def cuts(self, axis: int, along: tuple[int, int], across: tuple[int, int], known: tuple[_Cut, ...]) -> list[_Cut]:
+        """Lines that may cut a rectangle, spanning `along` and lying inside `across`."""
+        (a, b), (first, last) = along, across[1:] and (across[0], across[1] - 1)
+        if last - first < 3 or b - a < 3:
+            return []
+        heard = np.maximum(self._heard[b, first:last] - self._heard[a, first:last], 1)
+        yes = self._for[b, first:last] - self._for[a, first:last]
+        no = self._against[b, first:last] - self._against[a, first:last]
+        apart = (self._apart[b, first:last] - self._apart[a, first:last]) / heard
+        support, purity = yes / heard, yes / np.maximum(yes + no, 1)
+        # A wall has edges too; where both sides hold still, nearly the whole length must be one.
+        enough = np.where(apart >= _LIVELY, _SUPPORT, _STILL_SUPPORT)
+        strong = (support >= enough) & (purity >= _PURITY) & (heard >= 0.3 * (b - a))
+        yes = yes + self._crisp[b, first:last] - self._crisp[a, first:last]
+        weak = (yes >= _WEAK_SUPPORT * heard) & (yes >= _WEAK_PURITY * (yes + no))
+        lines = [k.at for k in known if k.axis == axis]
+        grid = [k.at for k in known if k.axis == axis and k.beyond(along)]
+        if any(abs(at - first) <= _ALIGNED for at in grid) and any(abs(at - last - 1) <= _ALIGNED for at in grid):
+            # A cell whose two sides are the grid's: unless it is an edge all along, what else runs through it is the
+            # picture's own. (Two panels may share such a cell, beneath a film as wide as both.)
+            strong &= support >= _WHOLE
+            lines = grid
+        shared = np.zeros(len(strong), bool)
+        for line in (at for at in lines if first < at < last):
+            near = slice(max(0, line - 1 - first - _ALIGNED), line - first + _ALIGNED)
+            strong[near] |= weak[near]
+            shared[near] |= line in grid
+        step = (self._step[b, first:last] - self._step[a, first:last]) / heard
+        found = []
+        for at in np.flatnonzero(strong).tolist():
+            near = slice(max(0, at - 2), at + 3)
+            # The ridge: compression smears an edge over its neighbours, but it is steepest where it was drawn.
+            if step[at] < step[near].max():
+                continue
+            score = float(support[at] * purity[at] + 0.5 * apart[at] + _GRID * shared[at])
+            found.append(_Cut(axis, first + at + 1, float(support[at]), score, float(apart[at]), along))
+        return found
+
+
+def _running(values: npt.NDArray) -> npt.NDArray[np.float32]:
+    """Sums (length + 1, lines) from the start of each line."""
+    sums = np.zeros((values.shape[0] + 1, values.shape[1]), np.float32)
+    np.cumsum(values, axis=0, out=sums[1:], dtype=np.float32)
+    return sums
