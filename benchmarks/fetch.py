@@ -135,7 +135,7 @@ def main() -> None:
     for name, files, frames, speed in CASES:
         lines.append(Line(name, compare(files, frames, speed)))
     notes = [
-        "Beyond the transfer, each file is probed, its key frames decoded, hashed, synchronised to disk and recorded.",
+        "Beyond the transfer, each file is probed, its key frames decoded, hashed, synchronized to disk and recorded.",
         "The program's own start (yt-dlp with its extractors: about a second) is in the figures, once a run.",
         f"yt-dlp {VERSION}; one connection after the other in both.",
     ]

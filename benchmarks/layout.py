@@ -100,12 +100,12 @@ def _people(truth: Truth, layout: Layout) -> tuple[int, int, int, int]:
     for true in truth.segments:
         middle = (true.start_frame + true.end_frame) // 2
         ours = next((s for s in layout.segments if s.start_frame <= middle < s.end_frame), None)
-        centres = [((p.box[0] + p.box[2]) / 2, (p.box[1] + p.box[3]) / 2) for p in ours.people] if ours else []
-        in_film = [any(_holds(r, c) for r in true.trigger_regions) for c in centres]
-        seen = [c for c, f in zip(centres, in_film, strict=True) if not f]
+        centers = [((p.box[0] + p.box[2]) / 2, (p.box[1] + p.box[3]) / 2) for p in ours.people] if ours else []
+        in_film = [any(_holds(r, c) for r in true.trigger_regions) for c in centers]
+        seen = [c for c, f in zip(centers, in_film, strict=True) if not f]
         named = {person for person, panel in true.panels.items() if any(_holds(panel, c) for c in seen)}
         panels, found, inside = panels + len(true.panels), found + len(named), inside + sum(in_film)
-        extra += len(centres) - sum(in_film) - len(named)
+        extra += len(centers) - sum(in_film) - len(named)
     return panels, found, extra, inside
 
 

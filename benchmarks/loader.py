@@ -115,15 +115,15 @@ def _costs(store: CropStore, data: CropDataset) -> list[Line]:
     augment = cost["decoded and augmented batch"] - cost["decoded batch"]
     lines = [
         Line("decoding one 260 × 260 JPEG", f"{decoding:.0f} µs"),
-        Line("one of grayscale, flip, colour jitter, ours", f"{augment:.0f} µs, {augment / decoding:.2f} × decoding"),
+        Line("one of grayscale, flip, color jitter, ours", f"{augment:.0f} µs, {augment / decoding:.2f} × decoding"),
         Line(
-            "colour jitter of float batches in torch, one thread",
+            "color jitter of float batches in torch, one thread",
             f"{cost['torch']:.0f} µs, {cost['torch'] / decoding:.1f} × decoding",
         ),
     ]
     if "PIL" in cost:
         lines.append(
-            Line("colour jitter by PIL (torchvision)", f"{cost['PIL']:.0f} µs, {cost['PIL'] / decoding:.1f} × decoding")
+            Line("color jitter by PIL (torchvision)", f"{cost['PIL']:.0f} µs, {cost['PIL'] / decoding:.1f} × decoding")
         )
     torch.set_num_threads(torch.get_num_interop_threads())
     return lines

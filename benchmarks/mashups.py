@@ -95,8 +95,8 @@ MASHUPS: tuple[Mashup, ...] = (
     Mashup("bordered-c", "bordered", 3, "film_without_face", "clips", size=FULL, seconds=10),
     Mashup("row-a", "row", 4, "film_with_face", "clips"),
     Mashup("row-b", "row", 5, again=CORNER),
-    Mashup("centre-a", "centre", 4, "film_street_faces", "clips"),
-    Mashup("centre-b", "centre", 6, "generated", "generated", outro=True),
+    Mashup("center-a", "center", 4, "film_street_faces", "clips"),
+    Mashup("center-b", "center", 6, "generated", "generated", outro=True),
     # The truth of these is not looked at while tuning.
     Mashup("held-grid", "3x3", 8, "film_with_face", "mixed", intro="title", split="held-out"),
     Mashup("held-six", "2x3", 5, "film_street_faces", "clips", then="side", split="held-out"),
@@ -105,7 +105,7 @@ MASHUPS: tuple[Mashup, ...] = (
     Mashup("held-inset", "inset", 5, "film_without_face", "mixed", late=True, split="held-out"),
     Mashup("held-bordered", "bordered", 6, "film_street_faces", "generated", split="held-out"),
     Mashup("held-row", "row", 6, "film_without_face", "generated", intro="title", split="held-out"),
-    Mashup("held-centre", "centre", 4, "film_with_face", "generated", split="held-out"),
+    Mashup("held-center", "center", 4, "film_with_face", "generated", split="held-out"),
     Mashup("held-twice", "row", 3, "film_with_face", "clips", again=CORNER, split="held-out"),
     Mashup("held-late", "3x3", 7, "generated", "mixed", late=True, outro=True, fps=25, split="held-out"),
     # The film twice: over an empty cell, over a person, over itself, over what lies behind; late, mirrored.
@@ -129,8 +129,8 @@ MASHUPS: tuple[Mashup, ...] = (
     Mashup("twice-side-b", "side", 4, again=Again((40, 36, 296, 180), mirrored=True), split="twice"),
     Mashup("twice-bordered", "bordered", 5, "film_with_face", "mixed", again=Again((0, 0, 256, 144)), split="twice"),
     Mashup(
-        "twice-centre",
-        "centre",
+        "twice-center",
+        "center",
         4,
         "film_without_face",
         "clips",

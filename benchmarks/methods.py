@@ -4,7 +4,7 @@
     python -m benchmarks.methods --model tf_efficientnet_b2 --size 260 --batch 8 --steps 2 --only fixmatch
 
 For each method, in a process of its own: seconds of a step on a batch that is ready in memory, next to a supervised
-step on the same labelled images, in turns, medians; the most memory that its steps took above what the process held
+step on the same labeled images, in turns, medians; the most memory that its steps took above what the process held
 before them; and the share of that speed which is left when the batches come from the feed (decoded images in memory,
 augmentation, order). Methods with several phases are measured in the one that costs most. Pixels are noise, so losses
 mean nothing; a confidence of 0 lets every guess count, which is the most that a step can cost.
@@ -33,8 +33,8 @@ from fertrain.labels import ORDERS
 from fertrain.losses.supervised import scheme_named
 from fertrain.methods import METHODS, Batch, Phase, create
 from fertrain.models.factory import build
-from fertrain.training.batches import AnchorStream, Feed, LabelledStream, UnlabelledStream
-from fertrain.training.data import plain_contract
+from fertrain.training.batches import AnchorStream, LabeledStream, TrainLoader, UnlabeledStream
+from fertrain.training.data import plain_spec
 from fertrain.training.loop import accelerator_for
 from fertrain.training.optim import Stepper, optimizer_for
 from fertrain.transforms.augment import augmentation
@@ -62,19 +62,19 @@ def mib(key: str) -> float | None:
     return int(line.split()[1]) / 1024 if line else None
 
 
-def noise_feed(config: RunConfig, channels: int, batch: int, images: int, device: torch.device) -> Feed:
+def noise_feed(config: RunConfig, channels: int, batch: int, images: int, device: torch.device) -> TrainLoader:
     size = config.model.image_size
-    contract = plain_contract(size, channels, grey=False)
+    spec = plain_spec(size, channels, gray=False)
     pixels = InMemory(torch.randint(0, 256, (images, 3, size, size), dtype=torch.uint8))
     order = ORDERS["affectnet8"]
     targets = np.eye(8, dtype=np.float32)[np.arange(images) % 8]
     split = Split("noise", "train", "given", order, tuple(map(str, range(images))), targets, Nowhere())
     weak, strong = augmentation(config.augment), augmentation(config.strong)
     anchors = Anchors(RandomCandidates(images, min(config.rmfer.max_candidates, (images - 1) // 2)), 0)
-    return Feed(
-        LabelledStream(split, pixels, contract, scheme_named("mv"), weak),
-        AnchorStream(anchors, pixels, contract, weak),
-        UnlabelledStream(pixels, contract, weak, strong),
+    return TrainLoader(
+        LabeledStream(split, pixels, spec, scheme_named("mv"), weak),
+        AnchorStream(anchors, pixels, spec, weak),
+        UnlabeledStream(pixels, spec, weak, strong),
         batch_size=batch, seed=0, workers=0, device=device,
     )  # fmt: skip
 
@@ -171,7 +171,7 @@ def main() -> None:
         print(json.dumps(measure(args)))
         return
     lines = [
-        f"# {args.model} at {args.size} px, {args.batch} labelled images, {args.optimizer}, {args.precision}", "",
+        f"# {args.model} at {args.size} px, {args.batch} labeled images, {args.optimizer}, {args.precision}", "",
         f"Commit {commit()}, {machine()}: `python -m benchmarks.methods {' '.join(sys.argv[1:])}`", "",
         "| method | phase | images in a step | step, s | × supervised | images/s | memory, MiB | fed / in memory |",
         "|---|---|---|---|---|---|---|---|",

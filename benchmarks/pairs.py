@@ -1,4 +1,4 @@
-"""The catalogue and pairs at the size of RMset.
+"""The catalog and pairs at the size of RMset.
 
 python -m benchmarks.scale metadata data/scale
 python -m benchmarks.pairs data/scale [--write]
@@ -95,7 +95,7 @@ def measure_draws(root: Root, batches: int) -> list[Line]:
 
 
 def measure_sql(root: Root, rounds: int) -> list[Line]:
-    """Queries of the catalogue; each is asked again and the median told."""
+    """Queries of the catalog; each is asked again and the median told."""
     catalog = Catalog(root)
     ids = root.video_ids()
     rng = np.random.default_rng(0)
@@ -123,12 +123,12 @@ def measure_sql(root: Root, rounds: int) -> list[Line]:
             min(every) <= 5 and own < 4000,
         ),
         Line(
-            "`select` of one person's track, catalogue open",
+            "`select` of one person's track, catalog open",
             f"{1e3 * one[1]:.0f} ms ({1e3 * one[0]:.0f} ms with waiting)",
             "≤ 100 ms",
             min(one) <= 0.1,
         ),
-        Line("catalogue opened", f"{opening:.2f} s"),
+        Line("catalog opened", f"{opening:.2f} s"),
     ]
 
 
@@ -169,7 +169,7 @@ def main() -> None:
         "Index and draws: processor time of their one thread, so that other work does not count; waiting beside it.",
         "SQL and stats, which use both cores: processor time of both together, and the quickest round on the clock.",
     ]
-    publish("pairs", "Catalogue and pairs", lines, notes, write=args.write)
+    publish("pairs", "Catalog and pairs", lines, notes, write=args.write)
 
 
 if __name__ == "__main__":

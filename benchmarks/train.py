@@ -23,8 +23,8 @@ from fertrain.labels import ORDERS
 from fertrain.losses.supervised import scheme_named
 from fertrain.methods import Batch, Phase, create
 from fertrain.models.factory import build
-from fertrain.training.batches import Feed, LabelledStream
-from fertrain.training.data import plain_contract
+from fertrain.training.batches import LabeledStream, TrainLoader
+from fertrain.training.data import plain_spec
 from fertrain.training.loop import accelerator_for
 from fertrain.training.optim import Stepper, optimizer_for
 from fertrain.transforms.augment import augmentation
@@ -76,15 +76,15 @@ def measure(name: str, size: int, batch: int, images: int, steps: int, rounds: i
     model = build(name, 8, size)
     method = create(model, config, scheme_named("cel"))
     accelerator = accelerator_for(config, depthwise=model.depthwise)
-    contract = plain_contract(size, model.channels, grey=True)
+    spec = plain_spec(size, model.channels, gray=True)
     pixels = torch.randint(0, 256, (images, 1, size, size), dtype=torch.uint8)
     order = ORDERS["ferplus"]
     targets = np.full((images, 8), 1 / 8, np.float32)
     split = Split(
-        "noise", "train", "distribution", order, tuple(map(str, range(images))), targets, Nowhere(), grey=True
+        "noise", "train", "distribution", order, tuple(map(str, range(images))), targets, Nowhere(), gray=True
     )
-    stream = LabelledStream(split, InMemory(pixels), contract, scheme_named("cel"), augmentation("affine"))
-    feed = Feed(stream, batch_size=batch, seed=0, workers=0, device=accelerator.device)
+    stream = LabeledStream(split, InMemory(pixels), spec, scheme_named("cel"), augmentation("affine"))
+    feed = TrainLoader(stream, batch_size=batch, seed=0, workers=0, device=accelerator.device)
     model.to(accelerator.device, memory_format=torch.channels_last).train()
     phase = Phase("p", 1, 1e-3, "adamw")
     stepper = Stepper(optimizer_for(model, phase, config.optim), model, sam_rho=None)

@@ -1,7 +1,7 @@
 """A clip that moves in its panel by known transforms, so that its truth stays exact while tracking becomes hard.
 
 The picture sways, comes nearer, leans a little, is covered by a cup now and then, and goes away once. A source frame's
-exact box is mapped by the same transform; a leaning face keeps an upright box of its size about its turned centre, as a
+exact box is mapped by the same transform; a leaning face keeps an upright box of its size about its turned center, as a
 detector gives it.
 """
 

@@ -7,13 +7,13 @@ On worlds whose truth is known (`rmset.synth.world`), for five seeds and five no
       ├─ L_total, mashup's candidates   per noise level
       └─ L_total, random candidates     the authors' control, per noise level
 
-All four get the same labelled batches, rates and steps. Seeds, noise levels, sizes and what counts as the result
+All four get the same labeled batches, rates and steps. Seeds, noise levels, sizes and what counts as the result
 (mAP of the same expression in other people, on people that no training has seen) were fixed before anything was run;
 the number of anchors a step (4) was chosen on seed 0, which is in no table, once the contrast shared a pass with the
-labelled images.
+labeled images.
 
 The plan `people` was made after that of `world` had been run, to find out why strangers gain so little and what it is
-that teaches: four times as many unlabelled people, a control that keeps the mashup's negatives and draws positives from
+that teaches: four times as many unlabeled people, a control that keeps the mashup's negatives and draws positives from
 anywhere, and both without refinement. All else, and the people who are asked about, are the same.
 The plan `longer` was made after both, to find out what keeps the film's positives from teaching anything: four times as
 many steps at the full rate and τ = 0.3, chosen on seed 0, for L_pre too.
@@ -39,26 +39,26 @@ import numpy as np
 import torch
 
 from benchmarks.report import RESULTS, commit, machine
-from benchmarks.world_plan import ANCHORS, EACH, LABELLED, PLANS, RULES, SETTINGS, WORLD, Cell, Plan
+from benchmarks.world_plan import ANCHORS, EACH, LABELED, PLANS, RULES, SETTINGS, WORLD, Cell, Plan
 from benchmarks.world_report import page
 from fertrain.analysis.pairs.purity import Chosen, chosen, purity
 from fertrain.analysis.pairs.retrieval import Retrieval, balanced, same_expression, same_person
 from fertrain.config.run import RunConfig
 from fertrain.datasets.images import in_memory
-from fertrain.datasets.registry import images_of, open_labelled, open_split
+from fertrain.datasets.registry import images_of, open_labeled, open_split
 from fertrain.evaluation import evaluate
 from fertrain.evaluation.features import extract
 from fertrain.losses.supervised import scheme_named
 from fertrain.methods import Phase, create
 from fertrain.methods.rmfer import Rmfer
 from fertrain.models.factory import build
-from fertrain.models.inference import measure
-from fertrain.training.batches import Feed
-from fertrain.training.data import Prepared, prepare, prepare_unlabelled
+from fertrain.models.inference import channel_stats
+from fertrain.training.batches import TrainLoader
+from fertrain.training.data import LabeledData, open_labeled_data, open_unlabeled
 from fertrain.training.loop import accelerator_for, fit
 from fertrain.unlabeled.candidates import open_anchors
 from fertrain.unlabeled.crops import CropImages, open_crops
-from fertrain.unlabeled.ground_truth import read_known
+from fertrain.unlabeled.ground_truth import read_ground_truth
 from rmset.root import Root
 from rmset.synth.world import WorldConfig, write_world
 
@@ -73,15 +73,15 @@ class Bench:
         self.cache, self.plan = cache, plan
 
     def world(self, seed: int, noise: float) -> Path:
-        """The unlabelled people's world. Noise changes who follows the film, and nothing else."""
+        """The unlabeled people's world. Noise changes who follows the film, and nothing else."""
         return self._written(replace(self.plan.world, noise=noise, seed=seed))
 
     def strangers(self, seed: int) -> Path:
         """A world of people that no training sees, the same for all plans."""
         return self._written(replace(WORLD, noise=0.0, seed=seed + 1000), f"held-{seed}-0")
 
-    def labelled(self, seed: int) -> Path:
-        """The labelled people, the same for all plans."""
+    def labeled(self, seed: int) -> Path:
+        """The labeled people, the same for all plans."""
         return self._written(replace(WORLD, noise=0.0, seed=seed)) / "labelled"
 
     def _written(self, config: WorldConfig, name: str | None = None) -> Path:
@@ -91,7 +91,7 @@ class Bench:
         if not path.exists():
             beside = path.with_name(f".{path.name}.partial")
             shutil.rmtree(beside, ignore_errors=True)
-            write_world(beside, config, labelled=None if name or many or config.noise else LABELLED)
+            write_world(beside, config, labeled=None if name or many or config.noise else LABELED)
             beside.rename(path)
         return path
 
@@ -99,7 +99,7 @@ class Bench:
         """The settings of a training."""
         settings = SETTINGS if cell.variant in _BEGUN else self.plan.settings
         data = replace(
-            settings.data, labeled=f"folder:{self.labelled(cell.seed)}",
+            settings.data, labeled=f"folder:{self.labeled(cell.seed)}",
             unlabeled=None if cell.noise is None else f"rmset:{self.world(cell.seed, cell.noise) / 'root'}",
         )  # fmt: skip
         rules = replace(settings.rmfer, **({"lambda2": 0.0} if cell.noise is None else RULES[cell.variant]))
@@ -109,11 +109,11 @@ class Bench:
         """Train and measure."""
         config, began = self.config(cell), time.process_time()
         torch.manual_seed(cell.seed)
-        dataset = open_labelled(config.data.labeled)
+        dataset = open_labeled(config.data.labeled)
         model = build(config.model.name, len(dataset.order), config.model.image_size)
         method = create(model, config, scheme_named("mv"))
         assert isinstance(method, Rmfer)
-        data = prepare(config, dataset, model.channels)
+        data = open_labeled_data(config, dataset, model.channels)
         base, ial, contrast = method.phases
         phase = {"base": base, "ial": ial}.get(cell.variant, contrast)
         if cell.variant != "base":
@@ -139,7 +139,7 @@ class Bench:
             "cell": asdict(cell), "logs": history, "accuracy": _accuracy(method, data, config),
             "held_out": _retrieval(method, data, self.strangers(cell.seed)),
             "in_world": {f"{n:g}": _retrieval(method, data, self.world(cell.seed, n)) for n in worlds},
-            # of the mashup's candidates, whatever was learnt from
+            # of the mashup's candidates, whatever was learned from
             "purity": {
                 f"{n:g}": _purity(method, data, config, self.world(cell.seed, n))
                 for n in worlds if cell.variant in ("ial", "total")
@@ -149,40 +149,40 @@ class Bench:
 
     def _weights(self, seed: int, phase: str) -> Path:
         settings = SETTINGS if phase in _BEGUN else self.plan.settings
-        learnt = json.dumps([asdict(settings), {k: asdict(v) for k, v in LABELLED.items()}, asdict(WORLD)])
-        return self.cache / f"{phase}-{seed}-{hashlib.sha256(learnt.encode()).hexdigest()[:12]}.pt"
+        learned = json.dumps([asdict(settings), {k: asdict(v) for k, v in LABELED.items()}, asdict(WORLD)])
+        return self.cache / f"{phase}-{seed}-{hashlib.sha256(learned.encode()).hexdigest()[:12]}.pt"
 
 
-def _fit(method: Rmfer, data: Prepared, config: RunConfig, phase: Phase) -> dict[str, float]:
+def _fit(method: Rmfer, data: LabeledData, config: RunConfig, phase: Phase) -> dict[str, float]:
     """One phase from the state that the method is in, to its last step; returns the last epoch's logs."""
-    # not its best epoch by the few held-out images: all variants shall have learnt equally long
+    # not its best epoch by the few held-out images: all variants shall have learned equally long
     phases = (replace(phase, judged=False),)
     accelerator = accelerator_for(config, depthwise=method.model.depthwise)
-    beside = prepare_unlabelled(config, phases, data)
-    feed = Feed(
+    beside = open_unlabeled(config, phases, data)
+    feed = TrainLoader(
         data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed, workers=0,
         device=accelerator.device,
     )  # fmt: skip
     return dict(fit(method, feed, lambda: 0.0, config, accelerator, phases=beside.phases).history[-1].logs)
 
 
-def _accuracy(method: Rmfer, data: Prepared, config: RunConfig) -> float:
-    """On labelled images of people never seen."""
-    dataset = open_labelled(config.data.labeled)
+def _accuracy(method: Rmfer, data: LabeledData, config: RunConfig) -> float:
+    """On labeled images of people never seen."""
+    dataset = open_labeled(config.data.labeled)
     split = open_split(dataset, "test", "majority")
-    images = images_of(split, data.contract)
-    return evaluate.judge(method.model, dataset.order.classes, data.contract, split, images).scores.overall_accuracy
+    images = images_of(split, data.spec)
+    return evaluate.judge(method.model, dataset.order.classes, data.spec, split, images).scores.overall_accuracy
 
 
-def _retrieval(method: Rmfer, data: Prepared, world: Path) -> dict[str, Any]:
+def _retrieval(method: Rmfer, data: LabeledData, world: Path) -> dict[str, Any]:
     """The same expression in other people, and the same person in other expressions, by f and by z."""
     root = Root(world / "root")
     crops = open_crops(root)
-    known = read_known(root, crops.keys)
+    known = read_ground_truth(root, crops.keys)
     assert known is not None
     rows = balanced(known.expression, known.person, EACH, seed=0)
-    images = CropImages(crops, data.contract)
-    own = data.contract.with_moments(measure(images, data.contract))
+    images = CropImages(crops, data.spec)
+    own = data.spec.with_moments(channel_stats(images, data.spec))
     seen = extract(method.model, method.projection, images, own, rows.tolist())
     expression, person = known.expression[rows], known.person[rows]
 
@@ -196,13 +196,13 @@ def _retrieval(method: Rmfer, data: Prepared, world: Path) -> dict[str, Any]:
     }
 
 
-def _purity(method: Rmfer, data: Prepared, config: RunConfig, world: Path) -> dict[str, float]:
+def _purity(method: Rmfer, data: LabeledData, config: RunConfig, world: Path) -> dict[str, float]:
     root = Root(world / "root")
     crops = open_crops(root)
-    known = read_known(root, crops.keys)
+    known = read_ground_truth(root, crops.keys)
     assert known is not None
-    images = in_memory(CropImages(crops, data.contract), data.contract.shape, config.memory_mb)
-    own = data.contract.with_moments(measure(images, data.contract))
+    images = in_memory(CropImages(crops, data.spec), data.spec.shape, config.memory_mb)
+    own = data.spec.with_moments(channel_stats(images, data.spec))
     z = extract(method.model, method.projection, images, own, range(len(crops))).projected
     anchors = open_anchors(crops, replace(config.rmfer, candidates="mashup"), seed=1)
     found: list[Chosen] = []

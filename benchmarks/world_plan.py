@@ -13,7 +13,7 @@ from rmset.synth.world import WorldConfig
 
 SEEDS = (1, 2, 3, 4, 5)
 """Seed 0 is not among them: on it rates, sizes and the number of anchors were chosen."""
-LABELLED = {"train": Split(8, 40), "test": Split(16, 30)}
+LABELED = {"train": Split(8, 40), "test": Split(16, 30)}
 WORLD = WorldConfig(videos=3, people=6, seconds=16, fps=10, max_delay=0.4, size=48)
 SETTINGS = RunConfig(
     method="rmfer",
@@ -35,7 +35,7 @@ class Cell:
     variant: str
     """`base`, `ial`, `pre`, or one of the plan's"""
     noise: float | None = None
-    """of the world learnt from; None for trainings that see none"""
+    """of the world learned from; None for trainings that see none"""
 
     @property
     def key(self) -> str:
@@ -45,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which worlds are learnt from, and how."""
+    """Which worlds are learned from, and how."""
 
     name: str
     """Of its results."""
@@ -71,7 +71,7 @@ class Plan:
         """All that was fixed beforehand; results of other settings are not mixed in."""
         everything = {
             "settings": asdict(self.settings), "world": asdict(self.world), "noise": self.noise, "seeds": SEEDS,
-            "variants": self.variants, "labelled": {k: asdict(v) for k, v in LABELLED.items()}, "anchors": ANCHORS,
+            "variants": self.variants, "labelled": {k: asdict(v) for k, v in LABELED.items()}, "anchors": ANCHORS,
             "each": EACH,
         }  # fmt: skip
         if self.settings != SETTINGS:

@@ -21,7 +21,7 @@ def page(values: dict[str, Any], plan: str) -> str:
     noise = [f"{n:g}" for n in fixed["noise"]]
     variants = tuple(fixed["variants"])
     full = {n: [s for s in seeds if all(f"{v}/{s}/{n}" in results for v in variants)] for n in noise}
-    # levels that nothing was learnt at yet are left out, the first one stays
+    # levels that nothing was learned at yet are left out, the first one stays
     full = {n: have for k, (n, have) in enumerate(full.items()) if have or k == 0}
     optim, rules = fixed["settings"]["optim"], fixed["settings"]["rmfer"]
     world = fixed["world"]
@@ -33,7 +33,7 @@ def page(values: dict[str, Any], plan: str) -> str:
         f"λ₁ = {rules['lambda1']:g}, λ₂ = {rules['lambda2']:g}, γ = {rules['gamma']:g}, d = {rules['d']}, "
         f"d' = {rules['d_far']}, {rules['anchors']} anchors a step. Worlds: {world['videos']} videos of "
         f"{world['people']} people, {world['seconds']:g} s at {world['fps']:g} frames/s, delays up to "
-        f"{world['max_delay']:g} s. {fixed['labelled']['train']['images_per_class']} labelled images per class of "
+        f"{world['max_delay']:g} s. {fixed['labelled']['train']['images_per_class']} labeled images per class of "
         f"{fixed['labelled']['train']['people']} other people. ± is the standard deviation over seeds; intervals are "
         "95 %, of a paired t-test over seeds."
     )
@@ -47,9 +47,9 @@ def page(values: dict[str, Any], plan: str) -> str:
         f"`python -m benchmarks.world {named}--write`, commit {', '.join(made)}.", "", about, "",
     ]  # fmt: skip
     lines += _candidates(results, seeds, noise)
-    lines += _learnt(results, seeds, full, variants, "held_out", "Retrieval on people never seen (noise 0)",
+    lines += _learned(results, seeds, full, variants, "held_out", "Retrieval on people never seen (noise 0)",
                      "The result that was fixed beforehand is the mAP of this table.")  # fmt: skip
-    lines += _learnt(results, seeds, full, variants, "in_world", "Retrieval on the unlabelled people themselves", "")
+    lines += _learned(results, seeds, full, variants, "in_world", "Retrieval on the unlabeled people themselves", "")
     lines += _accuracy(results, seeds, full, variants)
     lines += _falling(results, full, variants)
     lines += _verdicts(results, seeds, full, noise)
@@ -77,11 +77,11 @@ def _candidates(results: dict[str, Any], seeds: Sequence[int], noise: Sequence[s
     return ["## Purity of the candidates after IAL, %", "", *_table(head, rows), "", note, ""]
 
 
-def _learnt(
+def _learned(
     results: dict[str, Any], seeds: Sequence[int], full: dict[str, list[int]], variants: Sequence[str], where: str,
     title: str, note: str,
 ) -> list[str]:  # fmt: skip
-    head = ["learnt with", "noise", "mAP, %", "recall@1, %", "identity: recall@1, %", "mAP against L_pre",
+    head = ["learned with", "noise", "mAP, %", "recall@1, %", "identity: recall@1, %", "mAP against L_pre",
             "p", "against its controls"]  # fmt: skip
     rows = []
     for variant in ("base", "ial", "pre"):
@@ -140,8 +140,8 @@ def _accuracy(
         [NAMES[v], n, _share([results[f"{v}/{s}/{n}"]["accuracy"] for s in have])]
         for n, have in full.items() for v in variants
     ]  # fmt: skip
-    return ["## Accuracy on labelled images of people never seen, %", "",
-            *_table(["learnt with", "noise", "accuracy"], rows), ""]  # fmt: skip
+    return ["## Accuracy on labeled images of people never seen, %", "",
+            *_table(["learned with", "noise", "accuracy"], rows), ""]  # fmt: skip
 
 
 def _falling(results: dict[str, Any], full: dict[str, list[int]], variants: Sequence[str]) -> list[str]:
@@ -153,7 +153,7 @@ def _falling(results: dict[str, Any], full: dict[str, list[int]], variants: Sequ
     rows = []
     for variant in variants:
         for control in (c for c in _CONTROLS.get(variant, ()) if c in variants):
-            for where, said in (("held_out", "people never seen"), ("in_world", "unlabelled people")):
+            for where, said in (("held_out", "people never seen"), ("in_world", "unlabeled people")):
 
                 def lead(s: int, n: str, pair: tuple[str, str] = (variant, control), where: str = where) -> float:
                     mine, luck = (_getter(results, v, where, n, own=True)("expression", "map")(s) for v in pair)
@@ -162,7 +162,7 @@ def _falling(results: dict[str, Any], full: dict[str, list[int]], variants: Sequ
                 slopes = [float(np.polyfit(levels, [lead(s, n) for n in full], 1)[0]) for s in have]
                 none = [0.0] * len(slopes)
                 rows.append([NAMES[variant], NAMES[control], said, _gain(none, slopes), _p(none, slopes)])
-    head = ["learnt with", "lead over", "mAP on", "points from noise 0 to 1", "p"]
+    head = ["learned with", "lead over", "mAP on", "points from noise 0 to 1", "p"]
     return ["## How a lead falls with noise", "", *_table(head, rows), "",
             "The slope of the line through all levels, fitted for each seed.", ""]  # fmt: skip
 

@@ -1,9 +1,9 @@
 """The folder that a run writes, and that every later command reads.
 
 config.toml           everything needed to repeat the run, hashes of the data included
-model.safetensors     f_FER ∘ f_Feat, with label order and input contract in its metadata
-method.safetensors    what else the method learnt (projection, attention head); only for looking at it
-labels.csv            the images learnt from, where a budget chose them
+model.safetensors     f_FER ∘ f_Feat, with label order and input spec in its metadata
+method.safetensors    what else the method learned (projection, attention head); only for looking at it
+labels.csv            the images learned from, where a budget chose them
 history.csv           one row an epoch
 evaluations.csv       one row each time that a split which chose nothing was counted: how often it was looked at
 resume.pt             where a run stands that is not finished
@@ -43,7 +43,7 @@ class RunFolder:
 
     @property
     def method_weights(self) -> Path:
-        """What else learnt."""
+        """What else learned."""
         return self.path / "method.safetensors"
 
     @property

@@ -1,4 +1,4 @@
-"""Unlabelled faces out of reaction mashup videos, for facial expression recognition.
+"""Unlabeled faces out of reaction mashup videos, for facial expression recognition.
 
     manifest ── fetch / add ──> videos/<id>.mp4, <id>.json
     videos ──── layout ───────> layouts/<id>.json             where the film plays, who reacts; reviewed by a person

@@ -8,7 +8,7 @@ RmsetError                   one line for the user: what was expected, what was 
 ├── FetchError               a video that cannot be had; carries the cause
 ├── LayoutError              regions and people that cannot be
 ├── DetectorError            a detector that cannot be loaded
-├── ShardError               a Parquet file that is broken or does not fit its neighbours
+├── ShardError               a Parquet file that is broken or does not fit its neighbors
 └── QueryError               SQL that is wrong or not allowed
 """
 

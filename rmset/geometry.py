@@ -92,7 +92,7 @@ def covered(boxes: Boxes, by: Boxes) -> npt.NDArray[np.float32]:
 
 
 def outside(boxes: Boxes, regions: Boxes) -> npt.NDArray[np.bool_]:
-    """Which boxes (N, 4) are no part of the regions (R, 4): neither by their centre nor by half of their area."""
+    """Which boxes (N, 4) are no part of the regions (R, 4): neither by their center nor by half of their area."""
     if not len(regions):
         return np.ones(len(boxes), dtype=bool)
     middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
@@ -106,14 +106,14 @@ def contains_point(boxes: Boxes, x: float, y: float) -> npt.NDArray[np.bool_]:
     return np.asarray((boxes[:, 0] <= x) & (x < boxes[:, 2]) & (boxes[:, 1] <= y) & (y < boxes[:, 3]))
 
 
-def centre(box: Box) -> tuple[float, float]:
-    """Centre (x, y) of a box."""
+def center(box: Box) -> tuple[float, float]:
+    """Center (x, y) of a box."""
     return ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
 
 
-def scale_about_centre(box: Box, factor: float) -> Box:
-    """The box grown or shrunk about its centre."""
-    x, y = centre(box)
+def scale_about_center(box: Box, factor: float) -> Box:
+    """The box grown or shrunk about its center."""
+    x, y = center(box)
     w, h = (box[2] - box[0]) * factor / 2, (box[3] - box[1]) * factor / 2
     return (x - w, y - h, x + w, y + h)
 

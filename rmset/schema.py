@@ -45,8 +45,8 @@ CROP_FIELDS = [
     # nullable because Hugging Face declares its images so; never null
     pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
     pa.field("encoded_size", pa.int32(), nullable=False),  # bytes of image.bytes, known without reading them
-    pa.field("sharpness", pa.float32(), nullable=False),  # variance of the Laplacian of the grey crop
-    pa.field("brightness", pa.float32(), nullable=False),  # mean grey value, 0 to 1
+    pa.field("sharpness", pa.float32(), nullable=False),  # variance of the Laplacian of the gray crop
+    pa.field("brightness", pa.float32(), nullable=False),  # mean gray value, 0 to 1
     pa.field("yaw", pa.float32(), nullable=False),  # 0 frontal, about ±1 profile; NaN without landmarks
     pa.field("padding", pa.float32(), nullable=False),  # share of the crop that lies outside frame or panel
 ]

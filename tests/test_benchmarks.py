@@ -31,7 +31,7 @@ def test_a_plan_of_the_known_world_is_trained_measured_and_told(name, monkeypatc
     small = replace(world_plan.WORLD, people=2, seconds=6, videos=1)
     for module in (world, world_plan):
         monkeypatch.setattr(module, "WORLD", small)
-        monkeypatch.setattr(module, "LABELLED", {"train": Split(3, 12), "test": Split(2, 12)})
+        monkeypatch.setattr(module, "LABELED", {"train": Split(3, 12), "test": Split(2, 12)})
     monkeypatch.setattr(world_plan, "SEEDS", (1, 2))
     monkeypatch.setattr(world, "ANCHORS", 10)
     begun = replace(world_plan.SETTINGS, optim=replace(world_plan.SETTINGS.optim, epochs=(1, 1, 1)))
@@ -51,7 +51,7 @@ def test_a_plan_of_the_known_world_is_trained_measured_and_told(name, monkeypatc
     shown = capsys.readouterr().out
     for variant in plan.variants:
         for noise in world.PLANS[name].noise:
-            # in the tables of strangers, of the unlabelled people and of accuracy
+            # in the tables of strangers, of the unlabeled people and of accuracy
             assert shown.count(f"| {world_report.NAMES[variant]} | {noise:g} |") == 3
     # a line needs three levels
     assert ("## How a lead falls with noise" in shown) == (len(plan.noise) > 2)

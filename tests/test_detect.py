@@ -100,7 +100,7 @@ def test_detections_hold_their_shapes():
         Detections(np.zeros((1, 4), np.float32), np.zeros(2, np.float32), np.zeros((2, 5, 2), np.float32))
 
 
-def test_a_misspelt_detector_is_answered_with_the_near_one():
+def test_a_misspelled_detector_is_answered_with_the_near_one():
     with pytest.raises(DetectorError, match="did you mean mtcnn"):
         load("mtccn")
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmset.errors import UsageError
-from rmset.geometry import area, as_boxes, covered, iou, parse_box, pixels, scale_about_centre
+from rmset.geometry import area, as_boxes, covered, iou, parse_box, pixels, scale_about_center
 
 corner = st.integers(0, 50)
 side = st.integers(1, 50)
@@ -45,8 +45,8 @@ def test_a_box_covered_by_two_others_is_covered_by_their_sum():
 
 
 @given(box, st.floats(0.1, 5))
-def test_scaling_about_the_centre_keeps_the_centre(a, factor):
-    x0, y0, x1, y1 = scale_about_centre(a, factor)
+def test_scaling_about_the_center_keeps_the_center(a, factor):
+    x0, y0, x1, y1 = scale_about_center(a, factor)
     assert (x0 + x1) / 2 == pytest.approx((a[0] + a[2]) / 2)
     assert (y1 - y0) == pytest.approx((a[3] - a[1]) * factor)
 

@@ -157,7 +157,7 @@ def test_killed_at_any_moment_and_built_again_the_bytes_are_those_of_an_undistur
 
 
 def _plain_video(path: Path) -> Path:
-    """A grey video of a second, without anybody in it."""
+    """A gray video of a second, without anybody in it."""
     import numpy as np
 
     from rmset.synth.encode import Encoder

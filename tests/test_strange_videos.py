@@ -1,4 +1,4 @@
-"""Videos as they also come: deep, grey, interlaced, odd, turned, uneven in time, cut short, broken, changing size."""
+"""Videos as they also come: deep, gray, interlaced, odd, turned, uneven in time, cut short, broken, changing size."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def seen_well(rows, box, frames=FRAMES):
         ((320, 240), "mp4", {"pix_fmt": "gray"}),
         ((320, 240), "mp4", {"options": {"x264-params": "interlaced=1:tff=1"}}),
     ],
-    ids=["10-bit", "hdr", "4:2:2", "4:4:4", "odd-444", "odd-420", "grey-ffv1", "grey", "interlaced"],
+    ids=["10-bit", "hdr", "4:2:2", "4:4:4", "odd-444", "odd-420", "gray-ffv1", "grey", "interlaced"],
 )  # fmt: skip
 def test_a_face_is_followed_whatever_the_pixels_are_stored_as(tmp_path, size, suffix, how):
     picture, box = face(*size)

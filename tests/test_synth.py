@@ -32,13 +32,13 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 
 class Flat:
-    """A panel of one colour whose brightness tells the frame."""
+    """A panel of one color whose brightness tells the frame."""
 
-    def __init__(self, colour: tuple[int, int, int]) -> None:
-        self.colour = colour
+    def __init__(self, color: tuple[int, int, int]) -> None:
+        self.color = color
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        image = np.full((size[1], size[0], 3), self.colour, np.uint8)
+        image = np.full((size[1], size[0], 3), self.color, np.uint8)
         return PanelFrame(image, (1.0, 2.0, 21.0, 32.0), "neutral")
 
     def loop_points(self, frames: int) -> tuple[int, ...]:
@@ -95,16 +95,16 @@ def test_the_same_seed_gives_the_same_bytes(demo: tuple[Path, Truth], tmp_path: 
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["demo.mp4", "demo.truth.json"]
 
 
-def test_colours_come_back_from_the_video_as_they_went_in(tmp_path: Path) -> None:
-    colour = (200, 60, 40)
+def test_colors_come_back_from_the_video_as_they_went_in(tmp_path: Path) -> None:
+    color = (200, 60, 40)
     layout = PanelLayout("one", (256, 128), (0, 0, 128, 128), {0: (128, 0, 256, 128)})
-    compose(tmp_path / "flat.mp4", layout, {0: Flat(colour)}, Flat((30, 90, 200)), 2, 30.0)
+    compose(tmp_path / "flat.mp4", layout, {0: Flat(color)}, Flat((30, 90, 200)), 2, 30.0)
     with av.open(str(tmp_path / "flat.mp4")) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.colorspace == 1  # BT.709
         frame = next(container.decode(stream))
         seen = frame.reformat(format="rgb24", src_colorspace="ITU709").to_ndarray()
-    assert np.abs(seen[64, 192].astype(int) - colour).max() <= 6
+    assert np.abs(seen[64, 192].astype(int) - color).max() <= 6
 
 
 def test_a_failure_leaves_no_file_behind(tmp_path: Path) -> None:
@@ -215,10 +215,10 @@ def check_disjoint(layout: PanelLayout, people: int) -> None:
     width, height = layout.frame_size
     assert sorted(layout.panels) == list(range(people))
     boxes = list(layout.panels.values())
-    # an inset film lies over the last panel and over no other; a film in the centre lies over where panels meet
+    # an inset film lies over the last panel and over no other; a film in the center lies over where panels meet
     if layout.name == "inset":
         boxes = [*boxes[:-1], layout.trigger]
-    elif layout.name != "centre":
+    elif layout.name != "center":
         boxes = [*boxes, layout.trigger]
     owner = np.zeros((height, width), np.int8)
     for x0, y0, x1, y1 in boxes:

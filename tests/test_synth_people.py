@@ -117,7 +117,7 @@ def test_nobody_is_in_two_splits() -> None:
         assert not {i.shape for i in a} & {i.shape for i in b}
 
 
-def test_a_labelled_set_has_its_classes_in_every_split(tmp_path: Path) -> None:
+def test_a_labeled_set_has_its_classes_in_every_split(tmp_path: Path) -> None:
     splits = {"train": Split(2, 3), "test": Split(1, 2)}
     write_labeled_set(tmp_path / "faces", splits, expressions=("neutral", "happiness"), size=48)
     assert len(list((tmp_path / "faces").glob("train/*/*.png"))) == 6

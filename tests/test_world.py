@@ -81,7 +81,7 @@ def test_expressions_of_ones_own_come_and_go_where_the_attention_changes(seed):
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp("worlds") / "w"
-    write_world(folder, SMALL, labelled={"train": Split(2, 1), "test": Split(1, 1)})
+    write_world(folder, SMALL, labeled={"train": Split(2, 1), "test": Split(1, 1)})
     return folder
 
 
@@ -103,7 +103,7 @@ def test_a_world_is_a_whole_root_whose_truth_names_every_face(small):
     assert len(layout.segments[0].people) == 2
 
 
-def test_labelled_people_are_strangers_to_the_roots(small):
+def test_labeled_people_are_strangers_to_the_roots(small):
     names = {p.name.rsplit("-", 1)[0] for p in (small / "labelled").rglob("*.png")}
     root = Root(small / "root")
     truth = Truth.read(root.files.local(root.truth_key(root.video_ids()[0])))
@@ -116,7 +116,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(small, tmp_path
         keys = [k for pattern in ("videos/*", "truth/*", "tracks/*", "crops/*/*") for k in root.files.keys(pattern)]
         return {k: root.files.local(k).read_bytes() for k in keys}
 
-    again = write_world(tmp_path / "again", SMALL, labelled=None)
+    again = write_world(tmp_path / "again", SMALL, labeled=None)
     assert contents(again) == contents(Root(small / "root"))
     assert not (tmp_path / "again" / "labelled").exists()
 

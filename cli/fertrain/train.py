@@ -133,7 +133,7 @@ def semi(
     fmt: FormatOption = Format.TABLE,
     quiet: o.Quiet = False,
 ) -> None:
-    """Train on labels and on unlabelled images together.
+    """Train on labels and on unlabeled images together.
 
     Example: fertrain semi --labeled ferplus --labels 4000 --unlabeled rmset --method rmfer --model resnet10t
     --image-size 64 --epochs 1 --out runs/rmfer

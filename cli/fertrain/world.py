@@ -1,4 +1,4 @@
-"""`fertrain world`: a root of labelled images whose truth is known."""
+"""`fertrain world`: a root of labeled images whose truth is known."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def world(
     fmt: FormatOption = Format.TABLE,
     quiet: o.Quiet = False,
 ) -> None:
-    """Write a root whose panels show labelled *training* images, following a scripted expression.
+    """Write a root whose panels show labeled *training* images, following a scripted expression.
 
     Example: fertrain world --labeled ferplus --videos 1 --people 3 --seconds 6 -o scripted
 

@@ -1,4 +1,4 @@
-"""`rmset`: build a data set of unlabelled faces out of reaction mashup videos."""
+"""`rmset`: build a data set of unlabeled faces out of reaction mashup videos."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import build, collect, demo, layout, look, plan, query, search, status, w
 
 app = typer.Typer(
     name="rmset",
-    help="Build RMset, a data set of unlabelled faces, out of reaction mashup videos.\n\n"
+    help="Build RMset, a data set of unlabeled faces, out of reaction mashup videos.\n\n"
     "Begin with `rmset demo`. The stages are `add`, `layout`, `track`, `export`; `build` runs them all.",
     no_args_is_help=True,
     add_completion=False,

@@ -165,7 +165,7 @@ def export(
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Write aspect-normalised face crops into Parquet shards.
+    """Write aspect-normalized face crops into Parquet shards.
 
     Example: rmset export --stride 3 --quality 90
     """

@@ -42,7 +42,7 @@ def demo(
     say(f"{time.monotonic() - began:.0f} s in all")
 
 
-LAYOUTS_HELP = "3x3, 2x3, 2x2, side, inset, bordered, row or centre."
+LAYOUTS_HELP = "3x3, 2x3, 2x2, side, inset, bordered, row or center."
 
 
 def compose(

@@ -37,7 +37,7 @@ def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, An
     from rmset.truth import Truth
 
     folder.mkdir(parents=True, exist_ok=True)
-    mashup, truth_file, labelled = folder / "mashup.mp4", folder / "mashup.truth.json", folder / "labelled"
+    mashup, truth_file, labeled = folder / "mashup.mp4", folder / "mashup.truth.json", folder / "labelled"
     root = Root(folder / "root")
 
     with _step(1, f"compose a reaction mashup: {PEOPLE} people react to a film for {SECONDS:g} s"):
@@ -67,14 +67,14 @@ def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, An
         preview.layout_picture(root, record.video_id, 0, folder / "layout.png")
         sheet.write(root, record.video_id, folder / "sheet.png")
         say(f"   {folder / 'preview.mp4'}, {folder / 'layout.png'}, {folder / 'sheet.png'}")
-    with _step(5, "train: a small labelled set of other people, RMset as the unlabelled one (RMFER)"):
-        if not labelled.exists():
+    with _step(5, "train: a small labeled set of other people, RMset as the unlabeled one (RMFER)"):
+        if not labeled.exists():
             # Written beside and renamed, so that a demo broken off here begins this step anew.
-            unfinished = folder / "labelled.partial"
+            unfinished = folder / "labeled.partial"
             _remove(unfinished)
             write_labeled_set(unfinished, size=96, seed=seed, progress=progress)
-            unfinished.rename(labelled)
-        metrics = _train(folder, labelled, root, seed, progress)
+            unfinished.rename(labeled)
+        metrics = _train(folder, labeled, root, seed, progress)
     chance = 1 / len(metrics["labels"])
     return {
         "accuracy": metrics["overall_accuracy"],
@@ -86,14 +86,14 @@ def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, An
     }
 
 
-def _train(folder: Path, labelled: Path, root: Root, seed: int, progress: Progress) -> dict[str, Any]:
+def _train(folder: Path, labeled: Path, root: Root, seed: int, progress: Progress) -> dict[str, Any]:
     from fertrain.config.methods import RmferConfig
     from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
     from fertrain.training.experiment import run
 
     config = RunConfig(
         method="rmfer",
-        data=DataConfig(labeled=f"folder:{labelled}", unlabeled=f"rmset:{root.path}", balanced=True),
+        data=DataConfig(labeled=f"folder:{labeled}", unlabeled=f"rmset:{root.path}", balanced=True),
         # ImageNet's weights come from a package, so nothing is asked of a model hub.
         model=ModelConfig(name="tf_efficientnet_lite0", image_size=64, pretrained=True),
         optim=OptimConfig(epochs=(4, 1, 1), batch_size=32, lr=1e-3),

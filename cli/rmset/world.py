@@ -19,8 +19,13 @@ def world(
     fps: Annotated[float, typer.Option("--fps", help="Faces of a person in a second.")] = 10.0,
     max_delay: Annotated[float, typer.Option("--max-delay", help="Longest delay of a person, seconds.")] = 0.5,
     noise: Annotated[float, typer.Option("--noise", help="Probability of not following an event, 0 to 1.")] = 0.1,
-    size: Annotated[int, typer.Option("--size", help="Side of the crops and labelled images, px.")] = 64,
-    labelled: Annotated[bool, typer.Option(help="Also write the labelled set of other people.")] = True,
+    size: Annotated[int, typer.Option("--size", help="Side of the crops and labeled images, px.")] = 64,
+    labeled: Annotated[
+        bool,
+        typer.Option(
+            "--labeled/--no-labeled", "--labelled/--no-labelled", help="Also write a labeled set of other people."
+        ),
+    ] = True,
     seed: Annotated[int, typer.Option("--seed", help="Decides the people, the films and who follows them.")] = 0,
     quiet: QuietOption = False,
 ) -> None:
@@ -32,14 +37,14 @@ def world(
 
     Example: rmset world -o world --videos 1 --people 3 --seconds 6 --noise 0.2
     """
-    from rmset.synth.world import LABELLED, WorldConfig, write_world
+    from rmset.synth.world import LABELED, WorldConfig, write_world
 
     config = WorldConfig(videos, people, seconds, fps, max_delay, noise, size, seed)
     with progress() as report:
-        root = write_world(output, config, labelled=LABELLED if labelled else None, progress=report)
+        root = write_world(output, config, labeled=LABELED if labeled else None, progress=report)
     faces = videos * people * config.frames
     say(f"{root.path}: {videos} videos, {videos * people} people, {faces:,} faces, truth in {root.path / 'truth'}")
-    if labelled:
+    if labeled:
         say(f"{output / 'labelled'}: other people with labels, `--labeled folder:{output / 'labelled'}` learns from it")
 
 

@@ -27,7 +27,7 @@ from rmset.progress import Progress, silent
 
 from ..datasets.ferplus import FerPlus
 from ..datasets.images import decode
-from ..datasets.registry import open_labelled
+from ..datasets.registry import open_labeled
 from ..datasets.vote_rules import Votes
 from ..errors import DatasetError
 from ..labels import ORDERS
@@ -48,7 +48,7 @@ class Study:
     files: list[Path]
     """What was written."""
     unreadable: int
-    """Images of the sheet that cannot be read; a grey tile stands for each."""
+    """Images of the sheet that cannot be read; a gray tile stands for each."""
 
 
 def study(
@@ -60,7 +60,7 @@ def study(
     Raises:
         UsageError: the data set has no votes, or not that split.
     """
-    data = open_labelled(name)
+    data = open_labeled(name)
     if not isinstance(data, FerPlus):
         raise UsageError(f"expected a data set with votes (kind ferplus), found {name}, which has one label per image")
     table = data.table
@@ -105,7 +105,7 @@ def _sheet(data: FerPlus, rows: npt.NDArray[np.int64], bits: npt.NDArray[np.floa
         top = np.argsort(-v, kind="stable")[:3]
         said = " ".join(f"{ORDERS['ferplus-votes'].classes[k][:4]} {v[k]}" for k in top if v[k])
         try:
-            image = decode(data.source.get(name), name, grey=True)
+            image = decode(data.source.get(name), name, gray=True)
         except FileNotFoundError:
             continue  # a split whose images are not here has votes all the same
         except DatasetError:

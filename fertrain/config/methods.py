@@ -56,7 +56,7 @@ class RmferConfig:
     max_candidates: int = 50
     """At most so many positives, and so many negatives, are drawn for an anchor (authors' code)."""
     anchors: int = 1
-    """Anchors of RMset beside each labelled batch. Not published; one keeps the cost near the labelled step's."""
+    """Anchors of RMset beside each labeled batch. Not published; one keeps the cost near the labeled step's."""
     candidates: str = "mashup"
     """`mashup` (the paper's P and N), `random` (as many, drawn from anywhere, the authors' control), `random-positives`
     (the paper's N, P from anywhere), or `delay` (ours: P around each other person's own delay instead of around T)."""
@@ -120,7 +120,7 @@ class MixMatchConfig:
     """MixMatch (Berthelot et al., NeurIPS 2019)."""
 
     ratio: int = 1
-    """As many unlabelled as labelled images (paper)."""
+    """As many unlabeled as labeled images (paper)."""
     guesses: int = 2
     """K weak views whose predictions are averaged (paper)."""
     temperature: float = 0.5
@@ -143,7 +143,7 @@ class ReMixMatchConfig:
     """ReMixMatch (Berthelot et al., ICLR 2020)."""
 
     ratio: int = 1
-    """As many unlabelled as labelled images (paper)."""
+    """As many unlabeled as labeled images (paper)."""
     views: int = 2
     """K strong views, anchored by one weak view. Paper: 8; two, as later libraries have, cost half."""
     temperature: float = 0.5
@@ -151,7 +151,7 @@ class ReMixMatchConfig:
     alpha: float = 0.75
     """Both parameters of mixup's Beta distribution (paper)."""
     weight: float = 1.5
-    """λ_U, of mixed unlabelled images, weak view and strong ones (paper)."""
+    """λ_U, of mixed unlabeled images, weak view and strong ones (paper)."""
     unmixed_weight: float = 0.5
     """λ_Û1, of the first strong view as it is (paper)."""
     rotation_weight: float = 0.5
@@ -170,12 +170,12 @@ class AdaCmConfig:
     """Ada-CM (Li et al., CVPR 2022)."""
 
     ratio: int = 1
-    """As many unlabelled as labelled images (authors' code)."""
+    """As many unlabeled as labeled images (authors' code)."""
     margin: float = 0.8
     """Confidence margin of every class at the start, and the least it can be (authors' code)."""
     beta: float = 0.97
     """β: the most of a class's confidence that its margin can reach (authors' code)."""
-    labelled_weight: float = 0.5
+    labeled_weight: float = 0.5
     """Of cross-entropy on labels (authors' code)."""
     confident_weight: float = 1.0
     """Of cross-entropy with guessed labels beyond the margin (authors' code)."""
@@ -187,7 +187,7 @@ class AdaCmConfig:
     def __post_init__(self) -> None:
         expect(self, "ada_cm.", COUNT, "ratio")
         expect(self, "ada_cm.", SHARE, "margin", "beta")
-        expect(self, "ada_cm.", NOT_NEGATIVE, "labelled_weight", "confident_weight", "contrast_weight")
+        expect(self, "ada_cm.", NOT_NEGATIVE, "labeled_weight", "confident_weight", "contrast_weight")
         expect(self, "ada_cm.", POSITIVE, "tau")
 
 

@@ -21,7 +21,7 @@ from .serialization import changed
 _FOLDER = "recipe_files"
 _ABOUT = ("paper", "command", "expects", "time")
 _NO_SETTINGS = (*_ABOUT, "measured", "made_with", "out", "overwrite")
-"""What else a run's config.toml holds: not what is learnt, nor where it lay."""
+"""What else a run's config.toml holds: not what is learned, nor where it lay."""
 
 
 @dataclass(frozen=True)

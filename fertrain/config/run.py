@@ -43,15 +43,15 @@ class DataConfig:
     report_on: str | None = None
     """Split that is counted once, at the end; None: `test` if there, else `valid`, else the held-out part."""
     unlabeled: str | None = None
-    """`rmset` (the current root), `rmset:PATH`, `rest` (what the label budget left), or another labelled set."""
+    """`rmset` (the current root), `rmset:PATH`, `rest` (what the label budget left), or another labeled set."""
     unlabeled_fraction: float = 1.0
-    """Share of the unlabelled images, seeded: whole videos of a root, else images. 0: the run has none."""
+    """Share of the unlabeled images, seeded: whole videos of a root, else images. 0: the run has none."""
     root: str | None = None
     """Root that the bare name `rmset` means; None: $RMSET_ROOT, else data/rmset."""
     balanced: bool = False
     """Draw every class equally often (the RMFER authors do)."""
     report_best_on_test: bool = False
-    """Also count the reported split after every epoch, and print its best epoch, labelled as chosen on it."""
+    """Also count the reported split after every epoch, and print its best epoch, labeled as chosen on it."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +79,23 @@ class OptimConfig:
     """How the weights move."""
 
     epochs: tuple[int, ...] = (20,)
-    """Passes over the labelled images: one number for every phase, or one per phase."""
+    """Passes over the labeled images: one number for every phase, or one per phase."""
     images: int | None = None
     """Budget: so many images go through the network, each view of each counted; every epoch gets an equal share."""
     batch_size: int = 64
-    """Labelled images in a step. RMFER's authors: 32."""
+    """Labeled images in a step. RMFER's authors: 32."""
     optimizer: str = "adamw"
     """`adamw`, `adam`, `sgd`, or `sam` (sharpness-aware, over Adam)."""
     lr: float = 1e-3
     """Highest learning rate of the first phase; later phases state theirs relative to it."""
     weight_decay: float = 1e-4
-    """Decoupled for AdamW, L2 for the others; none on biases and normalisation layers."""
+    """Decoupled for AdamW, L2 for the others; none on biases and normalization layers."""
     momentum: float = 0.9
     """SGD only."""
     dampening: float = 0.0
     """SGD only; 0.9 gives the unit-gain momentum of the FERPlus authors' tool."""
     sam_rho: float = 0.05
-    """Radius of SAM's neighbourhood (RMFER authors' code)."""
+    """Radius of SAM's neighborhood (RMFER authors' code)."""
     schedule: str = "cosine"
     """`cosine` (5 % warm-up, then to zero), `one-cycle` (30 % up from lr/25, then to zero), `constant`, `steps`."""
     steps: tuple[tuple[int, float], ...] = ()
@@ -142,13 +142,13 @@ class RunConfig:
     augment: str = "affine"
     """`none`, `flip`, `affine` (FERPlus), `crop`, `one-of` (RMFER), `randaugment`, `erasing`; several joined by +."""
     strong: str = "affine+randaugment+erasing"
-    """Strong views of unlabelled images, by the same names; weak views are augmented as labelled images are."""
+    """Strong views of unlabeled images, by the same names; weak views are augmented as labeled images are."""
     mix: str = "none"
     """`mixup` (Zhang et al., 2018) or `cutmix` (Yun et al., 2019): images and targets blended in pairs."""
     mix_alpha: float = 0.2
     """Both parameters of the Beta distribution that the share of a blend is drawn from."""
     preprocess: str = "none"
-    """`ferplus`: equalised histogram, fitted plane subtracted, divided by the spread, each image by itself."""
+    """`ferplus`: equalized histogram, fitted plane subtracted, divided by the spread, each image by itself."""
     seed: int = 0
     """Seeds weights, subsets, order, augmentation and draws; the number of workers changes nothing."""
     precision: str = "auto"

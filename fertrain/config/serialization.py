@@ -20,19 +20,33 @@ from ..errors import UnknownNameError
 from .run import RunConfig
 
 
+EARLIER = {"labelled_weight": "labeled_weight"}
+"""Names of settings in files of earlier versions."""
+
+
 def changed(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunConfig:
-    """The settings with some of them changed.
+    """Change some settings by name, strictly.
 
     Args:
         config: where to start.
         changes: names and values, groups as nested mappings, as TOML gives them.
-        where: what messages call the place that these come from.
+        where: the source of the changes, as messages call it.
 
     Raises:
-        UnknownNameError: a setting that nobody has.
-        UsageError: a value of another kind than the setting's.
+        UnknownNameError: an unknown setting.
+        UsageError: a value of another type than the setting's.
     """
-    filled: RunConfig = _changed(config, changes, where, "")
+    filled: RunConfig = _filled(config, changes, where, strict=True)
+    return filled
+
+
+def config_from(mapping: Mapping[str, Any], where: str = "config.toml") -> RunConfig:
+    """Read the settings of a run's config.toml; what is no setting (hashes, measurements) is ignored.
+
+    Raises:
+        UsageError: a value of another type than the setting's.
+    """
+    filled: RunConfig = _filled(RunConfig(), mapping, where, strict=False)
     return filled
 
 
@@ -60,17 +74,21 @@ def _value(text: str) -> Any:
         return text  # a bare word
 
 
-def _changed(group: Any, changes: Mapping[str, Any], where: str, prefix: str) -> Any:
+def _filled(group: Any, changes: Mapping[str, Any], where: str, prefix: str = "", *, strict: bool) -> Any:
+    """Replace the fields of a dataclass that `changes` names; unknown names are an error only if `strict`."""
     hints = _hints(type(group))
     values: dict[str, Any] = {}
-    for name, value in changes.items():
+    for given, value in changes.items():
+        name = EARLIER.get(given, given)
         if name not in hints:
+            if not strict:
+                continue
             raise UnknownNameError(f"setting in {where}:", f"{prefix}{name}", [f"{prefix}{known}" for known in hints])
         current = getattr(group, name)
         if is_dataclass(current):
             if not isinstance(value, Mapping):
                 raise UsageError(f"expected a group of settings for {prefix}{name} in {where}, found {value!r}")
-            values[name] = _changed(current, value, where, f"{prefix}{name}.")
+            values[name] = _filled(current, value, where, f"{prefix}{name}.", strict=strict)
         elif not _fits(value, hints[name]):
             kind = hints[name].__name__ if isinstance(hints[name], type) else hints[name]
             raise UsageError(f"expected {kind} for {prefix}{name} in {where}, found {value!r}")
@@ -152,26 +170,5 @@ def deciding(config: RunConfig) -> dict[str, Any]:
     return {k: v for k, v in settings_of(config).items() if k not in nothing}
 
 
-def config_from(mapping: Mapping[str, Any]) -> RunConfig:
-    """The settings out of a run's config.toml; groups that are no settings (hashes, measures) are ignored."""
-    filled: RunConfig = _fill(RunConfig(), mapping)
-    return filled
-
-
-def _fill(default: Any, mapping: Mapping[str, Any]) -> Any:
-    changes: dict[str, Any] = {}
-    for f in fields(default):
-        if f.name not in mapping:
-            continue
-        current, given = getattr(default, f.name), mapping[f.name]
-        if is_dataclass(current):
-            if not isinstance(given, Mapping):
-                raise UsageError(f"expected a table [{f.name}] in the configuration, found {given!r}")
-            changes[f.name] = _fill(current, given)
-        else:
-            changes[f.name] = _tupled(given)
-    return replace(default, **changes)
-
-
 def _tupled(value: Any) -> Any:
-    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value
+    return tuple(_tupled(v) for v in value) if isinstance(value, (list, tuple)) else value

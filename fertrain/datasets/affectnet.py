@@ -19,7 +19,7 @@ from rmset.errors import UsageError
 
 from ..errors import DatasetError
 from ..labels import ORDERS, LabelOrder
-from .base import Finding, Labelled, Listing, table_text
+from .base import Finding, Labeled, Listing, table_text
 from .images import FolderBytes
 
 _TABLES = {"train": "training.csv", "valid": "validation.csv"}
@@ -48,9 +48,9 @@ def read(path: Path, options: Mapping[str, object]) -> Listing:
     return _kept(numbered, order, path)
 
 
-def _from_table(file: Path, path: Path) -> list[Labelled]:
+def _from_table(file: Path, path: Path) -> list[Labeled]:
     """Name and expression number of every row, as the file has them."""
-    rows: list[Labelled] = []
+    rows: list[Labeled] = []
     with table_text(file) as stream:
         table = csv.DictReader(stream)
         if not {"subDirectory_filePath", "expression"} <= set(table.fieldnames or ()):
@@ -67,8 +67,8 @@ def _from_table(file: Path, path: Path) -> list[Labelled]:
     return [(f"{prefix}/{name}" if prefix else name, k) for name, k in rows]
 
 
-def _from_annotations(folder: Path) -> list[Labelled]:
-    rows: list[Labelled] = []
+def _from_annotations(folder: Path) -> list[Labeled]:
+    rows: list[Labeled] = []
     images = {p.stem: p.name for p in (folder / "images").iterdir()} if (folder / "images").is_dir() else {}
     for file in sorted((folder / "annotations").glob("*_exp.npy")):
         stem = file.name.removesuffix("_exp.npy")
@@ -90,7 +90,7 @@ def _number(text: str | None, where: str) -> int:
     return value
 
 
-def _kept(numbered: Mapping[str, list[Labelled]], order: LabelOrder, path: Path) -> Listing:
+def _kept(numbered: Mapping[str, list[Labeled]], order: LabelOrder, path: Path) -> Listing:
     rows, notes = {}, []
     for split, found in numbered.items():
         rows[split] = [(name, k) for name, k in found if k < len(order)]

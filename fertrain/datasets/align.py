@@ -1,4 +1,4 @@
-"""Crop the faces of a labelled set the way RMset's crops are made, so that both streams show the same of a face.
+"""Crop the faces of a labeled set the way RMset's crops are made, so that both streams show the same of a face.
 
     image -> detector -> the face nearest to the middle, larger ones first -> rmset.parts.cropping.cut -> PNG
 
@@ -22,7 +22,7 @@ from rmset.parts.detect import Detections, Detector
 from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
-from .base import GIVEN, LabelledSet
+from .base import GIVEN, LabeledSet
 from .images import decode
 from .registry import note_crop
 
@@ -60,14 +60,14 @@ def main_face(found: Detections, size: tuple[int, int]) -> npt.NDArray[np.float3
     """
     if len(found) == 0:
         return None
-    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
-    away = np.linalg.norm((centres - np.asarray(size) / 2) / max(size), axis=1)
+    centers = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    away = np.linalg.norm((centers - np.asarray(size) / 2) / max(size), axis=1)
     sides = np.sqrt(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1)) / max(size)
     return np.asarray(found.boxes[int(np.argmax(sides - away))], dtype=np.float32)
 
 
 def align(
-    data: LabelledSet, out: Path, detector: Detector, settings: AlignSettings | None = None,
+    data: LabeledSet, out: Path, detector: Detector, settings: AlignSettings | None = None,
     progress: Progress = silent, splits: Sequence[str] = (),
 ) -> Aligned:  # fmt: skip
     """Write the crops of every split.
@@ -86,7 +86,7 @@ def align(
         for done, (image_name, k) in enumerate(zip(split.names, split.classes.tolist(), strict=True), start=1):
             progress(f"align {name}", done, len(split))
             try:
-                image = decode(split.source.get(image_name), image_name, grey=False)
+                image = decode(split.source.get(image_name), image_name, gray=False)
             except (DatasetError, FileNotFoundError) as error:
                 # one bad file in a large set costs one image
                 missed[image_name] = "no file" if isinstance(error, FileNotFoundError) else "no image"

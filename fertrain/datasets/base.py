@@ -39,8 +39,8 @@ class Split:
     """Share of each class, rows sum to 1; (N, C)."""
     source: Bytes = field(repr=False)
     """Where the files are."""
-    grey: bool = False
-    """The images have no colour."""
+    gray: bool = False
+    """The images have no color."""
     shares: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     """Where there are votes: each class's share of all votes for an emotion, whatever the rule made of them; (N, C)."""
 
@@ -94,8 +94,8 @@ class Finding:
     """One of them."""
 
 
-class LabelledSet(Protocol):
-    """A labelled data set on disk. One class per layout, listed in `registry.KINDS`."""
+class LabeledSet(Protocol):
+    """A labeled data set on disk. One class per layout, listed in `registry.KINDS`."""
 
     name: str
     order: LabelOrder
@@ -113,7 +113,7 @@ class LabelledSet(Protocol):
         """What the files themselves cannot tell: rows without images, names that stand twice."""
 
 
-def require_split(data: LabelledSet, split: str) -> None:
+def require_split(data: LabeledSet, split: str) -> None:
     """Refuse a split that is not here, in one line."""
     if split not in data.splits():
         raise DatasetError(
@@ -122,7 +122,7 @@ def require_split(data: LabelledSet, split: str) -> None:
         )
 
 
-Labelled = tuple[str, int]
+Labeled = tuple[str, int]
 """An image name relative to the source, and its position in the label order."""
 SPLITS = ("train", "valid", "test")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
@@ -134,24 +134,24 @@ class Listing:
 
     order: LabelOrder
     """The official numbering of this data set."""
-    rows: Mapping[str, Sequence[Labelled]]
+    rows: Mapping[str, Sequence[Labeled]]
     """Images by split; a split without images is left out."""
     source: Bytes
     """Where they are."""
-    grey: bool = False
-    """They have no colour."""
+    gray: bool = False
+    """They have no color."""
     notes: tuple[Finding, ...] = ()
     """What the reader skipped, and why."""
 
 
 class Listed:
-    """A `LabelledSet` out of a `Listing`; each layout is one function that makes such a listing."""
+    """A `LabeledSet` out of a `Listing`; each layout is one function that makes such a listing."""
 
     def __init__(self, name: str, listing: Listing) -> None:
         self.name, self.listing = name, listing
         self.order = listing.order
         if not any(listing.rows.values()):
-            raise DatasetError(f"expected labelled images of {name}, found none that is labelled")
+            raise DatasetError(f"expected labeled images of {name}, found none that is labeled")
 
     def splits(self) -> list[str]:
         """In the order train, valid, test."""
@@ -169,7 +169,7 @@ class Listed:
         rows = self.listing.rows[split]
         targets = np.eye(len(self.order), dtype=np.float32)[[k for _, k in rows]]
         names = tuple(name for name, _ in rows)
-        return Split(self.name, split, GIVEN, self.order, names, targets, self.listing.source, self.listing.grey)
+        return Split(self.name, split, GIVEN, self.order, names, targets, self.listing.source, self.listing.gray)
 
     def findings(self) -> list[Finding]:
         """The reader's notes, files that are not there, and classes without images."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
-from .base import Finding, LabelledSet
+from .base import Finding, LabeledSet
 from .images import decode
 
 Pictures = dict[str, list[tuple[str, str, int]]]
@@ -35,7 +35,7 @@ class CheckReport:
         return any(f.what in ("missing file", "unreadable") for f in self.findings)
 
 
-def check(data: LabelledSet, progress: Progress = silent) -> CheckReport:
+def check(data: LabeledSet, progress: Progress = silent) -> CheckReport:
     """Count every split under every rule, then open every image once."""
     counts: list[dict[str, object]] = []
     findings = data.findings() + evidence(data)
@@ -52,15 +52,15 @@ def check(data: LabelledSet, progress: Progress = silent) -> CheckReport:
 
 
 def _opened(
-    data: LabelledSet, split: str, seen: dict[str, int], pictures: Pictures, progress: Progress
+    data: LabeledSet, split: str, seen: dict[str, int], pictures: Pictures, progress: Progress
 ) -> list[Finding]:
     """Files that are no images; every other one is added to `pictures` by what it shows."""
     source = data.load(split, data.rules()[0]).source
     bad: list[str] = []
     for done, (name, k) in enumerate(seen.items(), start=1):
         try:
-            image = decode(source.get(name), name, grey=True)
-            # grey pixels, not bytes: the same picture saved twice is the same picture
+            image = decode(source.get(name), name, gray=True)
+            # gray pixels, not bytes: the same picture saved twice is the same picture
             pictures[hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()].append((split, name, k))
         except FileNotFoundError:
             pass  # a missing file is the data set's own finding
@@ -83,7 +83,7 @@ PUBLISHED: dict[str, dict[str, tuple[tuple[int, ...], ...]]] = {
 _NEAR = 0.03
 
 
-def evidence(data: LabelledSet) -> list[Finding]:
+def evidence(data: LabeledSet) -> list[Finding]:
     """What the counts say of the order, one finding per split that something is published of."""
     found = [Finding("all", f"label order {data.order.name}", len(data.order), ", ".join(data.order.classes))]
     rule = data.rules()[0]
@@ -113,7 +113,7 @@ def twins(pictures: Mapping[str, Sequence[tuple[str, str, int]]]) -> list[Findin
         pictures: by hash of the pixels: (split, name, class) of each image that shows them.
 
     Returns:
-        Copies within a split, copies across splits (a test image that was learnt from), copies that contradict.
+        Copies within a split, copies across splits (a test image that was learned from), copies that contradict.
     """
     within: dict[str, list[str]] = {}
     across: dict[str, list[str]] = {}

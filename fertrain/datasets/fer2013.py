@@ -21,7 +21,7 @@ from rmset.errors import UsageError
 
 from ..errors import DatasetError
 from ..labels import ORDERS
-from .base import Finding, Labelled, Listing, position, table_text
+from .base import Finding, Labeled, Listing, position, table_text
 from .images import FolderBytes
 
 USAGE = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}
@@ -104,15 +104,15 @@ def read(path: Path, options: Mapping[str, object]) -> Listing:
 
 def _from_pixels(table: Path) -> Listing:
     source = CsvPixels(table)
-    rows: dict[str, list[Labelled]] = {split: [] for split in FOLDERS}
+    rows: dict[str, list[Labeled]] = {split: [] for split in FOLDERS}
     _, usages, emotions = source.table
     for row, (usage, emotion) in enumerate(zip(usages, emotions, strict=True)):
         rows[USAGE[usage]].append((f"{row:05d}", position(emotion, 0, _ORDER, f"{table}, line {row + 2}")))
-    return Listing(_ORDER, rows, source, grey=True)
+    return Listing(_ORDER, rows, source, gray=True)
 
 
 def _from_names(path: Path, *, skip_ambiguous: bool) -> Listing:
-    rows: dict[str, list[Labelled]] = {split: [] for split in FOLDERS}
+    rows: dict[str, list[Labeled]] = {split: [] for split in FOLDERS}
     ambiguous = 0
     with table_text(path / NAMES) as file:
         for line, row in enumerate(csv.DictReader(file), start=2):
@@ -132,4 +132,4 @@ def _from_names(path: Path, *, skip_ambiguous: bool) -> Listing:
     here = {split: found for split, found in rows.items() if (path / FOLDERS[split]).is_dir()}
     what = "near-duplicates with different labels " + ("(left out)" if skip_ambiguous else "(counted)")
     notes = (Finding("all", what, ambiguous),) if ambiguous else ()
-    return Listing(_ORDER, here, FolderBytes(path), grey=True, notes=notes)
+    return Listing(_ORDER, here, FolderBytes(path), gray=True, notes=notes)

@@ -123,7 +123,7 @@ class FerPlus:
         kept = targets[rows].astype(np.float32)
         emotions = self.table.votes[rows, :EMOTIONS]
         shares = (emotions / np.maximum(emotions.sum(axis=1, keepdims=True), 1)).astype(np.float32)
-        return Split(self.name, split, rule, self.order, names, kept, self.source, grey=True, shares=shares)
+        return Split(self.name, split, rule, self.order, names, kept, self.source, gray=True, shares=shares)
 
     def findings(self) -> list[Finding]:
         """Rows without an image, names on two rows, and what ties do."""

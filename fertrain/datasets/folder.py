@@ -1,4 +1,4 @@
-"""Any labelled set as folders: split/class/image."""
+"""Any labeled set as folders: split/class/image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .images import FolderBytes, decode, files_below
 
 _SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
-_GREY_SAMPLE = 32
+_GRAY_SAMPLE = 32
 
 
 class Folder:
@@ -56,7 +56,7 @@ class Folder:
                 owner = path.relative_to(self._folders[split]).parts[0]
                 classes.append(self.order.classes.index(canonical(owner)))
         targets = np.eye(len(self.order), dtype=np.float32)[np.asarray(classes, dtype=np.int64)]
-        return Split(self.name, split, GIVEN, self.order, tuple(names), targets, FolderBytes(self.path), self._grey)
+        return Split(self.name, split, GIVEN, self.order, tuple(names), targets, FolderBytes(self.path), self._gray)
 
     def findings(self) -> list[Finding]:
         """Images that no class folder holds, and classes without images."""
@@ -71,15 +71,15 @@ class Folder:
         return found
 
     @cached_property
-    def _grey(self) -> bool:
-        """No colour in an evenly spaced sample of the images."""
+    def _gray(self) -> bool:
+        """No color in an evenly spaced sample of the images."""
         source = FolderBytes(self.path)
         names = sorted(name for name in source.names() if Path(name).suffix.lower() in _SUFFIXES)
-        for name in names[:: max(1, len(names) // _GREY_SAMPLE)]:
+        for name in names[:: max(1, len(names) // _GRAY_SAMPLE)]:
             try:
-                image = decode(source.get(name), name, grey=False)
+                image = decode(source.get(name), name, gray=False)
             except DatasetError:
-                continue  # `check` reports it; it says nothing about colour
+                continue  # `check` reports it; it says nothing about color
             if (image != image[:, :, :1]).any():
                 return False
         return bool(names)

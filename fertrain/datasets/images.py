@@ -34,7 +34,7 @@ class Images(Protocol):
         """How many there are."""
 
     def read(self, rows: Sequence[int]) -> Tensor:
-        """The images of these rows: uint8 (n, C, S, S), RGB or grey (C = 1)."""
+        """The images of these rows: uint8 (n, C, S, S), RGB or gray (C = 1)."""
 
 
 class Bytes(Protocol):
@@ -131,13 +131,13 @@ class ZipBytes:
         self.__init__(state["path"])  # type: ignore[misc]
 
 
-def decode(data: bytes, name: str, *, grey: bool) -> npt.NDArray[np.uint8]:
-    """An encoded image as uint8 (H, W, C), RGB (C = 3) or grey (C = 1).
+def decode(data: bytes, name: str, *, gray: bool) -> npt.NDArray[np.uint8]:
+    """An encoded image as uint8 (H, W, C), RGB (C = 3) or gray (C = 1).
 
     Raises:
         DatasetError: nothing can be decoded out of the bytes.
     """
-    flag = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
+    flag = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
     except cv2.error:
@@ -164,8 +164,8 @@ def stacked(images: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
 class ImageFiles:
     """A list of named images out of a folder or a zip."""
 
-    def __init__(self, source: Bytes, names: Sequence[str], size: int, *, grey: bool) -> None:
-        self.source, self.names, self.size, self.grey = source, list(names), size, grey
+    def __init__(self, source: Bytes, names: Sequence[str], size: int, *, gray: bool) -> None:
+        self.source, self.names, self.size, self.gray = source, list(names), size, gray
 
     def __len__(self) -> int:
         return len(self.names)
@@ -176,7 +176,7 @@ class ImageFiles:
 
     def _one(self, name: str) -> npt.NDArray[np.uint8]:
         try:
-            image = decode(self.source.get(name), name, grey=self.grey)
+            image = decode(self.source.get(name), name, gray=self.gray)
         except FileNotFoundError:
             raise DatasetError(
                 f"expected the image {name}, found no such file; `fertrain datasets check` lists all missing ones"

@@ -23,7 +23,7 @@ from rmset.errors import UsageError
 
 from ..errors import DatasetError
 from ..labels import ORDERS, LabelOrder, canonical
-from .base import SUFFIXES, Finding, Labelled, Listing, position
+from .base import SUFFIXES, Finding, Labeled, Listing, position
 from .images import FolderBytes, files_below
 
 _JAFFE = {"AN": "anger", "DI": "disgust", "FE": "fear", "HA": "happiness", "NE": "neutral", "SA": "sadness",
@@ -31,19 +31,19 @@ _JAFFE = {"AN": "anger", "DI": "disgust", "FE": "fear", "HA": "happiness", "NE":
 
 
 def ckplus(path: Path, options: Mapping[str, Any]) -> Listing:
-    """CK+: the last `frames` (default 1) of each labelled sequence; `neutral = true` adds each first frame."""
+    """CK+: the last `frames` (default 1) of each labeled sequence; `neutral = true` adds each first frame."""
     if not (path / "cohn-kanade-images").is_dir():
         return _ck48(path, options)
     frames, neutral = options.get("frames", 1), options.get("neutral", False)
     order = ORDERS["ckplus" if neutral else "ckplus7"]
-    rows: list[Labelled] = []
+    rows: list[Labeled] = []
     subjects: list[str] = []
-    unlabelled = 0
+    unlabeled = 0
     for sequence in sorted(p for p in (path / "cohn-kanade-images").glob("*/*") if p.is_dir()):
         images = sorted(p for p in sequence.iterdir() if p.suffix.lower() in SUFFIXES)
         labels = sorted((path / "Emotion" / sequence.parent.name / sequence.name).glob("*_emotion.txt"))
         if not labels or not images:
-            unlabelled += 1
+            unlabeled += 1
             continue
         k = _ck_class(labels[0], order)
         chosen = [(image, k) for image in images[-frames:]]
@@ -51,7 +51,7 @@ def ckplus(path: Path, options: Mapping[str, Any]) -> Listing:
             chosen.append((images[0], order.classes.index("neutral")))
         rows += [(image.relative_to(path).as_posix(), k) for image, k in chosen]
         subjects += [sequence.parent.name] * len(chosen)
-    notes = (Finding("all", "sequence without an emotion label (skipped)", unlabelled),) if unlabelled else ()
+    notes = (Finding("all", "sequence without an emotion label (skipped)", unlabeled),) if unlabeled else ()
     return Listing(order, _split(rows, subjects, options, "subject", 0.1, 0.2), FolderBytes(path), True, notes)
 
 
@@ -72,7 +72,7 @@ def _ck48(path: Path, options: Mapping[str, Any]) -> Listing:
             f"found one; {path} has no cohn-kanade-images/"
         )
     order = ORDERS["ckplus7"]
-    rows: list[Labelled] = []
+    rows: list[Labeled] = []
     subjects: list[str] = []
     for folder in sorted(p for p in path.iterdir() if p.is_dir()):
         if canonical(folder.name) not in order.classes:
@@ -91,7 +91,7 @@ def _ck48(path: Path, options: Mapping[str, Any]) -> Listing:
 def jaffe(path: Path, options: Mapping[str, Any]) -> Listing:
     """JAFFE: 213 images of ten women. By image 120 / 23 / 70 with ten of each class in test, as Deep-Emotion has it."""
     order = ORDERS["fer2013"]
-    rows: list[Labelled] = []
+    rows: list[Labeled] = []
     subjects: list[str] = []
     for image in sorted(p for p in files_below(path) if p.suffix.lower() in SUFFIXES):
         parts = image.name.split(".")
@@ -108,7 +108,7 @@ def ferg(path: Path, options: Mapping[str, Any]) -> Listing:
     """FERG: 55,767 drawn faces. By image 34k / 14k / 7k with 1,000 of each class in test, as Deep-Emotion has it."""
     base = path / "FERG_DB_256" if (path / "FERG_DB_256").is_dir() else path
     order = ORDERS["ferg"]
-    rows: list[Labelled] = []
+    rows: list[Labeled] = []
     subjects: list[str] = []
     for folder in sorted(p for p in base.glob("*/*") if p.is_dir()):
         character, _, name = folder.name.partition("_")
@@ -121,7 +121,7 @@ def ferg(path: Path, options: Mapping[str, Any]) -> Listing:
 
 
 def _split(
-    rows: Sequence[Labelled], subjects: Sequence[str], options: Mapping[str, Any], default: str, valid: float,
+    rows: Sequence[Labeled], subjects: Sequence[str], options: Mapping[str, Any], default: str, valid: float,
     test: float,
 ) -> Parts:  # fmt: skip
     how, seed = options.get("split", default), options.get("seed", 0)
@@ -131,10 +131,10 @@ def _split(
     return by_class(rows, valid, test, seed)
 
 
-Parts = dict[str, list[Labelled]]
+Parts = dict[str, list[Labeled]]
 
 
-def by_subject(rows: Sequence[Labelled], subjects: Sequence[str], shares: tuple[float, float], seed: int = 0) -> Parts:
+def by_subject(rows: Sequence[Labeled], subjects: Sequence[str], shares: tuple[float, float], seed: int = 0) -> Parts:
     """Whole people to each split.
 
     Args:
@@ -153,7 +153,7 @@ def by_subject(rows: Sequence[Labelled], subjects: Sequence[str], shares: tuple[
     return parts
 
 
-def by_class(rows: Sequence[Labelled], valid: float, test: int | float, seed: int = 0) -> Parts:
+def by_class(rows: Sequence[Labeled], valid: float, test: int | float, seed: int = 0) -> Parts:
     """The same number, or the same share, of every class to each split; people may be on both sides.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import DatasetError
 from ..labels import ORDERS
-from .base import Labelled, Listing, position, table_text
+from .base import Labeled, Listing, position, table_text
 from .images import FolderBytes
 
 LIST = "list_patition_label.txt"
@@ -24,7 +24,7 @@ def read(path: Path, options: Mapping[str, object]) -> Listing:
     if base is None:
         raise DatasetError(f"expected EmoLabel/{LIST} in {path}, found none; give the folder that is called basic")
     original = options.get("images") == "original"
-    rows: dict[str, list[Labelled]] = {"train": [], "test": []}
+    rows: dict[str, list[Labeled]] = {"train": [], "test": []}
     file = base / "EmoLabel" / LIST
     with table_text(file) as stream:
         lines = stream.read().splitlines()

@@ -23,9 +23,9 @@ from rmset.errors import UsageError
 from ..config.serialization import to_toml
 from ..errors import DatasetError, UnknownNameError
 from ..files import write_text
-from ..transforms.input_spec import AS_LABELLED, InputContract, widened
+from ..transforms.input_spec import AS_LABELED, InputSpec, widened
 from . import affectnet, fer2013, posed, rafdb, tables
-from .base import GIVEN, SPLITS, LabelledSet, Listed, Reader, Split, require_split
+from .base import GIVEN, SPLITS, LabeledSet, Listed, Reader, Split, require_split
 from .ferplus import FerPlus
 from .folder import Folder
 from .images import ImageFiles
@@ -33,8 +33,8 @@ from .options import OPTIONS, read_options
 from .subsets import Narrowed
 
 FILE = "datasets.toml"
-UNLABELLED = "rmset"
-"""The kind of an RMset root; everything else is labelled."""
+UNLABELED = "rmset"
+"""The kind of an RMset root; everything else is labeled."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Entry:
     """The datasets.toml that names it; None for `kind:path`."""
 
 
-def _folder(entry: Entry) -> LabelledSet:
+def _folder(entry: Entry) -> LabeledSet:
     return Folder(entry.name, entry.path, tuple(entry.options.get("classes", ())))
 
 
-def _ferplus(entry: Entry) -> LabelledSet:
+def _ferplus(entry: Entry) -> LabeledSet:
     return FerPlus(entry.name, entry.path)
 
 
@@ -74,16 +74,16 @@ LAYOUTS: dict[str, Reader] = {
 """Kinds with one label per image, by what their folders look like."""
 
 
-def _listed(read: Reader) -> Callable[[Entry], LabelledSet]:
+def _listed(read: Reader) -> Callable[[Entry], LabeledSet]:
     return lambda entry: Listed(entry.name, read(entry.path, entry.options))
 
 
-KINDS: dict[str, Callable[[Entry], LabelledSet]] = {
+KINDS: dict[str, Callable[[Entry], LabeledSet]] = {
     "ferplus": _ferplus,
     "folder": _folder,
     **{kind: _listed(read) for kind, read in LAYOUTS.items()},
 }
-"""Labelled kinds; a kind is a function from an entry to a `LabelledSet`."""
+"""Labeled kinds; a kind is a function from an entry to a `LabeledSet`."""
 
 
 def user_file() -> Path:
@@ -116,7 +116,7 @@ def add(entry: Entry, *, here: bool = False) -> Path:
     It goes to `datasets.toml` of this folder if there is one or `here` is asked for, else to the user's.
     """
     entry = _checked(entry)
-    if entry.kind != UNLABELLED:
+    if entry.kind != UNLABELED:
         open_entry(entry)
     file = Path(FILE) if here or Path(FILE).is_file() else user_file()
     tables = _read(file) if file.is_file() else {}
@@ -131,7 +131,7 @@ def resolve(name: str) -> Entry:
     if name in known:
         return known[name]
     kind, colon, path = name.partition(":")
-    if colon and (kind in KINDS or kind == UNLABELLED):
+    if colon and (kind in KINDS or kind == UNLABELED):
         return Entry(Path(path).name or kind, kind, Path(path).expanduser())
     raise UnknownNameError(
         "data set", name, known, f"`fertrain datasets add {name} --kind KIND --path FOLDER` makes it known"
@@ -157,16 +157,16 @@ def name_and_split(on: str) -> tuple[str, str]:
     return (head, tail) if meant or is_there(head) else (on, "")
 
 
-def open_labelled(name: str) -> LabelledSet:
-    """The labelled data set of that name."""
+def open_labeled(name: str) -> LabeledSet:
+    """The labeled data set of that name."""
     entry = resolve(name)
-    if entry.kind == UNLABELLED:
-        raise UsageError(f"expected a labelled data set, found '{name}', an RMset root; give it to --unlabeled")
+    if entry.kind == UNLABELED:
+        raise UsageError(f"expected a labeled data set, found '{name}', an RMset root; give it to --unlabeled")
     return open_entry(entry)
 
 
-def open_entry(entry: Entry) -> LabelledSet:
-    """The labelled data set of an entry."""
+def open_entry(entry: Entry) -> LabeledSet:
+    """The labeled data set of an entry."""
     entry = _checked(entry)
     data = KINDS[entry.kind](entry)
     drop = entry.options.get("drop", ())
@@ -189,17 +189,17 @@ def _read(file: Path) -> dict[str, Any]:
         raise DatasetError(f"expected a TOML file of data sets at {file}, found: {error}") from None
 
 
-def rule_for(data: LabelledSet, rule: str) -> str:
+def rule_for(data: LabeledSet, rule: str) -> str:
     """The rule asked for, or `given` for a data set that has one label per image and no rules to choose from."""
     return GIVEN if data.rules() == [GIVEN] else rule
 
 
-def reported(data: LabelledSet, wanted: str | None) -> str | None:
+def reported(data: LabeledSet, wanted: str | None) -> str | None:
     """The split that is counted: the one that was asked for, else test, else valid; None if neither is here."""
     return wanted or next((split for split in ("test", "valid") if split in data.splits()), None)
 
 
-def open_split(data: LabelledSet, split: str, rule: str) -> Split:
+def open_split(data: LabeledSet, split: str, rule: str) -> Split:
     """A split under an evaluation rule.
 
     Raises:
@@ -219,15 +219,15 @@ def require_images(split: Split) -> Split:
     return split
 
 
-def images_of(split: Split, contract: InputContract) -> ImageFiles:
-    """Its images, decoded as the contract says."""
-    return ImageFiles(split.source, split.names, contract.size, grey=contract.grey)
+def images_of(split: Split, spec: InputSpec) -> ImageFiles:
+    """Its images, decoded as the spec says."""
+    return ImageFiles(split.source, split.names, spec.size, gray=spec.gray)
 
 
-def open_target(on: str) -> tuple[LabelledSet, str]:
+def open_target(on: str) -> tuple[LabeledSet, str]:
     """The data set and the split of `NAME[:SPLIT]`; without SPLIT `test` if there is one, else `valid`."""
     name, split = name_and_split(on)
-    dataset = open_labelled(name)
+    dataset = open_labeled(name)
     return dataset, reported(dataset, split) or "test"
 
 
@@ -240,14 +240,14 @@ def note_crop(folder: Path, settings: Mapping[str, Any]) -> None:
 
 
 def crop_of(folder: Path) -> str:
-    """How they were cut, as an `InputContract` says it.
+    """How they were cut, as an `InputSpec` says it.
 
     Raises:
         DatasetError: there is a note that cannot be read.
     """
     note = folder / NOTE
     if not note.is_file():
-        return AS_LABELLED
+        return AS_LABELED
     try:
         return widened(float(tomllib.loads(note.read_text(encoding="utf-8"))["widen"]))
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..errors import DatasetError, LabelError
 from ..files import whole
 from ..labels import LabelOrder, canonical, order_of
-from .base import Finding, LabelledSet, Split, table_text
+from .base import Finding, LabeledSet, Split, table_text
 
 Rows = npt.NDArray[np.int64]
 
@@ -164,7 +164,7 @@ def without(split: Split, order: LabelOrder) -> Split:
 class Narrowed:
     """A data set without some of its classes. The others keep their sequence."""
 
-    def __init__(self, inner: LabelledSet, drop: Sequence[str]) -> None:
+    def __init__(self, inner: LabeledSet, drop: Sequence[str]) -> None:
         self.inner, self.name = inner, inner.name
         gone = {canonical(name) for name in drop}
         if strange := sorted(gone - set(inner.order.classes)):

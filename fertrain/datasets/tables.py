@@ -1,4 +1,4 @@
-"""Any labelled images: Parquet files in the Hugging Face convention, or a labels.csv beside images.
+"""Any labeled images: Parquet files in the Hugging Face convention, or a labels.csv beside images.
 
 *.parquet     columns `image` (struct of bytes and path, or plain bytes) and `label` (a number or a class name);
               the split is the file's first word (train-00000-of-00002.parquet), or a column `split`
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ..errors import DatasetError, LabelError
 from ..labels import LabelOrder, canonical, order_of, order_of_set
-from .base import Labelled, Listing, table_text
+from .base import Labeled, Listing, table_text
 from .images import FolderBytes
 
 _SPLITS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid",
@@ -120,7 +120,7 @@ def _listing(
         )
     else:
         order = order_of_set(frozenset(canonical(str(v)) for _, _, v in found))
-    rows: dict[str, list[Labelled]] = {}
+    rows: dict[str, list[Labeled]] = {}
     for name, split, value in found:
         if split.lower() not in _SPLITS:
             raise DatasetError(f"expected a split train, valid or test in {path}, found '{split}' for {name}")

@@ -47,7 +47,7 @@ def multi(votes: Votes) -> Targets:
     v = without_single_votes(votes)
     total = v.sum(axis=1)
     chosen = np.where(v >= 0.3 * total[:, None], v, 0)
-    return _normalised(chosen, (total > 0) & (chosen.sum(axis=1) > 0.5 * total))
+    return _normalized(chosen, (total > 0) & (chosen.sum(axis=1) > 0.5 * total))
 
 
 def distribution(votes: Votes) -> Targets:
@@ -63,7 +63,7 @@ def distribution(votes: Votes) -> Targets:
     chosen = walked[back.reshape(-1)]
     total = without_single_votes(votes).sum(axis=1)
     kept = (chosen.sum(axis=1) > 0.5 * total) & ((chosen > 0).sum(axis=1) <= 3)
-    return _normalised(chosen, kept)
+    return _normalized(chosen, kept)
 
 
 def _walk(row: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -95,7 +95,7 @@ def _one_hot(classes: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> Tar
     return targets
 
 
-def _normalised(chosen: Votes, kept: npt.NDArray[np.bool_]) -> Targets:
+def _normalized(chosen: Votes, kept: npt.NDArray[np.bool_]) -> Targets:
     """Shares among the emotions chosen; a row whose peak is no emotion is dropped."""
     emotions = chosen[:, :EMOTIONS].astype(np.float64)
     total = emotions.sum(axis=1)

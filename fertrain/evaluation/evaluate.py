@@ -22,7 +22,7 @@ from ..labels import permutation
 from ..models.inference import logits
 from ..models.weights import load
 from ..run_folder import RunFolder
-from ..transforms.input_spec import InputContract
+from ..transforms.input_spec import InputSpec
 from . import report
 from .metrics import Scores, agreement, confusion_matrix, reliability
 
@@ -42,7 +42,7 @@ class Invariance:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EvalResult:
     """What a network says of every image of a split."""
 
     scores: Scores
@@ -78,20 +78,20 @@ class Judgement:
 def judge(
     model: nn.Module,
     labels: tuple[str, ...],
-    contract: InputContract,
+    spec: InputSpec,
     split: Split,
     images: Images,
     *,
     part: str = "",
     workers: int = 0,
     progress: Progress = silent,
-) -> Judgement:
+) -> EvalResult:
     """Probabilities and scores of a network on a split, in the split's label order.
 
     Args:
         model: uint8-prepared images -> logits in the order of `labels`.
         labels: class of each output. Outputs for classes that the split does not have are left out.
-        contract: what the model expects.
+        spec: what the model expects.
         split: what is true.
         images: the split's pixels, in its order.
         part: what to call it in reports, if not by its split.
@@ -100,26 +100,26 @@ def judge(
     """
     columns = permutation(labels, split.order.classes)
     k = len(split.order)
-    found = logits(model, images, contract, workers=workers, progress=progress)
+    found = logits(model, images, spec, workers=workers, progress=progress)
     probabilities = found[:, columns].double().softmax(dim=1).numpy() if len(split) else np.zeros((0, k))
     # of the logits, as equal probabilities after rounding may have been different before
     predicted = found[:, columns].argmax(dim=1).numpy() if len(split) else np.zeros(0, dtype=np.int64)
     matrix = confusion_matrix(split.classes, predicted, k)
     scores = Scores(matrix, split.order.classes, part or f"{split.dataset}:{split.split}", split.rule)
-    return Judgement(scores, split, probabilities)
+    return EvalResult(scores, split, probabilities)
 
 
-def thumbnails(judged: Judgement, contract: InputContract) -> dict[str, bytes]:
+def thumbnails(judged: EvalResult, spec: InputSpec) -> dict[str, bytes]:
     """PNG files of the surest mistakes, by name: for a user's own report, which shows their own data."""
-    grey = judged.split.grey
+    gray = judged.split.gray
     found: dict[str, bytes] = {}
     for mistake in judged.mistakes():
-        image = resized(decode(judged.split.source.get(mistake["name"]), mistake["name"], grey=grey), contract.size)
+        image = resized(decode(judged.split.source.get(mistake["name"]), mistake["name"], gray=gray), spec.size)
         found[mistake["name"]] = bytes(cv2.imencode(".png", image[:, :, ::-1])[1])
     return found
 
 
-def check_invariance(model: nn.Module, contract: InputContract, images: Images, seed: int = 0) -> Invariance:
+def check_invariance(model: nn.Module, spec: InputSpec, images: Images, seed: int = 0) -> Invariance:
     """Judge a sample together, in reverse order by sevens, and one by one; the logits must agree.
 
     Raises:
@@ -130,9 +130,9 @@ def check_invariance(model: nn.Module, contract: InputContract, images: Images, 
     rows = rng.permutation(len(images))[:_SAMPLE].tolist()
     if not rows:
         return Invariance(0, 0.0)
-    together = logits(model, images, contract, rows=rows)
-    by_seven = logits(model, images, contract, rows=rows[::-1], batch_size=7).flip(0)
-    alone = logits(model, images, contract, rows=rows, batch_size=1)
+    together = logits(model, images, spec, rows=rows)
+    by_seven = logits(model, images, spec, rows=rows[::-1], batch_size=7).flip(0)
+    alone = logits(model, images, spec, rows=rows, batch_size=1)
     if not torch.isfinite(together).all():
         raise TrainingError(
             "expected predictions that are numbers, found NaN or infinity in the logits of the finished network; try "
@@ -157,12 +157,12 @@ def evaluate_run(
         The scores, what the invariance check found, and both as JSON values.
     """
     folder = RunFolder.open(path)
-    model, labels, contract = load(folder.weights)
+    model, labels, spec = load(folder.weights)
     dataset, split_name = open_target(on)
     split = open_split(dataset, split_name, eval_rule)
-    images = images_of(split, contract)
-    invariance = check_invariance(model, contract, images)
-    judged = judge(model, labels, contract, split, images, progress=progress)
+    images = images_of(split, spec)
+    invariance = check_invariance(model, spec, images)
+    judged = judge(model, labels, spec, split, images, progress=progress)
     scores = judged.scores
     times = folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, "fertrain evaluate")
     report.recount(folder)

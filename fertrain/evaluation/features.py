@@ -1,6 +1,6 @@
 """What a finished run makes of images: f = f_Feat(x), z = H(f), and the probabilities of f_FER(f), row by row.
 
-The projection H lies beside the weights (`method.safetensors`); a run that has learnt none compares f itself.
+The projection H lies beside the weights (`method.safetensors`); a run that has learned none compares f itself.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from rmset.progress import Progress, silent
 
 from ..datasets.images import Images, batches
 from ..methods.rmfer import projection_head
-from ..models.classifier import Recogniser
-from ..models.inference import at_test, measure
+from ..models.classifier import Classifier
+from ..models.inference import channel_stats, eval_mode
 from ..models.weights import load, read_file
 from ..run_folder import RunFolder
-from ..transforms.input_spec import InputContract
+from ..transforms.input_spec import InputSpec
 
 _PREFIX = "projection."
 
@@ -31,20 +31,20 @@ class OpenedRun:
 
     name: str
     """Its folder's name; more of its path where runs of one name stand side by side."""
-    model: Recogniser
+    model: Classifier
     """f_FER ∘ f_Feat."""
     projection: nn.Module
-    """H; the identity where the run has learnt none."""
+    """H; the identity where the run has learned none."""
     labels: tuple[str, ...]
     """Class of each output."""
-    contract: InputContract
-    """What the network expects, with the labelled stream's mean and std."""
+    spec: InputSpec
+    """What the network expects, with the labeled stream's mean and std."""
     folder: RunFolder
     """Where it lies."""
 
     @property
     def projects(self) -> bool:
-        """Whether the run has learnt a projection."""
+        """Whether the run has learned a projection."""
         return not isinstance(self.projection, nn.Identity)
 
 
@@ -68,7 +68,7 @@ def open_run(path: Path) -> OpenedRun:
         WeightsError: its weights cannot be read.
     """
     folder = RunFolder.open(path)
-    model, labels, contract = load(folder.weights)
+    model, labels, spec = load(folder.weights)
     projection: nn.Module = nn.Identity()
     if folder.method_weights.is_file():
         tensors, _ = read_file(folder.method_weights)
@@ -76,11 +76,11 @@ def open_run(path: Path) -> OpenedRun:
         if own:
             projection = projection_head(model.dim)
             projection.load_state_dict(own)
-    return OpenedRun(path.resolve().name, model, projection, labels, contract, folder)
+    return OpenedRun(path.resolve().name, model, projection, labels, spec, folder)
 
 
 def extract(
-    model: Recogniser, projection: nn.Module, images: Images, contract: InputContract, rows: Sequence[int],
+    model: Classifier, projection: nn.Module, images: Images, spec: InputSpec, rows: Sequence[int],
     *, batch_size: int = 256, workers: int = 0, progress: Progress = silent,
 ) -> Extracted:  # fmt: skip
     """Look at some rows of images, each by itself.
@@ -89,7 +89,7 @@ def extract(
         model: f_FER ∘ f_Feat.
         projection: H.
         images: uint8 images.
-        contract: with the mean and std of *these* images: unlabelled streams have their own.
+        spec: with the mean and std of *these* images: unlabeled streams have their own.
         rows: which, in this order.
         batch_size: images at once; changes nothing but the time.
         workers: processes that decode.
@@ -100,9 +100,9 @@ def extract(
     f: list[Tensor] = []
     z: list[Tensor] = []
     p: list[Tensor] = []
-    with at_test(model), at_test(projection):
+    with eval_mode(model), eval_mode(projection):
         for done, pixels in enumerate(batches(images, parts, workers), start=1):
-            own = model.features(contract.prepare(pixels.to(device)))
+            own = model.features(spec.prepare(pixels.to(device)))
             for kept, found in ((f, own), (z, projection(own)), (p, model.head(own).softmax(dim=1))):
                 kept.append(found.float().cpu())
             progress("look at faces", min(done * batch_size, len(rows)), len(rows))
@@ -111,7 +111,7 @@ def extract(
     return Extracted(torch.cat(f), torch.cat(z), torch.cat(p))
 
 
-def on_root(run: OpenedRun, images: Callable[[InputContract], Images]) -> tuple[Images, InputContract]:
-    """Images of an unlabelled set as a run sees them: decoded by its contract, normalised by their own mean and std."""
-    found = images(run.contract)
-    return found, run.contract.with_moments(measure(found, run.contract))
+def on_root(run: OpenedRun, images: Callable[[InputSpec], Images]) -> tuple[Images, InputSpec]:
+    """Images of an unlabeled set as a run sees them: decoded by its spec, normalized by their own mean and std."""
+    found = images(run.spec)
+    return found, run.spec.with_moments(channel_stats(found, run.spec))

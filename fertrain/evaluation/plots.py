@@ -56,9 +56,9 @@ def confusion(scores: Scores, path: Path) -> None:
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i in range(k):
         for j in range(k):
-            colour = "white" if share[i, j] > 0.55 else "#222222"
+            color = "white" if share[i, j] > 0.55 else "#222222"
             text = f"{100 * share[i, j]:.0f}\n{scores.confusion[i, j]:,}"
-            axes.text(j, i, text, ha="center", va="center", fontsize=7, color=colour, linespacing=1.3)
+            axes.text(j, i, text, ha="center", va="center", fontsize=7, color=color, linespacing=1.3)
     axes.set_xticks(range(k), scores.labels, rotation=40, ha="right", fontsize=8)
     axes.set_yticks(range(k), scores.labels, fontsize=8)
     axes.set(xlabel="predicted", ylabel="true")

@@ -1,6 +1,6 @@
 """Faces in a user's own pictures and films, judged by a run: detect, cut as in training, one row per face.
 
-image or frame -> detector -> rmset.parts.cropping.cut -> the run's input contract -> probabilities
+image or frame -> detector -> rmset.parts.cropping.cut -> the run's input spec -> probabilities
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from rmset.progress import Progress, silent
 from ..datasets.base import SUFFIXES
 from ..datasets.images import FolderBytes, decode, resized
 from ..errors import DatasetError
-from ..models.classifier import Recogniser
-from ..models.inference import at_test
-from ..transforms.input_spec import InputContract
+from ..models.classifier import Classifier
+from ..models.inference import eval_mode
+from ..transforms.input_spec import InputSpec
 
 Pixels = npt.NDArray[np.uint8]
 VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
@@ -99,7 +99,7 @@ def frames_of(
             if file.suffix.lower() in VIDEOS:
                 yield from _film(file, stride, progress if alone else silent, tell)
             else:
-                image = decode(FolderBytes(file.parent).get(file.name), str(file), grey=False)
+                image = decode(FolderBytes(file.parent).get(file.name), str(file), gray=False)
                 yield Frame(str(file), 0, 0.0, image)
         except (DatasetError, VideoError) as error:
             if alone:
@@ -122,8 +122,8 @@ def _film(file: Path, stride: int, progress: Progress, tell: Callable[[RmsetErro
 
 
 def predict(
-    model: Recogniser,
-    contract: InputContract,
+    model: Classifier,
+    spec: InputSpec,
     frames: Iterator[Frame],
     detector: Detector | None,
     *,
@@ -135,7 +135,7 @@ def predict(
 
     Args:
         model: of a run.
-        contract: what it expects.
+        spec: what it expects.
         frames: pictures.
         detector: finds faces; None takes each picture whole, as it is right for sets that come cropped.
         min_face: smallest face that is looked for, px.
@@ -144,39 +144,39 @@ def predict(
     """
     waiting: list[tuple[Frame, int, Box, float, Pixels]] = []
     for frame in frames:
-        waiting += _faces(frame, contract, detector, min_face, widen)
+        waiting += _faces(frame, spec, detector, min_face, widen)
         if len(waiting) >= batch:
-            yield from _judged(model, contract, waiting)
+            yield from _judged(model, spec, waiting)
             waiting = []
-    yield from _judged(model, contract, waiting)
+    yield from _judged(model, spec, waiting)
 
 
 def _faces(
-    frame: Frame, contract: InputContract, detector: Detector | None, min_face: float, widen: float
+    frame: Frame, spec: InputSpec, detector: Detector | None, min_face: float, widen: float
 ) -> list[tuple[Frame, int, Box, float, Pixels]]:
     height, width = frame.image.shape[:2]
     whole: Box = (0.0, 0.0, float(width), float(height))
     # the row of a face needs its place, not the frame's pixels, which would fill the memory
     light = Frame(frame.file, frame.frame, frame.time_ms, np.empty((0, 0, 3), np.uint8))
     if detector is None:
-        return [(light, 0, whole, 1.0, resized(frame.image, contract.size))]
+        return [(light, 0, whole, 1.0, resized(frame.image, spec.size))]
     found = detector.detect(frame.image, min_face)
     faces = []
     for k, (box, score) in enumerate(zip(found.boxes.tolist(), found.scores.tolist(), strict=True)):
         xyxy: Box = (box[0], box[1], box[2], box[3])
-        faces.append((light, k, xyxy, float(score), cut(frame.image, xyxy, whole, contract.size, widen).image))
+        faces.append((light, k, xyxy, float(score), cut(frame.image, xyxy, whole, spec.size, widen).image))
     return faces
 
 
 def _judged(
-    model: Recogniser, contract: InputContract, waiting: Sequence[tuple[Frame, int, Box, float, Pixels]]
+    model: Classifier, spec: InputSpec, waiting: Sequence[tuple[Frame, int, Box, float, Pixels]]
 ) -> Iterator[Prediction]:
     if not waiting:
         return
     pixels = torch.from_numpy(np.stack([face[4] for face in waiting])).permute(0, 3, 1, 2).contiguous()
     device = next(model.parameters()).device
-    with at_test(model):
-        found = model(contract.prepare(pixels.to(device))).double().softmax(dim=1).cpu()
+    with eval_mode(model):
+        found = model(spec.prepare(pixels.to(device))).double().softmax(dim=1).cpu()
     for (frame, face, box, score, _), row in zip(waiting, found.tolist(), strict=True):
         yield Prediction(frame, face, box, score, tuple(row))
 

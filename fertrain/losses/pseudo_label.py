@@ -70,7 +70,7 @@ def annealed_threshold(done: float, classes: int, schedule: str) -> float:
 
 
 def annealed(logits: Tensor, targets: Tensor, threshold: float) -> Tensor:
-    """Mean cross-entropy over the labelled images whose class is not yet more probable than the threshold; 0 if none.
+    """Mean cross-entropy over the labeled images whose class is not yet more probable than the threshold; 0 if none.
 
     Args:
         logits: (B, K).
@@ -88,7 +88,7 @@ def adapted_margins(confidence: Tensor, counts: Tensor, epoch: int, beta: float,
     """Ada-CM's margins after an epoch: T_c = max(least, β / (1 + e^{−epoch}) · mean confidence of class c).
 
     Args:
-        confidence: (K,) sum over the labelled images of class c that were recognised.
+        confidence: (K,) sum over the labeled images of class c that were recognized.
         counts: (K,) how many those are; a class without any gets the least.
         epoch: from 1.
         beta: β.
@@ -98,8 +98,8 @@ def adapted_margins(confidence: Tensor, counts: Tensor, epoch: int, beta: float,
     return (beta / (1 + math.exp(-epoch)) * mean).clamp_min(least)
 
 
-def recognised(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Confidence in the labelled images that are recognised, summed by class, and their numbers: (K,) and (K,)."""
+def recognized(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Confidence in the labeled images that are recognized, summed by class, and their numbers: (K,) and (K,)."""
     confidence, guess = logits.detach().float().softmax(dim=1).max(dim=1)
     right = guess == targets.argmax(dim=1)
     classes = F.one_hot(guess[right], logits.shape[1]).float()
@@ -113,7 +113,7 @@ def sharpen(q: Tensor, temperature: float) -> Tensor:
     return torch.softmax(q.float().clamp_min(1e-12).log() / temperature, dim=1)
 
 
-def aligned(q: Tensor, wanted: Tensor, found: Tensor) -> Tensor:
+def align_distribution(q: Tensor, wanted: Tensor, found: Tensor) -> Tensor:
     """Normalize(q · p(y) / p̃(y)): ReMixMatch, section 3.1. Guesses as often of each class as labels are.
 
     Args:
@@ -125,7 +125,7 @@ def aligned(q: Tensor, wanted: Tensor, found: Tensor) -> Tensor:
     return scaled / scaled.sum(dim=1, keepdim=True)
 
 
-def squared(logits: Tensor, q: Tensor) -> Tensor:
+def brier(logits: Tensor, q: Tensor) -> Tensor:
     """(1 / KU) Σ_b ‖q_b − p_b‖²: MixMatch, equation (4); bounded, so one wrong guess cannot rule."""
     return (q.detach() - logits.float().softmax(dim=1)).pow(2).mean()
 
@@ -135,8 +135,8 @@ def cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
     return -(q.detach() * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
 
 
-def risen(step: int, over: int) -> float:
-    """How far a weight has risen: from 0 to 1 over the first `over` steps."""
+def ramp_up(step: int, over: int) -> float:
+    """How far a weight has ramp_up: from 0 to 1 over the first `over` steps."""
     return 1.0 if over <= 0 else min(1.0, step / over)
 
 

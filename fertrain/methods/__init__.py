@@ -7,9 +7,9 @@ from collections.abc import Callable
 from ..config.run import RunConfig
 from ..errors import UnknownNameError
 from ..losses.supervised import Scheme
-from ..models.classifier import Recogniser
+from ..models.classifier import Classifier
 from .ada_cm import AdaCm
-from .base import AnchorBatch, Batch, Method, Phase, StepOutput, Unlabelled, Views
+from .base import AnchorBatch, Batch, Method, Phase, StepOutput, Unlabeled, Views
 from .byol import Byol
 from .fixmatch import FixMatch
 from .mixmatch import MixMatch
@@ -21,9 +21,9 @@ from .simsiam import SimSiam
 from .supervised import Supervised
 from .uda import Uda
 
-__all__ = ["METHODS", "AnchorBatch", "Batch", "Method", "Phase", "StepOutput", "Unlabelled", "Views", "create"]
+__all__ = ["METHODS", "AnchorBatch", "Batch", "Method", "Phase", "StepOutput", "Unlabeled", "Views", "create"]
 
-METHODS: dict[str, Callable[[Recogniser, RunConfig, Scheme], Method]] = {
+METHODS: dict[str, Callable[[Classifier, RunConfig, Scheme], Method]] = {
     "supervised": Supervised,
     "rmfer": Rmfer,
     "fixmatch": FixMatch,
@@ -38,7 +38,7 @@ METHODS: dict[str, Callable[[Recogniser, RunConfig, Scheme], Method]] = {
 }
 
 
-def create(model: Recogniser, config: RunConfig, scheme: Scheme) -> Method:
+def create(model: Classifier, config: RunConfig, scheme: Scheme) -> Method:
     """The method that the settings name, around a network."""
     if config.method not in METHODS:
         raise UnknownNameError("method", config.method, METHODS)

@@ -1,11 +1,11 @@
 """Ada-CM (Li et al., CVPR 2022): a confidence margin for each expression, and a contrast for what stays below it.
 
     p̄   = ( p(weak_1(u)) + p(weak_2(u)) ) / 2                                                       no gradient
-    T_c  = max( 0.8, β / (1 + e^{−epoch}) · mean confidence of the recognised labelled images of c )  after each epoch
+    T_c  = max( 0.8, β / (1 + e^{−epoch}) · mean confidence of the recognized labeled images of c )  after each epoch
     L    = λ₁ CE(p(x), y) + λ₂ (1/U) Σ 1(max p̄ ≥ T_{argmax p̄}) H(argmax p̄, p(strong(u)))
            + λ₃ NT-Xent( f(weak_1(u)), f(weak_2(u)) ) over the u below their margin
 
-The authors find the confidences in a pass of the averaged network over the labelled images after each epoch; here
+The authors find the confidences in a pass of the averaged network over the labeled images after each epoch; here
 they are those of the epoch's own steps, which costs nothing and sees the same images. The contrast is on features of
 unit length, as theirs, and NT-Xent is what their loss comes to without labels.
 """
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from ..config.run import RunConfig
 from ..losses.contrastive import nt_xent
-from ..losses.pseudo_label import adapted_margins, confident_cross_entropy, recognised
+from ..losses.pseudo_label import adapted_margins, confident_cross_entropy, recognized
 from ..losses.supervised import Scheme
-from ..models.classifier import Recogniser
-from .base import Batch, Phase, StepOutput, Unlabelled, Views
-from .semi_supervised import Beside, together
+from ..models.classifier import Classifier
+from .base import Batch, Phase, StepOutput, Unlabeled, Views
+from .semi_supervised import SemiSupervised, joint_features
 
 
 class Margins(nn.Module):
@@ -42,7 +42,7 @@ class Margins(nn.Module):
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
 
     def take(self, confidence: Tensor, counts: Tensor) -> None:
-        """Count the recognised images of one batch: (K,) and (K,)."""
+        """Count the recognized images of one batch: (K,) and (K,)."""
         self.confidence += confidence
         self.counts += counts
 
@@ -63,15 +63,15 @@ class Seen:
     guess: Tensor
     """(U, K) p̄."""
     confidence: Tensor
-    """(K,) of the recognised labelled images, summed."""
+    """(K,) of the recognized labeled images, summed."""
     counts: Tensor
     """(K,) how many these are."""
 
 
-class AdaCm(Beside[Seen]):
-    """Two weak views and a strong one of each unlabelled image."""
+class AdaCm(SemiSupervised[Seen]):
+    """Two weak views and a strong one of each unlabeled image."""
 
-    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+    def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         self.settings = config.ada_cm
         super().__init__("ada-cm", model, config, scheme, Views(self.settings.ratio, weak=2, strong=1))
         self.margins = Margins(model.classes, self.settings.margin)
@@ -82,18 +82,18 @@ class AdaCm(Beside[Seen]):
         super().begin(phase)
         self.margins.current.fill_(self.settings.margin)
 
-    def both(self, batch: Batch, unlabelled: Unlabelled) -> StepOutput:
+    def both(self, batch: Batch, unlabeled: Unlabeled) -> StepOutput:
         """The three terms."""
         s, head = self.settings, self.model.head
         self.margins.turn(batch.epoch, s.beta, s.margin)
-        x, one, two, strong = together(self.model, batch.images, *unlabelled.weak, unlabelled.strong[0])
+        x, one, two, strong = joint_features(self.model, batch.images, *unlabeled.weak, unlabeled.strong[0])
         logits = head(x)
         seen = self.kept.get(batch, lambda: _found(logits, batch.targets, head(one), head(two)))
         ce = self.scheme.loss(logits, batch.targets)
         guessed, counted = confident_cross_entropy(head(strong), seen.guess, self.margins.current)
         below = ~counted
         contrast = nt_xent(one[below], two[below], s.tau) if below.any() else ce.new_zeros(())
-        loss = s.labelled_weight * ce + s.confident_weight * guessed + s.contrast_weight * contrast
+        loss = s.labeled_weight * ce + s.confident_weight * guessed + s.contrast_weight * contrast
         logs = {"ce": ce.item(), "guessed": guessed.item(), "contrast": contrast.item()}
         shares = {"counted": counted.float().mean().item(), "margin": self.margins.current.mean().item()}
         return StepOutput(loss, logs, shares)
@@ -107,4 +107,4 @@ class AdaCm(Beside[Seen]):
 
 def _found(logits: Tensor, targets: Tensor, one: Tensor, two: Tensor) -> Seen:
     guess = (one.detach().float().softmax(dim=1) + two.detach().float().softmax(dim=1)) / 2
-    return Seen(guess, *recognised(logits, targets))
+    return Seen(guess, *recognized(logits, targets))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rmset.errors import UsageError
 
-from ..models.classifier import Recogniser
+from ..models.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -18,19 +18,19 @@ class AnchorBatch:
     """One anchor of RMset and the candidates drawn for it."""
 
     images: Tensor
-    """(1 + p + q, C, S, S), normalised: the anchor, p positives, q negatives."""
+    """(1 + p + q, C, S, S), normalized: the anchor, p positives, q negatives."""
     positives: int
     """p."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """Unlabelled images beside the labelled batch, and in how many ways each is seen."""
+    """Unlabeled images beside the labeled batch, and in how many ways each is seen."""
 
     ratio: int
-    """Unlabelled images for each labelled one of a batch (μ); also in phases that see no labelled ones."""
+    """Unlabeled images for each labeled one of a batch (μ); also in phases that see no labeled ones."""
     weak: int = 0
-    """Views augmented as labelled images are."""
+    """Views augmented as labeled images are."""
     strong: int = 0
     """Views augmented strongly."""
     again: int = 0
@@ -39,7 +39,7 @@ class Views:
     def __post_init__(self) -> None:
         if self.ratio < 1 or min(self.weak, self.strong) < 0 or self.weak + self.strong == 0:
             raise UsageError(
-                f"expected one unlabelled image or more for each labelled one and one view or more of it, found "
+                f"expected one unlabeled image or more for each labeled one and one view or more of it, found "
                 f"{self.ratio} with {self.weak} weak and {self.strong} strong views"
             )
 
@@ -49,8 +49,8 @@ class Views:
 
 
 @dataclass(frozen=True)
-class Unlabelled:
-    """Views of the same U unlabelled images, in the same order, normalised by their own stream's mean and std."""
+class Unlabeled:
+    """Views of the same U unlabeled images, in the same order, normalized by their own stream's mean and std."""
 
     weak: tuple[Tensor, ...] = ()
     """Each (U, C, S, S)."""
@@ -68,13 +68,13 @@ class Batch:
     """What one step sees, on the device."""
 
     images: Tensor
-    """(B, C, S, S), augmented and normalised; B = 0 in phases without labels."""
+    """(B, C, S, S), augmented and normalized; B = 0 in phases without labels."""
     targets: Tensor
     """(B, K), rows sum to 1."""
     anchors: tuple[AnchorBatch, ...] = ()
     """Empty in phases that need none."""
-    unlabelled: Unlabelled | None = None
-    """None in phases that need none, and in runs without unlabelled images."""
+    unlabeled: Unlabeled | None = None
+    """None in phases that need none, and in runs without unlabeled images."""
     seed: int = 0
     """Of what the method itself draws for this batch, a function of the run's seed, epoch and step."""
     epoch: int = 0
@@ -101,12 +101,12 @@ class StepOutput:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of epochs with one objective and one optimiser."""
+    """A stretch of epochs with one objective and one optimizer."""
 
     name: str
     """As in the history."""
     epochs: int
-    """Passes over the labelled images, or over the unlabelled ones where it sees no others."""
+    """Passes over the labeled images, or over the unlabeled ones where it sees no others."""
     lr: float
     """Highest learning rate."""
     optimizer: str
@@ -114,17 +114,17 @@ class Phase:
     anchors: int = 0
     """Anchors in each step, each with its candidates."""
     views: Views | None = None
-    """Unlabelled images in each step; None: the phase needs none."""
-    labelled: bool = True
-    """Whether it sees labelled images; if not, an epoch is a pass over the unlabelled ones."""
+    """Unlabeled images in each step; None: the phase needs none."""
+    labeled: bool = True
+    """Whether it sees labeled images; if not, an epoch is a pass over the unlabeled ones."""
     judged: bool = True
-    """Whether its best epoch is chosen by held-out accuracy; if not, its last is taken: no head has learnt yet."""
+    """Whether its best epoch is chosen by held-out accuracy; if not, its last is taken: no head has learned yet."""
     steps: int | None = None
     """Steps in an epoch; None: one pass. Set by an image budget."""
 
     @property
-    def needs_unlabelled(self) -> bool:
-        """Whether it will ask for unlabelled images."""
+    def needs_unlabeled(self) -> bool:
+        """Whether it will ask for unlabeled images."""
         return self.epochs > 0 and (self.anchors > 0 or self.views is not None)
 
 
@@ -140,7 +140,7 @@ class Method(Protocol):
         """Everything that learns."""
 
     @property
-    def model(self) -> Recogniser:
+    def model(self) -> Classifier:
         """What runs at test: a part of `module`."""
 
     def begin(self, phase: Phase) -> None:
@@ -156,7 +156,7 @@ class Method(Protocol):
 Found = TypeVar("Found")
 
 
-class Kept(Generic[Found]):
+class StepCache(Generic[Found]):
     """What a method found for each batch of a step, until the step is over.
 
     SAM looks at every batch of a step twice. What is a target (a guessed label, a choice of candidates, a teacher's

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from ..config.run import RunConfig
 from ..losses.contrastive import disagreement
 from ..losses.supervised import Scheme
-from ..models.classifier import Recogniser
+from ..models.classifier import Classifier
 from .base import Batch, Phase
-from .self_supervised import Pretrained, follow, frozen, perceptron
+from .self_supervised import SelfSupervised, frozen, perceptron, update_momentum
 
 
 def momentum_at(done: float, start: float) -> float:
@@ -26,14 +26,14 @@ def momentum_at(done: float, start: float) -> float:
     return 1 - (1 - start) * (math.cos(math.pi * done) + 1) / 2
 
 
-class Byol(Pretrained):
+class Byol(SelfSupervised):
     """No negatives; a predictor and a slow target keep the features from becoming all the same."""
 
-    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+    def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         s = self.settings = config.byol
-        self.online = nn.Sequential(model.features, perceptron(model.dim, s.hidden, s.dim, normalised=True))
+        self.online = nn.Sequential(model.features, perceptron(model.dim, s.hidden, s.dim, normalized=True))
         self.target = frozen(deepcopy(self.online))
-        self.predictor = perceptron(s.dim, s.hidden, s.dim, normalised=True)
+        self.predictor = perceptron(s.dim, s.hidden, s.dim, normalized=True)
         parts = {"projector": self.online[1], "predictor": self.predictor, "target": self.target}
         # each view passes through both networks
         super().__init__(model, config, scheme, parts, ratio=s.ratio, again=2)
@@ -56,7 +56,7 @@ class Byol(Pretrained):
     def after_step(self) -> None:
         """The target follows."""
         if self._phase == "pretrain":
-            follow(self.target, self.online, momentum_at(self._done, self.settings.momentum))
+            update_momentum(self.target, self.online, momentum_at(self._done, self.settings.momentum))
         super().after_step()
 
     @torch.no_grad()

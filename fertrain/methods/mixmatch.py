@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from ..config.run import RunConfig
-from ..losses.pseudo_label import risen, sharpen, squared
+from ..losses.pseudo_label import brier, ramp_up, sharpen
 from ..losses.supervised import Scheme
-from ..models.classifier import Recogniser
+from ..models.classifier import Classifier
 from ..transforms.mixup import mixup
-from .base import Batch, StepOutput, Unlabelled, Views
-from .semi_supervised import Beside, refuse_multi_label, said_of
+from .base import Batch, StepOutput, Unlabeled, Views
+from .semi_supervised import SemiSupervised, predict_with_batch_stats, refuse_multi_label
 
 
-class MixMatch(Beside[Tensor]):
-    """K weak views of each unlabelled image."""
+class MixMatch(SemiSupervised[Tensor]):
+    """K weak views of each unlabeled image."""
 
-    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+    def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         refuse_multi_label("mixmatch", scheme)
         self.settings = config.mixmatch
         super().__init__(
@@ -35,21 +35,21 @@ class MixMatch(Beside[Tensor]):
             Views(self.settings.ratio, weak=self.settings.guesses, again=self.settings.guesses),
         )
 
-    def both(self, batch: Batch, unlabelled: Unlabelled) -> StepOutput:
+    def both(self, batch: Batch, unlabeled: Unlabeled) -> StepOutput:
         """Equations (2) to (5)."""
         s, n = self.settings, len(batch.images)
-        q = self.kept.get(batch, lambda: self._guess(unlabelled))
+        q = self.kept.get(batch, lambda: self._guess(unlabeled))
         x, y = mixup(
-            torch.cat([batch.images, *unlabelled.weak]), torch.cat([batch.targets, *([q] * len(unlabelled.weak))]),
+            torch.cat([batch.images, *unlabeled.weak]), torch.cat([batch.targets, *([q] * len(unlabeled.weak))]),
             torch.Generator().manual_seed(batch.seed), s.alpha, nearest=True,
         )  # fmt: skip
         logits = self.model(x)
         ce = self.scheme.loss(logits[:n], y[:n])
-        guessed = squared(logits[n:], y[n:])
-        weight = s.weight * risen(batch.step, s.rise)
+        guessed = brier(logits[n:], y[n:])
+        weight = s.weight * ramp_up(batch.step, s.rise)
         return StepOutput(ce + weight * guessed, {"ce": ce.item(), "guessed": guessed.item()})
 
-    def _guess(self, unlabelled: Unlabelled) -> Tensor:
+    def _guess(self, unlabeled: Unlabeled) -> Tensor:
         """Equations (6) and (7): (U, K)."""
-        said = [said_of(self.model, view).softmax(dim=1) for view in unlabelled.weak]
+        said = [predict_with_batch_stats(self.model, view).softmax(dim=1) for view in unlabeled.weak]
         return sharpen(torch.stack(said).mean(dim=0), self.settings.temperature)

@@ -4,9 +4,9 @@
     L = −log( e^{q·k/τ} / (e^{q·k/τ} + Σ_queue e^{q·k'/τ}) )                                        equation (1)
     θ' ← m θ' + (1 − m) θ after every step; then the keys join the queue, and the oldest leave      equation (2)
 
-The authors shuffle images between devices, or on one device between parts of the batch that are normalised apart, so
+The authors shuffle images between devices, or on one device between parts of the batch that are normalized apart, so
 that batch statistics cannot give a pair away (their CIFAR-10 notebook: 4 points in 800 epochs). That is left out here:
-query and key are normalised over the same images. A queue longer than the unlabelled set holds an image's own older
+query and key are normalized over the same images. A queue longer than the unlabeled set holds an image's own older
 keys.
 """
 
@@ -21,9 +21,9 @@ from torch.nn import functional as F  # noqa: N812
 from ..config.run import RunConfig
 from ..losses.contrastive import info_nce
 from ..losses.supervised import Scheme
-from ..models.classifier import Recogniser
+from ..models.classifier import Classifier
 from .base import Batch, Phase
-from .self_supervised import Pretrained, follow, frozen, perceptron
+from .self_supervised import SelfSupervised, frozen, perceptron, update_momentum
 
 
 class Queue(nn.Module):
@@ -46,12 +46,12 @@ class Queue(nn.Module):
         self.at.fill_((int(self.at) + len(newest)) % length)
 
 
-class Moco(Pretrained):
+class Moco(SelfSupervised):
     """A second network follows the first and fills a queue of negatives."""
 
-    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+    def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         s = self.settings = config.moco
-        self.query = nn.Sequential(model.features, perceptron(model.dim, model.dim, s.dim, normalised=False))
+        self.query = nn.Sequential(model.features, perceptron(model.dim, model.dim, s.dim, normalized=False))
         self.key = frozen(deepcopy(self.query))
         self.queue = Queue(s.queue, s.dim, config.seed)
         parts = {"projector": self.query[1], "key": self.key, "queue": self.queue}
@@ -73,7 +73,7 @@ class Moco(Pretrained):
         for keys in self.kept:
             self.queue.push(keys)
         if self._phase == "pretrain":
-            follow(self.key, self.query, self.settings.momentum)
+            update_momentum(self.key, self.query, self.settings.momentum)
         super().after_step()
 
     @torch.no_grad()

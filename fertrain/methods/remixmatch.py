@@ -1,13 +1,13 @@
 """ReMixMatch (Berthelot et al., ICLR 2020): MixMatch with aligned guesses, strong views, and turned images.
 
     q  = Sharpen( Normalize( p(weak(u)) · p(y) / p̃(y) ), T )         distribution alignment, section 3.1, no gradient
-    X', U' = MixUp of labelled images, K strong views and the weak   augmentation anchoring, section 3.2
+    X', U' = MixUp of labeled images, K strong views and the weak   augmentation anchoring, section 3.2
     L  = H(X') + λ_U H(U') + λ_Û1 H(q, p(strong_1(u))) + λ_r H(r, p_rot(Turn(strong_1(u), r)))      section 3.3
 
 p(y) and p̃(y) are means over the last 128 batches, of labels and of guesses (the authors' p(y) is the known
-distribution of the labels). With balanced batches p(y) is even, and where the unlabelled images are not, alignment
-moves guesses towards classes that are rare among them. λ_U and λ_Û1 rise from 0. Strong views
-are the run's own (`strong`), not CTAugment, and labelled images are augmented weakly, so that all methods see the same.
+distribution of the labels). With balanced batches p(y) is even, and where the unlabeled images are not, alignment
+moves guesses toward classes that are rare among them. λ_U and λ_Û1 rise from 0. Strong views
+are the run's own (`strong`), not CTAugment, and labeled images are augmented weakly, so that all methods see the same.
 The weak view is mixed among the strong ones, as in the authors' code.
 """
 
@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from ..config.run import RunConfig
-from ..losses.pseudo_label import aligned, cross_entropy, risen, sharpen, turned
+from ..losses.pseudo_label import align_distribution, cross_entropy, ramp_up, sharpen, turned
 from ..losses.supervised import Scheme
-from ..models.classifier import Recogniser
+from ..models.classifier import Classifier
 from ..transforms.mixup import mixup
-from .base import Batch, StepOutput, Unlabelled, Views
-from .semi_supervised import Beside, refuse_multi_label, said_of, together
+from .base import Batch, StepOutput, Unlabeled, Views
+from .semi_supervised import SemiSupervised, joint_features, predict_with_batch_stats, refuse_multi_label
 
 BATCHES = 128
 
@@ -61,10 +61,10 @@ class Guess:
     """(K,) mean of the targets."""
 
 
-class ReMixMatch(Beside[Guess]):
-    """One weak and K strong views of each unlabelled image, and a second head that tells how an image is turned."""
+class ReMixMatch(SemiSupervised[Guess]):
+    """One weak and K strong views of each unlabeled image, and a second head that tells how an image is turned."""
 
-    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+    def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         refuse_multi_label("remixmatch", scheme)
         self.settings = config.remixmatch
         # the weak view is guessed on and mixed; the first strong one is passed mixed, as it is, and turned
@@ -74,31 +74,31 @@ class ReMixMatch(Beside[Guess]):
         self.shares = Shares(model.classes)
         self.module = nn.ModuleDict({"model": model, "turns": self.turns, "shares": self.shares})
 
-    def both(self, batch: Batch, unlabelled: Unlabelled) -> StepOutput:
+    def both(self, batch: Batch, unlabeled: Unlabeled) -> StepOutput:
         """Section 3.3."""
         s, n = self.settings, len(batch.images)
-        q = self.kept.get(batch, lambda: self._guess(batch, unlabelled)).q
+        q = self.kept.get(batch, lambda: self._guess(batch, unlabeled)).q
         generator = torch.Generator().manual_seed(batch.seed)
-        views = [unlabelled.weak[0], *unlabelled.strong]
+        views = [unlabeled.weak[0], *unlabeled.strong]
         mixed, y = mixup(
             torch.cat([batch.images, *views]), torch.cat([batch.targets, *([q] * len(views))]), generator, s.alpha,
             nearest=True,
         )  # fmt: skip
-        first = unlabelled.strong[0]
+        first = unlabeled.strong[0]
         turned_images, quarters = turned(first, generator)
-        f_mixed, f_first, f_turned = together(self.model, mixed, first, turned_images)
+        f_mixed, f_first, f_turned = joint_features(self.model, mixed, first, turned_images)
         logits = self.model.head(f_mixed)
         ce = self.scheme.loss(logits[:n], y[:n])
         guessed = cross_entropy(logits[n:], y[n:])
         unmixed = cross_entropy(self.model.head(f_first), q)
         rotation = nn.functional.cross_entropy(self.turns(f_turned).float(), quarters)
-        loss = ce + risen(batch.step, s.rise) * (s.weight * guessed + s.unmixed_weight * unmixed)
+        loss = ce + ramp_up(batch.step, s.rise) * (s.weight * guessed + s.unmixed_weight * unmixed)
         logs = {"ce": ce.item(), "guessed": guessed.item(), "unmixed": unmixed.item(), "rotation": rotation.item()}
         return StepOutput(loss + s.rotation_weight * rotation, logs)
 
-    def _guess(self, batch: Batch, unlabelled: Unlabelled) -> Guess:
-        p = said_of(self.model, unlabelled.weak[0]).softmax(dim=1)
-        q = aligned(p, self.shares.labels.mean(dim=0), self.shares.guesses.mean(dim=0))
+    def _guess(self, batch: Batch, unlabeled: Unlabeled) -> Guess:
+        p = predict_with_batch_stats(self.model, unlabeled.weak[0]).softmax(dim=1)
+        q = align_distribution(p, self.shares.labels.mean(dim=0), self.shares.guesses.mean(dim=0))
         return Guess(sharpen(q, self.settings.temperature), p.mean(dim=0), batch.targets.mean(dim=0))
 
     def after_step(self) -> None:

@@ -5,7 +5,7 @@
     acl    L_total = L_pre + λ₂ L_ACL                              equation (10)
 
 f: (B, D) features, z = H(f): (B, D), v: (B, D) attended features. At test only f_FER ∘ f_Feat runs. λ₁ = 0 is the
-ablation without attention, λ₂ = 0 the one without contrast; a run without unlabelled images is the latter.
+ablation without attention, λ₂ = 0 the one without contrast; a run without unlabeled images is the latter.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ..config.run import RunConfig
 from ..errors import UnknownNameError
 from ..losses.rmfer import SELF_MASKS, acl, attended, cosines, refine
 from ..losses.supervised import Scheme
-from ..models.classifier import Recogniser
-from ..models.inference import at_test
-from .base import AnchorBatch, Batch, Kept, Phase, StepOutput, epochs_of
-from .semi_supervised import together
+from ..models.classifier import Classifier
+from ..models.inference import eval_mode
+from .base import AnchorBatch, Batch, Phase, StepCache, StepOutput, epochs_of
+from .semi_supervised import joint_features
 
 PHASES = ("base", "ial", "acl")
 _AT_ONCE = 32
@@ -36,7 +36,7 @@ def projection_head(dim: int) -> nn.Sequential:
 class Rmfer:
     """Two heads on shared features, a projection between them, and anchors out of RMset in the last phase."""
 
-    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+    def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         self.settings: RmferConfig = config.rmfer
         if self.settings.self_mask not in SELF_MASKS:
             raise UnknownNameError("self-mask", self.settings.self_mask, SELF_MASKS)
@@ -47,7 +47,7 @@ class Rmfer:
         self.module = nn.ModuleDict({"model": model, "projection": self.projection, "ial_head": self.ial_head})
         self.phases = self._phases(config)
         self._phase = self.phases[0].name
-        self._chosen: Kept[list[tuple[Tensor, Tensor]]] = Kept()
+        self._chosen: StepCache[list[tuple[Tensor, Tensor]]] = StepCache()
 
     def _phases(self, config: RunConfig) -> tuple[Phase, ...]:
         base, ial, contrast = epochs_of(PHASES, config.optim.epochs)
@@ -57,7 +57,7 @@ class Rmfer:
         return (
             Phase("base", base, o.lr, o.optimizer),
             Phase("ial", ial, o.lr * r.ial_lr, between),
-            # without the contrast there is nothing to ask of unlabelled images
+            # without the contrast there is nothing to ask of unlabeled images
             Phase("acl", contrast, o.lr * r.acl_lr, o.optimizer, anchors=r.anchors if r.lambda2 else 0),
         )
 
@@ -72,9 +72,9 @@ class Rmfer:
         """The objective of the phase."""
         contrasted = batch.anchors if self._phase == "acl" else ()
         chosen = self._refined(batch) if contrasted else []
-        # One pass: were the chosen normalised by the running statistics instead, their gradients would push features
+        # One pass: were the chosen normalized by the running statistics instead, their gradients would push features
         # to where those statistics are wrong, and the network answers by them at test (docs/method.md has the figures).
-        f, *beside = together(self.model, batch.images, *_parts(contrasted, chosen))
+        f, *beside = joint_features(self.model, batch.images, *_parts(contrasted, chosen))
         ce = self.scheme.loss(self.model.head(f), batch.targets)
         if self._phase == "base":
             return StepOutput(ce, {"ce": ce.item()})
@@ -110,7 +110,7 @@ class Rmfer:
 
     def _score(self, anchors: tuple[AnchorBatch, ...]) -> list[tuple[Tensor, Tensor]]:
         gamma = self.settings.gamma
-        with at_test(self.module):
+        with eval_mode(self.module):
             # a few at a time: all candidates of several anchors at once would take more memory than the step itself
             parts = torch.split(torch.cat([a.images for a in anchors]), _AT_ONCE)
             z = torch.cat([self.projection(self.model.features(part)) for part in parts])

@@ -1,6 +1,6 @@
-"""What SimCLR, MoCo, BYOL and SimSiam share: unlabelled images first, labels afterwards, in the same loop.
+"""What SimCLR, MoCo, BYOL and SimSiam share: unlabeled images first, labels afterwards, in the same loop.
 
-    pretrain     two strong views of each unlabelled image are compared; no labels, no held-out accuracy
+    pretrain     two strong views of each unlabeled image are compared; no labels, no held-out accuracy
     supervised   the whole network is trained on the labels from there, as supervised-only is; the head is as it began
 
 The last state of the first phase is taken: nothing could choose among its epochs.
@@ -17,17 +17,17 @@ from torch import Tensor, nn
 
 from ..config.run import RunConfig
 from ..losses.supervised import Scheme
-from ..models.classifier import Recogniser
-from .base import Batch, Kept, Phase, StepOutput, Views, epochs_of
+from ..models.classifier import Classifier
+from .base import Batch, Phase, StepCache, StepOutput, Views, epochs_of
 
 PHASES = ("pretrain", "supervised")
 
 
-class Pretrained(ABC):
+class SelfSupervised(ABC):
     """Two phases; a method says how two views are compared."""
 
     def __init__(
-        self, model: Recogniser, config: RunConfig, scheme: Scheme, parts: Mapping[str, nn.Module], *, ratio: int,
+        self, model: Classifier, config: RunConfig, scheme: Scheme, parts: Mapping[str, nn.Module], *, ratio: int,
         again: int = 0,
     ) -> None:  # fmt: skip
         self.model, self.scheme = model, scheme
@@ -36,11 +36,11 @@ class Pretrained(ABC):
         first, second = epochs_of(PHASES, o.epochs)
         views = Views(ratio, strong=2, again=again)
         self.phases = (
-            Phase("pretrain", first, o.lr, o.optimizer, views=views, labelled=False, judged=False),
+            Phase("pretrain", first, o.lr, o.optimizer, views=views, labeled=False, judged=False),
             Phase("supervised", second, o.lr, o.optimizer),
         )
         self._phase = self.phases[0].name
-        self.kept: Kept[Tensor] = Kept()
+        self.kept: StepCache[Tensor] = StepCache()
 
     def begin(self, phase: Phase) -> None:
         """Nothing was found yet."""
@@ -49,10 +49,10 @@ class Pretrained(ABC):
 
     def loss(self, batch: Batch) -> StepOutput:
         """The comparison of views, then the scheme's loss."""
-        if self._phase == "supervised" or batch.unlabelled is None:
+        if self._phase == "supervised" or batch.unlabeled is None:
             ce = self.scheme.loss(self.model(batch.images), batch.targets)
             return StepOutput(ce, {"ce": ce.item()})
-        one, two = batch.unlabelled.strong
+        one, two = batch.unlabeled.strong
         loss = self.compare(batch, one, two)
         return StepOutput(loss, {"views": loss.item()})
 
@@ -65,19 +65,19 @@ class Pretrained(ABC):
         self.kept.clear()
 
 
-def perceptron(*widths: int, normalised: bool, ends: bool = False) -> nn.Sequential:
+def perceptron(*widths: int, normalized: bool, ends: bool = False) -> nn.Sequential:
     """Linear layers with ReLU between them.
 
     Args:
         widths: of input, hidden layers and output.
-        normalised: batch normalisation before each ReLU.
-        ends: batch normalisation after the last layer too (SimSiam).
+        normalized: batch normalization before each ReLU.
+        ends: batch normalization after the last layer too (SimSiam).
     """
     layers: list[nn.Module] = []
     for k, (a, b) in enumerate(pairwise(widths)):
         last = k == len(widths) - 2
         layers.append(nn.Linear(a, b))
-        if (normalised and not last) or (ends and last):
+        if (normalized and not last) or (ends and last):
             layers.append(nn.BatchNorm1d(b))
         if not last:
             layers.append(nn.ReLU())
@@ -90,7 +90,7 @@ def frozen(module: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def follow(target: nn.Module, source: nn.Module, momentum: float) -> None:
+def update_momentum(target: nn.Module, source: nn.Module, momentum: float) -> None:
     """θ' ← m θ' + (1 − m) θ for every weight; running statistics are the target's own."""
     for own, other in zip(target.parameters(), source.parameters(), strict=True):
         own.lerp_(other, 1 - momentum)

@@ -1,4 +1,4 @@
-"""What the methods share that learn from labelled and unlabelled images side by side, in one phase."""
+"""What the methods share that learn from labeled and unlabeled images side by side, in one phase."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from rmset.errors import UsageError
 
 from ..config.run import RunConfig
 from ..losses.supervised import Scheme, ml
-from ..models.classifier import Recogniser
-from ..models.inference import at_test
-from .base import Batch, Found, Kept, Phase, StepOutput, Unlabelled, Views, epochs_of
+from ..models.classifier import Classifier
+from ..models.inference import eval_mode
+from .base import Batch, Found, Phase, StepCache, StepOutput, Unlabeled, Views, epochs_of
 
 
-class Beside(ABC, Generic[Found]):
-    """One phase. Where there are no unlabelled images (a fraction of 0) it is supervised-only.
+class SemiSupervised(ABC, Generic[Found]):
+    """One phase. Where there are no unlabeled images (a fraction of 0) it is supervised-only.
 
     What a method finds once for a batch, such as its guesses, is `Found`.
     """
 
-    def __init__(self, name: str, model: Recogniser, config: RunConfig, scheme: Scheme, views: Views) -> None:
+    def __init__(self, name: str, model: Classifier, config: RunConfig, scheme: Scheme, views: Views) -> None:
         self.model = model
         self.module: nn.Module = model
         self.scheme = scheme
         (epochs,) = epochs_of((name,), config.optim.epochs)
         self.phases = (Phase(name, epochs, config.optim.lr, config.optim.optimizer, views=views),)
-        self.kept: Kept[Found] = Kept()
+        self.kept: StepCache[Found] = StepCache()
 
     def begin(self, phase: Phase) -> None:  # noqa: ARG002 - there is one
         """Nothing was found yet."""
@@ -37,40 +37,40 @@ class Beside(ABC, Generic[Found]):
 
     def loss(self, batch: Batch) -> StepOutput:
         """The method's objective, or the scheme's loss alone."""
-        if batch.unlabelled is None:
+        if batch.unlabeled is None:
             ce = self.scheme.loss(self.model(batch.images), batch.targets)
             return StepOutput(ce, {"ce": ce.item()})
-        return self.both(batch, batch.unlabelled)
+        return self.both(batch, batch.unlabeled)
 
     @abstractmethod
-    def both(self, batch: Batch, unlabelled: Unlabelled) -> StepOutput:
-        """The objective on labelled and unlabelled images."""
+    def both(self, batch: Batch, unlabeled: Unlabeled) -> StepOutput:
+        """The objective on labeled and unlabeled images."""
 
     def after_step(self) -> None:
         """The next batches are guessed anew."""
         self.kept.clear()
 
 
-def together(model: Recogniser, *parts: Tensor) -> tuple[Tensor, ...]:
-    """Features of several sets of images, found in one pass, so that batch normalisation sees one batch of them all.
+def joint_features(model: Classifier, *parts: Tensor) -> tuple[Tensor, ...]:
+    """Features of several sets of images, found in one pass, so that batch normalization sees one batch of them all.
 
-    Passed one by one, each set would be normalised by its own statistics, and those of whichever came last would
+    Passed one by one, each set would be normalized by its own statistics, and those of whichever came last would
     weigh most at test. Most authors of these methods mix them, by interleaving or by concatenation; Ada-CM's pass them
     one by one.
     """
     return torch.split(model.features(torch.cat(parts)), [len(part) for part in parts])
 
 
-def said_of(model: Recogniser, images: Tensor) -> Tensor:
-    """Logits (U, K), float32, without gradients and dropout; batch normalisation uses the images' own statistics.
+def predict_with_batch_stats(model: Classifier, images: Tensor) -> Tensor:
+    """Logits (U, K), float32, without gradients and dropout; batch normalization uses the images' own statistics.
 
     The authors guess in training mode, too, FixMatch's and UDA's in the pass that learns. Running statistics lag
-    behind the weights, so early guesses made with them are wrong or unsure, and would be learnt. They are not moved
+    behind the weights, so early guesses made with them are wrong or unsure, and would be learned. They are not moved
     here: only images that the network learns from decide what it will know at test.
     """
     layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [layer.momentum for layer in layers]
-    with at_test(model):
+    with eval_mode(model):
         for layer in layers:
             layer.train()
             layer.momentum = 0.0

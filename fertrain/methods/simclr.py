@@ -12,17 +12,17 @@ from torch import Tensor
 from ..config.run import RunConfig
 from ..losses.contrastive import nt_xent
 from ..losses.supervised import Scheme
-from ..models.classifier import Recogniser
+from ..models.classifier import Classifier
 from .base import Batch
-from .self_supervised import Pretrained, perceptron
+from .self_supervised import SelfSupervised, perceptron
 
 
-class SimClr(Pretrained):
+class SimClr(SelfSupervised):
     """Every other image of the batch is a negative."""
 
-    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+    def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         self.settings = config.simclr
-        self.projector = perceptron(model.dim, model.dim, self.settings.dim, normalised=False)
+        self.projector = perceptron(model.dim, model.dim, self.settings.dim, normalized=False)
         super().__init__(model, config, scheme, {"projector": self.projector}, ratio=self.settings.ratio)
 
     def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:  # noqa: ARG002 - all are called alike

@@ -12,18 +12,18 @@ from torch import Tensor
 from ..config.run import RunConfig
 from ..losses.contrastive import disagreement
 from ..losses.supervised import Scheme
-from ..models.classifier import Recogniser
+from ..models.classifier import Classifier
 from .base import Batch
-from .self_supervised import Pretrained, perceptron
+from .self_supervised import SelfSupervised, perceptron
 
 
-class SimSiam(Pretrained):
+class SimSiam(SelfSupervised):
     """No negatives and no second network."""
 
-    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+    def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         s = self.settings = config.simsiam
-        self.projector = perceptron(model.dim, s.dim, s.dim, s.dim, normalised=True, ends=True)
-        self.predictor = perceptron(s.dim, s.bottleneck, s.dim, normalised=True)
+        self.projector = perceptron(model.dim, s.dim, s.dim, s.dim, normalized=True, ends=True)
+        self.predictor = perceptron(s.dim, s.bottleneck, s.dim, normalized=True)
         parts = {"projector": self.projector, "predictor": self.predictor}
         super().__init__(model, config, scheme, parts, ratio=s.ratio)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config.run import RunConfig
 from ..losses.supervised import Scheme, cosine
-from ..models.classifier import Recogniser
+from ..models.classifier import Classifier
 from ..models.label_embedding import SCALE, EmbeddingHead
 from .base import Batch, Phase, StepOutput, epochs_of
 
@@ -12,7 +12,7 @@ from .base import Batch, Phase, StepOutput, epochs_of
 class Supervised:
     """Cross-entropy under MV, PLD and CEL; the multi-label loss under ML."""
 
-    def __init__(self, model: Recogniser, config: RunConfig, scheme: Scheme) -> None:
+    def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         self.model = self.module = model
         self.scheme = scheme
         (epochs,) = epochs_of(("supervised",), config.optim.epochs)

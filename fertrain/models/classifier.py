@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .label_embedding import EmbeddingHead
 
 
-class Recogniser(nn.Module):
+class Classifier(nn.Module):
     """f_FER ∘ f_Feat: (B, C, S, S) -> logits (B, K). At test this is all that runs."""
 
     def __init__(self, name: str, features: nn.Module, dim: int, classes: int, channels: int) -> None:

@@ -1,7 +1,7 @@
 """Deep-Emotion (Minaee & Abdolrashidi, 2019): a spatial transformer that looks where the expression is, then four
 convolutions.
 
-    x (B, 1, 48, 48) -> localisation -> θ (B, 2, 3) -> warp -> conv conv pool conv conv pool dropout -> linear -> head
+    x (B, 1, 48, 48) -> localization -> θ (B, 2, 3) -> warp -> conv conv pool conv conv pool dropout -> linear -> head
 
 θ starts as the identity, so that the network begins by seeing the whole face. The paper does not print its widths;
 public re-implementations take 10 channels, which is why they stay near 52 % on FER2013. Ours are below.

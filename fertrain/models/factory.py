@@ -1,7 +1,7 @@
 """Networks by name: `build("resnet10t", num_classes=8)`.
 
-vgg13          the FERPlus paper's, 64×64 grey
-deep-emotion   spatial transformer and four convolutions, 48×48 grey
+vgg13          the FERPlus paper's, 64×64 gray
+deep-emotion   spatial transformer and four convolutions, 48×48 gray
 any timm name, with its classifier replaced by one linear head
 """
 
@@ -16,31 +16,31 @@ from torch import nn
 from rmset.errors import UsageError
 
 from ..errors import UnknownNameError, WeightsError
-from .classifier import Recogniser
+from .classifier import Classifier
 from .deep_emotion import DeepEmotionFeatures
 from .pretrained import load_lite0
 from .vgg13 import Vgg13Features
 
 
-def _vgg13(num_classes: int, image_size: int) -> Recogniser:
+def _vgg13(num_classes: int, image_size: int) -> Classifier:
     if image_size % 16:
         raise UsageError(f"expected an image size that 16 divides for vgg13, found {image_size}; the paper has 64")
     features = Vgg13Features(image_size)
-    return Recogniser("vgg13", features, features.num_features, num_classes, features.in_channels)
+    return Classifier("vgg13", features, features.num_features, num_classes, features.in_channels)
 
 
-def _deep_emotion(num_classes: int, image_size: int) -> Recogniser:
+def _deep_emotion(num_classes: int, image_size: int) -> Classifier:
     if image_size % 4 or image_size < 32:
         raise UsageError(f"expected a multiple of 4 from 32 px for deep-emotion, found {image_size}; the paper has 48")
     features = DeepEmotionFeatures(image_size)
-    return Recogniser("deep-emotion", features, features.num_features, num_classes, features.in_channels)
+    return Classifier("deep-emotion", features, features.num_features, num_classes, features.in_channels)
 
 
-MODELS: dict[str, Callable[[int, int], Recogniser]] = {"vgg13": _vgg13, "deep-emotion": _deep_emotion}
-"""Networks that timm does not have: (num_classes, image_size) -> Recogniser."""
+MODELS: dict[str, Callable[[int, int], Classifier]] = {"vgg13": _vgg13, "deep-emotion": _deep_emotion}
+"""Networks that timm does not have: (num_classes, image_size) -> Classifier."""
 
 
-def build(name: str, num_classes: int, image_size: int = 64, *, pretrained: bool = False) -> Recogniser:
+def build(name: str, num_classes: int, image_size: int = 64, *, pretrained: bool = False) -> Classifier:
     """A network with a fresh head.
 
     Args:
@@ -72,14 +72,14 @@ def require_model(name: str) -> None:
         raise UnknownNameError("model", name, [*MODELS, *timm.list_models()], "any name of timm.list_models() will do")
 
 
-def _from_timm(name: str, num_classes: int, image_size: int, *, pretrained: bool) -> Recogniser:
+def _from_timm(name: str, num_classes: int, image_size: int, *, pretrained: bool) -> Classifier:
     require_model(name)
     from_package = pretrained and name == "tf_efficientnet_lite0"
     features = _create(name, image_size, hub=pretrained and not from_package)
     if from_package:
         load_lite0(features)
     dim: Any = getattr(features, "head_hidden_size", None) or features.num_features
-    return Recogniser(name, features, dim, num_classes, 3)
+    return Classifier(name, features, dim, num_classes, 3)
 
 
 def _create(name: str, image_size: int, *, hub: bool) -> nn.Module:

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from rmset.progress import Progress, silent
 
 from ..datasets.images import Images, batches
-from ..transforms.input_spec import InputContract, Moments
+from ..transforms.input_spec import InputSpec, Moments
 
 _MOMENTS_SAMPLE = 2048
 
 
 @contextmanager
-def at_test(module: nn.Module) -> Iterator[None]:
+def eval_mode(module: nn.Module) -> Iterator[None]:
     """Dropout and batch statistics off, no gradients; every submodule's own mode comes back afterwards.
 
     Modes are kept one by one, as a part of a network may be frozen while the rest learns.
@@ -32,7 +32,7 @@ def at_test(module: nn.Module) -> Iterator[None]:
         for m, training in modes:
             m.training = training
         # Autocast keeps cast weights until its block ends. Those cast here have no graph, and torch 2.9 would use them
-        # again for what is learnt in the same block: no gradient, and no complaint (pytorch/pytorch#112583, mended in
+        # again for what is learned in the same block: no gradient, and no complaint (pytorch/pytorch#112583, mended in
         # its #165068). Outside of autocast there is nothing to clear.
         torch.clear_autocast_cache()
 
@@ -40,7 +40,7 @@ def at_test(module: nn.Module) -> Iterator[None]:
 def logits(
     model: nn.Module,
     images: Images,
-    contract: InputContract,
+    spec: InputSpec,
     *,
     rows: Sequence[int] | None = None,
     batch_size: int = 256,
@@ -53,24 +53,24 @@ def logits(
     device = next(model.parameters()).device
     out: list[Tensor] = []
     done = 0
-    with at_test(model):
+    with eval_mode(model):
         for pixels in batches(images, parts, workers):
-            out.append(model(contract.prepare(pixels.to(device))).float().cpu())
+            out.append(model(spec.prepare(pixels.to(device))).float().cpu())
             done += len(pixels)
             progress("predict", done, len(chosen))
     return torch.cat(out) if out else torch.empty(0, 0)
 
 
-def measure(images: Images, contract: InputContract) -> Moments:
-    """Mean and std of each channel over an evenly spaced sample of the images, as the contract makes them."""
+def channel_stats(images: Images, spec: InputSpec) -> Moments:
+    """Mean and std of each channel over an evenly spaced sample of the images, as the spec makes them."""
     rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), _MOMENTS_SAMPLE)).round().astype(np.int64))
-    total, squares, count = torch.zeros(contract.channels), torch.zeros(contract.channels), 0
+    total, squares, count = torch.zeros(spec.channels), torch.zeros(spec.channels), 0
     for start in range(0, len(rows), 256):
-        x = contract.to_float(images.read(rows[start : start + 256].tolist())).double()
+        x = spec.to_float(images.read(rows[start : start + 256].tolist())).double()
         total = total + x.sum(dim=(0, 2, 3))
         squares = squares + x.pow(2).sum(dim=(0, 2, 3))
-        count += x.numel() // contract.channels
+        count += x.numel() // spec.channels
     mean = total / count
     std = (squares / count - mean**2).clamp_min(1e-8).sqrt()
-    # four digits are what papers print, and make the contract readable
+    # four digits are what papers print, and make the spec readable
     return Moments(tuple(round(v, 4) for v in mean.tolist()), tuple(max(round(v, 4), 1e-4) for v in std.tolist()))

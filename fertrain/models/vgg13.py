@@ -1,4 +1,4 @@
-"""The VGG13 of the FERPlus paper: 64×64 grey in, ten convolutions, three linear layers."""
+"""The VGG13 of the FERPlus paper: 64×64 gray in, ten convolutions, three linear layers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Vgg13Features(nn.Module):
         return hidden
 
     def _start(self) -> None:
-        # Glorot's, as the authors' tool has it. Ten ReLU layers without normalisation: with PyTorch's default learning
+        # Glorot's, as the authors' tool has it. Ten ReLU layers without normalization: with PyTorch's default learning
         # never starts, with He's dropout swells the signal to losses of 6, and rate 0.05 ends in NaN.
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):

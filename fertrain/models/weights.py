@@ -4,7 +4,7 @@ A weights file of ours is safetensors; its metadata holds what the numbers mean:
 
     model       name, as for `models.build`
     labels      JSON list: class of each output
-    input       the `InputContract`
+    input       the `InputSpec`
     head        "linear", or "embedding D": word vectors of length D, which are among the tensors
 """
 
@@ -24,8 +24,8 @@ from torch import Tensor
 from ..errors import LabelError, WeightsError
 from ..files import whole
 from ..labels import permutation
-from ..transforms.input_spec import InputContract
-from .classifier import Recogniser
+from ..transforms.input_spec import InputSpec
+from .classifier import Classifier
 from .factory import build
 from .label_embedding import EmbeddingHead
 
@@ -42,13 +42,13 @@ class Loaded:
     """The head was among them."""
 
 
-def save(model: Recogniser, labels: tuple[str, ...], contract: InputContract, path: Path) -> None:
+def save(model: Classifier, labels: tuple[str, ...], spec: InputSpec, path: Path) -> None:
     """Write a network with what it expects and means; the file is there whole or not at all."""
     meta = {
         "model": model.name,
-        "image_size": str(contract.size),
+        "image_size": str(spec.size),
         "labels": json.dumps(labels),
-        "input": contract.to_json(),
+        "input": spec.to_json(),
         "head": f"embedding {model.head.words.shape[1]}" if isinstance(model.head, EmbeddingHead) else "linear",
         "format": "pt",
     }
@@ -72,16 +72,16 @@ def _in_order(data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
-def load(path: Path) -> tuple[Recogniser, tuple[str, ...], InputContract]:
-    """A network that `save` wrote, with its label order and input contract."""
+def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
+    """A network that `save` wrote, with its label order and input spec."""
     tensors, meta = read_file(path)
     if not {"model", "labels", "input"} <= meta.keys():
         raise WeightsError(
             f"expected model, labels and input in the metadata of {path}, found {sorted(meta) or 'none'}"
         )
     labels = _labels(meta["labels"], path)
-    contract = InputContract.from_json(meta["input"])
-    model = build(meta["model"], len(labels), contract.size)
+    spec = InputSpec.from_json(meta["input"])
+    model = build(meta["model"], len(labels), spec.size)
     head = re.fullmatch(r"linear|embedding ([1-9]\d*)", meta.get("head", "linear"))
     if head is None:
         raise WeightsError(f"expected a head 'linear' or 'embedding D' in {path}, found {meta['head']!r}")
@@ -92,7 +92,7 @@ def load(path: Path) -> tuple[Recogniser, tuple[str, ...], InputContract]:
     except RuntimeError as error:
         found = " ".join(str(error).split())[:300]
         raise WeightsError(f"expected the tensors of {meta['model']} in {path}, found others: {found}") from None
-    return model, labels, contract
+    return model, labels, spec
 
 
 def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -129,7 +129,7 @@ def read_plain(path: Path) -> object:
         ) from None
 
 
-def load_into(model: Recogniser, path: Path, labels: tuple[str, ...]) -> Loaded:
+def load_into(model: Classifier, path: Path, labels: tuple[str, ...]) -> Loaded:
     """Start a network from a file: tensors that fit by name and shape are taken.
 
     A head is taken only if the file says what its outputs mean; it is permuted to `labels` by name.

@@ -18,16 +18,16 @@ from torch import Generator, Tensor
 from ..datasets.base import Split
 from ..datasets.images import Images, batches
 from ..losses.supervised import Scheme, draw, smoothed
-from ..methods import AnchorBatch, Batch, Phase, Unlabelled, Views
+from ..methods import AnchorBatch, Batch, Phase, Unlabeled, Views
 from ..transforms.augment import Augmentation
-from ..transforms.input_spec import InputContract
+from ..transforms.input_spec import InputSpec
 from ..transforms.mixup import Mix
 from ..unlabeled.candidates import Anchors
 from ..unlabeled.loader import shuffled
 
 
 @dataclass(frozen=True)
-class Place:
+class EpochContext:
     """Which steps of which epoch, on what device: all that a stream has to be told."""
 
     seed: int
@@ -54,19 +54,19 @@ def seed_of(seed: int, stream: int, epoch: int, step: int) -> int:
 
 
 @dataclass(frozen=True)
-class LabelledStream:
-    """The labelled images that a run learns from."""
+class LabeledStream:
+    """The labeled images that a run learns from."""
 
     split: Split
     """Names and targets."""
     images: Images
     """Their pixels, in the same order."""
-    contract: InputContract
+    spec: InputSpec
     """With this stream's mean and std."""
     scheme: Scheme
     """Says whether targets are drawn anew in every epoch (PLD)."""
     augment: Augmentation
-    """On the batch, before normalisation."""
+    """On the batch, before normalization."""
     balanced: bool = False
     """Every class equally often."""
     smoothing: float = 0.0
@@ -74,27 +74,27 @@ class LabelledStream:
     mix: Mix | None = None
     """Blends images and targets in pairs."""
 
-    def batches(self, place: Place, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, context: EpochContext, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Images (B, C, S, S) and targets (B, K) of each step."""
-        rows = labelled_rows(self.split.classes, batch_size, place, balanced=self.balanced)
-        for step, chosen, pixels in zip(place.steps, rows, batches(self.images, rows, place.workers), strict=True):
+        rows = labeled_rows(self.split.classes, batch_size, context, balanced=self.balanced)
+        for step, chosen, pixels in zip(context.steps, rows, batches(self.images, rows, context.workers), strict=True):
             index = np.asarray(chosen, dtype=np.int64)
             targets = self.split.targets[index]
             if self.scheme.draws:
-                targets = draw(targets, index, place.epoch, place.seed)
-            y = smoothed(torch.from_numpy(targets), self.smoothing).to(place.device)
-            generator = place.generator(5, step)
-            x = self.augment(self.contract.to_float(pixels.to(place.device), spread=False), generator)
+                targets = draw(targets, index, context.epoch, context.seed)
+            y = smoothed(torch.from_numpy(targets), self.smoothing).to(context.device)
+            generator = context.generator(5, step)
+            x = self.augment(self.spec.to_float(pixels.to(context.device), spread=False), generator)
             if self.mix is not None:
                 x, y = self.mix(x, y, generator)
-            yield self.contract.normalise(x).contiguous(memory_format=place.layout), y
+            yield self.spec.normalize(x).contiguous(memory_format=context.layout), y
 
-    def nothing(self, place: Place) -> Iterator[tuple[Tensor, Tensor]]:
+    def nothing(self, context: EpochContext) -> Iterator[tuple[Tensor, Tensor]]:
         """No images and no targets, for steps that see none."""
-        size, channels = self.contract.size, self.contract.channels
-        for _ in place.steps:
-            x = torch.empty(0, channels, size, size, device=place.device)
-            yield x, torch.empty(0, self.split.targets.shape[1], device=place.device)
+        size, channels = self.spec.size, self.spec.channels
+        for _ in context.steps:
+            x = torch.empty(0, channels, size, size, device=context.device)
+            yield x, torch.empty(0, self.split.targets.shape[1], device=context.device)
 
 
 @dataclass(frozen=True)
@@ -105,58 +105,62 @@ class AnchorStream:
     """Rows of anchors and candidates."""
     images: Images
     """All that can be an anchor or a candidate."""
-    contract: InputContract
+    spec: InputSpec
     """With this stream's own mean and std."""
     augment: Augmentation
-    """On the batch, before normalisation."""
+    """On the batch, before normalization."""
 
     def images_per_anchor(self) -> float:
         """Mean number of images that come with an anchor, itself included, over a draw of 64."""
         drawn = self.anchors.draw(0, 0, 64)
         return sum(len(rows) for rows, _ in drawn) / len(drawn)
 
-    def batches(self, place: Place, n: int) -> Iterator[tuple[AnchorBatch, ...]]:
+    def batches(self, context: EpochContext, n: int) -> Iterator[tuple[AnchorBatch, ...]]:
         """The `n` anchors of each step."""
         # drawn as they are needed, by the workers' queue a few steps ahead of the network
-        ahead, drawn = itertools.tee(self.anchors.draw(place.epoch, step, n) for step in place.steps)
+        ahead, drawn = itertools.tee(self.anchors.draw(context.epoch, step, n) for step in context.steps)
         rows = ([row for anchor, _ in step for row in anchor] for step in ahead)
-        for step, pixels, anchors in zip(place.steps, batches(self.images, rows, place.workers), drawn, strict=True):
-            x = _seen(pixels, self.contract, self.augment, place.generator(12, step), place)
+        for step, pixels, anchors in zip(
+            context.steps, batches(self.images, rows, context.workers), drawn, strict=True
+        ):
+            x = _seen(pixels, self.spec, self.augment, context.generator(12, step), context)
             parts = torch.split(x, [len(anchor) for anchor, _ in anchors])
             yield tuple(AnchorBatch(part, p) for part, (_, p) in zip(parts, anchors, strict=True))
 
 
 @dataclass(frozen=True)
-class UnlabelledStream:
+class UnlabeledStream:
     """Images without labels, each seen in weak and strong views."""
 
     images: Images
     """Their pixels."""
-    contract: InputContract
+    spec: InputSpec
     """With this stream's own mean and std."""
     weak: Augmentation
-    """That of labelled images."""
+    """That of labeled images."""
     strong: Augmentation
     """The other one."""
 
-    def batch_size(self, views: Views, labelled: int) -> int:
-        """Images in a step beside a batch of so many labelled ones: μ times as many, or all there are."""
-        return min(views.ratio * labelled, len(self.images))
+    def batch_size(self, views: Views, labeled: int) -> int:
+        """Images in a step beside a batch of so many labeled ones: μ times as many, or all there are."""
+        return min(views.ratio * labeled, len(self.images))
 
-    def batches(self, place: Place, views: Views, n: int) -> Iterator[Unlabelled]:
+    def batches(self, context: EpochContext, views: Views, n: int) -> Iterator[Unlabeled]:
         """The `n` images of each step, in all their views; each image is decoded once."""
         total = len(self.images)
-        rows = (unlabelled_rows(total, n, place.seed, place.epoch, step).tolist() for step in place.steps)
-        for step, pixels in zip(place.steps, batches(self.images, rows, place.workers), strict=True):
-            generator = place.generator(10, step)
+        rows = (unlabeled_rows(total, n, context.seed, context.epoch, step).tolist() for step in context.steps)
+        for step, pixels in zip(context.steps, batches(self.images, rows, context.workers), strict=True):
+            generator = context.generator(10, step)
             weak, strong = (
-                tuple(_seen(pixels, self.contract, augment, generator, place) for _ in range(count))
+                tuple(_seen(pixels, self.spec, augment, generator, context) for _ in range(count))
                 for augment, count in ((self.weak, views.weak), (self.strong, views.strong))
             )
-            yield Unlabelled(weak, strong)
+            yield Unlabeled(weak, strong)
 
 
-def labelled_rows(classes: npt.NDArray[np.int64], batch_size: int, place: Place, *, balanced: bool) -> list[list[int]]:
+def labeled_rows(
+    classes: npt.NDArray[np.int64], batch_size: int, context: EpochContext, *, balanced: bool
+) -> list[list[int]]:
     """Rows of each step: a pass has every image once in random order, or as many draws with equally likely classes.
 
     An epoch that is longer than a pass goes on with another order.
@@ -164,10 +168,10 @@ def labelled_rows(classes: npt.NDArray[np.int64], batch_size: int, place: Place,
     a_pass = max(1, len(classes) // batch_size)
     orders: dict[int, npt.NDArray[np.int64]] = {}
     rows = []
-    for step in place.steps:
+    for step in context.steps:
         turn, k = divmod(step, a_pass)
         if turn not in orders:
-            orders[turn] = _order(classes, [place.seed, 4, place.epoch, turn], balanced=balanced)
+            orders[turn] = _order(classes, [context.seed, 4, context.epoch, turn], balanced=balanced)
         rows.append(orders[turn][k * batch_size : (k + 1) * batch_size].tolist())
     return rows
 
@@ -180,27 +184,29 @@ def _order(classes: npt.NDArray[np.int64], key: Sequence[int], *, balanced: bool
     return rng.choice(len(classes), size=len(classes), p=weight / weight.sum())
 
 
-def unlabelled_rows(total: int, n: int, seed: int, epoch: int, step: int) -> npt.NDArray[np.int64]:
+def unlabeled_rows(total: int, n: int, seed: int, epoch: int, step: int) -> npt.NDArray[np.int64]:
     """Rows (n,) of one step: none twice in a step, nor in the steps of a pass; every pass has its own order."""
-    turn, place = divmod(step, total // n)
+    turn, k = divmod(step, total // n)
     # passes of an epoch are numbered on from it: 2¹⁶ of them are more than an epoch has
-    return shuffled(np.arange(place * n, (place + 1) * n), total, seed, (epoch << 16) + turn)
+    return shuffled(np.arange(k * n, (k + 1) * n), total, seed, (epoch << 16) + turn)
 
 
-def _seen(pixels: Tensor, contract: InputContract, augment: Augmentation, generator: Generator, place: Place) -> Tensor:
+def _seen(
+    pixels: Tensor, spec: InputSpec, augment: Augmentation, generator: Generator, context: EpochContext
+) -> Tensor:
     """uint8 (n, C, S, S) -> the network's input, augmented."""
-    x = augment(contract.to_float(pixels.to(place.device), spread=False), generator)
-    return contract.normalise(x).contiguous(memory_format=place.layout)
+    x = augment(spec.to_float(pixels.to(context.device), spread=False), generator)
+    return spec.normalize(x).contiguous(memory_format=context.layout)
 
 
-class Feed:
+class TrainLoader:
     """The batches of a run."""
 
     def __init__(
         self,
-        labelled: LabelledStream,
+        labeled: LabeledStream,
         anchors: AnchorStream | None = None,
-        unlabelled: UnlabelledStream | None = None,
+        unlabeled: UnlabeledStream | None = None,
         *,
         batch_size: int,
         seed: int,
@@ -208,7 +214,7 @@ class Feed:
         device: torch.device,
         channels_last: bool = True,
     ) -> None:
-        self.labelled, self.anchors, self.unlabelled = labelled, anchors, unlabelled
+        self.labeled, self.anchors, self.unlabeled = labeled, anchors, unlabeled
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.batch_size, self.seed, self.workers, self.device = batch_size, seed, workers, device
 
@@ -216,15 +222,15 @@ class Feed:
         """Batches in an epoch; a last one that is not full is left out, unless it is the only one."""
         if phase.steps is not None:
             return phase.steps
-        if not phase.labelled and phase.views and self.unlabelled:
-            return len(self.unlabelled.images) // self.unlabelled.batch_size(phase.views, self.batch_size)
-        return max(1, len(self.labelled.split) // self.batch_size)
+        if not phase.labeled and phase.views and self.unlabeled:
+            return len(self.unlabeled.images) // self.unlabeled.batch_size(phase.views, self.batch_size)
+        return max(1, len(self.labeled.split) // self.batch_size)
 
     def images_per_step(self, phase: Phase) -> float:
         """Images that pass through the network in a step, each view of each; candidates of anchors on average."""
-        total = float(min(self.batch_size, len(self.labelled.split))) if phase.labelled else 0.0
-        if phase.views and self.unlabelled:
-            total += phase.views.passes(self.unlabelled.batch_size(phase.views, self.batch_size))
+        total = float(min(self.batch_size, len(self.labeled.split))) if phase.labeled else 0.0
+        if phase.views and self.unlabeled:
+            total += phase.views.passes(self.unlabeled.batch_size(phase.views, self.batch_size))
         if phase.anchors and self.anchors:
             total += phase.anchors * self.anchors.images_per_anchor()
         return total
@@ -234,33 +240,33 @@ class Feed:
 
         Args:
             epoch: counted over the whole run, so that no two phases see the same draws.
-            phase: says what stands beside the labelled images.
+            phase: says what stands beside the labeled images.
             in_phase: the epoch's number in its phase, from 0.
             start: the first batch wanted; those before it were seen by a run that was broken off.
         """
         steps = self.steps(phase)
-        place = Place(self.seed, epoch, range(start, steps), self.workers, self.device, self.layout)
-        beside = zip(self._unlabelled(place, phase), self._anchors(place, phase), strict=False)
-        stream = self.labelled
-        labelled = stream.batches(place, self.batch_size) if phase.labelled else stream.nothing(place)
-        for step, (x, y), (unlabelled, anchors) in zip(place.steps, labelled, beside, strict=False):
+        context = EpochContext(self.seed, epoch, range(start, steps), self.workers, self.device, self.layout)
+        beside = zip(self._unlabeled(context, phase), self._anchors(context, phase), strict=False)
+        stream = self.labeled
+        labeled = stream.batches(context, self.batch_size) if phase.labeled else stream.nothing(context)
+        for step, (x, y), (unlabeled, anchors) in zip(context.steps, labeled, beside, strict=False):
             before = in_phase * steps + step
             done = before / (max(1, phase.epochs) * steps)
             n = len(x) + sum(len(anchor.images) for anchor in anchors)
-            if unlabelled is not None and phase.views is not None:
-                n += phase.views.passes(unlabelled.size)
-            yield Batch(x, y, anchors, unlabelled, seed_of(self.seed, 11, epoch, step), in_phase, before, done, n)
+            if unlabeled is not None and phase.views is not None:
+                n += phase.views.passes(unlabeled.size)
+            yield Batch(x, y, anchors, unlabeled, seed_of(self.seed, 11, epoch, step), in_phase, before, done, n)
 
-    def _unlabelled(self, place: Place, phase: Phase) -> Iterator[Unlabelled | None]:
-        if phase.views is None or self.unlabelled is None:
-            return iter([None] * len(place.steps))
-        n = self.unlabelled.batch_size(phase.views, self.batch_size)
-        return self.unlabelled.batches(place, phase.views, n)
+    def _unlabeled(self, context: EpochContext, phase: Phase) -> Iterator[Unlabeled | None]:
+        if phase.views is None or self.unlabeled is None:
+            return iter([None] * len(context.steps))
+        n = self.unlabeled.batch_size(phase.views, self.batch_size)
+        return self.unlabeled.batches(context, phase.views, n)
 
-    def _anchors(self, place: Place, phase: Phase) -> Iterator[tuple[AnchorBatch, ...]]:
+    def _anchors(self, context: EpochContext, phase: Phase) -> Iterator[tuple[AnchorBatch, ...]]:
         if phase.anchors == 0 or self.anchors is None:
-            return iter([()] * len(place.steps))
-        return self.anchors.batches(place, phase.anchors)
+            return iter([()] * len(context.steps))
+        return self.anchors.batches(context, phase.anchors)
 
 
 def within(phases: Sequence[Phase], images: int | None, per_step: Callable[[Phase], float]) -> tuple[Phase, ...]:

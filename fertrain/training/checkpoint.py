@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..errors import WeightsError
 from ..files import whole
 from ..models.weights import read_plain
-from .optim import Average
+from .optim import EMA
 
 _LAYOUT = 3
 
@@ -27,11 +27,11 @@ class Tally:
     """Sums over the part of an epoch that is done."""
 
     batches: int = 0
-    """Labelled batches seen."""
+    """Labeled batches seen."""
     loss: float = 0.0
-    """Sum over optimiser steps."""
+    """Sum over optimizer steps."""
     steps: int = 0
-    """Optimiser steps."""
+    """Optimizer steps."""
     images: int = 0
     """Images that the network looked at."""
     seconds: float = 0.0
@@ -67,7 +67,7 @@ class Checkpoints:
         self.path, self.settings = path, settings
         """`settings` is a hash of everything that decides the weights; another one's file is not resumed."""
 
-    def save(self, position: Position, module: nn.Module, optimizer: Any, average: Average) -> None:
+    def save(self, position: Position, module: nn.Module, optimizer: Any, average: EMA) -> None:
         """A kill leaves the old file or the new one."""
         content = {
             "layout": _LAYOUT,
@@ -120,8 +120,8 @@ class Resumed:
     content: Mapping[str, Any]
     """The whole file."""
 
-    def restore(self, module: nn.Module, optimizer: Any, average: Average) -> None:
-        """Put weights, optimiser, average and generator back."""
+    def restore(self, module: nn.Module, optimizer: Any, average: EMA) -> None:
+        """Put weights, optimizer, average and generator back."""
         module.load_state_dict(self.content["module"])
         optimizer.load_state_dict(self.content["optimizer"])
         average.steps = self.content["average_steps"]

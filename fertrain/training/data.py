@@ -13,60 +13,60 @@ from rmset.errors import UsageError
 from rmset.progress import Progress, silent
 
 from ..config.run import RunConfig
-from ..datasets.base import GIVEN, LabelledSet, Split
+from ..datasets.base import GIVEN, LabeledSet, Split
 from ..datasets.images import Images, in_memory
 from ..datasets.registry import crop_of, images_of, open_split, reported, resolve
 from ..datasets.subsets import class_aware, hold_out, read_index
 from ..errors import DatasetError, UnknownNameError
 from ..losses.supervised import Scheme, scheme_named
 from ..methods import Phase
-from ..models.inference import measure
+from ..models.inference import channel_stats
 from ..transforms.augment import augmentation
-from ..transforms.input_spec import InputContract
+from ..transforms.input_spec import InputSpec
 from ..transforms.mixup import mix
 from ..unlabeled.candidates import Anchors, RandomCandidates, check_kind, open_anchors
 from ..unlabeled.sources import Source, open_source, rest_of
-from .batches import AnchorStream, LabelledStream, UnlabelledStream
+from .batches import AnchorStream, LabeledStream, UnlabeledStream
 
 
 @dataclass(frozen=True)
-class Prepared:
+class LabeledData:
     """All that a run reads."""
 
-    dataset: LabelledSet
-    """The labelled set."""
-    learn: LabelledStream
-    """What is learnt from."""
+    dataset: LabeledSet
+    """The labeled set."""
+    learn: LabeledStream
+    """What is learned from."""
     held: Split
     """The held-out part of the training images, under the evaluation rule."""
     held_images: Images
     """Its pixels."""
-    contract: InputContract
-    """Of the network: the labelled stream's."""
+    spec: InputSpec
+    """Of the network: the labeled stream's."""
     rest: Split
-    """Training images under the same rule that a label budget left: neither learnt from nor held out."""
+    """Training images under the same rule that a label budget left: neither learned from nor held out."""
     chosen: Split | None
     """What a budget or an index file chose, for the run's labels.csv; None where all training images are used."""
     measured: dict[str, Any] = field(default_factory=dict)
     """Counts, hashes, means: what config.toml records beside the settings."""
 
 
-def plain_contract(size: int, channels: int, *, grey: bool, preprocess: str = "none") -> InputContract:
-    """A contract before anything is measured."""
-    return InputContract(
-        size, channels, (0.0,) * channels, (1.0,) * channels, grey=grey or channels == 1, preprocess=preprocess
+def plain_spec(size: int, channels: int, *, gray: bool, preprocess: str = "none") -> InputSpec:
+    """A spec before anything is measured."""
+    return InputSpec(
+        size, channels, (0.0,) * channels, (1.0,) * channels, gray=gray or channels == 1, preprocess=preprocess
     )
 
 
-def prepare(
-    config: RunConfig, dataset: LabelledSet, channels: int, progress: Progress = silent,
+def open_labeled_data(
+    config: RunConfig, dataset: LabeledSet, channels: int, progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
-) -> Prepared:  # fmt: skip
-    """Choose the labelled images of a run and measure them.
+) -> LabeledData:  # fmt: skip
+    """Choose the labeled images of a run and measure them.
 
     Args:
         config: the settings.
-        dataset: the labelled set that they name.
+        dataset: the labeled set that they name.
         channels: of the network's input.
         progress: told how many are decoded.
         say: told what was chosen, a line at a time.
@@ -97,25 +97,25 @@ def prepare(
         "learnt_from": len(learn), "held_out": len(held), "held_out_rule": held.rule, "sha256": learn.sha256(),
         "held_out_sha256": held.sha256(),
     }  # fmt: skip
-    contract = plain_contract(config.model.image_size, channels, grey=learn.grey, preprocess=config.preprocess)
-    images = in_memory(images_of(learn, contract), contract.shape, config.memory_mb, progress, "training images")
-    held_images = in_memory(images_of(held, contract), contract.shape, config.memory_mb, progress, "held-out images")
+    spec = plain_spec(config.model.image_size, channels, gray=learn.gray, preprocess=config.preprocess)
+    images = in_memory(images_of(learn, spec), spec.shape, config.memory_mb, progress, "training images")
+    held_images = in_memory(images_of(held, spec), spec.shape, config.memory_mb, progress, "held-out images")
     crop = crop_of(resolve(data.labeled).path)
-    contract = replace(contract.with_moments(measure(images, contract)), crop=crop)
-    measured["labelled_stream"] = {"mean": contract.mean, "std": contract.std, "grey": contract.grey}
+    spec = replace(spec.with_moments(channel_stats(images, spec)), crop=crop)
+    measured["labelled_stream"] = {"mean": spec.mean, "std": spec.std, "grey": spec.gray}
     say(
         f"{data.labeled} train: {len(learn):,} images to learn from and {len(held):,} held out "
         f"(rule {chosen_rule}, scheme {data.scheme})"
     )
-    stream = LabelledStream(
-        learn, images, contract, scheme, augmentation(config.augment), data.balanced,
+    stream = LabeledStream(
+        learn, images, spec, scheme, augmentation(config.augment), data.balanced,
         config.optim.label_smoothing, mix(config.mix, config.mix_alpha),
     )  # fmt: skip
     rest = rest_of(available, train.names)
-    return Prepared(dataset, stream, held, held_images, contract, rest, chosen, measured)
+    return LabeledData(dataset, stream, held, held_images, spec, rest, chosen, measured)
 
 
-def _training_split(dataset: LabelledSet, config: RunConfig, scheme: Scheme) -> tuple[Split, str]:
+def _training_split(dataset: LabeledSet, config: RunConfig, scheme: Scheme) -> tuple[Split, str]:
     """The training images under the rule asked for, the scheme's own, or the labels as given."""
     data = config.data
     if dataset.rules() == [GIVEN]:
@@ -152,7 +152,7 @@ def _with_targets(split: Split, own: Split) -> Split:
     return replace(split.take([i for i, _ in kept]), targets=own.targets[[k for _, k in kept]])
 
 
-def _under_eval_rule(dataset: LabelledSet, held: Split, rule: str) -> Split:
+def _under_eval_rule(dataset: LabeledSet, held: Split, rule: str) -> Split:
     """Held-out images that the evaluation rule keeps, with its labels."""
     if dataset.rules() == [GIVEN]:
         return held
@@ -162,66 +162,66 @@ def _under_eval_rule(dataset: LabelledSet, held: Split, rule: str) -> Split:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What stands beside the labelled images of a run."""
+class UnlabeledData:
+    """What stands beside the labeled images of a run."""
 
     phases: tuple[Phase, ...]
     """Those of the method, less those that nothing is there for."""
     anchors: AnchorStream | None = None
     """For phases with anchors."""
-    images: UnlabelledStream | None = None
+    images: UnlabeledStream | None = None
     """For phases with views."""
     measured: dict[str, Any] = field(default_factory=dict)
     """Counts, hash, mean and std; empty if there are none."""
 
 
-def prepare_unlabelled(
-    config: RunConfig, phases: Sequence[Phase], data: Prepared, progress: Progress = silent,
+def open_unlabeled(
+    config: RunConfig, phases: Sequence[Phase], data: LabeledData, progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
-) -> Beside:  # fmt: skip
-    """Open, decode and measure the unlabelled images that the phases ask for.
+) -> UnlabeledData:  # fmt: skip
+    """Open, decode and measure the unlabeled images that the phases ask for.
 
     A run with the fraction 0 has none: phases that see nothing else are left out, the others keep their loss on
-    labelled images. An unlabelled set smaller than a step asks for is seen whole in every step.
+    labeled images. An unlabeled set smaller than a step asks for is seen whole in every step.
 
     Raises:
         UsageError: none were named, or candidates were asked for that need a mashup where there is none.
     """
     name, fraction = config.data.unlabeled, config.data.unlabeled_fraction
     wanted = tuple(phases)
-    if not any(phase.needs_unlabelled for phase in wanted):
-        return Beside(wanted)
+    if not any(phase.needs_unlabeled for phase in wanted):
+        return UnlabeledData(wanted)
     check_kind(config.rmfer)
     if fraction == 0:
-        left_out = [phase.name for phase in wanted if phase.epochs and not phase.labelled]
-        say("no unlabelled images: fraction 0" + (f"; left out: {', '.join(left_out)}" if left_out else ""))
-        return Beside(tuple(phase if phase.labelled else replace(phase, epochs=0) for phase in wanted))
+        left_out = [phase.name for phase in wanted if phase.epochs and not phase.labeled]
+        say("no unlabeled images: fraction 0" + (f"; left out: {', '.join(left_out)}" if left_out else ""))
+        return UnlabeledData(tuple(phase if phase.labeled else replace(phase, epochs=0) for phase in wanted))
     if name is None:
         raise UsageError(
             f"expected --unlabeled for the method {config.method}, found none; `--unlabeled rmset` will do"
         )
     labeled, root = config.data.labeled, config.data.root
-    source = open_source(name, root, fraction, config.seed, data.contract, labeled, data.rest)
+    source = open_source(name, root, fraction, config.seed, data.spec, labeled, data.rest)
     with_anchors = any(phase.anchors and phase.epochs for phase in wanted)
     chosen = _anchors(config, source) if with_anchors else None
-    images = in_memory(source.images, data.contract.shape, config.memory_mb, progress, "unlabelled images")
-    own = data.contract.with_moments(measure(images, data.contract))
+    images = in_memory(source.images, data.spec.shape, config.memory_mb, progress, "unlabeled images")
+    own = data.spec.with_moments(channel_stats(images, data.spec))
     weak, strong = augmentation(config.augment), augmentation(config.strong)
-    measured = {**source.measured, "fraction": fraction, "mean": own.mean, "std": own.std, "grey": own.grey}
+    measured = {**source.measured, "fraction": fraction, "mean": own.mean, "std": own.std, "grey": own.gray}
     if chosen is not None:
         measured |= {"anchors": len(chosen), **chosen.measured}
     say(_described(source, chosen))
     if source.warning:
         say(source.warning)
-    beside = UnlabelledStream(images, own, weak, strong)
+    beside = UnlabeledStream(images, own, weak, strong)
     for phase in wanted:
         if phase.views and phase.epochs and len(images) < phase.views.ratio * config.optim.batch_size:
             say(
-                f"{phase.name}: {len(images):,} unlabelled images are fewer than the "
+                f"{phase.name}: {len(images):,} unlabeled images are fewer than the "
                 f"{phase.views.ratio * config.optim.batch_size:,} of a step; every step sees them all"
             )
     stream = AnchorStream(chosen, images, own, weak) if chosen is not None else None
-    return Beside(wanted, stream, beside if any(p.views and p.epochs for p in wanted) else None, measured)
+    return UnlabeledData(wanted, stream, beside if any(p.views and p.epochs for p in wanted) else None, measured)
 
 
 def _anchors(config: RunConfig, source: Source) -> Anchors:
@@ -239,13 +239,13 @@ def _anchors(config: RunConfig, source: Source) -> Anchors:
 def _described(source: Source, anchors: Anchors | None) -> str:
     m = source.measured
     if source.crops is not None:
-        text = f"unlabelled: {source.crops.described()}"
+        text = f"unlabeled: {source.crops.described()}"
         if anchors is None:
             return text
         lost = anchors.measured.get("people_without_delay", 0)
         note = f"; {lost:,} people without a known delay keep their clock" if lost else ""
         return f"{text}; {len(anchors):,} of the crops can be anchors{note}"
-    text = f"unlabelled: {m['images']:,} images, {source.name} (rule {m['rule']})"
+    text = f"unlabeled: {m['images']:,} images, {source.name} (rule {m['rule']})"
     strange = {"only there": m.get("classes_only_here"), "not there": m.get("classes_missing_here")}
     notes = [f"{', '.join(classes)} {where}" for where, classes in strange.items() if classes]
     return text + (f"; labels not read, classes differ: {'; '.join(notes)}" if notes else "")

@@ -26,14 +26,14 @@ from ..config.run import RunConfig
 from ..config.serialization import deciding, settings_of
 from ..datasets.base import Split
 from ..datasets.images import Images, in_memory
-from ..datasets.registry import UNLABELLED, images_of, open_labelled, open_split, reported, resolve
+from ..datasets.registry import UNLABELED, images_of, open_labeled, open_split, reported, resolve
 from ..datasets.subsets import write_index
 from ..errors import UnknownNameError
 from ..evaluation import evaluate, report
 from ..evaluation.metrics import Scores
 from ..losses.supervised import scheme_named
 from ..methods import METHODS, Method, create
-from ..models.classifier import Recogniser
+from ..models.classifier import Classifier
 from ..models.factory import build, require_model
 from ..models.label_embedding import read_vectors, words_of
 from ..models.weights import load_into, save, write_tensors
@@ -42,9 +42,9 @@ from ..transforms.augment import augmentation
 from ..transforms.mixup import mix
 from ..unlabeled.candidates import check_kind
 from ..unlabeled.sources import REST
-from .batches import Feed, within
+from .batches import TrainLoader, within
 from .checkpoint import Checkpoints
-from .data import Prepared, prepare, prepare_unlabelled
+from .data import LabeledData, open_labeled_data, open_unlabeled
 from .loggers import Curves, curves, require
 from .loop import Epoch, accelerator_for, fit
 from .optim import OPTIMIZERS, SCHEDULES
@@ -83,7 +83,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     """
     check(config)
     torch.manual_seed(config.seed)
-    dataset = open_labelled(config.data.labeled)
+    dataset = open_labeled(config.data.labeled)
     labels = tuple(dataset.order.classes)
     model = build(config.model.name, len(labels), config.model.image_size, pretrained=config.model.pretrained)
     if config.model.head == "embedding":
@@ -95,17 +95,17 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         loaded = load_into(model, Path(config.model.weights), labels)
         head = "head included" if loaded.head else "head starts anew"
         say(f"{config.model.weights}: {loaded.used} tensors used, {loaded.left} keep their start, {head}")
-    data = prepare(config, dataset, model.channels, progress, say)
+    data = open_labeled_data(config, dataset, model.channels, progress, say)
     accelerator = accelerator_for(config, depthwise=model.depthwise)
-    beside = prepare_unlabelled(config, method.phases, data, progress, say)
-    feed = Feed(
+    beside = open_unlabeled(config, method.phases, data, progress, say)
+    loader = TrainLoader(
         data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed,
         workers=config.workers, device=accelerator.device, channels_last=config.channels_last,
     )  # fmt: skip
-    phases = within(beside.phases, config.optim.images, feed.images_per_step)
+    phases = within(beside.phases, config.optim.images, loader.images_per_step)
     if config.optim.images is not None:
         # whole steps in every epoch: of a small budget they leave some over, or take some more
-        passing = sum(p.epochs * feed.steps(p) * feed.images_per_step(p) for p in phases)
+        passing = sum(p.epochs * loader.steps(p) * loader.images_per_step(p) for p in phases)
         say(f"budget: {config.optim.images:,} images, {passing:,.0f} of them in whole steps")
     folder.begin()
     measured = {
@@ -122,7 +122,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
 
     def held_out_accuracy() -> float:
         judged = evaluate.judge(
-            model, labels, data.contract, data.held, data.held_images, workers=config.workers
+            model, labels, data.spec, data.held, data.held_images, workers=config.workers
         )  # fmt: skip
         return judged.scores.overall_accuracy
 
@@ -140,7 +140,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     checkpoints = Checkpoints(folder.checkpoint, _deciding(config, measured))
     with curves(config, folder.path) as drawn:
         fitted = fit(
-            method, feed, held_out_accuracy, config, accelerator, phases=phases, keep=keep,
+            method, loader, held_out_accuracy, config, accelerator, phases=phases, keep=keep,
             observe=partial(observe, drawn=drawn), say=say, progress=progress, checkpoints=checkpoints,
         )  # fmt: skip
     _keep(folder, method, labels, data, fitted.history)
@@ -159,7 +159,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         say(f"best on test, chosen on {scores.split} itself: {best.shares[_ON_TEST]:.2%} in epoch {best.epoch}")
     folder.write_metrics(metrics)
     checkpoints.remove()
-    report.write(folder, evaluate.thumbnails(judged, data.contract))
+    report.write(folder, evaluate.thumbnails(judged, data.spec))
     say(f"{scores}; epoch chosen on {selected}")
     return RunResult(folder.path, metrics, scores)
 
@@ -216,20 +216,20 @@ def check(config: RunConfig) -> None:
         raise UsageError(f"expected a held-out share between 0 and 1, found {config.data.holdout}")
     if not 0 <= config.data.unlabeled_fraction <= 1:
         raise UsageError(
-            f"expected a share of the unlabelled images from 0 to 1, found {config.data.unlabeled_fraction}"
+            f"expected a share of the unlabeled images from 0 to 1, found {config.data.unlabeled_fraction}"
         )
     if config.method == "rmfer":
         check_kind(config.rmfer)
     if o.images is not None and o.images < 1:
         raise UsageError(f"expected a budget of one image or more, found {o.images}")
     for source in (config.data.labeled, config.data.unlabeled):
-        if source and source not in (REST, UNLABELLED):
+        if source and source not in (REST, UNLABELED):
             resolve(source)
 
 
-def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: Prepared, history: list[Epoch]) -> None:
+def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: LabeledData, history: list[Epoch]) -> None:
     """Write the weights as they are now, and the history that led to them."""
-    save(method.model, labels, data.contract, folder.weights)
+    save(method.model, labels, data.spec, folder.weights)
     own = {f"model.{k}" for k in method.model.state_dict()}
     rest = {k: v for k, v in method.module.state_dict().items() if k not in own}
     if method.module is not method.model:
@@ -251,31 +251,31 @@ def _made_with(device: torch.device) -> dict[str, str]:
 class _Counted:
     """The split that is reported. It is opened when it is first counted, and every count is written down."""
 
-    def __init__(self, config: RunConfig, data: Prepared, folder: RunFolder) -> None:
+    def __init__(self, config: RunConfig, data: LabeledData, folder: RunFolder) -> None:
         self.config, self.data, self.folder, self.times = config, data, folder, 0
         self._opened: tuple[Split, Images] | None = None
 
     def judge(
-        self, model: Recogniser, labels: tuple[str, ...], why: str, progress: Progress = silent, *, check: bool = False
-    ) -> evaluate.Judgement:
+        self, model: Classifier, labels: tuple[str, ...], why: str, progress: Progress = silent, *, check: bool = False
+    ) -> evaluate.EvalResult:
         """Judge its images; with `check` after proving that predictions do not depend on their batch."""
         config, data = self.config, self.data
         name = reported(data.dataset, config.data.report_on)
         if name is None:
             part = f"{config.data.labeled}:train held-out part"
             if check:
-                evaluate.check_invariance(model, data.contract, data.held_images)
+                evaluate.check_invariance(model, data.spec, data.held_images)
             return evaluate.judge(
-                model, labels, data.contract, data.held, data.held_images, part=part, workers=config.workers
+                model, labels, data.spec, data.held, data.held_images, part=part, workers=config.workers
             )
         if self._opened is None:
             split = open_split(data.dataset, name, config.data.eval_rule)
-            files, shape = images_of(split, data.contract), data.contract.shape
+            files, shape = images_of(split, data.spec), data.spec.shape
             self._opened = split, in_memory(files, shape, config.memory_mb, progress, f"{name} images")
         split, images = self._opened
         if check:
-            evaluate.check_invariance(model, data.contract, images)
-        judged = evaluate.judge(model, labels, data.contract, split, images, workers=config.workers, progress=progress)
+            evaluate.check_invariance(model, data.spec, images)
+        judged = evaluate.judge(model, labels, data.spec, split, images, workers=config.workers, progress=progress)
         scores = judged.scores
         self.times = self.folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, why)
         return judged

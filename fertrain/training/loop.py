@@ -26,9 +26,9 @@ from rmset.progress import Progress, silent
 from ..config.run import RunConfig
 from ..errors import TrainingError
 from ..methods import Batch, Method, Phase, StepOutput
-from .batches import Feed
+from .batches import TrainLoader
 from .checkpoint import Checkpoints, Position, Tally
-from .optim import Average, Stepper, optimizer_for, rate_at
+from .optim import EMA, Stepper, optimizer_for, rate_at
 
 State = dict[str, Tensor]
 
@@ -101,7 +101,7 @@ def _bf16_is_faster(device: torch.device, *, depthwise: bool) -> bool:
 
 def fit(
     method: Method,
-    feed: Feed,
+    loader: TrainLoader,
     score: Callable[[], float],
     config: RunConfig,
     accelerator: Accelerator,
@@ -116,12 +116,12 @@ def fit(
     """Train through all phases.
 
     Args:
-        method: what is learnt, and how.
-        feed: the batches.
+        method: what is learned, and how.
+        loader: the batches.
         score: accuracy of `method.model` on the held-out part, as it is now.
-        config: optimiser and schedule.
+        config: optimizer and schedule.
         accelerator: device and precision.
-        phases: the method's, as a budget or a lack of unlabelled images has changed them.
+        phases: the method's, as a budget or a lack of unlabeled images has changed them.
         keep: called with the history whenever the module holds the best state so far.
         observe: called with every epoch while the module holds the weights that were judged; may add to its logs.
         say: told one line an epoch.
@@ -141,10 +141,10 @@ def fit(
         if phase.epochs == 0 or (resumed and index < resumed.position.phase):
             continue
         best, best_state, first, tally, best_at = None, _snapshot(method), 0, Tally(), -1
-        steps = feed.steps(phase)
+        steps = loader.steps(phase)
         method.begin(phase)
         optimizer = accelerator.prepare(optimizer_for(method.module, phase, config.optim))
-        average = Average(method.module, config.optim.ema)
+        average = EMA(method.module, config.optim.ema)
         if resumed:
             at = resumed.position
             resumed.restore(method.module, optimizer, average)
@@ -154,11 +154,11 @@ def fit(
             say(f"goes on in phase {phase.name}, epoch {first + 1}, after {tally.batches} of {steps} batches")
         rho = config.optim.sam_rho if phase.optimizer == "sam" else None
         work = _Work(
-            method, feed, Stepper(optimizer, method.module, sam_rho=rho), average, config, accelerator, progress
+            method, loader, Stepper(optimizer, method.module, sam_rho=rho), average, config, accelerator, progress
         )
 
         def mark(
-            in_phase: int, tally: Tally, index: int = index, optimizer: Any = optimizer, average: Average = average
+            in_phase: int, tally: Tally, index: int = index, optimizer: Any = optimizer, average: EMA = average
         ) -> None:
             if checkpoints:
                 rows = [vars(epoch) for epoch in history]
@@ -198,9 +198,9 @@ class _Work:
     """What an epoch needs."""
 
     method: Method
-    feed: Feed
+    loader: TrainLoader
     stepper: Stepper
-    average: Average
+    average: EMA
     config: RunConfig
     accelerator: Accelerator
     progress: Progress
@@ -208,11 +208,11 @@ class _Work:
     def epoch(self, phase: Phase, in_phase: int, done: int, tally: Tally, mark: Callable[[int, Tally], None]) -> Epoch:
         """One epoch, or what a broken run left of it."""
         together = self.config.optim.accumulate
-        total = self.feed.steps(phase)
+        total = self.loader.steps(phase)
         steps = -(-total // together)
         self.method.module.train()
         rate, started = phase.lr, time.perf_counter()
-        batches = self.feed.epoch(done, phase, in_phase, tally.batches)
+        batches = self.loader.epoch(done, phase, in_phase, tally.batches)
         while group := list(itertools.islice(batches, together)):
             rate = rate_at(in_phase * steps + tally.steps, steps, phase, self.config.optim)
             place = f"phase {phase.name}, epoch {done + 1}, step {tally.steps + 1} of {steps}"

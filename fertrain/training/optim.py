@@ -28,7 +28,7 @@ _ONE_CYCLE_RISE, _ONE_CYCLE_START = 0.3, 1 / 25  # Smith & Topin, 2018, with the
 
 
 def optimizer_for(module: nn.Module, phase: Phase, config: OptimConfig) -> torch.optim.Optimizer:
-    """The optimiser of a phase; biases and normalisation layers are not decayed."""
+    """The optimizer of a phase; biases and normalization layers are not decayed."""
     trained = [p for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -73,7 +73,7 @@ def rate_at(step: int, steps_per_epoch: int, phase: Phase, config: OptimConfig) 
 
 
 class Stepper:
-    """One step of an optimiser; for SAM (Foret et al., 2021) the gradient is taken at the worst point nearby."""
+    """One step of an optimizer; for SAM (Foret et al., 2021) the gradient is taken at the worst point nearby."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, module: nn.Module, *, sam_rho: float | None) -> None:
         self.optimizer, self.module, self.sam_rho = optimizer, module, sam_rho
@@ -115,7 +115,7 @@ def _norm(p: Tensor) -> Tensor:
 
 @contextmanager
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Batch normalisation works on the batch but does not count it a second time."""
+    """Batch normalization works on the batch but does not count it a second time."""
     layers = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
@@ -127,7 +127,7 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
             layer.momentum = momentum
 
 
-class Average:
+class EMA:
     """The moving average of a module's weights and running statistics; does nothing with decay 0."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -151,7 +151,7 @@ class Average:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The module holds the average inside, and what it learnt again afterwards."""
+        """The module holds the average inside, and what it learned again afterwards."""
         if not self.state:
             yield
             return

@@ -37,7 +37,7 @@ class AffineRange:
 
 @dataclass(frozen=True)
 class JitterRange:
-    """How far colours may be moved; the defaults are those of the RMFER authors' code."""
+    """How far colors may be moved; the defaults are those of the RMFER authors' code."""
 
     brightness: float = 0.25
     """Factor in 1 ± this."""
@@ -46,7 +46,7 @@ class JitterRange:
     saturation: float = 0.25
     """Factor in 1 ± this."""
     hue: float = 0.125
-    """Turn of the colour circle in ± this, as a share of a full turn."""
+    """Turn of the color circle in ± this, as a share of a full turn."""
 
 
 def none(x: Tensor, generator: Generator) -> Tensor:  # noqa: ARG001 - all augmentations are called alike
@@ -96,8 +96,8 @@ def crop(x: Tensor, generator: Generator, least: float = 0.2) -> Tensor:
     return flip(F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False), generator)
 
 
-def greyed(x: Tensor) -> Tensor:
-    """Colour taken out, channels kept; images of one channel are grey already."""
+def grayed(x: Tensor) -> Tensor:
+    """Color taken out, channels kept; images of one channel are gray already."""
     if x.shape[1] == 1:
         return x
     luma = x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
@@ -116,17 +116,17 @@ def jitter(x: Tensor, generator: Generator, ranges: JitterRange | None = None) -
         for k, strength in enumerate((r.brightness, r.contrast, r.saturation))
     )
     x = (x * brightness).clamp(0, 1)
-    middle = greyed(x).mean(dim=(1, 2, 3), keepdim=True)
+    middle = grayed(x).mean(dim=(1, 2, 3), keepdim=True)
     x = (middle + (x - middle) * contrast).clamp(0, 1)
     if x.shape[1] == 1:
         return x
-    grey = greyed(x)
-    x = (grey + (x - grey) * saturation).clamp(0, 1)
+    gray = grayed(x)
+    x = (gray + (x - gray) * saturation).clamp(0, 1)
     return _turn_hue(x, draw[:, 3] * r.hue * 2 * math.pi)
 
 
 def _turn_hue(x: Tensor, angle: Tensor) -> Tensor:
-    """Each image's colours turned by an angle (n,), radians, around the grey axis."""
+    """Each image's colors turned by an angle (n,), radians, around the gray axis."""
     to_yiq = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
     turn = torch.zeros(len(x), 3, 3)
     turn[:, 0, 0] = 1
@@ -137,26 +137,26 @@ def _turn_hue(x: Tensor, angle: Tensor) -> Tensor:
 
 
 def one_of(x: Tensor, generator: Generator) -> Tensor:
-    """One of grayscale, flip and colour jitter for each image (RMFER authors' code)."""
+    """One of grayscale, flip and color jitter for each image (RMFER authors' code)."""
     choice = torch.randint(3, (len(x),), generator=generator).to(x.device).view(-1, 1, 1, 1)
     jittered = jitter(x, generator)
-    return torch.where(choice == 0, greyed(x), torch.where(choice == 1, x.flip(-1), jittered))
+    return torch.where(choice == 0, grayed(x), torch.where(choice == 1, x.flip(-1), jittered))
 
 
 def randaugment(x: Tensor, generator: Generator) -> Tensor:
     """Two of torchvision's operations at magnitude 9 on each image (Cubuk et al., 2020), by their defaults."""
     from torchvision.transforms import v2
 
-    coloured = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
-    pixels = (coloured * 255).round().to(torch.uint8)
+    colored = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+    pixels = (colored * 255).round().to(torch.uint8)
     return _each(v2.RandAugment(), pixels, generator)[:, : x.shape[1]].to(x.dtype) / 255
 
 
 def erasing(x: Tensor, generator: Generator) -> Tensor:
-    """A rectangle of half of the images becomes grey (Zhong et al., 2020), 2 to 33 % of their area."""
+    """A rectangle of half of the images becomes gray (Zhong et al., 2020), 2 to 33 % of their area."""
     from torchvision.transforms import v2
 
-    # mid-grey rather than black: it lies near the mean, so that what is covered says nothing
+    # mid-gray rather than black: it lies near the mean, so that what is covered says nothing
     return _each(v2.RandomErasing(p=0.5, value=0.5), x, generator)
 
 

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from ..errors import WeightsError
 
-# ITU-R BT.601, as OpenCV and Pillow turn colour into grey
+# ITU-R BT.601, as OpenCV and Pillow turn color into gray
 _LUMA = (0.299, 0.587, 0.114)
-AS_LABELLED = "as labelled"
+AS_LABELED = "as labelled"
 """The crop of a set that came cropped: nobody knows how."""
 
 _WIDENED = re.compile(r"widened (\d+(?:\.\d+)?(?:e[+-]\d+)?)")
@@ -43,23 +43,23 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class InputContract:
-    """From uint8 pixels to a network's input: `prepare` does it, `normalise` is its last step."""
+class InputSpec:
+    """From uint8 pixels to a network's input: `prepare` does it, `normalize` is its last step."""
 
     size: int
     """Height and width, px."""
     channels: int
-    """Channels of the network: 3 (RGB) or 1 (grey)."""
+    """Channels of the network: 3 (RGB) or 1 (gray)."""
     mean: tuple[float, ...]
     """Subtracted per channel, in [0, 1]."""
     std: tuple[float, ...]
     """Divided by, per channel."""
-    grey: bool = False
-    """Colour is taken out of the images (and repeated over three channels where the network has three)."""
+    gray: bool = False
+    """Color is taken out of the images (and repeated over three channels where the network has three)."""
     order: str = "RGB"
-    """Channel order of colour images; images are decoded in no other."""
-    crop: str = AS_LABELLED
-    """How the faces learnt from were cut out: `as labelled`, or `widened 0.31` where `datasets align` did it."""
+    """Channel order of color images; images are decoded in no other."""
+    crop: str = AS_LABELED
+    """How the faces learned from were cut out: `as labelled`, or `widened 0.31` where `datasets align` did it."""
     preprocess: str = "none"
     """`ferplus`: `ferplus` stands in the place of mean and std."""
 
@@ -76,10 +76,10 @@ class InputContract:
                 f"expected the channel order RGB, found '{self.order}'; turn the input channels of the network's first "
                 "layer round, and say RGB"
             )
-        if self.crop != AS_LABELLED and not _WIDENED.fullmatch(self.crop):
-            raise WeightsError(f"expected the crop '{AS_LABELLED}' or '{widened(0.31)}', found '{self.crop}'")
-        if self.channels == 1 and not self.grey:
-            raise WeightsError("expected a network of one channel to take grey images, found grey = false")
+        if self.crop != AS_LABELED and not _WIDENED.fullmatch(self.crop):
+            raise WeightsError(f"expected the crop '{AS_LABELED}' or '{widened(0.31)}', found '{self.crop}'")
+        if self.channels == 1 and not self.gray:
+            raise WeightsError("expected a network of one channel to take gray images, found gray = false")
 
     @property
     def widen(self) -> float | None:
@@ -89,35 +89,35 @@ class InputContract:
 
     @property
     def stored_channels(self) -> int:
-        """Channels of the decoded images: grey ones are kept once, not three times."""
-        return 1 if self.grey else 3
+        """Channels of the decoded images: gray ones are kept once, not three times."""
+        return 1 if self.gray else 3
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, S, S) of a decoded image."""
         return (self.stored_channels, self.size, self.size)
 
-    def with_moments(self, moments: Moments) -> InputContract:
-        """The same contract for another stream of images, which has its own mean and std."""
+    def with_moments(self, moments: Moments) -> InputSpec:
+        """The same spec for another stream of images, which has its own mean and std."""
         return replace(self, mean=moments.mean, std=moments.std)
 
     def to_float(self, pixels: Tensor, *, spread: bool = True) -> Tensor:
-        """uint8 (n, C, S, S) -> float32 (n, channels, S, S) in [0, 1], grey if the contract says so.
+        """uint8 (n, C, S, S) -> float32 (n, channels, S, S) in [0, 1], gray if the spec says so.
 
-        Without `spread` a grey image keeps its one channel, which a third of the augmentation's work is enough for;
-        `normalise` repeats it.
+        Without `spread` a gray image keeps its one channel, which a third of the augmentation's work is enough for;
+        `normalize` repeats it.
         """
         if pixels.dtype != torch.uint8 or pixels.shape[1] not in (1, 3) or pixels.shape[2:] != (self.size, self.size):
             raise WeightsError(
                 f"expected uint8 images of {self.size}×{self.size} px, found {pixels.dtype} {tuple(pixels.shape)}"
             )
         x = pixels.float().div_(255)
-        if self.grey and x.shape[1] == 3:
+        if self.gray and x.shape[1] == 3:
             x = (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
         # `expand` would share memory between the channels, and augmentation writes into them
         return x.repeat(1, self.channels, 1, 1) if spread and x.shape[1] != self.channels else x
 
-    def normalise(self, x: Tensor) -> Tensor:
+    def normalize(self, x: Tensor) -> Tensor:
         """Float (n, channels or 1, S, S) in [0, 1] -> (n, channels, S, S), zero mean and unit spread, channels last."""
         if self.preprocess == "ferplus":
             even = ferplus(x).expand(-1, self.channels, -1, -1)
@@ -128,22 +128,20 @@ class InputContract:
 
     def prepare(self, pixels: Tensor) -> Tensor:
         """uint8 (n, C, S, S) -> the network's input, without augmentation."""
-        return self.normalise(self.to_float(pixels))
+        return self.normalize(self.to_float(pixels))
 
     def to_json(self) -> str:
-        """For the metadata of a weights file."""
-        return json.dumps(asdict(self))
+        """For the metadata of a weights file, where `gray` is called `grey` since the first version."""
+        return json.dumps({"grey" if k == "gray" else k: v for k, v in asdict(self).items()})
 
     @classmethod
-    def from_json(cls, text: str) -> InputContract:
+    def from_json(cls, text: str) -> InputSpec:
         """Out of the metadata of a weights file."""
         try:
-            values = json.loads(text)
+            values = {"gray" if k == "grey" else k: v for k, v in json.loads(text).items()}
             return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
         except (ValueError, TypeError, KeyError) as error:
-            raise WeightsError(
-                f"expected an input contract in the weights' metadata, found {text!r}: {error}"
-            ) from None
+            raise WeightsError(f"expected an input spec in the weights' metadata, found {text!r}: {error}") from None
 
 
 LEVELS = 256
@@ -151,7 +149,7 @@ LEVELS = 256
 
 def ferplus(x: Tensor) -> Tensor:
     """Float (n, C, S, S) in [0, 1] -> the same shape, mean 0 and spread 1 in each channel of each image."""
-    flat = levelled(x)
+    flat = leveled(x)
     basis, inverse = _plane(x.shape[2], x.shape[3])
     basis, inverse = basis.to(flat), inverse.to(flat)
     n, c, height, width = x.shape
@@ -162,8 +160,8 @@ def ferplus(x: Tensor) -> Tensor:
     return (rest / spread).view(n, c, height, width)
 
 
-def levelled(x: Tensor) -> Tensor:
-    """Histogram equalisation: each value becomes the share of pixels that are no brighter. (n, C, H, W) in [0, 1]."""
+def leveled(x: Tensor) -> Tensor:
+    """Histogram equalization: each value becomes the share of pixels that are no brighter. (n, C, H, W) in [0, 1]."""
     n, c = x.shape[:2]
     level = (x.clamp(0, 1) * (LEVELS - 1)).round().long().view(n * c, -1)
     histogram = torch.zeros(n * c, LEVELS, device=x.device).scatter_add_(

@@ -65,7 +65,7 @@ class RandomCandidates:
 
     def __init__(self, total: int, most: int, like: Candidates | None = None) -> None:
         if total < 3:
-            raise DatasetError(f"expected three unlabelled images or more for random candidates, found {total}")
+            raise DatasetError(f"expected three unlabeled images or more for random candidates, found {total}")
         self.total, self.most, self.like = total, most, like
         self.anchors: Rows = np.arange(total) if like is None else like.anchors
 

@@ -22,9 +22,9 @@ from rmset.read.pairindex import recorded_step
 from rmset.root import Root
 
 from ..datasets.images import decode, resized, stacked
-from ..datasets.registry import UNLABELLED, entries, resolve
+from ..datasets.registry import UNLABELED, entries, resolve
 from ..errors import DatasetError
-from ..transforms.input_spec import InputContract
+from ..transforms.input_spec import InputSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 def open_root(name: str, root: str | None = None) -> Root:
     """The root that a name means: datasets.toml's, `rmset:PATH`, or for `rmset` the current root."""
-    if name == UNLABELLED and name not in entries():
+    if name == UNLABELED and name not in entries():
         return Root.find(root)
     entry = resolve(name)
-    if entry.kind != UNLABELLED:
+    if entry.kind != UNLABELED:
         raise UsageError(f"expected an RMset root for --unlabeled, found '{name}' of kind {entry.kind}")
     return Root(entry.path)
 
@@ -127,9 +127,9 @@ def open_crops(root: Root, fraction: float = 1.0, seed: int = 0) -> Crops:
 class CropImages:
     """Crops as `Images`; JPEG is decoded near the size wanted, which is most of the cost."""
 
-    def __init__(self, crops: Crops, contract: InputContract) -> None:
+    def __init__(self, crops: Crops, spec: InputSpec) -> None:
         self.store, self.rows = crops.store, crops.rows
-        self.size, self.grey, self.total = contract.size, contract.grey, len(crops)
+        self.size, self.gray, self.total = spec.size, spec.gray, len(crops)
 
     def __len__(self) -> int:
         return self.total
@@ -146,10 +146,10 @@ class CropImages:
 
     def _decode(self, data: bytes, row: np.integer) -> npt.NDArray[np.uint8]:
         if not data.startswith(JPEG):
-            return resized(decode(data, self._place(row), grey=self.grey), self.size)
+            return resized(decode(data, self._place(row), gray=self.gray), self.size)
         try:
             image = simplejpeg.decode_jpeg(
-                data, colorspace="GRAY" if self.grey else "RGB", min_height=self.size, min_width=self.size
+                data, colorspace="GRAY" if self.gray else "RGB", min_height=self.size, min_width=self.size
             )
         except ValueError as error:
             raise DatasetError(

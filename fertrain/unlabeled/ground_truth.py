@@ -16,7 +16,7 @@ from ..labels import canonical
 
 
 @dataclass(frozen=True)
-class Known:
+class GroundTruth:
     """The truth of N crops."""
 
     classes: tuple[str, ...]
@@ -29,7 +29,7 @@ class Known:
     """(video_id, person_id) -> frames by which the person follows the film."""
 
 
-def read_known(root: Root, keys: CropKeys, classes: tuple[str, ...] | None = None) -> Known | None:
+def read_ground_truth(root: Root, keys: CropKeys, classes: tuple[str, ...] | None = None) -> GroundTruth | None:
     """The truth of a root's crops; None where the root has no truth.
 
     Args:
@@ -67,4 +67,4 @@ def read_known(root: Root, keys: CropKeys, classes: tuple[str, ...] | None = Non
         expression[rows] = [shown.get(key, -1) for key in zip(who, keys.frame[rows].tolist(), strict=True)]
         person[rows] = [numbers.setdefault(truth.identities.get(p, f"{v}:{p}"), len(numbers)) for p in who]
     delays = {(v, p): delay for v, t in truths.items() for p, delay in t.delays.items()}
-    return Known(order, expression, person, delays)
+    return GroundTruth(order, expression, person, delays)

@@ -106,7 +106,7 @@ def shuffled(places: npt.NDArray[np.int64], total: int, seed: int, epoch: int) -
 
 
 def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """SplitMix64's finaliser: every bit of the result depends on every bit of x."""
+    """SplitMix64's finalizer: every bit of the result depends on every bit of x."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -118,7 +118,7 @@ class CropDataset(Dataset[Tensor]):
     Args:
         store: the crops; it can be sent to workers.
         size: side S, px; that of the first crop if omitted.
-        jitter: how far colours may be moved; without it nothing is augmented.
+        jitter: how far colors may be moved; without it nothing is augmented.
         seed: of the run; with a step's epoch and number it decides its augmentation.
         keep: buffers that each worker writes its batches into in turn, see `crop_loader`; 0 makes a new one each time.
     """
@@ -193,7 +193,7 @@ def crop_loader(
         batches: which rows, when.
         workers: processes that decode; 0 decodes in this one.
         size: side of the pictures, px; that of the crops if omitted.
-        jitter: how far colours may be moved; without it nothing is augmented.
+        jitter: how far colors may be moved; without it nothing is augmented.
         start: how processes begin: spawn, forkserver, or fork.
     """
     # Ahead of the batch in hand, a worker has at most so many under way; one more for safety.
@@ -220,14 +220,14 @@ def _shared(shape: tuple[int, ...]) -> Tensor:
 def one_of(
     image: npt.NDArray[np.uint8], draw: npt.NDArray[np.float64], ranges: JitterRange, out: npt.NDArray[np.uint8]
 ) -> None:
-    """One of grayscale, flip and colour jitter (the RMFER authors' code), written into `out`.
+    """One of grayscale, flip and color jitter (the RMFER authors' code), written into `out`.
 
-    Brightness, contrast, saturation and hue are all linear in a pixel's colour, so they are one 3 × 4 matrix and one
+    Brightness, contrast, saturation and hue are all linear in a pixel's color, so they are one 3 × 4 matrix and one
     pass over the image, a fifth of what its decoding takes; PIL's jitter takes ten times as much as decoding.
 
     Args:
         image: uint8 (S, S, 3) RGB.
-        draw: (5,) numbers in [0, 1): which of the three, and how far each colour change goes.
+        draw: (5,) numbers in [0, 1): which of the three, and how far each color change goes.
         ranges: how far it may go.
         out: uint8 (S, S, 3).
     """
@@ -237,22 +237,22 @@ def one_of(
     elif which == 1:
         cv2.flip(image, 1, out)
     else:
-        cv2.transform(image, colour_matrix(draw[1:], ranges, float(np.dot(cv2.mean(image)[:3], _LUMA))), out)
+        cv2.transform(image, color_matrix(draw[1:], ranges, float(np.dot(cv2.mean(image)[:3], _LUMA))), out)
 
 
-def colour_matrix(draw: npt.NDArray[np.float64], ranges: JitterRange, grey: float) -> npt.NDArray[np.float64]:
-    """Brightness, contrast, saturation and hue in this order as one affine map of colours, (3, 4).
+def color_matrix(draw: npt.NDArray[np.float64], ranges: JitterRange, gray: float) -> npt.NDArray[np.float64]:
+    """Brightness, contrast, saturation and hue in this order as one affine map of colors, (3, 4).
 
     Args:
         draw: (4,) numbers in [0, 1).
         ranges: how far each may go.
-        grey: mean grey of the image, about which contrast turns; 0 to 255.
+        gray: mean gray of the image, about which contrast turns; 0 to 255.
     """
     strength = np.array([ranges.brightness, ranges.contrast, ranges.saturation, ranges.hue])
     by = (2 * draw - 1) * strength
     brightness, contrast, saturation = 1 + by[:3]
     cos, sin = np.cos(by[3] * 2 * np.pi), np.sin(by[3] * 2 * np.pi)
     hue = _FROM_YIQ @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ _TO_YIQ
-    colours = hue @ (saturation * np.eye(3) + (1 - saturation) * _LUMA)
-    offset = (1 - contrast) * brightness * grey * colours.sum(axis=1)
-    return np.concatenate([colours * (brightness * contrast), offset[:, None]], axis=1)
+    colors = hue @ (saturation * np.eye(3) + (1 - saturation) * _LUMA)
+    offset = (1 - contrast) * brightness * gray * colors.sum(axis=1)
+    return np.concatenate([colors * (brightness * contrast), offset[:, None]], axis=1)

@@ -1,4 +1,4 @@
-"""A root with real pixels and known truth: panels show labelled images that follow a scripted expression.
+"""A root with real pixels and known truth: panels show labeled images that follow a scripted expression.
 
     script: who shows what when -> for each frame a training image of it -> a root as `rmset world` makes them
 
@@ -25,9 +25,9 @@ from rmset.synth.minds import Story, gather
 from rmset.synth.panels import PanelFrame
 from rmset.synth.world import check_crowd, write_root
 
-from ..datasets.base import LabelledSet, Split
+from ..datasets.base import LabeledSet, Split
 from ..datasets.images import Bytes, decode, resized
-from ..datasets.registry import open_labelled, rule_for
+from ..datasets.registry import open_labeled, rule_for
 from ..datasets.subsets import named_in
 from ..errors import DatasetError
 
@@ -40,7 +40,7 @@ class ScriptedConfig:
     """Whose images are shown, and to what script. The same config gives the same bytes."""
 
     labeled: str
-    """A labelled data set; its training images are shown, and no others."""
+    """A labeled data set; its training images are shown, and no others."""
     rule: str = "majority"
     """Which of them, where there are votes; a label should be sure here."""
     without: str | None = None
@@ -83,7 +83,7 @@ class ShownImages:
         expression = self._story.label_at(self._person, index)
         names = self._names[expression]
         name = names[int(np.random.default_rng([*self._seed, self._person, index]).integers(len(names)))]
-        image = resized(decode(self._source.get(name), name, grey=False), size[0])
+        image = resized(decode(self._source.get(name), name, gray=False), size[0])
         margin = size[0] * (1 - 1 / (1 + _WIDEN)) / 2
         return PanelFrame(image, (margin, 0.0, size[0] - margin, float(size[1])), expression)
 
@@ -101,7 +101,7 @@ def write_scripted(path: Path, config: ScriptedConfig, progress: Progress = sile
     Raises:
         DatasetError: the set has no neutral faces, or nothing beside them; images to leave out are not of the set.
     """
-    data = open_labelled(config.labeled)
+    data = open_labeled(config.labeled)
     shown = _images(data, config)
     names = {
         c: tuple(np.asarray(shown.names)[shown.classes == k].tolist())
@@ -117,7 +117,7 @@ def write_scripted(path: Path, config: ScriptedConfig, progress: Progress = sile
     return root, {name: len(images) for name, images in names.items()}
 
 
-def _images(data: LabelledSet, config: ScriptedConfig) -> Split:
+def _images(data: LabeledSet, config: ScriptedConfig) -> Split:
     train = data.load("train", rule_for(data, config.rule))
     if config.without is None:
         return train

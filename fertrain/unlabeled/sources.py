@@ -1,8 +1,8 @@
-"""Images without labels: crops of a root, the rest of the labelled set, or another labelled set.
+"""Images without labels: crops of a root, the rest of the labeled set, or another labeled set.
 
     rmset            the current root, or `rmset:PATH`, or a name in datasets.toml
-    rest             training images of the labelled set that the label budget left, under the run's own rule
-    any other name   training images of that labelled set; what it says they show is not read
+    rest             training images of the labeled set that the label budget left, under the run's own rule
+    any other name   training images of that labeled set; what it says they show is not read
 
 A share (`--unlabeled-fraction`) is seeded, and those of a smaller share are among those of a larger one.
 """
@@ -20,9 +20,9 @@ from rmset.errors import UsageError
 
 from ..datasets.base import Split
 from ..datasets.images import ImageFiles, Images
-from ..datasets.registry import UNLABELLED, entries, open_labelled, resolve
+from ..datasets.registry import UNLABELED, entries, open_labeled, resolve
 from ..errors import DatasetError
-from ..transforms.input_spec import InputContract
+from ..transforms.input_spec import InputSpec
 from .crops import CropImages, Crops, open_crops, open_root
 
 REST = "rest"
@@ -33,7 +33,7 @@ _FER2013 = {"ferplus", "fer2013"}
 
 @dataclass(frozen=True)
 class Source:
-    """Where unlabelled images come from."""
+    """Where unlabeled images come from."""
 
     name: str
     """As messages call it."""
@@ -48,42 +48,42 @@ class Source:
 
 
 def open_source(
-    name: str, root: str | None, fraction: float, seed: int, contract: InputContract, labeled: str, rest: Split
+    name: str, root: str | None, fraction: float, seed: int, spec: InputSpec, labeled: str, rest: Split
 ) -> Source:
-    """The unlabelled images that a name means.
+    """The unlabeled images that a name means.
 
     Args:
         name: see above.
         root: what the bare name `rmset` means; None: $RMSET_ROOT, else data/rmset.
         fraction: share of them, above 0.
         seed: of the share.
-        contract: size, and whether they are made grey.
-        labeled: name of the labelled set beside them.
-        rest: its training images that are neither learnt from nor held out.
+        spec: size, and whether they are made gray.
+        labeled: name of the labeled set beside them.
+        rest: its training images that are neither learned from nor held out.
 
     Raises:
-        UsageError: the labelled set itself, which would bring in images that choose the epoch.
+        UsageError: the labeled set itself, which would bring in images that choose the epoch.
         DatasetError: fewer than two images.
     """
     if name == REST:
-        return _files(rest, f"rest of {labeled}", fraction, seed, contract)
-    if name == UNLABELLED and name not in entries():
-        return _crops(open_crops(open_root(name, root), fraction, seed), contract)
+        return _files(rest, f"rest of {labeled}", fraction, seed, spec)
+    if name == UNLABELED and name not in entries():
+        return _crops(open_crops(open_root(name, root), fraction, seed), spec)
     entry = resolve(name)
-    if entry.kind == UNLABELLED:
-        return _crops(open_crops(open_root(name, root), fraction, seed), contract)
+    if entry.kind == UNLABELED:
+        return _crops(open_crops(open_root(name, root), fraction, seed), spec)
     if entry.path.resolve() == resolve(labeled).path.resolve():
         raise UsageError(
-            f"expected other images than the labelled set for --unlabeled, found {name} itself; `--unlabeled rest` "
-            "takes those that are neither learnt from nor held out"
+            f"expected other images than the labeled set for --unlabeled, found {name} itself; `--unlabeled rest` "
+            "takes those that are neither learned from nor held out"
         )
-    other = open_labelled(name)
+    other = open_labeled(name)
     rule = rest.rule if rest.rule in other.rules() else other.rules()[0]
-    source = _files(other.load("train", rule), name, fraction, seed, contract, rest.order.classes)
+    source = _files(other.load("train", rule), name, fraction, seed, spec, rest.order.classes)
     if {entry.kind, resolve(labeled).kind} <= _FER2013:
         # names differ between the two, so that nothing here can tell which they are
         return replace(source, warning=f"warning: {name} and {labeled} are both FER2013's images, so those that choose "
-                       "the epoch are seen unlabelled; `--unlabeled rest` leaves them out")  # fmt: skip
+                       "the epoch are seen unlabeled; `--unlabeled rest` leaves them out")  # fmt: skip
     return source
 
 
@@ -93,15 +93,15 @@ def rest_of(train: Split, taken: Sequence[str]) -> Split:
     return train.take([i for i, name in enumerate(train.names) if name not in names])
 
 
-def _crops(crops: Crops, contract: InputContract) -> Source:
+def _crops(crops: Crops, spec: InputSpec) -> Source:
     path = str(crops.store.root.path)
     videos = len(np.unique(crops.keys.video))
     measured = {"root": path, "crops": len(crops), "videos": videos, "sha256": crops.sha256()}
-    return _source(path, CropImages(crops, contract), crops, measured)
+    return _source(path, CropImages(crops, spec), crops, measured)
 
 
 def _files(
-    split: Split, name: str, fraction: float, seed: int, contract: InputContract, beside: Sequence[str] | None = None
+    split: Split, name: str, fraction: float, seed: int, spec: InputSpec, beside: Sequence[str] | None = None
 ) -> Source:
     rows = np.sort(np.random.default_rng([seed, 9]).permutation(len(split))[: round(fraction * len(split))])
     names = [split.names[row] for row in rows]
@@ -111,13 +111,13 @@ def _files(
         # its labels are not read, but whoever compares should know that other expressions come in
         measured["classes_only_here"] = sorted(set(split.order.classes) - set(beside))
         measured["classes_missing_here"] = sorted(set(beside) - set(split.order.classes))
-    return _source(name, ImageFiles(split.source, names, contract.size, grey=contract.grey), None, measured)
+    return _source(name, ImageFiles(split.source, names, spec.size, gray=spec.gray), None, measured)
 
 
 def _source(name: str, images: Images, crops: Crops | None, measured: dict[str, Any]) -> Source:
     if len(images) < 2:
         raise DatasetError(
-            f"expected two unlabelled images or more in {name}, found {len(images)}; give fewer --labels, a larger "
+            f"expected two unlabeled images or more in {name}, found {len(images)}; give fewer --labels, a larger "
             "--unlabeled-fraction, or another --unlabeled"
         )
     return Source(name, images, crops, measured)

@@ -52,11 +52,11 @@ def mask(truth: Truth, layout: Layout, found: Boxed) -> MaskScores:
             our_pixels = _painted([r.box for r in ours.trigger_regions], width, height)
             shared += float((true_pixels & our_pixels).sum()) * overlap
             whole += float((true_pixels | our_pixels).sum()) * overlap
-            centres = [((p.box[0] + p.box[2]) / 2, (p.box[1] + p.box[3]) / 2) for p in ours.people]
+            centers = [((p.box[0] + p.box[2]) / 2, (p.box[1] + p.box[3]) / 2) for p in ours.people]
             for person, panel in true.panels.items():
                 if _share_painted(our_pixels, panel) > _share_painted(true_pixels, panel) + 0.1:
                     masked.add(person)
-                if not any(panel[0] <= x < panel[2] and panel[1] <= y < panel[3] for x, y in centres):
+                if not any(panel[0] <= x < panel[2] and panel[1] <= y < panel[3] for x, y in centers):
                     missed.add(person)
         if true.trigger_regions:
             now = (found.frame >= true.start_frame) & (found.frame < true.end_frame)

@@ -16,16 +16,16 @@ from rmset.progress import Progress, silent
 from rmset.records import Layout, Segment
 from rmset.root import Root
 
-# Colours that stay apart from each other on skin and film alike (RGB).
+# Colors that stay apart from each other on skin and film alike (RGB).
 PALETTE: tuple[tuple[int, int, int], ...] = (
     (86, 180, 233), (230, 159, 0), (0, 200, 140), (240, 228, 66),
     (204, 121, 167), (255, 120, 80), (150, 130, 255), (160, 220, 100),
 )  # fmt: skip
-_GREY = (150, 150, 150)
+_GRAY = (150, 150, 150)
 
 
-def colour(person_id: int) -> tuple[int, int, int]:
-    """The person's colour, the same in every picture."""
+def color(person_id: int) -> tuple[int, int, int]:
+    """The person's color, the same in every picture."""
     return PALETTE[person_id % len(PALETTE)]
 
 
@@ -39,13 +39,13 @@ def draw_layout(image: Image, segment: Segment, *, people: bool = True) -> Image
         inside[:] = inside // 4
         rows, columns = np.mgrid[y0:y1, x0:x1]
         inside[(rows + columns) % 24 < 2] = (90, 90, 90)
-        label(drawn, "removed", (x0 + 8, y0 + 8), _GREY)
+        label(drawn, "removed", (x0 + 8, y0 + 8), _GRAY)
     for person in segment.people:
         if person.panel:
-            rectangle(drawn, person.panel, _GREY, 1)
+            rectangle(drawn, person.panel, _GRAY, 1)
         if people:
-            rectangle(drawn, person.box, colour(person.person_id), 2)
-            label(drawn, f"{person.person_id}", (int(person.box[0]), int(person.box[1]) - 24), colour(person.person_id))
+            rectangle(drawn, person.box, color(person.person_id), 2)
+            label(drawn, f"{person.person_id}", (int(person.box[0]), int(person.box[1]) - 24), color(person.person_id))
     return drawn
 
 
@@ -138,8 +138,8 @@ def _drawn(image: Image, frame_idx: int, layout: Layout, faces: list[tuple[int, 
     drawn = draw_layout(image, segment, people=False) if segment else image.copy()
     for person_id, box, score, source in faces:
         # A box that nobody saw is drawn thin.
-        rectangle(drawn, box, colour(person_id), 1 if source == "interpolated" else 2)
-        label(drawn, f"{person_id}  {score:.2f}", (int(box[0]), int(box[1]) - 24), colour(person_id))
+        rectangle(drawn, box, color(person_id), 1 if source == "interpolated" else 2)
+        label(drawn, f"{person_id}  {score:.2f}", (int(box[0]), int(box[1]) - 24), color(person_id))
     label(drawn, f"frame {frame_idx}", (8, 8), (220, 220, 220))
     return drawn
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from rmset.errors import RootError
-from rmset.inspect.preview import colour, label, write_png
+from rmset.inspect.preview import color, label, write_png
 from rmset.read.crops import CropStore
 from rmset.root import Root
 
@@ -39,7 +39,7 @@ def write(root: Root, video_id: str, output: Path, *, columns: int = 16, tile: i
     for line, person in enumerate(people):
         rows = mine[keys.person[mine] == person]
         top = line * (tile + gap) + 24
-        label(sheet, f"{person}", (8, top + tile // 2 - 10), colour(person))
+        label(sheet, f"{person}", (8, top + tile // 2 - 10), color(person))
         for column, moment in enumerate(moments):
             row = rows[np.abs(keys.frame[rows] - moment).argmin()]
             if abs(int(keys.frame[row]) - moment) > reach:

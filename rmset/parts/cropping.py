@@ -1,7 +1,7 @@
 """The paper's transform (RMFER, section 3): keep the face's height, widen its width, resize to a square.
 
 A crop that would reach beyond its bounds is padded by replication: never shifted, squeezed, or filled with a
-neighbour's pixels.
+neighbor's pixels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Window = tuple[int, int, int, int]
 
 
 def widened(box: Box, widen: float = 0.31) -> Box:
-    """The box with w = w_f + widen · w_f about its centre, height kept.
+    """The box with w = w_f + widen · w_f about its center, height kept.
 
     >>> widened((100, 50, 200, 181), 0.31)
     (84.5, 50, 215.5, 181)
@@ -30,7 +30,7 @@ def widened(box: Box, widen: float = 0.31) -> Box:
 
 @dataclass(frozen=True)
 class Crop:
-    """One aspect-normalised face."""
+    """One aspect-normalized face."""
 
     image: Image
     """uint8 (size, size, 3) RGB"""
@@ -87,17 +87,17 @@ def cut(image: Image, box: Box, bounds: Box, size: int, widen: float = 0.31) -> 
 def quality(image: Image) -> tuple[float, float]:
     """Sharpness and brightness of a crop.
 
-    Sharpness is the variance of the Laplacian of the grey image, higher is sharper; brightness is the mean grey
+    Sharpness is the variance of the Laplacian of the gray image, higher is sharper; brightness is the mean gray
     value, 0 (black) to 1 (white).
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     # 16 bits hold every Laplacian of 8-bit pixels (4 · 255 either way) and sum faster than floats.
-    _, spread = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
-    return float(spread[0, 0]) ** 2, float(cv2.mean(grey)[0]) / 255
+    _, spread = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))
+    return float(spread[0, 0]) ** 2, float(cv2.mean(gray)[0]) / 255
 
 
 def yaw(landmarks: np.ndarray) -> float:
-    """How far the head is turned, from landmarks (5, 2): 0 frontal, about ±1 profile, positive towards the right.
+    """How far the head is turned, from landmarks (5, 2): 0 frontal, about ±1 profile, positive toward the right.
 
     The nose's distance from the middle of the eyes along the line between them, in eye distances, doubled. NaN if the
     landmarks are not known.

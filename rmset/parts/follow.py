@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rmset.geometry import Box, Boxes, as_boxes, clip, iou, outside, paired_iou, pixels, scale_about_centre
+from rmset.geometry import Box, Boxes, as_boxes, clip, iou, outside, paired_iou, pixels, scale_about_center
 from rmset.geometry import area as area_of
 from rmset.parts.assign import match
 from rmset.parts.detect import Detections, cascade
@@ -77,7 +77,7 @@ class Follower:
         nets: MTCNN's nets.
         people: whom to follow; their reference boxes are where the search begins.
         frame_size: (width, height) px.
-        removed: the trigger regions; a face whose centre lies in one is nobody's.
+        removed: the trigger regions; a face whose center lies in one is nobody's.
         config: when to believe.
     """
 
@@ -155,7 +155,7 @@ class Follower:
     def _around(self, box: Box) -> Rect:
         """Where to look for somebody who has no panel: about the last box."""
         frame = (0.0, 0.0, float(self._frame_size[0]), float(self._frame_size[1]))
-        return pixels(clip(scale_about_centre(box, 3), frame), self._frame_size)
+        return pixels(clip(scale_about_center(box, 3), frame), self._frame_size)
 
     def _refine(self, picture: Pixels) -> tuple[Detections, npt.NDArray[np.bool_]]:
         """The last net's answer for everybody (P), and whether it is to be trusted; who is not held is not asked.
@@ -250,6 +250,6 @@ def entry_squares(boxes: Boxes) -> Boxes:
     """The squares (N, 4) that the last net would have been given for faces it has boxed (N, 4)."""
     square = cascade.squared(boxes)
     side = square[:, 2:] - square[:, :2]
-    centre = (square[:, :2] + square[:, 2:]) / 2 + side * np.array([0, _ENTRY_DROP], np.float32)
+    center = (square[:, :2] + square[:, 2:]) / 2 + side * np.array([0, _ENTRY_DROP], np.float32)
     half = side * (_ENTRY_SCALE / 2)
-    return np.hstack([centre - half, centre + half]).astype(np.float32)
+    return np.hstack([center - half, center + half]).astype(np.float32)

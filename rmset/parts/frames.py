@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Image = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), RGB"""
-Grey = npt.NDArray[np.uint8]
+Gray = npt.NDArray[np.uint8]
 """uint8 (H, W)"""
 
 # Going on is cheaper than seeking to a key frame that so few frames lie before: a seek empties the decoder's threads.
@@ -58,7 +58,7 @@ class Frame:
         return np.ascontiguousarray(np.rot90(image, self._rotation // 90)) if self._rotation else image
 
     @cached_property
-    def grey(self) -> Grey:
+    def gray(self) -> Gray:
         """uint8 (H, W), 0 to 255, turned upright; cheaper than by way of `rgb`."""
         image = np.asarray(self._raw.to_ndarray(format="gray"), dtype=np.uint8)
         return np.ascontiguousarray(np.rot90(image, self._rotation // 90)) if self._rotation else image

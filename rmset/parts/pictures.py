@@ -13,7 +13,7 @@ from rmset.parts.frames import Image
 PictureFormat = Literal["jpeg", "png", "webp"]
 SUFFIX: dict[str, str] = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 JPEG = b"\xff\xd8\xff"
-"""How every JPEG begins. `simplejpeg.is_jpeg` also looks at the end, and OpenCV fills what is damaged with grey."""
+"""How every JPEG begins. `simplejpeg.is_jpeg` also looks at the end, and OpenCV fills what is damaged with gray."""
 
 
 def encoder(form: PictureFormat, quality: int) -> Callable[[Image], bytes]:

@@ -163,7 +163,7 @@ def _resized(image: npt.NDArray[np.uint8], size: tuple[int, int], *, smooth: boo
 
     OpenCV is fast at halving and at interpolating, and slow at averaging over areas that are no whole number of pixels.
     So a large image is halved, interpolated to twice the wanted size, and halved again; without `smooth` the last two
-    are one interpolation, which is enough for colour.
+    are one interpolation, which is enough for color.
     """
     height, width = image.shape[:2]
     if (width, height) == size:

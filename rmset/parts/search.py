@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rmset.geometry import Box, as_boxes, clip, outside, pixels, scale_about_centre
+from rmset.geometry import Box, as_boxes, clip, outside, pixels, scale_about_center
 from rmset.parts.assign import Tracker
 from rmset.parts.detect import Detections, Detector
 from rmset.parts.follow import Found
@@ -45,7 +45,7 @@ class Searcher:
         frame = (0.0, 0.0, float(frame_size[0]), float(frame_size[1]))
         self._areas: dict[Box, float] = {}
         for person in people:
-            area = frame if whole_frame else person.panel or clip(scale_about_centre(person.box, 3), frame)
+            area = frame if whole_frame else person.panel or clip(scale_about_center(person.box, 3), frame)
             side = min(person.box[2] - person.box[0], person.box[3] - person.box[1])
             self._areas[area] = min(self._areas.get(area, np.inf), max(20.0, smallest * side))
 

@@ -99,7 +99,7 @@ class Result:
 class Catalog:
     """The tables `videos`, `segments`, `regions`, `people`, `faces`, `crops` of a root, and the macros over them.
 
-    Videos and layouts are read when the catalogue is opened; face and crop rows when a query asks for them.
+    Videos and layouts are read when the catalog is opened; face and crop rows when a query asks for them.
 
     Args:
         root: what to ask.

@@ -1,4 +1,4 @@
-"""The SQL of the catalogue, as text: views and macros. Nothing here runs it."""
+"""The SQL of the catalog, as text: views and macros. Nothing here runs it."""
 
 from __future__ import annotations
 

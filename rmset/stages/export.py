@@ -1,4 +1,4 @@
-"""Pixels: one aspect-normalised crop per face row, in Parquet shards.
+"""Pixels: one aspect-normalized crop per face row, in Parquet shards.
 
 face rows, by frame -> decoded frame -> crop within the person's panel -> JPEG -> part-NNN.parquet
 

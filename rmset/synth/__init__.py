@@ -5,7 +5,7 @@
     panels: GeneratedPerson | ClipSource | GeneratedFilm      what fills a panel
     layouts                             where the panels are
     compose                             everything on one screen, encoded, with `<stem>.truth.json` beside it
-    labeled                             the same faces as a small labelled set
+    labeled                             the same faces as a small labeled set
     minds, finish, world                a crowd with chosen noise; a mashup as a finished root; many of them, to measure
 
     from rmset.synth.compose import compose_demo, compose_clips

@@ -16,27 +16,27 @@ from rmset.synth.arrays import Field, f32
 
 @dataclass(frozen=True)
 class Bump:
-    """One Gaussian-weighted move: everything around `centre` is pushed and stretched."""
+    """One Gaussian-weighted move: everything around `center` is pushed and stretched."""
 
-    centre: tuple[float, float]
+    center: tuple[float, float]
     """photo pixels"""
     sigma: tuple[float, float]
     """reach along x and y, photo pixels; a push stays below 1.6 sigma or the picture folds over itself"""
     push: tuple[float, float] = (0.0, 0.0)
     """photo pixels; +x right, +y down"""
     stretch: tuple[float, float] = (0.0, 0.0)
-    """growth along x and y at the centre; 0.2 is a fifth larger"""
+    """growth along x and y at the center; 0.2 is a fifth larger"""
 
     def __call__(self, points: Field) -> Field:
         """Displacement (…, 2) at photo points (…, 2)."""
-        offset = points - f32(self.centre)
+        offset = points - f32(self.center)
         weight = np.exp(-0.5 * np.sum((offset / f32(self.sigma)) ** 2, axis=-1, keepdims=True))
         return np.asarray(weight * (f32(self.push) + f32(self.stretch) * offset), np.float32)
 
 
 def mirrored(bump: Bump, axis: float = 224.5) -> Bump:
     """The same move on the other half of the face, whose middle is the line x = `axis`."""
-    (x, y), (dx, dy) = bump.centre, bump.push
+    (x, y), (dx, dy) = bump.center, bump.push
     return Bump((2 * axis - x, y + 2.0), bump.sigma, (-dx, dy), bump.stretch)
 
 

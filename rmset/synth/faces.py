@@ -1,6 +1,6 @@
 """Drawing one person: identity, expression and pose to pixels, with the face's box known through it all.
 
-    photograph -> person's colours (once) -> lips and lids (each frame) -> one warp to the panel -> over the room
+    photograph -> person's colors (once) -> lips and lids (each frame) -> one warp to the panel -> over the room
 
 The warp takes, for each pixel of the panel, pose first, then the person's geometry, then the action units.
 """
@@ -19,7 +19,7 @@ from rmset.synth.bumps import displacement
 from rmset.synth.expressions import UNITS, action_units
 from rmset.synth.identity import SHAPES, Identity
 from rmset.synth.paint import frown_lines, paint_glasses, paint_person, rested
-from rmset.synth.photo import FACE_BOX, FACE_CENTRE, FACE_HEIGHT, SCALE, load_photo, to_canvas
+from rmset.synth.photo import FACE_BOX, FACE_CENTER, FACE_HEIGHT, SCALE, load_photo, to_canvas
 from rmset.synth.rooms import paint_room
 
 FACE_SHARE = 0.50
@@ -153,7 +153,7 @@ class Person:
         flip = -1.0 if self.identity.mirror else 1.0
         linear = np.array([[cos * flip, -sin], [sin * flip, cos]])
         # the neck is the pivot: heads tilt about it
-        pivot = np.array([FACE_CENTRE[0], FACE_CENTRE[1] + 90.0])
+        pivot = np.array([FACE_CENTER[0], FACE_CENTER[1] + 90.0])
         upright = np.array([size[0] / 2, size[1] * 0.5 + 90.0 * scale])
         shift = upright + face * np.array([pose.dx, pose.dy]) - linear @ pivot
         return np.asarray(np.column_stack([linear, shift]), np.float32)

@@ -92,8 +92,8 @@ def _hills(scene: Scene, t: float, size: tuple[int, int]) -> Image:
         ridge = sum(np.sin((x + speed * t) * f + p) / f for f, p in zip((1.3, 2.9, 5.7), phase, strict=True))
         top = height * (0.5 + 0.12 * depth) - height * 0.07 * ridge
         outline = np.stack([np.arange(width), top], 1).astype(np.int32)
-        colour = np.array([110, 108, 120]) * (1 - depth / 4) + np.array([24, 44, 34]) * (depth / 4)
-        cv2.fillPoly(image, [np.vstack([outline, [[width, height], [0, height]]])], colour.tolist(), cv2.LINE_AA)
+        color = np.array([110, 108, 120]) * (1 - depth / 4) + np.array([24, 44, 34]) * (depth / 4)
+        cv2.fillPoly(image, [np.vstack([outline, [[width, height], [0, height]]])], color.tolist(), cv2.LINE_AA)
     return image
 
 
@@ -108,9 +108,9 @@ def _night(scene: Scene, t: float, size: tuple[int, int]) -> Image:
     for _ in range(40):
         angle, far = rng.uniform(0, 2 * np.pi), (rng.uniform() + 0.8 * t) % 1.0
         reach = 0.04 + 0.6 * far**2
-        centre = (int(width * (0.5 + reach * np.cos(angle))), int(height * (0.5 + reach * np.sin(angle) * 0.7)))
-        colour = np.array([(255, 190, 90), (255, 80, 60), (120, 200, 255), (240, 240, 220)][int(rng.integers(4))])
-        cv2.circle(glow, centre, max(2, int(height * 0.07 * far + 2)), (colour * (0.3 + 0.6 * far)).tolist(), -1)
+        center = (int(width * (0.5 + reach * np.cos(angle))), int(height * (0.5 + reach * np.sin(angle) * 0.7)))
+        color = np.array([(255, 190, 90), (255, 80, 60), (120, 200, 255), (240, 240, 220)][int(rng.integers(4))])
+        cv2.circle(glow, center, max(2, int(height * 0.07 * far + 2)), (color * (0.3 + 0.6 * far)).tolist(), -1)
     soft = cv2.GaussianBlur(glow, (0, 0), max(0.8, height / 240))
     return np.asarray(cv2.add(image, soft), np.uint8)
 

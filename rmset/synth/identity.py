@@ -9,7 +9,7 @@ import numpy as np
 
 from rmset.synth.bumps import Bump, both
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 SHAPES: dict[str, tuple[Bump, ...]] = {
     "face_width": (Bump((224.5, 125), (46, 46), stretch=(0.13, 0)),),
@@ -32,19 +32,19 @@ SHAPES: dict[str, tuple[Bump, ...]] = {
 }
 """trait -> its moves at full strength; a person has each between -1 and 1"""
 
-SKIN_TONES: tuple[Colour, ...] = (
+SKIN_TONES: tuple[Color, ...] = (
     (232, 192, 168), (120, 80, 58), (224, 180, 148), (198, 148, 112), (88, 58, 44), (226, 184, 160),
     (164, 114, 82), (212, 166, 136),
 )  # fmt: skip
-HAIR_COLOURS: tuple[Colour, ...] = (
+HAIR_COLORS: tuple[Color, ...] = (
     (42, 34, 32), (92, 62, 42), (206, 172, 112), (150, 74, 38), (62, 44, 34), (172, 168, 164), (122, 88, 56),
     (30, 28, 34), (96, 52, 110),
 )  # fmt: skip
-CLOTHES: tuple[Colour, ...] = (
+CLOTHES: tuple[Color, ...] = (
     (52, 78, 122), (148, 52, 52), (66, 102, 76), (188, 178, 160), (58, 56, 64), (206, 158, 70), (112, 84, 132),
     (70, 132, 140),
 )  # fmt: skip
-WALLS: tuple[Colour, ...] = (
+WALLS: tuple[Color, ...] = (
     (196, 188, 174), (92, 112, 134), (164, 182, 168), (124, 96, 88), (70, 72, 92), (208, 196, 200),
     (150, 164, 188), (110, 124, 104),
 )  # fmt: skip
@@ -61,11 +61,11 @@ class Identity:
     """trait of `SHAPES` and its strength, -1 to 1"""
     style: tuple[tuple[str, float], ...]
     """action unit and how strongly this person uses it, about 1"""
-    skin: Colour
-    hair: Colour
+    skin: Color
+    hair: Color
     hair_style: str
-    clothes: Colour
-    wall: Colour
+    clothes: Color
+    wall: Color
     mirror: bool
     brows: float
     """how heavy the eyebrows are, 0 to 1"""
@@ -86,12 +86,12 @@ def cast(name: str, count: int, seed: int) -> tuple[Identity, ...]:
     """`count` different people.
 
     Casts of different names share nobody, whatever their seeds: `train`, `valid` and `test` people are strangers to
-    each other and to those of a mashup. Colours are dealt from shuffled decks, so that a small cast is varied.
+    each other and to those of a mashup. Colors are dealt from shuffled decks, so that a small cast is varied.
     """
     dealers, people = np.random.default_rng([seed, crc32(name.encode())]).spawn(2)
     sizes = {
         "skin": len(SKIN_TONES),
-        "hair": len(HAIR_COLOURS),
+        "hair": len(HAIR_COLORS),
         "style": len(HAIR_STYLES),
         "clothes": len(CLOTHES),
         "wall": len(WALLS),
@@ -123,7 +123,7 @@ def _draw(name: str, cards: dict[str, int], rng: np.random.Generator) -> Identit
         shape=tuple(shape.items()),
         style=tuple((unit, float(rng.uniform(0.8, 1.2))) for unit in units),
         skin=_near(rng, SKIN_TONES[cards["skin"]], 8),
-        hair=_near(rng, HAIR_COLOURS[cards["hair"]], 10),
+        hair=_near(rng, HAIR_COLORS[cards["hair"]], 10),
         hair_style=style,
         clothes=_near(rng, CLOTHES[cards["clothes"]], 20),
         wall=_near(rng, WALLS[cards["wall"]], 16),
@@ -138,7 +138,7 @@ def _draw(name: str, cards: dict[str, int], rng: np.random.Generator) -> Identit
     )
 
 
-def _near(rng: np.random.Generator, colour: Colour, spread: int) -> Colour:
-    """The colour, a little off."""
-    r, g, b = (int(np.clip(c + rng.integers(-spread, spread + 1), 8, 250)) for c in colour)
+def _near(rng: np.random.Generator, color: Color, spread: int) -> Color:
+    """The color, a little off."""
+    r, g, b = (int(np.clip(c + rng.integers(-spread, spread + 1), 8, 250)) for c in color)
     return (r, g, b)

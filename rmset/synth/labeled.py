@@ -1,4 +1,4 @@
-"""A small labelled set out of generated faces, for a training that learns something real in seconds.
+"""A small labeled set out of generated faces, for a training that learns something real in seconds.
 
     <folder>/train/<expression>/*.png      valid/…      test/…
 
@@ -88,13 +88,13 @@ def write_labeled_set(
                     content = cv2.imencode(".png", crop[..., ::-1])[1]
                     (target / f"{person.identity.name}-{image:04d}.png").write_bytes(content.tobytes())
                     done += 1
-                    progress("drawing labelled faces", done, total)
+                    progress("drawing labeled faces", done, total)
         if folder.exists():
             folder.rmdir()
         beside.rename(folder)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
-        raise RmsetError(f"expected to write labelled faces to {folder}, found: {error}; choose another") from error
+        raise RmsetError(f"expected to write labeled faces to {folder}, found: {error}; choose another") from error
 
 
 def crop_face(image: Image, box: Box, size: int, widen: float = WIDEN) -> Image:

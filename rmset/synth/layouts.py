@@ -3,7 +3,7 @@
 3x3       the film in the middle, eight people around it      side      the film large, people in columns beside it
 2x3, 2x2  the film in one cell of a small grid                inset     people fill the screen, the film covers a
 bordered  rounded panels with gaps over the blurred film                corner of the last one's panel
-row       the film above, people in a row below, framed and shadowed    centre  the film over the middle of a grid
+row       the film above, people in a row below, framed and shadowed    center  the film over the middle of a grid
           over the blurred film
 """
 
@@ -167,13 +167,13 @@ def _row(people: int, size: tuple[int, int]) -> PanelLayout:
     return PanelLayout("row", size, film, panels, "blurred", shadow=gap, frame=2)
 
 
-def _centre(people: int, size: tuple[int, int]) -> PanelLayout:
+def _center(people: int, size: tuple[int, int]) -> PanelLayout:
     """People fill the screen; the film lies over the middle, where their panels meet."""
     rows, columns = _best_grid(people, size)
     width, height = size
     x, y = _even(0.17 * width), _even(0.17 * height)
     film = (width // 4 * 2 - x, height // 4 * 2 - y, width // 4 * 2 + x, height // 4 * 2 + y)
-    return PanelLayout("centre", size, film, dict(enumerate(_cells((0, 0, *size), rows, columns)[:people])))
+    return PanelLayout("center", size, film, dict(enumerate(_cells((0, 0, *size), rows, columns)[:people])))
 
 
 def _cells(box: IntBox, rows: int, columns: int) -> list[IntBox]:
@@ -207,6 +207,6 @@ LAYOUTS: dict[str, tuple[Callable[[int, tuple[int, int]], PanelLayout], int, int
     "inset": (_inset, 4, 40),
     "bordered": (_bordered, 8, 40),
     "row": (_row, 4, 12),
-    "centre": (_centre, 4, 40),
+    "center": (_center, 4, 40),
 }
 """name -> how it is built, how many people it has by itself, how many at most"""

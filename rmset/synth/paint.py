@@ -1,4 +1,4 @@
-"""The colours of a person: skin, hair, brows, glasses, beard, clothes, laid over the photograph."""
+"""The colors of a person: skin, hair, brows, glasses, beard, clothes, laid over the photograph."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def paint_person(photo: Photo, identity: Identity) -> Image:
         layers.append(_beanie(identity, rng))
     width, height = canvas_size()
     out = np.zeros((height, width, 4), np.float32)
-    for colour, alpha in layers:
+    for color, alpha in layers:
         out *= 1 - alpha[..., None]
-        out[..., :3] += colour * alpha[..., None]
+        out[..., :3] += color * alpha[..., None]
         out[..., 3] += 255 * alpha
     out[..., :3] *= _lighting(identity)
     return np.clip(out, 0, out[..., 3:]).astype(np.uint8)
@@ -67,7 +67,7 @@ def frown_lines() -> Field:
 
 
 def _face(photo: Photo, identity: Identity, rng: np.random.Generator) -> Field:
-    """The photograph in this person's colours, (H, W, 3) 0 to 255."""
+    """The photograph in this person's colors, (H, W, 3) 0 to 255."""
     rgb = photo.rgb.astype(np.float32)
     tone = f32(identity.skin) / _PHOTO_SKIN
     # dark skin keeps its highlights and loses contrast in its shadows: gamma a little under 1
@@ -91,13 +91,13 @@ def _face(photo: Photo, identity: Identity, rng: np.random.Generator) -> Field:
     return np.asarray(np.clip(out, 0, 255), np.float32)
 
 
-def _dyed(rgb: Field, colour: tuple[int, int, int]) -> Field:
-    """The photographed hair in another colour, its light and shade kept."""
+def _dyed(rgb: Field, color: tuple[int, int, int]) -> Field:
+    """The photographed hair in another color, its light and shade kept."""
     luminance = np.clip(rgb @ f32([0.299, 0.587, 0.114]) / 118.0, 0.05, 1.6)
     # bright hair shows its strands less than dark hair
-    contrast = 0.95 - 0.6 * max(colour) / 255
+    contrast = 0.95 - 0.6 * max(color) / 255
     shine = np.clip(luminance - 1.25, 0, 1)[..., None] * 40
-    return np.asarray(f32(colour) * (luminance**contrast)[..., None] + shine, np.float32)
+    return np.asarray(f32(color) * (luminance**contrast)[..., None] + shine, np.float32)
 
 
 def _strands(identity: Identity, rng: np.random.Generator) -> Field:
@@ -114,30 +114,30 @@ def _clothes(identity: Identity, rng: np.random.Generator) -> tuple[Field, Field
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     shade = 1.08 - 0.5 * np.abs(x / width - 0.5) ** 1.5 * 2 - 0.18 * (y / height)
     shade = shade * (0.86 + 0.28 * _noise(rng, (14, 10), 2.0)) * (0.97 + 0.06 * _noise(rng, (340, 320), 0.6))
-    colour = f32(identity.clothes) * shade[..., None]
+    color = f32(identity.clothes) * shade[..., None]
     collar = _stroke(_COLLAR, 6.0)[..., None]
-    colour = colour * (1 - 0.22 * collar)
-    return np.asarray(colour, np.float32), polygon_mask(_BUST, 1.2)
+    color = color * (1 - 0.22 * collar)
+    return np.asarray(color, np.float32), polygon_mask(_BUST, 1.2)
 
 
 def _beanie(identity: Identity, rng: np.random.Generator) -> tuple[Field, Field]:
-    """A knitted hat in a colour that goes with nothing."""
+    """A knitted hat in a color that goes with nothing."""
     width, height = canvas_size()
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     shade = 1.1 - 0.45 * ((x / width - 0.5) * 2.6) ** 2
     knit = 0.9 + 0.1 * np.sin(x * 0.9) * (0.6 + 0.4 * np.sin(y * 0.8))
-    colour = f32(identity.clothes)[::-1] * (shade * knit)[..., None]
+    color = f32(identity.clothes)[::-1] * (shade * knit)[..., None]
     brim = polygon_mask([(162, 80), (163, 58), (182, 52), (226, 48), (270, 54), (288, 62), (289, 84), (270, 74),
                          (226, 67), (182, 72)], 1.0)  # fmt: skip
-    colour = colour * (1 - 0.22 * brim[..., None] * (0.8 + 0.2 * _noise(rng, (340, 320), 0.8))[..., None])
-    return np.asarray(colour, np.float32), np.maximum(polygon_mask(_BEANIE, 1.2), brim)
+    color = color * (1 - 0.22 * brim[..., None] * (0.8 + 0.2 * _noise(rng, (340, 320), 0.8))[..., None])
+    return np.asarray(color, np.float32), np.maximum(polygon_mask(_BEANIE, 1.2), brim)
 
 
 def paint_glasses() -> Image:
     """Dark frames around both eyes, a texture (H, W, 4) of their own: brows move, glasses do not."""
     frame = np.zeros(canvas_size()[::-1], np.float32)
-    for centre in ((201.5, 102.5), (247.5, 105.0)):
-        middle = tuple(int(v) for v in to_canvas(centre) * 16)
+    for center in ((201.5, 102.5), (247.5, 105.0)):
+        middle = tuple(int(v) for v in to_canvas(center) * 16)
         cv2.ellipse(frame, middle, (17 * 32, 400), 2, 0, 360, 1.0, 4, cv2.LINE_AA, 4)
     for bar in ([(218.5, 101), (225, 99.5), (230.5, 102)], [(184.5, 100), (178, 97)], [(264.5, 103), (271, 101)]):
         cv2.polylines(frame, [fixed_point(to_canvas(bar))], False, 1.0, 4, cv2.LINE_AA, 4)

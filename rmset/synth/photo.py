@@ -25,7 +25,7 @@ EXTENT = (320, 340)
 
 FACE_BOX = (180.3, 60.7, 268.4, 172.2)
 """the face as MTCNN (facenet-pytorch 2.5.3) boxes it, xyxy photo pixels"""
-FACE_CENTRE = (224.5, 116.5)
+FACE_CENTER = (224.5, 116.5)
 FACE_HEIGHT = 111.5
 
 _FACE = [(184, 118), (184, 96), (187, 76), (200, 80), (214, 82), (228, 81), (240, 82), (252, 86), (265, 92),
@@ -47,20 +47,20 @@ _TEETH = [(206, 141.6), (215, 143.2), (225, 143.9), (235, 143.2), (243, 141.6), 
 
 @dataclass(frozen=True)
 class Photo:
-    """The canvas and its masks, all (680, 640): what is head, what skin, and what keeps its colour."""
+    """The canvas and its masks, all (680, 640): what is head, what skin, and what keeps its color."""
 
     rgb: Image
-    """(H, W, 3); beyond the head's outline the head's own colours go on, so that edges show no fringe"""
+    """(H, W, 3); beyond the head's outline the head's own colors go on, so that edges show no fringe"""
     head: Field
     """0 to 1: head with hair and neck against the background"""
     skin: Field
     """what of the head is skin; the rest is hair"""
     fixed: Field
-    """eyes and teeth, which no skin tone may colour"""
+    """eyes and teeth, which no skin tone may color"""
 
 
 def to_canvas(points: npt.ArrayLike) -> Field:
-    """Photo coordinates (…, 2) to canvas coordinates of pixel centres."""
+    """Photo coordinates (…, 2) to canvas coordinates of pixel centers."""
     return (f32(points) - f32(ORIGIN) + 0.5) * SCALE - 0.5
 
 
@@ -77,10 +77,10 @@ def polygon_mask(points: npt.ArrayLike, soft: float) -> Field:
     return _blurred((1 / 255) * mask.astype(np.float32), soft)
 
 
-def ellipse_mask(centre: tuple[float, float], radii: tuple[float, float], soft: float) -> Field:
+def ellipse_mask(center: tuple[float, float], radii: tuple[float, float], soft: float) -> Field:
     """A filled ellipse in photo pixels as a canvas mask."""
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    return polygon_mask(np.stack([centre[0] + radii[0] * np.cos(angle), centre[1] + radii[1] * np.sin(angle)], 1), soft)
+    return polygon_mask(np.stack([center[0] + radii[0] * np.cos(angle), center[1] + radii[1] * np.sin(angle)], 1), soft)
 
 
 @lru_cache(maxsize=1)
@@ -125,7 +125,7 @@ def _cut_out(picture: Image) -> Field:
 
 
 def _bleed(picture: Image, head: Field) -> Image:
-    """Carry the head's colours outwards over its outline, so that the old background cannot shine through."""
+    """Carry the head's colors outwards over its outline, so that the old background cannot shine through."""
     sure = cv2.erode(head, np.ones((5, 5)))[..., None]
     weight = cv2.GaussianBlur(sure, (0, 0), 3)[..., None]
     carried = cv2.GaussianBlur(picture * sure, (0, 0), 3) / np.maximum(weight, 1e-3)

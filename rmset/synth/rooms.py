@@ -35,8 +35,8 @@ def _furnish(room: Field, wall: Field, rng: np.random.Generator) -> None:
     """A shelf, a picture or a door: a rectangle with a few others in it."""
     x0, y0 = int(rng.integers(-20, 280)), int(rng.integers(-20, 130))
     w, h = int(rng.integers(30, 90)), int(rng.integers(30, 120))
-    colour = wall * rng.uniform(0.35, 1.2) + rng.uniform(-25, 25, 3)
-    cv2.rectangle(room, (x0, y0), (x0 + w, y0 + h), colour.tolist(), -1)
+    color = wall * rng.uniform(0.35, 1.2) + rng.uniform(-25, 25, 3)
+    cv2.rectangle(room, (x0, y0), (x0 + w, y0 + h), color.tolist(), -1)
     for _ in range(int(rng.integers(0, 6))):
         bx, bw = x0 + int(rng.integers(0, w)), int(rng.integers(4, 12))
         by = y0 + h // 2 * int(rng.integers(0, 2))
@@ -50,5 +50,5 @@ def _lamp(room: Field, rng: np.random.Generator) -> None:
     glow = np.zeros(room.shape[:2], np.float32)
     cv2.circle(glow, (x, y), int(rng.integers(8, 22)), 1.0, -1)
     glow = glow + 2.5 * cv2.GaussianBlur(glow, (0, 0), 18)
-    colour = f32([255, 214, 150] if rng.random() < 0.6 else [150, 190, 255])
-    room += np.clip(glow, 0, 1)[..., None] * (colour - room) * 0.8
+    color = f32([255, 214, 150] if rng.random() < 0.6 else [150, 190, 255])
+    room += np.clip(glow, 0, 1)[..., None] * (color - room) * 0.8

@@ -31,7 +31,7 @@ from rmset.synth.minds import gather
 from rmset.synth.motion import draw_motion
 from rmset.synth.panels import GeneratedPerson
 
-LABELLED: Mapping[str, Split] = {"train": Split(24, 60), "valid": Split(8, 20), "test": Split(16, 40)}
+LABELED: Mapping[str, Split] = {"train": Split(24, 60), "valid": Split(8, 20), "test": Split(16, 40)}
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ def check_crowd(videos: int, people: int, seconds: float, fps: float, max_delay:
 
 
 def write_world(
-    folder: Path, config: WorldConfig, *, labelled: Mapping[str, Split] | None = LABELLED, progress: Progress = silent
+    folder: Path, config: WorldConfig, *, labeled: Mapping[str, Split] | None = LABELED, progress: Progress = silent
 ) -> Root:
-    """Write a world into a new or empty folder; root and labelled set appear whole or not at all.
+    """Write a world into a new or empty folder; root and labeled set appear whole or not at all.
 
     Args:
-        folder: gets `root/` and `labelled/`.
+        folder: gets `root/` and `labeled/`.
         config: what the world is like.
-        labelled: people and images per class of the labelled set; None for none.
+        labeled: people and images per class of the labeled set; None for none.
         progress: told of every frame and face.
 
     Raises:
@@ -100,8 +100,8 @@ def write_world(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"expected a new or empty folder, found content in {folder}; remove it or name another")
     folder.mkdir(parents=True, exist_ok=True)
-    if labelled:
-        write_labeled_set(folder / "labelled", labelled, size=config.size, seed=config.seed, progress=progress)
+    if labeled:
+        write_labeled_set(folder / "labelled", labeled, size=config.size, seed=config.seed, progress=progress)
     return write_root(folder / "root", mashups(config), Cut(config.size), progress)
 
 

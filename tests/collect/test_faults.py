@@ -18,7 +18,7 @@ LASTING = {
     "not found": (Fault(404), Cause.REMOVED, "404"),
     "gone": (Fault(410), Cause.REMOVED, "410"),
     "forbidden": (Fault(403), Cause.FORBIDDEN, "403"),
-    "unauthorised": (Fault(401), Cause.LOGIN, "401"),
+    "unauthorized": (Fault(401), Cause.LOGIN, "401"),
     "legal reasons": (Fault(451), Cause.GEO_BLOCKED, "451"),
     "server error": (Fault(500), Cause.SERVER, "500"),
     "reset in mid-file": (Fault(reset_at=3_000), Cause.NETWORK, "reset by peer"),

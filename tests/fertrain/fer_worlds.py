@@ -1,4 +1,4 @@
-"""Tiny data sets in the exact layouts, made in a second: faces that are a few grey blobs."""
+"""Tiny data sets in the exact layouts, made in a second: faces that are a few gray blobs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rmset.parts.shards import CropWriter
 FOLDER_CLASSES = ORDERS["affectnet7"].classes
 
 
-def face(kind: int, rng: np.random.Generator, size: int = 48, grey: bool = False) -> np.ndarray:
+def face(kind: int, rng: np.random.Generator, size: int = 48, gray: bool = False) -> np.ndarray:
     """uint8 (S, S, 3): one bright bar whose place is the class, on noise."""
-    image = rng.integers(60, 110, (size, size, 1 if grey else 3), dtype=np.uint8).repeat(3 if grey else 1, axis=2)
+    image = rng.integers(60, 110, (size, size, 1 if gray else 3), dtype=np.uint8).repeat(3 if gray else 1, axis=2)
     top = 2 + kind * (size - 10) // 8
     image[top : top + 6, 8:-8] = 230
     return image
@@ -55,7 +55,7 @@ def ferplus(root: Path, train: int = 64, valid: int = 16, test: int = 0) -> Path
             else:
                 votes[k], votes[(k + 1) % 8] = 8, 2
             lines.append(",".join([usage, name, *map(str, votes)]))
-            write(root / folder / name, face(k, rng, grey=True))
+            write(root / folder / name, face(k, rng, gray=True))
             number += 1
     lines.append("PublicTest,,0,0,0,0,0,0,0,0,0,10")
     (root / "fer2013new.csv").write_text("\n".join(lines) + "\n")

@@ -20,7 +20,7 @@ def fer2013_csv(root: Path, icml: bool = False, n: int = 14) -> Path:
     usages = ["Training"] * (n - 4) + ["PublicTest"] * 2 + ["PrivateTest"] * 2
     rows = []
     for i, usage in enumerate(usages):
-        pixels = " ".join(map(str, face(i % 7, RNG, grey=True)[:, :, 0].ravel()))
+        pixels = " ".join(map(str, face(i % 7, RNG, gray=True)[:, :, 0].ravel()))
         rows.append(f"{i % 7},{usage},{pixels}" if icml else f"{i % 7},{pixels},{usage}")
     head = "emotion, Usage, pixels" if icml else "emotion,pixels,Usage"
     (root / ("icml_face_data.csv" if icml else "fer2013.csv")).write_text("\n".join([head, *rows]) + "\n")
@@ -31,7 +31,7 @@ def fer2013_names(root: Path) -> Path:
     lines = ["row,usage,image_name,emotion,ambiguous"]
     for i in range(8):
         usage, folder = ("Training", "FER2013Train") if i < 6 else ("PublicTest", "FER2013Valid")
-        write(root / folder / f"fer{i:07d}.png", face(i % 7, RNG, grey=True))
+        write(root / folder / f"fer{i:07d}.png", face(i % 7, RNG, gray=True))
         lines.append(f"{i},{usage},fer{i:07d}.png,{i % 7},{int(i == 1)}")
     (root / "fer2013_labels.csv").write_text("\n".join(lines) + "\n")
     return root
@@ -77,7 +77,7 @@ def ckplus(root: Path, subjects: int = 10) -> Path:
             folder = Path(f"S{s:03d}") / f"{take:03d}"
             for frame in range(1, 5):
                 image = root / "cohn-kanade-images" / folder / f"S{s:03d}_{take:03d}_{frame:08d}.png"
-                write(image, face(s % 7, RNG, grey=True))
+                write(image, face(s % 7, RNG, gray=True))
             if take == 1:
                 label = root / "Emotion" / folder / f"S{s:03d}_{take:03d}_{4:08d}_emotion.txt"
                 label.parent.mkdir(parents=True)
@@ -88,7 +88,7 @@ def ckplus(root: Path, subjects: int = 10) -> Path:
 def ck48(root: Path) -> Path:
     for k, name in enumerate(("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")):
         for s in range(6):
-            write(root / name / f"S{s:03d}_001_{k:08d}.png", face(k, RNG, grey=True))
+            write(root / name / f"S{s:03d}_001_{k:08d}.png", face(k, RNG, gray=True))
     return root
 
 
@@ -96,7 +96,7 @@ def jaffe(root: Path) -> Path:
     for s in ("KA", "KL", "KM", "KR", "MK"):
         for i, code in enumerate(JAFFE_CODES):
             for take in (1, 2, 3):
-                write(root / f"{s}.{code}{take}.{i * 3 + take}.tiff", face(i, RNG, grey=True))
+                write(root / f"{s}.{code}{take}.{i * 3 + take}.tiff", face(i, RNG, gray=True))
     return root
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fertrain.config.methods import RmferConfig
 from fertrain.errors import DatasetError, UnknownNameError
-from fertrain.transforms.input_spec import InputContract
+from fertrain.transforms.input_spec import InputSpec
 from fertrain.unlabeled.candidates import RandomCandidates, open_anchors
 from fertrain.unlabeled.crops import CropImages, Crops, open_crops, open_root, stride_of
 from rmset.errors import RmsetError, UsageError
@@ -124,7 +124,7 @@ def test_random_candidates_need_no_mashup(tmp_path):
     ((rows, p),) = anchors.draw(0, 0, 1)
     # 7 of each are wanted, 8 are there
     assert (p, sorted(rows)) == (4, list(range(9)))
-    with pytest.raises(DatasetError, match="three unlabelled images"):
+    with pytest.raises(DatasetError, match="three unlabeled images"):
         RandomCandidates(2, 7)
 
 
@@ -141,9 +141,9 @@ def test_a_share_of_a_root_is_whole_videos_or_people_and_grows(tmp_path):
     shares = [open_crops(root, share, seed=3) for share in (0.1, 0.5, 0.75)]
     assert [len(crops) / len(whole) for crops in shares] == [0.25, 0.5, 0.75]
     assert set(shares[0].rows) < set(shares[1].rows) < set(shares[2].rows)
-    contract = InputContract(32, 3, (0.0,) * 3, (1.0,) * 3)
+    spec = InputSpec(32, 3, (0.0,) * 3, (1.0,) * 3)
     row = int(shares[1].rows[5])
-    assert torch.equal(CropImages(shares[1], contract).read([5]), CropImages(whole, contract).read([row]))
+    assert torch.equal(CropImages(shares[1], spec).read([5]), CropImages(whole, spec).read([row]))
     assert any((open_crops(root, 0.5, seed=seed).rows != shares[1].rows).any() for seed in range(4, 9))
 
 
@@ -155,15 +155,15 @@ def test_a_share_of_one_video_keeps_two_people_at_least(mashup):
         assert (keys.person[rows[1 : 1 + p]] != keys.person[rows[0]]).all()
 
 
-def test_crops_are_made_grey_for_a_grey_set_and_resized(mashup):
+def test_crops_are_made_gray_for_a_gray_set_and_resized(mashup):
     store = open_crops(Root(mashup))
-    colour = InputContract(32, 3, (0.0,) * 3, (1.0,) * 3)
-    grey = InputContract(32, 3, (0.0,) * 3, (1.0,) * 3, grey=True)
-    a, b = CropImages(store, colour).read([4, 2]), CropImages(store, grey).read([4, 2])
+    color = InputSpec(32, 3, (0.0,) * 3, (1.0,) * 3)
+    gray = InputSpec(32, 3, (0.0,) * 3, (1.0,) * 3, gray=True)
+    a, b = CropImages(store, color).read([4, 2]), CropImages(store, gray).read([4, 2])
     assert (tuple(a.shape), tuple(b.shape)) == ((2, 3, 32, 32), (2, 1, 32, 32))
-    # JPEG keeps brightness, so both ways to grey agree but for rounding
-    assert (grey.to_float(a)[:, :1] - b.float() / 255).abs().max() < 0.03
-    assert torch.equal(CropImages(store, grey).read([2, 4]), b.flip(0))
+    # JPEG keeps brightness, so both ways to gray agree but for rounding
+    assert (gray.to_float(a)[:, :1] - b.float() / 255).abs().max() < 0.03
+    assert torch.equal(CropImages(store, gray).read([2, 4]), b.flip(0))
 
 
 def test_a_damaged_crop_is_named_in_one_line(tmp_path):
@@ -172,8 +172,8 @@ def test_a_damaged_crop_is_named_in_one_line(tmp_path):
     (picture,) = crops.store.read(np.array([3]))
     (shard,) = root.glob("crops/**/*.parquet")
     shard.write_bytes(shard.read_bytes().replace(picture, picture[:-400] + bytes(400)))
-    contract = InputContract(16, 3, (0.0,) * 3, (1.0,) * 3)
-    images = CropImages(open_crops(Root(root)), contract)
+    spec = InputSpec(16, 3, (0.0,) * 3, (1.0,) * 3)
+    images = CropImages(open_crops(Root(root)), spec)
     assert len(images.read([2])) == 1
     with pytest.raises(DatasetError, match=r"cannot be decoded .* as crop 3 of .*; `rmset verify --repair`"):
         images.read([2, 3])

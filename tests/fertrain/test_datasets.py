@@ -17,7 +17,7 @@ from fertrain.datasets.check import check
 from fertrain.datasets.ferplus import FerPlus
 from fertrain.datasets.folder import Folder
 from fertrain.datasets.images import FolderBytes, ImageFiles, batches, in_memory
-from fertrain.datasets.registry import Entry, add, entries, name_and_split, open_labelled, resolve
+from fertrain.datasets.registry import Entry, add, entries, name_and_split, open_labeled, resolve
 from fertrain.datasets.subsets import class_aware, hold_out, named_in, read_index, shares, write_index
 from fertrain.errors import DatasetError, LabelError, UnknownNameError
 from fertrain.labels import ORDERS
@@ -45,7 +45,7 @@ def test_images_come_out_of_a_zip_as_out_of_folders(ferplus, tmp_path):
             archive.write(path, path.relative_to(ferplus).as_posix())
     inside, beside = (FerPlus("x", folder).load("valid", "argmax") for folder in (tmp_path, ferplus))
     assert inside.names == beside.names
-    read = [ImageFiles(s.source, s.names, 24, grey=True).read(range(len(s))) for s in (inside, beside)]
+    read = [ImageFiles(s.source, s.names, 24, gray=True).read(range(len(s))) for s in (inside, beside)]
     assert torch.equal(*read)
     assert read[0].shape == (len(inside), 1, 24, 24)
 
@@ -83,7 +83,7 @@ def test_a_broken_image_stops_training_with_its_name(tmp_path):
     (root / "FER2013Train" / "fer0000005.png").write_bytes(b"no picture")
     split = FerPlus("ferplus", root).load("train", "argmax")
     with pytest.raises(DatasetError, match=r"fer0000005\.png"):
-        ImageFiles(split.source, split.names, 16, grey=True).read(range(8))
+        ImageFiles(split.source, split.names, 16, gray=True).read(range(8))
 
 
 def _promising(side: int) -> bytes:
@@ -126,7 +126,7 @@ def test_a_damaged_member_of_a_zip_is_named_like_any_other_image(tmp_path):
     assert [(f.n, f.example) for f in report.findings if f.what == "unreadable"] == [(1, "FER2013Train/fer0000003.png")]
     split = FerPlus("ferplus", root).load("train", "argmax")
     with pytest.raises(DatasetError, match=r"fer0000003\.png whole in .*CRC-32.*datasets check"):
-        ImageFiles(split.source, split.names, 16, grey=True).read(range(8))
+        ImageFiles(split.source, split.names, 16, gray=True).read(range(8))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -134,7 +134,7 @@ def test_an_unreadable_image_is_one_line_out_of_a_worker_too(tmp_path, workers):
     root = fer_worlds.class_folders(tmp_path, per_class=1, test=1)
     (root / "train" / "fear" / "000.png").write_bytes(b"no picture")
     split = Folder("faces", root).load("train")
-    files = ImageFiles(split.source, split.names, 16, grey=False)
+    files = ImageFiles(split.source, split.names, 16, gray=False)
     with pytest.raises(DatasetError, match=r"train/fear/000\.png") as caught:
         list(batches(files, [[k] for k in range(len(split))], workers))
     assert "\n" not in str(caught.value)
@@ -145,7 +145,7 @@ def test_a_folder_takes_its_order_from_its_classes(faces):
     assert data.order.name == "fer2013"
     split = data.load("train")
     assert split.counts() == dict.fromkeys(data.order.classes, 12)
-    assert not split.grey
+    assert not split.gray
 
 
 def test_a_folder_of_unknown_classes_needs_an_order(tmp_path):
@@ -168,7 +168,7 @@ def test_names_are_kept_in_the_users_folder_or_here(faces):
     here = add(Entry("mine", "folder", faces, {"classes": list(Folder("f", faces).order.classes)}), here=True)
     assert here == Path("datasets.toml")
     assert entries()["mine"].options["classes"][0] == "anger"
-    assert open_labelled("mine").splits() == ["train", "test"]
+    assert open_labeled("mine").splits() == ["train", "test"]
 
 
 def test_unknown_names_say_what_is_close(faces):
@@ -181,11 +181,11 @@ def test_unknown_names_say_what_is_close(faces):
     with pytest.raises(UsageError, match=r"none at /no/such"):
         add(Entry("x", "folder", Path("/no/such")))
     with pytest.raises(UsageError, match="--unlabeled"):
-        open_labelled(f"rmset:{faces}")
+        open_labeled(f"rmset:{faces}")
 
 
 def test_a_set_can_be_used_once_without_a_name(faces):
-    assert open_labelled(f"folder:{faces}").splits() == ["train", "test"]
+    assert open_labeled(f"folder:{faces}").splits() == ["train", "test"]
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=9), st.integers(0, 300))
@@ -261,7 +261,7 @@ def test_an_index_of_names_alone_will_do(ferplus, tmp_path):
     assert read_index(train, tmp_path / "mine.csv").tolist() == [2, 5]
 
 
-def test_held_out_images_are_not_learnt_from_and_twins_stay_together(ferplus):
+def test_held_out_images_are_not_learned_from_and_twins_stay_together(ferplus):
     train = FerPlus("ferplus", ferplus).load("train", "argmax")
     twice = train.take([*range(len(train)), *range(len(train))])
     learn, held = hold_out(twice, 0.25, seed=0)
@@ -272,7 +272,7 @@ def test_held_out_images_are_not_learnt_from_and_twins_stay_together(ferplus):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_and_memory_change_nothing(faces, workers):
     split = Folder("faces", faces).load("train")
-    files = ImageFiles(split.source, split.names, 16, grey=False)
+    files = ImageFiles(split.source, split.names, 16, gray=False)
     rows = [[3, 1, 2], [0, 5]]
     kept = in_memory(files, (3, 16, 16), 10)
     assert in_memory(files, (3, 16, 16), 0) is files

@@ -18,7 +18,7 @@ from fertrain.models.factory import build
 from fertrain.models.label_embedding import SCALE, EmbeddingHead, read_vectors, words_of
 from fertrain.models.weights import load, load_into, read_file, save
 from fertrain.training.experiment import run
-from fertrain.transforms.input_spec import InputContract
+from fertrain.transforms.input_spec import InputSpec
 from rmset.errors import UsageError
 
 SEVEN = ORDERS["fer2013"].classes
@@ -134,7 +134,7 @@ def test_a_run_learns_words_and_carries_them_with_its_weights(faces, tmp_path):
 def test_an_embedding_head_survives_the_file(tmp_path):
     model = build("resnet10t", 7, 32)
     model.speak(torch.from_numpy(vectors()))
-    save(model, SEVEN, InputContract(32, 3, (0.5,) * 3, (0.2,) * 3), tmp_path / "m.safetensors")
+    save(model, SEVEN, InputSpec(32, 3, (0.5,) * 3, (0.2,) * 3), tmp_path / "m.safetensors")
     loaded, _, _ = load(tmp_path / "m.safetensors")
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(model.eval()(x), loaded.eval()(x))

@@ -53,7 +53,7 @@ def test_attention_between_classes_by_hand():
     assert found.tolist() == [pytest.approx([own, 1 - own]), pytest.approx([1.0, 0.0])]
 
 
-def test_distance_to_the_class_centre_by_hand():
+def test_distance_to_the_class_center_by_hand():
     points = np.array([[0.0, 0.0], [2.0, 0.0], [5.0, 3.0], [5.0, 5.0], [5.0, 7.0]])
     found = spread(points, np.array([3, 3, 7, 7, 7]))
     assert found.by_class == {3: 1.0, 7: pytest.approx(4 / 3)}
@@ -93,7 +93,7 @@ def test_a_map_is_turned_onto_another_but_not_stretched():
     assert distances(turned_onto(2 * points, labels, points)) == pytest.approx(2 * distances(points), abs=1e-6)
 
 
-def test_a_map_by_neighbours_and_a_map_that_nobody_has():
+def test_a_map_by_neighbors_and_a_map_that_nobody_has():
     rng = np.random.default_rng(0)
     points = unit(rng.normal(size=(24, 6)))
     assert np.linalg.norm(points, axis=1) == pytest.approx(1)

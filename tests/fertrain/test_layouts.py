@@ -19,7 +19,7 @@ from fertrain.datasets.ferplus import FerPlus
 from fertrain.datasets.images import ImageFiles
 from fertrain.datasets.options import OPTIONS
 from fertrain.datasets.posed import by_class, by_subject
-from fertrain.datasets.registry import KINDS, UNLABELLED, Entry, open_entry
+from fertrain.datasets.registry import KINDS, UNLABELED, Entry, open_entry
 from fertrain.datasets.subsets import Narrowed
 from fertrain.errors import DatasetError, LabelError
 from fertrain.labels import ORDERS
@@ -47,8 +47,8 @@ def test_every_layout_gives_readable_images_and_passes_its_check(kind, make, tmp
     assert not report.broken
     assert data.splits()[0] == "train"
     split = data.load("train", "given")
-    pixels = ImageFiles(split.source, split.names, 32, grey=split.grey).read(range(len(split)))
-    assert pixels.shape == (len(split), 1 if split.grey else 3, 32, 32)
+    pixels = ImageFiles(split.source, split.names, 32, gray=split.gray).read(range(len(split)))
+    assert pixels.shape == (len(split), 1 if split.gray else 3, 32, 32)
     # the bright bar of these faces stands lower the higher its class was drawn: labels belong to their images
     assert len(set(split.classes.tolist())) > 1
 
@@ -322,7 +322,7 @@ def test_align_cuts_as_rmset_does_and_names_what_it_missed(tmp_path):
     again = opened("folder", tmp_path / "out")
     assert again.order == opened("folder", root).order
     split = again.load("train", "given")
-    assert ImageFiles(split.source, split.names, 32, grey=False).read([0]).shape == (1, 3, 32, 32)
+    assert ImageFiles(split.source, split.names, 32, gray=False).read([0]).shape == (1, 3, 32, 32)
     with pytest.raises(UsageError, match="empty folder"):
         align(opened("folder", root), tmp_path / "out", MiddleFace())
 
@@ -354,7 +354,7 @@ def test_linked_folders_are_followed(tmp_path):
 
 
 def test_every_kind_says_what_it_may_be_told():
-    assert OPTIONS.keys() == {*KINDS, UNLABELLED}
+    assert OPTIONS.keys() == {*KINDS, UNLABELED}
 
 
 @pytest.mark.parametrize(

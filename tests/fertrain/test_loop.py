@@ -18,7 +18,7 @@ from fertrain.run_folder import RunFolder
 from fertrain.training import experiment
 from fertrain.training.checkpoint import Checkpoints
 from fertrain.training.experiment import run
-from fertrain.training.optim import Average, rate_at
+from fertrain.training.optim import EMA, rate_at
 from rmset.errors import UsageError
 
 
@@ -110,7 +110,7 @@ def test_accumulated_batches_are_one_step(faces, tmp_path, monkeypatch):
 def test_the_average_forgets_its_start_and_leaves_learning_alone():
     layer = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(layer.weight)
-    average = Average(layer, 0.5)
+    average = EMA(layer, 0.5)
     nn.init.ones_(layer.weight)
     average.update()  # d = min(0.5, 2 / 11)
     with average.applied():
@@ -126,7 +126,7 @@ def test_a_phase_stops_early(faces, tmp_path):
     assert any("stopped early" in line for line in said)
 
 
-def test_best_on_test_is_labelled_as_such_and_every_count_is_written_down(faces, tmp_path):
+def test_best_on_test_is_labeled_as_such_and_every_count_is_written_down(faces, tmp_path):
     data = DataConfig(f"folder:{faces}", report_best_on_test=True)
     result = run(config(faces, tmp_path, OptimConfig(epochs=(2,), batch_size=14), data=data))
     metrics = json.loads((tmp_path / "metrics.json").read_text())

@@ -12,7 +12,7 @@ from fertrain.config.run import OptimConfig, RunConfig
 from fertrain.losses.supervised import SCHEMES
 from fertrain.methods import METHODS, AnchorBatch, Batch, create
 from fertrain.models.factory import build
-from fertrain.models.inference import at_test
+from fertrain.models.inference import eval_mode
 from fertrain.training.optim import Stepper, optimizer_for, rate_at
 from rmset.errors import UsageError
 
@@ -41,7 +41,7 @@ def begin(method, name):
     raise AssertionError(name)
 
 
-def test_phases_have_the_authors_rates_and_optimisers():
+def test_phases_have_the_authors_rates_and_optimizers():
     assert [(p.name, p.optimizer, p.anchors) for p in rmfer().phases] == [
         ("base", "sam", 0), ("ial", "adam", 0), ("acl", "sam", 1)
     ]  # fmt: skip
@@ -94,7 +94,7 @@ def test_the_chosen_are_the_most_and_least_alike():
     begin(method, "acl")
     b = batch()
     anchor = b.anchors[0]
-    with at_test(method.module):
+    with eval_mode(method.module):
         z = method.projection(method.model.features(anchor.images))
         s = torch.nn.functional.cosine_similarity(z[:1], z[1:])
     positives, negatives = method._refined(b)[0]
@@ -109,7 +109,7 @@ def test_many_candidates_are_scored_as_few_are():
     g = torch.Generator().manual_seed(2)
     anchors = tuple(AnchorBatch(torch.randn(1 + p + q, 3, 32, 32, generator=g), p) for p, q in ((40, 30), (1, 45)))
     for anchor, (positives, negatives) in zip(anchors, method._refined(replace(batch(), anchors=anchors)), strict=True):
-        with at_test(method.module):
+        with eval_mode(method.module):
             z = torch.cat([method.projection(method.model.features(image[None])) for image in anchor.images])
         s = torch.nn.functional.cosine_similarity(z[:1], z)
         p = anchor.positives
@@ -159,7 +159,7 @@ def test_l_total_and_every_gradient_are_those_of_the_papers_equations(mask, lamb
         assert torch.allclose(mine.grad, theirs.grad, atol=1e-4)
 
 
-def test_labelled_images_and_the_chosen_are_normalised_as_one_batch():
+def test_labeled_images_and_the_chosen_are_normalized_as_one_batch():
     method = rmfer()
     begin(method, "acl")
     method.module.train()

@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 from fertrain.errors import UnknownNameError, WeightsError
 from fertrain.losses.supervised import smoothed
 from fertrain.transforms.augment import augmentation, erasing, randaugment
-from fertrain.transforms.input_spec import InputContract, ferplus, levelled
+from fertrain.transforms.input_spec import InputSpec, ferplus, leveled
 from fertrain.transforms.mixup import mix
 from rmset.errors import UsageError
 
@@ -87,9 +87,9 @@ def test_smoothing_spreads_a_share_evenly():
     assert smoothed(torch.tensor([[1.0, 0, 0, 0]]), 0.2).tolist() == [pytest.approx([0.85, 0.05, 0.05, 0.05])]
 
 
-def test_a_levelled_histogram_is_the_share_that_is_no_brighter():
+def test_a_leveled_histogram_is_the_share_that_is_no_brighter():
     x = torch.tensor([0.0, 0.5, 0.5, 1.0]).view(1, 1, 2, 2)
-    assert levelled(x).flatten().tolist() == [0.25, 0.75, 0.75, 1.0]
+    assert leveled(x).flatten().tolist() == [0.25, 0.75, 0.75, 1.0]
 
 
 def test_the_ferplus_preprocessing_takes_even_and_uneven_light_out():
@@ -100,29 +100,29 @@ def test_the_ferplus_preprocessing_takes_even_and_uneven_light_out():
     # no slope is left in either direction
     ramp = torch.linspace(-1, 1, 24)
     assert (out * ramp).mean(dim=(2, 3)).abs().max() < 1e-5
-    # equalisation is blind to exposure: half the light, the same picture
+    # equalization is blind to exposure: half the light, the same picture
     coarse = (x * 100).round() / 255
     torch.testing.assert_close(ferplus(coarse), ferplus(coarse * 2), atol=1e-4, rtol=0)
     assert torch.isfinite(ferplus(torch.zeros(1, 1, 8, 8))).all()
 
 
 def test_the_preprocessing_travels_in_the_contract():
-    contract = InputContract(16, 1, (0.3,), (0.2,), grey=True, preprocess="ferplus")
-    again = InputContract.from_json(contract.to_json())
+    spec = InputSpec(16, 1, (0.3,), (0.2,), gray=True, preprocess="ferplus")
+    again = InputSpec.from_json(spec.to_json())
     pixels = torch.randint(0, 256, (2, 1, 16, 16), dtype=torch.uint8)
     torch.testing.assert_close(again.prepare(pixels), ferplus(pixels.float() / 255))
     with pytest.raises(WeightsError, match="ferplus"):
-        InputContract(16, 1, (0.3,), (0.2,), grey=True, preprocess="plain")
+        InputSpec(16, 1, (0.3,), (0.2,), gray=True, preprocess="plain")
 
 
 @pytest.mark.parametrize("preprocess", ["none", "ferplus"])
-def test_grey_images_are_spread_over_three_channels_late_with_the_same_result(preprocess):
-    contract = InputContract(16, 3, (0.3, 0.4, 0.5), (0.2, 0.3, 0.4), grey=True, preprocess=preprocess)
+def test_gray_images_are_spread_over_three_channels_late_with_the_same_result(preprocess):
+    spec = InputSpec(16, 3, (0.3, 0.4, 0.5), (0.2, 0.3, 0.4), gray=True, preprocess=preprocess)
     pixels = torch.randint(0, 256, (4, 1, 16, 16), dtype=torch.uint8)
     for name in ("affine", "one-of"):
         augment = augmentation(name)
         early, late = (
-            contract.normalise(augment(contract.to_float(pixels, spread=s), torch.Generator().manual_seed(0)))
+            spec.normalize(augment(spec.to_float(pixels, spread=s), torch.Generator().manual_seed(0)))
             for s in (True, False)
         )
         assert late.shape == (4, 3, 16, 16)

@@ -10,9 +10,9 @@ from fertrain.errors import UnknownNameError, WeightsError
 from fertrain.labels import ORDERS
 from fertrain.models.factory import build
 from fertrain.models.weights import load, load_into, read_file, save, write_tensors
-from fertrain.transforms.input_spec import InputContract, widened
+from fertrain.transforms.input_spec import InputSpec, widened
 
-CONTRACT = InputContract(32, 3, (0.5,) * 3, (0.2,) * 3)
+CONTRACT = InputSpec(32, 3, (0.5,) * 3, (0.2,) * 3)
 SEVEN = ORDERS["fer2013"].classes
 
 
@@ -69,8 +69,8 @@ def test_lite0_starts_from_its_package_without_a_network():
 def test_weights_carry_labels_and_contract(tmp_path):
     model = build("resnet10t", 7, 32)
     save(model, SEVEN, CONTRACT, tmp_path / "m.safetensors")
-    loaded, labels, contract = load(tmp_path / "m.safetensors")
-    assert (labels, contract) == (SEVEN, CONTRACT)
+    loaded, labels, spec = load(tmp_path / "m.safetensors")
+    assert (labels, spec) == (SEVEN, CONTRACT)
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(model.eval()(x), loaded.eval()(x))
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
@@ -79,10 +79,10 @@ def test_weights_carry_labels_and_contract(tmp_path):
 def test_a_contract_that_cannot_be_kept_is_refused(tmp_path):
     for changes, says in (
         ({"order": "BGR"}, "channel order RGB, found 'BGR'"), ({"crop": "tight"}, "crop 'as labelled' or .* 'tight'"),
-        ({"crop": "widened by far"}, "found 'widened by far'"), ({"crop": None}, "input contract"),
+        ({"crop": "widened by far"}, "found 'widened by far'"), ({"crop": None}, "input spec"),
     ):  # fmt: skip
         with pytest.raises(WeightsError, match=says):
-            InputContract.from_json(json.dumps(json.loads(CONTRACT.to_json()) | changes))
+            InputSpec.from_json(json.dumps(json.loads(CONTRACT.to_json()) | changes))
     assert CONTRACT.widen is None
     for share in (0.31, 0, 0.9, 1e-7):
         assert replace(CONTRACT, crop=widened(share)).widen == share

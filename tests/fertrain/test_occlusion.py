@@ -5,7 +5,7 @@ from torch import nn
 
 from fertrain.analysis.explain.saliency import occluded
 from fertrain.datasets.images import InMemory
-from fertrain.transforms.input_spec import InputContract
+from fertrain.transforms.input_spec import InputSpec
 
 
 def test_classes_that_the_data_set_does_not_have_make_no_region_important():
@@ -15,8 +15,8 @@ def test_classes_that_the_data_set_does_not_have_make_no_region_important():
         def forward(self, x):
             return torch.tensor([[1.0, 2.0, 0.0]]).expand(len(x), 3)
 
-    contract = InputContract(8, 3, (0.0,) * 3, (1.0,) * 3)
+    spec = InputSpec(8, 3, (0.0,) * 3, (1.0,) * 3)
     images = InMemory(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
     rows = {"sadness": [], "anger": [0]}
-    (found,) = occluded(Blind(), ("anger", "contempt", "sadness"), contract, images, rows, side=4)
+    (found,) = occluded(Blind(), ("anger", "contempt", "sadness"), spec, images, rows, side=4)
     assert (found.label, found.values.tolist()) == ("anger", [[0, 0], [0, 0]])

@@ -15,7 +15,7 @@ from fertrain.analysis.compare.cross_dataset import cross
 from fertrain.analysis.explain.saliency import explain_run
 from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.datasets.align import AlignSettings, align
-from fertrain.datasets.registry import open_labelled
+from fertrain.datasets.registry import open_labeled
 from fertrain.errors import DatasetError
 from fertrain.evaluation.predict import frames_of, predict
 from fertrain.models.weights import load, save
@@ -47,15 +47,13 @@ def test_every_image_of_a_folder_gets_a_row_with_probabilities(finished, faces, 
 
 
 def test_faces_are_cut_and_judged_in_any_company(finished, faces, tmp_path):
-    model, _, contract = load(finished / "model.safetensors")
+    model, _, spec = load(finished / "model.safetensors")
     alone = [
-        p
-        for f in sorted((faces / "test").rglob("*.png"))[:4]
-        for p in predict(model, contract, frames_of(f), MiddleFace())
+        p for f in sorted((faces / "test").rglob("*.png"))[:4] for p in predict(model, spec, frames_of(f), MiddleFace())
     ]
     for f in sorted((faces / "test").rglob("*.png"))[:4]:
         (tmp_path / f"{f.parent.name}-{f.name}").write_bytes(f.read_bytes())
-    together = list(predict(model, contract, frames_of(tmp_path), MiddleFace()))
+    together = list(predict(model, spec, frames_of(tmp_path), MiddleFace()))
     assert [p.box for p in together] == [(12, 12, 36, 36)] * 4
     np.testing.assert_allclose([p.probabilities for p in alone], [p.probabilities for p in together], atol=1e-5)
 
@@ -69,8 +67,8 @@ def test_a_film_is_judged_frame_by_frame(finished, tmp_path):
             image = fer_worlds.face(k % 7, np.random.default_rng(k), size=64)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
-    model, _, contract = load(finished / "model.safetensors")
-    found = list(predict(model, contract, frames_of(tmp_path / "x.mp4", stride=2), MiddleFace()))
+    model, _, spec = load(finished / "model.safetensors")
+    found = list(predict(model, spec, frames_of(tmp_path / "x.mp4", stride=2), MiddleFace()))
     assert [p.frame.frame for p in found] == [0, 2, 4]
     assert found[1].frame.time_ms == pytest.approx(80)
 
@@ -114,26 +112,26 @@ def test_the_report_of_a_run_without_a_test_split_says_what_was_counted_later(fa
     assert page.index("other images than the reported ones") < page.index("<h2>Data</h2>")
 
 
-def test_weights_say_how_the_faces_were_cut_that_they_learnt_from(finished, faces, tmp_path):
+def test_weights_say_how_the_faces_were_cut_that_they_learned_from(finished, faces, tmp_path):
     assert load(finished / "model.safetensors")[2].crop == "as labelled"
     root = fer_worlds.class_folders(tmp_path / "whole", per_class=4, test=1)
-    align(open_labelled(f"folder:{root}"), tmp_path / "cut", MiddleFace(), AlignSettings(size=32, widen=0.5))
+    align(open_labeled(f"folder:{root}"), tmp_path / "cut", MiddleFace(), AlignSettings(size=32, widen=0.5))
     config = RunConfig(
         data=DataConfig(f"folder:{tmp_path}/cut"), model=ModelConfig("resnet10t", image_size=32), precision="fp32",
         optim=OptimConfig(epochs=(0,), batch_size=14), out=str(tmp_path / "r"),
     )  # fmt: skip
-    contract = load(run(config).folder / "model.safetensors")[2]
-    assert (contract.crop, contract.widen) == ("widened 0.5", 0.5)
+    spec = load(run(config).folder / "model.safetensors")[2]
+    assert (spec.crop, spec.widen) == ("widened 0.5", 0.5)
     (tmp_path / "cut" / "crop.toml").write_text('widen = "much"')
     with pytest.raises(DatasetError, match=r"a number for widen in .*crop\.toml"):
         run(replace(config, out=str(tmp_path / "again")))
 
 
-def test_faces_are_cut_as_the_run_learnt_them(finished, faces, tmp_path):
+def test_faces_are_cut_as_the_run_learned_them(finished, faces, tmp_path):
     folder = tmp_path / "wide"
     shutil.copytree(finished, folder)
-    model, labels, contract = load(folder / "model.safetensors")
-    save(model, labels, replace(contract, crop="widened 0.5"), folder / "model.safetensors")
+    model, labels, spec = load(folder / "model.safetensors")
+    save(model, labels, replace(spec, crop="widened 0.5"), folder / "model.safetensors")
     command = ["predict", str(folder), str(faces / "test" / "fear"), "-o", str(tmp_path / "x.csv")]
     assert "wider" not in CliRunner().invoke(app, command).stderr
     assert "cut 0.5 wider than their boxes, these are cut 0.31 wider" in (

@@ -11,16 +11,16 @@ from fertrain.errors import UnknownNameError
 from fertrain.losses.contrastive import disagreement, info_nce, nt_xent
 from fertrain.losses.pseudo_label import (
     adapted_margins,
-    aligned,
+    align_distribution,
     annealed,
     annealed_threshold,
+    brier,
     confident_cross_entropy,
     cross_entropy,
-    recognised,
-    risen,
+    ramp_up,
+    recognized,
     sharpen,
     sharpened_divergence,
-    squared,
     turned,
 )
 from fertrain.methods.byol import momentum_at
@@ -109,7 +109,7 @@ def test_annealed_labels_wait_when_they_are_known_well_enough():
 
 
 def test_ada_cm_margins_by_hand():
-    # class 0: two recognised images, 0.9 sure on average; class 1: none
+    # class 0: two recognized images, 0.9 sure on average; class 1: none
     sums, counts = torch.tensor([1.8, 0.0]), torch.tensor([2.0, 0.0])
     early = adapted_margins(sums, counts, 1, 0.97, 0.8)
     assert early.tolist() == pytest.approx([0.8, 0.8])  # 0.97 / (1 + 1/e) · 0.9 = 0.638 is less than 0.8
@@ -118,9 +118,9 @@ def test_ada_cm_margins_by_hand():
 
 
 @given(seeds)
-def test_confidence_is_counted_over_recognised_images_by_class(seed):
+def test_confidence_is_counted_over_recognized_images_by_class(seed):
     logits, targets = random(20, 3, seed=seed), shares(20, 3, seed + 1)
-    sums, counts = recognised(logits, targets)
+    sums, counts = recognized(logits, targets)
     for k in range(3):
         p = [row.softmax(0).max() for row, t in zip(logits, targets, strict=True) if row.argmax() == t.argmax() == k]
         assert counts[k] == len(p)
@@ -143,13 +143,13 @@ def test_sharpening_and_alignment_by_hand():
     # 0.6² : 0.4² = 36 : 16
     assert sharpen(torch.tensor([[0.6, 0.4]]), 0.5)[0].tolist() == pytest.approx([36 / 52, 16 / 52])
     # guesses say (1/2, 1/2) on average, labels (3/4, 1/4): (0.6·1.5, 0.4·0.5) = (0.9, 0.2) → /1.1
-    q = aligned(torch.tensor([[0.6, 0.4]]), torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]))
+    q = align_distribution(torch.tensor([[0.6, 0.4]]), torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]))
     assert q[0].tolist() == pytest.approx([0.9 / 1.1, 0.2 / 1.1])
 
 
 def test_squared_error_and_cross_entropy_by_hand():
     q = torch.tensor([[1.0, 0.0]])
-    assert squared(torch.zeros(1, 2), q).item() == pytest.approx(0.25)  # (0.25 + 0.25) / 2 classes
+    assert brier(torch.zeros(1, 2), q).item() == pytest.approx(0.25)  # (0.25 + 0.25) / 2 classes
     assert cross_entropy(torch.zeros(1, 2), q).item() == pytest.approx(LN2)
 
 
@@ -157,7 +157,7 @@ def test_squared_error_and_cross_entropy_by_hand():
 def test_squared_error_is_equation_4(seed):
     logits, q = random(5, 3, seed=seed), shares(5, 3, seed + 1)
     expected = sum(((q[i] - logits[i].softmax(0)) ** 2).sum() for i in range(5)) / (5 * 3)
-    torch.testing.assert_close(squared(logits, q), expected)
+    torch.testing.assert_close(brier(logits, q), expected)
 
 
 @given(seeds, st.floats(0.05, 2.0))
@@ -170,8 +170,8 @@ def test_a_mixed_row_stays_nearer_to_itself(seed, alpha):
 
 
 def test_a_weight_rises_over_its_first_steps():
-    assert [risen(step, 100) for step in (0, 50, 100, 900)] == [0, 0.5, 1, 1]
-    assert risen(0, 0) == 1
+    assert [ramp_up(step, 100) for step in (0, 50, 100, 900)] == [0, 0.5, 1, 1]
+    assert ramp_up(0, 0) == 1
 
 
 def test_turns_by_hand():
@@ -238,7 +238,7 @@ def test_disagreement_and_momentum_by_hand():
     [
         lambda x: nt_xent(x, random(32, 16, seed=1), 0.07),
         lambda x: info_nce(x, random(32, 16, seed=1), random(64, 16, seed=2), 0.07),
-        lambda x: recognised(x, x.softmax(dim=1))[0].sum() + 0 * x.sum(),
+        lambda x: recognized(x, x.softmax(dim=1))[0].sum() + 0 * x.sum(),
     ],
 )
 def test_autocast_rounds_no_loss_and_no_gradient(loss):
@@ -261,7 +261,7 @@ def test_autocast_rounds_no_loss_and_no_gradient(loss):
     [
         lambda x, q: confident_cross_entropy(x, q.softmax(1), 0.1)[0],
         lambda x, q: sharpened_divergence(x, q, 0.5, 0.1)[0],
-        lambda x, q: squared(x, q.softmax(1)),
+        lambda x, q: brier(x, q.softmax(1)),
         lambda x, q: cross_entropy(x, q.softmax(1)),
         lambda x, q: info_nce(x, q, q + 1, 0.2),
         disagreement,

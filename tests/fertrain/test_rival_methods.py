@@ -2,7 +2,7 @@
 
 A reference takes a copy of the method, a batch, and targets, which it finds itself if none are given; it returns the
 loss and the targets. It reads queue, means, margins and networks that follow as they are: how these move is tested
-below. The network is one layer with batch normalisation, so that what passes together matters, and it has learnt for
+below. The network is one layer with batch normalization, so that what passes together matters, and it has learned for
 six steps, so that nothing is any longer as it began.
 """
 
@@ -19,12 +19,12 @@ from fertrain.config import methods as settings
 from fertrain.config.run import OptimConfig, RunConfig
 from fertrain.losses.pseudo_label import turned
 from fertrain.losses.supervised import SCHEMES
-from fertrain.methods import Batch, Unlabelled, create
-from fertrain.models.classifier import Recogniser
+from fertrain.methods import Batch, Unlabeled, create
+from fertrain.models.classifier import Classifier
 from fertrain.training.optim import Stepper, optimizer_for
 from fertrain.transforms.mixup import mixup
 
-CLASSES, LABELLED, UNLABELLED, QUEUE = 4, 6, 9, 20
+CLASSES, LABELED, UNLABELED, QUEUE = 4, 6, 9, 20
 # none is at its default, no two of a method are alike
 SETTINGS = {
     "fixmatch": settings.FixMatchConfig(threshold=0.7, weight=0.6),
@@ -35,7 +35,7 @@ SETTINGS = {
         views=3, temperature=0.4, alpha=0.6, weight=1.3, unmixed_weight=0.7, rotation_weight=0.3, rise=10
     ),
     "ada-cm": settings.AdaCmConfig(
-        margin=0.4, beta=0.95, labelled_weight=0.6, confident_weight=1.1, contrast_weight=0.3, tau=0.25
+        margin=0.4, beta=0.95, labeled_weight=0.6, confident_weight=1.1, contrast_weight=0.3, tau=0.25
     ),
     "simclr": settings.SimClrConfig(dim=5, tau=0.3),
     "moco": settings.MocoConfig(dim=5, tau=0.3, momentum=0.8, queue=QUEUE),
@@ -43,7 +43,7 @@ SETTINGS = {
     "simsiam": settings.SimSiamConfig(dim=7, bottleneck=5),
 }
 BESIDE, PRETRAINED = tuple(SETTINGS)[:6], tuple(SETTINGS)[6:]
-# of each unlabelled image, what passes without a gradient to find targets. Ada-CM guesses in the pass that it learns
+# of each unlabeled image, what passes without a gradient to find targets. Ada-CM guesses in the pass that it learns
 # from; SimCLR and SimSiam have no targets but what they learn
 GUESSED_ON = {"fixmatch": 1, "uda": 1, "uda, annealed": 1, "mixmatch": 3, "remixmatch": 1, "moco": 1, "byol": 2}
 FACES = 0.4 * torch.randn(CLASSES, 3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -52,7 +52,7 @@ FACES = 0.4 * torch.randn(CLASSES, 3, 4, 4, generator=torch.Generator().manual_s
 def method_of(case, steps=6):
     torch.manual_seed(1)
     features = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 8), nn.BatchNorm1d(8), nn.Tanh())
-    model = Recogniser("one-layer", features, 8, CLASSES, 3)
+    model = Classifier("one-layer", features, 8, CLASSES, 3)
     nn.init.normal_(model.head.weight, std=1.5)  # guesses from sure to unsure
     name = case.split(",")[0]
     own = {name.replace("-", "_"): SETTINGS[case]}
@@ -68,14 +68,14 @@ def method_of(case, steps=6):
     return method
 
 
-def batch_for(method, step, done=0.8, unlabelled=UNLABELLED):
+def batch_for(method, step, done=0.8, unlabeled=UNLABELED):
     """The first five are an epoch; of the last class there are no labels."""
     g, phase = torch.Generator().manual_seed(step), method.phases[0]
-    classes = torch.randint(CLASSES - 1, (LABELLED if phase.labelled else 0,), generator=g)
-    views = [torch.randn(unlabelled, 3, 4, 4, generator=g) for _ in range(phase.views.weak + phase.views.strong)]
+    classes = torch.randint(CLASSES - 1, (LABELED if phase.labeled else 0,), generator=g)
+    views = [torch.randn(unlabeled, 3, 4, 4, generator=g) for _ in range(phase.views.weak + phase.views.strong)]
     return Batch(
         FACES[classes] + torch.randn(len(classes), 3, 4, 4, generator=g), torch.eye(CLASSES)[classes],
-        unlabelled=Unlabelled(tuple(views[: phase.views.weak]), tuple(views[phase.views.weak :])),
+        unlabeled=Unlabeled(tuple(views[: phase.views.weak]), tuple(views[phase.views.weak :])),
         seed=step, epoch=int(step > 4), step=step, done=done,
     )  # fmt: skip
 
@@ -98,7 +98,7 @@ def unit(v):
 
 
 def passed(network, *parts):
-    """What the network says of each part, normalised as one batch."""
+    """What the network says of each part, normalized as one batch."""
     return network(torch.cat(parts)).split([len(part) for part in parts])
 
 
@@ -125,39 +125,39 @@ def nt_xent(a, b, tau):
 
 def fixmatch(m, b, q=None):
     """Equations (3) and (4)."""
-    q = guess(m, b.unlabelled.weak[0]) if q is None else q
-    labelled, strong = passed(m.model, b.images, b.unlabelled.strong[0])
+    q = guess(m, b.unlabeled.weak[0]) if q is None else q
+    labeled, strong = passed(m.model, b.images, b.unlabeled.strong[0])
     sure = some(q.amax(dim=1) >= m.settings.threshold)
-    guessed = entropy(torch.eye(CLASSES)[q.argmax(dim=1)], strong)[sure].sum() / UNLABELLED
-    return entropy(b.targets, labelled).mean() + m.settings.weight * guessed, q
+    guessed = entropy(torch.eye(CLASSES)[q.argmax(dim=1)], strong)[sure].sum() / UNLABELED
+    return entropy(b.targets, labeled).mean() + m.settings.weight * guessed, q
 
 
 def uda(m, b, q=None):
     """Section 2.3, annealing from section 2.4 of the first versions; softmax(logits / τ) is q sharpened."""
-    q = guess(m, b.unlabelled.weak[0]) if q is None else q
-    labelled, strong = passed(m.model, b.images, b.unlabelled.strong[0])
+    q = guess(m, b.unlabeled.weak[0]) if q is None else q
+    labeled, strong = passed(m.model, b.images, b.unlabeled.strong[0])
     sure, target = some(q.amax(dim=1) > m.settings.threshold), sharpened(q, m.settings.temperature)
-    guessed = (target * (target.log() - strong.log_softmax(dim=1)))[sure].sum() / UNLABELLED
-    ce = entropy(b.targets, labelled)
+    guessed = (target * (target.log() - strong.log_softmax(dim=1)))[sure].sum() / UNLABELED
+    ce = entropy(b.targets, labeled)
     if m.settings.tsa == "linear":
-        known = (b.targets * labelled.softmax(dim=1)).sum(dim=1)
+        known = (b.targets * labeled.softmax(dim=1)).sum(dim=1)
         ce = ce[some(known <= b.done * (1 - 1 / CLASSES) + 1 / CLASSES)]
     return ce.mean() + m.settings.weight * guessed, q
 
 
 def mixmatch(m, b, q=None):
     """Equations (2) to (7); (8) to (11) are `mixup`, which is tested beside the losses."""
-    s, weak, draws = m.settings, b.unlabelled.weak, torch.Generator().manual_seed(b.seed)
+    s, weak, draws = m.settings, b.unlabeled.weak, torch.Generator().manual_seed(b.seed)
     q = sharpened(sum(guess(m, view) for view in weak) / 3, s.temperature) if q is None else q
     x, y = mixup(torch.cat([b.images, *weak]), torch.cat([b.targets, q, q, q]), draws, s.alpha, nearest=True)
-    said, n = m.model(x), LABELLED
-    squared = ((y[n:] - said[n:].softmax(dim=1)) ** 2).sum() / (CLASSES * 3 * UNLABELLED)
+    said, n = m.model(x), LABELED
+    squared = ((y[n:] - said[n:].softmax(dim=1)) ** 2).sum() / (CLASSES * 3 * UNLABELED)
     return entropy(y[:n], said[:n]).mean() + s.weight * min(1, b.step / s.rise) * squared, q
 
 
 def remixmatch(m, b, q=None):
     """Section 3, with the weak view among the mixed."""
-    s, (weak,), strong = m.settings, b.unlabelled.weak, b.unlabelled.strong
+    s, (weak,), strong = m.settings, b.unlabeled.weak, b.unlabeled.strong
     if q is None:
         q = guess(m, weak) * m.shares.labels.mean(dim=0) / m.shares.guesses.mean(dim=0)
         q = sharpened(q / q.sum(dim=1, keepdim=True), s.temperature)
@@ -166,33 +166,33 @@ def remixmatch(m, b, q=None):
     images, quarters = turned(strong[0], draws)
     mixed, first, turning = passed(m.model.features, x, strong[0], images)
     h, unmixed = entropy(y, m.model.head(mixed)), entropy(q, m.model.head(first)).mean()
-    rising = s.weight * h[LABELLED:].mean() + s.unmixed_weight * unmixed
+    rising = s.weight * h[LABELED:].mean() + s.unmixed_weight * unmixed
     rotation = entropy(torch.eye(4)[quarters], m.turns(turning)).mean()
-    return h[:LABELLED].mean() + min(1, b.step / s.rise) * rising + s.rotation_weight * rotation, q
+    return h[:LABELED].mean() + min(1, b.step / s.rise) * rising + s.rotation_weight * rotation, q
 
 
 def ada_cm(m, b, q=None):
-    """λ₁ CE + λ₂ L_u + λ₃ L_c, guessed and learnt in one pass."""
-    x, one, two, strong = passed(m.model.features, b.images, *b.unlabelled.weak, b.unlabelled.strong[0])
+    """λ₁ CE + λ₂ L_u + λ₃ L_c, guessed and learned in one pass."""
+    x, one, two, strong = passed(m.model.features, b.images, *b.unlabeled.weak, b.unlabeled.strong[0])
     s, p = m.settings, m.model.head
     q = (p(one).softmax(dim=1) + p(two).softmax(dim=1)).detach() / 2 if q is None else q
     sure = some(q.amax(dim=1) >= m.margins.current[q.argmax(dim=1)])
-    guessed = entropy(torch.eye(CLASSES)[q.argmax(dim=1)], p(strong))[sure].sum() / UNLABELLED
+    guessed = entropy(torch.eye(CLASSES)[q.argmax(dim=1)], p(strong))[sure].sum() / UNLABELED
     contrast = s.contrast_weight * nt_xent(one[~sure], two[~sure], s.tau)
-    return s.labelled_weight * entropy(b.targets, p(x)).mean() + s.confident_weight * guessed + contrast, q
+    return s.labeled_weight * entropy(b.targets, p(x)).mean() + s.confident_weight * guessed + contrast, q
 
 
 def simclr(m, b, targets=None):
     """Equation (1)."""
-    one, two = passed(nn.Sequential(m.model.features, m.projector), *b.unlabelled.strong)
+    one, two = passed(nn.Sequential(m.model.features, m.projector), *b.unlabeled.strong)
     return nt_xent(one, two, m.settings.tau), None
 
 
 def moco(m, b, keys=None):
     """Equation (1)."""
     with torch.no_grad():
-        keys = unit(m.key(b.unlabelled.strong[1])) if keys is None else keys
-    q, tau = unit(m.query(b.unlabelled.strong[0])), m.settings.tau
+        keys = unit(m.key(b.unlabeled.strong[1])) if keys is None else keys
+    q, tau = unit(m.query(b.unlabeled.strong[0])), m.settings.tau
     positive, negative = ((q * keys).sum(dim=1) / tau).exp(), (q @ m.queue.keys.T / tau).exp().sum(dim=1)
     return -(positive / (positive + negative)).log().mean(), keys
 
@@ -200,14 +200,14 @@ def moco(m, b, keys=None):
 def byol(m, b, z=None):
     """Equation (2), the squared distance of unit vectors, both ways."""
     with torch.no_grad():
-        z = passed(m.target, *b.unlabelled.strong) if z is None else z
-    p = passed(nn.Sequential(m.online, m.predictor), *b.unlabelled.strong)
+        z = passed(m.target, *b.unlabeled.strong) if z is None else z
+    p = passed(nn.Sequential(m.online, m.predictor), *b.unlabeled.strong)
     return sum((unit(p[i]) - unit(z[1 - i])).pow(2).sum(dim=1).mean() for i in (0, 1)), z
 
 
 def simsiam(m, b, targets=None):
     """Equations (1) to (4)."""
-    z = passed(nn.Sequential(m.model.features, m.projector), *b.unlabelled.strong)
+    z = passed(nn.Sequential(m.model.features, m.projector), *b.unlabeled.strong)
     p = passed(m.predictor, *z)
     return -sum((unit(p[i]) * unit(z[1 - i].detach())).sum(dim=1).mean() / 2 for i in (0, 1)), None
 
@@ -247,7 +247,7 @@ def test_sams_second_look_learns_the_targets_of_the_first_and_nothing_moves_twic
         output.loss.backward()
         return output
 
-    stepper(look, 0.0)  # a rate of 0: only what is not learnt can move
+    stepper(look, 0.0)  # a rate of 0: only what is not learned can move
     method.after_step()
     assert others == [False, case in BESIDE]  # found anew, a network's own guesses would be others
     once.loss(batch)
@@ -271,9 +271,9 @@ def test_a_budget_counts_every_image_that_passes_and_targets_are_found_once_a_st
         method.loss(batch)
         if ends:
             method.after_step()
-    guessed = GUESSED_ON.get(case, 0) * UNLABELLED
-    learnt = len(batch.images) + method.phases[0].views.passes(UNLABELLED) - guessed
-    assert looks == [[guessed, learnt], [0, learnt], [guessed, learnt]]
+    guessed = GUESSED_ON.get(case, 0) * UNLABELED
+    learned = len(batch.images) + method.phases[0].views.passes(UNLABELED) - guessed
+    assert looks == [[guessed, learned], [0, learned], [guessed, learned]]
 
 
 # what moves between steps
@@ -288,7 +288,7 @@ def test_a_network_follows_after_each_step_with_its_papers_momentum(case, done, 
     before = [p.clone() for p in slow.parameters()]
     method.loss(batch_for(method, 6, done))
     for p in own.parameters():
-        nn.init.normal_(p)  # the optimiser's step
+        nn.init.normal_(p)  # the optimizer's step
     method.after_step()
     expected = [m * a + (1 - m) * b for a, b in zip(before, own.parameters(), strict=True)]
     assert_close(list(slow.parameters()), expected)
@@ -298,7 +298,7 @@ def test_mocos_queue_is_the_last_keys_before_a_step_and_after_it():
     method = method_of("moco", steps=0)
     keys = method.queue.keys.clone()
     for step, n in enumerate([9, 9, 9, 9, 25, 9, 9]):  # 20 are kept
-        batch = batch_for(method, step, unlabelled=n)
+        batch = batch_for(method, step, unlabeled=n)
         keys = torch.cat([keys, moco(deepcopy(method), batch)[1]])
         method.loss(batch)
         assert_close(sorted(method.queue.keys.tolist()), sorted(keys[-n - QUEUE : -n].tolist()))
@@ -312,7 +312,7 @@ def test_remixmatchs_shares_are_of_the_last_128_steps_and_even_at_the_start():
     for step in range(131):
         batch = batch_for(method, step)
         labels = torch.cat([labels, batch.targets.mean(dim=0, keepdim=True)])
-        guesses = torch.cat([guesses, guess(deepcopy(method), batch.unlabelled.weak[0]).mean(dim=0, keepdim=True)])
+        guesses = torch.cat([guesses, guess(deepcopy(method), batch.unlabeled.weak[0]).mean(dim=0, keepdim=True)])
         method.loss(batch)
         method.after_step()
         assert_close(method.shares.labels.mean(dim=0), labels[-128:].mean(dim=0))
@@ -326,8 +326,8 @@ def test_ada_cms_margins_are_of_the_confidences_of_the_epoch_before():
         confidences = [[] for _ in margins]
         for step in range(3):
             batch = replace(batch_for(method, 3 * epoch + step), epoch=epoch)
-            said = deepcopy(method).model(torch.cat([batch.images, *batch.unlabelled.weak, *batch.unlabelled.strong]))
-            for p, y in zip(said[:LABELLED].softmax(dim=1), batch.targets, strict=True):
+            said = deepcopy(method).model(torch.cat([batch.images, *batch.unlabeled.weak, *batch.unlabeled.strong]))
+            for p, y in zip(said[:LABELED].softmax(dim=1), batch.targets, strict=True):
                 if p.argmax() == y.argmax():
                     confidences[p.argmax()].append(p.max().item())
             method.loss(batch)
@@ -340,14 +340,14 @@ def test_ada_cms_margins_are_of_the_confidences_of_the_epoch_before():
 
 @pytest.mark.parametrize("case", SETTINGS)
 def test_every_phase_runs_at_the_runs_own_rate(case):
-    phases = [(p.name, p.lr, p.labelled, p.judged) for p in method_of(case, steps=0).phases]
+    phases = [(p.name, p.lr, p.labeled, p.judged) for p in method_of(case, steps=0).phases]
     pretrained = [("pretrain", 0.3, False, False), ("supervised", 0.3, True, True)]
     assert phases == (pretrained if case in PRETRAINED else [(case.split(",")[0], 0.3, True, True)])
 
 
 @pytest.mark.parametrize("case", PRETRAINED)
-def test_after_pre_training_labels_are_learnt_alone_and_nothing_follows(case):
-    method, batch = method_of(case), replace(batch_for(method_of("fixmatch", steps=0), 6), unlabelled=None)
+def test_after_pre_training_labels_are_learned_alone_and_nothing_follows(case):
+    method, batch = method_of(case), replace(batch_for(method_of("fixmatch", steps=0), 6), unlabeled=None)
     method.begin(method.phases[1])
     assert_close(method.loss(batch).loss, entropy(batch.targets, deepcopy(method).model(batch.images)).mean())
     before = state(method)

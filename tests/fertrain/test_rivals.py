@@ -22,8 +22,8 @@ from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.config.serialization import changed, from_words
 from fertrain.evaluation.evaluate import evaluate_run
 from fertrain.losses.supervised import SCHEMES
-from fertrain.methods import METHODS, Batch, Unlabelled, Views, create
-from fertrain.methods.semi_supervised import said_of
+from fertrain.methods import METHODS, Batch, Unlabeled, Views, create
+from fertrain.methods.semi_supervised import predict_with_batch_stats
 from fertrain.models.factory import build
 from fertrain.models.weights import read_file
 from fertrain.run_folder import RunFolder
@@ -58,11 +58,11 @@ def method_of(name, **changes):
 def batch_for(method, seed=0, epoch=0, done=0.5):
     g = torch.Generator().manual_seed(seed)
     views = method.phases[0].views
-    labelled = 6 if method.phases[0].labelled else 0
+    labeled = 6 if method.phases[0].labeled else 0
     images = [torch.randn(5, 3, 32, 32, generator=g) for _ in range(views.weak + views.strong)]
     return Batch(
-        torch.randn(labelled, 3, 32, 32, generator=g), torch.eye(4)[torch.randint(4, (labelled,), generator=g)],
-        unlabelled=Unlabelled(tuple(images[: views.weak]), tuple(images[views.weak :])), seed=seed, epoch=epoch,
+        torch.randn(labeled, 3, 32, 32, generator=g), torch.eye(4)[torch.randint(4, (labeled,), generator=g)],
+        unlabeled=Unlabeled(tuple(images[: views.weak]), tuple(images[views.weak :])), seed=seed, epoch=epoch,
         done=done,
     )  # fmt: skip
 
@@ -77,12 +77,12 @@ def test_every_part_that_should_learn_learns_and_no_other(name):
     method.loss(batch_for(method)).loss.backward()
     silent = {k for k, p in method.module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
     # the head has nothing to learn before there are labels; networks that follow learn nothing at all
-    unlearnt = ("model.head.", "key.", "target.") if name in PRETRAINED else ("nothing",)
-    assert silent == {k for k, _ in method.module.named_parameters() if k.startswith(unlearnt)}
+    unlearned = ("model.head.", "key.", "target.") if name in PRETRAINED else ("nothing",)
+    assert silent == {k for k, _ in method.module.named_parameters() if k.startswith(unlearned)}
 
 
 @pytest.mark.parametrize("name", BESIDE)
-def test_guessing_in_bf16_takes_no_gradient_from_what_is_learnt_in_the_same_block(name):
+def test_guessing_in_bf16_takes_no_gradient_from_what_is_learned_in_the_same_block(name):
     method = method_of(name)
     with torch.autocast("cpu", torch.bfloat16):
         loss = method.loss(batch_for(method)).loss
@@ -94,18 +94,18 @@ def test_guessing_in_bf16_takes_no_gradient_from_what_is_learnt_in_the_same_bloc
 def test_no_gradient_reaches_the_view_that_is_guessed_on(name):
     method = method_of(name)
     batch = batch_for(method)
-    for view in batch.unlabelled.weak + batch.unlabelled.strong:
+    for view in batch.unlabeled.weak + batch.unlabeled.strong:
         view.requires_grad_()
     method.loss(batch).loss.backward()
-    assert all(view.grad is None for view in batch.unlabelled.weak)
-    assert all(view.grad.abs().sum() > 0 for view in batch.unlabelled.strong)
+    assert all(view.grad is None for view in batch.unlabeled.weak)
+    assert all(view.grad.abs().sum() > 0 for view in batch.unlabeled.strong)
 
 
 def test_guesses_use_their_batchs_statistics_and_leave_no_trace():
     method = method_of("fixmatch")
     images = 3 + torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     before = state(method)
-    said = said_of(method.model, images)
+    said = predict_with_batch_stats(method.model, images)
     after = state(method)
     assert all(torch.equal(v, after[k]) for k, v in before.items() if "tracked" not in k)
     assert all(m.training for m in method.module.modules())
@@ -129,17 +129,17 @@ def test_ada_cm_contrasts_only_what_stays_below_its_margin():
     method = method_of("ada-cm")
     batch = batch_for(method)
     method.module.eval()  # batch statistics would tie every image to every other
-    for view in batch.unlabelled.weak:
+    for view in batch.unlabeled.weak:
         view.requires_grad_()
     with torch.no_grad():
-        p = sum(method.model(view).softmax(dim=1) for view in batch.unlabelled.weak) / 2
+        p = sum(method.model(view).softmax(dim=1) for view in batch.unlabeled.weak) / 2
     middle = p.max(dim=1).values.median()
     method.margins.current.fill_(middle)
     method.loss(batch).loss.backward()
     (seen,) = method.kept
     below = seen.guess.max(dim=1).values < middle
     assert 0 < below.sum() < 5
-    for view in batch.unlabelled.weak:
+    for view in batch.unlabeled.weak:
         assert ((view.grad.abs().sum(dim=(1, 2, 3)) > 0) == below).all()
 
 
@@ -250,14 +250,14 @@ def test_a_run_broken_off_in_mid_epoch_comes_to_the_same_weights_to_the_bit(
     assert all(torch.equal(a[k], b[k]) for k in a)
     first, second = (RunFolder(r.folder).history() for r in (whole, again))
     assert [(r["loss"], r["images"]) for r in first] == [(r["loss"], r["images"]) for r in second]
-    # at test nothing runs but f_FER ∘ f_Feat: the file has no other weights, and no image sees its neighbours
+    # at test nothing runs but f_FER ∘ f_Feat: the file has no other weights, and no image sees its neighbors
     assert set(a) == set(build("test_resnet", 8, 32).state_dict())
     assert evaluate_run(whole.folder, f"ferplus:{ferplus}:valid")[1].images > 0
     assert meta["model"] == "test_resnet"
 
 
 @pytest.mark.parametrize("name", ["fixmatch", "simclr"])
-def test_without_unlabelled_images_a_rival_is_supervised_only(ferplus, mashup, tmp_path, name):
+def test_without_unlabeled_images_a_rival_is_supervised_only(ferplus, mashup, tmp_path, name):
     c = config(ferplus, mashup, tmp_path / "a", name)
     none = replace(c, data=replace(c.data, unlabeled_fraction=0.0))
     a = read_file(run(none).folder / "model.safetensors")[0]

@@ -1,4 +1,4 @@
-"""Whole runs on tiny worlds: what is learnt, what is written, what is refused."""
+"""Whole runs on tiny worlds: what is learned, what is written, what is refused."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from fertrain.config.methods import RmferConfig
 from fertrain.config.recipes import parse as parse_recipe
 from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.config.serialization import config_from, deciding, settings_of, to_toml
-from fertrain.datasets.registry import open_labelled
+from fertrain.datasets.registry import open_labeled
 from fertrain.errors import DatasetError, InvarianceError, TrainingError, UnknownNameError
 from fertrain.evaluation import report
 from fertrain.evaluation.evaluate import check_invariance, evaluate_run
@@ -27,7 +27,7 @@ from fertrain.methods.supervised import Supervised
 from fertrain.models.weights import read_file
 from fertrain.run_folder import RunFolder
 from fertrain.training import experiment
-from fertrain.training.data import prepare
+from fertrain.training.data import open_labeled_data
 from fertrain.training.experiment import run
 from rmset.errors import RmsetError, UsageError
 
@@ -188,7 +188,7 @@ def test_weights_that_a_last_step_spoilt_are_not_kept(faces, tmp_path, monkeypat
     assert all(torch.isfinite(v).all() for v in weights(tmp_path / "r").values())
 
 
-def test_a_network_that_looks_at_its_neighbours_is_caught():
+def test_a_network_that_looks_at_its_neighbors_is_caught():
     class Nosy(nn.Module):
         def __init__(self):
             super().__init__()
@@ -198,17 +198,17 @@ def test_a_network_that_looks_at_its_neighbours_is_caught():
             return (x.flatten(1) - x.flatten(1).mean(dim=0))[:, :3] * self.weight
 
     from fertrain.datasets.images import InMemory
-    from fertrain.transforms.input_spec import InputContract
+    from fertrain.transforms.input_spec import InputSpec
 
     pixels = torch.randint(0, 255, (30, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    contract = InputContract(16, 3, (0.5,) * 3, (0.2,) * 3)
+    spec = InputSpec(16, 3, (0.5,) * 3, (0.2,) * 3)
     with pytest.raises(InvarianceError, match="batch size, order or companions"):
-        check_invariance(Nosy(), contract, InMemory(pixels))
+        check_invariance(Nosy(), spec, InMemory(pixels))
 
 
 def test_a_network_that_has_diverged_is_not_taken_for_one_that_looks_at_its_batch():
     from fertrain.datasets.images import InMemory
-    from fertrain.transforms.input_spec import InputContract
+    from fertrain.transforms.input_spec import InputSpec
 
     class Lost(nn.Module):
         def __init__(self):
@@ -220,7 +220,7 @@ def test_a_network_that_has_diverged_is_not_taken_for_one_that_looks_at_its_batc
 
     pixels = torch.zeros(3, 3, 16, 16, dtype=torch.uint8)
     with pytest.raises(TrainingError, match="lower --lr"):
-        check_invariance(Lost(), InputContract(16, 3, (0.5,) * 3, (0.2,) * 3), InMemory(pixels))
+        check_invariance(Lost(), InputSpec(16, 3, (0.5,) * 3, (0.2,) * 3), InMemory(pixels))
 
 
 def test_a_runs_own_settings_are_a_recipe(finished):
@@ -398,7 +398,7 @@ def test_a_scheme_keeps_its_own_targets_on_the_images_of_another_rule(ferplus, t
 
     def targets(scheme, rule=None):
         settings = RunConfig(data=DataConfig(f"ferplus:{tmp_path / 'votes'}", scheme=scheme, rule=rule))
-        learn = prepare(settings, open_labelled(settings.data.labeled), 1).learn.split
+        learn = open_labeled_data(settings, open_labeled(settings.data.labeled), 1).learn.split
         return dict(zip(learn.names, learn.targets.tolist(), strict=True))
 
     mv, cel, crossed, peaks = (

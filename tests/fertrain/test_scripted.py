@@ -1,4 +1,4 @@
-"""Roots that show labelled images: the truth names every image's class, and only training images are shown."""
+"""Roots that show labeled images: the truth names every image's class, and only training images are shown."""
 
 import fer_worlds
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from fertrain.datasets.images import decode
 from fertrain.errors import DatasetError
 from fertrain.labels import ORDERS
-from fertrain.unlabeled.ground_truth import read_known
+from fertrain.unlabeled.ground_truth import read_ground_truth
 from fertrain.unlabeled.scripted_mashup import ScriptedConfig, write_scripted
 from rmset.errors import UsageError
 from rmset.inspect.verify import verify
@@ -30,7 +30,7 @@ def test_every_crop_is_a_training_image_of_the_expression_that_the_truth_names(s
     assert len(store) == 2 * 3 * 40
     shown = {}
     for path in (faces / "train").rglob("*.png"):
-        shown.setdefault(path.parent.name, []).append(decode(path.read_bytes(), path.name, grey=False).astype(int))
+        shown.setdefault(path.parent.name, []).append(decode(path.read_bytes(), path.name, gray=False).astype(int))
     truths = [Truth.read(scripted.files.local(scripted.truth_key(v))) for v in store.keys.video_ids]
     known = [{(f.person, f.frame): f.expression for f in t.faces} for t in truths]
     for row in range(0, len(store), 7):
@@ -38,7 +38,7 @@ def test_every_crop_is_a_training_image_of_the_expression_that_the_truth_names(s
         crop = store.images([row])[0].astype(int)
         apart = {c: min(np.abs(crop - image).mean() for image in images) for c, images in shown.items()}
         assert min(apart, key=apart.get) == known[video][person, frame]
-        # what JPEG makes of coloured noise
+        # what JPEG makes of colored noise
         assert min(apart.values()) < 12
     assert all(t.identities == {} and len(t.delays) == 3 for t in truths)
 
@@ -80,7 +80,7 @@ def test_a_set_without_neutral_faces_cannot_be_scripted(tmp_path):
 
 def test_the_truth_is_known_row_by_row(scripted):
     keys = CropStore(scripted).keys
-    known = read_known(scripted, keys)
+    known = read_ground_truth(scripted, keys)
     assert known.classes == tuple(sorted(known.classes))
     assert (known.expression >= 0).all()
     # no identity: a panel of another video is somebody else
@@ -91,8 +91,8 @@ def test_the_truth_is_known_row_by_row(scripted):
     assert known.classes[known.expression[row]] == face.expression
     assert known.delays[keys.video_ids[1], face.person] == truth.delays[face.person]
     with pytest.raises(DatasetError, match="expected expressions out of neutral, anger"):
-        read_known(scripted, keys, ("neutral", "anger"))
+        read_ground_truth(scripted, keys, ("neutral", "anger"))
 
 
 def test_a_real_root_has_no_truth(mashup):
-    assert read_known(Root(mashup), CropStore(Root(mashup)).keys) is None
+    assert read_ground_truth(Root(mashup), CropStore(Root(mashup)).keys) is None

@@ -11,11 +11,11 @@ from fertrain.transforms.augment import (
     augmentation,
     crop,
     flip,
-    greyed,
+    grayed,
     jitter,
     one_of,
 )
-from fertrain.transforms.input_spec import InputContract, Moments
+from fertrain.transforms.input_spec import InputSpec, Moments
 
 
 def gen(seed=0):
@@ -67,20 +67,20 @@ def test_a_crop_shows_a_square_of_the_image_at_the_old_size():
     assert torch.allclose(crop(ramp, gen(), least=1.0).mean(dim=(1, 2, 3)), ramp[:, 0].mean(dim=(1, 2)), atol=1e-5)
 
 
-def test_each_image_gets_one_of_grey_mirror_and_jitter():
+def test_each_image_gets_one_of_gray_mirror_and_jitter():
     x = picture(n=300, s=6)
     y = one_of(x, gen())
-    grey = torch.tensor([torch.allclose(b, greyed(b[None])[0], atol=1e-5) for b in y])
+    gray = torch.tensor([torch.allclose(b, grayed(b[None])[0], atol=1e-5) for b in y])
     mirrored = torch.tensor([torch.equal(a.flip(-1), b) for a, b in zip(x, y, strict=True)])
-    assert not (grey & mirrored).any()
-    assert 60 < grey.sum() < 140
+    assert not (gray & mirrored).any()
+    assert 60 < gray.sum() < 140
     assert 60 < mirrored.sum() < 140
 
 
-def test_jitter_leaves_grey_images_grey():
-    x = greyed(picture()).clone()
+def test_jitter_leaves_gray_images_gray():
+    x = grayed(picture()).clone()
     y = jitter(x, gen())
-    torch.testing.assert_close(y, greyed(y).clone(), atol=2e-3, rtol=0)
+    torch.testing.assert_close(y, grayed(y).clone(), atol=2e-3, rtol=0)
 
 
 def test_an_unknown_augmentation_is_one_line_with_close_names():
@@ -88,32 +88,32 @@ def test_an_unknown_augmentation_is_one_line_with_close_names():
         augmentation("afine")
 
 
-def contract(**kwargs):
-    return InputContract(**{"size": 16, "channels": 3, "mean": (0.5,) * 3, "std": (0.25,) * 3, **kwargs})
+def spec(**kwargs):
+    return InputSpec(**{"size": 16, "channels": 3, "mean": (0.5,) * 3, "std": (0.25,) * 3, **kwargs})
 
 
 def test_a_contract_survives_the_metadata():
-    c = contract(grey=True)
-    assert InputContract.from_json(c.to_json()) == c
+    c = spec(gray=True)
+    assert InputSpec.from_json(c.to_json()) == c
 
 
 def test_prepare_by_hand():
-    c = contract(mean=(0.0, 0.5, 1.0), std=(1.0, 0.5, 0.25))
+    c = spec(mean=(0.0, 0.5, 1.0), std=(1.0, 0.5, 0.25))
     x = c.prepare(torch.full((1, 3, 16, 16), 255, dtype=torch.uint8))
     assert x[0, :, 0, 0].tolist() == [1.0, 1.0, 0.0]
 
 
-def test_colour_is_taken_out_for_a_grey_set_and_grey_is_repeated():
-    c = contract(grey=True)
-    colour = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
-    colour[:, 0] = 255
-    assert c.to_float(colour)[0, :, 0, 0].tolist() == pytest.approx([0.299] * 3)
-    assert c.to_float(colour[:, :1]).shape == (1, 3, 16, 16)
+def test_color_is_taken_out_for_a_gray_set_and_gray_is_repeated():
+    c = spec(gray=True)
+    color = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    color[:, 0] = 255
+    assert c.to_float(color)[0, :, 0, 0].tolist() == pytest.approx([0.299] * 3)
+    assert c.to_float(color[:, :1]).shape == (1, 3, 16, 16)
     assert c.stored_channels == 1
 
 
 def test_each_stream_has_its_own_moments():
-    other = contract().with_moments(Moments((0.1,) * 3, (0.2,) * 3))
+    other = spec().with_moments(Moments((0.1,) * 3, (0.2,) * 3))
     assert (other.mean, other.std, other.size) == ((0.1,) * 3, (0.2,) * 3, 16)
 
 
@@ -122,6 +122,6 @@ def test_each_stream_has_its_own_moments():
 )
 def test_images_that_break_the_contract_are_refused(bad):
     with pytest.raises(WeightsError, match="16×16"):
-        contract().prepare(bad)
+        spec().prepare(bad)
     with pytest.raises(WeightsError, match="channels"):
-        contract(channels=1)
+        spec(channels=1)

@@ -14,7 +14,7 @@ from fertrain.training import experiment
 from fertrain.training.experiment import run
 
 
-def learnt(folder):
+def learned(folder):
     return [row["loss"] for row in RunFolder(folder).history()], weights(folder)
 
 
@@ -23,7 +23,7 @@ def test_workers_and_memory_change_nothing(faces, tmp_path):
         run(config(faces, tmp_path / f"{memory}-{workers}", memory_mb=memory, workers=workers)).folder
         for memory, workers in ((1024, 0), (0, 0), (0, 1), (0, 2))
     ]
-    (losses, first), *others = map(learnt, folders)
+    (losses, first), *others = map(learned, folders)
     for other, parameters in others:
         assert other == losses
         assert all(torch.equal(first[name], parameters[name]) for name in first)
@@ -36,7 +36,7 @@ def test_a_run_with_workers_comes_to_the_same_however_it_was_broken_off(faces, t
     broken = config(faces, tmp_path / "broken", memory_mb=0, workers=1)
     with pytest.raises(KeyboardInterrupt):
         run(broken)
-    assert learnt(run(broken).folder)[0] == learnt(whole)[0]
+    assert learned(run(broken).folder)[0] == learned(whole)[0]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def zipped(faces, tmp_path):
     with zipfile.ZipFile(tmp_path / "faces.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for number, path in enumerate(files):
             archive.write(path, f"{number}.png")
-    return ImageFiles(ZipBytes(tmp_path / "faces.zip"), [f"{n}.png" for n in range(len(files))], 32, grey=False)
+    return ImageFiles(ZipBytes(tmp_path / "faces.zip"), [f"{n}.png" for n in range(len(files))], 32, gray=False)
 
 
 def test_forked_workers_read_one_zip_at_once(zipped):

@@ -30,7 +30,7 @@ def test_a_panel_that_keeps_its_place_keeps_its_id():
     assert ids == [[0, 1], [], [2, 1]]
 
 
-def test_neighbours_that_are_alike_become_one_segment():
+def test_neighbors_that_are_alike_become_one_segment():
     people = (person(0, (0, 0, 100, 100)), person(1, (0, 100, 100, 200)))
     film = (TriggerRegion((100.0, 0.0, 200.0, 200.0)),)
     parts = [Segment(0, 10, 0, film, people), Segment(10, 30, 12, film, people)]
@@ -38,7 +38,7 @@ def test_neighbours_that_are_alike_become_one_segment():
     assert (joined.start_frame, joined.end_frame, joined.reference_frame) == (0, 30, 12)
 
 
-def test_neighbours_with_the_same_faces_are_one_segment_though_fewer_edges_are_seen_in_one():
+def test_neighbors_with_the_same_faces_are_one_segment_though_fewer_edges_are_seen_in_one():
     fine = (person(0, (0, 0, 100, 100)), person(1, (0, 100, 100, 200)))
     coarse = (fine[0], replace(fine[1], panel=(0.0, 90.0, 130.0, 200.0)))
     film = (TriggerRegion((100.0, 0.0, 200.0, 90.0)),)
@@ -141,16 +141,16 @@ def test_damage_in_the_middle_is_survived(tmp_path, shown):
     assert layout.segments[-1].end_frame == len(frames)
 
 
-def grey(value, size):
+def gray(value, size):
     return np.full((size[1], size[0]), value, np.uint8)
 
 
 BAD = {
-    "constant colour": lambda p: write_video(p, [grey(90, (320, 180))] * 30),
+    "constant color": lambda p: write_video(p, [gray(90, (320, 180))] * 30),
     "one frame": lambda p: write_video(p, screens([(0, 0, 320, 180)], (320, 180), 1)),
     "odd size": lambda p: write_video(p, screens([(0, 0, 160, 181), (160, 0, 321, 181)], (321, 181), 20)),
     "portrait": lambda p: write_video(p, screens([(0, 0, 180, 160), (0, 160, 180, 320)], (180, 320), 20)),
-    "tiny": lambda p: write_video(p, [grey(30 + i, (16, 16)) for i in range(10)]),
+    "tiny": lambda p: write_video(p, [gray(30 + i, (16, 16)) for i in range(10)]),
     "variable frame rate": lambda p: write_video(
         p, screens([(0, 0, 160, 180), (160, 0, 320, 180)], (320, 180), 20), times=[i * i * 7 for i in range(20)]
     ),

@@ -17,7 +17,7 @@ Box = tuple[int, int, int, int]
 
 
 def noise(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """A smooth random picture uint8 (H, W): like content, neighbouring pixels are alike."""
+    """A smooth random picture uint8 (H, W): like content, neighboring pixels are alike."""
     few = rng.integers(20, 235, (6, 9)).astype(np.uint8)
     return cv2.resize(few, size, interpolation=cv2.INTER_CUBIC)
 
@@ -43,7 +43,7 @@ def write_video(
     codec: str = "libx264",
     options: dict[str, str] | None = None,
 ) -> Path:
-    """RGB or grey frames; `times` are presentation times in 1/1000 s for a variable frame rate."""
+    """RGB or gray frames; `times` are presentation times in 1/1000 s for a variable frame rate."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = frames[0].shape[:2]

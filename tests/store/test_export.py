@@ -67,9 +67,9 @@ def test_a_crop_is_what_the_transform_makes_of_its_face(root):
         assert np.array_equal(decode(row["image"]["bytes"]), expected.image)
         assert row["padding"] == pytest.approx(expected.padding, abs=1e-6)
         assert row["time_ms"] == pytest.approx(face["time_ms"], abs=1e-6)
-        grey = cv2.cvtColor(expected.image, cv2.COLOR_RGB2GRAY)
-        assert row["brightness"] == pytest.approx(grey.mean() / 255, abs=1e-6)
-        assert row["sharpness"] == pytest.approx(cv2.Laplacian(grey, cv2.CV_64F).var(), rel=1e-5)
+        gray = cv2.cvtColor(expected.image, cv2.COLOR_RGB2GRAY)
+        assert row["brightness"] == pytest.approx(gray.mean() / 255, abs=1e-6)
+        assert row["sharpness"] == pytest.approx(cv2.Laplacian(gray, cv2.CV_64F).var(), rel=1e-5)
         assert row["yaw"] == pytest.approx(0, abs=1e-5)
 
 

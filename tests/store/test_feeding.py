@@ -1,4 +1,4 @@
-"""Crops for torch: the order of an epoch, whoever decodes it; colours as the formulas say."""
+"""Crops for torch: the order of an epoch, whoever decodes it; colors as the formulas say."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from fertrain.transforms.augment import JitterRange
-from fertrain.unlabeled.loader import CropBatches, CropDataset, colour_matrix, crop_loader, one_of, shuffled
+from fertrain.unlabeled.loader import CropBatches, CropDataset, color_matrix, crop_loader, one_of, shuffled
 from rmset.errors import UsageError
 from rmset.read.crops import CropStore
 
@@ -83,14 +83,14 @@ def test_one_matrix_is_brightness_contrast_saturation_and_hue_in_turn():
     x = torch.from_numpy(image).permute(2, 0, 1)[None].double() / 255
     by = 2 * draw - 1
     x = x * (1 + by[0] * 0.1)
-    x = transforms.greyed(x).mean() + (x - transforms.greyed(x).mean()) * (1 + by[1] * 0.1)
-    x = transforms.greyed(x) + (x - transforms.greyed(x)) * (1 + by[2] * 0.1)
+    x = transforms.grayed(x).mean() + (x - transforms.grayed(x).mean()) * (1 + by[1] * 0.1)
+    x = transforms.grayed(x) + (x - transforms.grayed(x)) * (1 + by[2] * 0.1)
     x = transforms._turn_hue(x, torch.tensor([by[3] * 0.05 * 2 * np.pi]))
     expected = (x[0].permute(1, 2, 0) * 255).numpy()
     assert np.abs(out - expected).max() < 1.5
 
 
-def test_grey_and_flip():
+def test_gray_and_flip():
     image = np.random.default_rng(0).integers(0, 255, (8, 8, 3)).astype(np.uint8)
     out = np.empty_like(image)
     one_of(image, np.array([0.0, 0, 0, 0, 0]), JitterRange(), out)
@@ -98,7 +98,7 @@ def test_grey_and_flip():
     one_of(image, np.array([0.5, 0, 0, 0, 0]), JitterRange(), out)
     assert np.array_equal(out, image[:, ::-1])
     middle = np.full(4, 0.5)
-    assert np.allclose(colour_matrix(middle, JitterRange(), 100.0), np.eye(3, 4), atol=1e-9)
+    assert np.allclose(color_matrix(middle, JitterRange(), 100.0), np.eye(3, 4), atol=1e-9)
 
 
 @pytest.mark.parametrize("wrong", [{"total": 0, "batch": 1}, {"total": 1, "batch": 0}])

@@ -74,7 +74,7 @@ class Grid:
         for name, changes in self.variants.items():
             config = changed(self.start, changes, f"variant '{name}'")
             if not config.data.labeled:
-                raise UsageError(f"expected a labelled set, found none in {self.source}; give --labeled")
+                raise UsageError(f"expected a labeled set, found none in {self.source}; give --labeled")
             if config.method not in METHODS:
                 raise UnknownNameError("method", config.method, METHODS)
             configs[name] = replace(config, out=str(out / slug(name)))

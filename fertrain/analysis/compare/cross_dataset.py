@@ -26,14 +26,14 @@ def cross(
     rows: list[dict[str, Any]] = []
     for path in runs:
         folder = RunFolder.open(path)
-        model, labels, contract = load(folder.weights)
+        model, labels, spec = load(folder.weights)
         for target in targets:
             data, name = open_target(target)
             split = open_split(data, name, eval_rule)
             order = common(split.order, labels)
             narrowed = require_images(without(split, order))
-            images = images_of(narrowed, contract)
-            scores = evaluate.judge(model, labels, contract, narrowed, images, progress=progress).scores
+            images = images_of(narrowed, spec)
+            scores = evaluate.judge(model, labels, spec, narrowed, images, progress=progress).scores
             folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, "fertrain cross")
             report.recount(folder)
             rows.append({

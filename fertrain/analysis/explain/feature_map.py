@@ -1,8 +1,8 @@
-"""Features of labelled images on a plane, and how near they lie to the centre of their class.
+"""Features of labeled images on a plane, and how near they lie to the center of their class.
 
     u = f / |f|                      distances between images are those of directions, as in training
     MDS: plane points y whose distances come closest to those of u (SMACOF; de Leeuw, 1977)
-    mean distance to the class centre = mean over images of |u_i − mean of u over its class|
+    mean distance to the class center = mean over images of |u_i − mean of u over its class|
 
 RMFER reports this mean falling from 0.329 (base) over 0.325 (IAL) to 0.291 (ACL) on its own data.
 """
@@ -26,11 +26,11 @@ class Spread:
     """How tight classes are, and how far apart; of points (n, D) in any space."""
 
     to_centre: float
-    """Mean distance of a point to the centre of its class."""
+    """Mean distance of a point to the center of its class."""
     by_class: dict[int, float]
     """The same, class by class."""
     between: float
-    """Mean distance between the centres of two classes; a network that shrinks all distances shrinks this too."""
+    """Mean distance between the centers of two classes; a network that shrinks all distances shrinks this too."""
 
 
 def unit(features: npt.NDArray[np.floating]) -> Points:
@@ -42,9 +42,9 @@ def unit(features: npt.NDArray[np.floating]) -> Points:
 def spread(points: Points, labels: Labels) -> Spread:
     """Of points (n, D) with classes (n,)."""
     classes = np.unique(labels)
-    centres = np.stack([points[labels == k].mean(axis=0) for k in classes])
-    apart = np.linalg.norm(points - centres[np.searchsorted(classes, labels)], axis=1)
-    pairs = distances(centres)[np.triu_indices(len(classes), 1)]
+    centers = np.stack([points[labels == k].mean(axis=0) for k in classes])
+    apart = np.linalg.norm(points - centers[np.searchsorted(classes, labels)], axis=1)
+    pairs = distances(centers)[np.triu_indices(len(classes), 1)]
     return Spread(
         float(apart.mean()), {int(k): float(apart[labels == k].mean()) for k in classes},
         float(pairs.mean()) if len(pairs) else float("nan"),
@@ -66,8 +66,8 @@ def mds(wanted: Points, rounds: int = 300, tolerance: float = 1e-7) -> tuple[Poi
     Guttman transform, after which the stress is never higher.
     """
     n = len(wanted)
-    centred = np.eye(n) - 1 / n
-    values, vectors = np.linalg.eigh(-0.5 * centred @ wanted**2 @ centred)
+    centered = np.eye(n) - 1 / n
+    values, vectors = np.linalg.eigh(-0.5 * centered @ wanted**2 @ centered)
     y = vectors[:, -1:-3:-1] * np.sqrt(np.maximum(values[-1:-3:-1], 0))
     # eigenvectors have no sign of their own
     y = y * np.where(y[np.abs(y).argmax(axis=0), [0, 1]] < 0, -1, 1)
@@ -87,7 +87,7 @@ def mds(wanted: Points, rounds: int = 300, tolerance: float = 1e-7) -> tuple[Poi
 
 
 def on_plane(points: Points, how: str, seed: int) -> tuple[Points, float | None]:
-    """Points (n, D) as points (n, 2) by `mds`, or by `tsne`, which keeps neighbours and no distances.
+    """Points (n, D) as points (n, 2) by `mds`, or by `tsne`, which keeps neighbors and no distances.
 
     Returns:
         The points, and for MDS the stress-1 that is left.
@@ -106,7 +106,7 @@ def on_plane(points: Points, how: str, seed: int) -> tuple[Points, float | None]
 
 
 def turned_onto(points: Points, labels: Labels, other: Points) -> Points:
-    """Points (n, 2) turned and mirrored, not stretched, so that class centres lie nearest to those of `other` (n, 2).
+    """Points (n, 2) turned and mirrored, not stretched, so that class centers lie nearest to those of `other` (n, 2).
 
     A map has no direction of its own; side by side, the same classes should stand in the same places (Procrustes).
     """

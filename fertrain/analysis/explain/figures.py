@@ -20,7 +20,7 @@ from ...unlabeled.crops import Crops
 from .attention import AnchorView
 
 _LEFT, _KEPT, _POSITIVE, _NEGATIVE = "#b9ccd3", "#1f6f8b", "#2a8f5b", "#c8553d"
-_COLOURS = (
+_COLORS = (
     "#4e79a7",
     "#f28e2b",
     "#59a14f",
@@ -72,14 +72,14 @@ def _faces(
               ha="right", va="center")  # fmt: skip
     for k, row in enumerate(view.rows[1:]):
         positive = k < view.positives
-        colour = _POSITIVE if positive else _NEGATIVE
+        color = _POSITIVE if positive else _NEGATIVE
         axes = figure.add_subplot(grid[0, _column(k, view, p)])
-        _picture(axes, images[row], colour)
+        _picture(axes, images[row], color)
         steps = round((int(crops.keys.frame[row]) - int(crops.keys.frame[anchor])) / crops.stride)
         axes.set_title(f"p{crops.keys.person[row]} {steps:+d}" if positive else f"{steps:+d}", fontsize=7, pad=2)
         if k in (0, view.positives):
             what = "P: other people, and steps from T" if positive else "N: the same person, steps from T"
-            axes.text(0, 1.27, what, transform=axes.transAxes, fontsize=8, color=colour)
+            axes.text(0, 1.27, what, transform=axes.transAxes, fontsize=8, color=color)
 
 
 def _weights(figure: Any, grid: Any, view: AnchorView, run: str, row: int, p: int) -> None:
@@ -105,12 +105,12 @@ def _column(k: int, view: AnchorView, p: int) -> int:
     return 3 + k if k < view.positives else 4 + p + k - view.positives
 
 
-def _picture(axes: Axes, image: npt.NDArray[np.uint8], colour: str) -> None:
+def _picture(axes: Axes, image: npt.NDArray[np.uint8], color: str) -> None:
     axes.imshow(image)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
-        spine.set(color=colour, linewidth=1.6)
+        spine.set(color=color, linewidth=1.6)
 
 
 def classes(matrices: Mapping[str, npt.NDArray[np.float64]], labels: Sequence[str], chance: float, path: Path) -> None:
@@ -154,22 +154,22 @@ def embedding(
     maps: Mapping[str, npt.NDArray[np.float64]], labels: npt.NDArray[np.int64], names: Sequence[str],
     table: Sequence[Mapping[str, Any]], path: Path,
 ) -> None:  # fmt: skip
-    """Points by class with their centres; all maps to one scale, so that what is tighter looks tighter."""
+    """Points by class with their centers; all maps to one scale, so that what is tighter looks tighter."""
     figure, cells = plt.subplots(1, len(maps), figsize=(4.1 * len(maps), 5.0), layout="constrained", squeeze=False)
     reach = 1.06 * max(float(np.abs(points - _middle(points)).max()) for points in maps.values())
-    colours = np.array([_COLOURS[label % len(_COLOURS)] for label in labels])
+    colors = np.array([_COLORS[label % len(_COLORS)] for label in labels])
     # points overlap: no class is always drawn last
     order = np.random.default_rng(0).permutation(len(labels))
     for axes, (run, points), row in zip(cells.flat, maps.items(), table, strict=True):
         middle = _middle(points)
-        axes.scatter(*(points[order] - middle).T, s=15, c=colours[order], alpha=0.65, lw=0)
+        axes.scatter(*(points[order] - middle).T, s=15, c=colors[order], alpha=0.65, lw=0)
         for k, name in enumerate(names):
             if (labels == k).any():
-                centre = points[labels == k].mean(axis=0) - middle
-                axes.plot(*centre, "X", ms=11, mew=1.3, mec="white", color=_COLOURS[k % len(_COLOURS)], label=name)
+                center = points[labels == k].mean(axis=0) - middle
+                axes.plot(*center, "X", ms=11, mew=1.3, mec="white", color=_COLORS[k % len(_COLORS)], label=name)
         stress = f", stress {row['stress']:.2f}" if row["stress"] is not None else ""
         axes.set_title(
-            f"{run}\nto the class centre {row['to_centre']:.3f}, between centres {row['between_centres']:.3f}"
+            f"{run}\nto the class center {row['to_centre']:.3f}, between centers {row['between_centres']:.3f}"
             f"\n(in all dimensions; on this map {row['to_centre_on_map']:.3f}{stress})", fontsize=8.5,
         )  # fmt: skip
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], box_aspect=1)

@@ -25,10 +25,10 @@ from ...datasets.base import Split
 from ...datasets.images import Images
 from ...datasets.registry import images_of, open_split, open_target
 from ...labels import permutation
-from ...models.inference import at_test
+from ...models.inference import eval_mode
 from ...models.weights import load
 from ...run_folder import RunFolder
-from ...transforms.input_spec import InputContract
+from ...transforms.input_spec import InputSpec
 
 
 @dataclass(frozen=True)
@@ -51,27 +51,27 @@ def explain_run(
         UsageError: the network judges none of the images right, so that there is nothing to explain.
     """
     folder = RunFolder.open(path)
-    model, labels, contract = load(folder.weights)
+    model, labels, spec = load(folder.weights)
     data, name = open_target(on or folder.config().data.labeled)
     split = open_split(data, name, eval_rule)
-    images = images_of(split, contract)
-    rows = chosen(model, labels, contract, split, images, per_class)
+    images = images_of(split, spec)
+    rows = chosen(model, labels, spec, split, images, per_class)
     if not any(rows.values()):
         raise UsageError(f"expected images of {split.dataset}:{name} that {path} judges right, found none")
     made: dict[str, list[ClassMap]] = {}
-    region = side or max(1, contract.size // 8)
+    region = side or max(1, spec.size // 8)
     if occlusion:
-        made[f"occlusion of {region}×{region} px"] = occluded(model, labels, contract, images, rows, region, progress)
+        made[f"occlusion of {region}×{region} px"] = occluded(model, labels, spec, images, rows, region, progress)
     if attribution:
-        made["integrated gradients"] = attributed(model, labels, contract, images, rows, progress=progress)
+        made["integrated gradients"] = attributed(model, labels, spec, images, rows, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     table: list[dict[str, Any]] = []
     for title, maps in made.items():
         stem = out / title.split()[0]
         class_maps(maps, f"{title}, {split.dataset}:{name}", stem.with_suffix(".png"))
-        labelled: dict[str, Any] = {m.label: m.values for m in maps}
-        np.savez_compressed(stem.with_suffix(".npz"), **labelled)
+        labeled: dict[str, Any] = {m.label: m.values for m in maps}
+        np.savez_compressed(stem.with_suffix(".npz"), **labeled)
         files += [stem.with_suffix(".png"), stem.with_suffix(".npz")]
         table += [_row(title, m) for m in maps]
     return Explained(table, files)
@@ -99,13 +99,13 @@ class ClassMap:
     images: int
     """Images that were averaged: of this class and judged right."""
     face: Map
-    """Their mean, grey, (S, S) in [0, 1]; of many people, so of nobody."""
+    """Their mean, gray, (S, S) in [0, 1]; of many people, so of nobody."""
     values: Map
     """(R, R) shares of 0 to 1 for occlusion; (S, S), largest 1, for attribution."""
 
 
 def chosen(
-    model: nn.Module, labels: Sequence[str], contract: InputContract, split: Split, images: Images, most: int
+    model: nn.Module, labels: Sequence[str], spec: InputSpec, split: Split, images: Images, most: int
 ) -> dict[str, list[int]]:
     """For each class up to `most` rows, evenly spaced, that the network judges right."""
     columns = permutation(labels, split.order.classes)
@@ -116,15 +116,15 @@ def chosen(
         right: list[int] = []
         for start in range(0, len(tried), 64):
             part = tried[start : start + 64].tolist()
-            with at_test(model):
-                said = model(contract.prepare(images.read(part)))[:, columns].argmax(dim=1)
+            with eval_mode(model):
+                said = model(spec.prepare(images.read(part)))[:, columns].argmax(dim=1)
             right += [row for row, answer in zip(part, said.tolist(), strict=True) if answer == k]
         rows[name] = right[:most]
     return rows
 
 
 def occluded(
-    model: nn.Module, labels: Sequence[str], contract: InputContract, images: Images,
+    model: nn.Module, labels: Sequence[str], spec: InputSpec, images: Images,
     rows: dict[str, list[int]], side: int, progress: Progress = silent,
 ) -> list[ClassMap]:  # fmt: skip
     """Occlusion maps by class; `rows` has every class of the data set in its order, `side` of a region is in px."""
@@ -134,7 +134,7 @@ def occluded(
     for k, (name, own) in enumerate(rows.items()):
         flips = []
         for row in own:
-            flips.append(occlusion(model, contract, images.read([row])[0], columns, k, side))
+            flips.append(occlusion(model, spec, images.read([row])[0], columns, k, side))
             done += 1
             progress("occlude", done, total)
         if flips:
@@ -143,7 +143,7 @@ def occluded(
 
 
 def attributed(
-    model: nn.Module, labels: Sequence[str], contract: InputContract, images: Images,
+    model: nn.Module, labels: Sequence[str], spec: InputSpec, images: Images,
     rows: dict[str, list[int]], steps: int = 16, progress: Progress = silent,
 ) -> list[ClassMap]:  # fmt: skip
     """Integrated gradients by class, from the data set's mean image, `steps` points of the path."""
@@ -155,10 +155,10 @@ def attributed(
         method = IntegratedGradients(model)
         maps: list[ClassMap] = []
         for done, (name, own) in enumerate(rows.items(), start=1):
-            total = torch.zeros(contract.size, contract.size, dtype=torch.float64)
+            total = torch.zeros(spec.size, spec.size, dtype=torch.float64)
             for start in range(0, len(own), 8):
                 part = own[start : start + 8]
-                x = contract.prepare(images.read(part))
+                x = spec.prepare(images.read(part))
                 found = method.attribute(x, target=list(labels).index(name), n_steps=steps, internal_batch_size=64)
                 total += found.detach().abs().sum(dim=(0, 1)).double()
             if own:
@@ -176,13 +176,13 @@ def _mean_face(images: Images, rows: Sequence[int]) -> Map:
 
 
 def occlusion(
-    model: nn.Module, contract: InputContract, pixels: Tensor, columns: Sequence[int], label: int, side: int
+    model: nn.Module, spec: InputSpec, pixels: Tensor, columns: Sequence[int], label: int, side: int
 ) -> npt.NDArray[np.bool_]:
     """Cover one square region after the other; a region matters if its covering makes the prediction wrong.
 
     Args:
         model: prepared images -> logits.
-        contract: what the model expects.
+        spec: what the model expects.
         pixels: one image, uint8 (C, S, S).
         columns: of the logits, in the order of the data set's classes; the model may know others, which do not count.
         label: the class that is right, counted among `columns`.
@@ -191,12 +191,12 @@ def occlusion(
     Returns:
         (R, R) with R = ⌈S / side⌉: True where the prediction is wrong without the region.
     """
-    x = contract.prepare(pixels.unsqueeze(0))
-    steps = range(0, contract.size, side)
+    x = spec.prepare(pixels.unsqueeze(0))
+    steps = range(0, spec.size, side)
     covered = x.repeat(len(steps) ** 2, 1, 1, 1)
     for k, (top, left) in enumerate((t, s) for t in steps for s in steps):
-        covered[k, :, top : top + side, left : left + side] = 0  # 0 is the data set's mean after normalisation
-    with at_test(model):
+        covered[k, :, top : top + side, left : left + side] = 0  # 0 is the data set's mean after normalization
+    with eval_mode(model):
         wrong = torch.cat([model(part)[:, list(columns)].argmax(dim=1) != label for part in torch.split(covered, 256)])
     return np.asarray(wrong.cpu().numpy().reshape(len(steps), len(steps)), dtype=np.bool_)
 

@@ -1,6 +1,6 @@
 """Several runs looked at side by side: where their attention goes, and how their features lie.
 
-The same anchors, the same candidates and the same labelled images for all runs, so that what differs is the runs.
+The same anchors, the same candidates and the same labeled images for all runs, so that what differs is the runs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def explain_attention(
     Args:
         paths: runs; each by its own τ and γ.
         root: where anchors are drawn.
-        on: labelled set for the classes; what the first run was trained on if None.
+        on: labeled set for the classes; what the first run was trained on if None.
         out: folder of `attention-*.png` and `attention.json`.
         anchors: VIDEO:PERSON:FRAME; chosen among a draw if empty: the surest of the first run, of different classes.
         most: anchors that are chosen.
@@ -111,11 +111,11 @@ def explain_embedding(
     paths: Sequence[Path], on: str | None, out: Path, *, how: str = "mds", per_class: int = 40,
     eval_rule: str = "majority", seed: int = 0, progress: Progress = silent,
 ) -> Seen:  # fmt: skip
-    """Features of labelled images on a plane, and mean distances to the class centres.
+    """Features of labeled images on a plane, and mean distances to the class centers.
 
     Args:
         paths: runs.
-        on: labelled set; what the first run was trained on if None.
+        on: labeled set; what the first run was trained on if None.
         out: folder of `embedding-*.png` and `embedding.json`.
         how: `mds` or `tsne`.
         per_class: images of each class.
@@ -170,8 +170,8 @@ def _anchors(
     else:
         rng = np.random.default_rng([seed, 16])
         rows = rng.permutation(anchors.candidates.anchors)[:_TRIED]
-        images, contract = on_root(run, lambda own: CropImages(crops, own))
-        p = extract(run.model, run.projection, images, contract, rows.tolist()).probabilities
+        images, spec = on_root(run, lambda own: CropImages(crops, own))
+        p = extract(run.model, run.projection, images, spec, rows.tolist()).probabilities
         sure, said = (v.numpy() for v in p.max(dim=1))
         neutral = run.labels.index("neutral") if "neutral" in run.labels else -1
         best = [int(np.flatnonzero(said == k)[sure[said == k].argmax()]) for k in np.unique(said) if k != neutral]
@@ -193,10 +193,10 @@ def _views(
 ) -> list[AnchorView]:
     attended: list[dict[str, Attended]] = [{} for _ in drawn]
     for run in runs:
-        images, contract = on_root(run, lambda own: CropImages(crops, own))
+        images, spec = on_root(run, lambda own: CropImages(crops, own))
         rules = run.folder.config().rmfer
         for k, (rows, p) in enumerate(drawn):
-            z = extract(run.model, run.projection, images, contract, rows).projected
+            z = extract(run.model, run.projection, images, spec, rows).projected
             attended[k][run.name] = over_candidates(z, p, rules.gamma, rules.tau)
             progress(f"attention of {run.name}", k + 1, len(drawn))
     return [AnchorView(crops.keys.name(rows[0]), rows, p, a) for (rows, p), a in zip(drawn, attended, strict=True)]
@@ -236,8 +236,8 @@ def _looked_at(
     looked = []
     for run in runs:
         permutation(run.labels, split.order.classes)  # a run that does not know these classes says so
-        images = images_of(split, run.contract)
-        looked.append(extract(run.model, run.projection, images, run.contract, rows.tolist(), progress=progress))
+        images = images_of(split, run.spec)
+        looked.append(extract(run.model, run.projection, images, run.spec, rows.tolist(), progress=progress))
     return split, rows, looked
 
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from .quality import PairsQuality
 
-_SEEN, _TRUE, _LINE, _GREY = "#1f6f8b", "#c8553d", "#9aa5a9", "#e3e7e9"
+_SEEN, _TRUE, _LINE, _GRAY = "#1f6f8b", "#c8553d", "#9aa5a9", "#e3e7e9"
 
 
 def pairs_figure(found: PairsQuality, path: Path) -> None:
@@ -26,7 +26,7 @@ def pairs_figure(found: PairsQuality, path: Path) -> None:
     _delays(right, found)
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color=_GREY)
+        axes.grid(color=_GRAY)
         axes.set_axisbelow(True)
     about = found.about
     figure.suptitle(f"{Path(about['root']).name}: {about['crops']:,} faces, as {Path(about['run']).name} sees them",

@@ -26,10 +26,10 @@ from ...errors import DatasetError
 from ...evaluation.features import Extracted, OpenedRun, extract, on_root, open_run
 from ...files import write_json
 from ...models.inference import logits
-from ...transforms.input_spec import InputContract
+from ...transforms.input_spec import InputSpec
 from ...unlabeled.candidates import Anchors, Rows, open_anchors, write_delays
 from ...unlabeled.crops import CropImages, Crops, open_crops
-from ...unlabeled.ground_truth import Known, read_known
+from ...unlabeled.ground_truth import GroundTruth, read_ground_truth
 from .delays import PairLag, PersonDelay, accuracy, differences, pair_lags, person_delays, signals
 from .purity import Chosen, Purity, by_distance, by_pair, chosen, purity
 from .retrieval import balanced, table
@@ -111,7 +111,7 @@ def pairs_quality(
     judging = run if judge is None else open_run(judge)
     crops = open_crops(root, config.fraction, config.seed)
     anchors = open_anchors(crops, replace(config.rules, candidates="mashup"), config.seed)
-    known = read_known(root, crops.keys)
+    known = read_ground_truth(root, crops.keys)
     shown, lags, late = _judge(judging, crops, config, progress)
     sight = _Sight(run, *on_root(run, lambda own: CropImages(crops, own)), config.workers, progress)
     out.mkdir(parents=True, exist_ok=True)
@@ -152,14 +152,14 @@ class _Sight:
 
     run: OpenedRun
     images: Images
-    contract: InputContract
+    spec: InputSpec
     workers: int
     progress: Progress
 
     def of(self, rows: Sequence[int]) -> Extracted:
         """Features, projections and probabilities of some crops."""
         return extract(
-            self.run.model, self.run.projection, self.images, self.contract, rows, workers=self.workers,
+            self.run.model, self.run.projection, self.images, self.spec, rows, workers=self.workers,
             progress=self.progress,
         )  # fmt: skip
 
@@ -168,14 +168,14 @@ def _judge(
     run: OpenedRun, crops: Crops, config: QualityConfig, progress: Progress
 ) -> tuple[Labels, dict[str, list[PairLag]], dict[str, list[PersonDelay]]]:
     """What each face shows (N,), and lags and delays by video; one video at a time, so that memory is bounded."""
-    images, contract = on_root(run, lambda own: CropImages(crops, own))
+    images, spec = on_root(run, lambda own: CropImages(crops, own))
     keys, shown = crops.keys, np.empty(len(crops), np.int64)
     lags: dict[str, list[PairLag]] = {}
     late: dict[str, list[PersonDelay]] = {}
     videos = np.unique(keys.video).tolist()
     for done, video in enumerate(videos, start=1):
         rows = np.flatnonzero(keys.video == video)
-        said = logits(run.model, images, contract, rows=rows.tolist(), workers=config.workers)
+        said = logits(run.model, images, spec, rows=rows.tolist(), workers=config.workers)
         p = said.double().softmax(dim=1).numpy()
         shown[rows] = p.argmax(axis=1)
         people = signals(p, keys.person[rows], keys.frame[rows], crops.stride)
@@ -218,7 +218,7 @@ def _refined(sight: _Sight, drawn: list[tuple[list[int], int]], config: QualityC
 
 
 def _kind_rows(
-    kinds: dict[str, list[Chosen]], shown: Labels, known: Known | None, crops: Crops
+    kinds: dict[str, list[Chosen]], shown: Labels, known: GroundTruth | None, crops: Crops
 ) -> list[dict[str, Any]]:
     rows = []
     for note, found in kinds.items():
@@ -244,7 +244,7 @@ def _agreement(found: Purity, kind: str) -> tuple[float, float]:
 
 
 def _distance_rows(
-    found: list[Chosen], apart: list[tuple[list[int], int]], shown: Labels, known: Known | None, crops: Crops,
+    found: list[Chosen], apart: list[tuple[list[int], int]], shown: Labels, known: GroundTruth | None, crops: Crops,
     config: QualityConfig,
 ) -> list[dict[str, Any]]:  # fmt: skip
     step = crops.keys.frame / crops.stride
@@ -273,7 +273,7 @@ def _distance_rows(
 
 
 def _pair_rows(
-    found: list[Chosen], shown: Labels, lags: dict[str, list[PairLag]], known: Known | None, crops: Crops
+    found: list[Chosen], shown: Labels, lags: dict[str, list[PairLag]], known: GroundTruth | None, crops: Crops
 ) -> list[dict[str, Any]]:
     keys = crops.keys
     shares = by_pair(found, shown, keys.video, keys.person)
@@ -292,7 +292,7 @@ def _pair_rows(
     return rows
 
 
-def _retrieval_rows(sight: _Sight, known: Known | None, config: QualityConfig) -> list[dict[str, Any]]:
+def _retrieval_rows(sight: _Sight, known: GroundTruth | None, config: QualityConfig) -> list[dict[str, Any]]:
     if known is None:
         return []
     rows = balanced(known.expression, known.person, _EACH, config.seed)
@@ -301,7 +301,7 @@ def _retrieval_rows(sight: _Sight, known: Known | None, config: QualityConfig) -
     return table(seen.features, seen.projected, known.expression[rows], known.person[rows])
 
 
-def _against_truth(late: dict[str, list[PersonDelay]], known: Known | None, crops: Crops) -> dict[str, Any]:
+def _against_truth(late: dict[str, list[PersonDelay]], known: GroundTruth | None, crops: Crops) -> dict[str, Any]:
     if known is None or not known.delays:
         return {}
     found = [

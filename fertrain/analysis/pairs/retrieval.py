@@ -3,7 +3,7 @@
     expression   query: a face; gallery: all faces of *other* people; relevant: those of its expression
     identity     query: a face; gallery: all faces of *other* expressions; relevant: those of its person
 
-Contrast between reacting people should raise the first and lower the second. Neighbours are by cosine.
+Contrast between reacting people should raise the first and lower the second. Neighbors are by cosine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Retrieval:
     mean_ap: float
     """Mean over the queries of average precision: precision at each relevant face, averaged; NaN without queries."""
     chance: float
-    """Recall@1 of neighbours drawn at random: the mean share of relevant faces."""
+    """Recall@1 of neighbors drawn at random: the mean share of relevant faces."""
     queries: int
     """Faces that have something relevant in their gallery; others ask nothing."""
 

@@ -116,10 +116,10 @@ def ordered(faces: Detections) -> Detections:
 
 
 def squared(boxes: npt.NDArray[np.floating]) -> Boxes:
-    """Boxes (N, 4) made square about their centres, with the longer side."""
+    """Boxes (N, 4) made square about their centers, with the longer side."""
     side = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])[:, None]
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return np.hstack([centre - side / 2, centre + side / 2]).astype(np.float32)
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.hstack([center - side / 2, center + side / 2]).astype(np.float32)
 
 
 def nms(

@@ -121,7 +121,7 @@ def _built(body: list[str], heads: list[str], weights: dict[str, npt.NDArray], h
 
     picture = op.parameter([-1, height, width, 3], np.float32)
     # About -1 to 1, as the nets were trained.
-    centred = op.multiply(op.subtract(picture, op.constant(np.float32(127.5))), op.constant(np.float32(0.0078125)))
+    centered = op.multiply(op.subtract(picture, op.constant(np.float32(127.5))), op.constant(np.float32(0.0078125)))
 
     def layer(name: str, x: Any) -> Any:
         if name.startswith("conv"):
@@ -131,7 +131,7 @@ def _built(body: list[str], heads: list[str], weights: dict[str, npt.NDArray], h
             op.matmul(x, op.constant(weights[f"{name}.weight"]), False, True), op.constant(weights[f"{name}.bias"])
         )
 
-    x: Any = op.transpose(centred, op.constant([0, 3, 1, 2]))
+    x: Any = op.transpose(centered, op.constant([0, 3, 1, 2]))
     for name in body:
         if name.startswith("pool"):
             side = int(name.split()[1])

@@ -1,7 +1,7 @@
 // Draws the boxes over the frame, and turns drags into moves, sizes and new boxes.
 
 import { between, isLarge, moved, resized } from "./boxes.js";
-import { colourOf } from "./model.js";
+import { colorOf } from "./model.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const GRIPS = ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
@@ -57,7 +57,7 @@ export class Canvas {
   shape(one, isSelected) {
     const box = this.boxOf(one);
     const rect = this.rect(box, `box ${one.kind}${isSelected ? " selected" : ""}`);
-    if (one.kind === "person") rect.style.stroke = colourOf(one.id);
+    if (one.kind === "person") rect.style.stroke = colorOf(one.id);
     rect.dataset.kind = one.kind;
     rect.dataset.at = one.at;
     return [rect, this.tag(one.kind === "region" ? "film, removed" : `${one.id}`, box, one)];
@@ -86,7 +86,7 @@ export class Canvas {
     words.setAttribute("x", left + 6 * px);
     words.setAttribute("y", top + height / 2);
     words.setAttribute("font-size", 12 * px);
-    if (one.kind === "person") words.style.fill = colourOf(one.id);
+    if (one.kind === "person") words.style.fill = colorOf(one.id);
     group.append(ground, words);
     return group;
   }

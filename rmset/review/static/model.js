@@ -2,8 +2,8 @@
 
 import { holds, iou } from "./boxes.js";
 
-export const COLOURS = ["#56b4e9", "#e69f00", "#00c88c", "#f0e442", "#cc79a7", "#ff7850", "#9682ff", "#a0dc64"];
-export const colourOf = (person) => COLOURS[person % COLOURS.length];
+export const COLORS = ["#56b4e9", "#e69f00", "#00c88c", "#f0e442", "#cc79a7", "#ff7850", "#9682ff", "#a0dc64"];
+export const colorOf = (person) => COLORS[person % COLORS.length];
 
 export class Model {
   constructor(opened) {

@@ -1,7 +1,7 @@
 // What stands around the picture: queue, segments, strip of frames, list of what is drawn.
 
 import { frameAddress } from "./api.js";
-import { colourOf } from "./model.js";
+import { colorOf } from "./model.js";
 
 const percent = (share) => `${Math.round(100 * share)} %`;
 
@@ -66,7 +66,7 @@ export function drawStrip(strip, model, frames, frame, onOpen) {
 export function drawFacts(list, findings, model, selected, onSelect) {
   const rows = model.boxes.map((one) => {
     const swatch = element("span", { className: "swatch" });
-    if (one.kind === "person") swatch.style.borderColor = colourOf(one.id);
+    if (one.kind === "person") swatch.style.borderColor = colorOf(one.id);
     const name = one.kind === "region" ? "film, removed" : `person ${one.id}`;
     const much = one.source === "manual" ? "drawn" : percent(one.sure);
     const row = element("li", {}, swatch, element("span", { textContent: name }), element("span", { className: "much", textContent: much }));

@@ -153,7 +153,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def own_words(error: BaseException) -> str:
-    """The error's own text as one line, without yt-dlp's colours, prefix and request to report a bug."""
+    """The error's own text as one line, without yt-dlp's colors, prefix and request to report a bug."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error) or type(error).__name__)
     text = re.sub(r"^\s*(ERROR:\s*)+", "", text)
     text = re.split(r"(; |\. If you believe this is an error, )please report this issue", text)[0]

@@ -1,4 +1,4 @@
-"""One shared pace towards each host, for all workers of a run.
+"""One shared pace toward each host, for all workers of a run.
 
 A host is open, or silent until some moment because it asked for that (429, 503 with Retry-After, "not a bot"). After
 that moment one worker probes while the others go on waiting; if the probe is refused, a new silence begins for all.

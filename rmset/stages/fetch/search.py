@@ -47,12 +47,12 @@ class Filters:
     language: str | None = None
     """two letters; a video that tells none is kept"""
     license: str | None = None
-    """part of the licence's name"""
+    """part of the license's name"""
     min_score: float = 1.0
     """of `score`"""
 
     def refuse(self, info: Mapping[str, Any]) -> str | None:
-        """Why a result is left out, or None. What the host does not tell counts against nobody but the licence."""
+        """Why a result is left out, or None. What the host does not tell counts against nobody but the license."""
         duration, views, height = info.get("duration"), info.get("view_count"), tallest(info)
         if duration is not None and not self.min_duration <= duration <= self.max_duration:
             return "duration"
@@ -68,7 +68,7 @@ class Filters:
         return None
 
     def refuse_visited(self, info: Mapping[str, Any]) -> str | None:
-        """As `refuse`, after the video's own page was read, which is the place that tells the licence."""
+        """As `refuse`, after the video's own page was read, which is the place that tells the license."""
         if self.license and _plain(self.license) not in _plain(str(info.get("license") or "")):
             return "license"
         return self.refuse(info)
@@ -126,7 +126,7 @@ def search(
         limit: results asked for a query.
         known: video ids that are left out.
         engine: yt-dlp's search key (`ytsearch`, `ytsearchdate`, …).
-        visit: read each likely video's own page, which tells height, licence and language.
+        visit: read each likely video's own page, which tells height, license and language.
         config: proxy, cookies, sleep and patience.
         tell: hears one line a query.
 

@@ -17,9 +17,9 @@ _ALIGNED = 4
 # A bar above or beside the film is at most so thick, as a share of the film's side.
 _BAR = 0.35
 _THIN_BAR = 0.15
-# What changes by so many grey levels moves; blurred is what changes with less than this share of the film's detail.
+# What changes by so many gray levels moves; blurred is what changes with less than this share of the film's detail.
 _MOVES, _BLURRED = 2.0, 0.3
-# Black is no lighter than this (mean grey level); a bar is in so many of the looks, as some scenes may have none.
+# Black is no lighter than this (mean gray level); a bar is in so many of the looks, as some scenes may have none.
 _BLACK, _OFTEN = 8.0, 0.15
 
 
@@ -34,7 +34,7 @@ def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int], l
         rect: px of the frame, like `panels`.
         panels: all of the screen.
         frame_size: (width, height).
-        looks: small grey pictures of the whole screen, uint8 (N, 180, 320).
+        looks: small gray pictures of the whole screen, uint8 (N, 180, 320).
     """
     x0, y0, x1, y1 = rect
     others = [p for p in panels if p != rect]
@@ -79,7 +79,7 @@ class _Stir:
     """How a place changes from look to look."""
 
     much: float
-    """standard deviation, grey levels"""
+    """standard deviation, gray levels"""
     fine: float
     """variance of the steps from pixel to pixel, right and down, beside the variance itself"""
     black: float
@@ -88,7 +88,7 @@ class _Stir:
     @classmethod
     def of(cls, rect: Rect, frame_size: tuple[int, int], looks: npt.NDArray[np.uint8]) -> _Stir:
         x0, y0, x1, y1 = changes.in_small(rect, frame_size)
-        # The outermost pixels show something of the neighbours.
+        # The outermost pixels show something of the neighbors.
         part = looks[:, y0 + 1 : y1 - 1, x0 + 1 : x1 - 1]
         if part.size == 0:
             return cls(0.0, 0.0, 1.0)

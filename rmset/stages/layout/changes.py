@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rmset.parts.frames import Grey
+from rmset.parts.frames import Gray
 from rmset.stages.layout.edges import Rect
 
 SMALL = (320, 180)
@@ -21,7 +21,7 @@ SMALL = (320, 180)
 _BLOCK = 20
 # Looks on either side that are compared.
 _WINDOW = 4
-# Grey levels: a step that counts as an edge, a pixel that holds still, a still pixel that has changed.
+# Gray levels: a step that counts as an edge, a pixel that holds still, a still pixel that has changed.
 _EDGE, _STILL, _CHANGED = 10, 14, 22
 # Share of a block's still matter that must differ, and share of the screen whose blocks must say so.
 _DIFFERS, _SCREEN = 0.5, 0.03
@@ -31,7 +31,7 @@ _LEAST = 14
 Flags = npt.NDArray[np.bool_]
 
 
-def shrunk(image: Grey) -> Grey:
+def shrunk(image: Gray) -> Gray:
     """A frame uint8 (H, W) as a small picture (180, 320)."""
     return np.asarray(cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -43,11 +43,11 @@ def in_small(rect: Rect, frame_size: tuple[int, int]) -> Rect:
     return (round(x0 * sx), round(y0 * sy), round(x1 * sx), round(y1 * sy))
 
 
-def find(looks: Sequence[Grey]) -> list[tuple[int, Flags]]:
+def find(looks: Sequence[Gray]) -> list[tuple[int, Flags]]:
     """Changes as (gap, changed pixels): gap k lies between looks k and k + 1.
 
     Args:
-        looks: small grey pictures in order of time.
+        looks: small gray pictures in order of time.
 
     Returns:
         In order of time; the flags are bool (180, 320), the blocks that changed.
@@ -56,9 +56,9 @@ def find(looks: Sequence[Grey]) -> list[tuple[int, Flags]]:
     if count < 2:
         return []
     edges = np.stack([_edges(look) for look in looks])
-    greys = np.stack(looks)
+    grays = np.stack(looks)
     sides = [(slice(max(0, k - _WINDOW + 1), k + 1), slice(k + 1, k + 1 + _WINDOW)) for k in range(count - 1)]
-    answers = np.stack([_differ(greys, edges, before, after) for before, after in sides])
+    answers = np.stack([_differ(grays, edges, before, after) for before, after in sides])
     # A block that changes more often than the screen as a whole belongs to the film.
     starts = (answers & ~np.concatenate([np.zeros_like(answers[:1]), answers[:-1]])).sum(axis=0)
     weight = (starts <= max(1, int(np.percentile(starts, 20)))).astype(np.float64)
@@ -70,12 +70,12 @@ def find(looks: Sequence[Grey]) -> list[tuple[int, Flags]]:
             continue
         # Where exactly is for those blocks to say that seldom change; a cut of the film beside it is not meant.
         found.append((gap, np.kron(answers[gap] & (weight > 0), np.ones((_BLOCK, _BLOCK), bool))))
-    # Neighbouring gaps may settle on one.
+    # Neighboring gaps may settle on one.
     settled = {_settled(looks, gap, where): where for gap, where in found}
     return sorted(settled.items())
 
 
-def split(pictures: Sequence[Grey], before: Sequence[Grey], after: Sequence[Grey], where: Flags) -> int:
+def split(pictures: Sequence[Gray], before: Sequence[Gray], after: Sequence[Gray], where: Flags) -> int:
     """How many of the pictures still belong to the looks `before` rather than `after`, at the pixels `where`.
 
     The quieter side decides: what a film shows before a grid of people may look like neither.
@@ -95,45 +95,45 @@ def split(pictures: Sequence[Grey], before: Sequence[Grey], after: Sequence[Grey
     return int(np.argmin(wrong))
 
 
-def _median(looks: Sequence[Grey]) -> npt.NDArray[np.float32]:
+def _median(looks: Sequence[Gray]) -> npt.NDArray[np.float32]:
     return np.asarray(np.median(np.stack(looks), axis=0), np.float32)
 
 
-def _distance(looks: Sequence[Grey], usual: npt.NDArray[np.float32], where: Flags) -> npt.NDArray[np.float32]:
-    """Mean grey difference (looks,) from what is usual."""
+def _distance(looks: Sequence[Gray], usual: npt.NDArray[np.float32], where: Flags) -> npt.NDArray[np.float32]:
+    """Mean gray difference (looks,) from what is usual."""
     return np.asarray([np.abs(look[where] - usual).mean() for look in looks], np.float32)
 
 
-def around(looks: Sequence[Grey], gap: int) -> tuple[Sequence[Grey], Sequence[Grey]]:
+def around(looks: Sequence[Gray], gap: int) -> tuple[Sequence[Gray], Sequence[Gray]]:
     """The looks on either side of a gap that tell what the screen looks like before and after it."""
     return looks[max(0, gap - 2) : gap + 1], looks[gap + 1 : gap + 4]
 
 
-def _settled(looks: Sequence[Grey], gap: int, where: Flags) -> int:
-    """The gap itself or a neighbour, wherever the looks really part."""
+def _settled(looks: Sequence[Gray], gap: int, where: Flags) -> int:
+    """The gap itself or a neighbor, wherever the looks really part."""
     low, high = max(0, gap - 1), min(len(looks), gap + 3)
     before = looks[max(0, gap - _WINDOW) : max(1, gap)]
     after = looks[min(gap + 2, len(looks) - 1) : gap + 2 + _WINDOW]
     return min(max(low + split(looks[low:high], before, after, where) - 1, 0), len(looks) - 2)
 
 
-def _edges(look: Grey) -> npt.NDArray[np.bool_]:
+def _edges(look: Gray) -> npt.NDArray[np.bool_]:
     """Bool (2, 180, 320): steps to the right and downwards."""
-    grey = look.astype(np.int16)
+    gray = look.astype(np.int16)
     out = np.zeros((2, *look.shape), bool)
-    out[0, :, :-1] = np.abs(np.diff(grey, axis=1)) >= _EDGE
-    out[1, :-1] = np.abs(np.diff(grey, axis=0)) >= _EDGE
+    out[0, :, :-1] = np.abs(np.diff(gray, axis=1)) >= _EDGE
+    out[1, :-1] = np.abs(np.diff(gray, axis=0)) >= _EDGE
     return out
 
 
-def _differ(greys: npt.NDArray[np.uint8], edges: Flags, before: slice, after: slice) -> Flags:
+def _differ(grays: npt.NDArray[np.uint8], edges: Flags, before: slice, after: slice) -> Flags:
     """Blocks (9, 16) whose still edges, or still pixels, differ."""
     held_before, held_after = edges[before].mean(axis=0) >= 0.75, edges[after].mean(axis=0) >= 0.75
     either = _blocks((held_before | held_after).sum(axis=0))
     both = _blocks((_near(held_before) & held_after | _near(held_after) & held_before).sum(axis=0))
     by_edges = (either >= _LEAST) & (either - both >= _DIFFERS * either)
-    still = (np.ptp(greys[before], axis=0) < _STILL) & (np.ptp(greys[after], axis=0) < _STILL)
-    jump = np.abs(np.median(greys[before], axis=0) - np.median(greys[after], axis=0)) >= _CHANGED
+    still = (np.ptp(grays[before], axis=0) < _STILL) & (np.ptp(grays[after], axis=0) < _STILL)
+    jump = np.abs(np.median(grays[before], axis=0) - np.median(grays[after], axis=0)) >= _CHANGED
     pixels = _blocks(still)
     by_pixels = (pixels >= _BLOCK * _BLOCK / 4) & (_blocks(still & jump) >= _DIFFERS * pixels)
     return np.asarray(by_edges | by_pixels)

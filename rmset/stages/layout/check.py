@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
-from rmset.geometry import area, as_boxes, centre, clip, contains_point, covered, iou
+from rmset.geometry import area, as_boxes, center, clip, contains_point, covered, iou
 from rmset.records import Layout, Segment
 
 # Two people whose boxes overlap so much are one, or one of them is nobody.
@@ -62,7 +62,7 @@ def _gap(start: int, end: int) -> Finding:
 def _problems(segment: Segment) -> Iterator[tuple[str, str]]:
     regions = as_boxes([r.box for r in segment.trigger_regions])
     for person in segment.people:
-        if contains_point(regions, *centre(person.box)).any():
+        if contains_point(regions, *center(person.box)).any():
             yield f"person {person.person_id} is inside a trigger region", "move or delete one of them"
         elif person.panel is not None:
             panel = as_boxes([person.panel])

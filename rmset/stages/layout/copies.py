@@ -47,9 +47,9 @@ class Copy:
     """A second place of the film."""
 
     first: tuple[float, float]
-    """centre of the film, px of the frame"""
-    centre: tuple[float, float]
-    """centre of the copy, px of the frame"""
+    """center of the film, px of the frame"""
+    center: tuple[float, float]
+    """center of the copy, px of the frame"""
     scale: float
     """size of the copy beside the film"""
     mirrored: bool
@@ -58,7 +58,7 @@ class Copy:
 
     def of(self, rect: Rect) -> Rect:
         """Where the copy shows what the film shows in a rectangle; it may reach beyond the frame."""
-        (ax, ay), (bx, by) = self.first, self.centre
+        (ax, ay), (bx, by) = self.first, self.center
         x0, x1 = (bx + (-1 if self.mirrored else 1) * self.scale * (x - ax) for x in (rect[0], rect[2]))
         y0, y1 = (by + self.scale * (y - ay) for y in (rect[1], rect[3]))
         return (round(min(x0, x1)), round(y0), round(max(x0, x1)), round(y1))
@@ -68,7 +68,7 @@ def find(looks: npt.NDArray[np.uint8], film: Rect, frame_size: tuple[int, int], 
     """The second place of a film; None if there is none.
 
     Args:
-        looks: small grey pictures of the whole screen, uint8 (N, h, w).
+        looks: small gray pictures of the whole screen, uint8 (N, h, w).
         film: its first place, px of the frame.
         frame_size: (width, height).
         over: what lies over the film, px of the frame.
@@ -139,9 +139,9 @@ class _Search:
         scores[inside < _ON_SCREEN] = 0
         row, column = np.unravel_index(int(scores.argmax()), scores.shape)
         (sx, sy), film = self._to_small, self._film
-        centre = ((column + size[0] / 2) / sx, (row + size[1] / 2) / sy)
+        center = ((column + size[0] / 2) / sx, (row + size[1] / 2) / sy)
         first = ((film[0] + film[2]) / 2, (film[1] + film[3]) / 2)
-        return Copy(first, centre, float(scale), mirrored, float(scores[row, column]))
+        return Copy(first, center, float(scale), mirrored, float(scores[row, column]))
 
     def _finer_than(self, coarse: int) -> tuple[_Pictures, _Pictures]:
         """What is finer than so many pixels: changes (N, h, w) and their energy (h, w)."""
@@ -168,15 +168,15 @@ def _shared(places: int, length: int, start: float, end: float) -> _Pictures:
 
 def _within(places: int, length: int, side: int) -> _Pictures:
     """Share (places,) of a whole copy, whose middle has that length and begins at each place, that is on the screen."""
-    centre = np.arange(places, dtype=np.float32) + length / 2
+    center = np.arange(places, dtype=np.float32) + length / 2
     half = length / _CORE / 2
-    return np.asarray((np.minimum(centre + half, side) - np.maximum(centre - half, 0)) / (2 * half), np.float32)
+    return np.asarray((np.minimum(center + half, side) - np.maximum(center - half, 0)) / (2 * half), np.float32)
 
 
 def _middle(start: float, end: float, share: float = _CORE) -> tuple[int, int]:
-    """The middle of a stretch, in whole pixels about its centre; inside the stretch where its share is below 1."""
-    centre, half = (start + end) / 2, share * (end - start) / 2
-    return round(centre - half), max(round(centre + half), round(centre - half) + 1)
+    """The middle of a stretch, in whole pixels about its center; inside the stretch where its share is below 1."""
+    center, half = (start + end) / 2, share * (end - start) / 2
+    return round(center - half), max(round(center + half), round(center - half) + 1)
 
 
 def _sized(picture: _Pictures, size: tuple[int, int], mirrored: bool) -> _Pictures:

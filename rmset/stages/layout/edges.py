@@ -1,6 +1,6 @@
 """Lines between pixels at which one picture ends and another begins, out of a few frames of one layout.
 
-Inside a picture neighbouring pixels change together; across the edge of a panel they change each for itself. So a
+Inside a picture neighboring pixels change together; across the edge of a panel they change each for itself. So a
 line between two pixels speaks *for* an edge where the two move apart (or hold a lasting step), *against* it where
 they move together, and says nothing where nothing is to be seen (black beside black, a plain wall). A film grows darker
 together with its blur behind the panels; all that parts them is a lasting step that is *crisp*: what is drawn on the
@@ -15,17 +15,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rmset.parts.frames import Grey
+from rmset.parts.frames import Gray
 
 Rect = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels, half-open"""
 _Sums = npt.NDArray[np.floating]
 
-# A pixel moves when its grey values over time have this standard deviation.
+# A pixel moves when its gray values over time have this standard deviation.
 MOVES = 6.0
-# Share of two neighbours' variance that is left in their difference: 0 moving as one, 1 each for itself.
+# Share of two neighbors' variance that is left in their difference: 0 moving as one, 1 each for itself.
 _APART, _TOGETHER = 0.55, 0.3
-# A step of so many grey levels between two still pixels.
+# A step of so many gray levels between two still pixels.
 _STEP = 6.0
 # A crisp step is so many times as steep as the ones beside it.
 _CRISP = 4.0
@@ -40,12 +40,12 @@ class FrameSums:
         self.step_v, self.step_v2 = (np.zeros((height, width - 1), np.float32) for _ in range(2))
         self.step_h, self.step_h2 = (np.zeros((height - 1, width), np.float32) for _ in range(2))
 
-    def add(self, grey: Grey) -> None:
+    def add(self, gray: Gray) -> None:
         """Take in one frame uint8 (H, W)."""
         self.count += 1
-        cv2.accumulate(grey, self.value)
-        cv2.accumulateSquare(grey, self.square)
-        across, down = cv2.absdiff(grey[:, 1:], grey[:, :-1]), cv2.absdiff(grey[1:], grey[:-1])
+        cv2.accumulate(gray, self.value)
+        cv2.accumulateSquare(gray, self.square)
+        across, down = cv2.absdiff(gray[:, 1:], gray[:, :-1]), cv2.absdiff(gray[1:], gray[:-1])
         cv2.accumulate(across, self.step_v)
         cv2.accumulateSquare(across, self.step_v2)
         cv2.accumulate(down, self.step_h)
@@ -76,7 +76,7 @@ class LineMap:
     crisp: npt.NDArray[np.bool_]
     """bool (length, lines): a lasting step from one pixel to the next, though both move together"""
     step: npt.NDArray[np.float32]
-    """float32 (length, lines): mean grey difference; its ridge is the exact place of an edge"""
+    """float32 (length, lines): mean gray difference; its ridge is the exact place of an edge"""
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ class Evidence:
     vertical: LineMap
     horizontal: LineMap
     mean: npt.NDArray[np.float32]
-    """float32 (H, W), grey"""
+    """float32 (H, W), gray"""
     spread: npt.NDArray[np.float32]
-    """float32 (H, W): standard deviation over time, grey levels"""
+    """float32 (H, W): standard deviation over time, gray levels"""
 
     @classmethod
     def of(cls, sums: FrameSums) -> Evidence:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rmset.errors import LayoutError
-from rmset.geometry import Box, centre
+from rmset.geometry import Box, center
 from rmset.records import Layout, Person, Segment, TriggerRegion
 from rmset.root import Root
 
@@ -60,7 +60,7 @@ def _edited(
         first = max((p.person_id for p in known), default=-1) + 1 if append else 0
         drawn = tuple(
             Person(
-                first + i, b, next((p.panel for p in known if p.panel and _holds(p.panel, *centre(b))), None), "manual"
+                first + i, b, next((p.panel for p in known if p.panel and _holds(p.panel, *center(b))), None), "manual"
             )
             for i, b in enumerate(people)
         )

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rmset.geometry import centre
+from rmset.geometry import center
 from rmset.records import TriggerRegion
 from rmset.stages.layout import changes, copies
 from rmset.stages.layout.bars import covers, with_bars
@@ -98,7 +98,7 @@ def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int
     """How much a panel behaves like a film; higher is more."""
     most = max(max(p.change for p in panels), 0.3)
     usual = float(np.median([p.area for p in panels]))
-    x, y = centre(panel.panel.box)
+    x, y = center(panel.panel.box)
     off = max(abs(x / frame_size[0] - 0.5), abs(y / frame_size[1] - 0.5)) * 2
     wandering = max(0.0, min(1.0, panel.faces - 0.5)) * (1 - panel.sitting)
     return (
@@ -202,7 +202,7 @@ def _second(
     panels = view.panels
     x0, y0, x1, y1 = copy.of(film)
     region = (max(x0, 0), max(y0, 0), min(x1, frame_size[0]), min(y1, frame_size[1]))
-    under = [i for i in seats if _holds(panels[i].panel.rect, *copy.centre)]
+    under = [i for i in seats if _holds(panels[i].panel.rect, *copy.center)]
     host = min(under, key=lambda i: panels[i].area, default=None)
     if host is not None and covers(panels[host].panel.rect, region) < _HOST:
         region = panels[host].panel.rect
@@ -210,7 +210,7 @@ def _second(
     rects = [(0, 0, *frame_size), *(p.panel.rect for p in panels)]
     region = _snapped(region, rects, 2 * frame_size[0] / view.looks.shape[2])
     others = [s for i in seats if i != host for s in panels[i].sitters if s.presence >= _SEEN]
-    if any(_holds(region, *centre(s.usual)) for s in others):
+    if any(_holds(region, *center(s.usual)) for s in others):
         return None, []
     return region, [host] if host is not None and covers(region, panels[host].panel.rect) >= _HOST else []
 

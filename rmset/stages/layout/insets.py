@@ -89,7 +89,7 @@ def inset_in(evidence: Evidence, rect: Rect, least: float, but: Sequence[Rect] =
 
 
 def _runs(lines: LineMap, along: tuple[int, int], across: tuple[int, int], least: float) -> list[_Run]:
-    """Long stretches of edge inside a rectangle, the heaviest of neighbouring lines each, the heaviest first."""
+    """Long stretches of edge inside a rectangle, the heaviest of neighboring lines each, the heaviest first."""
     (a, b), (first, last) = along, (across[0], across[1] - 1)
     inside = lines.speaks_for[a:b, first:last]
     if inside.shape[0] < least or inside.shape[1] < least:
@@ -132,7 +132,7 @@ def _side(
     if not len(good):
         return None
     step = lines.step[part, low:high].mean(axis=0)
-    # The steepest of it and its neighbours: compression smears an edge.
+    # The steepest of it and its neighbors: compression smears an edge.
     near_by = [g for g in good if abs(g - (good[0] if first else good[-1])) <= 2]
     return low + int(max(near_by, key=lambda g: step[g])) + 1
 

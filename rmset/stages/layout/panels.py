@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.geometry import Box
-from rmset.parts.frames import Grey
+from rmset.parts.frames import Gray
 from rmset.stages.layout.edges import Evidence, FrameSums, LineMap, Rect
 from rmset.stages.layout.insets import Inset, inset_in
 
@@ -40,7 +40,7 @@ _LITTLE = 0.15
 _INSET = 0.14
 # A place is alive when so much of it moves.
 _ALIVE = 0.02
-# A place whose grey values spread by less is a plain border or an empty cell.
+# A place whose gray values spread by less is a plain border or an empty cell.
 _FLAT = 3.0
 # A line beside a still, uneven place (a picture behind the panels) must move apart along so much of its length.
 _APART = 0.25
@@ -128,7 +128,7 @@ def _share(part: Rect, of: Rect) -> float:
     return max(0, width) * max(0, height) / ((of[2] - of[0]) * (of[3] - of[1]))
 
 
-def find_in(samples: Sequence[Grey]) -> list[Panel]:
+def find_in(samples: Sequence[Gray]) -> list[Panel]:
     """Panels out of frames uint8 (H, W) of one layout, some seconds apart."""
     sums = FrameSums(*samples[0].shape)
     for sample in samples:
@@ -207,7 +207,7 @@ class _Search:
         return None
 
     def _may_be(self, rect: Rect, cut: _Cut) -> bool:
-        """Whether a rectangle may stand by itself: it moves, is plain, or parts from its neighbour by movement."""
+        """Whether a rectangle may stand by itself: it moves, is plain, or parts from its neighbor by movement."""
         x0, y0, x1, y1 = rect
         if x1 - x0 < 2 or y1 - y0 < 2:
             return False
@@ -282,7 +282,7 @@ class _Ledger:
         found = []
         for at in np.flatnonzero(strong).tolist():
             near = slice(max(0, at - 2), at + 3)
-            # The ridge: compression smears an edge over its neighbours, but it is steepest where it was drawn.
+            # The ridge: compression smears an edge over its neighbors, but it is steepest where it was drawn.
             if step[at] < step[near].max():
                 continue
             score = float(support[at] * purity[at] + 0.5 * apart[at] + _GRID * shared[at])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rmset.geometry import Box, as_boxes, centre, clip, contains_point, iou
+from rmset.geometry import Box, as_boxes, center, clip, contains_point, iou
 from rmset.records import Person, Segment
 from rmset.stages.layout.watch import Sitter, View, Watched
 
@@ -54,7 +54,7 @@ def people_of(view: View, film: Sequence[int], regions: Sequence[Box]) -> tuple[
     people: list[Person] = []
     for panel, sitter in seats:
         box = clip(_box_at(sitter, look), panel.panel.box)
-        if box[0] >= box[2] or box[1] >= box[3] or contains_point(as_boxes(list(regions)), *centre(box)).any():
+        if box[0] >= box[2] or box[1] >= box[3] or contains_point(as_boxes(list(regions)), *center(box)).any():
             continue
         confidence = min(1.0, sitter.presence * 1.1) * min(1.0, 0.5 + sitter.steadiness) * min(1.0, sitter.score)
         x0, y0, x1, y1 = (round(v, 1) for v in box)

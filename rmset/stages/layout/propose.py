@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from rmset.errors import LayoutError
-from rmset.geometry import Box, area, as_boxes, centre, contains_point, iou
+from rmset.geometry import Box, area, as_boxes, center, contains_point, iou
 from rmset.parts.detect import load
 from rmset.parts.frames import VideoReader
 from rmset.progress import Progress, silent
@@ -30,9 +30,9 @@ _SURE = 0.8
 _FULL_RIM = 0.5
 # What takes up so much of the screen, perhaps between bars, fills it.
 _FILLS = 0.75
-# Neighbours show one grid when so many of their people sit in places that overlap so much.
+# Neighbors show one grid when so many of their people sit in places that overlap so much.
 _SAME_GRID, _SAME_SEAT = 0.6, 0.7
-# Neighbours whose regions overlap so much, and the faces of whose people do, are one segment.
+# Neighbors whose regions overlap so much, and the faces of whose people do, are one segment.
 _SAME, _SAME_FACE = 0.9, 0.3
 
 
@@ -56,7 +56,7 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
             span = found.popleft()
             seen.append((range(span.start, span.end), watch(reader, span, detector, config)))
             progress(f"layout {video_id}: people", span.end, record.frame_count)
-    segments = _by_neighbours(seen, record)
+    segments = _by_neighbors(seen, record)
     layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size))
     if not any(s.people for s in layout.segments):
         raise LayoutError(
@@ -72,8 +72,8 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     }
 
 
-def _by_neighbours(seen: Sequence[tuple[range, View]], record: VideoRecord) -> list[Segment]:
-    """The segments; where the film is not sure, it is where a sure neighbour with the same grid has it."""
+def _by_neighbors(seen: Sequence[tuple[range, View]], record: VideoRecord) -> list[Segment]:
+    """The segments; where the film is not sure, it is where a sure neighbor with the same grid has it."""
     alone = [_segment(frames, view, films.find(view, record.frame_size)) for frames, view in seen]
     segments = []
     for number, (frames, view) in enumerate(seen):
@@ -115,7 +115,7 @@ def _whole_screen(view: View) -> tuple[TriggerRegion, ...]:
 
 
 def arranged(segments: Sequence[Segment], frame_size: tuple[int, int]) -> tuple[Segment, ...]:
-    """The segments of a whole video: what one of them cannot know, neighbours that are alike joined, lasting ids."""
+    """The segments of a whole video: what one of them cannot know, neighbors that are alike joined, lasting ids."""
     grid = any(len(s.people) >= 2 for s in segments)
     known = [_as_film(s, frame_size) if grid else s for s in segments]
     joined: list[Segment] = []
@@ -140,7 +140,7 @@ def _as_film(segment: Segment, frame_size: tuple[int, int]) -> Segment:
 
 
 def _with_one_film(segments: Sequence[Segment]) -> list[Segment]:
-    """Neighbours that show most people in the same places show the film in one place too: where it is surer."""
+    """Neighbors that show most people in the same places show the film in one place too: where it is surer."""
     done: list[Segment] = []
     for segment in segments:
         before = done[-1] if done else None
@@ -169,7 +169,7 @@ def _share_matched(one: Sequence[Person], other: Sequence[Person]) -> float:
 def _hides(regions: Sequence[TriggerRegion], people: Sequence[Person]) -> bool:
     """Whether a region covers somebody's face."""
     boxes = as_boxes([r.box for r in regions])
-    return any(bool(contains_point(boxes, *centre(p.box)).any()) for p in people)
+    return any(bool(contains_point(boxes, *center(p.box)).any()) for p in people)
 
 
 def _same_intro(one: Segment, other: Segment) -> bool:

@@ -1,6 +1,6 @@
 """Stretches of a video in which nothing of the layout moves, and the edges that are seen in each.
 
-looks (few, small) -> changes -> frame-exact boundaries -> edges of each stretch -> neighbours with one layout joined
+looks (few, small) -> changes -> frame-exact boundaries -> edges of each stretch -> neighbors with one layout joined
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from rmset.parts.frames import Grey, VideoReader, ahead
+from rmset.parts.frames import Gray, VideoReader, ahead
 from rmset.progress import Progress
 from rmset.records import VideoRecord
 from rmset.stages.layout import changes, panels, sampling
@@ -24,7 +24,7 @@ _KEPT, _OUTLINED = 0.6, 0.6
 _STILL, _ALIVE = 0.003, 0.03
 # What has less than this share of the usual panel's detail, so far (px) from its own edges, is a blurred background.
 _BLURRED, _EDGE = 0.3, 8
-# Mean grey difference from look to look in a panel in which something stirs.
+# Mean gray difference from look to look in a panel in which something stirs.
 _STIR = 0.35
 # Where a span has so many key frames among its looks, no other frame of it is decoded again.
 _PLENTY = 12
@@ -58,7 +58,7 @@ def find(reader: VideoReader, record: VideoRecord, edge_samples: int, progress: 
     wanted = sampling.plan(record.frame_count, record.fps, reader.index.keys)
     looks, frames = [], []
     for frame in ahead(reader.sample(wanted)):
-        looks.append(changes.shrunk(frame.grey))
+        looks.append(changes.shrunk(frame.gray))
         frames.append(frame.frame_idx)
         progress(f"layout {record.video_id}: looking", len(looks), len(wanted))
     cuts = [_exactly(reader, looks, frames, gap, where) for gap, where in changes.find(looks)]
@@ -97,16 +97,16 @@ def _between(
     return spans
 
 
-def _exactly(reader: VideoReader, looks: Sequence[Grey], frames: Sequence[int], gap: int, where: changes.Flags) -> int:
+def _exactly(reader: VideoReader, looks: Sequence[Gray], frames: Sequence[int], gap: int, where: changes.Flags) -> int:
     """The first frame of the new layout; everything between two looks is decoded."""
     low, high = frames[gap], frames[gap + 1]
     before, after = changes.around(looks, gap)
-    between = [changes.shrunk(f.grey) for f in ahead(reader.sample(range(low + 1, high)))]
+    between = [changes.shrunk(f.gray) for f in ahead(reader.sample(range(low + 1, high)))]
     return low + 1 + changes.split(between, before, after, where)
 
 
 def _joins(
-    reader: VideoReader, span: Span, looks: Sequence[Grey], frames: Sequence[int], record: VideoRecord
+    reader: VideoReader, span: Span, looks: Sequence[Gray], frames: Sequence[int], record: VideoRecord
 ) -> list[int]:
     """Frames at which a panel that held perfectly still comes alive, or the other way round: somebody joins or leaves.
 
@@ -158,8 +158,8 @@ def _span(reader: VideoReader, start: int, end: int, looks: Sequence[int], most:
     inner = inner or [start]
     sums: FrameSums | None = None
     for frame in ahead(reader.sample(sampling.spread_out(inner, most))):
-        sums = sums or FrameSums(*frame.grey.shape)
-        sums.add(frame.grey)
+        sums = sums or FrameSums(*frame.gray.shape)
+        sums.add(frame.gray)
     if sums is None:
         # Damaged here: nothing can be seen.
         return Span(start, end, tuple(inner), FrameSums(1, 1), ())
@@ -211,7 +211,7 @@ def _seats(places: Sequence[Panel], sums: FrameSums) -> list[Panel]:
 
 
 def _detail(sums: FrameSums, rect: Rect) -> float:
-    """Mean grey difference between neighbouring pixels inside a rectangle."""
+    """Mean gray difference between neighboring pixels inside a rectangle."""
     x0, y0, x1, y1 = rect
     part = sums.step_v[y0 + _EDGE : y1 - _EDGE, x0 + _EDGE : x1 - _EDGE]
     return float(part.mean()) / max(1, sums.count) if part.size else 0.0

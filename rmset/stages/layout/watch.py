@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rmset.geometry import Box, as_box, as_boxes, iou
 from rmset.parts.detect import Detections, Detector
-from rmset.parts.frames import Grey, Image, VideoReader, ahead
+from rmset.parts.frames import Gray, Image, VideoReader, ahead
 from rmset.stages.layout import changes
 from rmset.stages.layout.config import ProposeConfig
 from rmset.stages.layout.edges import MOVES, Evidence, Rect
@@ -55,11 +55,11 @@ class Watched:
     faces: float
     """mean number of faces in a look"""
     thumbs: npt.NDArray[np.float32]
-    """float32 (looks, 14, 24), grey"""
+    """float32 (looks, 14, 24), gray"""
     rim: float
     """share of the rim that moves, 0 to 1"""
     detail: float
-    """how sharp the picture is: mean absolute Laplacian, grey levels"""
+    """how sharp the picture is: mean absolute Laplacian, gray levels"""
 
     @property
     def area(self) -> float:
@@ -89,7 +89,7 @@ class View:
     sharpness: tuple[float, ...]
     """of each look"""
     looks: npt.NDArray[np.uint8]
-    """uint8 (looks, 180, 320), grey: the whole screen"""
+    """uint8 (looks, 180, 320), gray: the whole screen"""
 
 
 def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeConfig) -> View:
@@ -98,20 +98,20 @@ def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeCo
     alive = [p for p in span.panels if p.alive or span.sums.count < 2]
     frames: list[int] = []
     sharpness: list[float] = []
-    looks: list[Grey] = []
+    looks: list[Gray] = []
     found: list[list[Detections]] = [[] for _ in alive]
     thumbs: list[list[npt.NDArray]] = [[] for _ in alive]
     detail: list[list[float]] = [[] for _ in alive]
     for frame in ahead(reader.sample(spread_out(span.looks, config.samples))):
         frames.append(frame.frame_idx)
-        looks.append(changes.shrunk(frame.grey))
-        small = cv2.resize(frame.grey, (480, 270), interpolation=cv2.INTER_AREA)
+        looks.append(changes.shrunk(frame.gray))
+        small = cv2.resize(frame.gray, (480, 270), interpolation=cv2.INTER_AREA)
         sharpness.append(float(cv2.Laplacian(small, cv2.CV_32F).var()))
         for number, panel in enumerate(alive):
             found[number].append(_faces(_without(frame.rgb, panel, alive), panel.rect, detector, config))
-            grey = _without(frame.grey, panel, alive)
-            thumbs[number].append(cv2.resize(grey, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32))
-            detail[number].append(float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean()))
+            gray = _without(frame.gray, panel, alive)
+            thumbs[number].append(cv2.resize(gray, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32))
+            detail[number].append(float(np.abs(cv2.Laplacian(gray, cv2.CV_32F)).mean()))
     watched = tuple(
         Watched(
             panel,
@@ -127,8 +127,8 @@ def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeCo
     return View(tuple(frames), watched, tuple(sharpness), whole)
 
 
-def _without(image: Image | Grey, panel: Panel, others: Sequence[Panel]) -> Image | Grey:
-    """The panel's pixels; what lies over it is greyed out."""
+def _without(image: Image | Gray, panel: Panel, others: Sequence[Panel]) -> Image | Gray:
+    """The panel's pixels; what lies over it is grayed out."""
     x0, y0, x1, y1 = panel.rect
     part = image[y0:y1, x0:x1]
     over = [o.rect for o in others if o.inset and o is not panel]

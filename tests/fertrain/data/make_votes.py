@@ -3,7 +3,7 @@
     python tests/fertrain/data/make_votes.py FER2013NEW.CSV
 
 Votes only, no names: enough to test the counts of every rule where the file itself is absent. The votes are
-Microsoft's (github.com/microsoft/FERPlus, MIT licence).
+Microsoft's (github.com/microsoft/FERPlus, MIT license).
 """
 
 import csv

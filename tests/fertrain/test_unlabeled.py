@@ -1,4 +1,4 @@
-"""The unlabelled streams: which images, in which order, seen how, and what happens where there are too few."""
+"""The unlabeled streams: which images, in which order, seen how, and what happens where there are too few."""
 
 import shutil
 from dataclasses import replace
@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 
 from fertrain.config.methods import RmferConfig
 from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
-from fertrain.datasets.registry import Entry, add, open_labelled
+from fertrain.datasets.registry import Entry, add, open_labeled
 from fertrain.datasets.subsets import write_index
 from fertrain.errors import DatasetError
 from fertrain.methods import Phase, Views
 from fertrain.models.weights import read_file
-from fertrain.training.batches import Feed, Place, labelled_rows, unlabelled_rows, within
-from fertrain.training.data import prepare, prepare_unlabelled
+from fertrain.training.batches import EpochContext, TrainLoader, labeled_rows, unlabeled_rows, within
+from fertrain.training.data import open_labeled_data, open_unlabeled
 from fertrain.training.experiment import run
 from fertrain.unlabeled.crops import open_crops
 from rmset.errors import UsageError
 from rmset.root import Root
 
 BESIDE = Phase("beside", 2, 1e-3, "adamw", views=Views(ratio=2, weak=1, strong=2))
-ALONE = Phase("alone", 2, 1e-3, "adamw", views=Views(ratio=2, strong=2), labelled=False, judged=False)
+ALONE = Phase("alone", 2, 1e-3, "adamw", views=Views(ratio=2, strong=2), labeled=False, judged=False)
 CPU = torch.device("cpu")
 
 
@@ -42,12 +42,12 @@ def config(labeled, **changes):
 
 def opened(c, tmp_path, phases=(BESIDE,)):
     said = []
-    data = prepare(c, open_labelled(c.data.labeled), 3)
+    data = open_labeled_data(c, open_labeled(c.data.labeled), 3)
     if data.chosen is not None:
         (tmp_path / "run").mkdir(parents=True, exist_ok=True)
         write_index(data.chosen, tmp_path / "run" / "labels.csv")
-    beside = prepare_unlabelled(c, phases, data, say=said.append)
-    feed = Feed(
+    beside = open_unlabeled(c, phases, data, say=said.append)
+    feed = TrainLoader(
         data.learn, beside.anchors, beside.images, batch_size=c.optim.batch_size, seed=c.seed, workers=c.workers,
         device=CPU,
     )  # fmt: skip
@@ -57,7 +57,7 @@ def opened(c, tmp_path, phases=(BESIDE,)):
 def same(a, b):
     return torch.equal(a.images, b.images) and all(
         torch.equal(x, y)
-        for x, y in zip(a.unlabelled.weak + a.unlabelled.strong, b.unlabelled.weak + b.unlabelled.strong, strict=True)
+        for x, y in zip(a.unlabeled.weak + a.unlabeled.strong, b.unlabeled.weak + b.unlabeled.strong, strict=True)
     )
 
 
@@ -67,7 +67,7 @@ def same(a, b):
 @given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 5), st.integers(0, 5))
 def test_no_image_twice_in_a_pass_and_every_pass_in_another_order(total, n, seed, epoch):
     n = min(n, total)
-    steps = [unlabelled_rows(total, n, seed, epoch, step) for step in range(2 * (total // n))]
+    steps = [unlabeled_rows(total, n, seed, epoch, step) for step in range(2 * (total // n))]
     for a_pass in (steps[: total // n], steps[total // n :]):
         rows = np.concatenate(a_pass)
         assert len(set(rows.tolist())) == len(rows) == (total // n) * n
@@ -77,13 +77,13 @@ def test_no_image_twice_in_a_pass_and_every_pass_in_another_order(total, n, seed
         assert any((a != b).any() for a, b in zip(steps[: total // n], steps[total // n :], strict=True))
 
 
-def test_labelled_rows_go_on_with_another_order_after_a_pass():
+def test_labeled_rows_go_on_with_another_order_after_a_pass():
     classes = np.arange(10) % 3
-    place = Place(0, 4, range(6), 0, CPU, torch.contiguous_format)
-    rows = labelled_rows(classes, 5, place, balanced=False)
+    place = EpochContext(0, 4, range(6), 0, CPU, torch.contiguous_format)
+    rows = labeled_rows(classes, 5, place, balanced=False)
     assert sorted(rows[0] + rows[1]) == sorted(rows[2] + rows[3]) == list(range(10))
     assert rows[0] + rows[1] != rows[2] + rows[3]
-    assert labelled_rows(classes, 5, replace(place, steps=range(3, 6)), balanced=False) == rows[3:]
+    assert labeled_rows(classes, 5, replace(place, steps=range(3, 6)), balanced=False) == rows[3:]
 
 
 # batches
@@ -108,7 +108,7 @@ def test_batches_depend_on_seed_epoch_and_step_alone(faces, tmp_path):
 def test_views_are_of_the_same_images_each_augmented_anew(faces, tmp_path):
     _, _, feed, _ = opened(config(f"folder:{faces}", augment="none", strong="flip"), tmp_path)
     batch = next(feed.epoch(0, BESIDE))
-    (weak,), (one, two) = batch.unlabelled.weak, batch.unlabelled.strong
+    (weak,), (one, two) = batch.unlabeled.weak, batch.unlabeled.strong
     assert len(batch.images) == 5
     assert len(weak) == len(one) == len(two) == 10
     assert batch.passes == 5 + 3 * 10
@@ -119,24 +119,24 @@ def test_views_are_of_the_same_images_each_augmented_anew(faces, tmp_path):
     assert not torch.equal(one, two)
 
 
-def test_a_phase_without_labels_passes_over_the_unlabelled_images(faces, tmp_path):
+def test_a_phase_without_labels_passes_over_the_unlabeled_images(faces, tmp_path):
     _, beside, feed, _ = opened(config(f"folder:{faces}"), tmp_path, (ALONE,))
     assert beside.measured["images"] == 84 - 35
     assert feed.steps(ALONE) == 4
     for batch in feed.epoch(0, ALONE):
         assert batch.images.shape == (0, 3, 32, 32)
         assert batch.targets.shape == (0, 7)
-        assert [len(view) for view in batch.unlabelled.strong] == [10, 10]
+        assert [len(view) for view in batch.unlabeled.strong] == [10, 10]
 
 
 # which images
 
 
-def test_the_rest_is_what_was_neither_learnt_from_nor_held_out(ferplus, tmp_path):
+def test_the_rest_is_what_was_neither_learned_from_nor_held_out(ferplus, tmp_path):
     c = config(f"ferplus:{ferplus}", data={"rule": "argmax", "labels": 24})
     data, beside, _, _ = opened(c, tmp_path)
     chosen, held, rest = set(data.learn.split.names), set(data.held.names), set(data.rest.names)
-    every = set(open_labelled(c.data.labeled).load("train", "argmax").names)
+    every = set(open_labeled(c.data.labeled).load("train", "argmax").names)
     assert chosen | rest <= every
     assert not (chosen | held) & rest
     assert len(rest) == len(every) - 24
@@ -147,21 +147,21 @@ def test_the_rest_is_what_was_neither_learnt_from_nor_held_out(ferplus, tmp_path
     assert opened(again, tmp_path / "again")[1].measured["sha256"] == beside.measured["sha256"]
 
 
-def test_each_stream_is_normalised_by_its_own_mean_and_std_and_greyed_beside_a_grey_set(ferplus, mashup, tmp_path):
+def test_each_stream_is_normalized_by_its_own_mean_and_std_and_grayed_beside_a_gray_set(ferplus, mashup, tmp_path):
     c = config(f"ferplus:{ferplus}", data={"unlabeled": f"rmset:{mashup}"}, augment="none")
     data, beside, feed, said = opened(c, tmp_path)
-    assert beside.images.contract.mean != data.contract.mean
-    assert beside.images.contract.grey
-    every = beside.images.contract.prepare(beside.images.images.read(range(180)))
+    assert beside.images.spec.mean != data.spec.mean
+    assert beside.images.spec.gray
+    every = beside.images.spec.prepare(beside.images.images.read(range(180)))
     assert every.mean().abs() < 0.01
     assert every.std() == pytest.approx(1, abs=0.01)
-    seen = next(feed.epoch(0, BESIDE)).unlabelled.weak[0]
+    seen = next(feed.epoch(0, BESIDE)).unlabeled.weak[0]
     assert all((every == image).all(dim=(1, 2, 3)).any() for image in seen)
     assert torch.equal(seen[:, 0], seen[:, 1])
     assert "180 crops of 3 people in 1 videos" in said[0]
 
 
-def test_another_labelled_set_gives_images_and_its_labels_are_not_read(faces, tmp_path):
+def test_another_labeled_set_gives_images_and_its_labels_are_not_read(faces, tmp_path):
     other = fer_worlds.class_folders(tmp_path / "other", per_class=4, test=1, classes=("happy", "bored"))
     add(Entry("other", "folder", other, {"classes": ["happy", "bored"]}))
     _, beside, _, said = opened(config(f"folder:{faces}", data={"unlabeled": "other"}), tmp_path)
@@ -206,20 +206,20 @@ def test_the_same_faces_under_another_name_are_told(ferplus, faces, tmp_path):
 def test_a_set_smaller_than_a_step_is_seen_whole_in_every_step(faces, tmp_path):
     c = config(f"folder:{faces}", data={"labels": 77}, optim=OptimConfig(batch_size=8))
     _, _, feed, said = opened(c, tmp_path)
-    assert any("7 unlabelled images are fewer than the 16 of a step; every step sees them all" in s for s in said)
-    assert [len(b.unlabelled.weak[0]) for b in feed.epoch(0, BESIDE)] == [7] * feed.steps(BESIDE)
+    assert any("7 unlabeled images are fewer than the 16 of a step; every step sees them all" in s for s in said)
+    assert [len(b.unlabeled.weak[0]) for b in feed.epoch(0, BESIDE)] == [7] * feed.steps(BESIDE)
 
 
 @pytest.mark.parametrize(
     ("data", "error", "says"),
     [
-        ({"labels": None}, DatasetError, "two unlabelled images or more in rest of .* found 0; give fewer --labels"),
+        ({"labels": None}, DatasetError, "two unlabeled images or more in rest of .* found 0; give fewer --labels"),
         ({"unlabeled": None}, UsageError, "expected --unlabeled"),
         ({"unlabeled": "folder:{faces}"}, UsageError, "`--unlabeled rest`"),
         ({"unlabeled": "nobody"}, UsageError, "unknown data set 'nobody'"),
     ],
 )
-def test_what_cannot_be_unlabelled_images_is_refused(faces, tmp_path, data, error, says):
+def test_what_cannot_be_unlabeled_images_is_refused(faces, tmp_path, data, error, says):
     data = {k: v.format(faces=faces) if isinstance(v, str) else v for k, v in data.items()}
     with pytest.raises(error, match=says):
         opened(config(f"folder:{faces}", data=data), tmp_path)
@@ -244,12 +244,12 @@ def test_crops_without_a_far_self_are_no_anchors_and_are_counted(faces, tmp_path
     assert "36 of the crops can be anchors" in said[0]
 
 
-def test_without_unlabelled_images_phases_that_see_nothing_else_are_left_out(faces, tmp_path):
+def test_without_unlabeled_images_phases_that_see_nothing_else_are_left_out(faces, tmp_path):
     c = config(f"folder:{faces}", data={"unlabeled_fraction": 0.0})
     _, beside, feed, said = opened(c, tmp_path, (ALONE, BESIDE))
     assert [phase.epochs for phase in beside.phases] == [0, 2]
-    assert said == ["no unlabelled images: fraction 0; left out: alone"]
-    assert next(feed.epoch(0, BESIDE)).unlabelled is None
+    assert said == ["no unlabeled images: fraction 0; left out: alone"]
+    assert next(feed.epoch(0, BESIDE)).unlabeled is None
 
 
 def test_the_mashups_candidates_need_a_mashup(faces, tmp_path):
@@ -274,7 +274,7 @@ def test_a_budget_gives_every_method_the_same_number_of_images(faces, tmp_path):
     assert within((labels,), None, feed.images_per_step) == (labels,)
 
 
-def test_rmfer_without_unlabelled_images_is_rmfer_without_its_contrast(ferplus, mashup, tmp_path):
+def test_rmfer_without_unlabeled_images_is_rmfer_without_its_contrast(ferplus, mashup, tmp_path):
     c = RunConfig(
         method="rmfer", precision="fp32", model=ModelConfig(image_size=32), out=str(tmp_path / "a"),
         data=DataConfig(f"ferplus:{ferplus}", labels=48, unlabeled=f"rmset:{mashup}", unlabeled_fraction=0.0),
