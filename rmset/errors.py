@@ -9,6 +9,7 @@ RmsetError                   one line for the user: what was expected, what was 
 ├── LayoutError              regions and people that cannot be
 ├── DetectorError            a detector that cannot be loaded
 ├── ShardError               a Parquet file that is broken or does not fit its neighbors
+├── UnreadableError          a small file that is no regular file, too large, damaged or nested too deep
 └── QueryError               SQL that is wrong or not allowed
 """
 
@@ -65,6 +66,10 @@ class DetectorError(RmsetError):
 
 class ShardError(RmsetError):
     """A Parquet file that is broken, or does not fit the files it belongs to."""
+
+
+class UnreadableError(RmsetError, ValueError):
+    """A small file that cannot be read within bounds; see `rmset.bounded`."""
 
 
 class QueryError(RmsetError):

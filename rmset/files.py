@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from rmset import bounded
 from rmset.errors import RootError
 
 PARTIAL = ".partial"
@@ -61,8 +62,13 @@ class LocalFiles:
         return self.local(key).exists()
 
     def read_text(self, key: str) -> str:
-        """The text of a file."""
-        return self.local(key).read_text(encoding="utf-8")
+        """The text of a small file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            UnreadableError: it is no regular file, too large, or no UTF-8.
+        """
+        return bounded.read_text(self.local(key))
 
     def keys(self, pattern: str) -> list[str]:
         """The keys that match a glob, sorted; unfinished files are no keys."""

@@ -19,7 +19,6 @@ from rmset.errors import UsageError
 from ..errors import UnknownNameError
 from .run import RunConfig
 
-
 EARLIER = {"labelled_weight": "labeled_weight"}
 """Names of settings in files of earlier versions."""
 

@@ -1,0 +1,159 @@
+"""Small files that anybody may have written: read within bounds, or refused in one line.
+
+A small file is a regular file of at most 16 MiB of UTF-8. JSON and TOML nest at most 64 deep and hold finite numbers.
+A FIFO, a device or a folder in its place is refused at once; opening it could wait forever, or read forever.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rmset.errors import UnreadableError
+
+SMALL = 16 << 20
+"""bytes; the most that a file of settings, results or one video's state may have"""
+DEEP = 64
+"""levels of lists and tables inside each other"""
+
+
+def open_regular(path: Path, most: int | None = None) -> BinaryIO:
+    """A regular file, opened for reading.
+
+    Args:
+        path: the file; links are followed.
+        most: the largest size, bytes; None for any.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UnreadableError: it is no regular file, is too large, or may not be read.
+    """
+    try:
+        # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(2, "no such file", str(path)) from None
+    except OSError as error:
+        raise UnreadableError(f"{path}: expected a file to read, found: {(error.strerror or '').lower()}") from None
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise UnreadableError(f"{path}: expected a regular file, found {_kind(found.st_mode)}; remove it")
+        if most is not None and found.st_size > most:
+            raise UnreadableError(f"{path}: expected at most {most:,} bytes, found {found.st_size:,}; remove it")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_bytes(path: Path, most: int = SMALL) -> bytes:
+    """The bytes of a small file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UnreadableError: it is no regular file, is too large, or cannot be read.
+    """
+    with open_regular(path, most) as stream:
+        try:
+            data = stream.read(most + 1)
+        except OSError as error:
+            raise UnreadableError(f"{path}: expected a file to read, found: {(error.strerror or '').lower()}") from None
+    if len(data) > most:
+        # The files of /proc say that they are empty; others grow while they are read.
+        raise UnreadableError(f"{path}: expected at most {most:,} bytes, found more; remove it")
+    return data
+
+
+def read_text(path: Path, most: int = SMALL) -> str:
+    """The text of a small file; a byte order mark is left out, line ends are as in the file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UnreadableError: as `read_bytes`, or it is no UTF-8.
+    """
+    data = read_bytes(path, most)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = f"the byte 0x{data[error.start]:02x} at {error.start}"
+        raise UnreadableError(f"{path}: expected UTF-8 text, found {at}; write the file again") from None
+
+
+def read_json(path: Path, most: int = SMALL) -> Any:
+    """The value of a small JSON file; see `read_text` and `parse_json`."""
+    return parse_json(read_text(path, most), str(path))
+
+
+def read_toml(path: Path, most: int = SMALL) -> dict[str, Any]:
+    """The tables of a small TOML file; see `read_text` and `parse_toml`."""
+    return parse_toml(read_text(path, most), str(path))
+
+
+def parse_json(text: str, where: str) -> Any:
+    """A JSON value, at most 64 levels deep, all numbers finite.
+
+    Raises:
+        UnreadableError: it is none; `where` says which file.
+    """
+    try:
+        return _bounded(json.loads(text), where)
+    except RecursionError:
+        raise UnreadableError(f"{where}: expected at most {DEEP} levels, found more; write the file again") from None
+    except ValueError as error:
+        if isinstance(error, UnreadableError):
+            raise
+        raise UnreadableError(f"{where}: expected JSON, found {_first_line(error)}; write the file again") from None
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """The tables of a TOML text, at most 64 levels deep, all numbers finite.
+
+    Raises:
+        UnreadableError: it is none; `where` says which file.
+    """
+    try:
+        tables: dict[str, Any] = _bounded(tomllib.loads(text), where)
+    except RecursionError:
+        raise UnreadableError(f"{where}: expected at most {DEEP} levels, found more; write the file again") from None
+    except ValueError as error:
+        if isinstance(error, UnreadableError):
+            raise
+        raise UnreadableError(f"{where}: expected TOML, found {_first_line(error)}; correct it") from None
+    return tables
+
+
+def _bounded(value: Any, where: str) -> Any:
+    """The value itself, after a walk that needs no recursion."""
+    level, deep = [value], 0
+    while level:
+        if deep > DEEP:
+            raise UnreadableError(f"{where}: expected at most {DEEP} levels, found more; write the file again")
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, float) and not math.isfinite(each):
+                raise UnreadableError(f"{where}: expected finite numbers, found {each}; write the file again")
+            if isinstance(each, Mapping):
+                below.extend(each.values())
+            elif isinstance(each, list):
+                below.extend(each)
+        level, deep = below, deep + 1
+    return value
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }  # fmt: skip
+    return kinds.get(stat.S_IFMT(mode), "something else")
