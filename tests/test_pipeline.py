@@ -109,7 +109,7 @@ def test_jobs_change_no_byte(laid_out_root, tmp_path):
 
 BUILD = """
 import sys
-from rmset.store import Root
+from rmset.root import Root
 from rmset.pipeline import run_stages
 sys.path.insert(0, {here!r})
 from test_pipeline import STEPS

@@ -58,7 +58,7 @@ def test_what_a_killed_process_left_is_no_key_and_is_written_over(root):
 def test_two_processes_do_not_work_on_the_same_video(root):
     with root.files.lock("v"):
         other = textwrap.dedent(f"""
-            from rmset.store import Root
+            from rmset.root import Root
             with Root({str(root.path)!r}).files.lock("v"):
                 print("got in")
         """)

@@ -125,7 +125,7 @@ PEAK = textwrap.dedent("""
     from rmset.manifest import read
     from rmset.stages.fetch.config import FetchConfig
     from rmset.stages.fetch.run import fetch
-    from rmset.store import Root
+    from rmset.root import Root
 
     config = FetchConfig(min_height=48, sleep=0)
     done = sum(o.record.status == "done" for o in fetch(Root(Path(sys.argv[1])), read(Path(sys.argv[2])), config))

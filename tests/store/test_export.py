@@ -119,7 +119,7 @@ def test_the_same_bytes_again_and_from_any_process(root, tmp_path):
     first = files_of(root)
     shutil.rmtree(root.path / "crops")
     code = (
-        "from rmset.store import Root; from rmset.stages import export;"
+        "from rmset.root import Root; from rmset.stages import export;"
         f"export.run(Root({str(root.path)!r}), 'v-00000001', export.ExportConfig(size=32, shard_mb=1))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -173,7 +173,7 @@ WORK = """
 import sys
 from rmset.pipeline import run_stage
 from rmset.stages.export import ExportConfig
-from rmset.store import Root
+from rmset.root import Root
 print("begun", flush=True)
 outcome = run_stage(Root(sys.argv[1]), "v-00000001", "export", ExportConfig(size=96))
 assert outcome.status in ("done", "already done"), outcome.error
