@@ -11,6 +11,7 @@ import numpy as np
 from rmset.errors import RootError
 from rmset.geometry import Box, pixels
 from rmset.parts.frames import Image, VideoReader
+from rmset.parts.media import create_media
 from rmset.parts.shards import read_faces
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Segment
@@ -117,7 +118,7 @@ def write(root: Root, video_id: str, output: Path, *, seconds: float | None = No
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".{output.name}.partial")
     count = 0
-    with VideoReader(root.video_path(video_id)) as reader, av.open(str(partial), "w", format="mp4") as container:
+    with VideoReader(root.video_path(video_id)) as reader, create_media(partial, "mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(record.fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = even[0], even[1], "yuv420p"
         stream.options = {"preset": "veryfast", "crf": "23"}

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import VideoError
+from rmset.parts.media import cause, open_media
 from rmset.parts.seek import Index, Seeker
 
 if TYPE_CHECKING:
@@ -74,24 +75,11 @@ class VideoReader:
     """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
-        import av
-
         self.path = path
         self.fault: str | None = None
         self.packets = 0
         self._key_times: list[int] = []
-        try:
-            if path.stat().st_size == 0:
-                raise VideoError(f"{path}: expected a video, found an empty file; fetch it again")
-            self._container: InputContainer = av.open(str(path))
-        except VideoError:
-            raise
-        except av.error.FFmpegError as error:
-            raise VideoError(
-                f"{path}: expected a video, found {_cause(error)}; give an MP4, MKV, WebM or MOV"
-            ) from error
-        except OSError as error:
-            raise VideoError(f"{path}: expected a video file, found none ({error.strerror})") from error
+        self._container: InputContainer = open_media(path)
         if not self._container.streams.video:
             self._container.close()
             raise VideoError(f"{path}: expected a video, found a file without a video stream")
@@ -137,8 +125,8 @@ class VideoReader:
                     yield self._frame(raw, idx)
         except av.error.FFmpegError as error:
             if idx < 0:
-                raise VideoError(f"{self.path}: no frame can be decoded ({_cause(error)}); fetch it again") from error
-            self.fault = f"decoding stops after frame {idx}: {_cause(error)}"
+                raise VideoError(f"{self.path}: no frame can be decoded ({cause(error)}); fetch it again") from error
+            self.fault = f"decoding stops after frame {idx}: {cause(error)}"
         if idx < 0:
             raise VideoError(f"{self.path}: no frame can be decoded (the stream is empty); fetch it again")
 
@@ -174,7 +162,7 @@ class VideoReader:
                     if packet.is_keyframe:
                         self._key_times.append(times[-1])
         except av.error.FFmpegError as error:
-            self.fault = f"reading stops after packet {len(times)}: {_cause(error)}"
+            self.fault = f"reading stops after packet {len(times)}: {cause(error)}"
         try:
             self._container.seek(0)
         except (av.error.FFmpegError, OSError) as error:
@@ -258,7 +246,3 @@ def ahead(frames: Iterator[Frame], count: int = 8) -> Iterator[Frame]:
         # The container may be closed only after the decoder has let go of it.
         stopped.set()
         worker.join()
-
-
-def _cause(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).lower()

@@ -11,6 +11,7 @@ import av
 from av.video.reformatter import ColorRange, Colorspace
 
 from rmset.errors import VideoError
+from rmset.parts.media import create_media
 from rmset.synth.arrays import Image
 
 _BT709 = 1
@@ -36,7 +37,7 @@ class Encoder:
         """
         try:
             self._output.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(self._beside), "w", format="mp4", options={"movflags": "+faststart"})
+            self._container = create_media(self._beside, "mp4", {"movflags": "+faststart"})
         except (OSError, av.error.FFmpegError) as error:
             raise VideoError(
                 f"expected a place to write {self._output}, found {error}; choose another folder"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rmset.errors import FetchError, VideoError
+from rmset.parts.media import cause, open_media
 from rmset.parts.probe import Probe, probe
 from rmset.stages.fetch.causes import Cause
 
@@ -50,7 +51,7 @@ def decode_key_frames(path: Path) -> int:
 
     count = 0
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             stream.codec_context.skip_frame = "NONKEY"
@@ -61,8 +62,7 @@ def decode_key_frames(path: Path) -> int:
                 if frame.is_corrupt:
                     raise FetchError(f"key frame {count} at {float(frame.time or 0):.2f} s is damaged", Cause.BROKEN)
     except av.error.FFmpegError as error:
-        text = str(error.strerror or error).lower()
-        raise FetchError(f"key frame {count + 1} does not decode: {text}", Cause.BROKEN) from error
+        raise FetchError(f"key frame {count + 1} does not decode: {cause(error)}", Cause.BROKEN) from error
     if not count:
         raise FetchError("no key frame decodes", Cause.BROKEN)
     return count

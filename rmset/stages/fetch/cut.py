@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rmset.errors import FetchError
+from rmset.errors import FetchError, VideoError
+from rmset.parts.media import create_media, open_media
 from rmset.stages.fetch.causes import Cause
 
 _SUFFIXES = {"mov,mp4,m4a,3gp,3g2,mj2": ".mp4", "matroska,webm": ".mkv", "avi": ".avi", "mpegts": ".ts", "mpeg": ".mpg"}
@@ -20,15 +21,13 @@ def suffix_of(path: Path) -> str:
     Raises:
         FetchError: it is no video.
     """
-    import av
-
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             if not container.streams.video:
                 raise FetchError("the file has no video stream", Cause.NO_VIDEO)
             codec, form = container.streams.video[0].codec_context.name, container.format.name
-    except av.error.FFmpegError as error:
-        raise FetchError(f"no video file: {str(error.strerror or error).lower()}", Cause.BROKEN) from error
+    except VideoError as error:
+        raise FetchError(str(error).replace(f"{path}: ", ""), Cause.BROKEN) from error
     if form == "matroska,webm" and codec in ("vp8", "vp9", "av1", "libdav1d"):
         return ".webm"
     return _SUFFIXES.get(form, ".mkv")
@@ -49,7 +48,7 @@ def copy(source: Path, target: Path, section: tuple[float, float | None] | None 
     import av
 
     try:
-        with av.open(str(source)) as read, av.open(str(target), "w") as out:
+        with open_media(source) as read, create_media(target) as out:
             video = read.streams.video[0]
             streams = [video, *(read.streams.audio[:1] if audio else [])]
             outputs = {s.index: out.add_stream_from_template(s) for s in streams}
@@ -70,7 +69,7 @@ def copy(source: Path, target: Path, section: tuple[float, float | None] | None 
                 copied += packet.stream.index == video.index
                 packet.stream = outputs[packet.stream.index]
                 out.mux(packet)
-    except (av.error.FFmpegError, ValueError) as error:
+    except (av.error.FFmpegError, VideoError, ValueError) as error:
         raise FetchError(f"cannot be copied into {target.suffix}: {str(error).lower()}", Cause.BROKEN) from error
     if not copied:
         raise FetchError(f"the section {section} lies behind the end of the video", Cause.BROKEN)
@@ -78,10 +77,8 @@ def copy(source: Path, target: Path, section: tuple[float, float | None] | None 
 
 def _key_frame_before(path: Path, time_s: float) -> float:
     """Time of the last key frame at or before a moment, s; of the first one if there is none before."""
-    import av
-
     found: float | None = None
-    with av.open(str(path)) as container:
+    with open_media(path) as container:
         stream = container.streams.video[0]
         for packet in container.demux(stream):
             if packet.is_keyframe and packet.pts is not None:
