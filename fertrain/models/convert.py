@@ -1,58 +1,47 @@
 """Pickled whole-module files (`torch.save(model, "x.pt")`) to safetensors, knowingly.
 
 Such a file is a program: loading it runs whatever its maker put into it. Classes that this machine does not have are
-replaced by empty modules, which still hold their tensors; everything else in the file is run as it stands. Convert
-only what you would also execute.
+stood in for (see `unpickle`) and listed; everything else in the file is run as it stands. Convert only what you would
+also execute.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rmset.errors import UsageError
 
 from ..errors import WeightsError
 from ..labels import order_of
+from .checkpoint_file import CONTAINERS
+from .transfer import HEAD
+from .unpickle import load_trusted, mapping_of, named_tensors
 from .weights import write_tensors
 
-# as timm, torchvision and the authors of FER models call it, alone or as the last layer of a sequence
-_HEAD = re.compile(r"(?:module\.)?(?:head|fc|classifier|last_linear)(?:\.fc|\.\d+)?\.weight")
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of a file."""
+
+    tensors: int
+    """How many were written."""
+    part: str = ""
+    """Which part of the file they are from: `model`, `state_dict` …; empty for the file itself."""
+    others: tuple[str, ...] = ()
+    """Parts that hold tensors as well."""
+    stood_in: tuple[str, ...] = ()
+    """Classes that were not on this machine; their objects' tensors were kept, their code was not run."""
+    head: str = ""
+    """The layer that the labels were given to."""
 
 
-class _Stub(nn.Module):
-    """Stands for a class that is not here; has its tensors, cannot run."""
-
-
-class _Unpickler(pickle.Unpickler):
-    """Finds the classes that are here, and makes up those that are not."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return super().find_class(module, name)
-        except (ImportError, AttributeError):
-            return type(name, (_Stub,), {"__module__": module})
-
-
-def _pickle_module() -> ModuleType:
-    """What torch.load wants: a module with Unpickler and load."""
-    made = ModuleType("fertrain_knowing_pickle")
-    made.Unpickler = _Unpickler  # type: ignore[attr-defined]
-    made.load = lambda file, **options: _Unpickler(file, **options).load()  # type: ignore[attr-defined]
-    return made
-
-
-def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] = ()) -> int:
-    """Write the tensors of a pickled file as safetensors; returns how many there are.
+def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] = (), part: str = "") -> Converted:
+    """Write the tensors of a pickled file as safetensors.
 
     Args:
         source: the pickled file.
@@ -60,6 +49,7 @@ def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] 
         trusted: the user said that the file's code may run.
         labels: what the head's outputs mean, in their order, if known; the head is then called `head`, where
             `load_into` looks for it.
+        part: which of several state dicts in the file; the first of `CONTAINERS` if empty.
 
     Raises:
         UsageError: nobody said that the file is trusted, or the head has more or fewer outputs than labels.
@@ -72,52 +62,55 @@ def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] 
         )
     if not source.is_file():
         raise WeightsError(f"expected a pickled file, found none at {source}")
-    try:
-        content = torch.load(
-            io.BytesIO(source.read_bytes()), map_location="cpu", weights_only=False, pickle_module=_pickle_module()
-        )
-    except Exception as error:
-        # code of strangers raises whatever it likes
-        raise WeightsError(
-            f"expected a file of torch.save at {source}, found: {type(error).__name__}: {error}"
-        ) from error
-    tensors = _tensors(content)
-    if not tensors:
+    content, stood_in = load_trusted(source)
+    parts = _parts(content)
+    if not parts:
         raise WeightsError(f"expected a module or a state dict in {source}, found {type(content).__name__}")
-    meta = {"format": "pt"}
+    if part and part not in parts:
+        raise UsageError(f"expected a part of {source} ({', '.join(parts)}) for --part, found '{part}'")
+    taken = part or next(iter(parts))
+    tensors, meta, head = parts[taken], {"format": "pt"}, ""
     if labels:
-        tensors = _with_head(tensors, labels, source)
+        tensors, head = _with_head(tensors, labels, source)
         meta["labels"] = json.dumps(order_of(labels).classes)
     write_tensors(tensors, target, meta)
-    return len(tensors)
+    return Converted(len(tensors), taken, tuple(name for name in parts if name != taken), tuple(stood_in), head)
 
 
-def _tensors(content: object) -> dict[str, Tensor]:
-    if isinstance(content, nn.Module):
-        return dict(content.state_dict())
-    if isinstance(content, dict):
-        for key in ("state_dict", "model_state_dict", "model", "net"):
-            if key in content and (inner := _tensors(content[key])):
-                return inner
-        return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
-    return {}
+def _parts(content: object) -> dict[str, dict[str, Tensor]]:
+    """The state dicts of a checkpoint by their key; "" where it is one itself."""
+    found = mapping_of(content)
+    if found is not None:
+        known = {name: k for k, name in enumerate(CONTAINERS)}
+        keys = sorted((k for k in found if k in known), key=lambda k: known[str(k)])
+        parts = {f"{key}.{name}".rstrip("."): tensors for key in keys for name, tensors in _parts(found[key]).items()}
+        if parts:
+            return parts
+    tensors = named_tensors(content)
+    return {"": tensors} if tensors else {}
 
 
-def _with_head(tensors: dict[str, Tensor], labels: Sequence[str], source: Path) -> dict[str, Tensor]:
-    """The same tensors, with the layer that gives the answers called `head`."""
-    found = [name for name, tensor in tensors.items() if _HEAD.fullmatch(name) and tensor.ndim == 2]
+def _with_head(tensors: dict[str, Tensor], labels: Sequence[str], source: Path) -> tuple[dict[str, Tensor], str]:
+    """The same tensors, with the layer that gives the answers called `head`; and what it was called."""
+    found = {name: len(t) for name, t in tensors.items() if HEAD.fullmatch(name) and _gives_answers(t)}
     if not found:
         raise WeightsError(
-            f"expected a linear layer called head, fc, classifier or last_linear in {source} for the labels, found "
-            "none; convert it without --labels"
+            f"expected a linear layer or 1×1 convolution called head, fc, classifier, last_linear, fc2, linear or "
+            f"logits in {source} for the labels, found none; convert it without --labels"
         )
-    weight = found[-1]
-    bias = weight.removesuffix("weight") + "bias"
-    outputs = len(tensors[weight])
+    weight = next((name for name in reversed(found) if found[name] == len(labels)), list(found)[-1])
+    outputs = found[weight]
     if outputs != len(labels):
         raise UsageError(
             f"expected {outputs} labels, one for each output of {weight} in {source}, found {len(labels)}: "
             f"{', '.join(labels)}"
         )
-    head = {"head.weight": tensors[weight], "head.bias": tensors.get(bias, tensors[weight].new_zeros(outputs))}
-    return {name: tensor for name, tensor in tensors.items() if name not in (weight, bias)} | head
+    bias = weight.removesuffix("weight") + "bias"
+    matrix = tensors[weight].flatten(1)
+    head = {"head.weight": matrix, "head.bias": tensors.get(bias, matrix.new_zeros(outputs))}
+    return {name: tensor for name, tensor in tensors.items() if name not in (weight, bias)} | head, weight
+
+
+def _gives_answers(tensor: Tensor) -> bool:
+    """A linear layer's weight (K, D), or a 1×1 convolution's (K, D, 1, 1)."""
+    return tensor.ndim == 2 or (tensor.ndim == 4 and tuple(tensor.shape[2:]) == (1, 1))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import WeightsError
 from ..files import whole
-from ..models.weights import read_plain
+from ..models.checkpoint_file import read_plain
 from .optim import EMA
 
 _LAYOUT = 3

@@ -36,7 +36,8 @@ from ..methods import METHODS, Method, create
 from ..models.classifier import Classifier
 from ..models.factory import build, require_model
 from ..models.label_embedding import read_vectors, words_of
-from ..models.weights import load_into, save, write_tensors
+from ..models.transfer import Loaded, load_into
+from ..models.weights import save, write_tensors
 from ..run_folder import RunFolder
 from ..transforms.augment import augmentation
 from ..transforms.mixup import mix
@@ -91,10 +92,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
         model.speak(read_vectors(Path(config.model.vectors or ""), words))
     method = create(model, config, scheme_named(config.data.scheme))
     folder = RunFolder.create(Path(config.out), overwrite=config.overwrite)
-    if config.model.weights:
-        loaded = load_into(model, Path(config.model.weights), labels)
-        head = "head included" if loaded.head else "head starts anew"
-        say(f"{config.model.weights}: {loaded.used} tensors used, {loaded.left} keep their start, {head}")
+    loaded = _started(config, model, labels, say)
     data = open_labeled_data(config, dataset, model.channels, progress, say)
     accelerator = accelerator_for(config, depthwise=model.depthwise)
     beside = open_unlabeled(config, method.phases, data, progress, say)
@@ -113,8 +111,9 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     }  # fmt: skip
     if data.chosen is not None:
         measured["train"] = {**measured["train"], "labels_sha256": write_index(data.chosen, folder.labels)}
-    if config.model.weights:
+    if config.model.weights and loaded:
         measured["weights_sha256"] = sha256_of(Path(config.model.weights))
+        measured["weights"] = loaded.record()
     if beside.measured:
         measured["unlabelled_stream"] = beside.measured
     folder.write_config({**settings_of(config), "measured": measured, "made_with": _made_with(accelerator.device)})
@@ -225,6 +224,17 @@ def check(config: RunConfig) -> None:
     for source in (config.data.labeled, config.data.unlabeled):
         if source and source not in (REST, UNLABELED):
             resolve(source)
+
+
+def _started(config: RunConfig, model: Classifier, labels: tuple[str, ...], say: Say) -> Loaded | None:
+    """Take the weights that the settings name; None if they name none."""
+    m = config.model
+    if not m.weights:
+        return None
+    loaded = load_into(model, Path(m.weights), labels, part=m.weights_part, partial=m.weights_partial)
+    for line in loaded.told(m.weights):
+        say(line)
+    return loaded
 
 
 def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: LabeledData, history: list[Epoch]) -> None:

@@ -13,10 +13,12 @@ from fertrain.errors import LabelError, WeightsError
 from fertrain.evaluation.evaluate import evaluate_run
 from fertrain.labels import ORDERS, order_of
 from fertrain.losses.supervised import cosine
+from fertrain.models.checkpoint_file import read_file
 from fertrain.models.convert import convert
 from fertrain.models.factory import build
 from fertrain.models.label_embedding import SCALE, EmbeddingHead, read_vectors, words_of
-from fertrain.models.weights import load, load_into, read_file, save
+from fertrain.models.transfer import load_into
+from fertrain.models.weights import load, save
 from fertrain.training.experiment import run
 from fertrain.transforms.input_spec import InputSpec
 from rmset.errors import UsageError
@@ -153,12 +155,12 @@ def test_a_pickled_module_is_converted_knowingly(tmp_path):
     torch.save(model.features, tmp_path / "m.pt")
     with pytest.raises(UsageError, match="--trust"):
         convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=False)
-    n = convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True)
+    n = convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True).tensors
     tensors, meta = read_file(tmp_path / "m.safetensors")
     assert len(tensors) == n
     assert "labels" not in meta
     assert load_into(build("resnet10t", 7, 32), tmp_path / "m.safetensors", SEVEN).left == 2
-    with pytest.raises(WeightsError, match=r"head, fc, classifier .* found none; convert it without --labels"):
+    with pytest.raises(WeightsError, match=r"head, fc, classifier.* found none; convert it without --labels"):
         convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True, labels=SEVEN)
 
 
@@ -198,7 +200,8 @@ def test_classes_that_are_not_here_do_not_keep_tensors_from_being_read(tmp_path,
     import test_heads
 
     monkeypatch.delattr(test_heads, "Passed")
-    assert convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True) == 2
+    done = convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True)
+    assert (done.tensors, done.stood_in) == (2, ("test_heads.Passed",))
     assert set(read_file(tmp_path / "m.safetensors")[0]) == {"inner.weight", "inner.bias"}
 
 

@@ -13,7 +13,7 @@ from fertrain.analysis.compare.significance import group
 from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.methods.base import Phase
 from fertrain.methods.supervised import Supervised
-from fertrain.models.weights import read_file
+from fertrain.models.checkpoint_file import read_file
 from fertrain.run_folder import RunFolder
 from fertrain.training import experiment
 from fertrain.training.checkpoint import Checkpoints

@@ -8,8 +8,10 @@ from torch import nn
 
 from fertrain.errors import UnknownNameError, WeightsError
 from fertrain.labels import ORDERS
+from fertrain.models.checkpoint_file import read_file
 from fertrain.models.factory import build
-from fertrain.models.weights import load, load_into, read_file, save, write_tensors
+from fertrain.models.transfer import load_into
+from fertrain.models.weights import load, save, write_tensors
 from fertrain.transforms.input_spec import InputSpec, widened
 
 CONTRACT = InputSpec(32, 3, (0.5,) * 3, (0.2,) * 3)

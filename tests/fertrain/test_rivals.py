@@ -24,8 +24,8 @@ from fertrain.evaluation.evaluate import evaluate_run
 from fertrain.losses.supervised import SCHEMES
 from fertrain.methods import METHODS, Batch, Unlabeled, Views, create
 from fertrain.methods.semi_supervised import predict_with_batch_stats
+from fertrain.models.checkpoint_file import read_file
 from fertrain.models.factory import build
-from fertrain.models.weights import read_file
 from fertrain.run_folder import RunFolder
 from fertrain.training import experiment
 from fertrain.training.experiment import run

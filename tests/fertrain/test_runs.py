@@ -24,7 +24,7 @@ from fertrain.evaluation.metrics import scores_from
 from fertrain.losses.supervised import SCHEMES
 from fertrain.methods import StepOutput
 from fertrain.methods.supervised import Supervised
-from fertrain.models.weights import read_file
+from fertrain.models.checkpoint_file import read_file
 from fertrain.run_folder import RunFolder
 from fertrain.training import experiment
 from fertrain.training.data import open_labeled_data

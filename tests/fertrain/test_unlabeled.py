@@ -17,7 +17,7 @@ from fertrain.datasets.registry import Entry, add, open_labeled
 from fertrain.datasets.subsets import write_index
 from fertrain.errors import DatasetError
 from fertrain.methods import Phase, Views
-from fertrain.models.weights import read_file
+from fertrain.models.checkpoint_file import read_file
 from fertrain.training.batches import EpochContext, TrainLoader, labeled_rows, unlabeled_rows, within
 from fertrain.training.data import open_labeled_data, open_unlabeled
 from fertrain.training.experiment import run
