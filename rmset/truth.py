@@ -6,13 +6,37 @@ The composer writes it, `rmset evaluate` reads it. All boxes are xyxy, pixels of
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rmset.errors import RmsetError
 from rmset.geometry import Box
 
 SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class TruthLayer:
+    """One picture on the screen; of a segment's layers, later ones cover earlier ones."""
+
+    content: str
+    """`film`, or a person's number"""
+    box: Box
+    shape: str = "box"
+    """`box`, `rounded` or `round` (the ellipse inside the box)"""
+    radius: int = 0
+    """of the corners of `rounded`, px"""
+
+
+@dataclass(frozen=True)
+class TruthOverlay:
+    """Something drawn over everything in frames `[start_frame, end_frame)`."""
+
+    kind: str
+    box: Box
+    start_frame: int
+    end_frame: int
 
 
 @dataclass(frozen=True)
@@ -24,6 +48,8 @@ class TruthSegment:
     trigger_regions: tuple[Box, ...]
     panels: dict[int, Box]
     """person -> the rectangle in which that person is filmed"""
+    layers: tuple[TruthLayer, ...] = ()
+    """what lies over what, where the mashup was edited: the film's pixels are those that its layers show"""
 
 
 @dataclass(frozen=True)
@@ -53,10 +79,14 @@ class Truth:
     """person -> frames by which that person follows the film later than it happens"""
     identities: dict[int, str] = field(default_factory=dict)
     """person -> who it is, where the same people may be in several videos; empty where there is no identity"""
+    overlays: tuple[TruthOverlay, ...] = ()
+    """what is drawn over everything"""
+    transitions: tuple[tuple[int, int], ...] = ()
+    """runs of frames that blend over from what was shown before"""
 
     def write(self, path: Path) -> None:
         """Write as JSON, one face a line, so that the file can be read and compared by eye."""
-        head = {
+        head: dict[str, Any] = {
             "schema": SCHEMA,
             "fps": self.fps,
             "frame_size": list(self.frame_size),
@@ -67,12 +97,17 @@ class Truth:
                     "trigger_regions": [list(b) for b in s.trigger_regions],
                     "panels": {str(p): list(b) for p, b in sorted(s.panels.items())},
                 }
+                | ({"layers": [asdict(layer) for layer in s.layers]} if s.layers else {})
                 for s in self.segments
             ],
             "loop_points": {str(p): list(frames) for p, frames in sorted(self.loop_points.items())},
             "delays": {str(p): delay for p, delay in sorted(self.delays.items())},
             "identities": {str(p): name for p, name in sorted(self.identities.items())},
         }
+        if self.overlays:
+            head["overlays"] = [asdict(o) for o in self.overlays]
+        if self.transitions:
+            head["transitions"] = [list(t) for t in self.transitions]
         faces = ",\n".join(
             json.dumps(
                 {
@@ -109,6 +144,10 @@ class Truth:
                         int(s["end_frame"]),
                         tuple(_box(b) for b in s["trigger_regions"]),
                         {int(p): _box(b) for p, b in s["panels"].items()},
+                        tuple(
+                            TruthLayer(str(la["content"]), _box(la["box"]), str(la["shape"]), int(la["radius"]))
+                            for la in s.get("layers", ())
+                        ),
                     )
                     for s in raw["segments"]
                 ),
@@ -119,6 +158,11 @@ class Truth:
                 loop_points={int(p): tuple(frames) for p, frames in raw.get("loop_points", {}).items()},
                 delays={int(p): int(delay) for p, delay in raw.get("delays", {}).items()},
                 identities={int(p): str(name) for p, name in raw.get("identities", {}).items()},
+                overlays=tuple(
+                    TruthOverlay(str(o["kind"]), _box(o["box"]), int(o["start_frame"]), int(o["end_frame"]))
+                    for o in raw.get("overlays", ())
+                ),
+                transitions=tuple((int(a), int(b)) for a, b in raw.get("transitions", ())),
             )
         except OSError as error:
             raise RmsetError(

@@ -43,6 +43,11 @@ def demo(
 
 
 LAYOUTS_HELP = "3x3, 2x3, 2x2, side, inset, bordered, row or center."
+EDITS_HELP = (
+    "What an editor does to it, comma separated, or `random`: vertical, square, film-full, rounded, bubbles, borders, "
+    "own-blur, letterbox, duo, punch-ins, jump-cuts, film-cuts, leave, swap, replace, end-card, fade, moment, "
+    "film-moment, title, captions, countdown, stickers, low-bitrate."
+)
 
 
 def compose(
@@ -61,6 +66,8 @@ def compose(
         bool, typer.Option("--cover", help="Fill panels with clips, even where that cuts faces; else pad.")
     ] = False,
     letterbox: Annotated[bool, typer.Option("--letterbox", help="Show the whole film, between bars.")] = False,
+    fps: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 30.0,
+    edits: Annotated[str, typer.Option("--edits", help=EDITS_HELP)] = "",
     seed: Annotated[int, typer.Option("--seed", help="Decides everything generated.")] = 0,
     quiet: QuietOption = False,
 ) -> None:
@@ -69,18 +76,29 @@ def compose(
     Clips are played forwards and backwards. The true boxes of clips are those of the exact detector on the clip
     itself; they are remembered, so composing again is faster.
 
+    With `--edits` the truth also says what lies over what, and whose face is covered.
+
     Example: rmset compose --clips clips/ --film film.mp4 --seconds 60 -o mashup.mp4
     """
     from rmset.errors import UsageError
     from rmset.synth.compose import compose_clips, compose_demo
 
     frame = _size(size)
+    chosen = tuple(name.strip() for name in edits.split(",") if name.strip())
     if clips is None and film is not None:
         raise UsageError("--film: expected clips to react to it; give --clips too, or neither")
     with progress() as report:
         if clips is None:
             truth = compose_demo(
-                output, seconds=seconds, size=frame, people=people, layout=layout, seed=seed, progress=report
+                output,
+                seconds=seconds,
+                size=frame,
+                people=people,
+                layout=layout,
+                fps=fps,
+                edits=chosen,
+                seed=seed,
+                progress=report,
             )
         else:
             truth = compose_clips(
@@ -95,6 +113,8 @@ def compose(
                 pad=not cover,
                 detect=_exact_detector(),
                 cache=_cache(),
+                fps=fps,
+                edits=chosen,
                 seed=seed,
                 progress=report,
             )

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
-from rmset.synth.acts import Act, compose_acts
+from rmset.synth.acts import Act, AnySize, compose_acts
 from rmset.synth.clips import ClipSource, Detect, find_clips
+from rmset.synth.edits import choose, edited, extra_people
 from rmset.synth.faces import Person
 from rmset.synth.film import GeneratedFilm, cut_film
 from rmset.synth.identity import cast
 from rmset.synth.layouts import LAYOUTS, IntBox, PanelLayout, capacity, make_layout
 from rmset.synth.motion import draw_motion
 from rmset.synth.panels import GeneratedPerson, PanelSource
+from rmset.synth.scene import FILM, scene_of
 from rmset.synth.script import write_script
+from rmset.synth.stage import compose_scene
 from rmset.truth import Truth
 
 
@@ -29,6 +32,7 @@ def compose_demo(
     people: int | None = None,
     layout: str = "3x3",
     fps: float = 30.0,
+    edits: Sequence[str] = (),
     seed: int = 0,
     progress: Progress = silent,
 ) -> Truth:
@@ -41,6 +45,7 @@ def compose_demo(
         people: how many; the layout's own number if None.
         layout: one of `LAYOUTS`.
         fps: frames per second.
+        edits: names of `rmset.synth.edits.EDITS`, or `random` alone.
         seed: the same seed gives the same bytes.
         progress: told of every frame.
 
@@ -50,13 +55,19 @@ def compose_demo(
     """
     screen = make_layout(layout, people, size)
     frames = _frame_count(seconds, fps)
+    chosen = choose(edits, seed, spare_people=1) if edits else ()
+    count = len(screen.panels) + extra_people(chosen)
     story, moves, cuts = np.random.default_rng(seed).spawn(3)
-    script = write_script(story, len(screen.panels), frames, fps)
-    identities = cast("mashup", len(screen.panels), seed)
+    script = write_script(story, count, frames, fps)
+    identities = cast("mashup", count, seed)
     sources: dict[int, PanelSource] = {}
     for number, identity in enumerate(identities):
         progress("painting people", number, len(identities))
         sources[number] = GeneratedPerson(Person(identity), number, script, draw_motion(moves), fps)
+    if chosen:
+        scene = edited(scene_of(screen, frames, fps), chosen, seed)
+        film = GeneratedFilm(cut_film(cuts, frames + scene.ahead(FILM), fps), seed)
+        return compose_scene(output, scene, sources, film, progress)
     film = GeneratedFilm(cut_film(cuts, frames, fps), seed)
     return compose(output, screen, sources, film, frames, fps, progress)
 
@@ -75,6 +86,7 @@ def compose_clips(
     pad: bool = False,
     detect: Detect | None = None,
     cache: Path | None = None,
+    edits: Sequence[str] = (),
     seed: int = 0,
     progress: Progress = silent,
 ) -> Truth:
@@ -94,7 +106,8 @@ def compose_clips(
         detect: RGB frame -> boxes float32 (N, 4), the exact detector that truth is taken from; without it the truth
             holds the layout alone.
         cache: folder in which detected boxes are remembered by the clip's sha256; one folder per detector.
-        seed: of the generated film.
+        edits: names of `rmset.synth.edits.EDITS`, or `random` alone.
+        seed: of the generated film and of the edits.
         progress: told of every clip and frame.
 
     Raises:
@@ -110,6 +123,31 @@ def compose_clips(
             f"expected {len(screen.panels)} clips in {clips}, found {len(paths)}; take fewer people or give more clips"
         )
     frames = _frame_count(seconds, fps)
+    chosen = choose(edits, seed, len(paths) - len(screen.panels)) if edits else ()
+    if chosen:
+        cast_of = paths[: len(screen.panels) + extra_people(chosen)]
+        if len(cast_of) < len(screen.panels) + extra_people(chosen):
+            raise UsageError(
+                f"expected {len(screen.panels) + extra_people(chosen)} clips in {clips} for edits that bring somebody "
+                f"new, found {len(paths)}; take fewer --people or give more clips"
+            )
+        scene = edited(scene_of(screen, frames, fps), chosen, seed)
+
+        def clip(path: Path, ahead: int, *, whole: bool, find: Detect | None) -> AnySize:
+            def make(size: tuple[int, int]) -> PanelSource:
+                return ClipSource(
+                    path, size, frames + ahead, fps, cover=not whole, detect=find, cache=cache, progress=progress
+                )
+
+            return AnySize(make)
+
+        cast_sources = {p: clip(path, scene.ahead(p), whole=pad, find=detect) for p, path in enumerate(cast_of)}
+        playing: PanelSource = (
+            GeneratedFilm(cut_film(np.random.default_rng(seed), frames + scene.ahead(FILM), fps), seed)
+            if film is None
+            else clip(film, scene.ahead(FILM), whole=letterbox, find=None)
+        )
+        return compose_scene(output, scene, cast_sources, playing, progress)
     sources: dict[int, PanelSource] = {}
     for person, panel in screen.panels.items():
         sources[person] = ClipSource(

@@ -23,11 +23,11 @@ _THREADS = 2
 class Encoder:
     """Writes one video beside its place and puts it there when it is whole; leaves nothing on failure."""
 
-    def __init__(self, output: Path, size: tuple[int, int], fps: float) -> None:
-        """`size` is (width, height), even."""
+    def __init__(self, output: Path, size: tuple[int, int], fps: float, *, crf: int = 20) -> None:
+        """`size` is (width, height), even; `crf` is x264's constant rate factor."""
         self._output = output
         self._beside = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-        self._size, self._fps = size, Fraction(fps).limit_denominator(1001)
+        self._size, self._fps, self._crf = size, Fraction(fps).limit_denominator(1001), crf
 
     def __enter__(self) -> Encoder:
         """Open the file beside.
@@ -45,7 +45,7 @@ class Encoder:
         stream = self._container.add_stream("libx264", rate=self._fps)
         stream.width, stream.height = self._size
         stream.pix_fmt = "yuv420p"
-        stream.options = {"preset": "veryfast", "crf": "20", "threads": str(_THREADS)}
+        stream.options = {"preset": "veryfast", "crf": str(self._crf), "threads": str(_THREADS)}
         context = stream.codec_context
         context.thread_count = _THREADS
         context.color_primaries = context.color_trc = context.colorspace = _BT709
