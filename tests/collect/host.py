@@ -32,6 +32,8 @@ class Fault:
     """what Content-Length claims, from what is true"""
     close_at: int | None = None
     """bytes after which the connection is closed properly"""
+    drip: float | None = None
+    """seconds between one byte and the next"""
 
 
 def too_many(retry_after: float | None = None) -> Fault:
@@ -172,6 +174,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         cut = min((c for c in (fault.reset_at, fault.stall_at, fault.close_at) if c is not None), default=None)
         with suppress(OSError):
+            if fault.drip is not None:
+                for at in range(len(body)):
+                    self.wfile.write(body[at : at + 1])
+                    if self.owner._closing.wait(fault.drip):
+                        return
+                return
             self.wfile.write(body if cut is None else body[:cut])
             self.wfile.flush()
             if fault.stall_at is not None:

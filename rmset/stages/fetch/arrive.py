@@ -27,6 +27,12 @@ DOWNLOADS = "state/downloads"
 """where files arrive, one folder a video; not yet part of the data set"""
 
 
+def has_begun(root: Root, video_id: str) -> bool:
+    """Whether something of a video has arrived already, from an earlier try or run."""
+    folder = root.files.local(f"{DOWNLOADS}/{video_id}")
+    return folder.is_dir() and any(folder.iterdir())
+
+
 def forget(root: Root, video_id: str) -> None:
     """Throw away what has arrived of a video so far."""
     shutil.rmtree(root.files.local(f"{DOWNLOADS}/{video_id}"), ignore_errors=True)
@@ -51,9 +57,11 @@ def bring(
     min_height = entry.min_height or config.min_height
     if found.get("is_live") or found.get("live_status") in ("is_live", "is_upcoming", "post_live"):
         raise FetchError(f"the video is still being aired ({found.get('live_status') or 'is_live'})", Cause.NOT_YET)
-    got = visitor.download(found, folder, min_height, on_bytes)
     # A playlist's line says nothing of the length of each of its videos.
     own_line = target.url == entry.url
+    told = (found.get("duration"), entry.duration_s if own_line else None)
+    lengths = [float(s) for s in told if isinstance(s, (int, float)) and 0 < s < 1e9]
+    got = visitor.download(found, folder, min_height, on_bytes, min(lengths, default=None))
     promised = {"the host": got.info.get("duration"), "the manifest": entry.duration_s if own_line else None}
     probe = check(got.path, min_height=min_height, promised=promised)
     path, suffix = got.path, cut.suffix_of(got.path)

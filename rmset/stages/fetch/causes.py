@@ -94,8 +94,9 @@ _BY_WORDS: tuple[tuple[Cause, str], ...] = (
     (Cause.REMOVED, r"removed|no longer available|terminated|video (is )?unavailable|does(n't| not) exist|deleted"),
     (Cause.REFUSED, r"file:|unsafe|safety reasons|no connection adapters|unsupported url scheme"),
     (Cause.NO_VIDEO, r"redirect loop|unsupported url|no suitable|requested format|not a valid url|no video"),
-    (Cause.BROKEN, r"content too short|did not get any data|downloaded file is empty|fragment not found"),
-    (Cause.NETWORK, r"timed? ?out|connection|incomplete|bytes read|more expected|resolve|unreachable|reset|ssl"),
+    (Cause.BROKEN, r"did not get any data|downloaded file is empty"),
+    (Cause.NETWORK, r"timed? ?out|connection|incomplete|content too short|fragment not found|bytes read|more expected"),
+    (Cause.NETWORK, r"resolve|unreachable|reset|ssl"),
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from rmset.errors import FetchError, VideoError
 from rmset.parts.media import cause, open_media
 from rmset.parts.probe import Probe, probe
+from rmset.stages.fetch.bounds import check_bytes
 from rmset.stages.fetch.causes import Cause
 
 TOLERANCE = 0.01
@@ -34,6 +35,7 @@ def check(path: Path, *, min_height: int = 0, promised: dict[str, float | None] 
         for who, duration in (promised or {}).items():
             if duration and abs(found.duration_s - duration) > max(ROUNDING_S, TOLERANCE * duration):
                 raise FetchError(f"{who} promised {duration:g} s, the file has {found.duration_s:.2f} s", Cause.BROKEN)
+        check_bytes(path.stat().st_size, found.duration_s)
         decode_key_frames(path)
     except VideoError as error:
         # The path of a partial download tells nobody anything.

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from rmset.bounded import parse_json
 from rmset.errors import UsageError
 from rmset.manifest import Entry
 from rmset.root import Root
@@ -117,7 +118,7 @@ def is_due(root: Root, video_id: str, entry: Entry, config: FetchConfig, retry: 
 def read_silences(root: Root) -> dict[str, tuple[float, float, str]]:
     """Which hosts asked an earlier run for silence: `until`, `since` (seconds since 1970), why."""
     try:
-        raw = json.loads(root.files.read_text(_SILENCES))
+        raw = parse_json(root.files.read_text(_SILENCES), _SILENCES)
         return {str(host): (float(until), float(since), str(why)) for host, (until, since, why) in raw.items()}
     except (FileNotFoundError, ValueError, TypeError, AttributeError):
         return {}

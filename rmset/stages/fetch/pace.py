@@ -3,11 +3,15 @@
 A host is open, or silent until some moment because it asked for that (429, 503 with Retry-After, "not a bot"). After
 that moment one worker probes while the others go on waiting; if the probe is refused, a new silence begins for all.
 So a host that has had enough sees one request per interval, and none while it wants none.
+
+Waits are measured by the monotonic clock, as the wall clock may be set while a run lasts; only the moments that users
+and the ledger see are the wall clock's. No host is left alone for longer than a day, whatever it asks for.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +21,8 @@ from urllib.parse import urlsplit
 
 LONGEST_BACKOFF = 3600.0
 """s; a refusal that names no time is not doubled beyond"""
+LONGEST_SILENCE = 24 * 3600.0
+"""s; the most that a host's own `Retry-After` counts for"""
 
 Tell = Callable[[str, float, str], None]
 """called with host, the moment (seconds since 1970) until which it is left alone, and why"""
@@ -56,10 +62,10 @@ def host_of(url: str) -> str:
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that a response asks to wait: `Retry-After` as seconds or as a date; None if it names no time."""
     value = (headers.get("Retry-After") or "").strip()
-    if value.isdigit():
-        return float(value[:9])
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), LONGEST_SILENCE)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - now), LONGEST_SILENCE)
     except (ValueError, TypeError, OverflowError):
         return None
 
@@ -68,10 +74,10 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 class _Gate:
     """What is known of one host."""
 
-    until: float = 0.0
-    """silent until then; 0: open"""
+    until: float | None = None
+    """monotonic s; silent until then; None: open"""
     since: float = 0.0
-    """when the host began to refuse"""
+    """monotonic s; when the host began to refuse"""
     refusals: int = 0
     """probes refused in a row"""
     why: str = ""
@@ -79,7 +85,8 @@ class _Gate:
     """whether only a video's whole visit shows that the host answers again (a bot check comes as 200 OK)"""
     probe: int | None = None
     """the worker that may ask while the others wait"""
-    next_visit: float = 0.0
+    next_visit: float = -math.inf
+    """monotonic s"""
 
 
 class Pace:
@@ -108,9 +115,10 @@ class Pace:
         """
         with self._changed:
             gate = self._gate(host)
-            at = max(time.time(), gate.next_visit)
+            now = time.monotonic()
+            at = max(now, gate.next_visit)
             gate.next_visit = at + self._sleep
-        self.pause(at - time.time())
+        self.pause(at - now)
 
     def enter(self, host: str) -> None:
         """Wait until this worker may send a request to the host.
@@ -122,13 +130,13 @@ class Pace:
         me = get_ident()
         with self._changed:
             while True:
-                gate, now = self._gate(host), time.time()
+                gate, now = self._gate(host), time.monotonic()
                 if self._stopped:
                     raise Stopped
-                if not gate.until:
+                if gate.until is None:
                     return
                 if gate.until - gate.since > self._patience:
-                    raise HostSilent(host, gate.until, gate.why)
+                    raise HostSilent(host, _on_wall(gate.until), gate.why)
                 if now >= gate.until and gate.probe in (None, me):
                     gate.probe = me
                     return
@@ -152,21 +160,23 @@ class Pace:
             whole_visit: the refusal came inside a page that was answered properly.
         """
         with self._changed:
-            gate, now = self._gate(host), time.time()
+            gate, now = self._gate(host), time.monotonic()
             # Requests that were under way when the silence began are refused too; they count as the same refusal.
-            fresh = not gate.until or gate.probe == get_ident()
+            fresh = gate.until is None or gate.probe == get_ident()
+            if seconds is not None:
+                seconds = min(seconds, LONGEST_SILENCE)
             if fresh:
-                gate.since = gate.since or now
+                gate.since = now if gate.until is None else gate.since
                 gate.refusals += 1
                 gate.probe = None
                 doubled = self._backoff * 2.0 ** (min(gate.refusals, 30) - 1)
                 wait = seconds if seconds is not None else min(doubled, max(LONGEST_BACKOFF, self._backoff))
                 gate.until = now + wait
             elif seconds is not None:
-                gate.until = max(gate.until, now + seconds)
+                gate.until = max(gate.until or now, now + seconds)
             gate.why = why
             gate.whole_visit = whole_visit or (gate.whole_visit and not fresh)
-            until = gate.until
+            until = _on_wall(gate.until or now)
             self._changed.notify_all()
         if fresh and self._tell is not None:
             self._tell(host, until, why)
@@ -182,14 +192,20 @@ class Pace:
     def silences(self) -> dict[str, tuple[float, float, str]]:
         """Hosts that are silent now: `until`, `since` (seconds since 1970) and why."""
         with self._changed:
-            return {host: (g.until, g.since, g.why) for host, g in self._gates.items() if g.until}
+            gates = [(host, g, g.until) for host, g in self._gates.items()]
+            return {host: (_on_wall(u), _on_wall(g.since), g.why) for host, g, u in gates if u is not None}
 
     def restore(self, silences: Mapping[str, tuple[float, float, str]]) -> None:
-        """Go on with what an earlier run was told; its patience begins anew."""
+        """Go on with what an earlier run was told; its patience begins anew.
+
+        Where the wall clock was set back since, a silence lasts as long as it was asked for, and no longer.
+        """
         with self._changed:
-            for host, (until, _, why) in silences.items():
-                if until > time.time():
-                    self._gates[host] = _Gate(until=until, since=time.time(), refusals=1, why=why)
+            now = time.monotonic()
+            for host, (until, since, why) in silences.items():
+                rest = min(until - time.time(), max(0.0, until - since), LONGEST_SILENCE)
+                if rest > 0:
+                    self._gates[host] = _Gate(until=now + rest, since=now, refusals=1, why=why)
 
     def pause(self, seconds: float) -> None:
         """Wait, but not longer than the run lasts.
@@ -217,3 +233,8 @@ class Pace:
 
     def _gate(self, host: str) -> _Gate:
         return self._gates.setdefault(host, _Gate())
+
+
+def _on_wall(moment: float) -> float:
+    """A moment of the monotonic clock, s since 1970."""
+    return time.time() + moment - time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -26,6 +26,10 @@ from rmset.stages.fetch.targets import Target
 
 _EXPLAINED_BY_WARNINGS = {Cause.NO_VIDEO, Cause.FORBIDDEN, Cause.TOO_SMALL}
 """causes that a missing JavaScript runtime, say, may be behind"""
+_MOST_DEPTH = 6
+"""pages, feeds and playlists inside each other that are followed; a channel's are 3"""
+_MOST_VIDEOS = 20_000
+"""videos and pages that one line of a manifest may turn out to name"""
 _MOST_REFUSALS = 8
 """visits that a host refuses for one video before the video is left to the next run"""
 
@@ -106,6 +110,7 @@ class Fetching:
             if ledger.read(self.root, target.video_id) is None:
                 ledger.write(self.root, _record(target, "waiting", self.config))
         total, done, full = len(todo), 0, False
+        named: Counter[str] = Counter()
         running: set[Future[tuple[Outcome, list[Target]]]] = set()
         with ThreadPoolExecutor(self.config.jobs, thread_name_prefix="fetch") as pool:
             try:
@@ -123,7 +128,9 @@ class Fetching:
                     finished, running = wait(running, return_when=FIRST_COMPLETED)
                     for future in finished:
                         outcome, children = future.result()
-                        fresh = targets.unique(children, seen)
+                        asked = outcome.entry.video if outcome.entry else ""
+                        fresh = targets.unique(children, seen)[: _MOST_VIDEOS - named[asked]]
+                        named[asked] += len(fresh)
                         todo.extend(fresh)
                         total += len(fresh)
                         done += 1
@@ -157,6 +164,8 @@ class Fetching:
         tries = 0
         while True:
             tries += 1
+            # What an earlier run left may not fit: a file that is broken then is no fault of its host.
+            resumed = arrive.has_begun(self.root, target.video_id)
             record = replace(record, tries=record.tries + 1)
             try:
                 self.pace.begin_visit(host)
@@ -182,6 +191,7 @@ class Fetching:
                 if cause in _EXPLAINED_BY_WARNINGS and visitor.warning:
                     words = one_line(f"{words}; yt-dlp warned: {visitor.warning}", 600)
                 record = replace(record, status="failed", cause=cause, error=words)
+                tries -= cause is Cause.BROKEN and resumed
                 again = self._may_try_again(error, cause, host, tries, target)
                 if again:
                     continue
@@ -225,6 +235,8 @@ class Fetching:
         if found.get("_type", "video") == "video":
             return [targets.of_child(target, 0, {**found, "_type": "url", "url": found.get("webpage_url"),
                                                  "ie_key": found.get("extractor_key")})]  # fmt: skip
+        if target.depth >= _MOST_DEPTH:
+            raise FetchError(f"more than {_MOST_DEPTH} pages, feeds or playlists inside each other", Cause.NO_VIDEO)
         children = [targets.of_child(target, n, child) for n, child in enumerate(visitor.children(found))]
         if not children:
             raise FetchError("no video in this page or playlist", Cause.NO_VIDEO)

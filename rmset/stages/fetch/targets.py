@@ -23,6 +23,8 @@ class Target:
     """yt-dlp's name of the extractor, where a playlist named it"""
     info: Mapping[str, Any] | None = None
     """what yt-dlp already knows, for videos that have no URL of their own inside a page"""
+    depth: int = 0
+    """how many pages, feeds and playlists it was found in, one inside the other"""
 
 
 def of_entry(entry: Entry) -> Target:
@@ -51,7 +53,8 @@ def of_child(parent: Target, number: int, child: Mapping[str, Any]) -> Target:
         video_id = host_id
     else:
         video_id = Entry(url).youtube_id or url_video_id(url.replace("#", "/") if inside else url)
-    return Target(video_id, url, parent.entry, str(extractor) if extractor else None, dict(child) if inside else None)
+    known = dict(child) if inside else None
+    return Target(video_id, url, parent.entry, str(extractor) if extractor else None, known, parent.depth + 1)
 
 
 def unique(targets: Iterable[Target], seen: set[str]) -> list[Target]:

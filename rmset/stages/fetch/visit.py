@@ -18,6 +18,7 @@ from yt_dlp.utils import DownloadCancelled
 from yt_dlp.version import __version__ as yt_dlp_version
 
 from rmset.errors import FetchError
+from rmset.stages.fetch.bounds import MOST_REQUESTS, Steady, bound_page, check_bytes
 from rmset.stages.fetch.causes import Cause, own_words
 from rmset.stages.fetch.choose import selector
 from rmset.stages.fetch.config import FetchConfig
@@ -64,6 +65,8 @@ class PacedYoutubeDL(YoutubeDL):  # type: ignore[misc]
     def __init__(self, params: dict[str, Any], pace: Pace) -> None:
         self._pace = pace
         self._response: Any = None
+        self.requests: int | None = None
+        """of this visit so far; None while a video is downloaded, whose pieces may be many"""
         super().__init__(params)
 
     def urlopen(self, req: Request | str) -> Any:
@@ -71,6 +74,10 @@ class PacedYoutubeDL(YoutubeDL):  # type: ignore[misc]
         host = host_of(req if isinstance(req, str) else req.url)
         # Extractors leave responses open that they have looked into; each would hold a connection.
         self.close_response()
+        if self.requests is not None:
+            self.requests += 1
+            if self.requests > MOST_REQUESTS:
+                raise FetchError(f"more than {MOST_REQUESTS:,} requests for one page or playlist", Cause.NO_VIDEO)
         while True:
             try:
                 self._pace.enter(host)
@@ -84,6 +91,7 @@ class PacedYoutubeDL(YoutubeDL):  # type: ignore[misc]
                     self._pace.answered(host)
                     # Extractors may read the page that comes with an error.
                     self._response = error.response
+                    bound_page(self._response)
                     raise
                 why = own_words(error)
                 error.close()
@@ -92,6 +100,8 @@ class PacedYoutubeDL(YoutubeDL):  # type: ignore[misc]
                     self._pace.refused(refusing, why, seconds)
             else:
                 self._pace.answered(host)
+                self._response.fp = Steady(self._response.fp)
+                bound_page(self._response)
                 return self._response
 
     def close_response(self) -> None:
@@ -134,6 +144,7 @@ class Visitor:
             Exception: yt-dlp's own, or `Stopped`, or `HostSilent`.
         """
         self._log.warning_text = ""
+        self._ydl.requests = 0
         with self._unwrapped():
             known: dict[str, Any] = {}
             for _ in range(_MOST_HOPS):
@@ -167,8 +178,17 @@ class Visitor:
             self._ydl.format_selector = self._ydl.build_format_selector("all")
             return dict(self._ydl.process_ie_result(found, download=False))
 
-    def download(self, found: dict[str, Any], folder: Path, min_height: int, on_bytes: OnBytes) -> Downloaded:
+    def download(
+        self, found: dict[str, Any], folder: Path, min_height: int, on_bytes: OnBytes, seconds: float | None = None
+    ) -> Downloaded:
         """Download a video that `look` found into a folder of its own; what is there already is gone on with.
+
+        Args:
+            found: the video.
+            folder: where it arrives.
+            min_height: px.
+            on_bytes: counts them.
+            seconds: how long the video was promised to be; far more bytes than that needs end the download.
 
         Raises:
             Exception: yt-dlp's own, or `Stopped`, or `HostSilent`.
@@ -183,6 +203,7 @@ class Visitor:
             if self._ydl._pace.stopped:
                 raise _Ended(Stopped())
             now = int(state.get("downloaded_bytes") or 0)
+            check_bytes(now, seconds)
             on_bytes(max(0, now - last))
             last = now
 
@@ -194,6 +215,7 @@ class Visitor:
                 _prepare(folder, str(chosen.get("format_id")))
                 yield chosen
 
+        self._ydl.requests = None
         self._ydl._progress_hooks[:] = [hook]
         self._ydl.params["outtmpl"]["default"] = str(folder).replace("%", "%%") + "/source.%(ext)s"
         self._ydl.format_selector = choose_and_prepare
@@ -235,17 +257,20 @@ def _refuse_if_full(folder: Path, chosen: Mapping[str, Any]) -> None:
 def _prepare(folder: Path, format_id: str) -> None:
     """Make a folder ready to go on with a format, or to begin with it.
 
-    A kill between a fragment's appending and its being counted would append it twice. The fragments themselves are
-    whole or absent, so what was put together is put together again from them, and nothing is downloaded twice.
+    A kill between a fragment's appending and its being counted would append it twice, and so would a kill between the
+    last one and the renaming. The fragments themselves are whole or absent, so what was put together is put together
+    again from them, and nothing is downloaded twice.
     """
     choice = folder / "format.txt"
     if not choice.exists() or choice.read_text(encoding="utf-8") != format_id:
         for path in folder.iterdir():
             path.unlink()
         choice.write_text(format_id, encoding="utf-8")
-    for state in folder.glob("*.ytdl"):
-        Path(f"{str(state).removesuffix('.ytdl')}.part").unlink(missing_ok=True)
-        state.unlink()
+    for path in [*folder.glob("*.ytdl"), *folder.glob("*.part-Frag*")]:
+        whole = folder / f"{path.name.removesuffix('.ytdl').partition('.part-Frag')[0]}.part"
+        whole.unlink(missing_ok=True)
+    for path in folder.glob("*.ytdl"):
+        path.unlink()
 
 
 def _params(config: FetchConfig, log: _Log) -> dict[str, Any]:
