@@ -50,6 +50,9 @@ class Files(Protocol):
     def lock(self, key: str) -> Any:
         """Context manager: hold what only one process at a time may hold."""
 
+    def is_locked(self, key: str) -> bool:
+        """Whether some process holds the lock now."""
+
 
 class LocalFiles:
     """Files in a directory."""
@@ -142,6 +145,15 @@ class LocalFiles:
             except OSError:
                 raise RootError(f"{key}: another process is working on it; wait for it or stop it") from None
             yield
+
+
+    def is_locked(self, key: str) -> bool:
+        """Whether some process holds the lock now."""
+        try:
+            with self.lock(key):
+                return False
+        except RootError:
+            return True
 
 
 @contextmanager

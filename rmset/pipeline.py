@@ -7,6 +7,7 @@ Running a finished stage again does nothing; a changed config or input runs it a
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +19,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from rmset.errors import RmsetError, RootError
+from rmset.errors import LayoutError, RmsetError, RootError
 from rmset.files import hash_of, sha256_of
 from rmset.inspect import agreement
 from rmset.inspect.verify import Finding
@@ -31,6 +32,9 @@ from rmset.stages.layout import ProposeConfig
 from rmset.stages.track import TrackConfig
 
 Config = ProposeConfig | TrackConfig | ExportConfig
+# A traceback in the ledger is cut to so many characters; its end tells most.
+_LONGEST_TRACE = 20_000
+
 Work = Callable[[Root, str, Any, Progress], Mapping[str, float | str]]
 
 
@@ -109,8 +113,8 @@ def check_tracks(root: Root, video_id: str, frames: int, progress: Progress = si
                 raise RootError(f"video {video_id}: has no tracks to check; run `rmset track {video_id}` first")
             found = agreement.agreement(root, video_id, frames, progress)
             root.write_stage_record(replace(record, counts=record.counts | {agreement.KEY: found.as_counts()}))
-    except RmsetError as failure:
-        return Outcome(video_id, agreement.KEY, "failed", {}, time.monotonic() - began, str(failure))
+    except Exception as failure:
+        return Outcome(video_id, agreement.KEY, "failed", {}, time.monotonic() - began, _cause(failure))
     return Outcome(video_id, agreement.KEY, "done", found.as_counts(), time.monotonic() - began)
 
 
@@ -119,72 +123,109 @@ def run_stage(
 ) -> Outcome:
     """Run one stage on one video, unless the ledger shows that nothing has changed since it was done.
 
-    What goes wrong with the video is recorded and returned, not raised: other videos go on.
+    Whatever goes wrong with the video is recorded and returned, not raised: other videos go on. The ledger is written
+    under the video's lock only: a run that was refused the lock leaves no trace.
     """
-    stage = STAGES[name]
     began = time.monotonic()
-    config_hash, input_hash = hash_of(asdict(config)), ""
     try:
         with root.files.lock(video_id):
-            if stage.keeps is not None and stage.keeps(root, video_id):
-                return Outcome(video_id, name, "kept", {}, 0.0)
-            input_hash = stage.reads(root, video_id)
-            before = root.stage_record(name, video_id)
-            if before and not force and _still_holds(root, before, config_hash, input_hash):
-                return Outcome(video_id, name, "already done", before.counts, 0.0)
-            # Killed between new files and new entry, the old entry must not vouch for the new files.
-            root.files.remove(root.state_key(name, video_id))
-            counts = dict(stage.work(root, video_id, config, progress))
-            outputs = {key: sha256_of(root.files.local(key)) for key in stage.writes(root, video_id)}
-            error = None
-    except RmsetError as failure:
-        counts, outputs, error = {}, {}, str(failure)
-    except (ValueError, OSError, MemoryError, ArithmeticError, LookupError) as failure:
-        # Whatever one video provokes must not stop the others; the cause is kept as it was.
-        counts, outputs, error = {}, {}, f"{type(failure).__name__}: {failure}"
-    seconds = time.monotonic() - began
-    record = StageRecord(
-        stage=name,
-        video_id=video_id,
-        status="failed" if error else "done",
-        config_hash=config_hash,
-        input_hash=input_hash,
-        outputs=outputs,
-        counts=counts,
-        config=asdict(config),
-        error=error,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(seconds, 3),
+            return _run_locked(root, video_id, STAGES[name], config, force, progress)
+    except RmsetError as refusal:
+        return Outcome(video_id, name, "failed", {}, time.monotonic() - began, str(refusal))
+
+
+def _run_locked(
+    root: Root, video_id: str, stage: Stage, config: Config, force: bool, progress: Progress
+) -> Outcome:
+    began = time.monotonic()
+    before = root.stage_record(stage.name, video_id)
+    standing = before.standing if before is not None else None
+    entry = StageRecord(
+        stage.name, video_id, "running", hash_of(asdict(config)), "", config=asdict(config), last_done=standing
     )
     try:
-        root.write_stage_record(record)
+        if _is_kept(root, video_id, stage, force):
+            return Outcome(video_id, stage.name, "kept", {}, 0.0)
+        entry = replace(entry, input_hash=stage.reads(root, video_id))
+        if before and standing and not force and _still_holds(root, before, entry):
+            if before is not standing:
+                root.write_stage_record(standing)
+            return Outcome(video_id, stage.name, "already done", standing.counts, 0.0)
+        # Killed between new files and new entry, the old entry must not vouch for the new files.
+        root.write_stage_record(entry)
+        counts = dict(stage.work(root, video_id, config, progress))
+        outputs = {key: sha256_of(root.files.local(key)) for key in stage.writes(root, video_id)}
+        entry = replace(entry, status="done", outputs=outputs, counts=counts, last_done=None)
+    except Exception as failure:
+        # Whatever one video provokes must not stop the others; the cause is kept as it was.
+        entry = replace(entry, status="failed", error=_cause(failure), traceback=_trace(failure))
+    seconds = time.monotonic() - began
+    entry = replace(entry, finished=datetime.now(UTC).isoformat(timespec="seconds"), seconds=round(seconds, 3))
+    try:
+        root.write_stage_record(entry)
     except RootError as failure:
         # A full disk fails the stage and then its ledger entry; the first cause is the one to tell.
-        error = error or str(failure)
-    return Outcome(video_id, name, "failed" if error else "done", counts, seconds, error)
+        entry = replace(entry, status="failed", error=entry.error or str(failure))
+    return Outcome(video_id, stage.name, entry.status, entry.counts, seconds, entry.error)
 
 
-def _still_holds(root: Root, before: StageRecord, config_hash: str, input_hash: str) -> bool:
-    return (
-        before.status == "done"
-        and (before.config_hash, before.input_hash) == (config_hash, input_hash)
-        and all(root.files.exists(key) for key in before.outputs)
-    )
+def _is_kept(root: Root, video_id: str, stage: Stage, force: bool) -> bool:
+    """Whether there is a result that the stage must not touch; with `force`, one that cannot be read is none."""
+    if stage.keeps is None:
+        return False
+    try:
+        return stage.keeps(root, video_id)
+    except LayoutError:
+        if not force:
+            raise
+        return False
+
+
+def _cause(failure: Exception) -> str:
+    """The cause as one line; the program's own errors name themselves."""
+    text = " ".join(str(failure).split())
+    if isinstance(failure, RmsetError):
+        return text
+    return f"{type(failure).__name__}: {text}" if text else type(failure).__name__
+
+
+def _trace(failure: Exception) -> str:
+    return "".join(traceback.format_exception(failure))[-_LONGEST_TRACE:]
+
+
+def _still_holds(root: Root, before: StageRecord, wanted: StageRecord) -> bool:
+    """Whether the finished run that the files come from is the one that is wanted.
+
+    After a run that was killed or failed, files are compared by their bytes: it may have replaced them.
+    """
+    done = before.standing
+    if done is None or (done.config_hash, done.input_hash) != (wanted.config_hash, wanted.input_hash):
+        return False
+    if before is done or done.stage == layout.NAME:
+        return all(root.files.exists(key) for key in done.outputs)
+    return all(_file_hash(root, key) == known for key, known in done.outputs.items())
 
 
 def repair(root: Root, findings: Sequence[Finding], *, progress: Progress = silent) -> Iterator[Outcome]:
-    """Make anew what `verify` found broken, with the config that the ledger kept, and nothing else.
+    """Make anew what `verify` found broken, with the config of its last finished run, and nothing else.
 
-    Findings that no stage can repair, or of stages whose ledger entry is gone, are left as they are. A layout that a
-    person has reviewed is never touched.
+    Where no run has finished, the config of the run that failed or was killed is taken. Findings that no stage can
+    repair, or of stages whose ledger entry is gone, are left as they are. A layout that a person has reviewed is never
+    touched.
     """
     wanted = {(f.video_id, f.stage) for f in findings if f.stage is not None}
     for video_id in sorted({v for v, _ in wanted}):
         for name, kind in _CONFIGS.items():
             entry = root.stage_record(name, video_id)
-            if (video_id, name) in wanted and entry is not None:
-                known = {k: v for k, v in entry.config.items() if k in kind.__dataclass_fields__}
-                yield run_stage(root, video_id, name, kind(**known), force=True, progress=progress)
+            if (video_id, name) not in wanted or entry is None:
+                continue
+            run = entry.standing or entry
+            if not run.was_run:
+                continue
+            known = {k: v for k, v in run.config.items() if k in kind.__dataclass_fields__}
+            # After a killed or failed run the files may still be those of the finished one: then nothing is made anew.
+            force = entry.status == "done"
+            yield run_stage(root, video_id, name, kind(**known), force=force, progress=progress)
 
 
 def run_stages(
@@ -294,11 +335,17 @@ def _worker(root: str, video_id: str, steps: list[tuple[str, Config]], force: bo
 
 
 def _died(root: Root, video_id: str, steps: Sequence[tuple[str, Config]]) -> Outcome:
-    """Blame the first stage that is not done."""
-    before = {name: root.stage_record(name, video_id) for name, _ in steps}
-    undone = (step for step in steps if (entry := before[step[0]]) is None or entry.status != "done")
-    name, config = next(undone, steps[-1])
+    """Blame the stage that was running."""
     error = "the worker process died (killed, out of memory, or a crash in a decoder); run it alone with --jobs 1"
-    record = StageRecord(name, video_id, "failed", hash_of(asdict(config)), "", error=error, config=asdict(config))
-    root.write_stage_record(record)
-    return Outcome(video_id, name, "failed", {}, 0.0, error)
+    try:
+        with root.files.lock(video_id):
+            for name, _ in steps:
+                entry = root.stage_record(name, video_id)
+                if entry is not None and entry.status == "running":
+                    now = datetime.now(UTC).isoformat(timespec="seconds")
+                    root.write_stage_record(replace(entry, status="failed", error=error, finished=now))
+                    return Outcome(video_id, name, "failed", {}, 0.0, error)
+    except RmsetError as refusal:
+        error = f"{error}; {refusal}"
+    # It died before any stage began: no config was run, so none is recorded.
+    return Outcome(video_id, steps[0][0], "failed", {}, 0.0, error)

@@ -242,7 +242,8 @@ class StageRecord:
 
     stage: str
     video_id: str
-    status: Literal["done", "failed"]
+    status: Literal["running", "done", "failed"]
+    """`running` is written before the work begins; a killed stage leaves it behind"""
     config_hash: str
     input_hash: str
     outputs: dict[str, str] = field(default_factory=dict)
@@ -255,6 +256,20 @@ class StageRecord:
     finished: str = ""
     """UTC time, ISO 8601"""
     seconds: float = 0.0
+    traceback: str | None = None
+    """where in the program the failure arose"""
+    last_done: StageRecord | None = None
+    """of a stage that runs or has failed: its last finished run, whose files are still in place"""
+
+    @property
+    def standing(self) -> StageRecord | None:
+        """The finished run that the files in place come from; None if no run has finished."""
+        return self if self.status == "done" else self.last_done
+
+    @property
+    def was_run(self) -> bool:
+        """Whether its config was ever run; entries of version 0.1 also tell of runs that were refused the lock."""
+        return self.status == "done" or bool(self.input_hash)
 
     def to_json(self) -> str:
         """As written into the root."""
@@ -263,5 +278,10 @@ class StageRecord:
     @classmethod
     def from_json(cls, text: str) -> StageRecord:
         """Read what `to_json` wrote."""
-        known = cls.__dataclass_fields__
-        return cls(**{k: v for k, v in json.loads(text).items() if k in known})
+        raw = json.loads(text)
+        before = raw.get("last_done")
+        return cls(**_known(cls, raw) | {"last_done": None if before is None else cls(**_known(cls, before))})
+
+
+def _known(cls: type[StageRecord], raw: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in raw.items() if k in cls.__dataclass_fields__}

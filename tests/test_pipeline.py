@@ -167,3 +167,106 @@ def _plain_video(path: Path) -> Path:
         for level in range(48):
             encoder.write(np.full((360, 640, 3), 100 + level, np.uint8))
     return path
+
+
+def broken_work(root, video_id, config, progress):
+    import cv2
+    import numpy as np
+
+    cv2.cvtColor(np.zeros((2, 2), np.uint8), cv2.COLOR_BGR2GRAY)
+
+
+def with_work(monkeypatch, name, work):
+    from dataclasses import replace
+
+    from rmset import pipeline
+
+    monkeypatch.setitem(pipeline.STAGES, name, replace(pipeline.STAGES[name], work=work))
+
+
+def test_any_exception_of_a_video_is_its_failure_with_cause_and_traceback(root, monkeypatch):
+    (video_id,) = root.video_ids()
+    with_work(monkeypatch, "track", broken_work)
+    (outcome,) = build(root, root.video_ids(), STEPS)
+    entry = root.stage_record("track", video_id)
+    assert outcome.error == entry.error
+    assert entry.error.startswith("error: OpenCV")
+    assert "\n" not in entry.error
+    assert "in broken_work" in entry.traceback
+    shown = CliRunner().invoke(rmset, ["status", "--why", video_id, "--root", str(root.path)])
+    assert shown.exit_code == 0
+    assert "in broken_work" in shown.stdout
+    assert "OpenCV" in shown.stdout
+
+
+def test_a_refused_lock_leaves_the_ledger_as_it_was(root):
+    (video_id,) = root.video_ids()
+    run_stages(root, video_id, STEPS)
+    before = root.files.read_text(root.state_key("export", video_id))
+    with root.files.lock(video_id):
+        refused = run_stage(root, video_id, "export", ExportConfig(size=200))
+        assert "another process" in refused.error
+    assert root.files.read_text(root.state_key("export", video_id)) == before
+
+
+def test_a_killed_stage_stays_running_with_what_it_had_and_repair_brings_that_back(root, monkeypatch):
+    from rmset.inspect.verify import verify
+    from rmset.pipeline import repair
+
+    (video_id,) = root.video_ids()
+    run_stages(root, video_id, STEPS)
+    before, entry = bytes_of(root), root.stage_record("export", video_id)
+
+    def killed(root, video_id, config, progress):
+        root.files.remove(root.crops_key(video_id))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        with_work(patch, "export", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(root, video_id, "export", ExportConfig(size=200))
+    left = root.stage_record("export", video_id)
+    assert (left.status, left.last_done) == ("running", entry)
+    findings = list(verify(root))
+    assert any("was killed before it ended" in f.problem for f in findings)
+    assert any(f.problem == "missing" for f in findings)
+    shown = CliRunner().invoke(rmset, ["status", "--root", str(root.path), "--format", "csv"])
+    assert "killed" in shown.stdout
+    assert [o.status for o in repair(root, findings)] == ["done"]
+    assert bytes_of(root) == before
+    assert list(verify(root)) == []
+
+
+def test_after_a_failure_that_changed_no_file_the_finished_run_counts_again(root, monkeypatch):
+    (video_id,) = root.video_ids()
+    run_stages(root, video_id, STEPS)
+    with monkeypatch.context() as patch:
+        with_work(patch, "export", broken_work)
+        assert run_stage(root, video_id, "export", ExportConfig(size=200)).status == "failed"
+    assert run_stage(root, video_id, *STEPS[1]).status == "already done"
+    assert root.stage_record("export", video_id).status == "done"
+
+
+def test_a_config_that_was_refused_the_lock_by_an_earlier_version_is_never_used_for_repair(root):
+    from rmset.inspect.verify import verify
+    from rmset.pipeline import repair
+    from rmset.records import StageRecord
+
+    (video_id,) = root.video_ids()
+    run_stages(root, video_id, STEPS)
+    before = bytes_of(root)
+    config = {"size": 200, "stride": 2}
+    root.write_stage_record(StageRecord("export", video_id, "failed", "x", "", config=config, error="another process"))
+    findings = list(verify(root))
+    assert [f.problem for f in findings] == ["another process"]
+    assert list(repair(root, findings)) == []
+    assert bytes_of(root) == before
+
+
+def test_crops_that_the_ledger_does_not_know_are_a_finding(root):
+    from rmset.inspect.verify import verify
+
+    (video_id,) = root.video_ids()
+    run_stages(root, video_id, STEPS)
+    root.files.remove(root.state_key("export", video_id))
+    assert [f.problem for f in verify(root)] == ["crops that the ledger does not know"]

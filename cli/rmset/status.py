@@ -11,6 +11,7 @@ from .fetching import emit_causes
 from .options import QuietOption, RootOption, find_root
 
 if TYPE_CHECKING:
+    from rmset.records import StageRecord
     from rmset.root import Root
     from rmset.stages.fetch.ledger import FetchRecord
 
@@ -19,21 +20,29 @@ def status(
     causes: Annotated[
         bool, typer.Option("--causes", help="Only how fetching ended, the commonest causes first.")
     ] = False,
+    why: Annotated[
+        str | None,
+        typer.Option("--why", metavar="VIDEO", help="All that is known of one video's failures, tracebacks included."),
+    ] = None,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Show what is done, what waits, what failed and why.
 
-    The column `check` is the recall that `rmset track --check` measured.
+    A stage is `running` while a process works on it, and `killed` if that process has gone. The column `check` is the
+    recall that `rmset track --check` measured.
 
-    Example: rmset status --format csv
+    Examples: rmset status --format csv; rmset status --why mashup-ab12cd34
     """
     from rmset.pipeline import STAGES
     from rmset.stages.fetch.ledger import read_all
 
     place = find_root(root)
     fetched = {r.video_id: r for r in read_all(place) if not r.children}
+    if why is not None:
+        _explain(place, why, fetched.get(why), format)
+        return
     if causes:
         emit_causes(list(fetched.values()), format)
         return
@@ -43,6 +52,50 @@ def status(
     emit(rows, format, ["video_id", "fetch", *STAGES, "check", "why"])
     if format is Format.TABLE and any(r.status != "done" for r in fetched.values()):
         emit_causes(list(fetched.values()), format)
+
+
+_WHY_COLUMNS = ["stage", "status", "why", "finished", "seconds", "config", "traceback"]
+
+
+def _explain(root: Root, video_id: str, fetched: FetchRecord | None, format: Format) -> None:
+    """Print every stage's ending with its cause, and where in the program the cause arose."""
+    from rmset.pipeline import STAGES
+
+    rows: list[dict[str, Any]] = []
+    if fetched is not None:
+        cause = f"{fetched.cause}: {fetched.error}" if fetched.cause else None
+        rows.append(_why_row("fetch", fetched.status, cause, fetched.updated))
+    else:
+        root.select([video_id])
+    for stage in STAGES:
+        entry = root.stage_record(stage, video_id)
+        if entry is None:
+            rows.append(_why_row(stage, "waiting"))
+            continue
+        status = _status(root, entry)
+        cause = entry.error or ("it was killed before it ended" if status == "killed" else None)
+        rows.append(
+            _why_row(stage, status, cause, entry.finished)
+            | {"seconds": entry.seconds or None, "config": entry.config, "traceback": entry.traceback}
+        )
+    if format is not Format.TABLE:
+        emit(rows, format, _WHY_COLUMNS)
+        return
+    emit(rows, format, _WHY_COLUMNS[:5], title=video_id)
+    for row in rows:
+        if row["traceback"]:
+            typer.echo(f"\n{row['stage']}: {row['config']}\n{row['traceback'].rstrip()}")
+
+
+def _why_row(stage: str, status: str, why: str | None = None, finished: str | None = None) -> dict[str, Any]:
+    empty = {"seconds": None, "config": None, "traceback": None}
+    return {"stage": stage, "status": status, "why": why, "finished": finished or None} | empty
+
+
+def _status(root: Root, entry: StageRecord) -> str:
+    if entry.status == "running" and not root.files.is_locked(entry.video_id):
+        return "killed"
+    return entry.status
 
 
 def _row(root: Root, video_id: str, fetched: FetchRecord | None) -> dict[str, Any]:
@@ -58,7 +111,7 @@ def _row(root: Root, video_id: str, fetched: FetchRecord | None) -> dict[str, An
             why = f"{fetched.cause}: {fetched.error}"
     for stage in STAGES:
         entry = root.stage_record(stage, video_id) if present else None
-        row[stage] = entry.status if entry else ("waiting" if present else None)
+        row[stage] = _status(root, entry) if entry else ("waiting" if present else None)
         if entry and entry.error and entry.error not in (why or ""):
             # What failed first is the cause; later stages only lack its result.
             why = why or entry.error

@@ -83,18 +83,29 @@ def _video(root: Root, video_id: str) -> Iterator[Finding]:
 def _ledger(root: Root, video_id: str) -> Iterator[Finding]:
     for stage in ("layout", "track", "export"):
         entry = root.stage_record(stage, video_id)
+        state, again = root.state_key(stage, video_id), f"rmset {stage} {video_id} again, or rmset verify --repair"
         if entry is None:
+            if stage == "export" and root.files.keys(f"{root.crops_key(video_id)}/*"):
+                yield Finding(video_id, root.crops_key(video_id), "crops that the ledger does not know", again)
             continue
-        again = f"rmset verify --repair, or run the stage {stage} for {video_id} again with --force"
         if entry.status == "failed":
-            key = root.state_key(stage, video_id)
-            yield Finding(video_id, key, entry.error or "failed", f"rmset {stage} again", stage)
-        for key, expected in entry.outputs.items():
+            yield Finding(video_id, state, entry.error or "failed", again, stage)
+        if entry.status == "running":
+            yield _unfinished(root, video_id, state, stage, again)
+        done = entry.standing
+        for key, expected in done.outputs.items() if done else ():
             if not root.files.exists(key):
                 yield Finding(video_id, key, "missing", again, stage)
             elif stage != "layout" and sha256_of(root.files.local(key)) != expected:
                 # A layout may be edited by hand; the other files may not.
                 yield Finding(video_id, key, "its bytes are not those that were written", again, stage)
+
+
+def _unfinished(root: Root, video_id: str, key: str, stage: str, again: str) -> Finding:
+    """A stage that is under way now, or was killed."""
+    if root.files.is_locked(video_id):
+        return Finding(video_id, key, f"{stage} is under way now", "verify again when it has ended")
+    return Finding(video_id, key, f"{stage} was killed before it ended", again, stage)
 
 
 def _face_keys(root: Root, video_id: str) -> tuple[npt.NDArray[np.int64] | None, list[Finding]]:
@@ -137,8 +148,9 @@ def _crops(
     if parts and faces is None:
         yield Finding(video_id, root.tracks_key(video_id), "has no face rows for its crops", "rmset track", "track")
     entry = root.stage_record("export", video_id)
-    if entry and entry.status == "done" and int(entry.counts.get("crops", -1)) != len(every):
-        problem = f"{len(every)} crops where {entry.counts.get('crops')} were written"
+    done = entry.standing if entry is not None else None
+    if done and int(done.counts.get("crops", -1)) != len(every):
+        problem = f"{len(every)} crops where {done.counts.get('crops')} were written"
         yield Finding(video_id, folder, problem, again, "export")
 
 

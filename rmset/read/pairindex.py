@@ -19,6 +19,7 @@ from rmset.read.catalog import Catalog
 from rmset.read.crops import CropStore
 from rmset.read.index import Arrays, load, make
 from rmset.read.pairs import PairSampler
+from rmset.records import StageRecord
 from rmset.root import Root
 
 
@@ -138,7 +139,11 @@ def recorded_step(root: Root) -> int | None:
     Raises:
         UsageError: videos were exported with different strides.
     """
-    records = [(root.stage_record("track", v), root.stage_record("export", v)) for v in root.video_ids()]
+    def standing(stage: str, video_id: str) -> StageRecord | None:
+        entry = root.stage_record(stage, video_id)
+        return entry.standing if entry is not None else None
+
+    records = [(standing("track", v), standing("export", v)) for v in root.video_ids()]
     steps = {
         lcm(*(int(entry.config.get("stride", 1)) for entry in (tracked, exported) if entry is not None))
         for tracked, exported in records
