@@ -146,7 +146,6 @@ class LocalFiles:
                 raise RootError(f"{key}: another process is working on it; wait for it or stop it") from None
             yield
 
-
     def is_locked(self, key: str) -> bool:
         """Whether some process holds the lock now."""
         try:

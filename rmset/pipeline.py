@@ -134,9 +134,7 @@ def run_stage(
         return Outcome(video_id, name, "failed", {}, time.monotonic() - began, str(refusal))
 
 
-def _run_locked(
-    root: Root, video_id: str, stage: Stage, config: Config, force: bool, progress: Progress
-) -> Outcome:
+def _run_locked(root: Root, video_id: str, stage: Stage, config: Config, force: bool, progress: Progress) -> Outcome:
     began = time.monotonic()
     before = root.stage_record(stage.name, video_id)
     standing = before.standing if before is not None else None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _BATCH = 100_000
+_TRACKS, _CROPS = "tracks/*.parquet", "crops/*/part-*.parquet"
 
 
 class Result:
@@ -152,11 +153,11 @@ class Catalog:
         self._insert("regions", regions)
         self._insert("people", people)
         for pattern, view, empty in (
-            ("tracks/*.parquet", queries.faces_view, queries.NO_FACES),
-            ("crops/*/part-*.parquet", queries.crops_view, queries.NO_CROPS),
+            (_TRACKS, queries.faces_view, queries.NO_FACES),
+            (_CROPS, queries.crops_view, queries.NO_CROPS),
         ):
             files = self.root.files
-            paths = [str(files.local(key).resolve()) for key in files.keys(pattern)]
+            paths = [in_sql(files.local(key)) for key in files.keys(pattern)]
             try:
                 self._execute(view(paths) if paths else empty)
             except duckdb.Error as error:
@@ -175,9 +176,15 @@ class Catalog:
 
     def _close_the_doors(self) -> None:
         """From here on: the root's Parquet files, no other file, no network, no extension, no way back."""
-        folders = [str(self.root.files.local(k).resolve()) for k in ("tracks", "crops")]
+        folders = [in_sql(self.root.files.local(k)) for k in ("tracks", "crops")]
+        # DuckDB holds both a pattern and the paths that match it against these.
+        folders += [queries.escaped(folder) for folder in folders]
+        paths = [self.root.files.local(key) for pattern in (_TRACKS, _CROPS) for key in self.root.files.keys(pattern)]
+        # It follows links before it asks: what a link of the root leads to is one more file, not a folder.
+        linked = [real.as_posix() for path in paths if (real := path.resolve()) != path.absolute()]
         for setting in (
             f"allowed_directories = [{', '.join(queries.literal(f) for f in folders)}]",
+            f"allowed_paths = [{', '.join(queries.literal(f) for f in linked)}]",
             "python_enable_replacements = false",
             "autoinstall_known_extensions = false",
             "autoload_known_extensions = false",
@@ -211,6 +218,14 @@ class Catalog:
         if relation is None:
             raise QueryError("SQL: expected a query that returns rows, found one that returns none")
         return Result(relation, connection)
+
+
+def in_sql(path: Path) -> str:
+    """A path as it stands in SQL and in the column `filename`: absolute, links as they are, separated by `/`.
+
+    Where a link leads says nothing of the video: a folder of shards may lie on another disk under another name.
+    """
+    return path.absolute().as_posix()
 
 
 def _told(work: Callable[[], T]) -> T:

@@ -15,7 +15,7 @@ from rmset.files import hash_of
 from rmset.progress import Progress, silent
 from rmset.read import queries
 from rmset.read.arrange import PairArrays, PairRule, Rows, arrange
-from rmset.read.catalog import Catalog
+from rmset.read.catalog import Catalog, in_sql
 from rmset.read.crops import CropStore
 from rmset.read.index import Arrays, load, make
 from rmset.read.pairs import PairSampler
@@ -87,7 +87,7 @@ def taking_part(store: CropStore, quality: Quality) -> Rows | None:
     """The rows that quality lets through, ascending; None for all."""
     if quality.everything:
         return None
-    paths = [str(store.root.files.local(shard.key).resolve()) for shard in store.index.shards]
+    paths = [in_sql(store.root.files.local(shard.key)) for shard in store.index.shards]
     found = Catalog(store.root).run(queries.rows_where(paths, where(quality))).arrow()
     first = dict(zip(paths, store.index.first_row.tolist(), strict=False))
     files = found["filename"].combine_chunks().dictionary_encode()
@@ -139,6 +139,7 @@ def recorded_step(root: Root) -> int | None:
     Raises:
         UsageError: videos were exported with different strides.
     """
+
     def standing(stage: str, video_id: str) -> StageRecord | None:
         entry = root.stage_record(stage, video_id)
         return entry.standing if entry is not None else None

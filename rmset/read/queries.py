@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
-# Qualified, because DuckDB 2 mistakes a bare name inside a view for a parameter of the macro that uses the view.
-FACE_COLUMNS = (
-    "t.person_id, t.part, t.segment, t.frame_idx, t.time_ms, t.x0, t.y0, t.x1, t.y1, t.score, t.source, t.iou_ref, "
-    "t.landmarks"
-)
-CROP_COLUMNS = (
-    "t.person_id, t.segment, t.frame_idx, t.time_ms, t.width, t.height, t.image, t.encoded_size, t.sharpness, "
-    "t.brightness, t.yaw, t.padding"
+FACE_TYPES = {
+    "person_id": "smallint", "part": "smallint", "segment": "smallint", "frame_idx": "integer", "time_ms": "double",
+    "x0": "float", "y0": "float", "x1": "float", "y1": "float", "score": "float", "source": "varchar",
+    "iou_ref": "float", "landmarks": "float[]",
+}  # fmt: skip
+CROP_TYPES = {
+    "person_id": "smallint", "segment": "smallint", "frame_idx": "integer", "time_ms": "double", "width": "smallint",
+    "height": "smallint", "image": "struct(bytes blob, path varchar)", "encoded_size": "integer", "sharpness": "float",
+    "brightness": "float", "yaw": "float", "padding": "float",
+}  # fmt: skip
+# Nothing is left to guess: a folder named `key=value` above the root is no partition, columns are those of the schema.
+_OPTIONS = (
+    "filename = true, hive_partitioning = false, hive_types_autocast = false, union_by_name = false, "
+    "binary_as_string = false"
 )
 
 VIDEOS = """
@@ -35,18 +42,16 @@ create table people (
   panel_x0 double, panel_y0 double, panel_x1 double, panel_y1 double, reference_frame integer, source varchar,
   confidence double)
 """
-# What a view shows when no video has come so far: its columns, and no row.
-NO_FACES = """
-create table faces (
-  video_id varchar, person_id smallint, part smallint, segment smallint, frame_idx integer, time_ms double,
-  x0 float, y0 float, x1 float, y1 float, score float, source varchar, iou_ref float, landmarks float[])
-"""
-NO_CROPS = """
-create table crops (
-  video_id varchar, person_id smallint, segment smallint, frame_idx integer, time_ms double, width smallint,
-  height smallint, image struct(bytes blob, path varchar), encoded_size integer, sharpness float, brightness float,
-  yaw float, padding float)
-"""
+
+
+def _empty(view: str, types: Mapping[str, str]) -> str:
+    """What a view shows when no video has come so far: its columns, and no row."""
+    columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
+    return f"create table {view} (video_id varchar, {columns})"
+
+
+NO_FACES = _empty("faces", FACE_TYPES)
+NO_CROPS = _empty("crops", CROP_TYPES)
 POSITIVES = """
 create macro positives(video_id, person_id, frame_idx, d := 5) as table
   select f.* from faces f
@@ -83,15 +88,30 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _files(paths: Sequence[str]) -> str:
-    return f"[{', '.join(literal(p) for p in paths)}]"
+def escaped(path: str) -> str:
+    """A path as a glob that matches that path alone: DuckDB takes every path for a glob.
+
+    >>> escaped("my [1] root")
+    'my [[]1] root'
+    """
+    return re.sub(r"([*?\[])", r"[\1]", path)
+
+
+def _read(paths: Sequence[str], more: str = "") -> str:
+    files = ", ".join(literal(escaped(p)) for p in paths)
+    return f"read_parquet([{files}], {_OPTIONS}{more})"
+
+
+def _columns(types: Mapping[str, str]) -> str:
+    # Qualified, because DuckDB 2 mistakes a bare name inside a view for a parameter of the macro that uses the view.
+    return ", ".join(f"t.{name}::{kind} as {name}" for name, kind in types.items())
 
 
 def faces_view(paths: Sequence[str]) -> str:
     """A view over `tracks/<video_id>.parquet` files; see `crops_view`."""
     return (
-        f"create view faces as select parse_filename(t.filename, true) as video_id, {FACE_COLUMNS} "  # noqa: S608
-        f"from read_parquet({_files(paths)}, filename = true) t"
+        f"create view faces as select parse_filename(t.filename, true) as video_id, {_columns(FACE_TYPES)} "  # noqa: S608
+        f"from {_read(paths)} t"
     )
 
 
@@ -102,8 +122,8 @@ def crops_view(paths: Sequence[str]) -> str:
     statistics inside the files cannot do. Over 45 million rows that is a second or two of reading footers.
     """
     return (
-        f"create view crops as select split_part(t.filename, '/', -2) as video_id, {CROP_COLUMNS} "  # noqa: S608
-        f"from read_parquet({_files(paths)}, filename = true) t"
+        f"create view crops as select split_part(t.filename, '/', -2) as video_id, {_columns(CROP_TYPES)} "  # noqa: S608
+        f"from {_read(paths)} t"
     )
 
 
@@ -111,7 +131,7 @@ def rows_where(paths: Sequence[str], conditions: Sequence[str]) -> str:
     """File and row within it of the crops that hold to all conditions, which speak of `c`."""
     return (
         f"with c as (select split_part(filename, '/', -2) as video_id, * exclude (video_id, image) "  # noqa: S608
-        f"from read_parquet({_files(paths)}, filename = true, file_row_number = true)) "
+        f"from {_read(paths, ', file_row_number = true')}) "
         f"select filename, file_row_number from c where {' and '.join(conditions) or 'true'}"
     )
 
