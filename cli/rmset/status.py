@@ -33,7 +33,7 @@ def status(
     A stage is `running` while a process works on it, and `killed` if that process has gone. The column `check` is the
     recall that `rmset track --check` measured.
 
-    Examples: rmset status --format csv; rmset status --why mashup-ab12cd34
+    Example: rmset status --why mashup-ab12cd34
     """
     from rmset.pipeline import STAGES
     from rmset.stages.fetch.ledger import read_all
