@@ -15,7 +15,7 @@ from rmset.manifest import Entry
 from rmset.parts.frames import VideoReader
 from rmset.parts.media import open_media
 from rmset.root import Root
-from rmset.stages.fetch import bounds, ledger, run
+from rmset.stages.fetch import bounds, ledger, responses, run
 from rmset.stages.fetch.causes import Cause
 from rmset.stages.fetch.pace import LONGEST_SILENCE, HostSilent, Pace, retry_after
 
@@ -210,7 +210,7 @@ def test_a_page_that_unpacks_without_end_is_left(host: Host, root: Root) -> None
 def test_a_host_that_drips_is_given_up(
     host: Host, root: Root, clips_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "_WINDOW_S", 0.5)
+    monkeypatch.setattr(responses, "_WINDOW_S", 0.5)
     url = host.put("/drip.mp4", small(clips_folder))
     host.always["/drip.mp4"] = Fault(drip=0.05)
     (outcome,) = fetch_all(root, [url], retries=1).values()

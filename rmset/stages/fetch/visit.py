@@ -18,11 +18,12 @@ from yt_dlp.utils import DownloadCancelled
 from yt_dlp.version import __version__ as yt_dlp_version
 
 from rmset.errors import FetchError
-from rmset.stages.fetch.bounds import MOST_REQUESTS, Steady, bound_page, check_bytes
+from rmset.stages.fetch.bounds import MOST_REQUESTS, check_bytes
 from rmset.stages.fetch.causes import Cause, own_words
 from rmset.stages.fetch.choose import selector
 from rmset.stages.fetch.config import FetchConfig
 from rmset.stages.fetch.pace import HostSilent, Pace, Stopped, host_of, retry_after
+from rmset.stages.fetch.responses import Steady, bound_page
 
 VERSION: str = yt_dlp_version
 MOST_CHILDREN = 5000
