@@ -8,18 +8,15 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from rmset.errors import RmsetError
-from rmset.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
+from rmset.progress import Progress, bars
 
 
 class Format(StrEnum):
@@ -90,29 +87,9 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-@contextmanager
-def progress() -> Iterator[Progress]:
-    """A bar per kind of work with rate and time left, on stderr; nothing under `--quiet`."""
-    if _Talk.quiet or not sys.stderr.isatty():
-        # A log file is no place for a bar; the lines that `say` prints tell enough.
-        yield silent
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    )  # fmt: skip
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total or None)
-            bars.update(tasks[what], completed=done, total=total or None)
-
-        yield report
+def progress() -> AbstractContextManager[Progress]:
+    """A bar per kind of work with time left, on stderr; nothing under `--quiet`."""
+    return bars(False if _Talk.quiet else None)
 
 
 def run(app: typer.Typer, name: str) -> None:

@@ -6,30 +6,81 @@
     all three ─ export ───────> crops/<id>/part-NNN.parquet   one row per face, with pixels
     crops ───── pairs ────────> an anchor's positives (others, same moment) and negatives (same person, far away)
 
-`rmset.open(root)` opens a finished root for SQL.
+In Python:
+
+    root = rmset.open("data/rmset")
+    rmset.add(root, "mashup.mp4")
+    rmset.build(root, jobs=2)
+    root.crops()[1337].image
+    for anchor, positives, negatives in root.pairs(d=5, d_far=30, seed=0).take(8): ...
+
+Every public name is below; a name is imported when it is first used, so `import rmset` costs nothing.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from rmset.errors import RmsetError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rmset.read.catalog import Catalog
+    from rmset._build import add, build, export, propose, track
+    from rmset._dataset import Dataset, RootStats, VideoPerson, open  # noqa: A004
+    from rmset.errors import (
+        DetectorError,
+        FetchError,
+        IncompleteError,
+        LayoutError,
+        ManifestError,
+        QueryError,
+        RmsetError,
+        RootError,
+        ShardError,
+        UnreadableError,
+        UsageError,
+        VideoError,
+    )
+    from rmset.pipeline import Outcome
+    from rmset.progress import Progress
+    from rmset.read.catalog import Result
+    from rmset.read.sequence import Crop, Crops, Pair, Pairs
+    from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
+    from rmset.stages.export import ExportConfig
+    from rmset.stages.layout import ProposeConfig
+    from rmset.stages.track import TrackConfig
 
-__all__ = ["RmsetError", "open"]
+__all__ = [
+    "Crop", "Crops", "Dataset", "DetectorError", "ExportConfig", "FetchError", "IncompleteError", "Layout",
+    "LayoutError", "ManifestError", "Outcome", "Pair", "Pairs", "Person", "Progress", "ProposeConfig", "QueryError",
+    "Result", "RmsetError", "RootError", "RootStats", "Segment", "ShardError", "TrackConfig", "TriggerRegion",
+    "UnreadableError", "UsageError", "VideoError", "VideoPerson", "VideoRecord", "add", "build", "export", "open",
+    "propose", "track",
+]  # fmt: skip
 __version__ = "0.1.0"
 
+_HOMES = {
+    "_build": "add build export propose track",
+    "_dataset": "Dataset RootStats VideoPerson open",
+    "errors": "DetectorError FetchError IncompleteError LayoutError ManifestError QueryError RmsetError RootError "
+    "ShardError UnreadableError UsageError VideoError",
+    "pipeline": "Outcome",
+    "progress": "Progress",
+    "read.catalog": "Result",
+    "read.sequence": "Crop Crops Pair Pairs",
+    "records": "Layout Person Segment TriggerRegion VideoRecord",
+    "stages.export": "ExportConfig",
+    "stages.layout": "ProposeConfig",
+    "stages.track": "TrackConfig",
+}
+"""Module -> the public names that it holds."""
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
-def open(root: Path | str | None = None) -> Catalog:  # noqa: A001  (rmset.open reads as it should)
-    """Open a root for reading in SQL: the path given, else `$RMSET_ROOT`, else `data/rmset`.
 
-    >>> rmset.open("data/rmset").sql("select count(*) from faces").arrow()  # doctest: +SKIP
-    """
-    # Imported here so that `import rmset` stays instant.
-    from rmset.read.catalog import Catalog
-    from rmset.root import Root
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'rmset' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"rmset.{_HOME[name]}"), name)
+    return value
 
-    return Catalog(Root.find(root))
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,10 +10,14 @@ RmsetError                   one line for the user: what was expected, what was 
 ├── DetectorError            a detector that cannot be loaded
 ├── ShardError               a Parquet file that is broken or does not fit its neighbors
 ├── UnreadableError          a small file that is no regular file, too large, damaged or nested too deep
-└── QueryError               SQL that is wrong or not allowed
+├── QueryError               SQL that is wrong or not allowed
+└── IncompleteError          some videos failed, the others are done; carries what was done
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 
 class RmsetError(Exception):
@@ -74,3 +78,16 @@ class UnreadableError(RmsetError, ValueError):
 
 class QueryError(RmsetError):
     """SQL that is wrong, or that asks for what a reader of the root may not do."""
+
+
+class IncompleteError(RmsetError):
+    """Some of several videos failed; the others are done.
+
+    Args:
+        message: the first cause, and how many there are.
+        done: what came of all of them: outcomes of stages, or the records of the files that were taken.
+    """
+
+    def __init__(self, message: str, done: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.done = list(done)

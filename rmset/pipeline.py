@@ -14,7 +14,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from multiprocessing import get_context
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -30,6 +29,7 @@ from rmset.stages import export, layout, track
 from rmset.stages.export import ExportConfig
 from rmset.stages.layout import ProposeConfig
 from rmset.stages.track import TrackConfig
+from rmset.workers import WorkerContext
 
 Config = ProposeConfig | TrackConfig | ExportConfig
 # A traceback in the ledger is cut to so many characters; its end tells most.
@@ -311,7 +311,7 @@ def _in_pool(
             events.put(error)
 
     done, complete = 0, False
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=WorkerContext()) as pool:
         Thread(target=feed, name="feed", daemon=True).start()
         while not (complete and done == len(fed)):
             event = events.get()

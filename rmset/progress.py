@@ -1,8 +1,14 @@
-"""How long work tells its caller how far it is, without knowing who listens."""
+"""Progress of long work: a callback, and bars in terminals and notebooks for callers that have none of their own."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 class Progress(Protocol):
@@ -14,3 +20,77 @@ class Progress(Protocol):
 
 def silent(what: str, done: int, total: int) -> None:
     """Report to nobody."""
+
+
+@contextmanager
+def bars(wanted: Progress | bool | None = None) -> Iterator[Progress]:
+    """A bar per kind of work with count, time and time left, on stderr or in the notebook; gone when the work is done.
+
+    Args:
+        wanted: None for bars where somebody can see them (a terminal or a notebook), False for none, or a callback
+            that is called instead.
+    """
+    if callable(wanted):
+        yield wanted
+    elif wanted is False:
+        yield silent
+    elif in_notebook():
+        with _notebook() as report:
+            yield report
+    elif wanted or sys.stderr.isatty():
+        with _terminal() as report:
+            yield report
+    else:
+        # A log file is no place for a bar.
+        yield silent
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this program."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None and "IPKernelApp" in shell.config
+
+
+@contextmanager
+def _terminal() -> Iterator[Progress]:
+    """Rich's bars: lines that are printed meanwhile stand above them."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    with Bars(*columns, console=Console(stderr=True), transient=True) as shown:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = shown.add_task(what, total=total or None)
+            shown.update(tasks[what], completed=done, total=total or None)
+
+        yield report
+
+
+@contextmanager
+def _notebook() -> Iterator[Progress]:
+    """Bars by tqdm, which need no widgets in the notebook, as those of rich do."""
+    from tqdm.auto import tqdm
+
+    shown: dict[str, Any] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        if what not in shown:
+            shown[what] = tqdm(desc=what, leave=False)
+        bar = shown[what]
+        if done < bar.n:
+            # the same work on the next video
+            bar.reset()
+        bar.total = total or None
+        bar.update(done - bar.n)
+
+    try:
+        yield report
+    finally:
+        for bar in shown.values():
+            bar.close()

@@ -71,3 +71,14 @@ def finished_root(laid_out_root: Root, tmp_path_factory: pytest.TempPathFactory)
     outcomes = list(build(root, root.video_ids(), steps))
     assert [o.status for o in outcomes] == ["done", "done"], outcomes
     return root
+
+
+@pytest.fixture(scope="session")
+def workplace(finished_root: Root, mashup: tuple[Path, Truth], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the examples of docstrings and documents run: `data/rmset`, and a video beside it."""
+    import shutil
+
+    folder = tmp_path_factory.mktemp("workplace")
+    shutil.copytree(finished_root.path, folder / "data" / "rmset")
+    shutil.copy(mashup[0], folder / "mashup.mp4")
+    return folder

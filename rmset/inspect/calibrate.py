@@ -8,9 +8,9 @@ import platform
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-from rmset import __version__
 from rmset.parts.frames import VideoReader
 from rmset.progress import Progress, silent
 from rmset.root import Root
@@ -41,7 +41,7 @@ class Rates:
 def cache_path() -> Path:
     """Where the rates of this machine are kept; another version of the program measures anew."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "rmset" / f"rates-{platform.node() or 'here'}-{__version__}.json"
+    return base / "rmset" / f"rates-{platform.node() or 'here'}-{version('rmset')}.json"
 
 
 def rates(*, again: bool = False, progress: Progress = silent) -> Rates:

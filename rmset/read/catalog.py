@@ -24,7 +24,12 @@ _TRACKS, _CROPS = "tracks/*.parquet", "crops/*/part-*.parquet"
 
 
 class Result:
-    """Rows of a query, in the form that the caller wants. Nothing is computed before it is asked for."""
+    """Rows of a query, in the form that the caller wants. Nothing is computed before it is asked for.
+
+    >>> result = rmset.open("data/rmset").sql("select person_id, count(*) as faces from faces group by 1 order by 1")
+    >>> result.columns, result.arrow().num_rows, result.rows(limit=1)[0]["person_id"]
+    (['person_id', 'faces'], 3, 0)
+    """
 
     def __init__(self, relation: duckdb.DuckDBPyRelation, connection: duckdb.DuckDBPyConnection) -> None:
         self._relation = relation

@@ -157,5 +157,18 @@ class CropStore:
         return found
 
     def images(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> list[Image]:
-        """The decoded picture of each row, uint8 (H, W, 3) RGB."""
-        return [decode(data) for data in self.read(rows)]
+        """The decoded picture of each row, uint8 (H, W, 3) RGB.
+
+        Raises:
+            IndexError: a row is not between 0 and N - 1.
+            ShardError: a picture is damaged, or as for `read`.
+        """
+        return [self._decoded(data, int(row)) for data, row in zip(self.read(rows), rows, strict=True)]
+
+    def _decoded(self, data: bytes, row: int) -> Image:
+        try:
+            return decode(data)
+        except ValueError as error:
+            raise ShardError(
+                f"crop {self.keys.name(row)} of {self.root.path}: {error}; `rmset verify --repair` makes it again"
+            ) from None

@@ -14,9 +14,9 @@ from rmset.stages.fetch.run import Fetching, Outcome
 class Background:
     """Outcomes of a run of fetching, handed over as videos arrive. A context manager: leaving it ends the run.
 
-    >>> with Background(fetching, entries) as arrivals:  # doctest: +SKIP
-    ...     for outcome in arrivals:
-    ...         work_on(outcome.record.video_id)
+    with Background(fetching, entries) as arrivals:
+        for outcome in arrivals:
+            work_on(outcome.record.video_id)
     """
 
     def __init__(self, fetching: Fetching, entries: Sequence[Entry]) -> None:

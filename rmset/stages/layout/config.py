@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rmset.errors import UsageError
+
 
 @dataclass(frozen=True)
 class ProposeConfig:
@@ -23,4 +25,7 @@ class ProposeConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         if self.samples < 2 or self.edge_samples < 2 or not 12 <= self.min_face <= self.search_height:
-            raise ValueError("expected samples and edge_samples >= 2, and 12 <= min_face <= search_height")
+            raise UsageError(
+                "expected samples and edge_samples >= 2, and 12 <= min_face <= search_height, found "
+                f"{self.samples}, {self.edge_samples}, {self.min_face} and {self.search_height}"
+            )

@@ -1,0 +1,302 @@
+"""`rmset.open(root)`: a data set as one object, from which everything that lies in it is reached."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rmset.errors import RootError
+from rmset.geometry import Box
+from rmset.inspect import stats
+from rmset.progress import Progress, bars
+from rmset.read import queries
+from rmset.read.arrange import PairRule, Unit
+from rmset.read.catalog import Catalog, Result
+from rmset.read.crops import CropStore
+from rmset.read.pairindex import Quality, open_sampler, step_of
+from rmset.read.sequence import Crops, Pairs
+from rmset.records import Layout, VideoRecord
+from rmset.root import Root
+
+__all__ = ["Dataset", "RootStats", "VideoPerson", "open", "root_of"]
+
+
+@dataclass(frozen=True)
+class VideoPerson:
+    """One person of one video, as its layout has them.
+
+    >>> person = rmset.open("data/rmset").people[0]
+    >>> person.person_id, person.segments
+    (0, (0,))
+    """
+
+    video_id: str
+    person_id: int
+    """The same person keeps it through all segments of the video."""
+    segments: tuple[int, ...]
+    """Segments of the layout in which they are seen."""
+    box: Box
+    """Their face in the reference frame of the first of these: xyxy, px."""
+    panel: Box | None
+    """The rectangle in which they are filmed; None if unknown."""
+    reviewed: bool
+    """Whether a person has confirmed all of these segments."""
+
+
+@dataclass(frozen=True)
+class RootStats:
+    """The counts of the paper's table.
+
+    >>> rmset.open("data/rmset").stats().total["people"]
+    3
+    """
+
+    videos: list[dict[str, Any]]
+    """One row per video: frames, people, faces, crops, coverage, face height, aspect before and after, masked share."""
+    total: dict[str, Any]
+    """What they come to together."""
+    pixels: stats.PixelStatistics | None = None
+    """Exact mean and std of all crops, where they were asked for."""
+
+
+class Dataset(os.PathLike[str]):
+    """A data set: its videos, people, tables, crops and pairs.
+
+    What lies in it is read when it is first asked for and kept; `reload()` looks again.
+
+    >>> data = rmset.open("data/rmset")
+    >>> data.videos[0].width, len(data.people), len(data.crops()) > 100
+    (640, 3, True)
+    """
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        """Where each file lies, and the ledger of what was done."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.root.path
+
+    def __fspath__(self) -> str:
+        return str(self.root.path)
+
+    def __repr__(self) -> str:
+        return f"rmset.open({str(self.path)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # to a worker goes the place; it is opened anew there
+        return Dataset, (self.root,)
+
+    def reload(self) -> Dataset:
+        """Forget what was read, as after a build by another process; returns itself.
+
+        >>> len(rmset.open("data/rmset").reload().videos)
+        1
+        """
+        for kept in ("catalog", "store"):
+            self.__dict__.pop(kept, None)
+        return self
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The tables behind `sql`."""
+        return Catalog(self.root)
+
+    @cached_property
+    def store(self) -> CropStore:
+        """Pixels by row number, behind `crops` and `pairs`."""
+        with bars() as progress:
+            return CropStore(self.root, progress=progress)
+
+    @property
+    def videos(self) -> tuple[VideoRecord, ...]:
+        """What is known of each video, by video_id."""
+        return tuple(self.root.record(video_id) for video_id in self.root.video_ids())
+
+    @property
+    def people(self) -> tuple[VideoPerson, ...]:
+        """Everybody who reacts, by video_id and person_id; videos without a layout have nobody yet."""
+        ids = self.root.video_ids()
+        layouts = (self.root.layout(video_id) for video_id in ids if self.root.has_layout(video_id))
+        return tuple(person for layout in layouts for person in _people(layout))
+
+    def layout(self, video_id: str) -> Layout:
+        """Trigger regions and people of a video, by segment.
+
+        Raises:
+            RootError: there is no such video, or it has no layout yet.
+
+        >>> data = rmset.open("data/rmset")
+        >>> segment = data.layout(data.videos[0].video_id).segments[0]
+        >>> len(segment.trigger_regions), segment.reviewed
+        (1, True)
+        """
+        self.root.select([video_id])
+        return self.root.layout(video_id)
+
+    def tracks(self, video_id: str) -> Result:
+        """The face rows of a video, by person and frame; `.arrow()`, `.pandas()`, `.polars()` or `.rows()` gives them.
+
+        Raises:
+            RootError: there is no such video, or it was not tracked yet.
+
+        >>> data = rmset.open("data/rmset")
+        >>> data.tracks(data.videos[0].video_id).columns[:4]
+        ['video_id', 'person_id', 'part', 'segment']
+        """
+        self.root.select([video_id])
+        if not self.root.files.exists(self.root.tracks_key(video_id)):
+            raise RootError(f"video {video_id}: has no tracks yet; run `rmset track {video_id}` first")
+        return self.catalog.run(
+            f"select * from faces where video_id = {queries.literal(video_id)} order by person_id, frame_idx"  # noqa: S608
+        )
+
+    def sql(self, query: str) -> Result:
+        """One `select` over videos, segments, regions, people, faces and crops.
+
+        Raises:
+            QueryError: it is wrong, is not one `select`, or reaches beyond the root.
+
+        >>> rmset.open("data/rmset").sql("select count(distinct person_id) as people from faces").rows()
+        [{'people': 3}]
+        """
+        return self.catalog.sql(query)
+
+    def run(self, query: str, parameters: Mapping[str, Any] | None = None) -> Result:
+        """A query of a program's own, which may use any function that the locked connection allows.
+
+        Args:
+            query: SQL.
+            parameters: values of its $names.
+
+        >>> rmset.open("data/rmset").run("select $x + 1 as y", {"x": 1}).rows()
+        [{'y': 2}]
+        """
+        return self.catalog.run(query, parameters)
+
+    def crops(self, video_id: str | None = None, person_id: int | None = None) -> Crops:
+        """All crops by row number, or those of one video, of one person in it.
+
+        Raises:
+            RootError: there are no crops, or none of that video.
+
+        >>> crops = rmset.open("data/rmset").crops()
+        >>> crops[7].image.shape, crops[7].person_id
+        ((64, 64, 3), 1)
+        """
+        every = Crops(self.store)
+        if video_id is None and person_id is None:
+            return every
+        keys, wanted = self.store.keys, np.ones(len(self.store), np.bool_)
+        if video_id is not None:
+            if video_id not in keys.video_ids:
+                raise RootError(f"video {video_id!r}: has no crops in {self.path}; run `rmset export` first")
+            wanted &= keys.video == keys.video_ids.index(video_id)
+        if person_id is not None:
+            wanted &= keys.person == person_id
+        return every[wanted]
+
+    def pairs(
+        self,
+        d: float = 5,
+        d_far: float = 30,
+        *,
+        unit: Unit = "steps",
+        seed: int = 0,
+        candidates: int = 50,
+        same_segment: bool = False,
+        min_sharpness: float | None = None,
+        min_brightness: float | None = None,
+        max_yaw: float | None = None,
+        max_padding: float | None = None,
+        reviewed: bool = False,
+    ) -> Pairs:
+        """Anchors with their positives (others, same moment) and negatives (same person, far away in time).
+
+        Args:
+            d: positives lie within ± this.
+            d_far: negatives lie beyond ± this.
+            unit: of both: steps (exported frames), frames or seconds.
+            seed: of the order of anchors and of the draws.
+            candidates: of each kind, at most, for an anchor.
+            same_segment: no positives from beyond a change of layout.
+            min_sharpness: leaves out blurred crops; also as candidates, as each of the following.
+            min_brightness: leaves out dark ones, 0 to 1.
+            max_yaw: leaves out turned heads, 0 to 1.
+            max_padding: leaves out crops that lie beyond frame or panel by more than this share.
+            reviewed: only segments that a person has reviewed.
+
+        Raises:
+            RootError: there are no crops.
+            UsageError: a value that cannot be, or videos that were exported with different strides.
+
+        >>> for anchor, positives, negatives in rmset.open("data/rmset").pairs(d=5, d_far=30, seed=0).take(1):
+        ...     positives[0].image.shape
+        (64, 64, 3)
+        """
+        rule = PairRule(d, d_far, unit, step_of(self.root) if unit == "steps" else 1, same_segment)
+        quality = Quality(min_sharpness, min_brightness, max_yaw, max_padding, reviewed)
+        with bars() as progress:
+            sampler = open_sampler(self.store, rule, quality, max_candidates=candidates, progress=progress)
+        return Pairs(self.store, sampler, seed)
+
+    def stats(self, *, pixels: bool = False, progress: Progress | bool | None = None) -> RootStats:
+        """Count videos, frames, people, faces and crops, and describe them.
+
+        Args:
+            pixels: also the exact mean and std of all crops, which reads every one of them.
+            progress: see `rmset.build`.
+
+        >>> rmset.open("data/rmset").stats().videos[0]["frames"]
+        48
+        """
+        self.root.select(None)
+        rows = stats.per_video(self.root)
+        found = None
+        if pixels:
+            with bars(progress) as report:
+                found = stats.pixels(self.root, report)
+        return RootStats(rows, stats.total(rows), found)
+
+
+def open(root: Dataset | Root | Path | str | None = None) -> Dataset:  # noqa: A001  (rmset.open reads as it should)
+    """A data set: the folder given, else `$RMSET_ROOT`, else `data/rmset`.
+
+    A folder that is not there yet is an empty data set, into which `rmset.add` and `rmset.build` put something.
+
+    >>> rmset.open("data/rmset").sql("select count(*) as faces from faces").arrow().num_rows
+    1
+    """
+    return root if isinstance(root, Dataset) else Dataset(root_of(root))
+
+
+def root_of(root: Dataset | Root | Path | str | None) -> Root:
+    """The place behind whatever stands for a data set."""
+    if isinstance(root, Dataset):
+        return root.root
+    return root if isinstance(root, Root) else Root.find(root)
+
+
+def _people(layout: Layout) -> list[VideoPerson]:
+    """Each person of a layout once, by id."""
+    seen: dict[int, VideoPerson] = {}
+    for number, segment in enumerate(layout.segments):
+        for p in segment.people:
+            before = seen.get(p.person_id)
+            if before is None:
+                seen[p.person_id] = VideoPerson(
+                    layout.video_id, p.person_id, (number,), p.box, p.panel, segment.reviewed
+                )
+            else:
+                seen[p.person_id] = VideoPerson(
+                    layout.video_id, p.person_id, (*before.segments, number), before.box, before.panel,
+                    before.reviewed and segment.reviewed,
+                )  # fmt: skip
+    return [seen[person_id] for person_id in sorted(seen)]

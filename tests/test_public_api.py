@@ -1,0 +1,95 @@
+"""The public names: what they are, what importing them costs, and that every example in a docstring runs."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from dataclasses import is_dataclass
+
+import pytest
+
+import rmset
+
+PACKAGES = [rmset]
+NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
+
+
+def named(pair):
+    return f"{pair[0].__name__}.{pair[1]}"
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.__name__)
+def test_exported_names_are_those_of_all(package):
+    assert sorted(package.__all__) == list(package.__all__), "in order"
+    assert len(set(package.__all__)) == len(package.__all__)
+    modules = {name.rpartition(".")[2] for _, name, _ in pkgutil.walk_packages(package.__path__, "")}
+    shown = {name for name in dir(package) if not name.startswith("_")} - modules
+    assert shown - set(package.__all__) <= {"annotations", "import_module", "Any", "TYPE_CHECKING"}
+
+
+@pytest.mark.parametrize("pair", NAMES, ids=named)
+def test_a_public_name_is_there_and_says_what_it_is(pair):
+    value = getattr(*pair)
+    assert inspect.getdoc(value), "has a docstring"
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.__name__)
+def test_an_unknown_name_is_an_attribute_error(package):
+    with pytest.raises(AttributeError, match="no_such_name"):
+        package.no_such_name  # noqa: B018
+
+
+def is_noun(value) -> bool:
+    """An error, a record or a protocol: what it holds is its example."""
+    if not isinstance(value, type):
+        return not callable(value)
+    return issubclass(value, (BaseException, tuple)) or is_dataclass(value) or getattr(value, "_is_protocol", False)
+
+
+@pytest.mark.parametrize("pair", [p for p in NAMES if not is_noun(getattr(*p))], ids=named)
+def test_a_public_function_has_an_example(pair):
+    assert ">>>" in (inspect.getdoc(getattr(*pair)) or "")
+
+
+def modules_with_examples():
+    for package in PACKAGES:
+        for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            source = importlib.util.find_spec(found.name).loader.get_source(found.name)
+            if ">>>" in source:
+                yield found.name
+
+
+@pytest.mark.parametrize("name", list(modules_with_examples()))
+def test_examples_in_docstrings_run(name, workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    module = importlib.import_module(name)
+    given = {"np": importlib.import_module("numpy"), **{p.__name__: p for p in PACKAGES}}
+    tests = [t for t in doctest.DocTestFinder().find(module, extraglobs=given) if t.examples]
+    assert tests
+    said: list[str] = []
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    for test in tests:
+        assert not any(doctest.SKIP in example.options for example in test.examples), f"{test.name} is skipped"
+        runner.run(test, out=said.append)
+    assert not runner.failures, "".join(said)
+
+
+HEAVY = ("torch", "numpy", "pyarrow", "duckdb", "cv2", "av", "matplotlib", "rich", "openvino")
+
+
+@pytest.mark.parametrize("package", ["rmset"])
+def test_importing_a_package_imports_nothing_heavy(package):
+    code = f"import sys, {package}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & set(HEAVY)
+
+
+def test_reading_a_root_imports_no_torch(workplace):
+    code = (
+        "import sys, rmset; root = rmset.open('data/rmset'); root.crops()[0].image; root.sql('from faces').rows(1); "
+        "root.stats(); next(iter(root.pairs(d_far=10))); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"torch", "matplotlib", "openvino"}
