@@ -5,7 +5,7 @@ Times come from timestamps, never from frame / fps, so videos of variable frame 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rmset.errors import VideoError
-from rmset.parts.media import cause, open_media
-from rmset.parts.seek import Index, Seeker
+from rmset.parts import display
+from rmset.parts.numbering import FrameIndex
+from rmset.parts.seek import Seeker
+from rmset.parts.survey import survey
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 Image = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), RGB"""
@@ -37,56 +36,58 @@ _NEAR = 4
 class Frame:
     """One decoded frame; its pixels are converted when asked for."""
 
-    def __init__(self, raw: VideoFrame, frame_idx: int, time_ms: float, rotation: int) -> None:
-        self._raw = raw
-        self._rotation = rotation
+    def __init__(self, raw: VideoFrame, frame_idx: int, index: FrameIndex) -> None:
+        display.tag_color(raw)
+        self._raw, self._index, self._turn = raw, index, index.turn
         self.frame_idx = frame_idx
-        self.time_ms = time_ms
+        self.time_ms = float(index.time_ms[frame_idx])
+
+    @cached_property
+    def _squared(self) -> VideoFrame:
+        """The frame at the size in which all are shown."""
+        raw, stored = self._raw, self._index.stored
+        return raw if (raw.width, raw.height) == stored else display.resized(raw, stored, self._index.shape)
 
     @property
     def planes(self) -> VideoFrame | None:
         """The frame as 8-bit 4:2:0 planes, or None if it must be turned and therefore be read as RGB."""
-        if self._rotation:
+        if not self._turn.is_none:
             return None
-        if self._raw.format.name in ("yuv420p", "yuvj420p"):
-            return self._raw
-        return self._raw.reformat(format="yuv420p")
+        if self._squared.format.name in ("yuv420p", "yuvj420p"):
+            return self._squared
+        return self._squared.reformat(format="yuv420p")
 
     @cached_property
     def rgb(self) -> Image:
-        """uint8 (H, W, 3), RGB, turned upright."""
-        image = np.asarray(self._raw.to_ndarray(format="rgb24"), dtype=np.uint8)
-        return np.ascontiguousarray(np.rot90(image, self._rotation // 90)) if self._rotation else image
+        """uint8 (H, W, 3), RGB, as shown."""
+        return self._turn.apply(np.asarray(self._squared.to_ndarray(format="rgb24"), dtype=np.uint8))
 
     @cached_property
     def gray(self) -> Gray:
-        """uint8 (H, W), 0 to 255, turned upright; cheaper than by way of `rgb`."""
-        image = np.asarray(self._raw.to_ndarray(format="gray"), dtype=np.uint8)
-        return np.ascontiguousarray(np.rot90(image, self._rotation // 90)) if self._rotation else image
+        """uint8 (H, W), 0 to 255, as shown; cheaper than by way of `rgb`."""
+        return self._turn.apply(np.asarray(self._squared.to_ndarray(format="gray"), dtype=np.uint8))
 
 
 class VideoReader:
     """A video opened for reading; use it as a context manager.
 
-    A stream that breaks in the middle ends the frames there; `fault` then says where and why.
+    All ways of reading go by one index: frame i is the same picture and time whichever is used. Damaged frames are left
+    out; `fault` then says where and why.
+
+    Args:
+        path: the file.
+        threads: of the decoder; 0 takes as many as the machine has.
+        index: where its frames are, if that is known; else the file is decoded once to find out.
+        most: only so many of its first frames will be read.
 
     Raises:
-        VideoError: the file is missing, empty, or no video.
+        VideoError: the file is missing, empty, or no video, or not one frame can be decoded.
     """
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
+    def __init__(self, path: Path, threads: int = 0, index: FrameIndex | None = None, most: int | None = None) -> None:
         self.path = path
-        self.fault: str | None = None
-        self.packets = 0
-        self._key_times: list[int] = []
-        self._container: InputContainer = open_media(path)
-        if not self._container.streams.video:
-            self._container.close()
-            raise VideoError(f"{path}: expected a video, found a file without a video stream")
-        self.stream: VideoStream = self._container.streams.video[0]
-        self.stream.thread_type = "AUTO"
-        if threads:
-            self.stream.codec_context.thread_count = threads
+        self.index = survey(path, threads, most) if index is None else index
+        self._seeker = Seeker(path, self.index, threads)
 
     def __enter__(self) -> VideoReader:
         """Open."""
@@ -94,118 +95,66 @@ class VideoReader:
 
     def __exit__(self, *exc: object) -> None:
         """Close the file and free the decoder's threads."""
-        self._container.close()
+        self._seeker.close()
 
-    def _time_ms(self, pts: int | None, frame_idx: int) -> float:
-        base = self.stream.time_base
-        if pts is None or base is None:
-            return frame_idx * 1000.0 / float(self.stream.average_rate or 30)
-        return float((pts - (self.stream.start_time or 0)) * base * 1000)
+    @property
+    def fault(self) -> str | None:
+        """What was wrong while reading so far, or with the file."""
+        return self._seeker.fault or self.index.fault
 
     def frames(self, start: int = 0, stop: int | None = None, stride: int = 1) -> Iterator[Frame]:
-        """Frames start, start + stride, … below `stop` in presentation order, decoded from the beginning.
-
-        Raises:
-            VideoError: not even one frame can be decoded, or the size changes on the way.
-        """
-        import av
-
-        idx = -1
-        size: tuple[int, int] | None = None
-        try:
-            for idx, raw in self._numbered(start, stride):
-                if size is None:
-                    size = (raw.width, raw.height)
-                elif size != (raw.width, raw.height):
-                    self.fault = f"frame {idx}: size changes from {size[0]}x{size[1]} to {raw.width}x{raw.height}"
-                    return
-                if stop is not None and idx >= stop:
-                    return
-                if idx >= start and (idx - start) % stride == 0:
-                    yield self._frame(raw, idx)
-        except av.error.FFmpegError as error:
-            if idx < 0:
-                raise VideoError(f"{self.path}: no frame can be decoded ({cause(error)}); fetch it again") from error
-            self.fault = f"decoding stops after frame {idx}: {cause(error)}"
-        if idx < 0:
-            raise VideoError(f"{self.path}: no frame can be decoded (the stream is empty); fetch it again")
-
-    def _numbered(self, start: int, stride: int) -> Iterator[tuple[int, VideoFrame]]:
-        """Decoded frames with their numbers; frames between the wanted ones may be left out."""
-        times = self.index.times if stride > 1 else ()
-        if not times or len(set(times)) < len(times):
-            yield from enumerate(self._container.decode(self.stream))
+        """Frames start, start + stride, … below `stop` in presentation order, decoded from the beginning."""
+        stop = len(self.index) if stop is None else min(stop, len(self.index))
+        if start >= stop:
             return
-        number = {time: idx for idx, time in enumerate(times)}
-        codec = self.stream.codec_context
-        for packet in self._container.demux(self.stream):
-            # The frame that others are predicted from must be decoded; of the rest only those that are wanted.
-            idx = None if packet.pts is None else number.get(packet.pts)
-            codec.skip_frame = "DEFAULT" if idx is None or (idx - start) % stride == 0 else "NONREF"
-            for raw in packet.decode():
-                if raw.pts in number:
-                    yield number[raw.pts], raw
-
-    def timestamps(self) -> list[int]:
-        """Presentation times of all frames, ascending, in the stream's time base; nothing is decoded."""
-        import av
-
-        times: list[int] = []
-        self._key_times.clear()
-        self.packets = 0
-        try:
-            for packet in self._container.demux(self.stream):
-                self.packets += packet.size > 0
-                # An edit list may hide frames that the file still holds.
-                if packet.size and not packet.is_discard:
-                    times.append(packet.pts if packet.pts is not None else (packet.dts or len(times)))
-                    if packet.is_keyframe:
-                        self._key_times.append(times[-1])
-        except av.error.FFmpegError as error:
-            self.fault = f"reading stops after packet {len(times)}: {cause(error)}"
-        try:
-            self._container.seek(0)
-        except (av.error.FFmpegError, OSError) as error:
-            raise VideoError(
-                f"{self.path}: expected a container that keeps times, found a bare stream; "
-                f"`ffmpeg -i {self.path.name} -c copy x.mkv` makes one"
-            ) from error
-        return sorted(times)
-
-    @cached_property
-    def index(self) -> Index:
-        """Times and key frames, read once."""
-        times = tuple(self.timestamps())
-        return Index(times, tuple(bisect_left(times, t) for t in sorted(self._key_times)))
+        wanted = range(start, stop, stride)
+        for number, raw in self._seeker.run(wanted=wanted if stride > 1 else None):
+            if number in wanted:
+                yield self._frame(raw, number)
+            if number >= wanted[-1]:
+                return
 
     def sample(self, frame_indices: Sequence[int]) -> Iterator[Frame]:
         """The frames named (ascending), found by seeking to the key frame before each.
 
         A key frame from whose group no other frame is wanted costs one decoded frame. Frames that cannot be decoded are
-        left out, and `fault` says why; a damaged one gives the next instead.
+        left out, and `fault` says why.
         """
-        times = self.index.times
-        wanted = [i for i in frame_indices if 0 <= i < len(times)]
-        keys = [self.index.key_before(i) for i in wanted]
+        index, seeker = self.index, self._seeker
+        wanted = [i for i in frame_indices if 0 <= i < len(index)]
+        places = [bisect_right(index.keys, i) - 1 for i in wanted]
+        every = frozenset(wanted)
         position: int | None = None
-        seeker = Seeker(self._container, self.stream)
-        decoder: Iterator[VideoFrame] = iter(())
-        for frame_idx, key, next_key in zip(wanted, keys, [*keys[1:], None], strict=True):
-            if position is None or key > position + _NEAR:
-                if frame_idx == key != next_key and (alone := seeker.alone(times[key])) is not None:
+        run: Iterator[tuple[int, VideoFrame]] = iter(())
+        for frame_idx, place, following in zip(wanted, places, [*places[1:], -1], strict=True):
+            key = index.key_frames[place] if place >= 0 else None
+            if position is None or frame_idx <= position or (key is not None and key.frame > position + _NEAR):
+                alone = key is not None and frame_idx == key.frame and place != following
+                if alone and key is not None and (raw := seeker.alone(key)) is not None:
                     position = None
-                    yield self._frame(alone, frame_idx)
+                    yield self._frame(raw, frame_idx)
                     continue
-                decoder = seeker.only(times[key], {times[i] for i in wanted})
-            for raw in decoder:
-                position = bisect_right(times, raw.pts if raw.pts is not None else 0) - 1
-                if position >= frame_idx:
-                    yield self._frame(raw, position)
-                    break
-        self.fault = self.fault or seeker.fault
+                run = seeker.run(key, every)
+            found = _until(run, frame_idx)
+            while found is None and place >= 0:
+                # Some streams need more than their key frame promises: from an earlier one then, or the beginning.
+                place = place - 1 if place > 1 else -1
+                run = seeker.run(index.key_frames[place] if place >= 0 else None, every)
+                found = _until(run, frame_idx)
+            position = frame_idx if found is not None else None
+            if found is not None:
+                yield self._frame(found, frame_idx)
 
     def _frame(self, raw: VideoFrame, frame_idx: int) -> Frame:
-        return Frame(raw, frame_idx, self._time_ms(raw.pts, frame_idx), int(raw.rotation) % 360)
+        return Frame(raw, frame_idx, self.index)
+
+
+def _until(run: Iterator[tuple[int, VideoFrame]], frame_idx: int) -> VideoFrame | None:
+    """The frame of a number; None if the run goes past it."""
+    for number, raw in run:
+        if number >= frame_idx:
+            return raw if number == frame_idx else None
+    return None
 
 
 def ahead(frames: Iterator[Frame], count: int = 8) -> Iterator[Frame]:

@@ -47,7 +47,7 @@ def open_media(path: Path) -> InputContainer:
     if found.st_size == 0:
         raise VideoError(f"{path}: expected a video, found an empty file; fetch it again")
     try:
-        return av.open(as_file(path), container_options=_BOUNDS)
+        return av.open(as_file(path), container_options=_BOUNDS, metadata_errors="replace")
     except av.error.ArgumentError as error:
         raise VideoError(
             f"{path}: expected a video, found a playlist or an unknown container; give an MP4, MKV, WebM or MOV"

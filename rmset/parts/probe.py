@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from rmset.parts.frames import VideoReader
-
-# The last picture may be held for so long, seconds and share of the video: what ends earlier was cut short.
-_HELD_S, _HELD = 2.0, 0.02
+from rmset.parts.numbering import FrameIndex
+from rmset.parts.survey import survey
 
 
 @dataclass(frozen=True)
@@ -18,42 +14,27 @@ class Probe:
     """What a video file says of itself, and what is really in it."""
 
     width: int
+    """px, as shown"""
     height: int
     fps: float
+    """average"""
     frame_count: int
+    """frames that a player shows"""
     duration_s: float
     codec: str
     fault: str | None
     """what is wrong although frames can be read, one line"""
+    notes: dict[str, str]
+    """what a player does that a plain reader would not, by kind"""
+    index: FrameIndex = field(repr=False)
+    """where each frame is; kept beside the video's record"""
 
 
 def probe(path: Path) -> Probe:
-    """Size, rate, frames and codec of a video, read from the file's packets; its first frame is decoded.
+    """Size, rate, frames and codec of a video; it is decoded once from beginning to end.
 
     Raises:
-        VideoError: the file is missing, empty, no video, or not even its first frame can be decoded.
+        VideoError: the file is missing, empty, no video, or not even one frame can be decoded.
     """
-    with VideoReader(path) as reader:
-        stream, promised = reader.stream, reader.stream.frames
-        times = reader.timestamps()
-        fault = reader.fault
-        if promised and reader.packets < promised:
-            fault = f"cut short: {reader.packets} of {promised} frames are in the file"
-        base = float(stream.time_base or 0)
-        rate = float(stream.average_rate or stream.guessed_rate or 0)
-        length, end = _promised_s(stream.metadata), (times[-1] if times else 0) * base
-        if not fault and length - end > max(_HELD_S, _HELD * length):
-            fault = f"cut short: {end:.1f} of {length:.1f} s are in the file"
-    with VideoReader(path) as reader:
-        first = next(reader.frames(stop=1)).rgb
-        codec = reader.stream.codec_context.name
-    span = (times[-1] - times[0]) * base if len(times) > 1 else 0.0
-    if rate <= 0:
-        rate = (len(times) - 1) / span if span > 0 else 25.0
-    return Probe(first.shape[1], first.shape[0], rate, len(times), span + 1 / rate, codec, fault)
-
-
-def _promised_s(tags: Mapping[str, str]) -> float:
-    """Seconds of the video that Matroska and WebM, which count no frames, name in a tag; 0 where there is none."""
-    found = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", tags.get("DURATION", ""))
-    return sum(float(part) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0.0
+    index = survey(path)
+    return Probe(*index.size, index.fps, len(index), index.duration_s, index.codec, index.fault, index.notes, index)

@@ -1,93 +1,180 @@
-"""Decoding from a key frame on, and no more of it than is wanted."""
+"""Decoding by packet number, from a file's beginning or from a key frame on, and no more of it than is wanted."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rmset.parts.media import cause
+from rmset.parts.numbering import FrameIndex, Key
+from rmset.parts.stream import open_video
+
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 
-@dataclass(frozen=True)
-class Index:
-    """What the packets of a video say of its frames, without decoding."""
+def start_decoder(codec: VideoCodecContext, threads: int = 0, *, one_thread: bool = False) -> None:
+    """Set a decoder up and open it: some take what is to be left out at that moment, for good.
 
-    times: tuple[int, ...]
-    """presentation time of each frame, ascending, in the stream's time base"""
-    keys: tuple[int, ...]
-    """numbers of the key frames, ascending"""
+    Args:
+        codec: of the stream.
+        threads: 0 takes as many as the machine has.
+        one_thread: decode in one thread whatever `threads` says.
+    """
+    codec.thread_type = "AUTO"
+    if one_thread or threads:
+        codec.thread_count = 1 if one_thread else threads
+    codec.skip_frame = "DEFAULT"
+    codec.open(strict=False)
 
-    def key_before(self, frame_idx: int) -> int:
-        """The last key frame up to a frame; the first frame if there is none."""
-        at = bisect_right(self.keys, frame_idx)
-        return self.keys[at - 1] if at else 0
+
+def decoded(codec: VideoCodecContext, packet: Packet, number: int) -> tuple[list[VideoFrame], str | None]:
+    """What a packet gives, and what was wrong with it; the packet's number comes out as each frame's `pts`."""
+    import av
+
+    packet.pts, packet.dts = number, None
+    try:
+        return codec.decode(packet), None
+    except av.error.FFmpegError as error:
+        return [], cause(error)
+
+
+def drained(codec: VideoCodecContext) -> tuple[list[VideoFrame], str | None]:
+    """What a decoder still holds when no packet is left; it may be used again afterwards."""
+    import av
+
+    frames: list[VideoFrame] = []
+    failed: str | None = None
+    # A decoder of several threads reports one error at a time, and gives the other frames when it is asked again.
+    for _ in range(64):
+        try:
+            frames += codec.decode(None)
+            break
+        except av.error.EOFError:
+            break
+        except av.error.FFmpegError as error:
+            failed = cause(error)
+    codec.flush_buffers()
+    return frames, failed
+
+
+class _NotHereError(Exception):
+    """A seek has landed behind the packet that was sought."""
 
 
 class Seeker:
-    """Finds key frames of an open video by their times, in the stream's time base.
+    """Decodes a video by its index; close it after use.
 
     What is damaged is left out; `fault` says what and why.
+
+    Raises:
+        VideoError: the file is missing, empty, or no video.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self._container, self._stream = container, stream
+    def __init__(self, path: Path, index: FrameIndex, threads: int = 0) -> None:
+        self._path, self._index, self._threads = path, index, threads
         self.fault: str | None = None
+        self._open()
 
-    def only(self, key: int, wanted: set[int]) -> Iterator[VideoFrame]:
-        """Frames from a key frame's time on; of those that nothing is predicted from, only those at wanted times."""
-        codec = self._stream.codec_context
-        for packet in self._packets(key):
-            codec.skip_frame = "DEFAULT" if packet.pts is None or packet.pts in wanted else "NONREF"
-            frames = self._decoded(packet)
-            # Whoever decodes next has not asked for anything to be left out.
-            codec.skip_frame = "DEFAULT"
-            yield from frames
+    def close(self) -> None:
+        """Close the file and free the decoder's threads."""
+        self._container.close()
 
-    def alone(self, key: int) -> VideoFrame | None:
-        """The key frame of a time; its packet goes through the decoder alone. None if that gives no such frame.
+    def _open(self) -> None:
+        self._container, self._stream = open_video(self._path)
+        self._codec = self._stream.codec_context
+        start_decoder(self._codec, self._threads, one_thread=self._index.one_thread)
+        self._is_fresh = True
+
+    def run(self, start: Key | None = None, wanted: Container[int] | None = None) -> Iterator[tuple[int, VideoFrame]]:
+        """Frames with their numbers, from a key frame (or the file's beginning) on.
+
+        Args:
+            start: where to begin.
+            wanted: numbers of frames that are wanted; others are left out where no frame depends on them.
+        """
+        import av
+
+        frame_of, skips = self._index.frame_of, wanted is not None and self._index.can_skip
+        count = 0
+        try:
+            for number, packet in self._packets(start):
+                codec = self._codec
+                if skips and wanted is not None:
+                    # What shows nothing itself may be needed by others.
+                    shown = int(frame_of[number]) if number < len(frame_of) else -1
+                    codec.skip_frame = "DEFAULT" if shown < 0 or shown in wanted else "NONREF"
+                frames, failed = decoded(codec, packet, number)
+                # The next to decode has not asked for anything to be left out.
+                codec.skip_frame = "DEFAULT"
+                self._note(failed, count)
+                for raw in frames:
+                    if (frame := self._number(raw, count)) >= 0:
+                        yield frame, raw
+                    count += 1
+        except av.error.FFmpegError as error:
+            self._note(f"reading stops: {cause(error)}", count)
+        frames, failed = drained(self._codec)
+        self._note(failed, count)
+        for raw in frames:
+            if (frame := self._number(raw, count)) >= 0:
+                yield frame, raw
+            count += 1
+
+    def alone(self, key: Key) -> VideoFrame | None:
+        """The picture of a key frame, whose packet goes through the decoder alone; None if that gives no such frame.
 
         A decoder that works on several frames at once would otherwise want those after it, too.
         """
-        codec = self._stream.codec_context
-        packet = next(self._packets(key), None)
-        if packet is None:
+        found = next(self._packets(key), None)
+        if found is None:
             return None
-        found = [*self._decoded(packet), *codec.decode(None)]
-        codec.flush_buffers()
-        return found[0] if len(found) == 1 and found[0].pts == key else None
+        frames, _ = decoded(self._codec, found[1], found[0])
+        frames += drained(self._codec)[0]
+        return frames[0] if len(frames) == 1 and frames[0].pts == key.packet else None
 
-    def _packets(self, key: int) -> Iterator[Packet]:
-        """Packets from a key frame's time on, found by seeking; from the file's start where that lands behind it."""
+    def _number(self, raw: VideoFrame, count: int) -> int:
+        if self._index.is_counted:
+            return count if count < len(self._index) else -1
+        frame_of, packet = self._index.frame_of, raw.pts
+        return int(frame_of[packet]) if packet is not None and 0 <= packet < len(frame_of) else -1
+
+    def _note(self, failed: str | None, frame: int) -> None:
+        if failed is not None and self.fault is None:
+            self.fault = f"near frame {frame}: {failed}"
+
+    def _packets(self, start: Key | None) -> Iterator[tuple[int, Packet]]:
+        """Packets with their numbers, from a key frame on: found by seeking, by counting where that lands elsewhere."""
         import av
 
-        try:
-            for rewind in (False, True):
-                if rewind:
-                    self._container.seek(0)
-                else:
-                    self._container.seek(key, stream=self._stream, backward=True)
-                packets = self._container.demux(self._stream)
-                for packet in packets:
-                    if key == (packet.dts if packet.pts is None else packet.pts):
-                        yield packet
-                        yield from packets
-                        return
-                    if not rewind and packet.dts is not None and packet.dts > key:
-                        break
-        except av.error.FFmpegError as error:
-            self.fault = f"reading stops after time {key}: {error.strerror}"
+        if start is not None:
+            try:
+                self._is_fresh = False
+                self._container.seek(start.seek, stream=self._stream, backward=True)
+                yield from self._after(start)
+                return
+            except (_NotHereError, av.error.FFmpegError):
+                pass
+        if not self._is_fresh:
+            # Not every file can be wound back by time.
+            self.close()
+            self._open()
+        self._is_fresh = False
+        first = 0 if start is None else start.packet
+        for number, packet in enumerate(p for p in self._container.demux(self._stream) if p.size):
+            if number >= first:
+                yield number, packet
 
-    def _decoded(self, packet: Packet) -> list[VideoFrame]:
-        import av
-
-        try:
-            return packet.decode()
-        except av.error.FFmpegError as error:
-            self.fault = f"time {packet.pts} cannot be decoded: {error.strerror}"
-            return []
+    def _after(self, start: Key) -> Iterator[tuple[int, Packet]]:
+        packets = (p for p in self._container.demux(self._stream) if p.size)
+        for packet in packets:
+            if (packet.pos, packet.size) == (start.pos, start.size):
+                yield start.packet, packet
+                yield from enumerate(packets, start.packet + 1)
+                return
+            if packet.dts is not None and packet.dts > start.seek:
+                break
+        raise _NotHereError

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from rmset.errors import UsageError, VideoError
 from rmset.parts.frames import VideoReader
+from rmset.parts.stream import rate_of
 from rmset.progress import Progress, silent
 from rmset.synth.arrays import Box, Image, f32
 from rmset.synth.panels import PanelFrame
@@ -114,11 +115,11 @@ class ClipSource:
         self._pictures: list[npt.NDArray[np.uint8]] = []
         self._boxes: list[Box | None] = []
         remembered = _BoxCache.of(path, cache) if detect else None
-        with VideoReader(path) as reader, remembered or nullcontext():
-            self._clip_fps = float(reader.stream.average_rate or 30)
-            # the clip is needed as far as it is played before the mashup is over
-            most = self._step(frames - 1, fps) + 1
-            total = min(most, reader.stream.frames or most)
+        # The clip is needed as far as it is played before the mashup is over.
+        self._clip_fps = rate_of(path)
+        most = self._step(frames - 1, fps) + 1
+        with VideoReader(path, most=most) as reader, remembered or nullcontext():
+            total = min(most, len(reader.index))
             for frame in reader.frames(stop=most):
                 rgb, index = frame.rgb, frame.frame_idx
                 progress(f"reading {path.name}", index, total)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from rmset.errors import FetchError, VideoError
-from rmset.parts.media import cause, open_media
+from rmset.parts.media import cause
 from rmset.parts.probe import Probe, probe
 from rmset.stages.fetch.bounds import check_bytes
+from rmset.parts.stream import open_video
 from rmset.stages.fetch.causes import Cause
 
 TOLERANCE = 0.01
@@ -53,8 +54,8 @@ def decode_key_frames(path: Path) -> int:
 
     count = 0
     try:
-        with open_media(path) as container:
-            stream = container.streams.video[0]
+        container, stream = open_video(path)
+        with container:
             stream.thread_type = "AUTO"
             stream.codec_context.skip_frame = "NONKEY"
             # Decoders conceal damage unless they are told not to.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rmset.errors import FetchError, VideoError
 from rmset.parts.media import create_media, open_media
+from rmset.parts.stream import open_video, video_stream
 from rmset.stages.fetch.causes import Cause
 
 _SUFFIXES = {"mov,mp4,m4a,3gp,3g2,mj2": ".mp4", "matroska,webm": ".mkv", "avi": ".avi", "mpegts": ".ts", "mpeg": ".mpg"}
@@ -23,9 +24,10 @@ def suffix_of(path: Path) -> str:
     """
     try:
         with open_media(path) as container:
-            if not container.streams.video:
+            stream = video_stream(container)
+            if stream is None:
                 raise FetchError("the file has no video stream", Cause.NO_VIDEO)
-            codec, form = container.streams.video[0].codec_context.name, container.format.name
+            codec, form = stream.codec_context.name, container.format.name
     except VideoError as error:
         raise FetchError(str(error).replace(f"{path}: ", ""), Cause.BROKEN) from error
     if form == "matroska,webm" and codec in ("vp8", "vp9", "av1", "libdav1d"):
@@ -49,7 +51,8 @@ def copy(source: Path, target: Path, section: tuple[float, float | None] | None 
 
     try:
         with open_media(source) as read, create_media(target) as out:
-            video = read.streams.video[0]
+            if (video := video_stream(read)) is None:
+                raise FetchError("the file has no video stream", Cause.NO_VIDEO)
             streams = [video, *(read.streams.audio[:1] if audio else [])]
             outputs = {s.index: out.add_stream_from_template(s) for s in streams}
             origin = float((video.start_time or 0) * (video.time_base or 0))
@@ -78,8 +81,8 @@ def copy(source: Path, target: Path, section: tuple[float, float | None] | None 
 def _key_frame_before(path: Path, time_s: float) -> float:
     """Time of the last key frame at or before a moment, s; of the first one if there is none before."""
     found: float | None = None
-    with open_media(path) as container:
-        stream = container.streams.video[0]
+    container, stream = open_video(path)
+    with container:
         for packet in container.demux(stream):
             if packet.is_keyframe and packet.pts is not None:
                 at = float(packet.pts * (packet.time_base or 0))
