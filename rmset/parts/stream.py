@@ -38,7 +38,8 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     # Invented times would be taken for true ones: AVI has none, and its frames would be shown out of order.
     container.flags &= ~av.container.Flags.gen_pts.value  # type: ignore[operator]  # an int, though typed otherwise
     stream = video_stream(container)
-    if stream is not None and stream.codec_context is not None:
+    has_decoder: bool = stream is not None and bool(stream.codec_context)
+    if stream is not None and has_decoder:
         return container, stream
     if stream is not None:
         found = "one in a codec that cannot be decoded here; convert it to H.264"

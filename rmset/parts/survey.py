@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 # Decoders that begin anew at a key frame; others may need pictures before it (GIF).
 _BEGIN_AT_KEYS = {
     "h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4",
-    "h263", "ffv1", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "png", "flv", "wmv1", "wmv2", "vc1", "theora", "mjpeg", "prores", "dnxhd",
+    "h263", "ffv1", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "png", "flv",
+    "wmv1", "wmv2", "vc1", "theora", "mjpeg", "prores", "dnxhd",
 }  # fmt: skip
 # Decoders that can leave out frames on which no other depends, as they go.
 _LEAVE_OUT = {"h264", "hevc", "mpeg1video", "mpeg2video"}

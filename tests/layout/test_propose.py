@@ -138,7 +138,8 @@ def test_damage_in_the_middle_is_survived(tmp_path, shown):
     content[middle : middle + 6000] = np.random.default_rng(0).integers(0, 256, 6000, np.uint8).tobytes()
     (tmp_path / "d.mp4").write_bytes(bytes(content))
     layout = proposed(tmp_path, tmp_path / "d.mp4")
-    assert layout.segments[-1].end_frame == len(frames)
+    with VideoReader(tmp_path / "d.mp4") as reader:
+        assert layout.segments[-1].end_frame == len(reader.index) > len(frames) * 3 // 4
 
 
 def gray(value, size):
