@@ -7,8 +7,8 @@ from pathlib import Path
 from rmset.errors import FetchError, VideoError
 from rmset.parts.media import cause
 from rmset.parts.probe import Probe, probe
-from rmset.stages.fetch.bounds import check_bytes
 from rmset.parts.stream import open_video
+from rmset.stages.fetch.bounds import check_bytes
 from rmset.stages.fetch.causes import Cause
 
 TOLERANCE = 0.01
