@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     )
     from rmset.pipeline import Outcome
     from rmset.progress import Progress
-    from rmset.read.catalog import Result
+    from rmset.read.result import Result
     from rmset.read.sequence import Crop, Crops, Pair, Pairs
     from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
     from rmset.stages.export import ExportConfig
@@ -64,7 +64,7 @@ _HOMES = {
     "ShardError UnreadableError UsageError VideoError",
     "pipeline": "Outcome",
     "progress": "Progress",
-    "read.catalog": "Result",
+    "read.result": "Result",
     "read.sequence": "Crop Crops Pair Pairs",
     "records": "Layout Person Segment TriggerRegion VideoRecord",
     "stages.export": "ExportConfig",

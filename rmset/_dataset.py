@@ -17,9 +17,10 @@ from rmset.inspect import stats
 from rmset.progress import Progress, bars
 from rmset.read import queries
 from rmset.read.arrange import PairRule, Unit
-from rmset.read.catalog import Catalog, Result
+from rmset.read.catalog import Catalog
 from rmset.read.crops import CropStore
 from rmset.read.pairindex import Quality, open_sampler, step_of
+from rmset.read.result import Result
 from rmset.read.sequence import Crops, Pairs
 from rmset.records import Layout, VideoRecord
 from rmset.root import Root

@@ -1,6 +1,7 @@
 """Reading a finished root: SQL over its tables, random access to pixels, candidates for pairs.
 
-    catalog, guard, queries      one select over the root's tables, and what it may not be
+    catalog, queries, result     one select over the root's tables, and its rows in every form
+    guard, mount, spill          what it may not be, files that can only be read, a private folder for what is large
     index, handles, crops        where each picture lies, and its bytes
     arrange, pairs, pairindex    who is a candidate of whom
 

@@ -15,9 +15,10 @@ from rmset.files import hash_of
 from rmset.progress import Progress, silent
 from rmset.read import queries
 from rmset.read.arrange import PairArrays, PairRule, Rows, arrange
-from rmset.read.catalog import Catalog, in_sql
+from rmset.read.catalog import Catalog
 from rmset.read.crops import CropStore
 from rmset.read.index import Arrays, load, make
+from rmset.read.mount import PREFIX
 from rmset.read.pairs import PairSampler
 from rmset.records import StageRecord
 from rmset.root import Root
@@ -87,7 +88,7 @@ def taking_part(store: CropStore, quality: Quality) -> Rows | None:
     """The rows that quality lets through, ascending; None for all."""
     if quality.everything:
         return None
-    paths = [in_sql(store.root.files.local(shard.key)) for shard in store.index.shards]
+    paths = [PREFIX + shard.key for shard in store.index.shards]
     found = Catalog(store.root).run(queries.rows_where(paths, where(quality))).arrow()
     first = dict(zip(paths, store.index.first_row.tolist(), strict=False))
     files = found["filename"].combine_chunks().dictionary_encode()

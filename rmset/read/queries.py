@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 FACE_TYPES = {
@@ -75,6 +74,7 @@ create macro all_positives(video_id, d := 5) as table
   select a.person_id, a.frame_idx, c.person_id as other_person_id, c.frame_idx as other_frame_idx
   from a join f c on c.frame_idx = a.frame_idx + a.apart and c.person_id <> a.person_id
 """
+NAMES = ("videos", "segments", "regions", "people", "faces", "crops")
 TABLES = (VIDEOS, SEGMENTS, REGIONS, PEOPLE)
 MACROS = (POSITIVES, NEGATIVES, ALL_POSITIVES)
 
@@ -88,17 +88,8 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def escaped(path: str) -> str:
-    """A path as a glob that matches that path alone: DuckDB takes every path for a glob.
-
-    >>> escaped("my [1] root")
-    'my [[]1] root'
-    """
-    return re.sub(r"([*?\[])", r"[\1]", path)
-
-
 def _read(paths: Sequence[str], more: str = "") -> str:
-    files = ", ".join(literal(escaped(p)) for p in paths)
+    files = ", ".join(map(literal, paths))
     return f"read_parquet([{files}], {_OPTIONS}{more})"
 
 

@@ -1,0 +1,135 @@
+"""The Parquet files of a root as a file system for DuckDB that can only be read.
+
+DuckDB reaches files by keys (`rmset://tracks/<video_id>.parquet`), never by paths: a key outside the list does not
+exist, and nothing can be opened for writing, whatever SQL asks for. Folder names above the root reach DuckDB neither,
+so a root below `year=2024/` or `my [1] root/` is no partition and no glob.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fsspec import AbstractFileSystem
+
+from rmset.bounded import open_regular
+
+PROTOCOL = "rmset"
+PREFIX = f"{PROTOCOL}://"
+
+
+class _Reader:
+    """A file opened for reading, whose position belongs to each thread: DuckDB seeks and reads in several at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open_regular(path)
+        self._size = os.fstat(self._file.fileno()).st_size
+        self._here = threading.local()
+        # only where positional reads are missing
+        self._lock = threading.Lock()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move the position of the calling thread."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self._size}[whence]
+        self._here.position = start + offset
+        return start + offset
+
+    def tell(self) -> int:
+        """Position of the calling thread."""
+        return getattr(self._here, "position", 0)
+
+    def read(self, count: int = -1) -> bytes:
+        """Up to `count` bytes from the calling thread's position on; all that follow if negative."""
+        position = self.tell()
+        wanted = max(0, self._size - position) if count < 0 else count
+        parts: list[bytes] = []
+        while wanted:
+            part = self._at(position, wanted)
+            if not part:
+                break
+            parts.append(part)
+            position, wanted = position + len(part), wanted - len(part)
+        self._here.position = position
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _at(self, position: int, count: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), count, position)
+        with self._lock:
+            self._file.seek(position)
+            return self._file.read(count)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class ReadOnlyFiles(AbstractFileSystem):  # type: ignore[misc]
+    """The files that were named when it was made, by key.
+
+    Args:
+        paths: key -> where the file lies.
+    """
+
+    protocol = (PROTOCOL,)
+    cachable = False
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        super().__init__()
+        self._paths = {PREFIX + key: path for key, path in paths.items()}
+
+    def _path(self, name: str) -> Path:
+        try:
+            return self._paths[name]
+        except KeyError:
+            raise FileNotFoundError(f"{name}: no table of this root") from None
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        # names stay as they are, so that `..` and doubled slashes have no meaning
+        return path
+
+    def open(self, path: str, mode: str = "rb", **_: Any) -> _Reader:
+        """Open a file for reading.
+
+        Raises:
+            PermissionError: any other mode than reading.
+            FileNotFoundError: not one of the files.
+        """
+        if mode not in ("r", "rb"):
+            raise PermissionError(f"{path}: a root is only read from here")
+        return _Reader(self._path(path))
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Name, size and kind of a file."""
+        found = self._path(path).stat()
+        return {"name": path, "size": found.st_size, "type": "file", "mtime": found.st_mtime}
+
+    def exists(self, path: str, **_: Any) -> bool:
+        """Whether it is one of the files."""
+        return path in self._paths
+
+    isfile = exists
+
+    def isdir(self, path: str) -> bool:  # noqa: ARG002
+        """There are no folders."""
+        return False
+
+    def modified(self, path: str) -> datetime:
+        """When a file was last written, so that DuckDB does not take a new file for a cached one."""
+        return datetime.fromtimestamp(self._path(path).stat().st_mtime, UTC)
+
+    def glob(self, path: str, **_: Any) -> Sequence[str]:
+        """The name itself, if it is one of the files: patterns match nothing."""
+        return [path] if path in self._paths else []
+
+    def _refused(self, *names: Any, **_: Any) -> Any:
+        raise PermissionError(f"{names[0] if names else 'files'}: a root is only read from here")
+
+    # all that AbstractFileSystem would do by other means
+    ls = find = walk = mkdir = makedirs = rmdir = rm = rm_file = mv = copy = cp_file = touch = _refused
+    put_file = get_file = pipe_file = created = _open = _refused
