@@ -30,8 +30,8 @@ from fertrain.config.run import ModelConfig, OptimConfig, RunConfig
 from fertrain.datasets.base import Split
 from fertrain.datasets.images import InMemory
 from fertrain.labels import ORDERS
-from fertrain.losses.supervised import scheme_named
-from fertrain.methods import METHODS, Batch, Phase, create
+from fertrain.losses.supervised import SCHEMES
+from fertrain.methods import METHODS, Batch, Phase
 from fertrain.models.factory import build
 from fertrain.training.batches import AnchorStream, LabeledStream, TrainLoader, UnlabeledStream
 from fertrain.training.data import plain_spec
@@ -72,7 +72,7 @@ def noise_feed(config: RunConfig, channels: int, batch: int, images: int, device
     weak, strong = augmentation(config.augment), augmentation(config.strong)
     anchors = Anchors(RandomCandidates(images, min(config.rmfer.max_candidates, (images - 1) // 2)), 0)
     return TrainLoader(
-        LabeledStream(split, pixels, spec, scheme_named("mv"), weak),
+        LabeledStream(split, pixels, spec, SCHEMES["mv"], weak),
         AnchorStream(anchors, pixels, spec, weak),
         UnlabeledStream(pixels, spec, weak, strong),
         batch_size=batch, seed=0, workers=0, device=device,
@@ -83,8 +83,8 @@ def steps_of(config: RunConfig, name: str, phase_name: str | None) -> tuple[Call
     """One step of a method as the loop makes it, its phase, and the network's input channels."""
     torch.manual_seed(0)
     model = build(config.model.name, 8, config.model.image_size)
-    accelerator = accelerator_for(config, depthwise=model.depthwise)
-    method = create(model, replace(config, method=name), scheme_named("mv"))
+    accelerator = accelerator_for(config.device, config.precision, depthwise=model.depthwise)
+    method = METHODS[name](model, replace(config, method=name), SCHEMES["mv"])
     phase = next(p for p in method.phases if phase_name in (None, p.name))
     method.module.to(accelerator.device, memory_format=torch.channels_last).train()
     for earlier in method.phases[: method.phases.index(phase) + 1]:
@@ -124,7 +124,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
         ada_cm=replace(config.ada_cm, margin=0.0),
     )
     step, phase, channels = steps_of(config, args.child, COSTLIEST.get(args.child))
-    device = accelerator_for(config, depthwise=False).device
+    device = accelerator_for(config.device, config.precision, depthwise=False).device
     feed = noise_feed(config, channels, args.batch, args.images, device)
     ready = next(feed.epoch(0, replace(phase, steps=1)))
     if CLEAR.exists():

@@ -20,8 +20,8 @@ from fertrain.config.run import ModelConfig, OptimConfig, RunConfig
 from fertrain.datasets.base import Split
 from fertrain.datasets.images import InMemory
 from fertrain.labels import ORDERS
-from fertrain.losses.supervised import scheme_named
-from fertrain.methods import Batch, Phase, create
+from fertrain.losses.supervised import SCHEMES
+from fertrain.methods import METHODS, Batch, Phase
 from fertrain.models.factory import build
 from fertrain.training.batches import LabeledStream, TrainLoader
 from fertrain.training.data import plain_spec
@@ -74,8 +74,8 @@ def measure(name: str, size: int, batch: int, images: int, steps: int, rounds: i
         model=ModelConfig(name, image_size=size), optim=OptimConfig(epochs=(1,), batch_size=batch), precision=precision
     )
     model = build(name, 8, size)
-    method = create(model, config, scheme_named("cel"))
-    accelerator = accelerator_for(config, depthwise=model.depthwise)
+    method = METHODS[config.method](model, config, SCHEMES["cel"])
+    accelerator = accelerator_for(config.device, config.precision, depthwise=model.depthwise)
     spec = plain_spec(size, model.channels, gray=True)
     pixels = torch.randint(0, 256, (images, 1, size, size), dtype=torch.uint8)
     order = ORDERS["ferplus"]
@@ -83,7 +83,7 @@ def measure(name: str, size: int, batch: int, images: int, steps: int, rounds: i
     split = Split(
         "noise", "train", "distribution", order, tuple(map(str, range(images))), targets, Nowhere(), gray=True
     )
-    stream = LabeledStream(split, InMemory(pixels), spec, scheme_named("cel"), augmentation("affine"))
+    stream = LabeledStream(split, InMemory(pixels), spec, SCHEMES["cel"], augmentation("affine"))
     feed = TrainLoader(stream, batch_size=batch, seed=0, workers=0, device=accelerator.device)
     model.to(accelerator.device, memory_format=torch.channels_last).train()
     phase = Phase("p", 1, 1e-3, "adamw")

@@ -48,14 +48,15 @@ from fertrain.datasets.images import in_memory
 from fertrain.datasets.registry import images_of, open_labeled, open_split
 from fertrain.evaluation import evaluate
 from fertrain.evaluation.features import extract
-from fertrain.losses.supervised import scheme_named
-from fertrain.methods import Phase, create
+from fertrain.losses.supervised import SCHEMES
+from fertrain.methods import METHODS, Phase
 from fertrain.methods.rmfer import Rmfer
 from fertrain.models.factory import build
 from fertrain.models.inference import channel_stats
 from fertrain.training.batches import TrainLoader
 from fertrain.training.data import LabeledData, open_labeled_data, open_unlabeled
 from fertrain.training.loop import accelerator_for, fit
+from fertrain.training.resolve import resolve
 from fertrain.unlabeled.candidates import open_anchors
 from fertrain.unlabeled.crops import CropImages, open_crops
 from fertrain.unlabeled.ground_truth import read_ground_truth
@@ -111,9 +112,9 @@ class Bench:
         torch.manual_seed(cell.seed)
         dataset = open_labeled(config.data.labeled)
         model = build(config.model.name, len(dataset.order), config.model.image_size)
-        method = create(model, config, scheme_named("mv"))
+        method = METHODS[config.method](model, config, SCHEMES["mv"])
         assert isinstance(method, Rmfer)
-        data = open_labeled_data(config, dataset, model.channels)
+        data = open_labeled_data(resolve(config), dataset, model.channels)
         base, ial, contrast = method.phases
         phase = {"base": base, "ial": ial}.get(cell.variant, contrast)
         if cell.variant != "base":
@@ -157,13 +158,13 @@ def _fit(method: Rmfer, data: LabeledData, config: RunConfig, phase: Phase) -> d
     """One phase from the state that the method is in, to its last step; returns the last epoch's logs."""
     # not its best epoch by the few held-out images: all variants shall have learned equally long
     phases = (replace(phase, judged=False),)
-    accelerator = accelerator_for(config, depthwise=method.model.depthwise)
-    beside = open_unlabeled(config, phases, data)
+    accelerator = accelerator_for(config.device, config.precision, depthwise=method.model.depthwise)
+    beside = open_unlabeled(resolve(config), phases, data)
     feed = TrainLoader(
         data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed, workers=0,
         device=accelerator.device,
     )  # fmt: skip
-    return dict(fit(method, feed, lambda: 0.0, config, accelerator, phases=beside.phases).history[-1].logs)
+    return dict(fit(method, feed, lambda: 0.0, config.optim, accelerator, phases=beside.phases).history[-1].logs)
 
 
 def _accuracy(method: Rmfer, data: LabeledData, config: RunConfig) -> float:

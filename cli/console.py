@@ -8,12 +8,13 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from rmset.errors import RmsetError
 from rmset.progress import Progress, bars
@@ -27,7 +28,11 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the result.")]
+PANEL_OUTPUT = "output"
+
+FormatOption = Annotated[
+    Format, typer.Option("--format", "-f", help="How to print the result.", rich_help_panel=PANEL_OUTPUT)
+]
 
 
 class _Talk:
@@ -39,6 +44,40 @@ class _Talk:
 def set_quiet(quiet: bool) -> None:
     """Silence talk and progress for the rest of the process."""
     _Talk.quiet = quiet
+
+
+def _quiet_given(quiet: bool) -> None:
+    # not the other way round: a command's default does not undo the program's own --quiet
+    if quiet:
+        set_quiet(True)
+
+
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="No progress and no talk; results only.",
+        callback=_quiet_given,
+        is_eager=True,
+        rich_help_panel=PANEL_OUTPUT,
+    ),
+]
+
+
+class PanelCommand(TyperCommand):
+    """A command whose `--help` lists options under the headings that they name, in the order of their first option."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                own = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                panels.setdefault(getattr(parameter, "rich_help_panel", None) or own, []).append(record)
+        for panel, records in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(records)
 
 
 def say(message: str) -> None:
@@ -92,12 +131,18 @@ def progress() -> AbstractContextManager[Progress]:
     return bars(False if _Talk.quiet else None)
 
 
-def run(app: typer.Typer, name: str) -> None:
-    """Run an app; turn every expected error into one line and the right exit code."""
+def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> None:
+    """Run an app; turn every expected error into one line and the right exit code.
+
+    Args:
+        app: the program.
+        name: as users type it.
+        as_flags: turns names of parameters in a message into flags.
+    """
     try:
         app(prog_name=name)
     except RmsetError as error:
-        sys.stderr.write(f"{name}: {error}\n")
+        sys.stderr.write(f"{name}: {as_flags(str(error))}\n")
         sys.exit(error.exit_code)
     except SystemExit as ended:
         # What Typer makes of Ctrl-C.

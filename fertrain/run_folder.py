@@ -67,7 +67,7 @@ class RunFolder:
         folder = cls(path)
         if (path / "metrics.json").exists() and not overwrite:
             raise UsageError(f"expected a new folder for the run, found a finished run in {path}; "
-                             "choose another --out, or replace it with --overwrite")  # fmt: skip
+                             "choose another `out`, or replace it with `overwrite`")  # fmt: skip
         try:
             path.mkdir(parents=True, exist_ok=True)
             (path / ".writable").touch()

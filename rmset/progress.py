@@ -1,9 +1,9 @@
-"""Progress of long work: a callback, and bars in terminals and notebooks for callers that have none of their own."""
+"""Progress and talk of long work: callbacks, and bars in terminals and notebooks for callers that have none of their own."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,14 +12,22 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Called now and then with what is being done, how much of it is done, and of how much (0: unknown)."""
+    """Progress callback: what is being done, how much of it is done, and of how much (0: unknown)."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Report `done` of `total` units of `what`."""
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """Report to nobody."""
+    """Drop the report."""
+
+
+Say = Callable[[str], None]
+"""Callback for one line of talk, which is no result."""
+
+
+def quiet(line: str) -> None:
+    """Drop the line."""
 
 
 @contextmanager

@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..console import Format, FormatOption, emit, progress, say, set_quiet
+from ..console import Format, FormatOption, QuietOption, emit, progress, say
 from . import options as o
-from .settings import settings
 
 
+@o.with_settings("ablate")
 def ablate(
     grid: Annotated[
         str, typer.Argument(help="A grid.toml, or a built-in one: rmfer, rivals, candidates, schemes, label-embedding.")
     ],
-    labeled: Annotated[str | None, typer.Option(help="Labeled set of all variants.", show_default="the grid's")] = None,
-    labels: o.Budget = None,
-    labels_file: o.LabelsFile = None,
-    unlabeled: Annotated[
-        str | None, typer.Option(help="Unlabeled images of all variants.", show_default="the grid's")
+    seeds: Annotated[
+        int | None, typer.Option(help="Seeds 0 to N − 1.", show_default="the grid's", rich_help_panel=o.METHOD)
     ] = None,
-    root: o.Root = None,
-    model: Annotated[
-        str | None, typer.Option(help="Network of all variants.", show_default="the grid's, else resnet10t")
-    ] = None,
-    image_size: o.ImageSize = None,
-    pretrained: o.Pretrained = None,
-    weights: o.Weights = None,
-    images: o.Images = None,
-    sets: o.Sets = None,
-    seeds: Annotated[int | None, typer.Option(help="Seeds 0 to N − 1.", show_default="the grid's")] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="VARIANT", help="Run only these variants; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="VARIANT", help="Run only these variants; repeatable.", rich_help_panel=o.METHOD
+        ),
     ] = None,
-    device: o.Device = None,
-    workers: o.Workers = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs and the tables.")] = Path(
-        "runs/ablation"
-    ),
+    sets: o.Sets = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the runs and the tables.", rich_help_panel=o.OUTPUT)
+    ] = Path("runs/ablation"),
     fmt: FormatOption = Format.TABLE,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
+    *,
+    given: Mapping[str, Any],
 ) -> None:
     """Run seeds × variants and write one table with means and spreads: table.md, table.csv, table.json in --out.
 
@@ -55,11 +47,10 @@ def ablate(
     from fertrain.analysis.compare.ablation import ablate as run_grid
     from fertrain.analysis.compare.ablation import read
 
-    given = dict(locals())
-    if quiet:
-        set_quiet(True)
     plan = read(grid)
-    plan = replace(plan, start=settings(plan.start, given), seeds=plan.seeds if seeds is None else tuple(range(seeds)))
+    plan = replace(
+        plan, start=o.settings(plan.start, given, sets), seeds=plan.seeds if seeds is None else tuple(range(seeds))
+    )
     with progress() as bar:
         outcome = run_grid(plan, out, only or [], bar, say)
     emit(outcome.rows, fmt, title=plan.about)

@@ -8,6 +8,7 @@ import typer
 
 from .. import console
 from . import ablate, datasets, evaluate, explain, pairs, predict, study, train, weights, world
+from .options import as_flags
 
 app = typer.Typer(
     help="Train and judge facial expression recognition, from crowd votes and from reaction mashups.\n\n"
@@ -27,9 +28,9 @@ def _all(
 
 
 app.add_typer(datasets.app, name="datasets")
-app.command("supervised")(train.supervised)
-app.command("semi")(train.semi)
-app.command("ablate")(ablate.ablate)
+app.command("supervised", cls=console.PanelCommand)(train.supervised)
+app.command("semi", cls=console.PanelCommand)(train.semi)
+app.command("ablate", cls=console.PanelCommand)(ablate.ablate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("cross")(study.cross)
 app.command("compare")(study.compare)
@@ -44,4 +45,4 @@ app.command("recipes")(weights.recipes)
 
 def main() -> None:
     """Entry point of the console script."""
-    console.run(app, "fertrain")
+    console.run(app, "fertrain", as_flags)

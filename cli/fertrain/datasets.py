@@ -9,8 +9,7 @@ import typer
 
 from rmset.errors import UsageError
 
-from ..console import Format, FormatOption, emit, progress, say
-from . import options as o
+from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
 app = typer.Typer(
     help="Labeled sets and RMset roots by name.\n\n"
@@ -88,7 +87,7 @@ def list_(fmt: FormatOption = Format.TABLE) -> None:
 def check(
     name: Annotated[str, typer.Argument(help="A name of `datasets list`, or KIND:PATH.")],
     fmt: FormatOption = Format.TABLE,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Counts per split, rule and class; missing, double and unreadable images.
 
@@ -99,10 +98,6 @@ def check(
     from fertrain.datasets.check import check as look
     from fertrain.datasets.registry import open_labeled
 
-    from ..console import set_quiet
-
-    if quiet:
-        set_quiet(True)
     with progress() as bar:
         report = look(open_labeled(name), bar)
     emit(report.counts, fmt)
@@ -122,7 +117,7 @@ def align(
     widen: Annotated[float, typer.Option(min=0, help="Share of the face's width that the crop is wider.")] = 0.31,
     detector: Annotated[str, typer.Option(help="mtcnn or yunet.")] = "mtcnn",
     min_face: Annotated[float, typer.Option(help="Smallest face that is looked for, px.")] = 20,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Cut the faces of a labeled set out the way RMset's crops are cut.
 
@@ -136,10 +131,6 @@ def align(
     from fertrain.datasets.registry import open_labeled
     from rmset.parts.detect import load
 
-    from ..console import set_quiet
-
-    if quiet:
-        set_quiet(True)
     data = open_labeled(name)
     with progress() as bar:
         done = cut_all(data, out, load(detector), AlignSettings(size, widen, min_face), bar)

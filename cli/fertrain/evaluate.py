@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import Format, FormatOption, emit, progress, say, set_quiet
-from . import options as o
+from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
 
 def evaluate(
@@ -18,7 +17,7 @@ def evaluate(
     on: Annotated[str, typer.Option(help="NAME or NAME:SPLIT; without a split `test`, else `valid`.")],
     eval_rule: Annotated[str, typer.Option(help="Which images are counted, where there are votes.")] = "majority",
     fmt: FormatOption = Format.TABLE,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Count a run on a split, after proving on a sample that predictions do not depend on their batch.
 
@@ -26,8 +25,6 @@ def evaluate(
     """
     from fertrain.evaluation.evaluate import evaluate_run
 
-    if quiet:
-        set_quiet(True)
     with progress() as bar:
         scores, invariance, values = evaluate_run(run, on, eval_rule, bar)
     say(str(scores))

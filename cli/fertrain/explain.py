@@ -10,8 +10,7 @@ import typer
 
 from rmset.errors import UsageError
 
-from ..console import Format, FormatOption, emit, progress, say, set_quiet
-from . import options as o
+from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
 
 class Map(StrEnum):
@@ -55,7 +54,7 @@ def explain(
         Path | None, typer.Option("--out", "-o", help="Folder of the figures.", show_default="RUN/explain")
     ] = None,
     fmt: FormatOption = Format.TABLE,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """What runs look at, as figures and numbers: regions of a face, candidates, classes, maps of features.
 
@@ -64,8 +63,6 @@ def explain(
     Occlusion and attribution are of one run each and go to RUN/explain, or to a folder named after the run in --out.
     Figures of --attention show faces of the root: they are for you.
     """
-    if quiet:
-        set_quiet(True)
     if not (occlusion or attribution or attention or embedding):
         raise UsageError("expected --occlusion, --attribution, --attention or --embedding, found none")
     folder = out or runs[0] / "explain"

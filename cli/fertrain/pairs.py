@@ -10,8 +10,7 @@ import typer
 
 from rmset.errors import UsageError
 
-from ..console import Format, FormatOption, emit, progress, say, set_quiet
-from . import options as o
+from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
 
 class By(StrEnum):
@@ -45,7 +44,7 @@ def pairs_quality(
         Path | None, typer.Option("--out", "-o", help="Folder of tables and figure.", show_default="RUN/pairs-quality")
     ] = None,
     fmt: FormatOption = Format.TABLE,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """How often candidates show what their anchor shows, and who reacts how much later than whom.
 
@@ -61,8 +60,6 @@ def pairs_quality(
     from fertrain.config.methods import RmferConfig
     from rmset.root import Root
 
-    if quiet:
-        set_quiet(True)
     config = QualityConfig(anchors, RmferConfig(d=d, d_far=d_far, gamma=gamma), max_lag, fraction, seed, workers)
     folder = out or run / "pairs-quality"
     with progress() as bar:

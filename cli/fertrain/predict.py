@@ -9,8 +9,7 @@ import typer
 
 from rmset.errors import RmsetError, UsageError
 
-from ..console import Format, FormatOption, emit, progress, say, set_quiet
-from . import options as o
+from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
 
 def predict(
@@ -30,7 +29,7 @@ def predict(
     ] = None,
     stride: Annotated[int, typer.Option(min=1, help="Of a video, every so many frames.")] = 1,
     fmt: FormatOption = Format.TABLE,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Judge every face of an image, a folder or a video: probabilities per class and frame.
 
@@ -49,8 +48,6 @@ def predict(
     from fertrain.run_folder import RunFolder
     from rmset.parts.detect import load as load_detector
 
-    if quiet:
-        set_quiet(True)
     if out.is_dir():
         raise UsageError(f"expected a CSV file to write, found the folder {out}; give -o {out / 'faces.csv'}")
     model, labels, spec = load_weights(RunFolder.open(run).weights)

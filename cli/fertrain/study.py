@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import Format, FormatOption, emit, progress, say, set_quiet
-from . import options as o
+from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
 
 class Measure(StrEnum):
@@ -28,7 +27,7 @@ def cross(
     on: Annotated[list[str], typer.Option(help="NAME or NAME:SPLIT; may be given several times.")],
     eval_rule: Annotated[str, typer.Option(help="Which images are counted, where there are votes.")] = "majority",
     fmt: FormatOption = Format.TABLE,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train on one, test on another: every run on every data set, over the classes that both have.
 
@@ -36,8 +35,6 @@ def cross(
     """
     from fertrain.analysis.compare.cross_dataset import cross as table
 
-    if quiet:
-        set_quiet(True)
     with progress() as bar:
         rows = table(runs, on, eval_rule, bar)
     emit(rows, fmt)
@@ -75,7 +72,7 @@ def votes(
     split: Annotated[str | None, typer.Option(help="Only this split.", show_default="all")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
     fmt: FormatOption = Format.TABLE,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """How many taggers does a face need? Agreement by resampling, the human baseline, the most disputed images.
 
@@ -87,8 +84,6 @@ def votes(
     """
     from fertrain.analysis.annotators import study
 
-    if quiet:
-        set_quiet(True)
     with progress() as bar:
         found = study(name, out, draws=draws, disputed=disputed, split=split, seed=seed, progress=bar)
     emit([vars(a) for a in found.agreements], fmt)

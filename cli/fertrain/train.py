@@ -3,62 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fertrain.config.run import RunConfig
+from fertrain.config import RunConfig, start_for
 
-from ..console import Format, FormatOption, emit, progress, say, set_quiet
+from ..console import Format, FormatOption, QuietOption, emit, progress, say
 from . import options as o
-from .settings import settings
 
 
+@o.with_settings("supervised")
 def supervised(
-    labeled: o.Labeled,
-    scheme: o.Scheme = None,
-    rule: o.Rule = None,
-    eval_rule: o.EvalRule = None,
-    model: o.ModelName = None,
-    image_size: o.ImageSize = None,
-    pretrained: o.Pretrained = None,
-    weights: o.Weights = None,
-    epochs: o.Epochs = None,
-    images: o.Images = None,
-    batch_size: o.BatchSize = None,
-    lr: o.LearningRate = None,
-    optimizer: o.Optimizer = None,
-    schedule: o.Schedule = None,
-    augment: o.Augment = None,
-    labels: o.Budget = None,
-    labels_file: o.LabelsFile = None,
-    balanced: o.Balanced = None,
-    holdout: o.Holdout = None,
-    report_on: o.ReportOn = None,
-    mix: o.Mix = None,
-    preprocess: o.Preprocess = None,
-    label_smoothing: o.Smoothing = None,
-    head: o.Head = None,
-    vectors: o.Vectors = None,
-    word: o.Words = None,
-    ema: o.Ema = None,
-    accumulate: o.Accumulate = None,
-    patience: o.Patience = None,
-    channels_last: o.ChannelsLast = None,
-    report_best_on_test: o.BestOnTest = None,
-    tensorboard: o.Tensorboard = None,
-    wandb: o.Wandb = None,
-    sets: o.Sets = None,
     recipe: o.Recipe = None,
+    sets: o.Sets = None,
     runs: o.Runs = 1,
-    seed: o.Seed = None,
-    precision: o.Precision = None,
-    device: o.Device = None,
-    workers: o.Workers = None,
     out: o.Out = None,
-    overwrite: o.Overwrite = None,
     fmt: FormatOption = Format.TABLE,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
+    *,
+    given: Mapping[str, Any],
 ) -> None:
     """Train on labels or votes.
 
@@ -66,72 +31,22 @@ def supervised(
     --out runs/cel
 
     The epoch is chosen on a held-out tenth of the training images; the split that is reported is counted once.
-    A run that was broken off goes on where it stood when the same command is given again with the same --out.
+    A run that was interrupted resumes when the same command is given again with the same --out.
     """
-    given = {**locals(), "method": "supervised"}
-    _run(settings(_recipe(recipe) or RunConfig(), given), out, fmt, quiet, runs)
+    start = replace(_recipe(recipe) or RunConfig(), method="supervised")
+    _run(o.settings(start, given, sets), out, fmt, runs)
 
 
+@o.with_settings("semi")
 def semi(
-    labeled: o.Labeled,
-    unlabeled: o.Unlabeled = None,
-    unlabeled_fraction: o.Fraction = None,
-    method: o.Method = None,
-    root: o.Root = None,
-    scheme: o.Scheme = None,
-    rule: o.SemiRule = None,
-    eval_rule: o.EvalRule = None,
-    model: o.ModelName = None,
-    image_size: o.ImageSize = None,
-    pretrained: o.Pretrained = None,
-    weights: o.Weights = None,
-    epochs: o.SemiEpochs = None,
-    images: o.Images = None,
-    batch_size: o.SemiBatchSize = None,
-    lr: o.SemiLearningRate = None,
-    optimizer: o.Optimizer = None,
-    schedule: o.Schedule = None,
-    augment: o.Augment = None,
-    strong: o.Strong = None,
-    labels: o.Budget = None,
-    labels_file: o.LabelsFile = None,
-    balanced: o.SemiBalanced = None,
-    holdout: o.Holdout = None,
-    report_on: o.ReportOn = None,
-    mix: o.Mix = None,
-    preprocess: o.Preprocess = None,
-    label_smoothing: o.Smoothing = None,
-    head: o.Head = None,
-    vectors: o.Vectors = None,
-    word: o.Words = None,
-    ema: o.Ema = None,
-    accumulate: o.Accumulate = None,
-    patience: o.Patience = None,
-    channels_last: o.ChannelsLast = None,
-    report_best_on_test: o.BestOnTest = None,
-    tensorboard: o.Tensorboard = None,
-    wandb: o.Wandb = None,
-    tau: o.Tau = None,
-    lambda1: o.Lambda1 = None,
-    lambda2: o.Lambda2 = None,
-    gamma: o.Gamma = None,
-    d: o.Near = None,
-    d_far: o.Far = None,
-    anchors: o.Anchors = None,
-    candidates: o.Candidates = None,
-    delays: o.Delays = None,
-    self_mask: o.SelfMask = None,
-    sets: o.Sets = None,
     recipe: o.Recipe = None,
+    sets: o.Sets = None,
     runs: o.Runs = 1,
-    seed: o.Seed = None,
-    precision: o.Precision = None,
-    device: o.Device = None,
-    workers: o.Workers = None,
     out: o.Out = None,
-    overwrite: o.Overwrite = None,
     fmt: FormatOption = Format.TABLE,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
+    *,
+    given: Mapping[str, Any],
 ) -> None:
     """Train on labels and on unlabeled images together.
 
@@ -142,18 +57,8 @@ def semi(
     starts from the best state of the one before; the result is the best state of the last. The rivals run in the
     same loop, on the same streams; --images gives all of them the same work.
     """
-    given = dict(locals())
-    _run(settings(_recipe(recipe) or _semi_start(method or "rmfer"), given), out, fmt, quiet, runs)
-
-
-def _semi_start(method: str) -> RunConfig:
-    """Where `semi` differs from the defaults: RMFER's authors' batch, balance, augmentation and epochs for all."""
-    start = RunConfig(method=method, augment="one-of")
-    return replace(
-        start,
-        data=replace(start.data, rule="argmax", balanced=True, unlabeled="rmset"),
-        optim=replace(start.optim, batch_size=32, epochs=(20, 30, 15) if method == "rmfer" else (20,)),
-    )
+    start = _recipe(recipe) or start_for(given.get("method", "rmfer"))
+    _run(o.settings(start, given, sets), out, fmt, runs)
 
 
 def _recipe(name: str | None) -> RunConfig | None:
@@ -164,13 +69,11 @@ def _recipe(name: str | None) -> RunConfig | None:
     return recipe(name).config
 
 
-def _run(config: RunConfig, out: Path | None, fmt: Format, quiet: bool, runs: int) -> None:
+def _run(config: RunConfig, out: Path | None, fmt: Format, runs: int) -> None:
     from fertrain.analysis.compare.ablation import run_many
     from fertrain.analysis.compare.significance import group, table
     from fertrain.training.experiment import run
 
-    if quiet:
-        set_quiet(True)
     # the time makes a name of its own, the rest says what it is
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{config.method}-{config.model.name}"
     folder = out or Path("runs") / name

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ..console import Format, FormatOption, emit, progress, say, set_quiet
-from . import options as o
+from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
 
 def world(
-    labeled: o.Labeled,
+    labeled: Annotated[str, typer.Option(help="Labeled set: a name of `fertrain datasets list`, or KIND:PATH.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The root to write; there must be none yet.")],
     rule: Annotated[str, typer.Option(help="Which training images, where there are votes.")] = "majority",
     without: Annotated[
@@ -27,7 +26,7 @@ def world(
     size: Annotated[int, typer.Option(help="Side of the crops, px.")] = 48,
     seed: Annotated[int, typer.Option(min=0, help="Decides script and images.")] = 0,
     fmt: FormatOption = Format.TABLE,
-    quiet: o.Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write a root whose panels show labeled *training* images, following a scripted expression.
 
@@ -41,8 +40,6 @@ def world(
     from fertrain.unlabeled.scripted_mashup import ScriptedConfig, write_scripted
     from rmset.synth.expressions import EXPRESSIONS
 
-    if quiet:
-        set_quiet(True)
     config = ScriptedConfig(
         labeled, rule, None if without is None else str(without), videos, people, seconds, fps, max_delay, noise, size,
         seed,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import set_quiet
+from ..console import QuietOption as QuietOption
 
 if TYPE_CHECKING:
     from rmset.root import Root
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 RootOption = Annotated[
     Path | None,
     typer.Option("--root", help="The data set; else $RMSET_ROOT, else data/rmset.", show_default=False),
-]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="No talk and no progress.", callback=set_quiet, is_eager=True)
 ]
 VideosArgument = Annotated[list[str] | None, typer.Argument(metavar="[VIDEO]...", help="Video ids; all if omitted.")]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos worked on at once.")]

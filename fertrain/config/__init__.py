@@ -18,9 +18,10 @@ from .methods import (
     SimSiamConfig,
     UdaConfig,
 )
-from .run import DataConfig, ModelConfig, OptimConfig, RunConfig
+from .run import DataConfig, ModelConfig, OptimConfig, RunConfig, start_for
 
 __all__ = [
     "AdaCmConfig", "ByolConfig", "DataConfig", "FixMatchConfig", "MixMatchConfig", "MocoConfig", "ModelConfig",
     "OptimConfig", "ReMixMatchConfig", "RmferConfig", "RunConfig", "SimClrConfig", "SimSiamConfig", "UdaConfig",
+    "start_for",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rmset.errors import UsageError
 
@@ -89,7 +89,7 @@ def _filled(group: Any, changes: Mapping[str, Any], where: str, prefix: str = ""
                 raise UsageError(f"expected a group of settings for {prefix}{name} in {where}, found {value!r}")
             values[name] = _filled(current, value, where, f"{prefix}{name}.", strict=strict)
         elif not _fits(value, hints[name]):
-            kind = hints[name].__name__ if isinstance(hints[name], type) else hints[name]
+            kind = hints[name].__name__ if isinstance(hints[name], type) else str(hints[name]).replace("typing.", "")
             raise UsageError(f"expected {kind} for {prefix}{name} in {where}, found {value!r}")
         else:
             values[name] = _tupled(value)
@@ -102,8 +102,10 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    if isinstance(hint, UnionType):
+    if get_origin(hint) in (Union, UnionType):
         return any(_fits(value, one) for one in get_args(hint))
+    if get_origin(hint) is Literal:
+        return isinstance(value, str)  # which one, the group itself checks
     if get_origin(hint) is tuple:
         items = get_args(hint)
         if not isinstance(value, (list, tuple)):

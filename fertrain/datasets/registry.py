@@ -157,12 +157,17 @@ def name_and_split(on: str) -> tuple[str, str]:
     return (head, tail) if meant or is_there(head) else (on, "")
 
 
-def open_labeled(name: str) -> LabeledSet:
-    """The labeled data set of that name."""
+def resolve_labeled(name: str) -> Entry:
+    """The entry of a labeled data set."""
     entry = resolve(name)
     if entry.kind == UNLABELED:
-        raise UsageError(f"expected a labeled data set, found '{name}', an RMset root; give it to --unlabeled")
-    return open_entry(entry)
+        raise UsageError(f"expected a labeled data set, found '{name}', an RMset root; give it to `data.unlabeled`")
+    return entry
+
+
+def open_labeled(name: str) -> LabeledSet:
+    """The labeled data set of that name."""
+    return open_entry(resolve_labeled(name))
 
 
 def open_entry(entry: Entry) -> LabeledSet:
@@ -214,7 +219,7 @@ def require_images(split: Split) -> Split:
     if len(split) == 0:
         raise DatasetError(
             f"expected images to count in {split.dataset}:{split.split} under the rule {split.rule}, found none; put "
-            "images in place, or take another split or another --eval-rule"
+            "images in place, or take another split or another `eval_rule`"
         )
     return split
 

@@ -116,7 +116,7 @@ def _listing(
     elif numbers:
         raise LabelError(
             f"expected the classes that the numbers in {path} stand for, found no names beside them; "
-            "give them in the order of the numbers with --classes a,b,c"
+            "give them in the order of the numbers with `classes='a,b,c'`"
         )
     else:
         order = order_of_set(frozenset(canonical(str(v)) for _, _, v in found))

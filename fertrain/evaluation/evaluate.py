@@ -136,7 +136,7 @@ def check_invariance(model: nn.Module, spec: InputSpec, images: Images, seed: in
     if not torch.isfinite(together).all():
         raise TrainingError(
             "expected predictions that are numbers, found NaN or infinity in the logits of the finished network; try "
-            "again with a lower --lr"
+            "again with a lower `optim.lr`"
         )
     scale = together.abs().max().clamp_min(1.0)
     largest = float(torch.stack([(together - by_seven).abs(), (together - alone).abs()]).max() / scale)

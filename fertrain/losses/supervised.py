@@ -16,8 +16,6 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from ..errors import UnknownNameError
-
 ML_SMOOTHING = 0.001
 """The authors' ε, which keeps the logarithm of ML finite where no kept class has any probability."""
 
@@ -92,13 +90,6 @@ SCHEMES: dict[str, Scheme] = {
     "cel": Scheme("distribution", cel),
 }
 """The paper's four schemes."""
-
-
-def scheme_named(name: str) -> Scheme:
-    """The scheme of that name."""
-    if name not in SCHEMES:
-        raise UnknownNameError("scheme", name, SCHEMES)
-    return SCHEMES[name]
 
 
 def smoothed(p: Tensor, share: float) -> Tensor:

@@ -1,11 +1,10 @@
-"""Ways of learning, by name. A new one is a class like these and one entry in `METHODS`."""
+"""Training methods by name. A new one is a class like these and one entry in `METHODS`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from ..config.run import RunConfig
-from ..errors import UnknownNameError
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from .ada_cm import AdaCm
@@ -21,9 +20,12 @@ from .simsiam import SimSiam
 from .supervised import Supervised
 from .uda import Uda
 
-__all__ = ["METHODS", "AnchorBatch", "Batch", "Method", "Phase", "StepOutput", "Unlabeled", "Views", "create"]
+__all__ = ["METHODS", "AnchorBatch", "Batch", "Method", "MethodClass", "Phase", "StepOutput", "Unlabeled", "Views"]
 
-METHODS: dict[str, Callable[[Classifier, RunConfig, Scheme], Method]] = {
+MethodClass = Callable[[Classifier, RunConfig, Scheme], Method]
+"""Makes a method around a network."""
+
+METHODS: dict[str, MethodClass] = {
     "supervised": Supervised,
     "rmfer": Rmfer,
     "fixmatch": FixMatch,
@@ -36,10 +38,3 @@ METHODS: dict[str, Callable[[Classifier, RunConfig, Scheme], Method]] = {
     "byol": Byol,
     "simsiam": SimSiam,
 }
-
-
-def create(model: Classifier, config: RunConfig, scheme: Scheme) -> Method:
-    """The method that the settings name, around a network."""
-    if config.method not in METHODS:
-        raise UnknownNameError("method", config.method, METHODS)
-    return METHODS[config.method](model, config, scheme)

@@ -58,7 +58,7 @@ def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] 
     """
     if not trusted:
         raise UsageError(
-            f"expected --trust, as reading {source} runs the code inside; convert only files that you would execute"
+            f"expected `trusted`, as reading {source} runs the code inside; convert only files that you would execute"
         )
     if not source.is_file():
         raise WeightsError(f"expected a pickled file, found none at {source}")
@@ -96,7 +96,7 @@ def _with_head(tensors: dict[str, Tensor], labels: Sequence[str], source: Path) 
     if not found:
         raise WeightsError(
             f"expected a linear layer or 1×1 convolution called head, fc, classifier, last_linear, fc2, linear or "
-            f"logits in {source} for the labels, found none; convert it without --labels"
+            f"logits in {source} for the labels, found none; convert it without `labels`"
         )
     weight = next((name for name in reversed(found) if found[name] == len(labels)), list(found)[-1])
     outputs = found[weight]

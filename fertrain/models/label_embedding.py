@@ -74,7 +74,7 @@ def read_vectors(path: Path, words: Sequence[str]) -> Tensor:
         WeightsError: the file is none of these, or lacks a word.
     """
     if not path.is_file():
-        raise WeightsError(f"expected a file of word vectors, found none at {path}; give one with --vectors")
+        raise WeightsError(f"expected a file of word vectors, found none at {path}; give one with `model.vectors`")
     wanted = {word.lower() for word in words}
     found = _read_binary(path, wanted) if _is_binary(path) else _read_text(path, wanted)
     rows = [found.get(word, found.get(word.lower())) for word in words]
@@ -82,7 +82,7 @@ def read_vectors(path: Path, words: Sequence[str]) -> Tensor:
     if missing:
         raise WeightsError(
             f"expected vectors of {', '.join(words)} in {path}, found none of {', '.join(missing)}; name another "
-            "word with --word CLASS=WORD"
+            "word with `model.words`, as CLASS=WORD"
         )
     lengths = {len(row) for row in rows if row is not None}
     if len(lengths) != 1:

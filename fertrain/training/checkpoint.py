@@ -63,9 +63,10 @@ class Position:
 class Checkpoints:
     """One file that is replaced as a run goes on, and removed when it is finished."""
 
-    def __init__(self, path: Path, settings: str) -> None:
-        self.path, self.settings = path, settings
-        """`settings` is a hash of everything that decides the weights; another one's file is not resumed."""
+    def __init__(self, path: Path, settings: str, every: int = 500) -> None:
+        self.path, self.settings, self.every = path, settings, every
+        """`settings` is a hash of everything that decides the weights; another one's file is not resumed. The file is
+        written after `every` so many steps, and after every epoch."""
 
     def save(self, position: Position, module: nn.Module, optimizer: Any, average: EMA) -> None:
         """A kill leaves the old file or the new one."""

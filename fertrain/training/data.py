@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,22 @@ from typing import Any
 import numpy as np
 
 from rmset.errors import UsageError
-from rmset.progress import Progress, silent
+from rmset.progress import Progress, Say, quiet, silent
 
-from ..config.run import RunConfig
+from ..config import DataConfig, RmferConfig
 from ..datasets.base import GIVEN, LabeledSet, Split
 from ..datasets.images import Images, in_memory
-from ..datasets.registry import crop_of, images_of, open_split, reported, resolve
+from ..datasets.registry import crop_of, images_of, open_split, reported
 from ..datasets.subsets import class_aware, hold_out, read_index
 from ..errors import DatasetError, UnknownNameError
-from ..losses.supervised import Scheme, scheme_named
+from ..losses.supervised import Scheme
 from ..methods import Phase
 from ..models.inference import channel_stats
-from ..transforms.augment import augmentation
 from ..transforms.input_spec import InputSpec
-from ..transforms.mixup import mix
-from ..unlabeled.candidates import Anchors, RandomCandidates, check_kind, open_anchors
+from ..unlabeled.candidates import Anchors, RandomCandidates, open_anchors
 from ..unlabeled.sources import Source, open_source, rest_of
 from .batches import AnchorStream, LabeledStream, UnlabeledStream
+from .resolve import Resolved
 
 
 @dataclass(frozen=True)
@@ -59,28 +58,24 @@ def plain_spec(size: int, channels: int, *, gray: bool, preprocess: str = "none"
 
 
 def open_labeled_data(
-    config: RunConfig, dataset: LabeledSet, channels: int, progress: Progress = silent,
-    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
-) -> LabeledData:  # fmt: skip
+    run: Resolved, dataset: LabeledSet, channels: int, progress: Progress = silent, say: Say = quiet
+) -> LabeledData:
     """Choose the labeled images of a run and measure them.
 
     Args:
-        config: the settings.
-        dataset: the labeled set that they name.
+        run: its config, resolved.
+        dataset: its labeled set, opened.
         channels: of the network's input.
-        progress: told how many are decoded.
-        say: told what was chosen, a line at a time.
+        progress: callback on the number of decoded images.
+        say: callback with one line on what was chosen.
     """
-    data = config.data
-    scheme = scheme_named(data.scheme)
-    available, chosen_rule = _training_split(dataset, config, scheme)
+    config, data = run.config, run.config.data
+    available, chosen_rule = _training_split(dataset, data, run.scheme)
     if (counted := reported(dataset, data.report_on)) is not None:
         # that there is nothing to report on is to be found before the training, not after it
         open_split(dataset, counted, data.eval_rule)
     train = available
     measured: dict[str, Any] = {"train": {"rule": chosen_rule, "available": len(train)}}
-    if data.labels is not None and data.labels_file is not None:
-        raise UsageError("expected either a label budget (--labels) or an index file (--labels-file), found both")
     if data.labels is not None:
         train = train.take(class_aware(train, data.labels, config.seed))
     elif data.labels_file is not None:
@@ -91,7 +86,7 @@ def open_labeled_data(
     if len(learn) < 2 or len(held) < 1:
         raise DatasetError(
             f"expected at least two images to learn from and one held out (rule {held.rule}), found {len(learn)} and "
-            f"{len(held)} in {data.labeled} train; give more labels or a larger --holdout"
+            f"{len(held)} in {data.labeled} train; give more labels or a larger `data.holdout`"
         )
     measured["train"] |= {
         "learnt_from": len(learn), "held_out": len(held), "held_out_rule": held.rule, "sha256": learn.sha256(),
@@ -100,7 +95,7 @@ def open_labeled_data(
     spec = plain_spec(config.model.image_size, channels, gray=learn.gray, preprocess=config.preprocess)
     images = in_memory(images_of(learn, spec), spec.shape, config.memory_mb, progress, "training images")
     held_images = in_memory(images_of(held, spec), spec.shape, config.memory_mb, progress, "held-out images")
-    crop = crop_of(resolve(data.labeled).path)
+    crop = crop_of(run.labeled.path)
     spec = replace(spec.with_moments(channel_stats(images, spec)), crop=crop)
     measured["labelled_stream"] = {"mean": spec.mean, "std": spec.std, "grey": spec.gray}
     say(
@@ -108,21 +103,19 @@ def open_labeled_data(
         f"(rule {chosen_rule}, scheme {data.scheme})"
     )
     stream = LabeledStream(
-        learn, images, spec, scheme, augmentation(config.augment), data.balanced,
-        config.optim.label_smoothing, mix(config.mix, config.mix_alpha),
+        learn, images, spec, run.scheme, run.weak, data.balanced, config.optim.label_smoothing, run.mix
     )  # fmt: skip
     rest = rest_of(available, train.names)
     return LabeledData(dataset, stream, held, held_images, spec, rest, chosen, measured)
 
 
-def _training_split(dataset: LabeledSet, config: RunConfig, scheme: Scheme) -> tuple[Split, str]:
+def _training_split(dataset: LabeledSet, data: DataConfig, scheme: Scheme) -> tuple[Split, str]:
     """The training images under the rule asked for, the scheme's own, or the labels as given."""
-    data = config.data
     if dataset.rules() == [GIVEN]:
         if data.scheme != "mv":
             raise UsageError(
                 f"expected a data set with votes for the scheme '{data.scheme}', found {dataset.name}, which has "
-                "one label per image; use --scheme mv"
+                "one label per image; use `data.scheme='mv'`"
             )
         return dataset.load("train", GIVEN), GIVEN
     rule = data.rule or scheme.rule
@@ -176,9 +169,8 @@ class UnlabeledData:
 
 
 def open_unlabeled(
-    config: RunConfig, phases: Sequence[Phase], data: LabeledData, progress: Progress = silent,
-    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
-) -> UnlabeledData:  # fmt: skip
+    run: Resolved, phases: Sequence[Phase], data: LabeledData, progress: Progress = silent, say: Say = quiet
+) -> UnlabeledData:
     """Open, decode and measure the unlabeled images that the phases ask for.
 
     A run with the fraction 0 has none: phases that see nothing else are left out, the others keep their loss on
@@ -187,53 +179,49 @@ def open_unlabeled(
     Raises:
         UsageError: none were named, or candidates were asked for that need a mashup where there is none.
     """
-    name, fraction = config.data.unlabeled, config.data.unlabeled_fraction
+    config, fraction = run.config, run.config.data.unlabeled_fraction
     wanted = tuple(phases)
     if not any(phase.needs_unlabeled for phase in wanted):
         return UnlabeledData(wanted)
-    check_kind(config.rmfer)
     if fraction == 0:
         left_out = [phase.name for phase in wanted if phase.epochs and not phase.labeled]
         say("no unlabeled images: fraction 0" + (f"; left out: {', '.join(left_out)}" if left_out else ""))
         return UnlabeledData(tuple(phase if phase.labeled else replace(phase, epochs=0) for phase in wanted))
-    if name is None:
+    if run.unlabeled is None:
         raise UsageError(
-            f"expected --unlabeled for the method {config.method}, found none; `--unlabeled rmset` will do"
+            f"expected `data.unlabeled` for the method {config.method}, found none; `data.unlabeled='rmset'` will do"
         )
-    labeled, root = config.data.labeled, config.data.root
-    source = open_source(name, root, fraction, config.seed, data.spec, labeled, data.rest)
+    source = open_source(run.unlabeled, fraction, config.seed, data.spec, data.rest)
     with_anchors = any(phase.anchors and phase.epochs for phase in wanted)
-    chosen = _anchors(config, source) if with_anchors else None
+    chosen = _anchors(config.rmfer, config.seed, source) if with_anchors else None
     images = in_memory(source.images, data.spec.shape, config.memory_mb, progress, "unlabeled images")
     own = data.spec.with_moments(channel_stats(images, data.spec))
-    weak, strong = augmentation(config.augment), augmentation(config.strong)
     measured = {**source.measured, "fraction": fraction, "mean": own.mean, "std": own.std, "grey": own.gray}
     if chosen is not None:
         measured |= {"anchors": len(chosen), **chosen.measured}
     say(_described(source, chosen))
     if source.warning:
         say(source.warning)
-    beside = UnlabeledStream(images, own, weak, strong)
+    beside = UnlabeledStream(images, own, run.weak, run.strong)
     for phase in wanted:
         if phase.views and phase.epochs and len(images) < phase.views.ratio * config.optim.batch_size:
             say(
                 f"{phase.name}: {len(images):,} unlabeled images are fewer than the "
                 f"{phase.views.ratio * config.optim.batch_size:,} of a step; every step sees them all"
             )
-    stream = AnchorStream(chosen, images, own, weak) if chosen is not None else None
+    stream = AnchorStream(chosen, images, own, run.weak) if chosen is not None else None
     return UnlabeledData(wanted, stream, beside if any(p.views and p.epochs for p in wanted) else None, measured)
 
 
-def _anchors(config: RunConfig, source: Source) -> Anchors:
-    settings = config.rmfer
+def _anchors(settings: RmferConfig, seed: int, source: Source) -> Anchors:
     if source.crops is not None:
-        return open_anchors(source.crops, settings, config.seed)
+        return open_anchors(source.crops, settings, seed)
     if settings.candidates != "random":
         raise UsageError(
-            f"expected an RMset root for --candidates {settings.candidates}, found {source.name}; nobody reacts with "
-            "anybody there, take --candidates random"
+            f"expected an RMset root for `rmfer.candidates='{settings.candidates}'`, found {source.name}, which has no "
+            "co-reacting people; use `rmfer.candidates='random'`"
         )
-    return Anchors(RandomCandidates(len(source.images), settings.max_candidates), config.seed)
+    return Anchors(RandomCandidates(len(source.images), settings.max_candidates), seed)
 
 
 def _described(source: Source, anchors: Anchors | None) -> str:

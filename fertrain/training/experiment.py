@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -18,44 +18,31 @@ from typing import Any
 
 import torch
 
-from rmset.errors import UsageError
 from rmset.files import sha256_of
-from rmset.progress import Progress, silent
+from rmset.progress import Progress, Say, quiet, silent
 
 from ..config.run import RunConfig
 from ..config.serialization import deciding, settings_of
 from ..datasets.base import Split
 from ..datasets.images import Images, in_memory
-from ..datasets.registry import UNLABELED, images_of, open_labeled, open_split, reported, resolve
+from ..datasets.registry import images_of, open_entry, open_split, reported
 from ..datasets.subsets import write_index
-from ..errors import UnknownNameError
 from ..evaluation import evaluate, report
 from ..evaluation.metrics import Scores
-from ..losses.supervised import scheme_named
-from ..methods import METHODS, Method, create
+from ..methods import Method
 from ..models.classifier import Classifier
-from ..models.factory import build, require_model
 from ..models.label_embedding import read_vectors, words_of
 from ..models.transfer import Loaded, load_into
 from ..models.weights import save, write_tensors
 from ..run_folder import RunFolder
-from ..transforms.augment import augmentation
-from ..transforms.mixup import mix
-from ..unlabeled.candidates import check_kind
-from ..unlabeled.sources import REST
 from .batches import TrainLoader, within
 from .checkpoint import Checkpoints
 from .data import LabeledData, open_labeled_data, open_unlabeled
-from .loggers import Curves, curves, require
+from .loggers import Curves, curves
 from .loop import Epoch, accelerator_for, fit
-from .optim import OPTIMIZERS, SCHEDULES
+from .resolve import resolve
 
-Say = Callable[[str], None]
 _ON_TEST = "accuracy_on_reported_split"
-
-
-def _nobody(line: str) -> None:
-    """Hears nothing."""
 
 
 @dataclass(frozen=True)
@@ -70,32 +57,32 @@ class RunResult:
     """The same, as an object."""
 
 
-def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> RunResult:
-    """Train, choose, count once, and write the run folder.
+def run(config: RunConfig, progress: Progress = silent, say: Say = quiet) -> RunResult:
+    """Train, choose the epoch, evaluate once, and write the run folder.
 
     Args:
-        config: everything that matters; the same settings give the same weights.
-        progress: told how far long work is.
-        say: told one line now and then.
+        config: all settings; the same ones give the same weights.
+        progress: progress callback.
+        say: callback for one line of talk.
 
     Raises:
-        UsageError: a name that nobody has, or settings that contradict each other.
-        FertrainError: data or weights that are not what they should be, or a loss that is no number.
+        UsageError: an unknown name, or settings that contradict each other.
+        FertrainError: data or weights that are not what they should be, or a loss that is not finite.
     """
-    check(config)
+    parts = resolve(config)
     torch.manual_seed(config.seed)
-    dataset = open_labeled(config.data.labeled)
+    dataset = open_entry(parts.labeled)
     labels = tuple(dataset.order.classes)
-    model = build(config.model.name, len(labels), config.model.image_size, pretrained=config.model.pretrained)
+    model = parts.model(len(labels), config.model.image_size, config.model.pretrained)
     if config.model.head == "embedding":
         words = words_of(labels, config.model.words)
         model.speak(read_vectors(Path(config.model.vectors or ""), words))
-    method = create(model, config, scheme_named(config.data.scheme))
+    method = parts.method(model, config, parts.scheme)
     folder = RunFolder.create(Path(config.out), overwrite=config.overwrite)
     loaded = _started(config, model, labels, say)
-    data = open_labeled_data(config, dataset, model.channels, progress, say)
-    accelerator = accelerator_for(config, depthwise=model.depthwise)
-    beside = open_unlabeled(config, method.phases, data, progress, say)
+    data = open_labeled_data(parts, dataset, model.channels, progress, say)
+    accelerator = accelerator_for(config.device, config.precision, depthwise=model.depthwise)
+    beside = open_unlabeled(parts, method.phases, data, progress, say)
     loader = TrainLoader(
         data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed,
         workers=config.workers, device=accelerator.device, channels_last=config.channels_last,
@@ -136,10 +123,10 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     def keep(history: list[Epoch]) -> None:
         _keep(folder, method, labels, data, history)
 
-    checkpoints = Checkpoints(folder.checkpoint, _deciding(config, measured))
+    checkpoints = Checkpoints(folder.checkpoint, _deciding(config, measured), config.checkpoint_steps)
     with curves(config, folder.path) as drawn:
         fitted = fit(
-            method, loader, held_out_accuracy, config, accelerator, phases=phases, keep=keep,
+            method, loader, held_out_accuracy, config.optim, accelerator, phases=phases, keep=keep,
             observe=partial(observe, drawn=drawn), say=say, progress=progress, checkpoints=checkpoints,
         )  # fmt: skip
     _keep(folder, method, labels, data, fitted.history)
@@ -161,69 +148,6 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = _nobody) -> R
     report.write(folder, evaluate.thumbnails(judged, data.spec))
     say(f"{scores}; epoch chosen on {selected}")
     return RunResult(folder.path, metrics, scores)
-
-
-def check(config: RunConfig) -> None:
-    """Refuse settings that can only be a mistake, before anything is read.
-
-    Raises:
-        UsageError: says which.
-    """
-    if config.method not in METHODS:
-        raise UnknownNameError("method", config.method, METHODS)
-    if not config.out:
-        raise UsageError("expected a folder for the run, found none; give --out")
-    if config.precision not in ("auto", "fp32", "bf16"):
-        raise UsageError(f"expected precision auto, fp32 or bf16, found '{config.precision}'")
-    if config.device not in ("auto", "cpu"):
-        raise UsageError(
-            f"expected device auto (CUDA or MPS if there is one, else the processor) or cpu, found '{config.device}'; "
-            "CUDA_VISIBLE_DEVICES=1 takes another card"
-        )
-    if not 0 <= config.seed < 2**63:
-        raise UsageError(f"expected a seed from 0 to 2^63 - 1, found {config.seed}")
-    if config.optim.batch_size < 2 or config.model.image_size < 16 or min(config.optim.epochs, default=-1) < 0:
-        raise UsageError(
-            f"expected a batch of 2 or more, images of 16 px or more and no negative epochs, found batch "
-            f"{config.optim.batch_size}, {config.model.image_size} px, epochs {list(config.optim.epochs)}"
-        )
-    if config.model.head not in ("linear", "embedding"):
-        raise UsageError(f"expected the head linear or embedding, found '{config.model.head}'")
-    if config.model.head == "embedding" and (not config.model.vectors or config.method != "supervised"):
-        raise UsageError(
-            "expected --vectors FILE and the method supervised for the head embedding, found "
-            f"{config.model.vectors or 'no file'} and {config.method}"
-        )
-    o = config.optim
-    for what, name, known in (("optimizer", o.optimizer, OPTIMIZERS), ("schedule", o.schedule, SCHEDULES)):
-        if name not in known:
-            raise UnknownNameError(what, name, known)
-    require(config)
-    require_model(config.model.name)
-    scheme_named(config.data.scheme)
-    mix(config.mix, config.mix_alpha)
-    for augment in (config.augment, config.strong):
-        augmentation(augment)
-    if not 0 <= o.label_smoothing < 1 or not 0 <= o.ema < 1 or o.accumulate < 1 or config.checkpoint_steps < 1:
-        raise UsageError(
-            f"expected smoothing and ema from 0 to below 1, accumulate and checkpoint steps from 1, found "
-            f"{o.label_smoothing}, {o.ema}, {o.accumulate}, {config.checkpoint_steps}"
-        )
-    if config.data.scheme == "ml" and (o.label_smoothing or config.mix != "none"):
-        raise UsageError("expected no smoothing and no mix with the scheme ml, which counts any positive share")
-    if not 0 < config.data.holdout < 1:
-        raise UsageError(f"expected a held-out share between 0 and 1, found {config.data.holdout}")
-    if not 0 <= config.data.unlabeled_fraction <= 1:
-        raise UsageError(
-            f"expected a share of the unlabeled images from 0 to 1, found {config.data.unlabeled_fraction}"
-        )
-    if config.method == "rmfer":
-        check_kind(config.rmfer)
-    if o.images is not None and o.images < 1:
-        raise UsageError(f"expected a budget of one image or more, found {o.images}")
-    for source in (config.data.labeled, config.data.unlabeled):
-        if source and source not in (REST, UNLABELED):
-            resolve(source)
 
 
 def _started(config: RunConfig, model: Classifier, labels: tuple[str, ...], say: Say) -> Loaded | None:

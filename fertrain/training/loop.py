@@ -21,9 +21,9 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
-from rmset.progress import Progress, silent
+from rmset.progress import Progress, Say, quiet, silent
 
-from ..config.run import RunConfig
+from ..config import OptimConfig
 from ..errors import TrainingError
 from ..methods import Batch, Method, Phase, StepOutput
 from .batches import TrainLoader
@@ -75,16 +75,15 @@ class Fitted:
     """The epoch whose weights were taken; None if there was none."""
 
 
-def accelerator_for(config: RunConfig, *, depthwise: bool) -> Accelerator:
-    """Device and precision. Accelerate keeps them in global state, which belongs to one run only here."""
+def accelerator_for(device: str = "auto", precision: str = "auto", *, depthwise: bool) -> Accelerator:
+    """Choose device and precision. Accelerate keeps them in global state, which belongs to one run only here."""
     AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision="no")
-    chosen = config.precision
-    if chosen == "auto":
-        chosen = "bf16" if _bf16_is_faster(accelerator.device, depthwise=depthwise) else "fp32"
-    if chosen == "bf16":
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
+    if precision == "auto":
+        precision = "bf16" if _bf16_is_faster(accelerator.device, depthwise=depthwise) else "fp32"
+    if precision == "bf16":
         AcceleratorState._reset_state(reset_partial_state=True)
-        accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision="bf16")
+        accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16")
     return accelerator
 
 
@@ -103,13 +102,13 @@ def fit(
     method: Method,
     loader: TrainLoader,
     score: Callable[[], float],
-    config: RunConfig,
+    optim: OptimConfig,
     accelerator: Accelerator,
     *,
     phases: Sequence[Phase] | None = None,
     keep: Callable[[list[Epoch]], None] = lambda history: None,  # noqa: ARG005
     observe: Callable[[Epoch], Epoch] = lambda epoch: epoch,
-    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+    say: Say = quiet,
     progress: Progress = silent,
     checkpoints: Checkpoints | None = None,
 ) -> Fitted:
@@ -119,7 +118,7 @@ def fit(
         method: what is learned, and how.
         loader: the batches.
         score: accuracy of `method.model` on the held-out part, as it is now.
-        config: optimizer and schedule.
+        optim: optimizer and schedule.
         accelerator: device and precision.
         phases: the method's, as a budget or a lack of unlabeled images has changed them.
         keep: called with the history whenever the module holds the best state so far.
@@ -132,8 +131,7 @@ def fit(
         TrainingError: the loss is no longer a number. The module is back at its last good state, and `keep` was
             called with it.
     """
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    method.module.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
+    method.module.to(accelerator.device, memory_format=loader.layout)  # type: ignore[call-overload]
     resumed = checkpoints.load(say) if checkpoints else None
     history = [Epoch(**row) for row in resumed.position.history] if resumed else []
     best: Epoch | None = None
@@ -143,8 +141,8 @@ def fit(
         best, best_state, first, tally, best_at = None, _snapshot(method), 0, Tally(), -1
         steps = loader.steps(phase)
         method.begin(phase)
-        optimizer = accelerator.prepare(optimizer_for(method.module, phase, config.optim))
-        average = EMA(method.module, config.optim.ema)
+        optimizer = accelerator.prepare(optimizer_for(method.module, phase, optim))
+        average = EMA(method.module, optim.ema)
         if resumed:
             at = resumed.position
             resumed.restore(method.module, optimizer, average)
@@ -152,10 +150,10 @@ def fit(
             if at.best is not None:
                 best, best_at = history[at.best], first - (len(history) - at.best)
             say(f"goes on in phase {phase.name}, epoch {first + 1}, after {tally.batches} of {steps} batches")
-        rho = config.optim.sam_rho if phase.optimizer == "sam" else None
-        work = _Work(
-            method, loader, Stepper(optimizer, method.module, sam_rho=rho), average, config, accelerator, progress
-        )
+        rho = optim.sam_rho if phase.optimizer == "sam" else None
+        stepper = Stepper(optimizer, method.module, sam_rho=rho)
+        every = checkpoints.every if checkpoints else 0
+        work = _Work(method, loader, stepper, average, optim, accelerator, progress, every)
 
         def mark(
             in_phase: int, tally: Tally, index: int = index, optimizer: Any = optimizer, average: EMA = average
@@ -166,8 +164,8 @@ def fit(
                 checkpoints.save(at, method.module, optimizer, average)
 
         for in_phase in range(first, phase.epochs):
-            if phase.judged and config.optim.patience and in_phase - max(best_at, 0) > config.optim.patience:
-                say(f"{phase.name}: no better held-out accuracy for {config.optim.patience} epochs; stopped early")
+            if phase.judged and optim.patience and in_phase - max(best_at, 0) > optim.patience:
+                say(f"{phase.name}: no better held-out accuracy for {optim.patience} epochs; stopped early")
                 break
             try:
                 epoch = work.epoch(phase, in_phase, len(history), tally, mark)
@@ -201,20 +199,21 @@ class _Work:
     loader: TrainLoader
     stepper: Stepper
     average: EMA
-    config: RunConfig
+    optim: OptimConfig
     accelerator: Accelerator
     progress: Progress
+    checkpoint_every: int
 
     def epoch(self, phase: Phase, in_phase: int, done: int, tally: Tally, mark: Callable[[int, Tally], None]) -> Epoch:
         """One epoch, or what a broken run left of it."""
-        together = self.config.optim.accumulate
+        together = self.optim.accumulate
         total = self.loader.steps(phase)
         steps = -(-total // together)
         self.method.module.train()
         rate, started = phase.lr, time.perf_counter()
         batches = self.loader.epoch(done, phase, in_phase, tally.batches)
         while group := list(itertools.islice(batches, together)):
-            rate = rate_at(in_phase * steps + tally.steps, steps, phase, self.config.optim)
+            rate = rate_at(in_phase * steps + tally.steps, steps, phase, self.optim)
             place = f"phase {phase.name}, epoch {done + 1}, step {tally.steps + 1} of {steps}"
             look = partial(self._look, group, f"{place} at learning rate {rate:.2g}")
             output = self.stepper(look, rate)
@@ -228,7 +227,7 @@ class _Work:
             tally.batches += len(group)
             tally.images += sum(batch.passes for batch in group)
             self.progress(f"{phase.name} epoch {in_phase + 1}/{phase.epochs}", tally.batches, total)
-            if tally.steps % self.config.checkpoint_steps == 0 and tally.batches < total:
+            if self.checkpoint_every and tally.steps % self.checkpoint_every == 0 and tally.batches < total:
                 now = time.perf_counter()
                 tally.seconds, started = tally.seconds + now - started, now
                 mark(in_phase, tally)
@@ -249,7 +248,7 @@ class _Work:
             if not torch.isfinite(output.loss):
                 raise TrainingError(
                     f"expected a finite loss, found {output.loss.item()} in {where}; the last good state is kept, "
-                    "try again with a lower --lr"
+                    "try again with a lower `optim.lr`"
                 )
             self.accelerator.backward(output.loss / len(group))
             part = output.loss.detach() / len(group)
@@ -267,7 +266,7 @@ def _refuse_nan(method: Method, where: str) -> None:
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise TrainingError(
                 f"expected finite weights, found NaN or infinity in {name} after {where}; the last good state is kept, "
-                "try again with a lower --lr"
+                "try again with a lower `optim.lr`"
             )
 
 

@@ -10,66 +10,97 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..config.run import OptimConfig
-from ..errors import UnknownNameError
 from ..methods import Phase, StepOutput
 
 Closure = Callable[[], StepOutput]
 """Computes the loss of the current batch and its gradients."""
 
-OPTIMIZERS = ("adamw", "adam", "sgd", "sam")
-SCHEDULES = ("cosine", "one-cycle", "constant", "steps")
 _WARM_UP = 0.05
 _ONE_CYCLE_RISE, _ONE_CYCLE_START = 0.3, 1 / 25  # Smith & Topin, 2018, with the defaults of torch and fastai
 
+Groups = list[dict[str, Any]]
+
+
+def _adamw(groups: Groups, lr: float, config: OptimConfig) -> torch.optim.Optimizer:  # noqa: ARG001
+    return torch.optim.AdamW(groups, lr=lr, fused=True)
+
+
+def _adam(groups: Groups, lr: float, config: OptimConfig) -> torch.optim.Optimizer:  # noqa: ARG001
+    return torch.optim.Adam(groups, lr=lr, fused=True)
+
+
+def _sgd(groups: Groups, lr: float, config: OptimConfig) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, dampening=config.dampening)
+
+
+OPTIMIZERS = {"adamw": _adamw, "adam": _adam, "sgd": _sgd, "sam": _adam}
+"""Optimizers by name; `sam` is Adam under `Stepper`'s second look."""
+
 
 def optimizer_for(module: nn.Module, phase: Phase, config: OptimConfig) -> torch.optim.Optimizer:
-    """The optimizer of a phase; biases and normalization layers are not decayed."""
+    """Make the optimizer of a phase; biases and normalization layers are not decayed."""
     trained = [p for p in module.parameters() if p.requires_grad]
-    groups = [
+    groups: Groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    if phase.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=phase.lr, fused=True)
-    if phase.optimizer in ("adam", "sam"):
-        return torch.optim.Adam(groups, lr=phase.lr, fused=True)
-    if phase.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=phase.lr, momentum=config.momentum, dampening=config.dampening)
-    raise UnknownNameError("optimizer", phase.optimizer, OPTIMIZERS)
+    return OPTIMIZERS[phase.optimizer](groups, phase.lr, config)
+
+
+Schedule = Callable[[int, int, float], float]
+"""(step, steps of the whole phase, highest rate) -> learning rate."""
+
+
+def _constant(step: int, total: int, highest: float) -> float:  # noqa: ARG001
+    return highest
+
+
+def _cosine(step: int, total: int, highest: float) -> float:
+    warm = max(1, round(_WARM_UP * total))
+    return highest * (step + 1) / warm if step < warm else highest * _half_wave((step - warm) / max(1, total - warm))
+
+
+def _one_cycle(step: int, total: int, highest: float) -> float:
+    rise = max(1, round(_ONE_CYCLE_RISE * total))
+    if step < rise:
+        part = 0.5 * (1 - math.cos(math.pi * (step + 1) / rise))
+        return highest * (_ONE_CYCLE_START + (1 - _ONE_CYCLE_START) * part)
+    return highest * _half_wave((step - rise) / max(1, total - rise))
+
+
+def _half_wave(x: float) -> float:
+    """From 1 to 0 along a cosine, x in [0, 1]."""
+    return 0.5 * (1 + math.cos(math.pi * x))
 
 
 def rate_at(step: int, steps_per_epoch: int, phase: Phase, config: OptimConfig) -> float:
     """Learning rate of a step, counted from the phase's start."""
-    if config.schedule == "constant" or (config.schedule == "steps" and not config.steps):
-        return phase.lr
-    if config.schedule == "steps":
+    if config.schedule == "steps" and config.steps:
         # the rates are those of a phase that runs at `lr`; one that runs at a share of it takes that share of them
         share = phase.lr / config.lr if config.lr else 1.0
-        last = 0
-        for epochs, rate in config.steps:
-            last += epochs * steps_per_epoch
-            if step < last:
-                return share * rate
-        return share * config.steps[-1][1]
-    if config.schedule == "one-cycle":
-        total = max(1, phase.epochs * steps_per_epoch)
-        rise = max(1, round(_ONE_CYCLE_RISE * total))
-        if step < rise:
-            part = 0.5 * (1 - math.cos(math.pi * (step + 1) / rise))
-            return phase.lr * (_ONE_CYCLE_START + (1 - _ONE_CYCLE_START) * part)
-        return phase.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
-    if config.schedule == "cosine":
-        total = max(1, phase.epochs * steps_per_epoch)
-        warm = max(1, round(_WARM_UP * total))
-        if step < warm:
-            return phase.lr * (step + 1) / warm
-        return phase.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
-    raise UnknownNameError("schedule", config.schedule, SCHEDULES)
+        return share * _piece(step, steps_per_epoch, config)
+    return SCHEDULES[config.schedule](step, max(1, phase.epochs * steps_per_epoch), phase.lr)
+
+
+def _piece(step: int, steps_per_epoch: int, config: OptimConfig) -> float:
+    last = 0
+    for epochs, rate in config.steps:
+        last += epochs * steps_per_epoch
+        if step < last:
+            return rate
+    return config.steps[-1][1]
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "cosine": _cosine, "one-cycle": _one_cycle, "constant": _constant, "steps": _constant,
+}  # fmt: skip
+"""Learning rates by name; `steps` without any is constant."""
 
 
 class Stepper:

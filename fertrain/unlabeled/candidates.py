@@ -34,7 +34,7 @@ from rmset.read.pairindex import open_sampler
 from rmset.read.pairs import PairRule, PairSampler
 
 from ..config.methods import RmferConfig
-from ..errors import DatasetError, UnknownNameError
+from ..errors import DatasetError
 from ..files import write_json
 from .crops import Crops, tracks_of
 
@@ -129,7 +129,7 @@ def _with_anchors(sampler: PairSampler, crops: Crops, settings: RmferConfig) -> 
         raise DatasetError(
             f"expected anchors with another person within {settings.d} steps and themselves beyond "
             f"{settings.d_far} steps in {crops.store.root.path}, found none among {crops.described()}; "
-            "export longer videos with two people or more, lower --d-far, or take --candidates random"
+            "export longer videos with two people or more, lower `rmfer.d_far`, or take `rmfer.candidates='random'`"
         )
     return sampler
 
@@ -212,18 +212,16 @@ class Anchors:
         ]
 
 
-def check_kind(settings: RmferConfig) -> None:
-    """Refuse a kind of candidates that nobody has, and one that lacks its file, before anything is read.
+def require_delays(settings: RmferConfig) -> None:
+    """Check that the strategy `delay` has its file, before anything is read.
 
     Raises:
-        UsageError: says which.
+        UsageError: it has none.
     """
-    if settings.candidates not in CANDIDATES:
-        raise UnknownNameError("kind of candidates", settings.candidates, CANDIDATES)
     if settings.candidates == "delay" and settings.delays is None:
         raise UsageError(
-            "expected a file of delays for --candidates delay, found none; `fertrain pairs-quality` writes it, give "
-            "it with --delays"
+            "expected a file of delays for `rmfer.candidates='delay'`, found none; `fertrain pairs-quality` writes it, "
+            "give it with `rmfer.delays`"
         )
 
 
@@ -231,10 +229,10 @@ def open_anchors(crops: Crops, settings: RmferConfig, seed: int) -> Anchors:
     """The anchors of a root's crops, with the candidates that the settings name.
 
     Raises:
-        UsageError: a kind that nobody has, or one that lacks its file.
+        UsageError: a strategy that lacks its file.
         DatasetError: the crops have no such candidates.
     """
-    check_kind(settings)
+    require_delays(settings)
     candidates = CANDIDATES[settings.candidates](crops, settings)
     measured: dict[str, Any] = {}
     if settings.candidates == "delay" and settings.delays is not None:

@@ -15,29 +15,17 @@ import numpy as np
 import simplejpeg
 from torch import Tensor
 
-from rmset.errors import UsageError
 from rmset.parts.pictures import JPEG
 from rmset.read.crops import CropKeys, CropStore
 from rmset.read.pairindex import recorded_step
 from rmset.root import Root
 
 from ..datasets.images import decode, resized, stacked
-from ..datasets.registry import UNLABELED, entries, resolve
 from ..errors import DatasetError
 from ..transforms.input_spec import InputSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-
-def open_root(name: str, root: str | None = None) -> Root:
-    """The root that a name means: datasets.toml's, `rmset:PATH`, or for `rmset` the current root."""
-    if name == UNLABELED and name not in entries():
-        return Root.find(root)
-    entry = resolve(name)
-    if entry.kind != UNLABELED:
-        raise UsageError(f"expected an RMset root for --unlabeled, found '{name}' of kind {entry.kind}")
-    return Root(entry.path)
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from rmset.errors import UsageError
+from rmset.root import Root
 
 from ..datasets.base import Split
 from ..datasets.images import ImageFiles, Images
-from ..datasets.registry import UNLABELED, entries, open_labeled, resolve
+from ..datasets.registry import UNLABELED, Entry, entries, open_entry, resolve
 from ..errors import DatasetError
 from ..transforms.input_spec import InputSpec
-from .crops import CropImages, Crops, open_crops, open_root
+from .crops import CropImages, Crops, open_crops
 
 REST = "rest"
 """The name of what the label budget left."""
@@ -47,43 +48,75 @@ class Source:
     """What whoever reads the results should know, one line."""
 
 
-def open_source(
-    name: str, root: str | None, fraction: float, seed: int, spec: InputSpec, labeled: str, rest: Split
-) -> Source:
-    """The unlabeled images that a name means.
+@dataclass(frozen=True)
+class Origin:
+    """Where the unlabeled images of a name are: crops of a root, another labeled set, or the rest of the set itself."""
+
+    name: str
+    """As in the settings."""
+    labeled: Entry
+    """The labeled set beside them."""
+    root: Root | None = None
+    """The root whose crops they are."""
+    entry: Entry | None = None
+    """The other labeled set that they come from."""
+
+
+def resolve_origin(name: str, root: str | None, labeled: Entry) -> Origin:
+    """Look a name up without opening anything.
 
     Args:
-        name: see above.
-        root: what the bare name `rmset` means; None: $RMSET_ROOT, else data/rmset.
+        name: see the module.
+        root: meaning of the bare name `rmset`; None: $RMSET_ROOT, else data/rmset.
+        labeled: the labeled set beside them.
+
+    Raises:
+        UnknownNameError: an unknown name.
+        UsageError: the labeled set itself, which would bring in images that choose the epoch.
+    """
+    if name == REST:
+        return Origin(name, labeled)
+    if name == UNLABELED and name not in entries():
+        return Origin(name, labeled, root=Root.find(root))
+    entry = resolve(name)
+    if entry.kind == UNLABELED:
+        return Origin(name, labeled, root=Root(entry.path))
+    if entry.path.resolve() == labeled.path.resolve():
+        raise UsageError(
+            f"expected other images than the labeled set for `data.unlabeled`, found {name} itself; "
+            "`data.unlabeled='rest'` takes those that are neither learned from nor held out"
+        )
+    return Origin(name, labeled, entry=entry)
+
+
+def open_source(origin: Origin, fraction: float, seed: int, spec: InputSpec, rest: Split) -> Source:
+    """Open the unlabeled images of an origin.
+
+    Args:
+        origin: where they are.
         fraction: share of them, above 0.
         seed: of the share.
         spec: size, and whether they are made gray.
-        labeled: name of the labeled set beside them.
-        rest: its training images that are neither learned from nor held out.
+        rest: training images of the labeled set that are neither learned from nor held out.
 
     Raises:
-        UsageError: the labeled set itself, which would bring in images that choose the epoch.
         DatasetError: fewer than two images.
     """
-    if name == REST:
-        return _files(rest, f"rest of {labeled}", fraction, seed, spec)
-    if name == UNLABELED and name not in entries():
-        return _crops(open_crops(open_root(name, root), fraction, seed), spec)
-    entry = resolve(name)
-    if entry.kind == UNLABELED:
-        return _crops(open_crops(open_root(name, root), fraction, seed), spec)
-    if entry.path.resolve() == resolve(labeled).path.resolve():
-        raise UsageError(
-            f"expected other images than the labeled set for --unlabeled, found {name} itself; `--unlabeled rest` "
-            "takes those that are neither learned from nor held out"
-        )
-    other = open_labeled(name)
+    if origin.root is not None:
+        return _crops(open_crops(origin.root, fraction, seed), spec)
+    labeled = origin.labeled
+    if origin.entry is None:
+        return _files(rest, f"rest of {labeled.name}", fraction, seed, spec)
+    other = open_entry(origin.entry)
     rule = rest.rule if rest.rule in other.rules() else other.rules()[0]
-    source = _files(other.load("train", rule), name, fraction, seed, spec, rest.order.classes)
-    if {entry.kind, resolve(labeled).kind} <= _FER2013:
+    source = _files(other.load("train", rule), origin.name, fraction, seed, spec, rest.order.classes)
+    if {origin.entry.kind, labeled.kind} <= _FER2013:
         # names differ between the two, so that nothing here can tell which they are
-        return replace(source, warning=f"warning: {name} and {labeled} are both FER2013's images, so those that choose "
-                       "the epoch are seen unlabeled; `--unlabeled rest` leaves them out")  # fmt: skip
+        warning = (
+            f"warning: {origin.name} and {labeled.name} are both FER2013's images, so those that choose the epoch are "
+            "seen unlabeled; `--unlabeled rest` leaves them out"
+        )
+        return replace(source, warning=warning)
     return source
 
 
@@ -117,7 +150,7 @@ def _files(
 def _source(name: str, images: Images, crops: Crops | None, measured: dict[str, Any]) -> Source:
     if len(images) < 2:
         raise DatasetError(
-            f"expected two unlabeled images or more in {name}, found {len(images)}; give fewer --labels, a larger "
-            "--unlabeled-fraction, or another --unlabeled"
+            f"expected two unlabeled images or more in {name}, found {len(images)}; give fewer `data.labels`, a larger "
+            "`data.unlabeled_fraction`, or another `data.unlabeled`"
         )
     return Source(name, images, crops, measured)

@@ -12,10 +12,9 @@ from fertrain.analysis.compare.ablation import ablate, names, parse, read, slug
 from fertrain.analysis.compare.significance import Group
 from fertrain.config.run import RunConfig
 from fertrain.errors import UnknownNameError
-from fertrain.methods import StepOutput
+from fertrain.methods import METHODS, StepOutput
 from fertrain.methods.supervised import Supervised
 from fertrain.run_folder import RunFolder
-from fertrain.training import experiment
 from rmset.errors import UsageError
 
 GRID = """
@@ -70,7 +69,7 @@ def test_seeds_go_round_all_variants_and_a_failed_run_is_noted(faces, tmp_path, 
         def loss(self, batch):
             return StepOutput(super().loss(batch).loss * math.nan)
 
-    monkeypatch.setitem(experiment.METHODS, "nan", NoNumber)
+    monkeypatch.setitem(METHODS, "nan", NoNumber)
     text = GRID.format(faces=faces) + '[variants.broken]\nmethod = "nan"\n'
     plan = parse(text.replace("seeds = 2", "seeds = [5]"), "grid.toml")
     said = []

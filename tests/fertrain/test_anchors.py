@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fertrain.config.methods import RmferConfig
+from fertrain.datasets.registry import Entry
 from fertrain.errors import DatasetError, UnknownNameError
 from fertrain.transforms.input_spec import InputSpec
 from fertrain.unlabeled.candidates import RandomCandidates, open_anchors
-from fertrain.unlabeled.crops import CropImages, Crops, open_crops, open_root, stride_of
+from fertrain.unlabeled.crops import CropImages, Crops, open_crops, stride_of
+from fertrain.unlabeled.sources import resolve_origin
 from rmset.errors import RmsetError, UsageError
 from rmset.read.crops import CropKeys
 from rmset.records import StageRecord
@@ -219,8 +221,8 @@ def test_a_root_without_crops_is_one_line(tmp_path):
 
 def test_rmset_is_the_current_root_unless_named(tmp_path, faces, monkeypatch):
     monkeypatch.setenv("RMSET_ROOT", str(tmp_path / "env"))
-    assert open_root("rmset").path == tmp_path / "env"
-    assert open_root("rmset", str(tmp_path / "given")).path == tmp_path / "given"
-    assert open_root(f"rmset:{tmp_path}").path == tmp_path
-    with pytest.raises(UsageError, match="expected an RMset root"):
-        open_root(f"folder:{faces}")
+    labeled = Entry("faces", "folder", faces)
+    assert resolve_origin("rmset", None, labeled).root.path == tmp_path / "env"
+    assert resolve_origin("rmset", str(tmp_path / "given"), labeled).root.path == tmp_path / "given"
+    assert resolve_origin(f"rmset:{tmp_path}", None, labeled).root.path == tmp_path
+    assert resolve_origin("rest", None, labeled).root is None

@@ -180,7 +180,7 @@ def test_unknown_names_say_what_is_close(faces):
         add(Entry("x", "foldr", faces))
     with pytest.raises(UsageError, match=r"none at /no/such"):
         add(Entry("x", "folder", Path("/no/such")))
-    with pytest.raises(UsageError, match="--unlabeled"):
+    with pytest.raises(UsageError, match=r"`data.unlabeled`"):
         open_labeled(f"rmset:{faces}")
 
 

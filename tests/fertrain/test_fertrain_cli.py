@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import layouts
 import pytest
@@ -12,11 +11,10 @@ import typer
 from typer.testing import CliRunner
 
 from fertrain.config.recipes import recipe
-from fertrain.config.run import RunConfig
 from fertrain.datasets.registry import entries
 from fertrain.run_folder import RunFolder
 from rmset_cli.fertrain.app import app, main
-from rmset_cli.fertrain.settings import NAMES, PLACES, settings
+from rmset_cli.fertrain.options import OPTIONS, as_flags, settings
 
 COMMANDS = [
     "supervised", "semi", "ablate", "evaluate", "cross", "compare", "votes", "predict", "explain", "convert", "recipes",
@@ -105,16 +103,19 @@ def test_semi_walks_through_with_the_current_root(fertrain, ferplus, mashup, tmp
     ]  # fmt: skip
 
 
-def test_options_of_both_training_commands_have_one_place_each():
+def test_every_option_of_the_training_commands_is_a_setting():
     group = typer.main.get_command(app)
-    names = {name: {p.name for p in group.commands[name].params} for name in ("supervised", "semi")}
-    no_settings = {"recipe", "runs", "out", "fmt", "quiet", "sets", "help"}
-    assert names["supervised"] - no_settings < set(PLACES)
-    assert names["semi"] - no_settings == set(PLACES)
+    names = {name: {p.name for p in group.commands[name].params} for name in ("supervised", "semi", "ablate")}
     assert names["supervised"] < names["semi"]
-    for option, where in PLACES.items():
-        holder = getattr(RunConfig(), where) if where else RunConfig()
-        assert hasattr(holder, NAMES.get(option, option))
+    for option in OPTIONS:
+        assert option.kind.base is not None
+        assert all(option.name in names[command] for command in option.commands)
+
+
+def test_messages_of_the_library_name_flags_on_the_command_line():
+    assert as_flags("expected `optim.lr` 0 or more, found -1") == "expected --lr 0 or more, found -1"
+    assert as_flags("`data.unlabeled='rest'` will do") == "`--unlabeled rest` will do"
+    assert as_flags("`fertrain semi --x 1` and `rmfer.ial_lr`") == "`fertrain semi --x 1` and `rmfer.ial_lr`"
 
 
 def test_any_setting_can_be_set_by_its_name_in_config_toml(fertrain, faces, tmp_path):
@@ -144,13 +145,12 @@ def test_recipes_of_raf_db_are_ready_to_run(fertrain, mashup, tmp_path, monkeypa
 
 
 def test_an_index_file_stands_above_a_recipes_label_budget_and_a_budget_above_its_file():
-    nothing = {**dict.fromkeys(PLACES), "sets": None}
     start = recipe("rafdb-4000").config
-    again = settings(start, {**nothing, "labels_file": Path("labels.csv")})
+    again = settings(start, {"data.labels_file": "labels.csv"}, None)
     assert (again.data.labels, again.data.labels_file) == (None, "labels.csv")
-    fewer = settings(again, {**nothing, "labels": 100})
+    fewer = settings(again, {"data.labels": 100}, None)
     assert (fewer.data.labels, fewer.data.labels_file) == (100, None)
-    assert settings(start, nothing) == start
+    assert settings(start, {}, None) == start
 
 
 def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):
@@ -175,7 +175,7 @@ def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):
     [
         (["supervised", "--labeled", "nobody"], 2, "unknown data set 'nobody'"),
         (["supervised", "--labeled", "ferplus:{ferplus}", "--model", "resnett"], 2, "unknown model 'resnett'"),
-        (["supervised", "--labeled", "ferplus:{ferplus}", "--scheme", "mvv"], 2, "unknown scheme 'mvv'"),
+        (["supervised", "--labeled", "ferplus:{ferplus}", "--scheme", "mvv"], 2, "unknown --scheme 'mvv'"),
         (["supervised", "--labeled", "ferplus:/no/such"], 2, "found none at /no/such"),
         (["supervised", "--labeled", "ferplus:{empty}"], 1, "expected the votes fer2013new.csv"),
         (["semi", "--labeled", "ferplus:{ferplus}", "--unlabeled", "rmset:{empty}"], 1, "rmset export"),
@@ -186,7 +186,7 @@ def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):
         (["semi", "--labeled", "ferplus:{ferplus}", "--set", "optim.epochs=3"], 2, "expected tuple[int, ...]"),
         (["semi", "--labeled", "ferplus:{ferplus}", "--set", "tau"], 2, "NAME=VALUE"),
         (["semi", "--labeled", "ferplus:{ferplus}", "--unlabeled-fraction", "1.5"], 2, "from 0 to 1"),
-        (["semi", "--labeled", "ferplus:{ferplus}", "--candidates", "luck"], 2, "unknown kind of candidates"),
+        (["semi", "--labeled", "ferplus:{ferplus}", "--candidates", "luck"], 2, "unknown --candidates 'luck'"),
         (["ablate", "rmfer"], 2, "give --labeled"),
         (["ablate", "rmferr", "--labeled", "ferplus:{ferplus}"], 2, "did you mean rmfer"),
         (["evaluate", "{empty}", "--on", "x"], 2, "expected a run folder"),
@@ -200,7 +200,7 @@ def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):
         (["compare", "{empty}", "--measure", "confusion"], 2, "--measure"),
         (["explain", "{empty}", "--occlusion", "--side", "-3"], 2, "--side"),
         (["explain", "{empty}", "--embedding", "--seed", "-1"], 2, "--seed"),
-        (["supervised", "--labeled", "ferplus:{ferplus}", "--lr", "-1"], 2, "optim.lr 0 or more, found -1"),
+        (["supervised", "--labeled", "ferplus:{ferplus}", "--lr", "-1"], 2, "--lr 0 or more, found -1"),
         (["supervised"], 2, "--labeled"),
     ],
 )

@@ -153,7 +153,7 @@ class Passed(nn.Module):
 def test_a_pickled_module_is_converted_knowingly(tmp_path):
     model = build("resnet10t", 7, 32)
     torch.save(model.features, tmp_path / "m.pt")
-    with pytest.raises(UsageError, match="--trust"):
+    with pytest.raises(UsageError, match="`trusted`"):
         convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=False)
     n = convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True).tensors
     tensors, meta = read_file(tmp_path / "m.safetensors")

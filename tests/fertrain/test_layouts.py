@@ -226,7 +226,7 @@ def test_parquet_takes_names_from_its_metadata_or_from_the_user(tmp_path):
     (tmp_path / "b").mkdir()
     assert opened("parquet", layouts.parquet(tmp_path / "a")).order.name == "fer2013"
     bare = layouts.parquet(tmp_path / "b", named=False)
-    with pytest.raises(LabelError, match="--classes"):
+    with pytest.raises(LabelError, match="`classes="):
         opened("parquet", bare)
     assert opened("parquet", bare, classes=list(ORDERS["fer2013"].classes)).splits() == ["train", "test"]
 

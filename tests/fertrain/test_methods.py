@@ -10,7 +10,7 @@ import torch
 from fertrain.config.methods import RmferConfig
 from fertrain.config.run import OptimConfig, RunConfig
 from fertrain.losses.supervised import SCHEMES
-from fertrain.methods import METHODS, AnchorBatch, Batch, create
+from fertrain.methods import METHODS, AnchorBatch, Batch
 from fertrain.models.factory import build
 from fertrain.models.inference import eval_mode
 from fertrain.training.optim import Stepper, optimizer_for, rate_at
@@ -23,7 +23,7 @@ def rmfer(**settings):
     config = RunConfig(
         method="rmfer", optim=OptimConfig(epochs=(1, 1, 1), optimizer="sam"), rmfer=RmferConfig(gamma=0.3, **settings)
     )
-    return create(model, config, SCHEMES["mv"])
+    return METHODS[config.method](model, config, SCHEMES["mv"])
 
 
 def batch(seed=0):
@@ -250,11 +250,11 @@ def test_rates_by_hand():
 def test_epochs_are_one_number_or_one_for_each_phase():
     config = RunConfig(method="rmfer", optim=OptimConfig(epochs=(1, 2)))
     with pytest.raises(UsageError, match="base, ial, acl"):
-        create(build("resnet10t", 4, 32), config, SCHEMES["mv"])
+        METHODS[config.method](build("resnet10t", 4, 32), config, SCHEMES["mv"])
 
 
 def test_every_method_says_what_runs_at_test():
     for name in METHODS:
-        method = create(build("resnet10t", 4, 32), RunConfig(method=name), SCHEMES["mv"])
+        method = METHODS[name](build("resnet10t", 4, 32), RunConfig(method=name), SCHEMES["mv"])
         inside = {id(p) for p in method.module.parameters()}
         assert {id(p) for p in method.model.parameters()} <= inside

@@ -19,7 +19,7 @@ from fertrain.config import methods as settings
 from fertrain.config.run import OptimConfig, RunConfig
 from fertrain.losses.pseudo_label import turned
 from fertrain.losses.supervised import SCHEMES
-from fertrain.methods import Batch, Unlabeled, create
+from fertrain.methods import METHODS, Batch, Unlabeled
 from fertrain.models.classifier import Classifier
 from fertrain.training.optim import Stepper, optimizer_for
 from fertrain.transforms.mixup import mixup
@@ -56,7 +56,7 @@ def method_of(case, steps=6):
     nn.init.normal_(model.head.weight, std=1.5)  # guesses from sure to unsure
     name = case.split(",")[0]
     own = {name.replace("-", "_"): SETTINGS[case]}
-    method = create(model, RunConfig(method=name, optim=OptimConfig(epochs=(2,), lr=0.3), **own), SCHEMES["mv"])
+    method = METHODS[name](model, RunConfig(method=name, optim=OptimConfig(epochs=(2,), lr=0.3), **own), SCHEMES["mv"])
     method.module.train()
     method.begin(method.phases[0])
     move = torch.optim.SGD([p for p in method.module.parameters() if p.requires_grad], lr=0.05)

@@ -21,6 +21,7 @@ from fertrain.models.checkpoint_file import read_file
 from fertrain.training.batches import EpochContext, TrainLoader, labeled_rows, unlabeled_rows, within
 from fertrain.training.data import open_labeled_data, open_unlabeled
 from fertrain.training.experiment import run
+from fertrain.training.resolve import resolve
 from fertrain.unlabeled.crops import open_crops
 from rmset.errors import UsageError
 from rmset.root import Root
@@ -42,11 +43,11 @@ def config(labeled, **changes):
 
 def opened(c, tmp_path, phases=(BESIDE,)):
     said = []
-    data = open_labeled_data(c, open_labeled(c.data.labeled), 3)
+    data = open_labeled_data(resolve(c), open_labeled(c.data.labeled), 3)
     if data.chosen is not None:
         (tmp_path / "run").mkdir(parents=True, exist_ok=True)
         write_index(data.chosen, tmp_path / "run" / "labels.csv")
-    beside = open_unlabeled(c, phases, data, say=said.append)
+    beside = open_unlabeled(resolve(c), phases, data, say=said.append)
     feed = TrainLoader(
         data.learn, beside.anchors, beside.images, batch_size=c.optim.batch_size, seed=c.seed, workers=c.workers,
         device=CPU,
@@ -213,9 +214,13 @@ def test_a_set_smaller_than_a_step_is_seen_whole_in_every_step(faces, tmp_path):
 @pytest.mark.parametrize(
     ("data", "error", "says"),
     [
-        ({"labels": None}, DatasetError, "two unlabeled images or more in rest of .* found 0; give fewer --labels"),
-        ({"unlabeled": None}, UsageError, "expected --unlabeled"),
-        ({"unlabeled": "folder:{faces}"}, UsageError, "`--unlabeled rest`"),
+        (
+            {"labels": None},
+            DatasetError,
+            "two unlabeled images or more in rest of .* found 0; .* `data.labels`",
+        ),
+        ({"unlabeled": None}, UsageError, "expected `data.unlabeled`"),
+        ({"unlabeled": "folder:{faces}"}, UsageError, "`data.unlabeled='rest'`"),
         ({"unlabeled": "nobody"}, UsageError, "unknown data set 'nobody'"),
     ],
 )

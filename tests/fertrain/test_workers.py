@@ -9,8 +9,8 @@ import torch
 from test_loop import Broken, config, weights
 
 from fertrain.datasets.images import ImageFiles, ZipBytes, batches
+from fertrain.methods import METHODS
 from fertrain.run_folder import RunFolder
-from fertrain.training import experiment
 from fertrain.training.experiment import run
 
 
@@ -32,7 +32,7 @@ def test_workers_and_memory_change_nothing(faces, tmp_path):
 def test_a_run_with_workers_comes_to_the_same_however_it_was_broken_off(faces, tmp_path, monkeypatch):
     whole = run(config(faces, tmp_path / "whole", memory_mb=0, workers=1)).folder
     monkeypatch.setattr(Broken, "left", 9)
-    monkeypatch.setitem(experiment.METHODS, "supervised", Broken)
+    monkeypatch.setitem(METHODS, "supervised", Broken)
     broken = config(faces, tmp_path / "broken", memory_mb=0, workers=1)
     with pytest.raises(KeyboardInterrupt):
         run(broken)

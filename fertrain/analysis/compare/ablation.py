@@ -37,7 +37,8 @@ from ...errors import DatasetError, TrainingError, UnknownNameError
 from ...evaluation.metrics import scores_from
 from ...methods import METHODS
 from ...run_folder import RunFolder
-from ...training.experiment import RunResult, check, run
+from ...training.experiment import RunResult, run
+from ...training.resolve import resolve
 from .table import write
 
 _FOLDER = "grid_files"
@@ -74,7 +75,7 @@ class Grid:
         for name, changes in self.variants.items():
             config = changed(self.start, changes, f"variant '{name}'")
             if not config.data.labeled:
-                raise UsageError(f"expected a labeled set, found none in {self.source}; give --labeled")
+                raise UsageError(f"expected a labeled set, found none in {self.source}; give `data.labeled`")
             if config.method not in METHODS:
                 raise UnknownNameError("method", config.method, METHODS)
             configs[name] = replace(config, out=str(out / slug(name)))
@@ -155,7 +156,7 @@ def ablate(
     for name in only or configs:
         for seed in plan.seeds:
             try:
-                check(replace(configs[name], seed=seed))
+                resolve(replace(configs[name], seed=seed))
             except (UsageError, DatasetError) as error:
                 raise UsageError(f"variant '{name}': {error}") from None
     todo = [(seed, name) for seed in plan.seeds for name in configs if not only or name in only]
@@ -209,7 +210,7 @@ def run_seed(
         return run(wanted, progress, say)
     found = RunFolder(folder)
     if deciding(found.config()) != deciding(wanted):
-        raise UsageError(f"expected a run with these settings in {folder}, found another; give another --out")
+        raise UsageError(f"expected a run with these settings in {folder}, found another; give another `out`")
     say(f"seed {seed}: finished already, kept")
     metrics = found.metrics()
     return RunResult(folder, metrics, scores_from(metrics))

@@ -191,7 +191,7 @@ def _rows(rules: Sequence[Anchors], config: QualityConfig) -> Rows:
     common = reduce(np.intersect1d, [rule.candidates.anchors for rule in rules])
     if not len(common):
         raise DatasetError("expected anchors with candidates by every rule, found none; allow more steps than "
-                           f"--d {config.rules.d}")  # fmt: skip
+                           f"`rmfer.d={config.rules.d}`")  # fmt: skip
     return np.random.default_rng([config.seed, 14]).permutation(common)[: config.anchors]
 
 

@@ -1,0 +1,109 @@
+"""Field types of settings: ranges and choices, checked whenever a group of settings is made.
+
+    lr: NotNegative = 1e-3                                        # a number in a range
+    schedule: Literal["cosine", "constant"] = "cosine"            # one of a few names
+
+The command line reads the same types, so an option's type, choices and range stand here alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+
+from rmset.errors import UsageError
+
+from ..errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Range:
+    """Values that a number may have. NaN is in no range."""
+
+    words: str
+    """As messages say it."""
+    holds: Callable[[float], bool]
+    """Whether a number is in the range."""
+
+
+_INFINITY = float("inf")
+
+Count = Annotated[int, Range("1 or more", lambda x: x >= 1)]
+Whole = Annotated[int, Range("0 or more", lambda x: x >= 0)]
+NotNegative = Annotated[float, Range("0 or more", lambda x: 0 <= x < _INFINITY)]
+Positive = Annotated[float, Range("above 0", lambda x: 0 < x < _INFINITY)]
+Share = Annotated[float, Range("from 0 to 1", lambda x: 0 <= x <= 1)]
+BelowOne = Annotated[float, Range("from 0 to below 1", lambda x: 0 <= x < 1)]
+Within = Annotated[float, Range("between 0 and 1", lambda x: 0 < x < 1)]
+Seed = Annotated[int, Range("from 0 to 2^63 - 1", lambda x: 0 <= x < 2**63)]
+
+
+@dataclass(frozen=True)
+class FieldType:
+    """Type of a setting, taken apart."""
+
+    base: type
+    """`int`, `float`, `bool`, `str`, `tuple`, or a group."""
+    optional: bool
+    """None is allowed."""
+    range: Range | None = None
+    """Of a number."""
+    choices: tuple[str, ...] = ()
+    """Of a name; empty if any will do."""
+    item: type | None = None
+    """Type of the items of a tuple."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of the groups of settings.
+
+    Raises:
+        UsageError: a number out of its range; names the setting, as `optim.lr`.
+        UnknownNameError: a name that is not among the choices.
+    """
+
+    GROUP: ClassVar[str] = ""
+    """What stands before the names of the fields, "optim." say."""
+
+    def __post_init__(self) -> None:
+        for name, kind in field_types(type(self)).items():  # type: ignore[arg-type]
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if kind.range is not None and number is not None and not kind.range.holds(number):
+                    raise UsageError(f"expected `{self.GROUP}{name}` {kind.range.words}, found {number:g}")
+            if kind.choices and value is not None and value not in kind.choices:
+                raise UnknownNameError(f"`{self.GROUP}{name}`", value, kind.choices)
+
+
+@lru_cache(maxsize=64)
+def field_types(settings: type) -> dict[str, FieldType]:
+    """Types of the fields of a group by name."""
+    hints = get_type_hints(settings, include_extras=True)
+    return {f.name: _taken_apart(hints[f.name]) for f in fields(settings)}
+
+
+def _taken_apart(hint: Any) -> FieldType:
+    parts = list(_alternatives(hint))
+    optional = NoneType in parts
+    (main,) = [part for part in parts if part is not NoneType]
+    found: Range | None = None
+    if get_origin(main) is Annotated:
+        main, found = get_args(main)
+    if get_origin(main) is Literal:
+        return FieldType(str, optional, choices=get_args(main))
+    if get_origin(main) is tuple:
+        items = get_args(main)
+        inner = _taken_apart(items[0]) if items[-1] is Ellipsis else FieldType(tuple, optional=False)
+        return FieldType(tuple, optional, inner.range, item=inner.base)
+    return FieldType(main, optional, found)
+
+
+def _alternatives(hint: Any) -> Iterator[Any]:
+    if get_origin(hint) in (Union, UnionType):
+        yield from get_args(hint)
+    else:
+        yield hint

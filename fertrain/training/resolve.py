@@ -1,0 +1,86 @@
+"""Resolve the names in a config into objects, once, and check their combinations before anything is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rmset.errors import UsageError
+
+from ..config.run import RunConfig
+from ..datasets.registry import Entry, resolve_labeled
+from ..errors import UnknownNameError
+from ..losses.supervised import SCHEMES, Scheme
+from ..methods import METHODS, MethodClass
+from ..models.factory import Builder, builder
+from ..transforms.augment import Augmentation, augmentation
+from ..transforms.mixup import Mix, mix
+from ..unlabeled.candidates import require_delays
+from ..unlabeled.sources import Origin, resolve_origin
+from .loggers import require
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A config whose names were looked up."""
+
+    config: RunConfig
+    """The numbers and paths."""
+    labeled: Entry
+    """The labeled set, not yet opened."""
+    unlabeled: Origin | None
+    """Where unlabeled images come from, not yet opened; None where none are named."""
+    scheme: Scheme
+    """How votes become a loss."""
+    method: MethodClass
+    """Makes the method around a network."""
+    model: Builder
+    """Makes the network."""
+    weak: Augmentation
+    """Of labeled images, and of weak views."""
+    strong: Augmentation
+    """Of strong views."""
+    mix: Mix | None
+    """Blends labeled images in pairs."""
+
+
+def resolve(config: RunConfig) -> Resolved:
+    """Look up every name of a config and check what contradicts.
+
+    Raises:
+        UnknownNameError: a name that does not exist; the message suggests close matches.
+        UsageError: settings that contradict each other, or a file or package that they need and lack.
+    """
+    if config.method not in METHODS:
+        raise UnknownNameError("method", config.method, METHODS)
+    _check_combinations(config)
+    require(config)
+    data = config.data
+    labeled = resolve_labeled(data.labeled)
+    return Resolved(
+        config=config,
+        labeled=labeled,
+        unlabeled=None if data.unlabeled is None else resolve_origin(data.unlabeled, data.root, labeled),
+        scheme=SCHEMES[data.scheme],
+        method=METHODS[config.method],
+        model=builder(config.model.name),
+        weak=augmentation(config.augment),
+        strong=augmentation(config.strong),
+        mix=mix(config.mix, config.mix_alpha),
+    )
+
+
+def _check_combinations(config: RunConfig) -> None:
+    data, model = config.data, config.model
+    if not config.out:
+        raise UsageError("expected a folder for the run, found none; give `out`")
+    if model.head == "embedding" and (not model.vectors or config.method != "supervised"):
+        raise UsageError(
+            "expected `model.vectors` and the method supervised for the head embedding, found "
+            f"{model.vectors or 'no file'} and {config.method}"
+        )
+    if data.scheme == "ml" and (config.optim.label_smoothing or config.mix != "none"):
+        raise UsageError("expected no smoothing and no mix with the scheme ml, which counts any positive share")
+    if data.labels is not None and data.labels_file is not None:
+        raise UsageError("expected either a label budget (`data.labels`) or an index (`data.labels_file`), found both")
+    if config.method == "rmfer":
+        require_delays(config.rmfer)
