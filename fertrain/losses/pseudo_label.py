@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ..errors import UnknownNameError
+from .supervised import cel
 
 ANNEALING = ("none", "linear", "log", "exp")
 
@@ -132,7 +133,7 @@ def brier(logits: Tensor, q: Tensor) -> Tensor:
 
 def cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
     """(1/U) Σ_b H(q_b, p_b) with whole distributions as targets, which get no gradient."""
-    return -(q.detach() * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
+    return cel(logits, q.detach())
 
 
 def ramp_up(step: int, over: int) -> float:

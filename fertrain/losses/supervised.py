@@ -16,6 +16,8 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from ..splitmix import unit
+
 ML_SMOOTHING = 0.001
 """The authors' ε, which keeps the logarithm of ML finite where no kept class has any probability."""
 
@@ -52,23 +54,11 @@ def draw(p: npt.NDArray[np.float32], samples: npt.NDArray[np.int64], epoch: int,
     Returns:
         One-hot rows (B, C).
     """
-    u = _unit_hash(samples, epoch, seed)
+    u = unit(samples, epoch, seed)
     edges = np.cumsum(p.astype(np.float64), axis=1)
     # scaled by the last edge, as float shares need not reach 1 exactly
     label = (u[:, None] * edges[:, -1:] >= edges).sum(axis=1)
     return np.asarray(np.eye(p.shape[1], dtype=np.float32)[label])
-
-
-def _unit_hash(samples: npt.NDArray[np.int64], epoch: int, seed: int) -> npt.NDArray[np.float64]:
-    """splitmix64 of (seed, epoch, sample), as numbers in [0, 1)."""
-    mask = (1 << 64) - 1
-    start = ((seed * 0x9E3779B97F4A7C15) ^ (epoch * 0xD1B54A32D192ED03)) & mask
-    x = samples.astype(np.uint64) * np.uint64(0xBF58476D1CE4E5B9) + np.uint64(start)
-    for _ in range(2):
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x = x ^ (x >> np.uint64(31))
-    return (x >> np.uint64(11)).astype(np.float64) / float(1 << 53)
 
 
 @dataclass(frozen=True)

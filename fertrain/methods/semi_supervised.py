@@ -13,7 +13,7 @@ from rmset.errors import UsageError
 from ..config.run import RunConfig
 from ..losses.supervised import Scheme, ml
 from ..models.classifier import Classifier
-from ..models.inference import eval_mode
+from ..models.inference import eval_mode, frozen_statistics
 from .base import Batch, Found, Phase, StepCache, StepOutput, Unlabeled, Views, epochs_of
 
 
@@ -68,17 +68,11 @@ def predict_with_batch_stats(model: Classifier, images: Tensor) -> Tensor:
     behind the weights, so early guesses made with them are wrong or unsure, and would be learned. They are not moved
     here: only images that the network learns from decide what it will know at test.
     """
-    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [layer.momentum for layer in layers]
-    with eval_mode(model):
-        for layer in layers:
-            layer.train()
-            layer.momentum = 0.0
-        try:
-            logits: Tensor = model(images)
-        finally:
-            for layer, momentum in zip(layers, momenta, strict=True):
-                layer.momentum = momentum
+    with eval_mode(model), frozen_statistics(model):
+        for layer in model.modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                layer.train()
+        logits: Tensor = model(images)
     return logits.float()
 
 

@@ -18,15 +18,15 @@ _MOMENTS_SAMPLE = 2048
 
 
 @contextmanager
-def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Dropout and batch statistics off, no gradients; every submodule's own mode comes back afterwards.
+def eval_mode(module: nn.Module, *, gradients: bool = False) -> Iterator[None]:
+    """Turn dropout and batch statistics off, and gradients unless asked for; restore each submodule's mode afterwards.
 
     Modes are kept one by one, as a part of a network may be frozen while the rest learns.
     """
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
     try:
-        with torch.no_grad():
+        with torch.set_grad_enabled(gradients):
             yield
     finally:
         for m, training in modes:
@@ -35,6 +35,20 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
         # again for what is learned in the same block: no gradient, and no complaint (pytorch/pytorch#112583, mended in
         # its #165068). Outside of autocast there is nothing to clear.
         torch.clear_autocast_cache()
+
+
+@contextmanager
+def frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Batch normalization keeps its running statistics, whatever passes through it."""
+    layers = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
 
 
 def logits(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..config.run import OptimConfig
 from ..methods import Phase, StepOutput
+from ..models.inference import frozen_statistics
 
 Closure = Callable[[], StepOutput]
 """Computes the loss of the current batch and its gradients."""
@@ -116,7 +117,7 @@ class Stepper:
         self.optimizer.zero_grad()
         output = closure()
         if self.sam_rho is not None:
-            with self._climbed(self.sam_rho), _statistics_kept(self.module):
+            with self._climbed(self.sam_rho), frozen_statistics(self.module):
                 self.optimizer.zero_grad()
                 closure()
         self.optimizer.step()
@@ -142,20 +143,6 @@ class Stepper:
 
 def _norm(p: Tensor) -> Tensor:
     return p.grad.norm() if p.grad is not None else p.new_zeros(())
-
-
-@contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Batch normalization works on the batch but does not count it a second time."""
-    layers = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
 
 
 class EMA:

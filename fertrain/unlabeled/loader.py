@@ -27,6 +27,7 @@ from rmset.parts.pictures import decode
 from rmset.read.crops import CropStore
 
 from ..datasets.images import alone, resized
+from ..splitmix import mixed
 from ..transforms.augment import JitterRange
 
 _AHEAD = 4
@@ -99,17 +100,10 @@ def shuffled(places: npt.NDArray[np.int64], total: int, seed: int, epoch: int) -
     while outside.any():
         left, right = number[outside] >> half, number[outside] & mask
         for key in keys:
-            left, right = right, left ^ (_mixed(right ^ key) & mask)
+            left, right = right, left ^ (mixed(right ^ key) & mask)
         number[outside] = (left << half) | right
         outside = number >= total
     return number.astype(np.int64)
-
-
-def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """SplitMix64's finalizer: every bit of the result depends on every bit of x."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 class CropDataset(Dataset[Tensor]):

@@ -83,7 +83,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class GridResult:
     """What a grid came to."""
 
     rows: list[dict[str, Any]]
@@ -140,7 +140,7 @@ def parse(text: str, source: str) -> Grid:
 def ablate(
     plan: Grid, out: Path, only: Sequence[str] = (), progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
-) -> Outcome:  # fmt: skip
+) -> GridResult:  # fmt: skip
     """Run what is not finished, and write `table.md`, `table.csv` and `table.json` after every run.
 
     A run whose loss is no number is noted in the table; the others go on. With `only` no more than these variants
@@ -162,7 +162,7 @@ def ablate(
     todo = [(seed, name) for seed in plan.seeds for name in configs if not only or name in only]
     out.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
-    outcome = Outcome([], [])
+    outcome = GridResult([], [])
     for k, (seed, name) in enumerate(todo, start=1):
         say(f"{k} of {len(todo)}: {name}")
         try:
@@ -171,7 +171,7 @@ def ablate(
             failed[f"{slug(name)}/seed-{seed}"] = str(error)
             say(f"failed: {error}")
         rows, written = write(plan.about, {n: out / slug(n) for n in configs}, plan.seeds, failed, out)
-        outcome = Outcome(rows, written, failed)
+        outcome = GridResult(rows, written, failed)
     return outcome
 
 

@@ -149,9 +149,7 @@ def attributed(
     """Integrated gradients by class, from the data set's mean image, `steps` points of the path."""
     from captum.attr import IntegratedGradients
 
-    modes = [(m, m.training) for m in model.modules()]
-    model.eval()
-    try:
+    with eval_mode(model, gradients=True):
         method = IntegratedGradients(model)
         maps: list[ClassMap] = []
         for done, (name, own) in enumerate(rows.items(), start=1):
@@ -165,9 +163,6 @@ def attributed(
                 values = (total / total.max().clamp_min(1e-12)).numpy()
                 maps.append(ClassMap(name, len(own), _mean_face(images, own), values))
             progress("attribute", done, len(rows))
-    finally:
-        for module, training in modes:
-            module.training = training
     return maps
 
 
