@@ -1,4 +1,4 @@
-"""Progress and talk of long work: callbacks, and bars in terminals and notebooks for callers that have none of their own."""
+"""Progress and talk of long work: callbacks, and bars in terminals and notebooks."""
 
 from __future__ import annotations
 
