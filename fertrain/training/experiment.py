@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from rmset.errors import UsageError
 from rmset.files import sha256_of
 from rmset.progress import Progress, Say, quiet, silent
 
@@ -69,6 +70,8 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = quiet) -> Run
         UsageError: an unknown name, or settings that contradict each other.
         FertrainError: data or weights that are not what they should be, or a loss that is not finite.
     """
+    if not config.out:
+        raise UsageError("expected a folder for the run, found none; give `out`")
     parts = resolve(config)
     torch.manual_seed(config.seed)
     dataset = open_entry(parts.labeled)

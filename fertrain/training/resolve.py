@@ -71,8 +71,6 @@ def resolve(config: RunConfig) -> Resolved:
 
 def _check_combinations(config: RunConfig) -> None:
     data, model = config.data, config.model
-    if not config.out:
-        raise UsageError("expected a folder for the run, found none; give `out`")
     if model.head == "embedding" and (not model.vectors or config.method != "supervised"):
         raise UsageError(
             "expected `model.vectors` and the method supervised for the head embedding, found "

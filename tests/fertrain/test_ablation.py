@@ -60,7 +60,7 @@ def test_runs_are_ordinary_folders_and_finished_ones_are_not_repeated(faces, tmp
     # one seed more would be run; the two that are there are still not
     with pytest.raises(AssertionError):
         ablate(parse(GRID.format(faces=faces).replace("seeds = 2", "seeds = 3"), "grid.toml"), tmp_path)
-    with pytest.raises(UsageError, match="another --out"):
+    with pytest.raises(UsageError, match=r"another `out`"):
         ablate(parse(GRID.format(faces=faces).replace("0.01", "0.02"), "grid.toml"), tmp_path)
 
 
@@ -98,7 +98,7 @@ def test_the_table_by_hand():
 def test_every_grid_that_comes_along_names_settings_that_exist(name, tmp_path):
     plan = read(name)
     assert plan.seeds == (0, 1, 2)
-    with pytest.raises(UsageError, match="--labeled"):
+    with pytest.raises(UsageError, match=r"`data.labeled`"):
         plan.configs(tmp_path)
     from dataclasses import replace
 

@@ -43,7 +43,7 @@ def test_a_number_out_of_its_range_is_refused_by_name(group, values, message):
 @pytest.mark.parametrize(
     ("group", "values", "message"),
     [
-        (OptimConfig, {"optimizer": "adamx"}, "unknown `optim.optimizer` 'adamx': did you mean adamw, adam"),
+        (OptimConfig, {"optimizer": "adamx"}, "unknown `optim.optimizer` 'adamx': did you mean adam, adamw"),
         (OptimConfig, {"schedule": "wobble"}, "unknown `optim.schedule` 'wobble'"),
         (DataConfig, {"scheme": "mvv"}, "unknown `data.scheme` 'mvv'"),
         (ModelConfig, {"head": "words"}, "unknown `model.head`"),

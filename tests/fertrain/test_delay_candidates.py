@@ -86,7 +86,7 @@ def test_a_file_of_delays_is_read_as_it_was_written(two_videos, tmp_path):
 
 def test_what_is_no_file_of_delays_is_one_line(two_videos, tmp_path):
     delayed = {"candidates": "delay"}
-    with pytest.raises(UsageError, match="give it with --delays"):
+    with pytest.raises(UsageError, match=r"give it with `rmfer.delays`"):
         open_anchors(two_videos, RmferConfig(**delayed), 0)
     with pytest.raises(DatasetError, match="found none; `fertrain pairs-quality"):
         open_anchors(two_videos, RmferConfig(**delayed, delays=str(tmp_path / "no.json")), 0)

@@ -160,7 +160,7 @@ def test_a_pickled_module_is_converted_knowingly(tmp_path):
     assert len(tensors) == n
     assert "labels" not in meta
     assert load_into(build("resnet10t", 7, 32), tmp_path / "m.safetensors", SEVEN).left == 2
-    with pytest.raises(WeightsError, match=r"head, fc, classifier.* found none; convert it without --labels"):
+    with pytest.raises(WeightsError, match=r"head, fc, classifier.* found none; convert it without `labels`"):
         convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True, labels=SEVEN)
 
 

@@ -260,7 +260,7 @@ def test_without_unlabeled_images_phases_that_see_nothing_else_are_left_out(face
 def test_the_mashups_candidates_need_a_mashup(faces, tmp_path):
     phase = Phase("acl", 1, 1e-3, "adamw", anchors=2)
     c = config(f"folder:{faces}", rmfer=RmferConfig(max_candidates=4))
-    with pytest.raises(UsageError, match="--candidates random"):
+    with pytest.raises(UsageError, match=r"rmfer.candidates='random'"):
         opened(c, tmp_path, (phase,))
     _, _, feed, _ = opened(replace(c, rmfer=replace(c.rmfer, candidates="random")), tmp_path, (phase,))
     batch = next(feed.epoch(0, phase))
