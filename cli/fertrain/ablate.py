@@ -52,7 +52,7 @@ def ablate(
         plan, start=o.settings(plan.start, given, sets), seeds=plan.seeds if seeds is None else tuple(range(seeds))
     )
     with progress() as bar:
-        outcome = run_grid(plan, out, only or [], bar, say)
+        outcome = run_grid(plan, out, only or [], bar, o.talk)
     emit(outcome.rows, fmt, title=plan.about)
     say(f"written: {', '.join(str(path) for path in outcome.files)}")
     if outcome.failed:

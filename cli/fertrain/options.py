@@ -21,7 +21,7 @@ from fertrain.config.fields import FieldType, field_types
 from fertrain.config.serialization import changed, from_words
 from rmset.errors import UsageError
 
-from ..console import PANEL_OUTPUT
+from ..console import PANEL_OUTPUT, say
 
 DATA, MODEL, OPTIMIZATION, METHOD, OUTPUT = "data", "model", "optimization", "method", PANEL_OUTPUT
 _TRAINING = ("supervised", "semi")
@@ -139,6 +139,9 @@ OPTIONS = (
            _ALL, flag="--pretrained"),
     Option("model.weights", "Start from this file: safetensors, or a state dict without code.", MODEL, _ALL,
            metavar="PATH"),
+    Option("model.weights_part", "State dict or prefix of that file, as ema_model or module.encoder_k.", MODEL),
+    Option("model.weights_partial", "Also take weights that give less than half of the network's parameters.", MODEL,
+           flag="--weights-partial"),
     Option("model.head", "embedding: predict a word vector.", MODEL),
     Option("model.vectors", "Word vectors: word2vec in the C format, or a small text table.", MODEL, metavar="PATH"),
     Option("model.words", "Another word for a class.", MODEL, flag="--word", metavar="CLASS=WORD"),
@@ -250,6 +253,11 @@ def settings(start: RunConfig, given: Mapping[str, Any], sets: list[str] | None)
     return changed(config, from_words(sets), "--set") if sets else config
 
 
+def talk(line: str) -> None:
+    """Print a library's line of talk, with flags for parameters."""
+    say(as_flags(line))
+
+
 def as_flags(message: str) -> str:
     """Turn parameters in a library's message into what a user types: `data.unlabeled='rest'` -> `--unlabeled rest`."""
 
@@ -257,7 +265,9 @@ def as_flags(message: str) -> str:
         name, value = found["name"], found["value"]
         if name not in _FLAGS:
             return found[0]
-        return _FLAGS[name] if value is None else f"`{_FLAGS[name]} {value}`"
+        if value is None:
+            return _FLAGS[name]
+        return f"`{_FLAGS[name]}`" if value == "True" else f"`{_FLAGS[name]} {value}`"
 
     return re.sub(r"`(?P<name>[a-z_][a-z_.0-9]*)(?:=(?P<quote>'?)(?P<value>[^`']*)(?P=quote))?`", flag, message)
 

@@ -79,7 +79,7 @@ def _run(config: RunConfig, out: Path | None, fmt: Format, runs: int) -> None:
     folder = out or Path("runs") / name
     config = replace(config, out=str(folder))
     with progress() as bar:
-        results = [run(config, bar, say)] if runs == 1 else run_many(config, runs, bar, say)
+        results = [run(config, bar, o.talk)] if runs == 1 else run_many(config, runs, bar, o.talk)
     rows: list[dict[str, Any]] = [
         {
             "run": str(result.folder), "split": result.scores.split, "rule": result.scores.rule, "n": result.scores.n,

@@ -67,7 +67,7 @@ def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] 
     if not parts:
         raise WeightsError(f"expected a module or a state dict in {source}, found {type(content).__name__}")
     if part and part not in parts:
-        raise UsageError(f"expected a part of {source} ({', '.join(parts)}) for --part, found '{part}'")
+        raise UsageError(f"expected a part of {source} ({', '.join(parts)}) for `part`, found '{part}'")
     taken = part or next(iter(parts))
     tensors, meta, head = parts[taken], {"format": "pt"}, ""
     if labels:

@@ -67,7 +67,7 @@ class Loaded:
         lines = [f"{file}: {self.used} tensors used, {self.left} keep their start, {head}"]
         if self.part or self.prefix:
             where = " ".join(f"'{name}'" for name in (self.part, self.prefix) if name)
-            other = f"; {', '.join(self.others)} would fit too: --set model.weights_part=NAME" if self.others else ""
+            other = f"; {', '.join(self.others)} would fit too: `model.weights_part`" if self.others else ""
             lines.append(f"{file}: read under {where}{other}")
         if self.resampled:
             lines.append(f"{file}: resampled for this image size: {_some(self.resampled)}")
@@ -118,7 +118,7 @@ def load_into(
         fits = [fit for fit in fits if part in (fit[0], fit[1], fit[1].rstrip("."))]
         if not fits:
             known = sorted({name for kind, _ in checkpoint.parts.items() for name in (kind,) if name})
-            raise UsageError(f"expected a part of {path} for model.weights_part, found '{part}'; {_known(known)}")
+            raise UsageError(f"expected a part of {path} for `model.weights_part`, found '{part}'; {_known(known)}")
     most = max((numel for _, _, numel in fits), default=0)
     # of those that fit alike the first: state dicts stand in the order in which their authors judge them
     best = [fit for fit in fits if fit[2] == most]
@@ -201,8 +201,8 @@ def _other_network(
     found = f"{share:.0%} of its parameters" if used else f"{len(unused)} tensors that fit none of its parameters"
     return (
         f"expected weights of {model.name} in {path}, found {found}; without a value: {_some(missing)}; without "
-        f"a place: {_some(unused) or 'none'}; name the model they belong to with --model"
-        + (", or take what fits with --set model.weights_partial=true" if used else "")
+        f"a place: {_some(unused) or 'none'}; name the model they belong to with `model.name`"
+        + (", or take what fits with `model.weights_partial=True`" if used else "")
     )
 
 

@@ -49,7 +49,7 @@ def test_weights_of_another_network_are_refused_although_a_counter_fits(tmp_path
 def test_less_than_half_is_taken_only_when_asked_for_and_named(tmp_path):
     few = dict(list(theirs().items())[:20])
     torch.save(few, tmp_path / "few.pt")
-    with pytest.raises(WeightsError, match=r"found \d+% of its parameters; .*weights_partial=true"):
+    with pytest.raises(WeightsError, match=r"found \d+% of its parameters; .*weights_partial=True"):
         load_into(fresh(), tmp_path / "few.pt", SEVEN)
     loaded = load_into(fresh(), tmp_path / "few.pt", SEVEN, partial=True)
     assert 0 < loaded.share < 0.5
@@ -91,7 +91,7 @@ def test_of_several_networks_the_one_that_is_judged_is_taken_and_the_others_name
     loaded = load_into(model, tmp_path / "ssl.pt", SEVEN)
     assert same(model, judged)
     assert (loaded.part, loaded.others) == ("ema_model", ("train_model",))
-    assert any("train_model would fit too: --set model.weights_part=NAME" in line for line in loaded.told("ssl.pt"))
+    assert any("train_model would fit too: `model.weights_part`" in line for line in loaded.told("ssl.pt"))
     load_into(model, tmp_path / "ssl.pt", SEVEN, part="train_model")
     assert same(model, learning)
     with pytest.raises(UsageError, match=r"found 'eval_model'; it holds ema_model, train_model"):
