@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from rmset import schema
-from rmset.files import LocalFiles
+from rmset.local_files import LocalFiles
 from rmset.parts.shards import CROP_ROW_GROUP, crop_writer, write_faces
 from rmset.parts.tracks import SOURCES
 from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord

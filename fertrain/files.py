@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from rmset.files import LocalFiles
+from rmset.outputs import written
 
 
 def whole(path: Path) -> AbstractContextManager[Path]:
@@ -16,8 +16,7 @@ def whole(path: Path) -> AbstractContextManager[Path]:
     Raises:
         RmsetError: on leaving, if the disk is full or the folder cannot be written.
     """
-    published: AbstractContextManager[Path] = LocalFiles(path.parent).publish(path.name)
-    return published
+    return written(path, mode=None)
 
 
 def write_text(path: Path, text: str) -> None:

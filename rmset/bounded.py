@@ -21,6 +21,11 @@ SMALL = 16 << 20
 """bytes; the most that a file of settings, results or one video's state may have"""
 DEEP = 64
 """levels of lists and tables inside each other"""
+LARGE = 1 << 63
+"""whole numbers lie below this, as those of tables do"""
+# Not every system has every flag.
+_FLAGS = ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY", "O_NOINHERIT")
+_READING = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in _FLAGS)
 
 
 def open_regular(path: Path, most: int | None = None) -> BinaryIO:
@@ -36,7 +41,7 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
     """
     try:
         # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        handle = os.open(path, _READING)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(2, "no such file", str(path)) from None
     except OSError as error:
@@ -139,12 +144,24 @@ def _bounded(value: Any, where: str) -> Any:
         for each in level:
             if isinstance(each, float) and not math.isfinite(each):
                 raise UnreadableError(f"{where}: expected finite numbers, found {each}; write the file again")
+            if isinstance(each, int) and abs(each) >= LARGE:
+                raise UnreadableError(f"{where}: expected whole numbers of 64 bits, found more; write the file again")
+            if isinstance(each, str) and not each.isascii():
+                _encodable(each, where)
             if isinstance(each, Mapping):
-                below.extend(each.values())
+                below.extend((*each.keys(), *each.values()))
             elif isinstance(each, list):
                 below.extend(each)
         level, deep = below, deep + 1
     return value
+
+
+def _encodable(text: str, where: str) -> None:
+    """Half a surrogate pair can be read, but neither printed nor written again."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UnreadableError(f"{where}: expected text, found half a character; write the file again") from None
 
 
 def _first_line(error: BaseException) -> str:

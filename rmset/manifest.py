@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rmset.errors import ManifestError
+from rmset.outputs import written
 
 COLUMNS = ("video", "title", "query", "license", "min_height", "duration_s", "split", "layout")
 _TEXTS = ("title", "query", "license", "split", "layout")
@@ -196,8 +197,8 @@ def write(path: Path, entries: Sequence[Entry]) -> None:
     for entry in entries:
         known = {name: getattr(entry, name) for name in COLUMNS}
         writer.writerow({k: "" if v is None else v for k, v in (known | entry.extra).items()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(out.getvalue(), encoding="utf-8")
+    with written(path, mode=None) as partial:
+        partial.write_text(out.getvalue(), encoding="utf-8")
 
 
 def content_hash(entries: Iterable[Entry]) -> str:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from rmset.errors import RootError
-from rmset.files import Files, LocalFiles
+from rmset.files import Files
+from rmset.local_files import LocalFiles
 from rmset.records import Layout, StageRecord, VideoRecord, check_video_id
 
 DEFAULT_ROOT = Path("data/rmset")

@@ -12,6 +12,7 @@ from typing import Any
 
 from rmset.errors import RmsetError
 from rmset.geometry import Box
+from rmset.outputs import written
 
 SCHEMA = 1
 
@@ -120,7 +121,8 @@ class Truth:
             )
             for f in self.faces
         )
-        path.write_text(json.dumps(head, indent=1)[:-2] + f',\n "faces": [\n{faces}\n]\n}}\n', encoding="utf-8")
+        with written(path, mode=None) as partial:
+            partial.write_text(json.dumps(head, indent=1)[:-2] + f',\n "faces": [\n{faces}\n]\n}}\n', encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Truth:

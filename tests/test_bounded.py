@@ -11,7 +11,7 @@ import pytest
 
 from rmset import bounded
 from rmset.errors import RmsetError, UnreadableError
-from rmset.files import LocalFiles
+from rmset.local_files import LocalFiles
 
 
 def fifo(path: Path) -> None:

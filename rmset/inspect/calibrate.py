@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from rmset.outputs import written
 from rmset.parts.frames import VideoReader
 from rmset.progress import Progress, silent
 from rmset.root import Root
@@ -56,8 +57,8 @@ def rates(*, again: bool = False, progress: Progress = silent) -> Rates:
             # Not measured yet, or by a program that measured something else.
             pass
     found = measure(progress)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+    with written(path, mode=None) as partial:
+        partial.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rmset.errors import UsageError
 from rmset.inspect.stats import Histogram
+from rmset.outputs import written
 
 _SUFFIXES = (".png", ".pdf", ".svg")
 
@@ -44,6 +45,5 @@ def write(path: Path, rows: list[dict[str, Any]], histograms: list[Histogram]) -
         axis.remove()
     for axis in figure.axes:
         axis.spines[["top", "right"]].set_visible(False)
-    partial = path.with_name(f".{path.name}.partial")
-    figure.savefig(partial, format=path.suffix[1:], dpi=110)
-    partial.replace(path)
+    with written(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:], dpi=110)

@@ -10,6 +10,7 @@ import numpy as np
 
 from rmset.errors import RootError
 from rmset.geometry import Box, pixels
+from rmset.outputs import written
 from rmset.parts.frames import Image, VideoReader
 from rmset.parts.media import create_media
 from rmset.parts.shards import read_faces
@@ -88,11 +89,8 @@ def write_png(path: Path, image: Image) -> None:
         RootError: the place cannot be written to.
     """
     data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise RootError(f"{path}: cannot be written ({error.strerror}); choose another place with -o") from error
+    with written(path) as partial:
+        partial.write_bytes(data.tobytes())
 
 
 def write(root: Root, video_id: str, output: Path, *, seconds: float | None = None, progress: Progress = silent) -> int:
@@ -115,10 +113,12 @@ def write(root: Root, video_id: str, output: Path, *, seconds: float | None = No
     stop = None if seconds is None else max(1, round(seconds * record.fps))
     total = record.frame_count if stop is None else min(stop, record.frame_count)
     even = (record.width - record.width % 2, record.height - record.height % 2)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
     count = 0
-    with VideoReader(root.video_path(video_id)) as reader, create_media(partial, "mp4") as container:
+    with (
+        written(output) as partial,
+        VideoReader(root.video_path(video_id)) as reader,
+        create_media(partial, "mp4") as container,
+    ):
         stream = container.add_stream("libx264", rate=Fraction(record.fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = even[0], even[1], "yuv420p"
         stream.options = {"preset": "veryfast", "crf": "23"}
@@ -130,7 +130,6 @@ def write(root: Root, video_id: str, output: Path, *, seconds: float | None = No
             if count % 15 == 0:
                 progress(f"preview {video_id}", count, total)
         container.mux(stream.encode())
-    partial.replace(output)
     return count
 
 

@@ -8,7 +8,6 @@ file.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -138,7 +137,8 @@ def locate(path: Path, file: pq.ParquetFile, sizes: npt.NDArray[np.integer]) -> 
             where["offset"][low:high] = starts
             # The first length in the file stands where it must, or nothing of this holds.
             first = int(starts[0]) - _LENGTH
-            found = os.pread(stream.fileno(), _LENGTH, first) if first > chunk.data_page_offset else b""
+            stream.seek(max(first, 0))
+            found = stream.read(_LENGTH) if first > chunk.data_page_offset else b""
             if chunk.compression != "UNCOMPRESSED" or int.from_bytes(found, "little") != int(sizes[low]):
                 raise ShardError(
                     f"{path}: expected pictures uncompressed, plain, one page a row group, found another layout in "

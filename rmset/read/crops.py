@@ -5,7 +5,6 @@ A picture is read straight from its place in the shard, nothing around it; `rmse
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +16,7 @@ from rmset.errors import RootError, ShardError
 from rmset.parts.frames import Image
 from rmset.parts.pictures import decode
 from rmset.progress import Progress, silent
-from rmset.read.handles import ShardFiles
+from rmset.read.handles import ShardFiles, read_at
 from rmset.read.index import CropIndex, load, open_index
 from rmset.root import Root
 
@@ -91,8 +90,7 @@ class CropStore:
         self.index = index
         arrays = index.arrays
         self.keys = CropKeys(index.video_ids, *(arrays[n] for n in ("video", "person", "frame", "time_ms", "segment")))
-        paths = [self.root.files.local(shard.key) for shard in index.shards]
-        self._files = ShardFiles(paths, index.shards, self._most_open)
+        self._files = ShardFiles(self.root.files, index.shards, self._most_open)
         # Searched for every row; contiguous and small.
         self._inner = np.ascontiguousarray(index.first_row[1:-1])
 
@@ -146,8 +144,7 @@ class CropStore:
         held = self._files.take(set(shard))
         fds = {number: handle.fd for number, handle in held.items()}
         sizes = where["size"].tolist()
-        pread = os.pread
-        found = [pread(fds[s], size, at) for s, size, at in zip(shard, sizes, where["offset"].tolist(), strict=True)]
+        found = [read_at(fds[s], size, at) for s, size, at in zip(shard, sizes, where["offset"].tolist(), strict=True)]
         if list(map(len, found)) != sizes:
             short = next(i for i, data in enumerate(found) if len(data) != sizes[i])
             path = self.root.files.local(self.index.shards[shard[short]].key)

@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 import os
-import resource
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
-from pathlib import Path
+from types import ModuleType
 
 from rmset.errors import ShardError
+from rmset.files import Files
 from rmset.read.index import Shard
 
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:
+    # Windows sets no such limit.
+    resource = None
+
 _MOST = 4096
+_READING = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+_seeking = threading.Lock()
+
+
+def _seek_and_read(fd: int, size: int, offset: int) -> bytes:
+    """Read at a place where the system has no call for it; nobody else may seek meanwhile."""
+    with _seeking:
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.read(fd, size)
+
+
+read_at = getattr(os, "pread", _seek_and_read)
+"""(descriptor, size, offset) -> bytes"""
+
+
+def most_open() -> int:
+    """Files open at once: 4,096, but never more than half of what the system allows the process."""
+    if resource is None:
+        # The C library of Windows allows 8,192, shared by all that the process opens.
+        return _MOST // 2
+    allowed: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _MOST if allowed == resource.RLIM_INFINITY else min(_MOST, max(1, allowed // 2))
 
 
 class _Handle:
@@ -31,19 +60,17 @@ class _Handle:
 class ShardFiles:
     """The shards of a root, opened when needed; those used longest ago are closed.
 
-    Reads are positional (`os.pread`), so that processes forked from one another may share a descriptor.
+    Reads are positional (`read_at`), so that processes forked from one another may share a descriptor.
 
     Args:
-        paths: where each shard lies.
+        files: where the shards lie.
         shards: what each was when the index was made; a shard that has changed since is refused.
-        most: files open at once; by default 4,096, but never more than half of what the system allows the process.
+        most: files open at once; `most_open()` by default.
     """
 
-    def __init__(self, paths: list[Path], shards: tuple[Shard, ...], most: int | None = None) -> None:
-        self._paths, self._shards = [str(path) for path in paths], shards
-        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        half = max(1, allowed // 2) if allowed != resource.RLIM_INFINITY else _MOST
-        self.most = most if most is not None else min(_MOST, half)
+    def __init__(self, files: Files, shards: tuple[Shard, ...], most: int | None = None) -> None:
+        self._files, self._shards = files, shards
+        self.most = most if most is not None else most_open()
         self._renew()
 
     def _renew(self) -> None:
@@ -51,13 +78,13 @@ class ShardFiles:
         self._lock = threading.Lock()
         self._opened: OrderedDict[int, _Handle] = OrderedDict()
 
-    def __getstate__(self) -> tuple[list[str], tuple[Shard, ...], int]:
+    def __getstate__(self) -> tuple[Files, tuple[Shard, ...], int]:
         """Open files stay behind."""
-        return self._paths, self._shards, self.most
+        return self._files, self._shards, self.most
 
-    def __setstate__(self, state: tuple[list[str], tuple[Shard, ...], int]) -> None:
+    def __setstate__(self, state: tuple[Files, tuple[Shard, ...], int]) -> None:
         """Begin with nothing open."""
-        self._paths, self._shards, self.most = state
+        self._files, self._shards, self.most = state
         self._renew()
 
     def __len__(self) -> int:
@@ -88,12 +115,13 @@ class ShardFiles:
         return taken
 
     def _open(self, number: int) -> _Handle:
-        path, known = self._paths[number], self._shards[number]
+        known = self._shards[number]
+        path = self._files.local(known.key)
         try:
-            handle = _Handle(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            handle = _Handle(os.open(path, _READING))
+            now = self._files.stamp(known.key)
         except OSError as error:
             raise ShardError(f"{path}: expected a shard, found none ({error.strerror}); open the root again") from error
-        now = os.fstat(handle.fd)
-        if (now.st_size, now.st_mtime_ns) != (known.bytes, known.mtime_ns):
+        if (now.bytes, now.version) != (known.bytes, known.version):
             raise ShardError(f"{path}: has changed since the root was opened; open the root again")
         return handle

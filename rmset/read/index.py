@@ -45,7 +45,8 @@ class Shard:
 
     key: str
     bytes: int
-    mtime_ns: int
+    version: int | str
+    """as the root's place counts versions; see `Stamp`"""
 
     @property
     def video_id(self) -> str:
@@ -117,15 +118,15 @@ def kept_index(root: Root) -> CropIndex | None:
 
 
 def _name(shards: tuple[Shard, ...]) -> str:
-    return f"crops-{hash_of([_FORMAT, [[s.key, s.bytes, s.mtime_ns] for s in shards]])[:16]}"
+    return f"crops-{hash_of([_FORMAT, [[s.key, s.bytes, s.version] for s in shards]])[:16]}"
 
 
 def find_shards(root: Root) -> tuple[Shard, ...]:
     """The shards of a root, by key, with the size and time that tell whether they have changed."""
     found = []
     for key in root.files.keys("crops/*/part-*.parquet"):
-        stat = root.files.local(key).stat()
-        found.append(Shard(key, stat.st_size, stat.st_mtime_ns))
+        stamp = root.files.stamp(key)
+        found.append(Shard(key, stamp.bytes, stamp.version))
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import UsageError
+from rmset.outputs import written
 from rmset.progress import Progress, silent
 from rmset.read.arrange import PairArrays, PairRule, Rows, Unit, arrange
 from rmset.read.crops import CropKeys
@@ -218,9 +219,8 @@ def write(sampler: PairSampler, rows: Rows, rng: np.random.Generator, path: Path
         raise UsageError(f"{path}: expected a file that ends in .parquet, found {path.suffix!r}")
     keys, kinds, count = sampler.keys, pa.array(["positive", "negative"]), 0
     videos = pa.array(keys.video_ids)
-    partial = path.with_name(f".{path.name}.partial")
     writer: pq.ParquetWriter | None = None
-    try:
+    with written(path) as partial:
         for low in range(0, max(1, len(rows)), _ANCHORS_AT_ONCE):
             found = list(drawn(sampler, rows[low : low + _ANCHORS_AT_ONCE], rng))
             sizes = np.array([len(c) for _, p, n in found for c in (p, n)], dtype=np.int64)
@@ -245,8 +245,4 @@ def write(sampler: PairSampler, rows: Rows, rng: np.random.Generator, path: Path
             progress("pairs", min(low + _ANCHORS_AT_ONCE, len(rows)), len(rows))
         if writer is not None:
             writer.close()
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
     return count

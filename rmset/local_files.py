@@ -1,0 +1,193 @@
+"""A root in a directory: files appear whole, nothing is written through a link, one process at a time works on a video.
+
+New folders are for their owner alone (0700), files too (0600): they show people's faces. In a folder that its owner has
+made writable for a group, the group may read and write what is new.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from rmset import bounded, locks
+from rmset.errors import RootError
+from rmset.files import Stamp, sha256_of
+from rmset.outputs import PARTIAL, begin, clear, finish, plain_errors, sync
+
+_LOCKS = "state/locks"
+# Names that Windows keeps for devices, whatever their suffix.
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+
+
+class LocalFiles:
+    """Files in a directory; see `rmset.files.Files` for what each method does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def exists(self, key: str) -> bool:
+        """Whether a file or folder of this key is there."""
+        with plain_errors(self.local(key)):
+            return self.local(key).exists()
+
+    def stamp(self, key: str) -> Stamp:
+        """Size and time of the last change."""
+        with plain_errors(self.local(key)):
+            found = self.local(key).stat()
+        return Stamp(found.st_size, found.st_mtime_ns)
+
+    def read_text(self, key: str) -> str:
+        """The text of a small file."""
+        return bounded.read_text(self.local(key))
+
+    def sha256(self, key: str) -> str:
+        """Hex sha256 of a file's bytes."""
+        return sha256_of(self.local(key))
+
+    def keys(self, pattern: str) -> list[str]:
+        """The keys that match a glob, sorted; unfinished files are no keys."""
+        found = [""]
+        for part in pattern.split("/"):
+            found = [f"{prefix}{name}/" for prefix in found for name in self._names(prefix, part)]
+        return sorted(key[:-1] for key in found)
+
+    def _names(self, prefix: str, part: str) -> list[str]:
+        """Names in the folder `prefix` that match one part of a pattern."""
+        folder = self.folder / prefix
+        if not any(sign in part for sign in "*?["):
+            return [part] if os.path.lexists(folder / part) else []
+        try:
+            names = [entry.name for entry in os.scandir(folder)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise RootError(
+                f"{folder}: expected a folder to list, found: {(error.strerror or '').lower()}; give leave to read it"
+            ) from error
+        return [name for name in names if fnmatchcase(name, part) and not name.endswith(PARTIAL)]
+
+    def links(self) -> list[str]:
+        """Keys that are links to elsewhere, sorted."""
+        found = []
+        for folder, folders, names in os.walk(self.folder):
+            here = Path(folder)
+            found += [here / name for name in (*folders, *names) if (here / name).is_symlink()]
+        return sorted(path.relative_to(self.folder).as_posix() for path in found)
+
+    def local(self, key: str) -> Path:
+        """A path from which the file can be read."""
+        return self.folder / key
+
+    def scratch(self, key: str) -> Path:
+        """A folder for what is not yet part of the data set."""
+        path = self._own(key)
+        with plain_errors(path):
+            self._make_folders(path)
+        return path
+
+    def _own(self, key: str) -> Path:
+        """The path under which a key is written; refused where a folder on the way is a link."""
+        path = self.folder
+        *folders, name = PurePosixPath(key).parts
+        for part in folders:
+            path = path / part
+            if path.is_symlink():
+                raise RootError(
+                    f"{path}: expected a folder of the root, found a link to {path.readlink()}; nothing is written "
+                    "through links: put the folder itself there, or mount it there"
+                )
+        if name.partition(".")[0].lower() in _DEVICES:
+            raise RootError(f"{key}: expected a name that every system can hold, found a device of Windows; rename it")
+        return path / name
+
+    def _group(self) -> int:
+        """Permission bits that the root's owner gives to a group."""
+        try:
+            mode = self.folder.stat().st_mode
+        except OSError:
+            return 0
+        return mode & stat.S_IRWXG if mode & stat.S_IWGRP else 0
+
+    def _make_folders(self, path: Path) -> None:
+        """Make a folder and those above it; those of the root for its owner alone."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (*reversed(path.parents), path):
+            if folder == self.folder or self.folder in folder.parents:
+                try:
+                    folder.mkdir(mode=0o700)
+                except FileExistsError:
+                    if not folder.is_dir():
+                        raise
+                else:
+                    folder.chmod(stat.S_IMODE(folder.stat().st_mode) | self._group())
+
+    @contextmanager
+    def publish(self, key: str) -> Iterator[Path]:
+        """Give a path to write to; on success the file appears under its key, whole, or not at all."""
+        target = self._own(key)
+        with plain_errors(target):
+            self._make_folders(target.parent)
+            # One name per target: what a killed process left behind is replaced, never collected.
+            partial = target.with_name(f".{target.name}{PARTIAL}")
+            mode = 0o600 | (self._group() & 0o060)
+            begin(partial, mode)
+            try:
+                yield partial
+                if partial.lstat().st_nlink == 1:
+                    # Of a video that was linked in, the user's own name for it keeps its mode.
+                    partial.chmod(mode)
+                finish(partial, target)
+            except BaseException:
+                clear(partial)
+                raise
+
+    @contextmanager
+    def publish_folder(self, key: str) -> Iterator[Path]:
+        """Give a folder to fill; on success it replaces what was under its key."""
+        target = self._own(key)
+        partial, old = (target.with_name(f".{target.name}{end}{PARTIAL}") for end in ("", ".old"))
+        with plain_errors(target):
+            self._make_folders(target.parent)
+            clear(partial)
+            self._make_folders(partial)
+            try:
+                yield partial
+                for path in sorted(partial.iterdir()):
+                    path.chmod(0o600 | (self._group() & 0o060))
+                    sync(path)
+                sync(partial)
+                # A folder cannot replace a full one in one step. Killed between these two, the folder is missing and
+                # the ledger says that the stage was running: it runs again.
+                clear(old)
+                if os.path.lexists(target):
+                    target.replace(old)
+                partial.replace(target)
+            except BaseException:
+                clear(partial)
+                raise
+            sync(target.parent)
+            clear(old)
+
+    def remove(self, key: str) -> None:
+        """Remove a file or folder; nothing happens if there is none. Of a link, the link alone is removed."""
+        path = self._own(key)
+        with plain_errors(path):
+            clear(path)
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold what only one process at a time may hold."""
+        path = self._own(f"{_LOCKS}/{key}")
+        with plain_errors(path):
+            self._make_folders(path.parent)
+            with locks.hold(path, key):
+                yield
+
+    def is_locked(self, key: str) -> bool:
+        """Whether some process holds the lock now; False where that cannot be told."""
+        path = self.local(f"{_LOCKS}/{key}")
+        return locks.is_held(path)

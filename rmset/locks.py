@@ -1,0 +1,93 @@
+"""Locks between processes: by the system where the file system has them, by a marker file where it has not.
+
+The system lets go of a lock when its process dies. A marker names its process and host; one whose process has died is
+taken over on the same host, and on another host has to be removed by hand. The message says which is the case.
+"""
+
+from __future__ import annotations
+
+import errno
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rmset.errors import RootError
+
+# What file systems say that have no locks: NFS without its lock daemon, some FUSE and cluster file systems.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY}
+
+# Taking over the marker of a dead process may need a second look, s.
+_PATIENCE = 0.25
+
+
+@contextmanager
+def hold(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock; do not wait for it.
+
+    Args:
+        path: the lock's file; it is made, and left in place.
+        what: what is locked, for the message.
+
+    Raises:
+        RootError: another process holds it.
+        OSError: the file cannot be made or opened; it is never opened through a link.
+    """
+    from filelock import Timeout
+
+    with ExitStack() as stack:
+        try:
+            _acquire(path, stack)
+        except Timeout:
+            raise RootError(f"{what}: another process is working on it{_holder(path)}") from None
+        yield
+
+
+def _acquire(path: Path, stack: ExitStack) -> None:
+    with warnings.catch_warnings():
+        # It warns where only markers are there.
+        warnings.simplefilter("ignore")
+        from filelock import FileLock, SoftFileLock
+
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, "a link", str(path))
+        marker, hard = _marker(path), False
+        if not issubclass(FileLock, SoftFileLock):
+            try:
+                stack.enter_context(FileLock(path, mode=0o600, blocking=False, fallback_to_soft=False))
+                hard = True
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+        # A marker counts beside a lock, too: it may be that of a machine to which this file system gives no locks.
+        if not hard or marker.exists():
+            stack.enter_context(SoftFileLock(marker, mode=0o600, timeout=_PATIENCE, poll_interval=_PATIENCE / 5))
+
+
+def _marker(path: Path) -> Path:
+    return path.with_name(f"{path.name}.soft")
+
+
+def _holder(path: Path) -> str:
+    """Who holds it, as far as can be told, and what to do."""
+    from filelock import SoftFileLock
+
+    marker = _marker(path)
+    if not marker.exists():
+        return "; wait for it or stop it"
+    pid = SoftFileLock(marker).pid
+    who = f" (process {pid})" if pid else ""
+    return f"{who}; wait for it or stop it; if it has died on another machine, remove {marker}"
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lock; nothing is made, and where it cannot be told the answer is no."""
+    if not (path.is_file() or _marker(path).exists()):
+        return False
+    try:
+        with hold(path, ""):
+            return False
+    except RootError:
+        return True
+    except OSError:
+        return False

@@ -1,0 +1,101 @@
+"""Files that appear whole or not at all, for their owner alone, and what the file system refuses as one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rmset.errors import RootError
+
+PARTIAL = ".partial"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_WRITABLE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO,
+    errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL,
+}  # fmt: skip
+
+
+@contextmanager
+def written(path: Path, mode: int | None = 0o600) -> Iterator[Path]:
+    """Give a path to write a result to; it appears under its name whole, or not at all.
+
+    Args:
+        path: the result.
+        mode: who may read it; by default its owner alone, since results show people's faces; None: as the system's
+            umask has it.
+
+    Raises:
+        RootError: the place cannot be written to, or the disk is full.
+    """
+    with plain_errors(path, "-o"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a directory", str(path))
+        partial = path.with_name(f".{path.name}{PARTIAL}")
+        begin(partial, mode)
+        try:
+            yield partial
+            finish(partial, path)
+        except BaseException:
+            clear(partial)
+            raise
+
+
+def begin(partial: Path, mode: int | None) -> None:
+    """Make an empty file of this name, whatever was there: writers that follow links find a file of their own."""
+    clear(partial)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    os.close(os.open(partial, flags, 0o666 if mode is None else mode))
+    if mode is not None:
+        # The umask may have taken bits of the group.
+        partial.chmod(mode)
+
+
+def finish(partial: Path, target: Path) -> None:
+    """Put a finished file under its name, safe against a loss of power."""
+    sync(partial)
+    partial.replace(target)
+    sync(target.parent)
+
+
+def clear(path: Path) -> None:
+    """Remove a file, a folder with all in it, or a link itself; nothing happens if there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk; not every system and file system can wait for a folder."""
+    folder = path.is_dir()
+    if folder and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not (folder and error.errno in (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP)):
+            raise
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def plain_errors(path: Path, options: str = "--root, $RMSET_ROOT or --out") -> Iterator[None]:
+    """Convert what the file system refuses into one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise RootError(f"{path}: no space left on the disk; free some and run the same command again") from error
+        if error.errno in _NOT_WRITABLE:
+            raise RootError(
+                f"{path}: expected a place to write to, found {(error.strerror or '').lower()}; "
+                f"choose another place, with {options}"
+            ) from error
+        raise
