@@ -123,6 +123,31 @@ def clip(box: Box, to: Box) -> Box:
     return (max(box[0], to[0]), max(box[1], to[1]), min(box[2], to[2]), min(box[3], to[3]))
 
 
+def without(box: Box, holes: Iterable[Box]) -> list[Box]:
+    """Disjoint boxes that cover what of `box` no hole covers, from top to bottom.
+
+    >>> without((0, 0, 9, 9), [(3, 3, 6, 6)])
+    [(0, 0, 9, 3), (0, 3, 3, 6), (6, 3, 9, 6), (0, 6, 9, 9)]
+    """
+    parts = [box]
+    for hole in holes:
+        left: list[Box] = []
+        for part in parts:
+            x0, y0, x1, y1 = clip(hole, part)
+            if x0 >= x1 or y0 >= y1:
+                left.append(part)
+                continue
+            around = (
+                (part[0], part[1], part[2], y0),
+                (part[0], y0, x0, y1),
+                (x1, y0, part[2], y1),
+                (part[0], y1, part[2], part[3]),
+            )
+            left += [b for b in around if b[0] < b[2] and b[1] < b[3]]
+        parts = left
+    return sorted(parts, key=lambda b: (b[1], b[0]))
+
+
 def pixels(box: Box, frame_size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The whole pixels that a box touches, clipped to a frame (width, height); for slicing."""
     x0, y0 = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))

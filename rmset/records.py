@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rmset.errors import LayoutError, RootError, UsageError
-from rmset.geometry import Box
+from rmset.geometry import Box, area, as_boxes, covered, without
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LAYOUT_SCHEMA = 1
+# A panel lies in a trigger region when so much of it does and it is so much smaller.
+_LIES_IN, _SMALLER = 0.9, 0.8
 
 
 def check_video_id(video_id: str) -> str:
@@ -147,6 +149,24 @@ class Segment:
     reviewed: bool = False
     confidence: float = 1.0
 
+    def holes(self, region: TriggerRegion) -> tuple[Box, ...]:
+        """Panels of people that lie in a region: there the panel wins. A film over a panel's corner has none."""
+        places = [p.panel for p in self.people if p.panel is not None]
+        share = covered(as_boxes(places), as_boxes([region.box]))
+        whole = float(area(as_boxes([region.box]))[0])
+        return tuple(
+            sorted({b for b, s in zip(places, share, strict=True) if s >= _LIES_IN and _area(b) < _SMALLER * whole})
+        )
+
+    def removed_from(self, region: TriggerRegion) -> tuple[Box, ...]:
+        """The rectangles of a region that are really masked: without its holes."""
+        return tuple(without(region.box, self.holes(region)))
+
+    @property
+    def masked(self) -> tuple[Box, ...]:
+        """All rectangles that are really masked."""
+        return tuple(box for region in self.trigger_regions for box in self.removed_from(region))
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -229,6 +249,10 @@ def _segment(raw: dict[str, Any]) -> Segment:
         reviewed=bool(raw.get("reviewed", False)),
         confidence=float(raw.get("confidence", 1.0)),
     )
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _box(values: list[float]) -> Box:

@@ -94,7 +94,7 @@ def agreement(root: Root, video_id: str, frames: int = 24, progress: Progress = 
 
 
 def _exact(detector: Detector, image: npt.NDArray[np.uint8], segment: Segment) -> Boxes:
-    removed = [r.box for r in segment.trigger_regions]
+    removed = list(segment.masked)
     size = (image.shape[1], image.shape[0])
     smallest = min(min(p.box[2] - p.box[0], p.box[3] - p.box[1]) for p in segment.people)
     faces = detector.detect(blanked(image, [pixels(b, size) for b in removed]), max(20.0, 0.5 * smallest))

@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import RootError
-from rmset.geometry import as_boxes, covered
+from rmset.geometry import Box, as_boxes
 from rmset.inspect.scores import Boxed, Counted, count, together
 from rmset.parts.shards import read_faces
 from rmset.records import Layout
 from rmset.root import Root
-from rmset.truth import Truth
+from rmset.synth import shapes
+from rmset.synth.scene import FILM
+from rmset.truth import Truth, TruthSegment
 
 _VISIBLE = 0.9
 
@@ -44,12 +46,12 @@ def mask(truth: Truth, layout: Layout, found: Boxed) -> MaskScores:
     shared = whole = 0.0
     masked, missed, leaked = set(), set(), 0
     for true in truth.segments:
-        true_pixels = _painted([tuple(b) for b in true.trigger_regions], width, height)
+        true_pixels = _film_pixels(true, (width, height))
         for ours in layout.segments:
             overlap = min(true.end_frame, ours.end_frame) - max(true.start_frame, ours.start_frame)
             if overlap <= 0:
                 continue
-            our_pixels = _painted([r.box for r in ours.trigger_regions], width, height)
+            our_pixels = _painted(list(ours.masked), width, height)
             shared += float((true_pixels & our_pixels).sum()) * overlap
             whole += float((true_pixels | our_pixels).sum()) * overlap
             centers = [((p.box[0] + p.box[2]) / 2, (p.box[1] + p.box[3]) / 2) for p in ours.people]
@@ -60,8 +62,24 @@ def mask(truth: Truth, layout: Layout, found: Boxed) -> MaskScores:
                     missed.add(person)
         if true.trigger_regions:
             now = (found.frame >= true.start_frame) & (found.frame < true.end_frame)
-            leaked += int((covered(found.boxes[now], as_boxes(true.trigger_regions)) > 0.5).sum())
+            leaked += sum(_share_painted(true_pixels, tuple(b)) > 0.5 for b in found.boxes[now].tolist())
     return MaskScores(shared / whole if whole else 1.0, len(masked), leaked, len(missed))
+
+
+def _film_pixels(true: TruthSegment, frame_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Which pixels (H, W) show the film; where the truth names layers, those that cover it do not."""
+    if not true.layers:
+        return _painted([tuple(b) for b in true.trigger_regions], *frame_size)
+    rows = [
+        (shapes.FILM_LABEL if la.content == FILM else int(la.content), _whole(la.box), la.shape, la.radius)
+        for la in true.layers
+    ]
+    return np.asarray(shapes.label_map(frame_size, rows) == shapes.FILM_LABEL, dtype=bool)
+
+
+def _whole(box: Box) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = (round(v) for v in box)
+    return x0, y0, x1, y1
 
 
 def _painted(boxes: list, width: int, height: int) -> npt.NDArray[np.bool_]:

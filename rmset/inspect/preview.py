@@ -35,8 +35,8 @@ def draw_layout(image: Image, segment: Segment, *, people: bool = True) -> Image
     """The frame with removed pixels darkened and hatched, panels outlined, and reference boxes of people."""
     drawn = image.copy()
     size = (image.shape[1], image.shape[0])
-    for region in segment.trigger_regions:
-        x0, y0, x1, y1 = pixels(region.box, size)
+    for region in segment.masked:
+        x0, y0, x1, y1 = pixels(region, size)
         inside = drawn[y0:y1, x0:x1]
         inside[:] = inside // 4
         rows, columns = np.mgrid[y0:y1, x0:x1]

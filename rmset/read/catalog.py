@@ -80,8 +80,9 @@ class Catalog:
             for i, s in enumerate(self.root.layout(video_id).segments):
                 segments.append((video_id, i, s.start_frame, s.end_frame, s.reference_frame, s.reviewed, s.confidence))
                 regions += [
-                    (video_id, i, *r.box, s.start_frame, s.end_frame, r.source, r.confidence, s.reviewed)
+                    (video_id, i, *box, s.start_frame, s.end_frame, r.source, r.confidence, s.reviewed)
                     for r in s.trigger_regions
+                    for box in s.removed_from(r)
                 ]
                 people += [
                     (video_id, i, p.person_id, *p.box, *(p.panel or (None,) * 4))

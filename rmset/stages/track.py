@@ -175,7 +175,7 @@ class _Segment:
         self._reference = as_boxes([p.box for p in segment.people])
         # In the paper a box that has left the reference box is nobody's.
         self._least_reference = config.least_iou if config.assign == "reference" else 0.0
-        removed = [r.box for r in segment.trigger_regions]
+        removed = list(segment.masked)
         self._looker: _Looker
         if isinstance(looks_with, Nets):
             settings = FollowConfig(

@@ -60,7 +60,7 @@ def _gap(start: int, end: int) -> Finding:
 
 
 def _problems(segment: Segment) -> Iterator[tuple[str, str]]:
-    regions = as_boxes([r.box for r in segment.trigger_regions])
+    regions = as_boxes(list(segment.masked))
     for person in segment.people:
         if contains_point(regions, *center(person.box)).any():
             yield f"person {person.person_id} is inside a trigger region", "move or delete one of them"

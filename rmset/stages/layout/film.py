@@ -23,6 +23,8 @@ _NOBODY, _CHANGES, _RIM, _CENTRAL, _LARGE, _INSET, _CROWD = 1.0, 0.6, 1.5, 0.35,
 _SURE, _TOSS = 0.75, 0.0
 # A copy of the film is the panel at its middle when that shows so much of it; else the copy is cut off there.
 _HOST = 0.6
+# A film that takes up so much of the screen fills it but for its bars.
+_FILLS = 0.7
 # Two panels are film alike when their likeness differs by no more; somebody sits where a face stays so surely.
 _EQUAL, _SEATED = 0.5, 0.5
 # Each picture of a copy that lags behind is so much like one that the film shows in some look; or its panel is one in
@@ -67,7 +69,7 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
     order = sorted(eligible, key=lambda i: -likeness[i])
     chosen = order[0]
     rects = [p.panel.rect for p in panels]
-    regions = [with_bars(rects[chosen], rects, frame_size, view.looks)]
+    regions = [_filled_up(with_bars(rects[chosen], rects, frame_size, view.looks), chosen, view, frame_size)]
     over = [p.panel.rect for i, p in enumerate(panels) if p.panel.inset and i != chosen]
     copy = copies.find(view.looks, rects[chosen], frame_size, over)
     again: list[int] = []
@@ -84,6 +86,15 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
     if len(regions) > 1 or copy is not None:
         confidence = min(confidence, _TWICE)
     return Film(tuple(regions), (chosen, *again, *blurs), round(confidence, 3))
+
+
+def _filled_up(region: Rect, chosen: int, view: View, frame_size: tuple[int, int]) -> Rect:
+    """The whole screen, where the film nearly fills it and nobody sits in what is left: bars that some scenes have."""
+    width, height = frame_size
+    if (region[2] - region[0]) * (region[3] - region[1]) < _FILLS * width * height:
+        return region
+    beside = [p for i, p in enumerate(view.panels) if i != chosen and covers(region, p.panel.rect) < 0.5]
+    return region if any(p.sitting >= _NOBODY_SITS for p in beside) else (0, 0, width, height)
 
 
 def known(view: View, regions: Sequence[TriggerRegion]) -> Film:

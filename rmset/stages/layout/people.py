@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rmset.geometry import Box, as_boxes, center, clip, contains_point, iou
 from rmset.records import Person, Segment
-from rmset.stages.layout.watch import Sitter, View, Watched
+from rmset.stages.layout.portraits import OTHER_ROOM, SAME_ROOM, Portrait, likeness, usual
+from rmset.stages.layout.sitters import Sitter
+from rmset.stages.layout.watch import View, Watched
 
 # A face that is seen in so few looks is nobody's.
 _PRESENT = 0.15
@@ -54,12 +54,18 @@ def people_of(view: View, film: Sequence[int], regions: Sequence[Box]) -> tuple[
     people: list[Person] = []
     for panel, sitter in seats:
         box = clip(_box_at(sitter, look), panel.panel.box)
-        if box[0] >= box[2] or box[1] >= box[3] or contains_point(as_boxes(list(regions)), *center(box)).any():
+        # A film over a panel's corner hides a face there; a panel over the film does not.
+        hiding = [r for r in regions if not _lies_over(panel, r)]
+        if box[0] >= box[2] or box[1] >= box[3] or contains_point(as_boxes(hiding), *center(box)).any():
             continue
         confidence = min(1.0, sitter.presence * 1.1) * min(1.0, 0.5 + sitter.steadiness) * min(1.0, sitter.score)
         x0, y0, x1, y1 = (round(v, 1) for v in box)
         people.append(Person(len(people), (x0, y0, x1, y1), panel.panel.box, "detected", round(confidence, 3)))
     return (view.frames[look] if view.frames else 0), tuple(people)
+
+
+def _lies_over(panel: Watched, region: Box) -> bool:
+    return panel.panel.inset and panel.area < _area(region) and clip(panel.panel.box, region) == panel.panel.box
 
 
 def _box_at(sitter: Sitter, look: int) -> Box:
@@ -68,29 +74,108 @@ def _box_at(sitter: Sitter, look: int) -> Box:
     return next(box for i in order if (box := sitter.boxes[i]) is not None)
 
 
-def with_lasting_ids(segments: Sequence[Segment]) -> tuple[Segment, ...]:
-    """The segments with ids that are unique in the video and stay with a panel that keeps its place."""
-    known: list[tuple[int, Box]] = []
+@dataclass(frozen=True)
+class Faces:
+    """What each panel looked like while it was watched."""
+
+    seen: Mapping[tuple[int, int, Box], Portrait]
+    """(start frame, end frame, panel) -> its usual picture"""
+
+    @classmethod
+    def of(cls, views: Sequence[tuple[range, View]]) -> Faces:
+        """Out of the views of a video."""
+        return cls(
+            {
+                (frames.start, frames.stop, panel.panel.box): usual(panel.portraits)
+                for frames, view in views
+                for panel in view.panels
+                if panel.portraits
+            }
+        )
+
+    def portrait(self, segment: Segment, person: Person) -> Portrait | None:
+        """A person's usual picture in the first view of a segment that has their panel; None if none has."""
+        for (start, end, panel), picture in sorted(self.seen.items(), key=lambda item: item[0]):
+            if start < segment.end_frame and segment.start_frame < end and panel == person.panel:
+                return picture
+        return None
+
+    def alike(self, one: Segment, person: Person, other: Segment, another: Person) -> float:
+        """How alike the rooms of two people are, 0 to 1; 1 where a picture is missing."""
+        a, b = self.portrait(one, person), self.portrait(other, another)
+        return likeness(a, b) if a is not None and b is not None else 1.0
+
+    def best(self, segment: Segment, person: Person, others: Sequence[Segment]) -> float:
+        """How much a person's room is like the likest of people in other segments' smaller panels, 0 to 1."""
+        mine = self.portrait(segment, person)
+        if mine is None:
+            return 0.0
+        theirs = [
+            picture
+            for s in others
+            if s is not segment and len(s.people) >= 2
+            for p in s.people
+            if (picture := self.portrait(s, p)) is not None
+        ]
+        return max((likeness(mine, picture) for picture in theirs), default=0.0)
+
+
+@dataclass
+class _Known:
+    """Somebody who has an id."""
+
+    person_id: int
+    place: Box
+    portrait: Portrait | None
+
+
+def with_lasting_ids(segments: Sequence[Segment], faces: Faces | None = None) -> tuple[Segment, ...]:
+    """The segments with ids that are unique in the video and stay with the person.
+
+    A panel that keeps its place keeps its id while it shows the same room. Who comes into another panel, or into one
+    that shows another room, has the id of whoever had that room before, or a new one.
+    """
+    faces = faces or Faces({})
+    known: list[_Known] = []
     done: list[Segment] = []
-    next_id = 0
     for segment in segments:
-        taken: set[int] = set()
-        people = []
-        for person in segment.people:
-            place = _place(person)
-            free = [(i, box) for i, box in known if i not in taken]
-            overlap = iou(as_boxes([place]), as_boxes([box for _, box in free]))[0] if free else np.zeros(0)
-            if len(overlap) and overlap.max() >= _SAME_PLACE:
-                person_id = free[int(overlap.argmax())][0]
+        portraits = [faces.portrait(segment, p) for p in segment.people]
+        ids = _named([_place(p) for p in segment.people], portraits, known)
+        for person, picture, person_id in zip(segment.people, portraits, ids, strict=True):
+            mine = next((k for k in known if k.person_id == person_id), None)
+            if mine is None:
+                known.append(_Known(person_id, _place(person), picture))
             else:
-                person_id, next_id = next_id, next_id + 1
-            taken.add(person_id)
-            people.append(replace(person, person_id=person_id))
-        now = {p.person_id: _place(p) for p in people}
-        # A panel that is gone for a segment (a title between) may come back.
-        known = [(i, box) for i, box in known if i not in now] + list(now.items())
-        done.append(replace(segment, people=tuple(people)))
+                # Full screen for a moment is nobody's place.
+                mine.place = _place(person) if len(segment.people) > 1 or len(segments) == 1 else mine.place
+                mine.portrait = picture if picture is not None else mine.portrait
+        named = tuple(replace(p, person_id=i) for p, i in zip(segment.people, ids, strict=True))
+        done.append(replace(segment, people=named))
     return tuple(done)
+
+
+def _named(places: Sequence[Box], portraits: Sequence[Portrait | None], known: Sequence[_Known]) -> list[int]:
+    """An id for each place: the surest pairs of a place and a known person first, new ids for the rest."""
+    scores: list[tuple[float, int, int]] = []
+    for row, (place, picture) in enumerate(zip(places, portraits, strict=True)):
+        for column, person in enumerate(known):
+            alike = likeness(picture, person.portrait) if picture is not None and person.portrait is not None else None
+            same_place = float(iou(as_boxes([place]), as_boxes([person.place]))[0, 0]) >= _SAME_PLACE
+            if same_place and (alike is None or alike >= OTHER_ROOM):
+                scores.append((2 + (alike or 0), row, column))
+            elif alike is not None and alike >= SAME_ROOM:
+                scores.append((alike, row, column))
+    ids: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, row, column in sorted(scores, key=lambda s: (-s[0], s[1], s[2])):
+        if row not in ids and column not in taken:
+            ids[row] = known[column].person_id
+            taken.add(column)
+    fresh = max((k.person_id for k in known), default=-1) + 1
+    for row in range(len(places)):
+        if row not in ids:
+            ids[row], fresh = fresh, fresh + 1
+    return [ids[row] for row in range(len(places))]
 
 
 def _place(person: Person) -> Box:

@@ -17,9 +17,10 @@ from rmset.progress import Progress, silent
 from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
 from rmset.root import Root
 from rmset.stages.layout import film as films
-from rmset.stages.layout import spans
+from rmset.stages.layout import seats, spans
 from rmset.stages.layout.config import ProposeConfig
-from rmset.stages.layout.people import people_of, with_lasting_ids
+from rmset.stages.layout.people import Faces, people_of, with_lasting_ids
+from rmset.stages.layout.portraits import OTHER_ROOM, SAME_ROOM
 from rmset.stages.layout.watch import View, watch
 
 # One detector a process: making it takes longer than proposing a short video.
@@ -54,10 +55,16 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
         while found:
             # A span's sums are large: each goes as soon as its people are known.
             span = found.popleft()
-            seen.append((range(span.start, span.end), watch(reader, span, detector, config)))
+            view = watch(reader, span, detector, config)
+            cuts = [] if span.whole else seats.cuts(reader, span, view, record.fps)
+            if cuts:
+                # Other people sit there from then on: each part is watched for itself.
+                found.extendleft(reversed(spans.parts(reader, span, cuts, config.edge_samples)))
+                continue
+            seen.append((range(span.start, span.end), view))
             progress(f"layout {video_id}: people", span.end, record.frame_count)
     segments = _by_neighbors(seen, record)
-    layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size))
+    layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size, Faces.of(seen)))
     if not any(s.people for s in layout.segments):
         raise LayoutError(
             f"video {video_id}: expected faces, found none that stays in its place; draw people with "
@@ -114,27 +121,33 @@ def _whole_screen(view: View) -> tuple[TriggerRegion, ...]:
     return tuple(TriggerRegion(p.panel.box, "proposed", 0.8) for p in moving)
 
 
-def arranged(segments: Sequence[Segment], frame_size: tuple[int, int]) -> tuple[Segment, ...]:
+def arranged(
+    segments: Sequence[Segment], frame_size: tuple[int, int], faces: Faces | None = None
+) -> tuple[Segment, ...]:
     """The segments of a whole video: what one of them cannot know, neighbors that are alike joined, lasting ids."""
     grid = any(len(s.people) >= 2 for s in segments)
-    known = [_as_film(s, frame_size) if grid else s for s in segments]
+    faces = faces or Faces({})
+    known = [_as_film(s, frame_size, faces, segments) if grid else s for s in segments]
     joined: list[Segment] = []
     for segment in _with_one_film(known):
-        if joined and (_alike(joined[-1], segment) or _same_intro(joined[-1], segment)):
+        if joined and (_alike(joined[-1], segment, faces) or _same_intro(joined[-1], segment)):
             longer = max(joined[-1], segment, key=lambda s: (len(s.trigger_regions), s.end_frame - s.start_frame))
             joined[-1] = replace(longer, start_frame=joined[-1].start_frame, end_frame=segment.end_frame)
         else:
             joined.append(segment)
-    return with_lasting_ids(joined)
+    return with_lasting_ids(joined, faces)
 
 
-def _as_film(segment: Segment, frame_size: tuple[int, int]) -> Segment:
-    """In a mashup, what fills the whole screen alone is the film, and so is somebody who does."""
+def _as_film(segment: Segment, frame_size: tuple[int, int], faces: Faces, others: Sequence[Segment]) -> Segment:
+    """In a mashup, what fills the whole screen alone is the film, unless it is somebody who is known from a panel."""
     width, height = frame_size
     screen = (0.0, 0.0, float(width), float(height))
     places = [p.panel for p in segment.people if p.panel] + [r.box for r in segment.trigger_regions]
     if len(places) != 1 or float(area(as_boxes(places))[0]) < _FILLS * width * height:
         return segment
+    if segment.people and (score := faces.best(segment, segment.people[0], others)) >= SAME_ROOM:
+        only = replace(segment.people[0], panel=screen)
+        return replace(segment, people=(only,), trigger_regions=(), confidence=round(min(0.99, score + 0.15), 3))
     sure = min(0.85, segment.confidence)
     return replace(segment, people=(), trigger_regions=(TriggerRegion(screen, "proposed", sure),), confidence=sure)
 
@@ -146,7 +159,7 @@ def _with_one_film(segments: Sequence[Segment]) -> list[Segment]:
         before = done[-1] if done else None
         if before is not None and _share_matched(before.people, segment.people) >= _SAME_GRID:
             better, worse = (before, segment) if _film_sure(before) >= _film_sure(segment) else (segment, before)
-            if not _hides(better.trigger_regions, worse.people):
+            if not _hides(replace(worse, trigger_regions=better.trigger_regions)):
                 done[-1] = replace(before, trigger_regions=better.trigger_regions)
                 segment = replace(segment, trigger_regions=better.trigger_regions)
         done.append(segment)
@@ -166,10 +179,10 @@ def _share_matched(one: Sequence[Person], other: Sequence[Person]) -> float:
     return float((overlap.max(axis=int(len(one) <= len(other))) >= _SAME_SEAT).mean())
 
 
-def _hides(regions: Sequence[TriggerRegion], people: Sequence[Person]) -> bool:
+def _hides(segment: Segment) -> bool:
     """Whether a region covers somebody's face."""
-    boxes = as_boxes([r.box for r in regions])
-    return any(bool(contains_point(boxes, *center(p.box)).any()) for p in people)
+    boxes = as_boxes(list(segment.masked))
+    return any(bool(contains_point(boxes, *center(p.box)).any()) for p in segment.people)
 
 
 def _same_intro(one: Segment, other: Segment) -> bool:
@@ -179,11 +192,19 @@ def _same_intro(one: Segment, other: Segment) -> bool:
     return bool(one.trigger_regions) != bool(other.trigger_regions)
 
 
-def _alike(one: Segment, other: Segment) -> bool:
+def _alike(one: Segment, other: Segment, faces: Faces) -> bool:
     """Whether both have the same regions, and the same people: where few edges are seen, panels come out coarser."""
     regions = [[r.box for r in s.trigger_regions] for s in (one, other)]
-    faces = [[p.box for p in s.people] for s in (one, other)]
-    return _match(regions[0], regions[1], _SAME) and _match(faces[0], faces[1], _SAME_FACE)
+    boxes = [[p.box for p in s.people] for s in (one, other)]
+    if not (_match(regions[0], regions[1], _SAME) and _match(boxes[0], boxes[1], _SAME_FACE)):
+        return False
+    pairs = (
+        (p, q)
+        for p in one.people
+        for q in other.people
+        if float(iou(as_boxes([_place(p)]), as_boxes([_place(q)]))[0, 0]) >= _SAME_SEAT
+    )
+    return all(faces.alike(one, p, other, q) >= OTHER_ROOM for p, q in pairs)
 
 
 def _match(one: Sequence[Box], other: Sequence[Box], least: float) -> bool:

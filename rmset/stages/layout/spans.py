@@ -6,7 +6,7 @@ looks (few, small) -> changes -> frame-exact boundaries -> edges of each stretch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -30,6 +30,8 @@ _STIR = 0.35
 _PLENTY = 12
 # Shorter stretches are transitions, not layouts (seconds).
 _SHORTEST_S = 0.4
+# A part of a span is looked at so often at least.
+_FEW = 6
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Span:
     """frames that are cheap to read"""
     sums: FrameSums
     panels: tuple[Panel, ...]
+    whole: bool = False
+    """a part whose seats are known not to change"""
 
     @property
     def evidence(self) -> Evidence:
@@ -68,6 +72,23 @@ def find(reader: VideoReader, record: VideoRecord, edge_samples: int, progress: 
         kept = [span.start for span in spans[1:]]
         spans = _between(reader, record, [*kept, *joins], frames, edge_samples, progress, join=False)
     return spans
+
+
+def parts(reader: VideoReader, span: Span, cuts: Sequence[int], edge_samples: int) -> list[Span]:
+    """A span cut at frames: each part with the same panels as far as they are seen there, else with its own."""
+    bounds = [span.start, *cuts, span.end]
+    made = []
+    for start, end in pairwise(bounds):
+        looks = [f for f in span.looks if start + 1 <= f < end - 1]
+        if len(looks) < _FEW:
+            looks = sorted({*looks, *(int(v) for v in np.linspace(start, end - 1, _FEW + 2)[1:-1])})
+        part = _span(reader, start, end, looks, edge_samples)
+        places = [p for p in span.panels if p.alive]
+        weak = part.evidence
+        if sum(outlined(weak, p.rect) for p in places) >= _KEPT * len(places):
+            part = replace(part, sums=span.sums, panels=span.panels)
+        made.append(replace(part, whole=True))
+    return made
 
 
 def _between(

@@ -9,40 +9,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rmset.geometry import Box, as_box, as_boxes, iou
 from rmset.parts.detect import Detections, Detector
 from rmset.parts.frames import Gray, Image, VideoReader, ahead
 from rmset.stages.layout import changes
 from rmset.stages.layout.config import ProposeConfig
 from rmset.stages.layout.edges import MOVES, Evidence, Rect
+from rmset.stages.layout.over import faces_over, with_people_over
 from rmset.stages.layout.panels import Panel
+from rmset.stages.layout.portraits import Portrait, portrait
 from rmset.stages.layout.sampling import spread_out
+from rmset.stages.layout.sitters import Sitter, sitters_of
 from rmset.stages.layout.spans import Span
 
 _THUMB = (24, 14)
 # A panel's rim is so much of its width and height on each side.
 _RIM = 0.12
-# Boxes of one face from look to look overlap at least so much with where that face usually is.
-_SAME_FACE = 0.3
-
-
-@dataclass(frozen=True)
-class Sitter:
-    """A face that stays about where it is."""
-
-    boxes: tuple[Box | None, ...]
-    """its box in each look, None where it is not seen"""
-    presence: float
-    """share of looks in which it is seen, 0 to 1"""
-    steadiness: float
-    """mean IoU with its median box where seen, 0 to 1"""
-    score: float
-    """mean of the detector's score"""
-
-    @property
-    def usual(self) -> Box:
-        """Median box."""
-        return as_box(np.median(as_boxes([b for b in self.boxes if b is not None]), axis=0))
 
 
 @dataclass(frozen=True)
@@ -58,6 +39,8 @@ class Watched:
     """float32 (looks, 14, 24), gray"""
     rim: float
     """share of the rim that moves, 0 to 1"""
+    portraits: tuple[Portrait, ...]
+    """its picture in each look"""
     detail: float
     """how sharp the picture is: mean absolute Laplacian, gray levels"""
 
@@ -96,29 +79,36 @@ def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeCo
     """Look at a few frames of a span, panel by panel."""
     evidence = span.evidence
     alive = [p for p in span.panels if p.alive or span.sums.count < 2]
+    pictures = list(ahead(reader.sample(spread_out(span.looks, config.samples))))
+    small = [[faces_over(f.rgb, panel, detector) for f in pictures] for panel in alive]
+    alive = with_people_over(evidence, alive, small)
     frames: list[int] = []
     sharpness: list[float] = []
     looks: list[Gray] = []
     found: list[list[Detections]] = [[] for _ in alive]
     thumbs: list[list[npt.NDArray]] = [[] for _ in alive]
+    portraits: list[list[Portrait]] = [[] for _ in alive]
     detail: list[list[float]] = [[] for _ in alive]
-    for frame in ahead(reader.sample(spread_out(span.looks, config.samples))):
+    for frame in pictures:
         frames.append(frame.frame_idx)
         looks.append(changes.shrunk(frame.gray))
-        small = cv2.resize(frame.gray, (480, 270), interpolation=cv2.INTER_AREA)
-        sharpness.append(float(cv2.Laplacian(small, cv2.CV_32F).var()))
+        little = cv2.resize(frame.gray, (480, 270), interpolation=cv2.INTER_AREA)
+        sharpness.append(float(cv2.Laplacian(little, cv2.CV_32F).var()))
         for number, panel in enumerate(alive):
             found[number].append(_faces(_without(frame.rgb, panel, alive), panel.rect, detector, config))
+            x0, y0, x1, y1 = panel.rect
+            portraits[number].append(portrait(frame.rgb[y0:y1, x0:x1]))
             gray = _without(frame.gray, panel, alive)
             thumbs[number].append(cv2.resize(gray, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32))
             detail[number].append(float(np.abs(cv2.Laplacian(gray, cv2.CV_32F)).mean()))
     watched = tuple(
         Watched(
             panel,
-            _sitters(found[n], len(frames)),
+            sitters_of(found[n], len(frames)),
             float(np.mean([len(f) for f in found[n]])) if frames else 0.0,
             np.asarray(thumbs[n], np.float32).reshape(-1, _THUMB[1], _THUMB[0]),
             _rim(evidence, panel.rect),
+            tuple(portraits[n]),
             float(np.mean(detail[n])) if detail[n] else 0.0,
         )
         for n, panel in enumerate(alive)
@@ -148,33 +138,6 @@ def _faces(part: Image, rect: Rect, detector: Detector, config: ProposeConfig) -
     seen = detector.detect(part, config.min_face * min(1.0, min(part.shape[:2]) / config.search_height))
     bigger = Detections(seen.boxes / shrink, seen.scores, seen.landmarks / shrink)
     return bigger.moved(rect[0], rect[1])
-
-
-def _sitters(looks: Sequence[Detections], count: int) -> tuple[Sitter, ...]:
-    """Faces followed from look to look by overlap."""
-    lines: list[list[tuple[int, Box, float]]] = []
-    for at, look in enumerate(looks):
-        free = set(range(len(lines)))
-        for row in range(len(look)):
-            box, score = as_box(look.boxes[row]), float(look.scores[row])
-            near = {n: float(iou(as_boxes([box]), as_boxes([b for _, b, _ in lines[n][-6:]]))[0].max()) for n in free}
-            best = max(near, key=lambda n: near[n], default=None)
-            if best is None or near[best] < _SAME_FACE:
-                lines.append([(at, box, score)])
-            else:
-                lines[best].append((at, box, score))
-                free.discard(best)
-    sitters = []
-    for line in lines:
-        boxes: list[Box | None] = [None] * count
-        for at, box, _ in line:
-            boxes[at] = box
-        seen = as_boxes([b for _, b, _ in line])
-        middle = np.median(seen, axis=0, keepdims=True).astype(np.float32)
-        steadiness = float(iou(seen, middle).mean())
-        scores = float(np.mean([s for _, _, s in line]))
-        sitters.append(Sitter(tuple(boxes), len(line) / max(1, count), steadiness, scores))
-    return tuple(sorted(sitters, key=lambda s: -s.presence * s.steadiness))
 
 
 def _rim(evidence: Evidence, rect: Rect) -> float:

@@ -1,0 +1,81 @@
+"""When another person takes a panel: people change places, are replaced, leave and come back, and no panel moves.
+
+portraits of each seat, look by look  ->  the look from which on the room is another  ->  the exact frame
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rmset.parts.frames import VideoReader
+from rmset.stages.layout.edges import Rect
+from rmset.stages.layout.portraits import OTHER_ROOM, Portrait, likeness, portrait, usual
+from rmset.stages.layout.spans import Span
+from rmset.stages.layout.watch import View, Watched
+
+# Looks on each side that are compared, and how alike those of one side must be.
+_WINDOW, _SETTLED = 3, 0.55
+# In a seat somebody sits so surely, in one part of the span at least.
+_SEATED = 0.25
+# Cuts nearer to each other than this are one (seconds).
+_ONE_S = 0.4
+
+
+def cuts(reader: VideoReader, span: Span, view: View, fps: float) -> list[int]:
+    """First frames of new rooms in any seat of a span, ascending."""
+    found: list[int] = []
+    for seat in view.panels:
+        if seat.sitting < _SEATED:
+            continue
+        for look in changes(seat):
+            before = usual(seat.portraits[max(0, look - _WINDOW) : look])
+            after = usual(seat.portraits[look : look + _WINDOW])
+            found.append(_exactly(reader, seat.panel.rect, view.frames[look - 1], view.frames[look], before, after))
+    near = _ONE_S * fps
+    kept: list[int] = []
+    for cut in sorted(found):
+        if cut - span.start >= near and span.end - cut >= near and (not kept or cut - kept[-1] >= near):
+            kept.append(cut)
+    return kept
+
+
+def changes(seat: Watched) -> list[int]:
+    """Numbers of the looks from which on a seat shows another room."""
+    pictures = seat.portraits
+    found: list[int] = []
+    alike: dict[int, float] = {}
+    for look in range(1, len(pictures)):
+        before, after = pictures[max(0, look - _WINDOW) : look], pictures[look : look + _WINDOW]
+        if _settled(before) and _settled(after):
+            alike[look] = likeness(usual(before), usual(after))
+    for look, score in alike.items():
+        beside = [alike.get(n, 1.0) for n in (look - 1, look + 1)]
+        if score < OTHER_ROOM and score <= min(beside) and likeness(pictures[look - 1], pictures[look]) < OTHER_ROOM:
+            found.append(look)
+    return found
+
+
+def _settled(pictures: Sequence[Portrait]) -> bool:
+    """Whether pictures show one room."""
+    return all(likeness(pictures[0], p) >= _SETTLED for p in pictures[1:])
+
+
+def _exactly(reader: VideoReader, rect: Rect, low: int, high: int, before: Portrait, after: Portrait) -> int:
+    """The first frame in (low, high] that is more like what comes after."""
+    x0, y0, x1, y1 = rect
+    while high - low > 1:
+        middle = [int(v) for v in np.linspace(low, high, min(high - low + 1, 17)).round()[1:-1]]
+        for frame in reader.sample(sorted(set(middle))):
+            now = portrait(frame.rgb[y0:y1, x0:x1])
+            if likeness(now, after) > likeness(now, before):
+                high = frame.frame_idx
+                break
+            low = frame.frame_idx
+        else:
+            # Nothing between that is like what comes after: it begins right there.
+            low = max(low, max(middle))
+            if high - low <= 1:
+                break
+    return high
