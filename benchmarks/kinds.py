@@ -49,6 +49,7 @@ class Kind:
     people: int
     film: str
     edits: tuple[str, ...]
+    seconds: float = SECONDS
 
 
 KINDS: tuple[Kind, ...] = (
@@ -58,7 +59,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("own-blur", "2x3", 5, "generated", ("own-blur", "borders", "countdown", "film-cuts")),
     Kind("corner", "inset", 1, "film_street_faces", ("film-full", "film-cuts")),
     Kind("film-full", "3x3", 7, "generated", ("film-full", "film-cuts")),
-    Kind("title-fade", "3x3", 8, "film_with_face", ("title", "fade", "moment", "end-card", "film-cuts")),
+    Kind("title-fade", "3x3", 8, "film_with_face", ("title", "fade", "moment", "end-card", "film-cuts"), 16.0),
     Kind("moment", "2x3", 5, "film_street_faces", ("moment", "film-cuts")),
     Kind("places", "2x3", 5, "generated", ("swap", "replace", "film-cuts")),
     Kind("end-card", "3x3", 8, "film_with_face", ("end-card", "film-cuts")),
@@ -72,7 +73,7 @@ HELD_OUT: tuple[Kind, ...] = (
     Kind("own-blur", "3x3", 6, "film_with_face", ("own-blur", "borders", "countdown", "film-cuts")),
     Kind("corner", "inset", 1, "film_with_face", ("film-full", "film-cuts", "captions")),
     Kind("film-full", "3x3", 5, "film_street_faces", ("film-full", "film-cuts")),
-    Kind("title-fade", "2x3", 5, "film_without_face", ("title", "fade", "moment", "end-card", "film-cuts")),
+    Kind("title-fade", "2x3", 5, "film_without_face", ("title", "fade", "moment", "end-card", "film-cuts"), 16.0),
     Kind("moment", "3x3", 7, "generated", ("moment", "film-cuts")),
     Kind("places", "3x3", 7, "film_with_face", ("swap", "replace", "film-cuts")),
     Kind("end-card", "2x3", 5, "film_street_faces", ("end-card", "film-cuts")),
@@ -80,14 +81,14 @@ HELD_OUT: tuple[Kind, ...] = (
 """the same kinds, cut another way"""
 
 
-def compose(kind: Kind, half: str, cache: Path, *, seconds: float = SECONDS, turn: int = 0) -> Path:
+def compose(kind: Kind, half: str, cache: Path, *, turn: int = 0) -> Path:
     """The video of a kind, composed unless the cache has it; the truth lies beside it."""
     name = f"kind-{half}-{kind.name}" + (f"-{turn}" if turn else "")
     output = cache / f"{name}.mp4"
     if output.exists() and output.with_name(f"{name}.truth.json").exists():
         return output
     seed = sum(f"{kind.name}/{half}/{turn}".encode()) * 7919 % 100_003
-    frames = round(seconds * FPS)
+    frames = round(kind.seconds * FPS)
     screen = make_layout(kind.layout, kind.people, SIZE)
     scene = edited(scene_of(screen, frames, FPS), kind.edits, seed)
     count = kind.people + extra_people(kind.edits)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import RootError
-from rmset.geometry import Box, as_boxes
+from rmset.geometry import Box, as_box, as_boxes, clip
 from rmset.inspect.scores import Boxed, Counted, count, together
 from rmset.parts.shards import read_faces
 from rmset.records import Layout
@@ -155,8 +155,20 @@ def must_be_found(truth: Truth) -> Boxed:
 
 
 def may_be_found(truth: Truth) -> Boxed:
-    """Faces that their panel cuts by more than a tenth."""
-    return _faces(truth, cut=True)
+    """Faces that their panel cuts by more than a tenth, whole and as their panel shows them: both count as found."""
+    whole = _faces(truth, cut=True)
+    panels = [dict[int, Box]() for _ in range(truth.segments[-1].end_frame)] if truth.segments else []
+    for segment in truth.segments:
+        panels[segment.start_frame : segment.end_frame] = [segment.panels] * (segment.end_frame - segment.start_frame)
+    shown = [
+        clip(as_box(box), panels[frame].get(int(name), as_box(box))) if frame < len(panels) else as_box(box)
+        for frame, name, box in zip(whole.frame, whole.name, whole.boxes, strict=True)
+    ]
+    return Boxed.of(
+        np.concatenate([whole.frame, whole.frame]),
+        np.concatenate([whole.name, whole.name]),
+        np.concatenate([whole.boxes, as_boxes(shown)]),
+    )
 
 
 def _faces(truth: Truth, *, cut: bool) -> Boxed:

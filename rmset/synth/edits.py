@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -310,8 +311,8 @@ def _renamed(scene: Scene, start: int, names: dict[int, int]) -> Scene:
 
 
 def _fade(scene: Scene, rng: Rng) -> Scene:
-    """The film alone at first; then the panels fade in."""
-    start = min(scene.frames // 4, _seconds(scene, rng.uniform(1.5, 2.5)))
+    """The film alone at first, after the title if there is one; then the panels fade in."""
+    start = min(scene.frames // 3, _seconds(scene, rng.uniform(3.0, 4.0)))
     width, height = scene.frame_size
     alone = (Layer(FILM, (0, 0, width, height)),)
     scene = scene.during(0, start, lambda s: replace(s, layers=alone, background="black"))
@@ -321,7 +322,7 @@ def _fade(scene: Scene, rng: Rng) -> Scene:
 
 def _title(scene: Scene, rng: Rng) -> Scene:
     """A title card with somebody's picture at the beginning."""
-    end = min(scene.frames // 5, _seconds(scene, rng.uniform(1.2, 2.0)))
+    end = min(scene.frames // 6, _seconds(scene, rng.uniform(1.2, 2.0)))
     face = int(rng.choice(scene.people))
     return scene.during(0, end, lambda s: replace(s, title="REACTION MASHUP", face=face, fade=0))
 
@@ -383,16 +384,17 @@ def _end_card(scene: Scene, rng: Rng) -> Scene:
     people = [la for la in scene.shots[-1].layers if _is_person(la)]
     if len(people) < 3:
         return scene
-    first = int(rng.integers(len(people) - 1))
-    boxes = [people[first].box, people[first + 1].box]
-    box = (
-        min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes)
-    )  # fmt: skip
     films = [la.box for la in scene.shots[-1].layers if la.content == FILM]
-    if any(_shares(box, film) for film in films) and not _side_by_side(boxes):
-        box = boxes[0]
+    pairs = [
+        [one.box, other.box]
+        for one, other in combinations(people, 2)
+        if _side_by_side([one.box, other.box]) and not any(_shares(_around([one.box, other.box]), f) for f in films)
+    ]
+    # Two neighbors, so that the film is seen to the end; one person where no two are neighbors.
+    boxes = pairs[int(rng.integers(len(pairs)))] if pairs else [people[int(rng.integers(len(people)))].box]
+    box = _around(boxes)
     start = scene.frames - min(_seconds(scene, 4.0), scene.frames // 4)
-    covered = {la.content for la in people if la.box in boxes and _inside(la.box, box)}
+    covered = {la.content for la in people if _inside(la.box, box)}
 
     def without(shot: Shot) -> Shot:
         return replace(shot, layers=tuple(la for la in shot.layers if la.content not in covered))
@@ -401,10 +403,21 @@ def _end_card(scene: Scene, rng: Rng) -> Scene:
     return _over(scene, Overlay("end card", box, start, scene.frames, int(rng.integers(1000))))
 
 
+def _around(boxes: Sequence[IntBox]) -> IntBox:
+    """The box around some boxes."""
+    return (
+        min(b[0] for b in boxes),
+        min(b[1] for b in boxes),
+        max(b[2] for b in boxes),
+        max(b[3] for b in boxes),
+    )
+
+
 def _side_by_side(boxes: Sequence[IntBox]) -> bool:
-    """Whether two boxes stand in one row or one column."""
+    """Whether two boxes are neighbors in one row or one column."""
     (a, b) = boxes
-    return (a[1], a[3]) == (b[1], b[3]) or (a[0], a[2]) == (b[0], b[2])
+    whole = _around(boxes)
+    return _area(whole) <= 1.3 * (_area(a) + _area(b))
 
 
 def _shares(one: IntBox, other: IntBox) -> bool:

@@ -103,7 +103,7 @@ def test_people_who_change_places_keep_their_ids_and_somebody_new_has_a_new_one(
     parts = [Segment(i * 10, i * 10 + 10, i * 10, (), face) for i in range(3)]
     rooms = [(1, 2), (2, 1), (2, 3)]
     seen = {
-        (i * 10, i * 10 + 10, panel): room(n) for i, pair in enumerate(rooms) for panel, n in zip((left, right), pair)
+        (i * 10, i * 10 + 10, panel): room(n) for i, pair in enumerate(rooms) for panel, n in zip((left, right), pair, strict=False)
     }
     ids = [[p.person_id for p in s.people] for s in with_lasting_ids(parts, Faces(seen))]
     assert ids == [[0, 1], [1, 0], [1, 2]]
@@ -126,7 +126,7 @@ def test_people_over_a_film_that_fills_the_screen_are_not_masked(tmp_path):
     panels = truth.segments[0].panels.values()
     assert len(segment.people) == len(panels)
     for panel in panels:
-        assert min(max(abs(a - b) for a, b in zip(panel, p.panel)) for p in segment.people) <= 6
+        assert min(max(abs(a - b) for a, b in zip(panel, p.panel, strict=False)) for p in segment.people) <= 6
 
 
 @pytest.mark.slow

@@ -21,6 +21,8 @@ _THIN_BAR = 0.15
 _MOVES, _BLURRED = 2.0, 0.3
 # Black is no lighter than this (mean gray level); a bar is in so many of the looks, as some scenes may have none.
 _BLACK, _OFTEN = 8.0, 0.15
+# What varies by less from place to place is one color, gray levels.
+_PLAIN = 4.0
 
 
 def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int], looks: npt.NDArray[np.uint8]) -> Rect:
@@ -58,12 +60,22 @@ def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int], l
     grown = list(rect)
     film = _Stir.of(rect, frame_size, looks)
 
-    def is_bar(strip: Rect) -> bool:
-        return not _Stir.of(strip, frame_size, looks).behind(film)
+    def is_bar(strip: Rect, *, beside: bool) -> bool:
+        stir = _Stir.of(strip, frame_size, looks)
+        # Above and below, what is a bar in some scenes is picture in others; beside a film there may be other pictures.
+        return not stir.behind(film) and (stir.is_bar or not beside)
 
-    if _are_a_pair(bars[0], bars[2], x1 - x0) and is_bar((moved[0], y0, x0, y1)) and is_bar((x1, y0, moved[2], y1)):
+    if (
+        _are_a_pair(bars[0], bars[2], x1 - x0)
+        and is_bar((moved[0], y0, x0, y1), beside=True)
+        and is_bar((x1, y0, moved[2], y1), beside=True)
+    ):
         grown[0], grown[2] = moved[0], moved[2]
-    if _are_a_pair(bars[1], bars[3], y1 - y0) and is_bar((x0, moved[1], x1, y0)) and is_bar((x0, y1, x1, moved[3])):
+    if (
+        _are_a_pair(bars[1], bars[3], y1 - y0)
+        and is_bar((x0, moved[1], x1, y0), beside=False)
+        and is_bar((x0, y1, x1, moved[3]), beside=False)
+    ):
         grown[1], grown[3] = moved[1], moved[3]
     reached = (grown[0], grown[1], grown[2], grown[3])
     return rect if any(covers(reached, other) > covers(rect, other) + 0.01 for other in others) else reached
@@ -84,6 +96,8 @@ class _Stir:
     """variance of the steps from pixel to pixel, right and down, beside the variance itself"""
     black: float
     """share of the looks in which it is black, 0 to 1"""
+    plain: float
+    """standard deviation over the place of its mean over time, gray levels"""
 
     @classmethod
     def of(cls, rect: Rect, frame_size: tuple[int, int], looks: npt.NDArray[np.uint8]) -> _Stir:
@@ -91,12 +105,18 @@ class _Stir:
         # The outermost pixels show something of the neighbors.
         part = looks[:, y0 + 1 : y1 - 1, x0 + 1 : x1 - 1]
         if part.size == 0:
-            return cls(0.0, 0.0, 1.0)
+            return cls(0.0, 0.0, 1.0, 0.0)
         change = part - part.mean(axis=0, dtype=np.float32)
         variance = float(np.square(change).mean())
         steps = [np.square(s).mean() for s in (np.diff(change, axis=1), np.diff(change, axis=2)) if s.size]
         fine = float(sum(steps)) / max(variance, 1e-6)
-        return cls(variance**0.5, fine, float((part.mean(axis=(1, 2)) < _BLACK).mean()))
+        black = float((part.mean(axis=(1, 2)) < _BLACK).mean())
+        return cls(variance**0.5, fine, black, float(part.mean(axis=0).std()))
+
+    @property
+    def is_bar(self) -> bool:
+        """Whether it is black now and then, or plain and still; what lies beside somebody's picture is neither."""
+        return self.black >= _OFTEN or (self.much < _MOVES and self.plain < _PLAIN)
 
     def behind(self, film: _Stir) -> bool:
         """Whether it is the blur of the film."""

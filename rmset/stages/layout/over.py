@@ -1,82 +1,105 @@
 """People who are shown over a large picture, a film over the whole screen, say: found by their faces first.
 
-Panels are usually found by their edges, and faces then sought in each. Bubbles have no straight edges, and what is as
-small as a fifteenth of the screen is not seen in a panel that fills it. So large panels are searched for small faces;
-a face that stays where it is, and lies in an outline of its own, has a panel.
+Panels are found by their edges, and faces then sought in each. Bubbles have no straight edges, rounded panels over
+something that moves are cut in odd ways, and what is as small as a fifteenth of the screen is not seen in a panel that
+fills it. So the whole screen is searched too; a face that stays where it is, and lies in an outline of its own, has a
+panel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
-from rmset.geometry import as_boxes, covered
+from rmset.geometry import Box, as_boxes, covered
 from rmset.parts.detect import Detections, Detector
 from rmset.parts.frames import Image
 from rmset.stages.layout import outlines
 from rmset.stages.layout.edges import Evidence, Rect
 from rmset.stages.layout.panels import Panel
-from rmset.stages.layout.sitters import Sitter, sitters_of
+from rmset.stages.layout.sitters import sitters_of
 
-# A panel is large from this share of the frame on.
-_LARGE = 0.2
-# Height of the smallest face that is looked for, as a share of the frame's; of the largest, as a share of its panel's.
-_SMALLEST, _LARGEST = 0.045, 0.36
+# Height of the screen at which faces are sought, px, and of the smallest face there.
+_TALL, _SMALLEST = 540, 28
+# So many looks tell who stays.
+LOOKS = 6
+# A panel is large from this share of the frame on; in it, a face up to such a share of its side may have its own.
+_LARGE, _LARGEST = 0.2, 0.36
 # A face stays: seen in so many looks, overlapping its usual place by so much.
 _PRESENT, _STEADY = 0.5, 0.45
-# A panel that is found by its edges is taken for what lies in it when pictures with faces fill so much of it.
-_FILLED = 0.5
-# The same place.
-_SAME = 0.6
+# A panel that is found by its edges is taken for what lies in it when other panels fill so much of it.
+_FILLED = 0.6
+# So much of a person's picture moves.
+_ALIVE = 0.02
+# The same place; and a panel that gives way to an outline found from a face in it.
+_SAME, _CROSSES = 0.6, 0.35
 
 
-def faces_over(image: Image, panel: Panel, detector: Detector) -> Detections:
-    """Small faces in a large panel of a frame, in the frame's pixels; none where the panel is not large."""
-    height, width = image.shape[:2]
-    x0, y0, x1, y1 = panel.rect
-    if (x1 - x0) * (y1 - y0) < _LARGE * width * height:
-        return Detections.none()
-    found = detector.detect(image[y0:y1, x0:x1], max(20.0, _SMALLEST * height))
-    tall = found.boxes[:, 3] - found.boxes[:, 1]
-    return found.where(tall <= _LARGEST * min(x1 - x0, y1 - y0)).moved(x0, y0)
+def faces_on(image: Image, detector: Detector) -> Detections:
+    """Faces anywhere on the screen, in the frame's pixels."""
+    shrink = min(1.0, _TALL / image.shape[0])
+    small = image if shrink == 1 else cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    found = detector.detect(np.asarray(small, np.uint8), _SMALLEST)
+    return Detections(found.boxes / np.float32(shrink), found.scores, found.landmarks / np.float32(shrink))
 
 
-def with_people_over(evidence: Evidence, panels: Sequence[Panel], looks: Sequence[Sequence[Detections]]) -> list[Panel]:
-    """The panels of a span, and those of people who are shown over them.
+def with_people_over(evidence: Evidence, panels: Sequence[Panel], looks: Sequence[Detections]) -> list[Panel]:
+    """The panels of a span, and those of people whose picture has none or lies over another.
 
     Args:
         evidence: edges of the span.
         panels: found by their edges.
-        looks: for each panel, `faces_over` in each look.
+        looks: `faces_on` in some looks.
     """
+    height, width = evidence.mean.shape
+    kept = [p for p in panels if not _is_made_of(p, [o for o in panels if o is not p])]
     made: list[Panel] = []
-    for panel, seen in zip(panels, looks, strict=True):
-        for sitter in sitters_of(seen, len(seen)):
-            if not _stays(sitter) or _is_inside(sitter, made):
-                continue
-            outline = outlines.around(evidence, sitter.usual)
-            if outline is None or _share(panel.rect, outline.rect) > _FILLED:
-                continue
-            if any(_same(p.rect, outline.rect) for p in panels):
-                continue
-            made.append(Panel(outline.rect, True, True))
-    return [p for p in panels if not _is_made_of(p, made)] + made
+    for sitter in sitters_of(looks, len(looks)):
+        if sitter.presence < _PRESENT or sitter.steadiness < _STEADY or _inside(sitter.usual, made):
+            continue
+        hosts = _inside(sitter.usual, kept)
+        if len(hosts) == 1 and not _may_lie_over(sitter.usual, hosts[0], width * height):
+            continue
+        outline = outlines.around(evidence, sitter.usual)
+        if outline is None or not _moves(evidence, outline.rect) or any(_same(p.rect, outline.rect) for p in hosts):
+            continue
+        if any(_share(host.rect, outline.rect) > _FILLED for host in hosts):
+            continue
+        made.append(Panel(outline.rect, True, any(_share(outline.rect, h.rect) > _FILLED for h in hosts)))
+    return [p for p in kept if not _is_made_of(p, made) and not _crosses(p, made)] + made
 
 
-def _stays(sitter: Sitter) -> bool:
-    return sitter.presence >= _PRESENT and sitter.steadiness >= _STEADY
+def _moves(evidence: Evidence, rect: Rect) -> bool:
+    """Whether anything moves in it: a picture on a title card is nobody who reacts."""
+    x0, y0, x1, y1 = rect
+    return bool(evidence.moving[y0:y1, x0:x1].mean() >= _ALIVE)
 
 
-def _is_inside(sitter: Sitter, panels: Sequence[Panel]) -> bool:
-    face = as_boxes([sitter.usual])
-    return any(float(covered(face, as_boxes([p.box]))[0]) > 0.5 for p in panels)
+def _may_lie_over(face: Box, host: Panel, screen: float) -> bool:
+    """Whether a face is small in a large panel."""
+    x0, y0, x1, y1 = host.rect
+    return (x1 - x0) * (y1 - y0) >= _LARGE * screen and face[3] - face[1] <= _LARGEST * min(x1 - x0, y1 - y0)
 
 
-def _is_made_of(panel: Panel, made: Sequence[Panel]) -> bool:
-    """Whether a panel is only what several pictures in it make up: a column of boxes has straight sides too."""
-    inside = [p.rect for p in made if _share(p.rect, panel.rect) > 0.9]
+def _inside(face: Box, panels: Sequence[Panel]) -> list[Panel]:
+    """The panels that hold most of a face."""
+    share = [float(covered(as_boxes([face]), as_boxes([p.box]))[0]) for p in panels]
+    return [p for p, s in zip(panels, share, strict=True) if s > 0.5]
+
+
+def _is_made_of(panel: Panel, others: Sequence[Panel]) -> bool:
+    """Whether a panel is only what several panels in it make up: a column of boxes has straight sides too."""
+    inside = [o.rect for o in others if _share(o.rect, panel.rect) > 0.9]
     return len(inside) >= 2 and sum(_share(panel.rect, r) for r in inside) > _FILLED
+
+
+def _crosses(panel: Panel, made: Sequence[Panel]) -> bool:
+    """Whether a panel lies half in an outline and half beside it: then its edges were not one picture's."""
+    return any(
+        _share(panel.rect, m.rect) > _CROSSES and _share(m.rect, panel.rect) > _CROSSES and not m.inset for m in made
+    )
 
 
 def _share(of: Rect, part: Rect) -> float:

@@ -87,12 +87,13 @@ def _by_neighbors(seen: Sequence[tuple[range, View]], record: VideoRecord) -> li
         mine = alone[number]
         near = [
             s
-            for s in alone[max(0, number - 1) : number + 2]
+            for s in alone
             if s is not mine and s.trigger_regions and s.confidence >= _SURE > mine.confidence
             if _share_matched(s.people, mine.people) >= _SAME_GRID
         ]
         if near and mine.people:
-            surest = max(near, key=_film_sure)
+            # Of segments anywhere with this grid, the surest, and of equals the nearest.
+            surest = max(near, key=lambda s: (_film_sure(s), -abs(s.start_frame - mine.start_frame)))
             mine = _segment(frames, view, films.known(view, surest.trigger_regions))
         segments.append(mine)
     return segments
@@ -148,7 +149,7 @@ def _as_film(segment: Segment, frame_size: tuple[int, int], faces: Faces, others
     if segment.people and (score := faces.best(segment, segment.people[0], others)) >= SAME_ROOM:
         only = replace(segment.people[0], panel=screen)
         return replace(segment, people=(only,), trigger_regions=(), confidence=round(min(0.99, score + 0.15), 3))
-    sure = min(0.85, segment.confidence)
+    sure = 0.85 if not segment.people else min(0.85, segment.confidence)
     return replace(segment, people=(), trigger_regions=(TriggerRegion(screen, "proposed", sure),), confidence=sure)
 
 

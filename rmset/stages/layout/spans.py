@@ -115,6 +115,15 @@ def _between(
         progress(f"layout {record.video_id}: edges", end, record.frame_count)
         if join and len(spans) > 1 and (joined := _joined(spans[-2], spans[-1])) is not None:
             spans[-2:] = [joined]
+    # A short span says little of its own panels until its neighbor has grown.
+    at = 0
+    while join and at + 1 < len(spans):
+        grown = _joined(spans[at], spans[at + 1])
+        if grown is None:
+            at += 1
+        else:
+            spans[at : at + 2] = [grown]
+            at = max(0, at - 1)
     return spans
 
 
@@ -191,7 +200,7 @@ def _joined(first: Span, second: Span) -> Span | None:
     """Both as one if they show the same panels, alive or not; a cut of the film is no change of the layout."""
     if first.sums.value.shape != second.sums.value.shape:
         return None
-    longer, shorter = sorted((first, second), key=lambda s: -s.sums.count)
+    longer, shorter = sorted((first, second), key=lambda s: s.start - s.end)
     if not longer.panels or not shorter.panels:
         return None
     places = [p for p in longer.panels if p.alive] or list(longer.panels)

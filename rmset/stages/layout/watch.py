@@ -14,7 +14,7 @@ from rmset.parts.frames import Gray, Image, VideoReader, ahead
 from rmset.stages.layout import changes
 from rmset.stages.layout.config import ProposeConfig
 from rmset.stages.layout.edges import MOVES, Evidence, Rect
-from rmset.stages.layout.over import faces_over, with_people_over
+from rmset.stages.layout.over import LOOKS, faces_on, with_people_over
 from rmset.stages.layout.panels import Panel
 from rmset.stages.layout.portraits import Portrait, portrait
 from rmset.stages.layout.sampling import spread_out
@@ -80,8 +80,8 @@ def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeCo
     evidence = span.evidence
     alive = [p for p in span.panels if p.alive or span.sums.count < 2]
     pictures = list(ahead(reader.sample(spread_out(span.looks, config.samples))))
-    small = [[faces_over(f.rgb, panel, detector) for f in pictures] for panel in alive]
-    alive = with_people_over(evidence, alive, small)
+    few = spread_out(list(range(len(pictures))), LOOKS) if pictures else []
+    alive = with_people_over(evidence, alive, [faces_on(pictures[n].rgb, detector) for n in few])
     frames: list[int] = []
     sharpness: list[float] = []
     looks: list[Gray] = []
