@@ -103,7 +103,9 @@ def test_people_who_change_places_keep_their_ids_and_somebody_new_has_a_new_one(
     parts = [Segment(i * 10, i * 10 + 10, i * 10, (), face) for i in range(3)]
     rooms = [(1, 2), (2, 1), (2, 3)]
     seen = {
-        (i * 10, i * 10 + 10, panel): room(n) for i, pair in enumerate(rooms) for panel, n in zip((left, right), pair, strict=False)
+        (i * 10, i * 10 + 10, panel): room(number)
+        for i, pair in enumerate(rooms)
+        for panel, number in zip((left, right), pair, strict=True)
     }
     ids = [[p.person_id for p in s.people] for s in with_lasting_ids(parts, Faces(seen))]
     assert ids == [[0, 1], [1, 0], [1, 2]]
