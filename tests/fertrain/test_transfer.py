@@ -41,7 +41,9 @@ def same(model, state):
 def test_weights_of_another_network_are_refused_although_a_counter_fits(tmp_path):
     """Every network with batch normalization has counters of one shape: they say nothing."""
     torch.save(theirs("mobilenetv3_small_050"), tmp_path / "other.pt")
-    with pytest.raises(WeightsError, match=r"weights of resnet10t .* without a value: conv1\.0\.weight.*`model.name`") as e:
+    with pytest.raises(
+        WeightsError, match=r"weights of resnet10t .* without a value: conv1\.0\.weight.*`model.name`"
+    ) as e:
         load_into(fresh(), tmp_path / "other.pt", SEVEN)
     assert "\n" not in str(e.value)
 
