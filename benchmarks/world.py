@@ -58,7 +58,7 @@ from fertrain.training.data import LabeledData, open_labeled_data, open_unlabele
 from fertrain.training.loop import accelerator_for, fit
 from fertrain.training.resolve import resolve
 from fertrain.unlabeled.candidates import open_anchors
-from fertrain.unlabeled.crops import CropImages, open_crops
+from fertrain.unlabeled.crops import CropDataset, open_crops
 from fertrain.unlabeled.ground_truth import read_ground_truth
 from rmset.root import Root
 from rmset.synth.world import WorldConfig, write_world
@@ -182,7 +182,7 @@ def _retrieval(method: Rmfer, data: LabeledData, world: Path) -> dict[str, Any]:
     known = read_ground_truth(root, crops.keys)
     assert known is not None
     rows = balanced(known.expression, known.person, EACH, seed=0)
-    images = CropImages(crops, data.spec)
+    images = CropDataset.for_spec(crops, data.spec)
     own = data.spec.with_moments(channel_stats(images, data.spec))
     seen = extract(method.model, method.projection, images, own, rows.tolist())
     expression, person = known.expression[rows], known.person[rows]
@@ -202,7 +202,7 @@ def _purity(method: Rmfer, data: LabeledData, config: RunConfig, world: Path) ->
     crops = open_crops(root)
     known = read_ground_truth(root, crops.keys)
     assert known is not None
-    images = in_memory(CropImages(crops, data.spec), data.spec.shape, config.memory_mb)
+    images = in_memory(CropDataset.for_spec(crops, data.spec), data.spec.shape, config.memory_mb)
     own = data.spec.with_moments(channel_stats(images, data.spec))
     z = extract(method.model, method.projection, images, own, range(len(crops))).projected
     anchors = open_anchors(crops, replace(config.rmfer, candidates="mashup"), seed=1)

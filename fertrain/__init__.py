@@ -1,20 +1,86 @@
-"""fertrain: facial expression recognition from crowd votes and from reaction mashups.
+"""Facial expression recognition from crowd votes and from reaction mashups.
 
-    labels, datasets      which images, which classes, in which order, kept by which rule
-      → transforms        batches on tensors: gray, augment, normalize (the input spec travels with the weights)
-      → models            features + head, by name
-      → losses            MV, ML, PLD, CEL (FERPlus); attention and contrast (RMFER); the rivals': pure functions
-      → methods           phases, a loss, and what happens after a step: supervised, rmfer, fixmatch, …
-      → streams, feed     what stands side by side in a step: labeled images, views of unlabeled ones, anchors
-      → train             one loop; it knows no method's name
-      → evaluate, report  everything out of one confusion matrix; one page per run
-      → experiment        the only place where they meet: `run(RunConfig(...))` writes one run folder
-      → compare           seeds, seeds × variants into one table, t-tests
-      → features          what a finished run makes of images, for all that looks at runs afterwards:
-        pairs             what candidates are worth; scripted makes roots whose truth is known
-        insight           attention, maps of features, parts of a face that an answer needs
+errors, labels, files   what can go wrong; label orders; files that appear whole
+config                  settings of a run, without torch
+transforms, losses      augmentation, input spec; losses as pure functions
+datasets, run_folder    labeled sets; the folder that a run writes
+unlabeled, models       crops of a root and their candidates; networks
+methods                 phases, a loss, what follows a step
+evaluation              metrics, predictions, features, the page of a run
+training                one loop; `experiment.run(RunConfig(...))` writes one run folder
+analysis                several runs and roots: comparisons, pairs, explanations, taggers
 
-The listing is in docs/architecture.md, floor by floor.
+In Python:
 
-Nothing here imports torch before it is needed by name: `import fertrain` costs nothing.
+    run = fertrain.train(labeled="ferplus", unlabeled=rmset.open("data/rmset"), method="rmfer")
+    run = fertrain.load_run("runs/rmfer")
+    run.metrics, run.predict("photo.jpg"), run.features(fertrain.CropDataset("data/rmset"))
+    fertrain.losses.acl(positive, negative, tau=1.0)
+
+Every public name is below; a name is imported when it is first used, so `import fertrain` costs nothing and imports no
+torch.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import losses
+    from ._api import Face, Run, load_run, train
+    from .config.methods import (
+        AdaCmConfig,
+        ByolConfig,
+        FixMatchConfig,
+        MixMatchConfig,
+        MocoConfig,
+        ReMixMatchConfig,
+        RmferConfig,
+        SimClrConfig,
+        SimSiamConfig,
+        UdaConfig,
+    )
+    from .config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
+    from .errors import (
+        DatasetError,
+        FertrainError,
+        InvarianceError,
+        LabelError,
+        TrainingError,
+        UnknownNameError,
+        WeightsError,
+    )
+    from .unlabeled.crops import CropBatch, CropDataset, CropItem
+    from .unlabeled.loader import CropLoader
+
+__all__ = [
+    "AdaCmConfig", "ByolConfig", "CropBatch", "CropDataset", "CropItem", "CropLoader", "DataConfig", "DatasetError",
+    "Face", "FertrainError", "FixMatchConfig", "InvarianceError", "LabelError", "MixMatchConfig", "MocoConfig",
+    "ModelConfig", "OptimConfig", "ReMixMatchConfig", "RmferConfig", "Run", "RunConfig", "SimClrConfig",
+    "SimSiamConfig", "TrainingError", "UdaConfig", "UnknownNameError", "WeightsError", "load_run", "losses", "train",
+]  # fmt: skip
+
+_HOMES = {
+    "_api": "Face Run load_run train",
+    "config": "AdaCmConfig ByolConfig DataConfig FixMatchConfig MixMatchConfig MocoConfig ModelConfig OptimConfig "
+    "ReMixMatchConfig RmferConfig RunConfig SimClrConfig SimSiamConfig UdaConfig",
+    "errors": "DatasetError FertrainError InvarianceError LabelError TrainingError UnknownNameError WeightsError",
+    "unlabeled.crops": "CropBatch CropDataset CropItem",
+    "unlabeled.loader": "CropLoader",
+}
+"""Module -> the public names that it holds."""
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "losses":
+        return import_module("fertrain.losses")
+    if name not in _HOME:
+        raise AttributeError(f"module 'fertrain' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"fertrain.{_HOME[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

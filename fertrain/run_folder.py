@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -154,6 +155,11 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise FertrainError(f"expected the metrics.json of a finished run in {self.path}, found: {error}") from None
         return loaded
+
+
+def new_path(config: RunConfig) -> Path:
+    """A folder below `runs` for a run that was given none, by time, method and network."""
+    return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{config.method}-{config.model.name}"
 
 
 def told_apart(paths: Sequence[Path]) -> list[str]:

@@ -7,13 +7,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rmset._dataset import Dataset, root_of
+from rmset._dataset import AnyRoot, Dataset, root_of
 from rmset.errors import IncompleteError, RmsetError, UsageError
 from rmset.pipeline import Config, Outcome
 from rmset.pipeline import build as run_stages
 from rmset.progress import Progress, bars
 from rmset.records import VideoRecord
-from rmset.root import Root
 from rmset.stages import export as _export
 from rmset.stages import fetch, layout
 from rmset.stages import track as _track
@@ -23,7 +22,6 @@ from rmset.stages.track import TrackConfig
 
 __all__ = ["add", "build", "export", "propose", "track"]
 
-AnyRoot = Dataset | Root | Path | str | None
 Settings = TypeVar("Settings", ProposeConfig, TrackConfig, ExportConfig)
 
 

@@ -25,7 +25,7 @@ from rmset.read.sequence import Crops, Pairs
 from rmset.records import Layout, VideoRecord
 from rmset.root import Root
 
-__all__ = ["Dataset", "RootStats", "VideoPerson", "open", "root_of"]
+__all__ = ["AnyRoot", "Dataset", "RootStats", "VideoPerson", "open", "root_of"]
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,11 @@ class Dataset(os.PathLike[str]):
         return RootStats(rows, stats.total(rows), found)
 
 
-def open(root: Dataset | Root | Path | str | None = None) -> Dataset:  # noqa: A001  (rmset.open reads as it should)
+AnyRoot = Dataset | Root | Path | str | None
+"""Whatever stands for a data set; None is `$RMSET_ROOT`, else `data/rmset`."""
+
+
+def open(root: AnyRoot = None) -> Dataset:  # noqa: A001  (rmset.open reads as it should)
     """A data set: the folder given, else `$RMSET_ROOT`, else `data/rmset`.
 
     A folder that is not there yet is an empty data set, into which `rmset.add` and `rmset.build` put something.
@@ -278,7 +282,7 @@ def open(root: Dataset | Root | Path | str | None = None) -> Dataset:  # noqa: A
     return root if isinstance(root, Dataset) else Dataset(root_of(root))
 
 
-def root_of(root: Dataset | Root | Path | str | None) -> Root:
+def root_of(root: AnyRoot) -> Root:
     """The place behind whatever stands for a data set."""
     if isinstance(root, Dataset):
         return root.root

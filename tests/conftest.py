@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,10 +77,22 @@ def finished_root(laid_out_root: Root, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def workplace(finished_root: Root, mashup: tuple[Path, Truth], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the examples of docstrings and documents run: `data/rmset`, and a video beside it."""
+    """A folder in which the examples of docstrings and documents run.
+
+    data/rmset, mashup.mp4, photo.jpg (a frame of it), a small set `ferplus` by datasets.toml, and the run runs/cel.
+    """
     import shutil
+
+    import cv2
+
+    from rmset.parts.frames import VideoReader
 
     folder = tmp_path_factory.mktemp("workplace")
     shutil.copytree(finished_root.path, folder / "data" / "rmset")
     shutil.copy(mashup[0], folder / "mashup.mp4")
+    with VideoReader(mashup[0]) as reader:
+        frame = next(iter(reader.frames())).rgb
+    cv2.imwrite(str(folder / "photo.jpg"), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 97])
+    script = Path(__file__).parent / "fertrain" / "example_run.py"
+    subprocess.run([sys.executable, script], cwd=folder, check=True)
     return folder

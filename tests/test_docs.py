@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,28 @@ def test_the_reference_is_generated_from_the_commands(monkeypatch):
 
     written = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
     assert written == reference(), "run `make docs`"
+
+
+def python_blocks():
+    for page in PAGES:
+        blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        if blocks:
+            yield pytest.param(blocks, id=page.name, marks=[pytest.mark.slow] if len(blocks) > 3 else [])
+
+
+@pytest.mark.parametrize("blocks", list(python_blocks()))
+def test_python_in_the_documents_runs(blocks, workplace, tmp_path, monkeypatch):
+    """Block by block, in the order of the page, in one namespace."""
+    shutil.copytree(workplace, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    known: dict = {"__name__": "__main__"}
+    for block in blocks:
+        needed = re.findall(r"^(?:import|from) (\w+)", block, flags=re.MULTILINE)
+        if missing := [name for name in needed if find_spec(name) is None]:
+            assert missing == ["datasets"], "the only extra that a document's block may need"
+            continue
+        exec(compile(block, "document", "exec"), known)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))

@@ -10,9 +10,11 @@ from dataclasses import is_dataclass
 
 import pytest
 
+import fertrain
+import fertrain.losses
 import rmset
 
-PACKAGES = [rmset]
+PACKAGES = [rmset, fertrain, fertrain.losses]
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 
 
@@ -27,6 +29,7 @@ def test_exported_names_are_those_of_all(package):
     modules = {name.rpartition(".")[2] for _, name, _ in pkgutil.walk_packages(package.__path__, "")}
     shown = {name for name in dir(package) if not name.startswith("_")} - modules
     assert shown - set(package.__all__) <= {"annotations", "import_module", "Any", "TYPE_CHECKING"}
+    assert all(getattr(package, name) is not None for name in package.__all__)
 
 
 @pytest.mark.parametrize("pair", NAMES, ids=named)
@@ -54,7 +57,7 @@ def test_a_public_function_has_an_example(pair):
 
 
 def modules_with_examples():
-    for package in PACKAGES:
+    for package in (rmset, fertrain):
         for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             source = importlib.util.find_spec(found.name).loader.get_source(found.name)
             if ">>>" in source:
@@ -65,7 +68,10 @@ def modules_with_examples():
 def test_examples_in_docstrings_run(name, workplace, monkeypatch):
     monkeypatch.chdir(workplace)
     module = importlib.import_module(name)
-    given = {"np": importlib.import_module("numpy"), **{p.__name__: p for p in PACKAGES}}
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(workplace))
+    given = {"np": importlib.import_module("numpy"), "rmset": rmset, "fertrain": fertrain}
+    if name.startswith("fertrain"):
+        given["torch"] = importlib.import_module("torch")
     tests = [t for t in doctest.DocTestFinder().find(module, extraglobs=given) if t.examples]
     assert tests
     said: list[str] = []
@@ -79,9 +85,11 @@ def test_examples_in_docstrings_run(name, workplace, monkeypatch):
 HEAVY = ("torch", "numpy", "pyarrow", "duckdb", "cv2", "av", "matplotlib", "rich", "openvino")
 
 
-@pytest.mark.parametrize("package", ["rmset"])
-def test_importing_a_package_imports_nothing_heavy(package):
-    code = f"import sys, {package}; print(*sys.modules)"
+@pytest.mark.parametrize(
+    ("package", "first"), [("rmset", "rmset.RmsetError"), ("fertrain", "fertrain.RunConfig(method='rmfer')")]
+)
+def test_importing_a_package_imports_nothing_heavy(package, first):
+    code = f"import sys, {package}; dir({package}); {first}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & set(HEAVY)
 
@@ -93,3 +101,23 @@ def test_reading_a_root_imports_no_torch(workplace):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"torch", "matplotlib", "openvino"}
+
+
+def test_losses_need_torch_and_nothing_else():
+    code = "import sys, fertrain; fertrain.losses.acl; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = set(done.stdout.split())
+    assert "torch" in found
+    assert not found & {"timm", "torchvision", "matplotlib", "cv2", "duckdb", "pyarrow", "av", "rmset.root"}
+
+
+def test_nothing_switches_the_backend_of_figures(workplace):
+    code = (
+        "import matplotlib; matplotlib.use('svg'); import fertrain, pkgutil, importlib\n"
+        "for found in pkgutil.walk_packages(fertrain.__path__, 'fertrain.'): importlib.import_module(found.name)\n"
+        "figures = fertrain.load_run('runs/cel').figures()\n"
+        "print(matplotlib.get_backend().lower(), *(type(f).__name__ for f in figures.values()))\n"
+        "import sys; print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["svg Figure Figure Figure", "False"]

@@ -64,7 +64,7 @@ def pairs_quality(
     folder = out or run / "pairs-quality"
     with progress() as bar:
         found = measure(run, Root.find(root), folder, config, judge=judge, progress=bar)
-    pairs_figure(found, folder / "pairs-quality.png")
+    pairs_figure(found).savefig(folder / "pairs-quality.png", dpi=130)
     tables = {By.KIND: found.kinds, By.DISTANCE: found.distances, By.PAIR: found.pairs, By.PERSON: found.people,
               By.RETRIEVAL: found.retrieval}  # fmt: skip
     if by is By.RETRIEVAL and not found.retrieval:

@@ -42,7 +42,7 @@ def predict(
     named on stderr, the CSV is written all the same, and the exit code is 1: as with `rmset fetch`, what is not whole
     does not pass as whole.
     """
-    from fertrain.evaluation.predict import frames_of, write_csv
+    from fertrain.evaluation.predict import crop_widening, frames_of, write_csv
     from fertrain.evaluation.predict import predict as judge
     from fertrain.models.weights import load as load_weights
     from fertrain.run_folder import RunFolder
@@ -52,7 +52,7 @@ def predict(
         raise UsageError(f"expected a CSV file to write, found the folder {out}; give -o {out / 'faces.csv'}")
     model, labels, spec = load_weights(RunFolder.open(run).weights)
     finder = load_detector(detector) if detect else None
-    wider = next(w for w in (widen, spec.widen, 0.31) if w is not None)
+    wider = crop_widening(spec, widen)
     if detect and spec.widen not in (None, wider):
         say(f"the run learned from faces cut {spec.widen:g} wider than their boxes, these are cut {wider:g} wider")
     part = out.with_name(out.name + ".part")

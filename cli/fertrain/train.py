@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -72,11 +71,10 @@ def _recipe(name: str | None) -> RunConfig | None:
 def _run(config: RunConfig, out: Path | None, fmt: Format, runs: int) -> None:
     from fertrain.analysis.compare.ablation import run_many
     from fertrain.analysis.compare.significance import group, table
+    from fertrain.run_folder import new_path
     from fertrain.training.experiment import run
 
-    # the time makes a name of its own, the rest says what it is
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{config.method}-{config.model.name}"
-    folder = out or Path("runs") / name
+    folder = out or new_path(config)
     config = replace(config, out=str(folder))
     with progress() as bar:
         results = [run(config, bar, o.talk)] if runs == 1 else run_many(config, runs, bar, o.talk)

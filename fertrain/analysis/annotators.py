@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
@@ -33,6 +32,7 @@ from ..errors import DatasetError
 from ..labels import ORDERS
 
 TAGGERS = tuple(range(1, 11))
+_DPI = 130
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def study(
     human, images = one_against_nine(votes)
     out.mkdir(parents=True, exist_ok=True)
     files = [out / "agreement.png", out / "dispute.csv"]
-    agreements(found, files[0])
+    agreements(found).savefig(files[0], dpi=_DPI)
     bits = dispute(votes)
     order = np.argsort(-bits, kind="stable")
     columns = ORDERS["ferplus-votes"].classes
@@ -113,7 +113,7 @@ def _sheet(data: FerPlus, rows: npt.NDArray[np.int64], bits: npt.NDArray[np.floa
             unreadable += 1
         images.append(image)
         captions.append(f"{data.table.names[row].removesuffix('.png')}, {b:.1f} bit\n{said}")
-    contact_sheet(images, captions, path)
+    contact_sheet(images, captions).savefig(path, dpi=_DPI)
     return unreadable
 
 
@@ -197,12 +197,10 @@ def _draw(votes: Votes, k: int, rng: np.random.Generator) -> Votes:
     return drawn
 
 
-mpl.use("Agg")
-
-
-def agreements(found: Sequence[Agreement], path: Path) -> None:
+def agreements(found: Sequence[Agreement]) -> Figure:
     """Agreement by number of taggers, ours and the published numbers."""
-    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
     axes.plot([a.taggers for a in found], [100 * a.agreement for a in found], "o-", color="#1f6f8b", label="ours")
     axes.plot(
         list(PUBLISHED), [100 * v for v in PUBLISHED.values()], "s--", color="#c8553d",
@@ -212,22 +210,17 @@ def agreements(found: Sequence[Agreement], path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xticks([a.taggers for a in found])
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure
 
 
-def contact_sheet(
-    images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str], path: Path, columns: int = 8
-) -> None:
+def contact_sheet(images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str], columns: int = 8) -> Figure:
     """Images (H, W, 1 or 3) with a caption each. For the user's own eyes: they may show real people."""
     rows = max(1, -(-len(images) // columns))
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(1.45 * columns, 1.9 * rows), layout="constrained", squeeze=False
-    )
+    figure = Figure(figsize=(1.45 * columns, 1.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
     for cell in axes.flat:
         cell.axis("off")
     for cell, image, caption in zip(axes.flat, images, captions, strict=False):
         cell.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
         cell.set_title(caption, fontsize=6, linespacing=1.2)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure

@@ -10,11 +10,10 @@ import numpy as np
 
 from ..errors import DatasetError, UnknownNameError
 from ..labels import canonical, order_of, order_of_set
-from .base import GIVEN, Finding, Split, require_split
+from .base import GIVEN, SUFFIXES, Finding, Split, require_split
 from .images import FolderBytes, decode, files_below
 
 _SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 _GRAY_SAMPLE = 32
 
 
@@ -51,7 +50,7 @@ class Folder:
         require_split(self, split)
         names, classes = [], []
         for path in sorted(files_below(self._folders[split])):
-            if path.suffix.lower() in _SUFFIXES and path.parent != self._folders[split]:
+            if path.suffix.lower() in SUFFIXES and path.parent != self._folders[split]:
                 names.append(path.relative_to(self.path).as_posix())
                 owner = path.relative_to(self._folders[split]).parts[0]
                 classes.append(self.order.classes.index(canonical(owner)))
@@ -63,7 +62,7 @@ class Folder:
         found = []
         for split in self.splits():
             folder = self._folders[split]
-            stray = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.is_dir())
+            stray = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.is_dir())
             if stray:
                 example = stray[0].relative_to(self.path).as_posix()
                 found.append(Finding(split, "image outside of a class folder (skipped)", len(stray), example))
@@ -74,7 +73,7 @@ class Folder:
     def _gray(self) -> bool:
         """No color in an evenly spaced sample of the images."""
         source = FolderBytes(self.path)
-        names = sorted(name for name in source.names() if Path(name).suffix.lower() in _SUFFIXES)
+        names = sorted(name for name in source.names() if Path(name).suffix.lower() in SUFFIXES)
         for name in names[:: max(1, len(names) // _GRAY_SAMPLE)]:
             try:
                 image = decode(source.get(name), name, gray=False)

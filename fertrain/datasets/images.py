@@ -222,17 +222,39 @@ def in_memory(
     return InMemory(pixels)
 
 
+_AHEAD = 4
+"""Batches that a worker may have under way."""
+
+
 class _Reader(Dataset[Tensor]):
-    """Lets a DataLoader fetch whole batches; the row lists come from its batch sampler."""
+    """Lets a DataLoader fetch whole batches; the row lists come from its batch sampler.
+
+    A worker writes its batches into a few buffers in turn: fresh shared memory costs half of what decoding does, as the
+    system clears and maps every page of it.
+    """
 
     def __init__(self, images: Images) -> None:
         self.images = images
+        self._buffers: list[Tensor] = []
+        self._turn = -1
 
     def __getitems__(self, rows: list[int]) -> Tensor | RmsetError:
         try:
-            return self.images.read(rows)
+            pixels = self.images.read(rows)
         except RmsetError as error:
             return error  # a DataLoader would make a page of traceback out of its one line
+        buffer = self._buffer(pixels)
+        return buffer.copy_(pixels)
+
+    def _buffer(self, like: Tensor) -> Tensor:
+        # those under way, the one that the consumer holds, and one more for safety
+        self._turn = (self._turn + 1) % (_AHEAD + 2)
+        if self._turn == len(self._buffers):
+            self._buffers.append(torch.empty(0, dtype=torch.uint8))
+        if self._buffers[self._turn].numel() < like.numel():
+            fresh = torch.empty(like.numel(), dtype=torch.uint8)
+            self._buffers[self._turn] = fresh.share_memory_()  # type: ignore[no-untyped-call]
+        return self._buffers[self._turn][: like.numel()].view(like.shape)
 
     def __getitem__(self, row: int) -> Tensor:
         return self.images.read([row])[0]
@@ -251,6 +273,7 @@ def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iter
     """The images of each list of rows, in order; decoded by worker processes if they are not in memory.
 
     The lists are asked for as they are needed, so an epoch of 45 million images may name them one step at a time.
+    A batch holds its pixels until the next one is asked for; what must last is cloned.
     """
     if isinstance(images, InMemory) or workers == 0:
         for chosen in rows:
@@ -261,7 +284,7 @@ def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iter
         batch_sampler=(list(chosen) for chosen in rows),
         collate_fn=_as_is,
         num_workers=workers,
-        prefetch_factor=4,
+        prefetch_factor=_AHEAD,
         worker_init_fn=alone,
         # else each loader takes a number out of torch's own generator, and dropout depends on how many there were
         generator=torch.Generator(),

@@ -1,26 +1,22 @@
-"""Figures as PNG: learning curves and the confusion matrix."""
+"""Figures of a run: learning curves, the confusion matrix, the reliability diagram."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")  # figures go to files; a server has no display
-
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from .metrics import Scores
 
 
-def curves(history: Sequence[Mapping[str, str]], path: Path) -> None:
+def curves(history: Sequence[Mapping[str, str]]) -> Figure:
     """Losses, and held-out accuracy and other shares, by epoch; phases are told apart by the background."""
     epochs = [int(row["epoch"]) for row in history]
     phases = [row["phase"] for row in history]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
     left.plot(epochs, [float(row["loss"]) for row in history], color="#444444", marker="o", ms=3, label="loss")
     right.plot(
         epochs, [100 * float(row["heldout_accuracy"]) for row in history], color="#1f6f8b", marker="o", ms=3,
@@ -42,17 +38,17 @@ def curves(history: Sequence[Mapping[str, str]], path: Path) -> None:
             if len(set(phases)) > 1:
                 axes.axvspan(inside[0] - 0.5, inside[-1] + 0.5, color=f"C{k}", alpha=0.08, lw=0)
                 axes.text(inside[0] - 0.4, 1.01, name, transform=axes.get_xaxis_transform(), fontsize=8)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure
 
 
-def confusion(scores: Scores, path: Path) -> None:
+def confusion(scores: Scores) -> Figure:
     """Share of each true class by row, counts below."""
     rows = scores.confusion.sum(axis=1, keepdims=True)
     share = np.divide(scores.confusion, rows, out=np.zeros(scores.confusion.shape), where=rows > 0)
     k = len(scores.labels)
     side = max(4.2, 0.62 * k + 1.6)
-    figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i in range(k):
         for j in range(k):
@@ -64,19 +60,17 @@ def confusion(scores: Scores, path: Path) -> None:
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(f"{scores.split}, rule {scores.rule}, n = {scores.n:,}\n% of the true class, and images", fontsize=8)
     axes.spines[:].set_visible(False)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure
 
 
-def reliability(calibration: Mapping[str, Any], path: Path) -> None:
+def reliability(calibration: Mapping[str, Any]) -> Figure:
     """Accuracy against confidence; bars on the diagonal mean that confidence can be believed."""
     bins = calibration["bins"]
     width = 1 / len(bins)
     middles = [(k + 0.5) * width for k in range(len(bins))]
     total = sum(b["n"] for b in bins) or 1
-    figure, (upper, lower) = plt.subplots(
-        2, 1, figsize=(4.2, 4.6), height_ratios=(3, 1), sharex=True, layout="constrained"
-    )
+    figure = Figure(figsize=(4.2, 4.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     filled = [b["n"] > 0 for b in bins]
     upper.plot([0, 1], [0, 1], color="#999999", lw=1, ls="--")
     upper.bar(
@@ -94,5 +88,4 @@ def reliability(calibration: Mapping[str, Any], path: Path) -> None:
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
     upper.legend(frameon=False, fontsize=8, loc="upper left")
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure

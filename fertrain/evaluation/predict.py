@@ -20,7 +20,7 @@ from rmset.geometry import Box
 from rmset.parts.cropping import cut
 from rmset.parts.detect import Detector
 from rmset.parts.frames import VideoReader
-from rmset.parts.probe import probe
+from rmset.parts.probe import VIDEO_SUFFIXES, probe
 from rmset.progress import Progress, silent
 
 from ..datasets.base import SUFFIXES
@@ -31,7 +31,6 @@ from ..models.inference import eval_mode
 from ..transforms.input_spec import InputSpec
 
 Pixels = npt.NDArray[np.uint8]
-VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def frames_of(
         VideoError: `target` is one file, and no video.
     """
     if target.is_dir():
-        files = sorted(p for p in target.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEOS and not p.is_dir())
+        files = sorted(p for p in target.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES and not p.is_dir())
         if not files:
             raise UsageError(f"expected images or videos in {target}, found none")
     elif target.is_file():
@@ -96,7 +95,7 @@ def frames_of(
     alone = target.is_file()
     for done, file in enumerate(files, start=1):
         try:
-            if file.suffix.lower() in VIDEOS:
+            if file.suffix.lower() in VIDEO_SUFFIXES:
                 yield from _film(file, stride, progress if alone else silent, tell)
             else:
                 image = decode(FolderBytes(file.parent).get(file.name), str(file), gray=False)
@@ -149,6 +148,11 @@ def predict(
             yield from _judged(model, spec, waiting)
             waiting = []
     yield from _judged(model, spec, waiting)
+
+
+def crop_widening(spec: InputSpec, asked: float | None = None) -> float:
+    """Share of a face's width by which its crop is wider: as asked, else as the network learned, else the paper's."""
+    return next(w for w in (asked, spec.widen, 0.31) if w is not None)
 
 
 def _faces(

@@ -16,6 +16,7 @@ from .metrics import Scores, scores_from
 
 _COUNTED = "<h2>How often it was counted</h2>"
 _DATA = "<h2>Data</h2>"
+_DPI = 130
 
 
 def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> Path:
@@ -37,16 +38,16 @@ def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> P
             f"{escape(best['warning'])}.</p>"
         )
     body += ["<h2>Classes</h2>", _classes(scores)]
-    plots.confusion(scores, folder.path / "confusion.png")
+    plots.confusion(scores).savefig(folder.path / "confusion.png", dpi=_DPI)
     figures = [page.picture(folder.path / "confusion.png", "confusion matrix")]
     if "calibration" in metrics:
-        plots.reliability(metrics["calibration"], folder.path / "reliability.png")
+        plots.reliability(metrics["calibration"]).savefig(folder.path / "reliability.png", dpi=_DPI)
         figures.append(page.picture(folder.path / "reliability.png", "reliability diagram"))
     body += ["<h2>Confusion and confidence</h2>", '<div class="pair">' + "".join(figures) + "</div>"]
     if "votes" in metrics:
         body += ["<h2>Agreement with the votes</h2>", _votes(metrics["votes"])]
     if history:
-        plots.curves(history, folder.path / "curves.png")
+        plots.curves(history).savefig(folder.path / "curves.png", dpi=_DPI)
         body += ["<h2>Learning</h2>", page.picture(folder.path / "curves.png", "loss and held-out accuracy by epoch")]
     if metrics.get("mistakes"):
         body += ["<h2>Surest mistakes</h2>", page.sheet(metrics["mistakes"], thumbnails or {})]

@@ -1,7 +1,22 @@
-"""Losses as pure functions.
+"""Losses as pure functions of tensors, for any training loop. They need torch and nothing else.
 
 supervised    MV, ML, PLD, CEL (FERPlus); cosine loss on label embeddings
 rmfer         attention and contrast (RMFER)
 pseudo_label  guessed labels (FixMatch, UDA, Ada-CM, MixMatch, ReMixMatch)
 contrastive   two views without labels (SimCLR, MoCo, BYOL, SimSiam)
 """
+
+from .contrastive import disagreement, info_nce, nt_xent
+from .pseudo_label import align_distribution, brier, confident_cross_entropy, sharpen, sharpened_divergence
+from .rmfer import acl, attended, attention, cosines, refine, similarity
+from .supervised import cel as ferplus_cel
+from .supervised import cosine as embedding_cosine
+from .supervised import ml as ferplus_ml
+from .supervised import mv as ferplus_mv
+from .supervised import pld as ferplus_pld
+
+__all__ = [
+    "acl", "align_distribution", "attended", "attention", "brier", "confident_cross_entropy", "cosines",
+    "disagreement", "embedding_cosine", "ferplus_cel", "ferplus_ml", "ferplus_mv", "ferplus_pld", "info_nce",
+    "nt_xent", "refine", "sharpen", "sharpened_divergence", "similarity",
+]  # fmt: skip

@@ -17,6 +17,10 @@ def nt_xent(a: Tensor, b: Tensor, tau: float) -> Tensor:
     """SimCLR, equation (1): −log( e^{s_ij/τ} / Σ_{k≠i} e^{s_ik/τ} ), averaged over both views of every image.
 
     j is i's other view, k every other view of the batch, s the cosine.
+
+    >>> views = torch.eye(2)
+    >>> round(fertrain.losses.nt_xent(views, views, tau=1.0).item(), 4)
+    0.5514
     """
     n = len(a)
     z = F.normalize(torch.cat([a, b]).float(), dim=1)
@@ -37,6 +41,10 @@ def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, tau: float) -> Tensor
         keys: (U, E), the other views.
         queue: (Q, E), earlier keys of other images.
         tau: temperature.
+
+    >>> views = torch.eye(2)
+    >>> round(fertrain.losses.info_nce(views[:1], views[:1], views[1:], tau=1.0).item(), 4)
+    0.3133
     """
     q = F.normalize(queries.float(), dim=1)
     k = F.normalize(keys.detach().float(), dim=1)
@@ -51,5 +59,8 @@ def disagreement(prediction: Tensor, target: Tensor) -> Tensor:
     """−cos(prediction, target), averaged; the target gets no gradient.
 
     SimSiam, equation (1). BYOL, equation (2), is 2 + 2 times this: squared distance of unit vectors.
+
+    >>> fertrain.losses.disagreement(torch.eye(2), torch.eye(2)).item()
+    -1.0
     """
     return -F.cosine_similarity(prediction.float(), target.detach().float(), dim=1).mean()

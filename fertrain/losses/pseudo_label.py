@@ -31,6 +31,11 @@ def confident_cross_entropy(logits: Tensor, q: Tensor, margins: Tensor | float) 
 
     Returns:
         The loss, and which images counted, bool (U,).
+
+    >>> q = torch.tensor([[0.97, 0.03], [0.6, 0.4]])
+    >>> loss, counted = fertrain.losses.confident_cross_entropy(torch.zeros(2, 2), q, 0.95)
+    >>> round(loss.item(), 4), counted.tolist()
+    (0.3466, [True, False])
     """
     confidence, guess = q.detach().max(dim=1)
     margin = margins[guess] if isinstance(margins, Tensor) else margins
@@ -48,6 +53,11 @@ def sharpened_divergence(
 
     Returns:
         The loss, and which images counted, bool (U,).
+
+    >>> logits = torch.tensor([[4.0, 0.0]])
+    >>> loss, counted = fertrain.losses.sharpened_divergence(logits, logits, temperature=1.0, threshold=0.8)
+    >>> loss.item(), counted.tolist()
+    (0.0, [True])
     """
     weak = weak_logits.detach().float()
     counted = weak.softmax(dim=1).amax(dim=1) > threshold
@@ -109,7 +119,11 @@ def recognized(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sharpen(q: Tensor, temperature: float) -> Tensor:
-    """q_k^{1/T} / Σ_j q_j^{1/T}: MixMatch, equation (7). (U, K) -> (U, K)."""
+    """q_k^{1/T} / Σ_j q_j^{1/T}: MixMatch, equation (7). (U, K) -> (U, K).
+
+    >>> fertrain.losses.sharpen(torch.tensor([[0.75, 0.25]]), temperature=0.5)
+    tensor([[0.9000, 0.1000]])
+    """
     # a softmax of logarithms: powers of small probabilities underflow
     return torch.softmax(q.float().clamp_min(1e-12).log() / temperature, dim=1)
 
@@ -121,13 +135,21 @@ def align_distribution(q: Tensor, wanted: Tensor, found: Tensor) -> Tensor:
         q: (U, K) guesses.
         wanted: (K,) p(y), share of each class among labels.
         found: (K,) p̃(y), mean of the guesses so far.
+
+    >>> even = torch.tensor([0.5, 0.5])
+    >>> fertrain.losses.align_distribution(torch.tensor([[0.8, 0.2]]), even, torch.tensor([0.8, 0.2]))
+    tensor([[0.5000, 0.5000]])
     """
     scaled = q * wanted / found.clamp_min(1e-6)
     return scaled / scaled.sum(dim=1, keepdim=True)
 
 
 def brier(logits: Tensor, q: Tensor) -> Tensor:
-    """(1 / KU) Σ_b ‖q_b − p_b‖²: MixMatch, equation (4); bounded, so one wrong guess cannot rule."""
+    """(1 / KU) Σ_b ‖q_b − p_b‖²: MixMatch, equation (4); bounded, so one wrong guess cannot rule.
+
+    >>> fertrain.losses.brier(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item()
+    0.25
+    """
     return (q.detach() - logits.float().softmax(dim=1)).pow(2).mean()
 
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from rmset.errors import UsageError
+
 from ..errors import UnknownNameError
 
 SELF_MASKS: tuple[str, ...] = ("exclude", "epsilon", "off")
@@ -29,6 +31,10 @@ def similarity(z: Tensor, self_mask: str = "exclude") -> Tensor:
         z: projected features.
         self_mask: what stands on the diagonal: `exclude` −∞, so that nobody attends to himself (what the
             authors' code does); `epsilon` 1e-6, the paper's letter; `off` the cosine itself, 1.
+
+    >>> fertrain.losses.similarity(torch.eye(2), self_mask="off")
+    tensor([[1., 0.],
+            [0., 1.]])
     """
     if self_mask not in SELF_MASKS:
         raise UnknownNameError("self-mask", self_mask, SELF_MASKS)
@@ -45,21 +51,36 @@ def attention(z: Tensor, tau: float, self_mask: str = "exclude") -> Tensor:
     """Equation (2): a_ij = softmax_j(s_ij / τ); rows sum to 1. (B, E) -> (B, B).
 
     Raises:
-        ValueError: a batch of one has nobody to attend to under `exclude`.
+        UsageError: a batch of one has no other image to attend to under `exclude`.
+
+    >>> fertrain.losses.attention(torch.eye(3), tau=1.0)
+    tensor([[0.0000, 0.5000, 0.5000],
+            [0.5000, 0.0000, 0.5000],
+            [0.5000, 0.5000, 0.0000]])
     """
     if len(z) < 2 and self_mask == "exclude":
-        raise ValueError("attention with self_mask='exclude' needs a batch of two images or more, found one")
+        raise UsageError("expected two images or more in a batch with self_mask 'exclude', found one")
     return torch.softmax(similarity(z, self_mask) / tau, dim=1)
 
 
 def attended(f: Tensor, z: Tensor, tau: float, self_mask: str = "exclude") -> Tensor:
-    """Equation (3): v_i = Σ_j a_ij f_j. (B, D), (B, E) -> (B, D)."""
+    """Equation (3): v_i = Σ_j a_ij f_j. (B, D), (B, E) -> (B, D).
+
+    >>> f = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> fertrain.losses.attended(f, f, tau=1.0)
+    tensor([[0., 1.],
+            [1., 0.]])
+    """
     with torch.autocast(f.device.type, enabled=False):
         return attention(z, tau, self_mask) @ f.float()
 
 
 def cosines(anchor: Tensor, candidates: Tensor) -> Tensor:
-    """Similarity s between one anchor (E,) and its candidates (n, E): (n,)."""
+    """Similarity s between one anchor (E,) and its candidates (n, E): (n,).
+
+    >>> fertrain.losses.cosines(torch.tensor([1.0, 0.0]), torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([1., 0.])
+    """
     return F.cosine_similarity(anchor.float().unsqueeze(0), candidates.float(), dim=1)
 
 
@@ -73,6 +94,9 @@ def refine(similarities: Tensor, gamma: float, *, most_similar: bool) -> Tensor:
     """Which candidates matter: P_imp the γ most similar, N_imp the γ least similar. (n,) -> int64 (kept,).
 
     Ties go to the candidate that stands first, so that the choice is the same on every machine.
+
+    >>> fertrain.losses.refine(torch.tensor([0.1, 0.9, 0.5]), gamma=0.5, most_similar=True)
+    tensor([1, 2])
     """
     order = torch.argsort(similarities, descending=most_similar, stable=True)
     return order[: kept(len(similarities), gamma)]
@@ -88,6 +112,16 @@ def acl(positive: Tensor, negative: Tensor, tau: float) -> Tensor:
         positive: (p,) similarities of the anchor to P_imp.
         negative: (q,) similarities of the anchor to N_imp.
         tau: temperature.
+
+    Raises:
+        UsageError: there is no positive.
+
+    >>> anchor, others = torch.tensor([1.0, 0.0]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    >>> s = fertrain.losses.cosines(anchor, others)
+    >>> round(fertrain.losses.acl(s[:1], s[1:], tau=1.0).item(), 4)
+    0.4076
     """
+    if not len(positive):
+        raise UsageError("expected one positive or more for an anchor, found none")
     together = torch.logsumexp(torch.cat([positive, negative]) / tau, dim=0)
     return together - torch.logsumexp(positive / tau, dim=0)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
+import torch
+from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ..splitmix import unit
@@ -26,6 +27,10 @@ def cel(logits: Tensor, p: Tensor) -> Tensor:
     """Cross-entropy with the whole distribution, −Σ_k p_k log q_k, averaged over the batch.
 
     With one-hot p it is the ordinary cross-entropy: MV and PLD are this on other targets.
+
+    >>> logits, p = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.5, 0.5, 0.0]])
+    >>> round(fertrain.losses.ferplus_cel(logits, p).item(), 4)
+    1.2395
     """
     return -(p * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
 
@@ -34,10 +39,42 @@ def ml(logits: Tensor, p: Tensor, smoothing: float = ML_SMOOTHING) -> Tensor:
     """Multi-label: −log max_k(t_k q_k), where t is 1 for every kept class; averaged over the batch.
 
     Any of the kept classes is right: only the most probable of them is pushed up.
+
+    >>> logits, p = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.5, 0.5, 0.0]])
+    >>> round(fertrain.losses.ferplus_ml(logits, p).item(), 4)
+    0.2395
     """
     t = (1 - smoothing) * (p > 0).float() + smoothing
     # in logarithms: the product underflows for sure predictions
     return -(t.log() + F.log_softmax(logits.float(), dim=1)).amax(dim=1).mean()
+
+
+def mv(logits: Tensor, p: Tensor) -> Tensor:
+    """Majority vote: cross-entropy with the class of most votes, averaged over the batch.
+
+    >>> logits, p = torch.zeros(2, 4), torch.tensor([[0.7, 0.3, 0, 0], [0, 0, 0.4, 0.6]])
+    >>> round(fertrain.losses.ferplus_mv(logits, p).item(), 4)
+    1.3863
+    """
+    return F.cross_entropy(logits.float(), p.argmax(dim=1))
+
+
+def pld(logits: Tensor, p: Tensor, generator: Generator | None = None) -> Tensor:
+    """Probabilistic label drawing: cross-entropy with a label drawn from each image's own distribution.
+
+    Training draws with `draw`, which depends neither on order nor on batch.
+
+    Args:
+        logits: (B, C).
+        p: (B, C), rows sum to 1.
+        generator: of the draw.
+
+    >>> certain = torch.eye(4)[:2]
+    >>> torch.equal(fertrain.losses.ferplus_pld(torch.zeros(2, 4), certain),
+    ...             fertrain.losses.ferplus_cel(torch.zeros(2, 4), certain))
+    True
+    """
+    return F.cross_entropy(logits.float(), torch.multinomial(p, 1, generator=generator).squeeze(1))
 
 
 def draw(p: npt.NDArray[np.float32], samples: npt.NDArray[np.int64], epoch: int, seed: int) -> npt.NDArray[np.float32]:
@@ -96,5 +133,8 @@ def cosine(cosines: Tensor, p: Tensor) -> Tensor:
 
     Returns:
         A scalar in [0, 2], differentiable in the prediction; every sample of the batch counts once.
+
+    >>> fertrain.losses.embedding_cosine(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.5]])).item()
+    0.5
     """
     return (1 - (p * cosines).sum(dim=1)).mean()

@@ -1,6 +1,6 @@
 """One run from settings to report: the only place where training, evaluation and report meet.
 
->>> run(RunConfig(data=DataConfig(labeled="ferplus"), out="runs/first"))  # doctest: +SKIP
+run(RunConfig(data=DataConfig(labeled="ferplus"), out="runs/first"))
 """
 
 from __future__ import annotations

@@ -9,12 +9,16 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import simplejpeg
+import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from rmset._dataset import AnyRoot, root_of
+from rmset.errors import UsageError
 from rmset.parts.pictures import JPEG
 from rmset.read.crops import CropKeys, CropStore
 from rmset.read.pairindex import recorded_step
@@ -112,25 +116,95 @@ def open_crops(root: Root, fraction: float = 1.0, seed: int = 0) -> Crops:
     return Crops(store, replace(keys, **own, segment=segment), rows, stride)
 
 
-class CropImages:
-    """Crops as `Images`; JPEG is decoded near the size wanted, which is most of the cost."""
+class CropItem(NamedTuple):
+    """One crop as a training loop takes it; `torch.utils.data.DataLoader` collates several into one of these."""
 
-    def __init__(self, crops: Crops, spec: InputSpec) -> None:
-        self.store, self.rows = crops.store, crops.rows
-        self.size, self.gray, self.total = spec.size, spec.gray, len(crops)
+    pixels: Tensor
+    """uint8 (C, S, S); of a batch (n, C, S, S)."""
+    row: int
+    """Row number among all crops of the root; of a batch int64 (n,), like person and frame."""
+    video: str
+    """video_id; of a batch a list."""
+    person: int
+    """person_id within the video."""
+    frame: int
+    """frame_idx of the source video."""
+
+
+class CropDataset(Dataset[CropItem]):
+    """The crops of a root, decoded: a torch data set for anybody's loop, and the `Images` that training reads.
+
+    Args:
+        root: a data set, its folder, or the crops of it that take part (`open_crops`).
+        image_size: side S of the pictures, px; that of the first crop if omitted.
+        gray: color is taken out: one channel instead of three.
+
+    Raises:
+        RootError: the root has no crops.
+
+    >>> ds = fertrain.CropDataset("data/rmset", image_size=48)
+    >>> item = ds[7]
+    >>> item.pixels.shape, item.pixels.dtype, item.person, item.frame
+    (torch.Size([3, 48, 48]), torch.uint8, 1, 2)
+    >>> batch = next(iter(torch.utils.data.DataLoader(ds, batch_size=4)))
+    >>> batch.pixels.shape, batch.row.tolist()
+    (torch.Size([4, 3, 48, 48]), [0, 1, 2, 3])
+    """
+
+    def __init__(self, root: Crops | AnyRoot = None, *, image_size: int | None = None, gray: bool = False) -> None:
+        self.crops = root if isinstance(root, Crops) else open_crops(root_of(root))
+        if image_size is not None and not 8 <= image_size <= 4096:
+            raise UsageError(f"expected image_size from 8 to 4096 px, found {image_size}")
+        self.store, self.rows = self.crops.store, self.crops.rows
+        self.size = image_size if image_size is not None else int(self.store.images([0])[0].shape[0])
+        self.gray = gray
+
+    @classmethod
+    def for_spec(cls, crops: Crops, spec: InputSpec) -> CropDataset:
+        """The crops at the size, and as gray, as a network expects them."""
+        return cls(crops, image_size=spec.size, gray=spec.gray)
 
     def __len__(self) -> int:
-        return self.total
+        """Number of crops."""
+        return len(self.crops)
+
+    def __getitem__(self, index: int) -> CropItem:
+        """One crop."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"expected an index below {len(self)}, found {index}")
+        return self.__getitems__([index % len(self)])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[CropItem]:
+        """Several crops, read together; a `DataLoader` asks for its batches so."""
+        batch = self.items(indices, self.read(indices))
+        return [
+            CropItem(*one)
+            for one in zip(
+                batch.pixels, batch.row.tolist(), batch.video, batch.person.tolist(), batch.frame.tolist(), strict=True
+            )
+        ]
+
+    def items(self, indices: Sequence[int] | npt.NDArray[np.integer], pixels: Tensor) -> CropBatch:
+        """Pixels (n, C, S, S) of some crops with who and when they are."""
+        index, keys = np.asarray(indices, dtype=np.int64), self.crops.keys
+        row = index if self.rows is None else self.rows[index]
+        video = [keys.video_ids[v] for v in keys.video[index].tolist()]
+        person, frame = (torch.from_numpy(column[index].astype(np.int64)) for column in (keys.person, keys.frame))
+        return CropBatch(pixels, torch.from_numpy(row), video, person, frame)
 
     def read(self, rows: Sequence[int]) -> Tensor:
-        """uint8 (n, C, S, S).
+        """uint8 (n, C, S, S). JPEG is decoded near the size wanted, which is most of the cost.
 
         Raises:
             DatasetError: a crop is damaged.
         """
         wanted = np.asarray(rows, dtype=np.int64)
         wanted = wanted if self.rows is None else self.rows[wanted]
-        return stacked([self._decode(data, row) for data, row in zip(self.store.read(wanted), wanted, strict=True)])
+        return self.decoded(self.store.read(wanted), wanted)
+
+    def decoded(self, pictures: Sequence[bytes], rows: npt.NDArray[np.int64]) -> Tensor:
+        """Encoded pictures as uint8 (n, C, S, S); `rows` name them in errors."""
+        return stacked([self._decode(data, row) for data, row in zip(pictures, rows, strict=True)])
 
     def _decode(self, data: bytes, row: np.integer) -> npt.NDArray[np.uint8]:
         if not data.startswith(JPEG):
@@ -148,6 +222,21 @@ class CropImages:
 
     def _place(self, row: np.integer) -> str:
         return f"crop {row} of {self.store.root.path}"
+
+
+class CropBatch(NamedTuple):
+    """Several crops; its fields are those of `CropItem`, and what `DataLoader` makes of several of them."""
+
+    pixels: Tensor
+    """uint8 (n, C, S, S), or float32 in [0, 1] where the loader augments."""
+    row: Tensor
+    """int64 (n,) row numbers among all crops of the root."""
+    video: list[str]
+    """video_id of each."""
+    person: Tensor
+    """int64 (n,) person_id within the video."""
+    frame: Tensor
+    """int64 (n,) frame_idx of the source video."""
 
 
 def stride_of(frames: npt.NDArray[np.integer]) -> int:

@@ -24,7 +24,7 @@ from ..datasets.images import ImageFiles, Images
 from ..datasets.registry import UNLABELED, Entry, entries, open_entry, resolve
 from ..errors import DatasetError
 from ..transforms.input_spec import InputSpec
-from .crops import CropImages, Crops, open_crops
+from .crops import CropDataset, Crops, open_crops
 
 REST = "rest"
 """The name of what the label budget left."""
@@ -130,7 +130,7 @@ def _crops(crops: Crops, spec: InputSpec) -> Source:
     path = str(crops.store.root.path)
     videos = len(np.unique(crops.keys.video))
     measured = {"root": path, "crops": len(crops), "videos": videos, "sha256": crops.sha256()}
-    return _source(path, CropImages(crops, spec), crops, measured)
+    return _source(path, CropDataset.for_spec(crops, spec), crops, measured)
 
 
 def _files(

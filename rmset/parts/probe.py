@@ -8,6 +8,9 @@ from pathlib import Path
 from rmset.parts.numbering import FrameIndex
 from rmset.parts.survey import survey
 
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".ts", ".mpg"})
+"""What tells a video from a picture in a folder; a file named by itself is probed whatever it is called."""
+
 
 @dataclass(frozen=True)
 class Probe:

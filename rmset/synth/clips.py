@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from rmset.errors import UsageError, VideoError
 from rmset.parts.frames import VideoReader
+from rmset.parts.probe import VIDEO_SUFFIXES
 from rmset.parts.stream import rate_of
 from rmset.progress import Progress, silent
 from rmset.synth.arrays import Box, Image, f32
@@ -24,7 +25,6 @@ from rmset.synth.panels import PanelFrame
 Detect = Callable[[Image], npt.NDArray[np.float32]]
 """RGB frame (H, W, 3) -> boxes float32 (N, 4), xyxy px"""
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 97]
 
 

@@ -15,7 +15,7 @@ from fertrain.datasets.registry import Entry
 from fertrain.errors import DatasetError, UnknownNameError
 from fertrain.transforms.input_spec import InputSpec
 from fertrain.unlabeled.candidates import RandomCandidates, open_anchors
-from fertrain.unlabeled.crops import CropImages, Crops, open_crops, stride_of
+from fertrain.unlabeled.crops import CropDataset, Crops, open_crops, stride_of
 from fertrain.unlabeled.sources import resolve_origin
 from rmset.errors import RmsetError, UsageError
 from rmset.read.crops import CropKeys
@@ -145,7 +145,7 @@ def test_a_share_of_a_root_is_whole_videos_or_people_and_grows(tmp_path):
     assert set(shares[0].rows) < set(shares[1].rows) < set(shares[2].rows)
     spec = InputSpec(32, 3, (0.0,) * 3, (1.0,) * 3)
     row = int(shares[1].rows[5])
-    assert torch.equal(CropImages(shares[1], spec).read([5]), CropImages(whole, spec).read([row]))
+    assert torch.equal(CropDataset.for_spec(shares[1], spec).read([5]), CropDataset.for_spec(whole, spec).read([row]))
     assert any((open_crops(root, 0.5, seed=seed).rows != shares[1].rows).any() for seed in range(4, 9))
 
 
@@ -161,11 +161,11 @@ def test_crops_are_made_gray_for_a_gray_set_and_resized(mashup):
     store = open_crops(Root(mashup))
     color = InputSpec(32, 3, (0.0,) * 3, (1.0,) * 3)
     gray = InputSpec(32, 3, (0.0,) * 3, (1.0,) * 3, gray=True)
-    a, b = CropImages(store, color).read([4, 2]), CropImages(store, gray).read([4, 2])
+    a, b = CropDataset.for_spec(store, color).read([4, 2]), CropDataset.for_spec(store, gray).read([4, 2])
     assert (tuple(a.shape), tuple(b.shape)) == ((2, 3, 32, 32), (2, 1, 32, 32))
     # JPEG keeps brightness, so both ways to gray agree but for rounding
     assert (gray.to_float(a)[:, :1] - b.float() / 255).abs().max() < 0.03
-    assert torch.equal(CropImages(store, gray).read([2, 4]), b.flip(0))
+    assert torch.equal(CropDataset.for_spec(store, gray).read([2, 4]), b.flip(0))
 
 
 def test_a_damaged_crop_is_named_in_one_line(tmp_path):
@@ -175,7 +175,7 @@ def test_a_damaged_crop_is_named_in_one_line(tmp_path):
     (shard,) = root.glob("crops/**/*.parquet")
     shard.write_bytes(shard.read_bytes().replace(picture, picture[:-400] + bytes(400)))
     spec = InputSpec(16, 3, (0.0,) * 3, (1.0,) * 3)
-    images = CropImages(open_crops(Root(root)), spec)
+    images = CropDataset.for_spec(open_crops(Root(root)), spec)
     assert len(images.read([2])) == 1
     with pytest.raises(DatasetError, match=r"cannot be decoded .* as crop 3 of .*; `rmset verify --repair`"):
         images.read([2, 3])

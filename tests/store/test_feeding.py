@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from fertrain.transforms.augment import JitterRange
-from fertrain.unlabeled.loader import CropBatches, CropDataset, color_matrix, crop_loader, one_of, shuffled
+from fertrain.transforms.augment import one_of
+from fertrain.unlabeled.crops import CropDataset, open_crops
+from fertrain.unlabeled.loader import CropBatches, CropLoader, shuffled
 from rmset.errors import UsageError
 from rmset.read.crops import CropStore
 
@@ -52,53 +53,77 @@ def test_forty_five_million_rows_are_shuffled_without_an_array():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_batches_do_not_depend_on_workers(store, workers):
+@pytest.mark.parametrize("augment", [None, "one-of"])
+def test_batches_do_not_depend_on_workers(store, workers, augment):
     def batches(count):
-        order = CropBatches(len(store), batch=16, seed=9)
-        loader = crop_loader(store, order, workers=count, jitter=JitterRange(), start="fork")
-        return [batch.clone() for _ in range(2) for batch in loader]
+        loader = CropLoader(CropDataset(store.root), 16, seed=9, workers=count, augment=augment)
+        return [batch for _ in range(2) for batch in loader]
 
     alone, shared = batches(0), batches(workers)
     assert len(alone) == len(shared) == 30
-    assert all(torch.equal(a, b) for a, b in zip(alone, shared, strict=True))
+    for a, b in zip(alone, shared, strict=True):
+        assert torch.equal(a.pixels, b.pixels), "kept, and not written over by later batches"
+        assert torch.equal(a.row, b.row)
 
 
-def test_without_jitter_pixels_are_the_crops(store):
-    (batch,) = DataLoader(CropDataset(store), sampler=CropBatches(16, batch=16), batch_size=None)
-    rows = next(iter(CropBatches(16, batch=16))).rows
-    assert batch.dtype == torch.uint8
-    assert np.array_equal(batch.permute(0, 2, 3, 1).numpy(), np.stack(store.images(rows)))
+def test_an_epoch_goes_on_at_any_step(store):
+    loader = CropLoader(CropDataset(store.root), 16, seed=9, augment="one-of")
+    every = [batch.pixels for _ in range(2) for batch in loader]
+    loader.resume(1, 3)
+    assert len(loader) == 12
+    assert torch.equal(next(iter(loader)).pixels, every[18])
 
 
-def test_one_matrix_is_brightness_contrast_saturation_and_hue_in_turn():
-    from fertrain.transforms import augment as transforms
-
-    rng = np.random.default_rng(0)
-    # Mid tones, so that nothing is clipped on the way, where the two would part.
-    image = rng.integers(110, 146, (8, 8, 3)).astype(np.uint8)
-    ranges = JitterRange(0.1, 0.1, 0.1, 0.05)
-    draw = rng.random(4)
-    out = np.empty_like(image)
-    one_of(image, np.concatenate([[0.9], draw]), ranges, out)
-    x = torch.from_numpy(image).permute(2, 0, 1)[None].double() / 255
-    by = 2 * draw - 1
-    x = x * (1 + by[0] * 0.1)
-    x = transforms.grayed(x).mean() + (x - transforms.grayed(x).mean()) * (1 + by[1] * 0.1)
-    x = transforms.grayed(x) + (x - transforms.grayed(x)) * (1 + by[2] * 0.1)
-    x = transforms._turn_hue(x, torch.tensor([by[3] * 0.05 * 2 * np.pi]))
-    expected = (x[0].permute(1, 2, 0) * 255).numpy()
-    assert np.abs(out - expected).max() < 1.5
+def test_a_batch_says_who_and_when(store):
+    data = CropDataset(store.root)
+    (batch,) = CropLoader(CropDataset(store.root.path), len(store))
+    assert sorted(batch.row.tolist()) == list(range(len(store)))
+    for i, row in enumerate(batch.row.tolist()):
+        item = data[row]
+        assert (item.row, item.video, item.person, item.frame) == (
+            row, batch.video[i], int(batch.person[i]), int(batch.frame[i]),
+        )  # fmt: skip
+        assert f"{item.video}:{item.person}:{item.frame}" == store.keys.name(row)
+        assert torch.equal(item.pixels, batch.pixels[i])
+        assert np.array_equal(item.pixels.permute(1, 2, 0).numpy(), store.images([row])[0])
 
 
-def test_gray_and_flip():
-    image = np.random.default_rng(0).integers(0, 255, (8, 8, 3)).astype(np.uint8)
-    out = np.empty_like(image)
-    one_of(image, np.array([0.0, 0, 0, 0, 0]), JitterRange(), out)
-    assert np.abs(out - (image @ [0.299, 0.587, 0.114])[..., None]).max() <= 1
-    one_of(image, np.array([0.5, 0, 0, 0, 0]), JitterRange(), out)
-    assert np.array_equal(out, image[:, ::-1])
-    middle = np.full(4, 0.5)
-    assert np.allclose(color_matrix(middle, JitterRange(), 100.0), np.eye(3, 4), atol=1e-9)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_any_data_loader_takes_the_items(store, workers):
+    data = CropDataset(store.root, image_size=12, gray=True)
+    loader = DataLoader(data, batch_size=50, num_workers=workers)
+    seen = list(loader)
+    assert [len(batch.video) for batch in seen] == [50, 50, 50, 50, 40]
+    assert torch.equal(torch.cat([batch.pixels for batch in seen]), data.read(range(len(data))))
+    assert seen[0].pixels.shape == (50, 1, 12, 12)
+    assert torch.cat([batch.frame for batch in seen]).tolist() == store.keys.frame.tolist()
+
+
+def test_items_of_some_videos_keep_the_rows_of_the_root(store):
+    some = open_crops(store.root, fraction=0.5)
+    data = CropDataset(some)
+    assert len(data) == len(store) // 2
+    assert data[3].row == some.rows[3]
+    assert torch.equal(data[-1].pixels, CropDataset(store.root)[int(some.rows[-1])].pixels)
+    with pytest.raises(IndexError):
+        data[len(data)]
+
+
+def test_a_users_loop_augments_as_training_does(store):
+    ours = CropLoader(CropDataset(store.root), 16, seed=9, augment="one-of")
+    step = next(iter(CropBatches(len(store), batch=16, seed=9)))
+    pixels = CropDataset(store.root).read(step.rows)
+    key = np.random.SeedSequence([9, 7, 0, 0]).generate_state(1)[0]
+    expected = one_of(pixels.float() / 255, torch.Generator().manual_seed(int(key)))
+    assert torch.equal(next(iter(ours)).pixels, expected)
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"workers": -1}, {"augment": "blur"}])
+def test_loaders_that_cannot_be(store, wrong):
+    with pytest.raises(UsageError):
+        CropLoader(CropDataset(store.root), **wrong)
+    with pytest.raises(UsageError, match="image_size"):
+        CropDataset(store.root, image_size=0)
 
 
 @pytest.mark.parametrize("wrong", [{"total": 0, "batch": 1}, {"total": 1, "batch": 0}])

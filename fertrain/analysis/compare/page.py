@@ -9,11 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from ...evaluation import html as page
 from ...files import write_text
@@ -32,7 +28,9 @@ def write(groups: Sequence[Group], rows: Sequence[Mapping[str, Any]], measure: s
         )
         for r in rows
     ]  # fmt: skip
-    figure = f'<img alt="each run" src="data:image/png;base64,{base64.b64encode(_dots(groups)).decode()}">'
+    png = io.BytesIO()
+    dots(groups).savefig(png, dpi=130)
+    figure = f'<img alt="each run" src="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}">'
     note = (
         f"Two-sided t-tests against {groups[0].name}: Welch's for independent runs of unequal variance, paired over "
         "the seeds that both have. p is not corrected for the number of comparisons."
@@ -45,8 +43,10 @@ def write(groups: Sequence[Group], rows: Sequence[Mapping[str, Any]], measure: s
     write_text(path, page.page(title, body))
 
 
-def _dots(groups: Sequence[Group]) -> bytes:
-    figure, axes = plt.subplots(figsize=(7, 0.7 + 0.55 * len(groups)), layout="constrained")
+def dots(groups: Sequence[Group]) -> Figure:
+    """Every run of every group, and the mean of each group."""
+    figure = Figure(figsize=(7, 0.7 + 0.55 * len(groups)), layout="constrained")
+    axes = figure.subplots()
     for k, g in enumerate(groups):
         values = [100 * v for v in g.values.values()]
         axes.plot(values, [k] * len(values), "o", color="#1f6f8b", alpha=0.6)
@@ -56,10 +56,7 @@ def _dots(groups: Sequence[Group]) -> bytes:
     axes.set(xlabel="%", ylim=(len(groups) - 0.5, -0.5))
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", color="#e3e7e9")
-    stream = io.BytesIO()
-    figure.savefig(stream, dpi=130)
-    plt.close(figure)
-    return stream.getvalue()
+    return figure
 
 
 def _percent(value: float | None) -> str:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-import matplotlib as mpl
-
-mpl.use("Agg")
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ...unlabeled.crops import Crops
@@ -36,9 +31,7 @@ _INCH = 0.62
 """Side of a candidate."""
 
 
-def candidates(
-    views: Sequence[AnchorView], images: Mapping[int, npt.NDArray[np.uint8]], crops: Crops, path: Path
-) -> None:
+def candidates(views: Sequence[AnchorView], images: Mapping[int, npt.NDArray[np.uint8]], crops: Crops) -> Figure:
     """For each anchor its candidates, and under each the attention of every run, before and after refinement."""
     runs = list(views[0].attended)
     p = max(v.positives for v in views)
@@ -46,7 +39,7 @@ def candidates(
     columns = [2.3, 1.15, 0.25, *[1.0] * p, 0.3, *[1.0] * q]
     block = [1.15, *[0.78] * len(runs)]
     height = len(views) * (_INCH * sum(block) + 0.5) + 0.55
-    figure = plt.figure(figsize=(_INCH * sum(columns) + 0.2, height))
+    figure = Figure(figsize=(_INCH * sum(columns) + 0.2, height))
     outer = figure.add_gridspec(len(views), 1, hspace=0.24, left=0.005, right=0.995, top=1 - 0.75 / height, bottom=0.01)
     for k, view in enumerate(views):
         grid = outer[k].subgridspec(len(block), len(columns), width_ratios=columns, height_ratios=block, wspace=0.05,
@@ -57,8 +50,7 @@ def candidates(
     keys = [Rectangle((0, 0), 1, 1, color=c) for c in (_LEFT, _KEPT)]
     said = ["attention over all candidates", "kept by refinement; written: its attention over those that are kept"]
     figure.legend(keys, said, ncols=2, frameon=False, fontsize=8, loc="upper right")
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure
 
 
 def _faces(
@@ -113,21 +105,18 @@ def _picture(axes: Axes, image: npt.NDArray[np.uint8], color: str) -> None:
         spine.set(color=color, linewidth=1.6)
 
 
-def classes(matrices: Mapping[str, npt.NDArray[np.float64]], labels: Sequence[str], chance: float, path: Path) -> None:
+def classes(matrices: Mapping[str, npt.NDArray[np.float64]], labels: Sequence[str], chance: float) -> Figure:
     """How much of its attention an image of one class gives to the images of another, run by run.
 
     Args:
         matrices: by run, (K, K), rows sum to 1.
         labels: K.
         chance: what an image gives to its own class if it attends to all alike.
-        path: PNG.
     """
     k = len(labels)
     side = 0.46 * k + 0.5
-    figure, cells = plt.subplots(
-        1, len(matrices), figsize=(side * len(matrices) + 1.5, side + 1.2), layout="constrained", squeeze=False,
-        sharey=True,
-    )  # fmt: skip
+    figure = Figure(figsize=(side * len(matrices) + 1.5, side + 1.2), layout="constrained")
+    cells = figure.subplots(1, len(matrices), squeeze=False, sharey=True)
     reach = max(2.0, *(100 * float(np.abs(m - 1 / k).max()) for m in matrices.values()))
     for axes, (run, m) in zip(cells.flat, matrices.items(), strict=True):
         shown = axes.imshow(100 * (m - 1 / k), cmap="RdBu_r", vmin=-reach, vmax=reach)
@@ -146,16 +135,16 @@ def classes(matrices: Mapping[str, npt.NDArray[np.float64]], labels: Sequence[st
     bar = figure.colorbar(shown, ax=list(cells.flat), shrink=0.8, pad=0.015)
     bar.set_label("points above or below an equal share", fontsize=8)
     bar.ax.tick_params(labelsize=8)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure
 
 
 def embedding(
     maps: Mapping[str, npt.NDArray[np.float64]], labels: npt.NDArray[np.int64], names: Sequence[str],
-    table: Sequence[Mapping[str, Any]], path: Path,
-) -> None:  # fmt: skip
+    table: Sequence[Mapping[str, Any]],
+) -> Figure:  # fmt: skip
     """Points by class with their centers; all maps to one scale, so that what is tighter looks tighter."""
-    figure, cells = plt.subplots(1, len(maps), figsize=(4.1 * len(maps), 5.0), layout="constrained", squeeze=False)
+    figure = Figure(figsize=(4.1 * len(maps), 5.0), layout="constrained")
+    cells = figure.subplots(1, len(maps), squeeze=False)
     reach = 1.06 * max(float(np.abs(points - _middle(points)).max()) for points in maps.values())
     colors = np.array([_COLORS[label % len(_COLORS)] for label in labels])
     # points overlap: no class is always drawn last
@@ -178,9 +167,7 @@ def embedding(
     figure.legend(
         handles, said, loc="outside lower center", ncols=min(4 * len(maps), len(names)), frameon=False, fontsize=9
     )
-    # panels that must be square leave a constrained layout too little room for three lines above them
-    figure.savefig(path, dpi=130, bbox_inches="tight")
-    plt.close(figure)
+    return figure
 
 
 def _middle(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import torch
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from rmset.errors import UsageError
@@ -69,7 +68,7 @@ def explain_run(
     table: list[dict[str, Any]] = []
     for title, maps in made.items():
         stem = out / title.split()[0]
-        class_maps(maps, f"{title}, {split.dataset}:{name}", stem.with_suffix(".png"))
+        class_maps(maps, f"{title}, {split.dataset}:{name}").savefig(stem.with_suffix(".png"), dpi=130)
         labeled: dict[str, Any] = {m.label: m.values for m in maps}
         np.savez_compressed(stem.with_suffix(".npz"), **labeled)
         files += [stem.with_suffix(".png"), stem.with_suffix(".npz")]
@@ -196,14 +195,12 @@ def occlusion(
     return np.asarray(wrong.cpu().numpy().reshape(len(steps), len(steps)), dtype=np.bool_)
 
 
-mpl.use("Agg")
-
-
-def class_maps(maps: Sequence[ClassMap], title: str, path: Path) -> None:
+def class_maps(maps: Sequence[ClassMap], title: str) -> Figure:
     """Each class's map over its mean face."""
     columns = min(4, max(1, len(maps)))
     rows = max(1, -(-len(maps) // columns))
-    figure, axes = plt.subplots(rows, columns, figsize=(2.5 * columns, 2.8 * rows), layout="constrained", squeeze=False)
+    figure = Figure(figsize=(2.5 * columns, 2.8 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
     for cell in axes.flat:
         cell.axis("off")
     for cell, found in zip(axes.flat, maps, strict=False):
@@ -215,5 +212,4 @@ def class_maps(maps: Sequence[ClassMap], title: str, path: Path) -> None:
         )  # fmt: skip
         cell.set_title(f"{found.label}, n = {found.images}\nlargest {found.values.max():.2f}", fontsize=8)
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure

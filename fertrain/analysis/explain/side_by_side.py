@@ -25,12 +25,13 @@ from ...files import write_json
 from ...labels import permutation
 from ...run_folder import told_apart
 from ...unlabeled.candidates import Anchors, open_anchors
-from ...unlabeled.crops import CropImages, Crops, open_crops
+from ...unlabeled.crops import CropDataset, Crops, open_crops
 from . import figures as sidebyside
 from .attention import AnchorView, Attended, between_classes, over_candidates
 from .feature_map import on_plane, spread, turned_onto, unit
 
 _TRIED = 96
+_DPI = 130
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ def explain_attention(
     figures = {"candidates": out / "attention-candidates.png", "classes": out / "attention-classes.png"}
     images = {row: crops.store.images([row if crops.rows is None else int(crops.rows[row])])[0]
               for view in views for row in view.rows}  # fmt: skip
-    sidebyside.candidates(views, images, crops, figures["candidates"])
-    sidebyside.classes(matrices, present, chance, figures["classes"])
+    sidebyside.candidates(views, images, crops).savefig(figures["candidates"], dpi=_DPI)
+    sidebyside.classes(matrices, present, chance).savefig(figures["classes"], dpi=_DPI)
     name = crops.keys.name
     values = {
         "runs": [str(p) for p in paths], "root": str(root.path), "on": f"{split.dataset}:{split.split}",
@@ -149,7 +150,8 @@ def explain_embedding(
         }
     out.mkdir(parents=True, exist_ok=True)
     figure, file = out / f"embedding-{how}.png", out / "embedding.json"
-    sidebyside.embedding(maps, labels, split.order.classes, table, figure)
+    # panels that must be square leave a constrained layout too little room for three lines above them
+    sidebyside.embedding(maps, labels, split.order.classes, table).savefig(figure, dpi=_DPI, bbox_inches="tight")
     write_json(file, values)
     return Seen(table, [figure, file])
 
@@ -170,7 +172,7 @@ def _anchors(
     else:
         rng = np.random.default_rng([seed, 16])
         rows = rng.permutation(anchors.candidates.anchors)[:_TRIED]
-        images, spec = on_root(run, lambda own: CropImages(crops, own))
+        images, spec = on_root(run, lambda own: CropDataset.for_spec(crops, own))
         p = extract(run.model, run.projection, images, spec, rows.tolist()).probabilities
         sure, said = (v.numpy() for v in p.max(dim=1))
         neutral = run.labels.index("neutral") if "neutral" in run.labels else -1
@@ -193,7 +195,7 @@ def _views(
 ) -> list[AnchorView]:
     attended: list[dict[str, Attended]] = [{} for _ in drawn]
     for run in runs:
-        images, spec = on_root(run, lambda own: CropImages(crops, own))
+        images, spec = on_root(run, lambda own: CropDataset.for_spec(crops, own))
         rules = run.folder.config().rmfer
         for k, (rows, p) in enumerate(drawn):
             z = extract(run.model, run.projection, images, spec, rows).projected

@@ -5,22 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from .quality import PairsQuality
 
 _SEEN, _TRUE, _LINE, _GRAY = "#1f6f8b", "#c8553d", "#9aa5a9", "#e3e7e9"
 
 
-def pairs_figure(found: PairsQuality, path: Path) -> None:
+def pairs_figure(found: PairsQuality) -> Figure:
     """Agreement by kind, agreement by distance in time, and delays: estimated against true, or as they are."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 3.9), layout="constrained", width_ratios=(5, 6, 4))
+    figure = Figure(figsize=(13, 3.9), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=(5, 6, 4))
     _kinds(left, found.kinds)
     _distances(middle, found.distances, int(found.about["rules"]["d"]))
     _delays(right, found)
@@ -31,8 +28,7 @@ def pairs_figure(found: PairsQuality, path: Path) -> None:
     about = found.about
     figure.suptitle(f"{Path(about['root']).name}: {about['crops']:,} faces, as {Path(about['run']).name} sees them",
                     fontsize=10)  # fmt: skip
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure
 
 
 def _kinds(axes: Axes, rows: list[dict[str, Any]]) -> None:

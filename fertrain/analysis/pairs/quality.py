@@ -28,7 +28,7 @@ from ...files import write_json
 from ...models.inference import logits
 from ...transforms.input_spec import InputSpec
 from ...unlabeled.candidates import Anchors, Rows, open_anchors, write_delays
-from ...unlabeled.crops import CropImages, Crops, open_crops
+from ...unlabeled.crops import CropDataset, Crops, open_crops
 from ...unlabeled.ground_truth import GroundTruth, read_ground_truth
 from .delays import PairLag, PersonDelay, accuracy, differences, pair_lags, person_delays, signals
 from .purity import Chosen, Purity, by_distance, by_pair, chosen, purity
@@ -113,7 +113,7 @@ def pairs_quality(
     anchors = open_anchors(crops, replace(config.rules, candidates="mashup"), config.seed)
     known = read_ground_truth(root, crops.keys)
     shown, lags, late = _judge(judging, crops, config, progress)
-    sight = _Sight(run, *on_root(run, lambda own: CropImages(crops, own)), config.workers, progress)
+    sight = _Sight(run, *on_root(run, lambda own: CropDataset.for_spec(crops, own)), config.workers, progress)
     out.mkdir(parents=True, exist_ok=True)
     file = out / "delays.json"
     in_frames = {v: {p.person: (_frames(p, crops.stride), p.correlation) for p in people} for v, people in late.items()}
@@ -168,7 +168,7 @@ def _judge(
     run: OpenedRun, crops: Crops, config: QualityConfig, progress: Progress
 ) -> tuple[Labels, dict[str, list[PairLag]], dict[str, list[PersonDelay]]]:
     """What each face shows (N,), and lags and delays by video; one video at a time, so that memory is bounded."""
-    images, spec = on_root(run, lambda own: CropImages(crops, own))
+    images, spec = on_root(run, lambda own: CropDataset.for_spec(crops, own))
     keys, shown = crops.keys, np.empty(len(crops), np.int64)
     lags: dict[str, list[PairLag]] = {}
     late: dict[str, list[PersonDelay]] = {}

@@ -10,13 +10,11 @@ from typing import Any
 
 from rmset.errors import FetchError
 from rmset.files import sha256_of
-from rmset.parts.probe import Probe, probe
+from rmset.parts.probe import VIDEO_SUFFIXES, Probe, probe
 from rmset.records import VideoRecord, check_video_id, local_video_id
 from rmset.root import Root
 from rmset.stages.fetch.check import decode_key_frames
 from rmset.stages.fetch.cut import suffix_of
-
-VIDEO_SUFFIXES = {".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".ts"}
 
 
 def videos_below(path: Path) -> list[Path]:

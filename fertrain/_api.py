@@ -1,0 +1,319 @@
+"""`fertrain.train` and `fertrain.load_run`: a run as one object, from settings to predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from rmset._dataset import AnyRoot, Dataset, root_of
+from rmset.errors import IncompleteError, RmsetError, UsageError
+from rmset.geometry import Box
+from rmset.parts.detect import load as load_detector
+from rmset.progress import Progress, Say, bars, quiet
+from rmset.root import Root
+
+from .config.run import RunConfig, start_for
+from .config.serialization import changed
+from .datasets.images import Images
+from .errors import UnknownNameError
+from .evaluation import evaluate, plots
+from .evaluation.features import Extracted, OpenedRun, extract, on_root, open_run
+from .evaluation.metrics import scores_from
+from .evaluation.predict import crop_widening, frames_of, predict
+from .run_folder import RunFolder, new_path
+from .training import experiment
+from .unlabeled.crops import CropDataset
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Face", "Run", "load_run", "train"]
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a picture or of a film's frame, as a run sees it."""
+
+    file: str
+    """As it was given."""
+    frame: int
+    """Of a film, from 0; 0 for a picture."""
+    time_ms: float
+    """Since the film's start; 0 for a picture."""
+    box: Box
+    """xyxy, px."""
+    score: float
+    """Of the detector, 0 to 1; 1 where the whole image was taken."""
+    label: str
+    """The most probable class."""
+    probabilities: dict[str, float]
+    """By class, in the run's order; they sum to 1."""
+
+
+class Run:
+    """A finished run.
+
+    >>> run = fertrain.load_run("runs/cel")
+    >>> run.metrics["n"], run.config.data.scheme, run.labels[:2]
+    (15, 'cel', ('neutral', 'happiness'))
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.folder = RunFolder.open(path)
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.path
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """Scores as in metrics.json, with the split and the rule that they are of."""
+        return self.folder.metrics()
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """All settings."""
+        return self.folder.config()
+
+    @property
+    def history(self) -> list[dict[str, str]]:
+        """One row an epoch, as in history.csv."""
+        return self.folder.history()
+
+    @cached_property
+    def opened(self) -> OpenedRun:
+        """Network, projection, labels and input spec."""
+        return open_run(self.path)
+
+    @property
+    def model(self) -> Any:
+        """The network, a `torch.nn.Module` in eval mode: prepared images -> logits; `opened.spec.prepare` prepares."""
+        return self.opened.model.eval()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class of each output."""
+        return self.opened.labels
+
+    def predict(
+        self,
+        target: Path | str,
+        *,
+        detect: bool = True,
+        detector: str = "mtcnn",
+        min_face: float = 40,
+        widen: float | None = None,
+        stride: int = 1,
+        progress: Progress | bool | None = None,
+    ) -> list[Face]:
+        """Every face of a picture, of a folder of pictures and films, or of a film.
+
+        Args:
+            target: the file or folder.
+            detect: find faces; False takes each picture whole, as is right for sets that come cropped.
+            detector: `mtcnn` or `yunet`.
+            min_face: smallest face that is looked for, px.
+            widen: share of the face's width by which a crop is wider; None: as the run learned, else 0.31.
+            stride: of films, in frames.
+            progress: None for a bar where it can be seen, False for none, or a callback.
+
+        Raises:
+            UsageError: there is nothing at `target`, or a value that cannot be.
+            IncompleteError: a file of a folder cannot be read, or a film ends early; `done` has the other faces.
+
+        >>> faces = fertrain.load_run("runs/cel").predict("photo.jpg")
+        >>> faces[0].label in faces[0].probabilities, round(sum(faces[0].probabilities.values()), 6)
+        (True, 1.0)
+        """
+        if stride < 1 or min_face <= 0 or (widen is not None and widen < 0):
+            raise UsageError(
+                f"expected `stride` 1 or more, `min_face` above 0 and `widen` 0 or more, found {stride}, {min_face}, "
+                f"{widen}"
+            )
+        run, faults, faces = self.opened, list[RmsetError](), list[Face]()
+        found = load_detector(detector) if detect else None
+        with bars(progress) as report:
+            frames = frames_of(Path(target), stride, report, faults.append)
+            wider = crop_widening(run.spec, widen)
+            for p in predict(run.model, run.spec, frames, found, min_face=min_face, widen=wider):
+                named = dict(zip(run.labels, p.probabilities, strict=True))
+                label = max(named, key=lambda name: named[name])
+                faces.append(Face(p.frame.file, p.frame.frame, p.frame.time_ms, p.box, p.score, label, named))
+        if faults:
+            more = f"; {len(faults) - 1} more" if len(faults) > 1 else ""
+            raise IncompleteError(f"{faults[0]}{more}", faces)
+        return faces
+
+    def extract(
+        self, images: CropDataset | Images | AnyRoot, *, workers: int = 0, progress: Progress | bool | None = None
+    ) -> Extracted:
+        """Features f, projected features z, and probabilities of images, each seen by itself.
+
+        Args:
+            images: crops of a root (resized as the run expects them, and normalized by their own mean and std), or
+                any `Images` of the run's size.
+            workers: processes that decode.
+            progress: None for a bar where it can be seen, False for none, or a callback.
+
+        >>> seen = fertrain.load_run("runs/cel").extract("data/rmset")
+        >>> seen.probabilities.shape[1], len(seen.features) == len(seen.projected)
+        (8, True)
+        """
+        run, spec = self.opened, self.opened.spec
+        if images is None or isinstance(images, (Dataset, Root, Path, str)):
+            images = CropDataset(images)
+        if isinstance(images, CropDataset):
+            crops = images.crops
+            images, spec = on_root(run, lambda own: CropDataset.for_spec(crops, own))
+        with bars(progress) as report:
+            return extract(
+                run.model, run.projection, images, spec, range(len(images)), workers=workers, progress=report
+            )
+
+    def features(
+        self, images: CropDataset | Images | AnyRoot, *, workers: int = 0, progress: Progress | bool | None = None
+    ) -> Tensor:
+        """Features f (N, D), float32, of images; see `extract`.
+
+        >>> ds = fertrain.CropDataset("data/rmset", image_size=48)
+        >>> features = fertrain.load_run("runs/cel").features(ds)
+        >>> len(features) == len(ds), features.dtype
+        (True, torch.float32)
+        """
+        return self.extract(images, workers=workers, progress=progress).features
+
+    def evaluate(
+        self, on: str, *, eval_rule: str = "majority", progress: Progress | bool | None = None
+    ) -> dict[str, Any]:
+        """Scores on another split, as `fertrain evaluate` counts them; the run writes down that it was looked at.
+
+        Args:
+            on: a name of `fertrain datasets list`, or KIND:PATH; `:SPLIT` behind it.
+            eval_rule: which images, where there are votes.
+            progress: None for a bar where it can be seen, False for none, or a callback.
+
+        >>> fertrain.load_run("runs/cel").evaluate("ferplus:valid")["n"]
+        15
+        """
+        with bars(progress) as report:
+            _, _, values = evaluate.evaluate_run(self.path, on, eval_rule, report)
+        return values
+
+    def figures(self) -> dict[str, Figure]:
+        """Figures of the report: confusion matrix, reliability, and learning curves where an epoch was run.
+
+        >>> sorted(fertrain.load_run("runs/cel").figures())
+        ['confusion', 'curves', 'reliability']
+        """
+        found = {"confusion": plots.confusion(scores_from(self.metrics))}
+        if "calibration" in self.metrics:
+            found["reliability"] = plots.reliability(self.metrics["calibration"])
+        if history := self.history:
+            found["curves"] = plots.curves(history)
+        return found
+
+    def __repr__(self) -> str:
+        return f"fertrain.load_run({str(self.path)!r})"
+
+
+def load_run(path: Path | str) -> Run:
+    """A run that was finished earlier.
+
+    Raises:
+        UsageError: there is no run at `path`.
+
+    >>> fertrain.load_run("runs/cel").metrics["rule"]
+    'majority'
+    """
+    return Run(Path(path))
+
+
+def train(
+    config: RunConfig | None = None,
+    *,
+    labeled: str | None = None,
+    unlabeled: AnyRoot = None,
+    method: str | None = None,
+    out: Path | str | None = None,
+    progress: Progress | bool | None = None,
+    say: Say = quiet,
+    **settings: Any,
+) -> Run:
+    """Train, choose the epoch on a held-out part, evaluate once, and write the run folder.
+
+    Without a config, settings start where the commands start: `fertrain supervised` without unlabeled images, else
+    `fertrain semi`. The same settings give the same weights; a run that was interrupted resumes in the same `out`.
+
+    Args:
+        config: all settings; what is given beside it is changed.
+        labeled: a name of `fertrain datasets list`, or KIND:PATH.
+        unlabeled: a data set, its folder as a `Path`, or a name: `rmset`, `rmset:PATH`, `rest`, another labeled set.
+        method: `supervised`, `rmfer`, `fixmatch`, …; RMFER where there are unlabeled images.
+        out: the run folder; a new one below `runs` if omitted.
+        progress: None for bars where they can be seen (a terminal, a notebook), False for none, or a callback.
+        say: callback for one line of talk now and then, such as `print`.
+        settings: any setting by its own name (`epochs=5`, `lr=1e-3`, `image_size=64`, `tau=0.1`), or a group
+            (`optim=fertrain.OptimConfig(...)`, `optim={"lr": 1e-3}`); `model` also takes a network's name.
+
+    Raises:
+        UsageError: an unknown name, or settings that contradict each other.
+        RmsetError: data or weights that are not what they should be, or a loss that is not finite.
+
+    >>> run = fertrain.train(labeled="ferplus", scheme="cel", model="resnet10t", image_size=32, epochs=1,
+    ...                      batch_size=16, precision="fp32", out="runs/example", overwrite=True)
+    >>> run.metrics["n"]
+    15
+    """
+    given: dict[str, Any] = {"labeled": labeled, "unlabeled": unlabeled, "method": method, "out": out}
+    given = {name: value for name, value in given.items() if value is not None} | settings
+    if config is None:
+        config = start_for(given.get("method", "supervised" if unlabeled is None else "rmfer"))
+    config = _with(config, given)
+    if not config.data.labeled:
+        raise UsageError("expected a labeled set, found none; give `labeled`")
+    config = replace(config, out=config.out or str(new_path(config)))
+    with bars(progress) as report:
+        return Run(experiment.run(config, report, say).folder)
+
+
+def _with(config: RunConfig, given: Mapping[str, Any]) -> RunConfig:
+    """The config with settings changed by their own names, whichever group they belong to."""
+    config = changed(config, {"method": given["method"]}, "train") if "method" in given else config
+    own = config.method.replace("-", "_")
+    groups = ["data", "model", "optim", *([own] if hasattr(config, own) else [])]
+    places = {field.name: ("", field.name) for field in fields(config)}
+    for group in groups:
+        for field in fields(getattr(config, group)):
+            places.setdefault(field.name, (group, field.name))
+    changes: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in places:
+            raise UnknownNameError("setting", name, places)
+        group, field_name = places[name]
+        if is_dataclass(value) and isinstance(value, type(getattr(config, name, None))):
+            whole: dict[str, Any] = {name: value}
+            config = replace(config, **whole)
+        elif name == "model" and isinstance(value, str):
+            changes.setdefault("model", {})["name"] = value
+        elif group:
+            changes.setdefault(group, {})[field_name] = _plain(name, value)
+        elif isinstance(value, Mapping):
+            changes.setdefault(name, {}).update(value)
+        else:
+            changes[name] = _plain(name, value)
+    return changed(config, changes, "train")
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value as a config holds it: names and paths as text, one number of epochs as a tuple."""
+    if name == "unlabeled" and isinstance(value, (Dataset, Root, Path)):
+        return f"rmset:{root_of(value).path}"
+    if name == "epochs" and isinstance(value, int):
+        return (value,)
+    return str(value) if isinstance(value, Path) else value
