@@ -1,13 +1,16 @@
 """What the two command lines share: tables, progress, and errors as one line.
 
-Results go to stdout, talk goes to stderr. `--quiet` silences the talk, never the results.
+Results go to stdout, talk goes to stderr. `--quiet` silences the talk, never the results. Nothing else prints: what is
+printed may be a stranger's, and is made harmless here (`printed`).
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
@@ -18,6 +21,9 @@ from typer.core import TyperCommand
 
 from rmset.errors import RmsetError
 from rmset.progress import Progress, bars
+from rmset.read.values import csv_cell, plain
+
+from . import printed
 
 
 class Format(StrEnum):
@@ -81,13 +87,38 @@ class PanelCommand(TyperCommand):
 
 
 def say(message: str) -> None:
-    """Tell the user something that is not the result."""
+    """Tell the user something that is not the result, on one line."""
     if not _Talk.quiet:
-        sys.stderr.write(message + "\n")
-        sys.stderr.flush()
+        warn(message)
 
 
-def emit(rows: Sequence[Mapping[str, Any]], fmt: Format, columns: Sequence[str] | None = None, title: str = "") -> None:
+def warn(message: str) -> None:
+    """Tell the user, on one line of stderr, what is said even under `--quiet`: a failure that ends nothing."""
+    sys.stderr.write(printed.one_line(message) + "\n")
+    sys.stderr.flush()
+
+
+def echo(text: str) -> None:
+    """Print a result that is neither table nor document, of one or more lines, on stdout."""
+    sys.stdout.write(printed.lines(text) + "\n")
+    sys.stdout.flush()
+
+
+def document(value: Any) -> None:
+    """Print one JSON document on stdout; what is no finite number is null."""
+    # all but ASCII is escaped, DEL is left to us
+    text = json.dumps(plain(value), indent=1)
+    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
+
+
+def emit(
+    rows: Sequence[Mapping[str, Any]],
+    fmt: Format,
+    columns: Sequence[str] | None = None,
+    title: str = "",
+    *,
+    cell: Callable[[str], str] = printed.cell,
+) -> None:
     """Print rows on stdout as a table, as a JSON array, or as CSV.
 
     Args:
@@ -95,34 +126,47 @@ def emit(rows: Sequence[Mapping[str, Any]], fmt: Format, columns: Sequence[str] 
         fmt: the form.
         columns: names and their order; those of the first row if omitted.
         title: stands above the table, and nowhere else.
+        cell: what is done to each text of a CSV; texts that a spreadsheet takes for formulas are guarded if omitted.
     """
     names = list(columns) if columns is not None else (list(rows[0]) if rows else [])
     if fmt is Format.JSON:
-        json.dump([{n: row[n] for n in names} for row in rows], sys.stdout, indent=1, default=str)
-        sys.stdout.write("\n")
+        document([{n: row[n] for n in names} for row in rows])
     elif fmt is Format.CSV:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([["" if row[n] is None else row[n] for n in names] for row in rows])
+        # Left as they are, texts may hold carriage returns, for which the module puts no quotes.
+        guarded = cell is printed.cell
+        writer = csv.writer(
+            sys.stdout, lineterminator="\n", quoting=csv.QUOTE_MINIMAL if guarded else csv.QUOTE_NONNUMERIC
+        )
+        writer.writerow([cell(name) for name in names])
+        writer.writerows([[csv_cell(row[n], cell) for n in names] for row in rows])
     else:
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold")
+        heading = Text(printed.one_line(title)) if title else None
+        table = Table(title=heading, title_justify="left", title_style="bold", header_style="bold")
         for name in names:
             numeric = bool(rows) and all(isinstance(row[name], (int, float)) or row[name] is None for row in rows)
-            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+            shown = Text(printed.one_line(name))
+            table.add_column(shown, justify="right" if numeric else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(Text(_cell(row[n])) for n in names))
+            table.add_row(*(Text(printed.lines(_shown(row[n]))) for n in names))
         Console(width=None if sys.stdout.isatty() else 160, soft_wrap=False).print(table)
 
 
-def _cell(value: Any) -> str:
+def _shown(value: Any) -> str:
+    """A value as a cell of a table; pixels and other bytes by their number."""
     if value is None:
         return "–"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+    if isinstance(value, bytes):
+        return f"<{len(value):,} bytes>"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k}: {_shown(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_shown, value)) + "]"
     return str(value)
 
 
@@ -139,23 +183,38 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
         name: as users type it.
         as_flags: turns names of parameters in a message into flags.
     """
+    printed.plain_streams()
     try:
         app(prog_name=name)
     except RmsetError as error:
-        sys.stderr.write(f"{name}: {as_flags(str(error))}\n")
+        warn(f"{name}: {as_flags(str(error))}")
         sys.exit(error.exit_code)
-    except SystemExit as ended:
+    except (SystemExit, KeyboardInterrupt) as ended:
         # What Typer makes of Ctrl-C.
-        if ended.code == 130:
-            sys.stderr.write(f"{name}: stopped; run the same command again to go on\n")
-        raise
+        if isinstance(ended, SystemExit) and ended.code != 130:
+            raise
+        warn(f"{name}: stopped; run the same command again to go on")
+        _leave(130)
     except BrokenPipeError:
         # The reader of a pipe (head, less) has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except MemoryError:
+        warn(f"{name}: expected work that fits into memory, found more; ask for less at once, or take a larger machine")
+        sys.exit(1)
     except OSError as error:
         # what no command foresaw: a folder that cannot be written, a file where a folder should be
         if error.filename is None:
             raise
-        sys.stderr.write(f"{name}: expected to read or write {error.filename}, found: {error.strerror}; name another\n")
+        found = f"{name}: expected to read or write {error.filename}, found: {error.strerror}; name another"
+        warn(found)
         sys.exit(1)
+
+
+def _leave(code: int) -> None:
+    """End the process, at once if DuckDB still works on one huge value, which cannot be interrupted."""
+    if any(thread.name == "rmset-sql" and thread.is_alive() for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

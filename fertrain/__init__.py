@@ -26,6 +26,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rmset import privacy as _privacy
+
 if TYPE_CHECKING:
     from . import losses
     from ._api import Face, Run, load_run, train
@@ -60,6 +62,9 @@ __all__ = [
     "ModelConfig", "OptimConfig", "ReMixMatchConfig", "RmferConfig", "Run", "RunConfig", "SimClrConfig",
     "SimSiamConfig", "TrainingError", "UdaConfig", "UnknownNameError", "WeightsError", "load_run", "losses", "train",
 ]  # fmt: skip
+
+# before any library is imported that would send something
+_privacy.opt_out()
 
 _HOMES = {
     "_api": "Face Run load_run train",

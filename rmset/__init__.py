@@ -22,6 +22,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rmset import privacy
+
 if TYPE_CHECKING:
     from rmset._build import add, build, export, propose, track
     from rmset._dataset import Dataset, RootStats, VideoPerson, open  # noqa: A004
@@ -56,6 +58,9 @@ __all__ = [
     "propose", "track",
 ]  # fmt: skip
 __version__ = "0.1.0"
+
+# before any library is imported that would send something
+privacy.opt_out()
 
 _HOMES = {
     "_build": "add build export propose track",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import Format, emit, progress, say
+from ..console import Format, emit, progress, say, warn
 from .fetching import (
     AllowLocalFiles,
     Cookies,
@@ -59,7 +59,7 @@ def _tell(outcomes: Iterable[Outcome]) -> None:
             say(f"{outcome.stage:7} {outcome.video_id}  {counts or 'kept'}  ({took})")
     if failures:
         if len(failures) == 1:
-            typer.echo(f"rmset: {failures[0]['stage']}: {failures[0]['why']}", err=True)
+            warn(f"rmset: {failures[0]['stage']}: {failures[0]['why']}")
         else:
             emit(failures, Format.TABLE, ["video", "stage", "why"], title=f"{len(failures)} videos failed")
         raise typer.Exit(1)

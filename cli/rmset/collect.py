@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import Format, FormatOption, emit, progress, say
+from ..console import Format, FormatOption, emit, progress, say, warn
 from .fetching import (
     AllowLocalFiles,
     Cookies,
@@ -55,7 +55,7 @@ def add(
                 record = fetch.add(place, path, copy=copy)
             except RmsetError as error:
                 failed += 1
-                typer.echo(f"rmset: {error}", err=True)
+                warn(f"rmset: {error}")
                 continue
             if record.fault:
                 say(f"{record.video_id}: {record.fault}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console import Format, FormatOption, emit, say
+from ..console import Format, FormatOption, echo, emit, say
 from .build import run_steps
 from .options import ForceOption, JobsOption, QuietOption, RootOption, VideosArgument, find_root
 
@@ -185,7 +185,7 @@ def review(
 
     def ready(address: str) -> None:
         # The address is the result: whoever has it may review.
-        typer.echo(address)
+        echo(address)
         say("open it in a browser on this machine; Ctrl-C closes it")
         if open_browser:
             import webbrowser

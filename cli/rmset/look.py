@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import Format, FormatOption, emit, progress, say
+from ..console import Format, FormatOption, document, emit, progress, say
 from .options import QuietOption, RootOption, find_root
 
 if TYPE_CHECKING:
@@ -88,8 +87,7 @@ def stats(
         say(f"plots written to {plots}")
     if format is Format.JSON:
         # One document, whatever was asked for.
-        document = {"videos": rows, "total": every, "pixels": asdict(found) if found else None}
-        typer.echo(json.dumps(document, indent=1))
+        document({"videos": rows, "total": every, "pixels": asdict(found) if found else None})
         return
     emit([*rows, every], format)
     if found:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rmset.errors import RmsetError
 
-from ..console import Format, say
+from ..console import Format, say, warn
 
 if TYPE_CHECKING:
     from rmset.read.catalog import Catalog
@@ -61,12 +60,13 @@ def loop(catalog: Catalog, answer: Callable[[str, Format, Path | None], None]) -
                 elif command == "schema" and re.fullmatch(r"\w+", rest):
                     answer(f"describe {rest}", fmt, None)
                 else:
-                    say(HELP)
+                    for line in HELP.splitlines():
+                        say(line)
             except RmsetError as error:
                 # A typing error is no reason to leave.
-                sys.stderr.write(f"{error}\n")
+                warn(str(error))
             except KeyboardInterrupt:
-                sys.stderr.write("stopped\n")
+                warn("stopped")
 
 
 def statements(lines: Iterator[str]) -> Iterator[str]:
@@ -115,10 +115,10 @@ def _lines() -> Iterator[str]:
         try:
             line = input(prompt)
         except EOFError:
-            sys.stderr.write("\n")
+            warn("")
             return
         except KeyboardInterrupt:
-            sys.stderr.write("\n")
+            warn("")
             continue
         prompt = "rmset> " if line.rstrip().endswith(";") or line.startswith(".") or not line.strip() else "  ...> "
         yield line

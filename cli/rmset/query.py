@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .. import printed
 from ..console import Format, FormatOption, emit, progress, say
 from .options import QuietOption, RootOption, find_root
 
 if TYPE_CHECKING:
-    from rmset.read.catalog import Catalog
+    from rmset.read.result import Result
 
 _TERMINAL_ROWS = 10_000
 
@@ -26,6 +28,15 @@ def sql(
         Path | None, typer.Option("-o", "--output", help="Write all rows to this Parquet or CSV file.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows printed at most.")] = _TERMINAL_ROWS,
+    memory: Annotated[
+        str, typer.Option("--memory", help="Memory for a query, such as 8GB; sorts and joins beyond it use the disk.")
+    ] = "2GB",
+    csv_guard: Annotated[
+        bool,
+        typer.Option(
+            "--csv-guard/--no-csv-guard", help="In CSV, put an apostrophe before texts that a spreadsheet would run."
+        ),
+    ] = True,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
@@ -36,28 +47,36 @@ def sql(
 
     Example: rmset sql "select person_id, count(*) n from faces group by 1 order by 1"
     """
+    import pyarrow  # noqa: F401  (what it takes belongs to the program, not to a query)
+
+    from rmset.read import limits
     from rmset.read.catalog import Catalog
 
-    catalog = Catalog(find_root(root))
+    catalog = Catalog(find_root(root), memory=memory)
+    limits.hold(catalog.memory)
+    cell = printed.cell if csv_guard else str
+
+    def answer(text: str, fmt: Format, file: Path | None) -> None:
+        _answer(catalog.sql(text), fmt, file, limit, cell)
+
     if query is not None:
-        _answer(catalog, query, format, output, limit)
+        answer(query, format, output)
     elif sys.stdin.isatty():
         from .prompt import loop
 
-        loop(catalog, lambda text, fmt, file: _answer(catalog, text, fmt, file, limit))
+        loop(catalog, answer)
     else:
-        _answer(catalog, sys.stdin.read().strip().rstrip(";"), format, output, limit)
+        answer(sys.stdin.read().strip().rstrip(";"), format, output)
 
 
-def _answer(catalog: Catalog, query: str, fmt: Format, output: Path | None, limit: int) -> None:
-    result = catalog.sql(query)
+def _answer(result: Result, fmt: Format, output: Path | None, limit: int, cell: Callable[[str], str]) -> None:
     if output is not None:
-        say(f"{result.write(output):,} rows written to {output}")
+        say(f"{result.write(output, cell):,} rows written to {output}")
         return
     rows = result.rows(limit + 1)
     if len(rows) > limit:
         say(f"only the first {limit:,} rows are printed; --limit prints more, -o FILE.parquet writes all")
-    emit(rows[:limit], fmt, result.columns)
+    emit(rows[:limit], fmt, result.columns, cell=cell)
 
 
 def pairs(

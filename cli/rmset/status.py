@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import Format, FormatOption, emit
+from ..console import Format, FormatOption, echo, emit
 from .fetching import emit_causes
 from .options import QuietOption, RootOption, find_root
 
@@ -84,7 +84,7 @@ def _explain(root: Root, video_id: str, fetched: FetchRecord | None, format: For
     emit(rows, format, _WHY_COLUMNS[:5], title=video_id)
     for row in rows:
         if row["traceback"]:
-            typer.echo(f"\n{row['stage']}: {row['config']}\n{row['traceback'].rstrip()}")
+            echo(f"\n{row['stage']}: {row['config']}\n{row['traceback'].rstrip()}")
 
 
 def _why_row(stage: str, status: str, why: str | None = None, finished: str | None = None) -> dict[str, Any]:

@@ -125,4 +125,5 @@ class _step:  # noqa: N801  (used like the word it is)
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            say(f"   {time.monotonic() - self._began:.0f} s\n")
+            say(f"   {time.monotonic() - self._began:.0f} s")
+            say("")

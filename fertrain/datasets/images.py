@@ -21,7 +21,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rmset.errors import RmsetError
+from rmset.bounded import open_regular
+from rmset.errors import RmsetError, UnreadableError
+from rmset.parts.picture_size import MOST_BYTES, check_picture
 from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
@@ -69,7 +71,10 @@ class FolderBytes:
         """The file's bytes."""
         path = self.folder / name
         try:
-            return path.read_bytes()
+            with open_regular(path, most=MOST_BYTES) as file:
+                return file.read()
+        except UnreadableError as error:
+            raise DatasetError(str(error)) from None
         except OSError as error:
             if isinstance(error, FileNotFoundError) and not path.is_symlink():
                 raise
@@ -106,7 +111,13 @@ class ZipBytes:
             self._renew()
         with self._lock:
             try:
-                return self._open().read(name)
+                archive = self._open()
+                packed = archive.getinfo(name)
+                if packed.file_size > MOST_BYTES:
+                    raise DatasetError(
+                        f"expected at most {MOST_BYTES:,} bytes of {name} in {self.path}, found {packed.file_size:,}"
+                    )
+                return archive.read(packed)
             except KeyError:
                 raise FileNotFoundError(f"{self.path}:{name}") from None
             except _ZIP_FAULTS as error:
@@ -138,6 +149,10 @@ def decode(data: bytes, name: str, *, gray: bool) -> npt.NDArray[np.uint8]:
         DatasetError: nothing can be decoded out of the bytes.
     """
     flag = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
+    try:
+        check_picture(data)
+    except ValueError as error:
+        raise DatasetError(f"{name}: {error}; shrink it") from None
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
     except cv2.error:

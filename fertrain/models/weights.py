@@ -57,6 +57,10 @@ def _in_order(data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
+_LARGEST = 4096
+"""px; the largest image size that a file may ask for"""
+
+
 def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
     """A network that `save` wrote, with its label order and input spec."""
     tensors, meta = read_file(path)
@@ -66,12 +70,27 @@ def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
         )
     labels = labels_in(meta["labels"], path)
     spec = InputSpec.from_json(meta["input"])
-    model = build(meta["model"], len(labels), spec.size)
-    head = re.fullmatch(r"linear|embedding ([1-9]\d*)", meta.get("head", "linear"))
+    if not 1 <= spec.size <= _LARGEST:
+        raise WeightsError(f"expected an image size up to {_LARGEST} px in {path}, found {spec.size}")
+    head = re.fullmatch(r"linear|embedding ([1-9]\d{0,6})", meta.get("head", "linear"))
     if head is None:
         raise WeightsError(f"expected a head 'linear' or 'embedding D' in {path}, found {meta['head']!r}")
-    if head[1]:
-        model.speak(torch.ones(len(labels), int(head[1])))
+
+    def built() -> Classifier:
+        network = build(meta["model"], len(labels), spec.size)
+        if head[1]:
+            network.speak(torch.ones(len(labels), int(head[1])))
+        return network
+
+    # Its shapes first, without memory: a file of a few bytes may name a network of gigabytes.
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        wanted = sum(tensor.numel() for tensor in built().state_dict().values())
+    given = sum(tensor.numel() for tensor in tensors.values())
+    if wanted > given:
+        raise WeightsError(
+            f"expected {wanted:,} numbers of {meta['model']} in {path}, found {given:,}; the file is another network's"
+        )
+    model = built()
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from rmset._dataset import AnyRoot, root_of
 from rmset.errors import UsageError
+from rmset.parts.picture_size import check_picture
 from rmset.parts.pictures import JPEG
 from rmset.read.crops import CropKeys, CropStore
 from rmset.read.pairindex import recorded_step
@@ -210,6 +211,7 @@ class CropDataset(Dataset[CropItem]):
         if not data.startswith(JPEG):
             return resized(decode(data, self._place(row), gray=self.gray), self.size)
         try:
+            check_picture(data)
             image = simplejpeg.decode_jpeg(
                 data, colorspace="GRAY" if self.gray else "RGB", min_height=self.size, min_width=self.size
             )

@@ -9,6 +9,7 @@ import numpy as np
 
 from rmset.errors import UsageError
 from rmset.parts.frames import Image
+from rmset.parts.picture_size import check_picture
 
 PictureFormat = Literal["jpeg", "png", "webp"]
 SUFFIX: dict[str, str] = {"jpeg": "jpg", "png": "png", "webp": "webp"}
@@ -50,15 +51,19 @@ def decode(data: bytes) -> Image:
     """An encoded picture as uint8 (H, W, 3) RGB.
 
     Raises:
-        ValueError: the bytes are no picture.
+        ValueError: the bytes are no picture, or one that is too large to decode.
     """
     import simplejpeg
 
+    check_picture(data)
     if data.startswith(JPEG):
         return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB"), dtype=np.uint8)
     import cv2
 
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error:
+        image = None  # a head that contradicts itself
     if image is None:
         raise ValueError(f"expected an encoded picture, found {len(data)} bytes that are none")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -11,6 +11,7 @@ import duckdb
 
 from rmset.errors import QueryError
 from rmset.read import guard, queries
+from rmset.read.limits import size
 from rmset.read.mount import PREFIX, ReadOnlyFiles
 from rmset.read.result import Result, guarded
 from rmset.read.spill import PrivateFolder
@@ -126,6 +127,12 @@ class Catalog:
             "lock_configuration = true",
         ):
             self._execute(f"set {setting}")
+
+    @property
+    def memory(self) -> int:
+        """Bytes that DuckDB may use."""
+        ((text,),) = self._db.cursor().execute("select current_setting('memory_limit')").fetchall()
+        return size(text)
 
     def sql(self, query: str) -> Result:
         """Run one query of a user.

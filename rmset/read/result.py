@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +11,7 @@ import duckdb
 
 from rmset.errors import QueryError
 from rmset.read.guard import one_line
+from rmset.read.values import csv_batch, unchanged, unique
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +114,7 @@ class Result:
         writers = {".parquet": pa.parquet.ParquetWriter, ".csv": pa.csv.CSVWriter}
         if path.suffix not in writers:
             raise QueryError(f"{path}: expected a file that ends in {' or '.join(writers)}, found {path.suffix!r}")
-        fitting = csv_batch if path.suffix == ".csv" else _unchanged
+        fitting = csv_batch if path.suffix == ".csv" else unchanged
         partial = path.with_name(f".{path.name}.partial")
         reader = self._reader(BATCH)
         try:
@@ -153,85 +151,6 @@ class Result:
             return polars.from_arrow(self._relation.to_arrow_table().rename_columns(self.columns))
 
         return interruptible(self._connection, made)
-
-
-def unique(names: Sequence[str]) -> list[str]:
-    """The same names, equal ones numbered; letters' case makes no difference, as in SQL.
-
-    >>> unique(["x0", "y0", "x0", "X0"])
-    ['x0', 'y0', 'x0_1', 'X0_2']
-    >>> unique(["a", "a", "a_1"])
-    ['a', 'a_2', 'a_1']
-    """
-    taken, given = {name.lower() for name in names}, set[str]()
-    result = []
-    for name in names:
-        new, number = name, 0
-        while new.lower() in given or (number and new.lower() in taken):
-            number += 1
-            new = f"{name}_{number}"
-        given.add(new.lower())
-        result.append(new)
-    return result
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: NaN and infinities as null, bytes as base64, times and others as text.
-
-    >>> plain({"a": [1.5, float("nan")], "b": b"ab"})
-    {'a': [1.5, None], 'b': 'YWI='}
-    """
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(value).decode()
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [plain(v) for v in value]
-    return str(value)
-
-
-def csv_cell(value: Any, cell: Callable[[str], str] = str) -> Any:
-    """A value as a cell of a CSV: nothing for null, JSON text for lists and structs, base64 for bytes."""
-    if value is None:
-        return ""
-    if isinstance(value, (bool, int, float)):
-        return value
-    found = plain(value)
-    return cell(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False))
-
-
-def _unchanged(batch: pa.RecordBatch, _: Callable[[str], str]) -> pa.RecordBatch:
-    return batch
-
-
-def csv_batch(batch: pa.RecordBatch, cell: Callable[[str], str]) -> pa.RecordBatch:
-    """A batch whose columns a CSV can hold: numbers and times as they are, all else as text."""
-    import pyarrow as pa
-
-    columns = []
-    for column in batch.columns:
-        kind = column.type
-        number = pa.types.is_primitive(kind) or pa.types.is_decimal(kind)
-        if number and not pa.types.is_interval(kind) and not pa.types.is_duration(kind):
-            columns.append(column)
-        else:
-            # a text is looked at once, however often it stands in the column
-            known: dict[str, str | None] = {}
-            texts = [_text(value, cell, known) for value in column.to_pylist()]
-            columns.append(pa.array(texts, pa.string()))
-    return pa.RecordBatch.from_arrays(columns, names=[cell(name) for name in batch.schema.names])
-
-
-def _text(value: Any, cell: Callable[[str], str], known: dict[str, str | None]) -> str | None:
-    if not isinstance(value, str):
-        return None if value is None else str(csv_cell(value, cell))
-    if value not in known:
-        known[value] = cell(value)
-    return known[value]
 
 
 def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
@@ -285,7 +204,7 @@ def guarded(work: Callable[[], T]) -> T:
         raise QueryError(f"SQL: {one_line(error)}{_remedy(error)}") from error
 
 
-_TOO_MUCH = "; select less, or allow more with --memory"
+_TOO_MUCH = "; select less, or allow more memory"
 
 
 def _remedy(error: BaseException) -> str:

@@ -1,0 +1,45 @@
+"""A bound on the memory of a process, for values that DuckDB does not count: one list, one text, one Python object."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_UNITS = {"bytes": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
+# DuckDB counts its buffers; threads, Arrow batches and Python objects come beside them.
+_BESIDE = 512 << 20
+
+
+def size(text: str) -> int:
+    """Bytes of a size as DuckDB prints it.
+
+    >>> size("1.5 GiB")
+    1610612736
+    """
+    found = re.fullmatch(r"([\d.]+) ?(\w+)", text.strip())
+    if found is None or found[2].lower() not in _UNITS:
+        raise ValueError(f"expected a size such as 1.5 GiB, found {text!r}")
+    return int(float(found[1]) * _UNITS[found[2].lower()])
+
+
+def hold(memory: int) -> bool:
+    """Refuse the process more data than it has now, half as much again as `memory`, and 512 MiB; says whether it could.
+
+    A larger allocation then fails at once, before its pages are touched. For programs of their own only: all threads
+    share the bound. Linux alone counts data.
+
+    Args:
+        memory: bytes that DuckDB may use.
+    """
+    try:
+        import resource
+
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        (used,) = re.findall(r"VmData:\s*(\d+) kB", status)
+        most = int(used) * 1024 + memory * 3 // 2 + _BESIDE
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_DATA, (min([most, *known]), hard))
+    except (ImportError, OSError, ValueError, AttributeError):
+        return False
+    return True
