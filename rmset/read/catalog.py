@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,6 +15,7 @@ from rmset.read.result import Result, guarded
 from rmset.read.spill import PrivateFolder
 from rmset.root import Root
 
+_PATTERNS = ("tracks/*.parquet", "crops/*/part-*.parquet")
 MEMORY = "2GB"
 """Memory that DuckDB may use where nothing else is asked for."""
 
@@ -35,7 +34,8 @@ class Catalog:
 
     def __init__(self, root: Root, *, threads: int | None = None, memory: str = MEMORY) -> None:
         self.root = root
-        self._files = {key: root.files.local(key) for key in (*_keys(root, "tracks"), *_keys(root, "crops"))}
+        keys = (key for pattern in _PATTERNS for key in root.files.keys(pattern))
+        self._files = {key: root.files.local(key) for key in keys}
         self._folder = PrivateFolder()
         place = str(self._folder.path / "catalog.duckdb")
         config: dict[str, Any] = {
@@ -157,25 +157,3 @@ class Catalog:
 
     def _result(self, query: duckdb.Statement | str, parameters: Mapping[str, Any] | None) -> Result:
         return Result(self._db.cursor(), query, parameters, keep=self._folder)
-
-
-def _keys(root: Root, table: str) -> list[str]:
-    """Keys of a table's files.
-
-    Raises:
-        QueryError: a folder cannot be listed, whose rows would be missing without a word.
-    """
-    top = root.files.local(table)
-    try:
-        folders = [top, *(Path(e.path) for e in os.scandir(top) if e.is_dir())] if table == "crops" else [top]
-        for folder in folders:
-            with os.scandir(folder) as entries:
-                next(entries, None)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise QueryError(
-            f"root {root.path}: expected a folder that can be listed, found {error.filename}: "
-            f"{(error.strerror or '').lower()}; give yourself the right to read it"
-        ) from error
-    return root.files.keys({"tracks": "tracks/*.parquet", "crops": "crops/*/part-*.parquet"}[table])

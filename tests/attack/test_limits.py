@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rmset.errors import QueryError
+from rmset.errors import QueryError, RootError
 from rmset.read import spill
 from rmset.read.catalog import Catalog
 from tests.store.worlds import video_root
@@ -183,7 +183,7 @@ def test_a_folder_of_crops_that_cannot_be_listed_is_told(tmp_path):
     try:
         if os.access(closed, os.R_OK):
             pytest.skip("this user may read everything")
-        with pytest.raises(QueryError, match="can be listed"):
+        with pytest.raises(RootError, match="a folder to list"):
             Catalog(root)
     finally:
         closed.chmod(0o700)
