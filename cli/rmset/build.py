@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,7 @@ from .fetching import (
     parse_rate,
     read_manifest,
 )
-from .options import ForceOption, JobsOption, QuietOption, RootOption, VideosArgument, find_root
+from .options import ForceOption, JobsOption, QuietOption, RootOption, VideosArgument, find_root, takes
 
 if TYPE_CHECKING:
     from rmset.pipeline import Outcome
@@ -109,34 +110,14 @@ MaxPerPerson = Annotated[
 ShardMb = Annotated[int, typer.Option("--shard-mb", min=1, help="Size of a shard, about, MB.")]
 
 
-def track(
-    videos: VideosArgument = None,
+def track_config(
     detector: Detector = "mtcnn",
     weights: Weights = None,
     search: Search = "follow",
     assign: Assign = "previous",
     precision: Precision = "auto",
-    stride: Stride = 1,
-    check: Check = False,
-    check_frames: CheckFrames = 24,
-    jobs: JobsOption = 1,
-    force: ForceOption = False,
-    root: RootOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Find every person's face in every frame.
-
-    Example: rmset track --jobs 2 --check
-    """
-    from rmset.stages.track import NAME
-
-    config = _track_config(detector, weights, search, assign, precision, stride)
-    run_steps(find_root(root), videos, [(NAME, config)], jobs, force, check_frames if check else 0)
-
-
-def _track_config(
-    detector: str, weights: Path | None, search: str, assign: str, precision: str, stride: int
 ) -> TrackConfig:
+    """Make the track stage's config of its options, all but the stride."""
     from rmset.stages.track import TrackConfig
 
     return TrackConfig(
@@ -144,13 +125,11 @@ def _track_config(
         weights=None if weights is None else str(weights.resolve()),
         search=search,
         assign=assign,
-        stride=stride,
         precision=precision,  # type: ignore[arg-type]  # the config says what is wrong with it
     )
 
 
-def export(
-    videos: VideosArgument = None,
+def export_config(
     size: Size = 260,
     widen: Widen = 0.31,
     stride: Stride = 1,
@@ -160,32 +139,8 @@ def export(
     min_score: MinScore = 0,
     max_per_person: MaxPerPerson = 0,
     shard_mb: ShardMb = 1000,
-    jobs: JobsOption = 1,
-    force: ForceOption = False,
-    root: RootOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Write aspect-normalized face crops into Parquet shards.
-
-    Example: rmset export --stride 3 --quality 90
-    """
-    from rmset.stages.export import NAME
-
-    config = _export_config(size, widen, stride, quality, format, min_size, min_score, max_per_person, shard_mb)
-    run_steps(find_root(root), videos, [(NAME, config)], jobs, force)
-
-
-def _export_config(
-    size: int,
-    widen: float,
-    stride: int,
-    quality: int,
-    format: str,
-    min_size: float,
-    min_score: float,
-    max_per_person: int,
-    shard_mb: int,
 ) -> ExportConfig:
+    """Make the export stage's config of its options."""
     from rmset.stages.export import ExportConfig
 
     return ExportConfig(
@@ -201,25 +156,54 @@ def _export_config(
     )
 
 
+@takes(config=track_config)
+def track(
+    videos: VideosArgument = None,
+    stride: Stride = 1,
+    check: Check = False,
+    check_frames: CheckFrames = 24,
+    jobs: JobsOption = 1,
+    force: ForceOption = False,
+    root: RootOption = None,
+    quiet: QuietOption = False,
+    *,
+    config: TrackConfig,
+) -> None:
+    """Find every person's face in every frame.
+
+    Example: rmset track --jobs 2 --check
+    """
+    from rmset.stages.track import NAME
+
+    steps = [(NAME, replace(config, stride=stride))]
+    run_steps(find_root(root), videos, steps, jobs, force, check_frames if check else 0)
+
+
+@takes(config=export_config)
+def export(
+    videos: VideosArgument = None,
+    jobs: JobsOption = 1,
+    force: ForceOption = False,
+    root: RootOption = None,
+    quiet: QuietOption = False,
+    *,
+    config: ExportConfig,
+) -> None:
+    """Write aspect-normalized face crops into Parquet shards.
+
+    Example: rmset export --stride 3 --quality 90
+    """
+    from rmset.stages.export import NAME
+
+    run_steps(find_root(root), videos, [(NAME, config)], jobs, force)
+
+
+@takes(tracking=track_config, exporting=export_config)
 def build(
     manifest: Annotated[Path | None, typer.Argument(help="Which videos; all of the root if omitted.")] = None,
-    detector: Detector = "mtcnn",
-    weights: Weights = None,
-    search: Search = "follow",
-    assign: Assign = "previous",
-    precision: Precision = "auto",
     track_stride: Annotated[int, typer.Option("--track-stride", min=1, help="Track every N-th frame.")] = 1,
     check: Check = False,
     check_frames: CheckFrames = 24,
-    stride: Annotated[int, typer.Option("--stride", min=1, help="Export every N-th frame.")] = 1,
-    size: Size = 260,
-    widen: Widen = 0.31,
-    quality: Quality = 95,
-    format: PictureFormat = "jpeg",
-    min_size: MinSize = 0,
-    min_score: MinScore = 0,
-    max_per_person: MaxPerPerson = 0,
-    shard_mb: ShardMb = 1000,
     min_height: MinHeight = 1080,
     fetch_jobs: Annotated[int, typer.Option("--fetch-jobs", min=1, help="Downloads at once.")] = 2,
     sleep: Sleep = 10.0,
@@ -232,6 +216,9 @@ def build(
     force: ForceOption = False,
     root: RootOption = None,
     quiet: QuietOption = False,
+    *,
+    tracking: TrackConfig,
+    exporting: ExportConfig,
 ) -> None:
     """Run all stages, video by video: fetch, layout, track, export. A stage that is done is not done again.
 
@@ -247,11 +234,8 @@ def build(
     place = find_root(root)
     steps: list[tuple[str, Any]] = [
         (layout.NAME, layout.ProposeConfig()),
-        (track.NAME, _track_config(detector, weights, search, assign, precision, track_stride)),
-        (
-            export_stage.NAME,
-            _export_config(size, widen, stride, quality, format, min_size, min_score, max_per_person, shard_mb),
-        ),
+        (track.NAME, replace(tracking, stride=track_stride)),
+        (export_stage.NAME, exporting),
     ]
     if manifest is None:
         run_steps(place, None, steps, jobs, force, check_frames if check else 0)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.geometry import Boxes
-from rmset.parts.detect import Detections
+from rmset.parts.detect.base import Detections
 from rmset.parts.detect.nets import F32, Nets
 from rmset.parts.pixels import Patch, Pixels, Rect
 

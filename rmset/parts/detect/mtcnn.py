@@ -6,7 +6,8 @@ suppression) and raises on some faceless batches; here its weights run in our ca
 
 from __future__ import annotations
 
-from rmset.parts.detect import Detections, cascade
+from rmset.parts.detect import cascade
+from rmset.parts.detect.base import Detections
 from rmset.parts.detect.nets import Nets
 from rmset.parts.frames import Image
 from rmset.parts.pixels import IntegralPixels

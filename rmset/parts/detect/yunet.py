@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from rmset.errors import DetectorError
-from rmset.parts.detect import Detections
+from rmset.parts.detect.base import Detections
 from rmset.parts.frames import Image
 
 # The file of OpenCV's model zoo; fetched once and checked when no other is named.

@@ -1,0 +1,61 @@
+"""What every face detector takes and gives: frame uint8 (H, W, 3) RGB -> boxes, scores, landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.geometry import Boxes
+from rmset.parts.frames import Image
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Faces of one image, best first.
+
+    Raises:
+        ValueError: the arrays do not fit each other.
+    """
+
+    boxes: Boxes
+    """float32 (N, 4), xyxy px"""
+    scores: npt.NDArray[np.float32]
+    """float32 (N,), 0 to 1"""
+    landmarks: npt.NDArray[np.float32]
+    """float32 (N, 5, 2), px: left eye, right eye, nose, left and right corner of the mouth, as seen by the viewer"""
+
+    def __post_init__(self) -> None:
+        """Hold the arrays to their shapes."""
+        n = len(self.scores)
+        if self.boxes.shape != (n, 4) or self.landmarks.shape != (n, 5, 2):
+            raise ValueError(
+                f"expected boxes ({n}, 4) and landmarks ({n}, 5, 2), found {self.boxes.shape}, {self.landmarks.shape}"
+            )
+
+    def __len__(self) -> int:
+        """Number of faces."""
+        return len(self.scores)
+
+    @classmethod
+    def none(cls) -> Detections:
+        """No face."""
+        return cls(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32))
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> Detections:
+        """The faces that the mask (N,) keeps."""
+        return Detections(self.boxes[keep], self.scores[keep], self.landmarks[keep])
+
+    def moved(self, dx: float, dy: float) -> Detections:
+        """The same faces in an image of which this one is a part that begins at (dx, dy)."""
+        shift = np.array([dx, dy], np.float32)
+        return Detections(self.boxes + np.tile(shift, 2), self.scores, self.landmarks + shift)
+
+
+class Detector(Protocol):
+    """Finds faces in an image."""
+
+    def detect(self, image: Image, min_face: float = 40) -> Detections:
+        """Faces of at least `min_face` px in an image uint8 (H, W, 3) RGB."""
