@@ -8,12 +8,12 @@ from typing import Any
 
 from fertrain.config.methods import RmferConfig
 from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
-from rmset.synth.labeled import Split
+from rmset.synth.labeled import SplitSize
 from rmset.synth.world import WorldConfig
 
 SEEDS = (1, 2, 3, 4, 5)
 """Seed 0 is not among them: on it rates, sizes and the number of anchors were chosen."""
-LABELED = {"train": Split(8, 40), "test": Split(16, 30)}
+LABELED = {"train": SplitSize(8, 40), "test": SplitSize(16, 30)}
 WORLD = WorldConfig(videos=3, people=6, seconds=16, fps=10, max_delay=0.4, size=48)
 SETTINGS = RunConfig(
     method="rmfer",

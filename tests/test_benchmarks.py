@@ -10,7 +10,7 @@ import pytest
 
 import benchmarks
 from benchmarks import world, world_plan, world_report
-from rmset.synth.labeled import Split
+from rmset.synth.labeled import SplitSize
 
 FOLDER = Path(benchmarks.__path__[0])
 COMMANDS = sorted(file.stem for file in FOLDER.glob("*.py") if "\ndef main(" in file.read_text(encoding="utf-8"))
@@ -31,7 +31,7 @@ def test_a_plan_of_the_known_world_is_trained_measured_and_told(name, monkeypatc
     small = replace(world_plan.WORLD, people=2, seconds=6, videos=1)
     for module in (world, world_plan):
         monkeypatch.setattr(module, "WORLD", small)
-        monkeypatch.setattr(module, "LABELED", {"train": Split(3, 12), "test": Split(2, 12)})
+        monkeypatch.setattr(module, "LABELED", {"train": SplitSize(3, 12), "test": SplitSize(2, 12)})
     monkeypatch.setattr(world_plan, "SEEDS", (1, 2))
     monkeypatch.setattr(world, "ANCHORS", 10)
     begun = replace(world_plan.SETTINGS, optim=replace(world_plan.SETTINGS.optim, epochs=(1, 1, 1)))

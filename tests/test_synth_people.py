@@ -13,7 +13,7 @@ from rmset.errors import UsageError
 from rmset.synth.expressions import EXPRESSIONS, action_units
 from rmset.synth.faces import Person, Pose
 from rmset.synth.identity import cast
-from rmset.synth.labeled import Split, crop_face, split_identities, write_labeled_set
+from rmset.synth.labeled import SplitSize, crop_face, split_identities, write_labeled_set
 from rmset.synth.script import Event, Reactor, Script, write_script
 
 PANEL = (320, 180)
@@ -118,7 +118,7 @@ def test_nobody_is_in_two_splits() -> None:
 
 
 def test_a_labeled_set_has_its_classes_in_every_split(tmp_path: Path) -> None:
-    splits = {"train": Split(2, 3), "test": Split(1, 2)}
+    splits = {"train": SplitSize(2, 3), "test": SplitSize(1, 2)}
     write_labeled_set(tmp_path / "faces", splits, expressions=("neutral", "happiness"), size=48)
     assert len(list((tmp_path / "faces").glob("train/*/*.png"))) == 6
     images = sorted((tmp_path / "faces").glob("test/happiness/*.png"))

@@ -10,7 +10,7 @@ from rmset.inspect.verify import verify
 from rmset.read.crops import CropStore
 from rmset.root import Root
 from rmset.synth.expressions import EXPRESSIONS
-from rmset.synth.labeled import Split
+from rmset.synth.labeled import SplitSize
 from rmset.synth.minds import gather
 from rmset.synth.world import WorldConfig, write_world
 from rmset.truth import Truth
@@ -81,7 +81,7 @@ def test_expressions_of_ones_own_come_and_go_where_the_attention_changes(seed):
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp("worlds") / "w"
-    write_world(folder, SMALL, labeled={"train": Split(2, 1), "test": Split(1, 1)})
+    write_world(folder, SMALL, labeled={"train": SplitSize(2, 1), "test": SplitSize(1, 1)})
     return folder
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rmset.root import Root
     from rmset.stages.fetch.config import FetchConfig
     from rmset.stages.fetch.ledger import FetchRecord
-    from rmset.stages.fetch.run import Fetching, Outcome
+    from rmset.stages.fetch.run import Fetched, Fetching
 
 MinHeight = Annotated[int, typer.Option("--min-height", min=1, help="Smallest height, px; a manifest's own counts.")]
 Sleep = Annotated[float, typer.Option("--sleep", min=0, help="Pause between two videos of one host, s.")]
@@ -106,7 +106,7 @@ class Told:
     def __init__(self) -> None:
         self.records: list[FetchRecord] = []
 
-    def __call__(self, outcome: Outcome) -> None:
+    def __call__(self, outcome: Fetched) -> None:
         """Tell one outcome."""
         record, video = outcome.record, outcome.video
         self.records.append(record)

@@ -19,7 +19,7 @@ from rmset.errors import UsageError
 
 from ..errors import DatasetError
 from ..labels import ORDERS, LabelOrder
-from .base import Finding, Labeled, Listing, table_text
+from .base import Issue, Labeled, Listing, table_text
 from .images import FolderBytes
 
 _TABLES = {"train": "training.csv", "valid": "validation.csv"}
@@ -96,5 +96,5 @@ def _kept(numbered: Mapping[str, list[Labeled]], order: LabelOrder, path: Path) 
         rows[split] = [(name, k) for name, k in found if k < len(order)]
         if skipped := len(found) - len(rows[split]):
             what = "none, uncertain or no face" + (", or contempt" if len(order) == 7 else "") + " (skipped)"
-            notes.append(Finding(split, what, skipped))
+            notes.append(Issue(split, what, skipped))
     return Listing(order, rows, FolderBytes(path), notes=tuple(notes))

@@ -81,7 +81,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Issue:
     """Something that `datasets check` has to say."""
 
     split: str
@@ -109,7 +109,7 @@ class LabeledSet(Protocol):
     def load(self, split: str, rule: str) -> Split:
         """The images of a split that a rule keeps."""
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Issue]:
         """What the files themselves cannot tell: rows without images, names that stand twice."""
 
 
@@ -140,7 +140,7 @@ class Listing:
     """Where they are."""
     gray: bool = False
     """They have no color."""
-    notes: tuple[Finding, ...] = ()
+    notes: tuple[Issue, ...] = ()
     """What the reader skipped, and why."""
 
 
@@ -171,15 +171,15 @@ class Listed:
         names = tuple(name for name, _ in rows)
         return Split(self.name, split, GIVEN, self.order, names, targets, self.listing.source, self.listing.gray)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Issue]:
         """The reader's notes, files that are not there, and classes without images."""
         found = list(self.listing.notes)
         present = self.listing.source.names()
         for split in self.splits():
             missing = [name for name, _ in self.listing.rows[split] if name not in present]
             if missing:
-                found.append(Finding(split, "missing file", len(missing), missing[0]))
-            found += [Finding(split, "empty class", 1, c) for c, n in self.load(split).counts().items() if n == 0]
+                found.append(Issue(split, "missing file", len(missing), missing[0]))
+            found += [Issue(split, "empty class", 1, c) for c, n in self.load(split).counts().items() if n == 0]
         return found
 
 

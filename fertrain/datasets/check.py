@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
-from .base import Finding, LabeledSet
+from .base import Issue, LabeledSet
 from .images import decode
 
 Pictures = dict[str, list[tuple[str, str, int]]]
@@ -26,7 +26,7 @@ class CheckReport:
 
     counts: list[dict[str, object]]
     """One row per split and rule: split, rule, images, then one column per class."""
-    findings: list[Finding]
+    findings: list[Issue]
     """What a user should know."""
 
     @property
@@ -51,9 +51,7 @@ def check(data: LabeledSet, progress: Progress = silent) -> CheckReport:
     return CheckReport(counts, findings + twins(pictures))
 
 
-def _opened(
-    data: LabeledSet, split: str, seen: dict[str, int], pictures: Pictures, progress: Progress
-) -> list[Finding]:
+def _opened(data: LabeledSet, split: str, seen: dict[str, int], pictures: Pictures, progress: Progress) -> list[Issue]:
     """Files that are no images; every other one is added to `pictures` by what it shows."""
     source = data.load(split, data.rules()[0]).source
     bad: list[str] = []
@@ -68,7 +66,7 @@ def _opened(
             bad.append(name)
         if done % 256 == 0 or done == len(seen):
             progress(f"open {split}", done, len(seen))
-    return [Finding(split, "unreadable", len(bad), bad[0])] if bad else []
+    return [Issue(split, "unreadable", len(bad), bad[0])] if bad else []
 
 
 # In each order of labels.py, as the data sets' papers and sites print them
@@ -83,15 +81,15 @@ PUBLISHED: dict[str, dict[str, tuple[tuple[int, ...], ...]]] = {
 _NEAR = 0.03
 
 
-def evidence(data: LabeledSet) -> list[Finding]:
+def evidence(data: LabeledSet) -> list[Issue]:
     """What the counts say of the order, one finding per split that something is published of."""
-    found = [Finding("all", f"label order {data.order.name}", len(data.order), ", ".join(data.order.classes))]
+    found = [Issue("all", f"label order {data.order.name}", len(data.order), ", ".join(data.order.classes))]
     rule = data.rules()[0]
     counts = {split: tuple(data.load(split, rule).counts().values()) for split in data.splits()}
     counts["all"] = tuple(sum(column) for column in zip(*counts.values(), strict=True))
     for split, known in PUBLISHED.get(data.order.name, {}).items():
         if split in counts:
-            found.append(Finding(split, f"label order: {_verdict(counts[split], known)}", sum(counts[split])))
+            found.append(Issue(split, f"label order: {_verdict(counts[split], known)}", sum(counts[split])))
     return found
 
 
@@ -106,7 +104,7 @@ def _verdict(counts: Sequence[int], known: Sequence[Sequence[int]]) -> str:
     return "no evidence, as the counts are not those of the whole published split"
 
 
-def twins(pictures: Mapping[str, Sequence[tuple[str, str, int]]]) -> list[Finding]:
+def twins(pictures: Mapping[str, Sequence[tuple[str, str, int]]]) -> list[Issue]:
     """Pictures that stand more than once.
 
     Args:
@@ -130,7 +128,7 @@ def twins(pictures: Mapping[str, Sequence[tuple[str, str, int]]]) -> list[Findin
         if len({k for _, _, k in copies}) > 1:
             contradicting.setdefault(" and ".join(splits), []).append(example)
     return [
-        *(Finding(s, "same picture more than once", len(e), e[0]) for s, e in within.items()),
-        *(Finding(s, "same picture in both splits", len(e), e[0]) for s, e in across.items()),
-        *(Finding(s, "same picture with different labels", len(e), e[0]) for s, e in contradicting.items()),
+        *(Issue(s, "same picture more than once", len(e), e[0]) for s, e in within.items()),
+        *(Issue(s, "same picture in both splits", len(e), e[0]) for s, e in across.items()),
+        *(Issue(s, "same picture with different labels", len(e), e[0]) for s, e in contradicting.items()),
     ]

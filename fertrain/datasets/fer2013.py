@@ -21,7 +21,7 @@ from rmset.errors import UsageError
 
 from ..errors import DatasetError
 from ..labels import ORDERS
-from .base import Finding, Labeled, Listing, position, table_text
+from .base import Issue, Labeled, Listing, position, table_text
 from .images import FolderBytes
 
 USAGE = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}
@@ -131,5 +131,5 @@ def _from_names(path: Path, *, skip_ambiguous: bool) -> Listing:
                 rows[split].append((f"{FOLDERS[split]}/{name}", k))
     here = {split: found for split, found in rows.items() if (path / FOLDERS[split]).is_dir()}
     what = "near-duplicates with different labels " + ("(left out)" if skip_ambiguous else "(counted)")
-    notes = (Finding("all", what, ambiguous),) if ambiguous else ()
+    notes = (Issue("all", what, ambiguous),) if ambiguous else ()
     return Listing(_ORDER, here, FolderBytes(path), gray=True, notes=notes)

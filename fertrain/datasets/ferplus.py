@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ..errors import DatasetError, UnknownNameError
 from ..labels import ORDERS
-from .base import Finding, Split, require_split, table_text
+from .base import Issue, Split, require_split, table_text
 from .fer2013 import FOLDERS, USAGE, CsvPixels, find_table
 from .images import Bytes, FolderBytes, ZipBytes
 from .vote_rules import EMOTIONS, RULES
@@ -125,28 +125,28 @@ class FerPlus:
         shares = (emotions / np.maximum(emotions.sum(axis=1, keepdims=True), 1)).astype(np.float32)
         return Split(self.name, split, rule, self.order, names, kept, self.source, gray=True, shares=shares)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Issue]:
         """Rows without an image, names on two rows, and what ties do."""
-        found: list[Finding] = []
+        found: list[Issue] = []
         if self.table.nameless:
-            found.append(Finding("all", "row names no image (skipped)", self.table.nameless))
+            found.append(Issue("all", "row names no image (skipped)", self.table.nameless))
         for split in FOLDERS:
             here = self.table.splits == split
             if split not in self.splits():
-                found.append(Finding(split, f"no folder {FOLDERS[split]}", int(here.sum())))
+                found.append(Issue(split, f"no folder {FOLDERS[split]}", int(here.sum())))
                 continue
             counts = Counter(self.table.names[here].tolist())
             twice = [name for name, n in counts.items() if n > 1]
             if twice:
-                found.append(Finding(split, "image stands on two rows (both counted)", len(twice), twice[0]))
+                found.append(Issue(split, "image stands on two rows (both counted)", len(twice), twice[0]))
             named = {self.image_of(split, i): str(self.table.names[i]) for i in np.flatnonzero(here)}
             missing = sorted(name for image, name in named.items() if image not in self._images)
             if missing:
-                found.append(Finding(split, "missing file", len(missing), missing[0]))
+                found.append(Issue(split, "missing file", len(missing), missing[0]))
             v = np.where(self.table.votes[here] == 1, 0, self.table.votes[here])
             ties = int(((v == v.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum())
             if ties:
-                found.append(Finding(split, "tie for most votes (first column wins under `argmax`)", ties))
+                found.append(Issue(split, "tie for most votes (first column wins under `argmax`)", ties))
         return found
 
     def image_of(self, split: str, row: int | np.intp) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DatasetError, UnknownNameError
 from ..labels import canonical, order_of, order_of_set
-from .base import GIVEN, SUFFIXES, Finding, Split, require_split
+from .base import GIVEN, SUFFIXES, Issue, Split, require_split
 from .images import FolderBytes, decode, files_below
 
 _SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
@@ -57,7 +57,7 @@ class Folder:
         targets = np.eye(len(self.order), dtype=np.float32)[np.asarray(classes, dtype=np.int64)]
         return Split(self.name, split, GIVEN, self.order, tuple(names), targets, FolderBytes(self.path), self._gray)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Issue]:
         """Images that no class folder holds, and classes without images."""
         found = []
         for split in self.splits():
@@ -65,8 +65,8 @@ class Folder:
             stray = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.is_dir())
             if stray:
                 example = stray[0].relative_to(self.path).as_posix()
-                found.append(Finding(split, "image outside of a class folder (skipped)", len(stray), example))
-            found += [Finding(split, "empty class", 1, c) for c, n in self.load(split).counts().items() if n == 0]
+                found.append(Issue(split, "image outside of a class folder (skipped)", len(stray), example))
+            found += [Issue(split, "empty class", 1, c) for c, n in self.load(split).counts().items() if n == 0]
         return found
 
     @cached_property

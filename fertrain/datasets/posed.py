@@ -23,7 +23,7 @@ from rmset.errors import UsageError
 
 from ..errors import DatasetError
 from ..labels import ORDERS, LabelOrder, canonical
-from .base import SUFFIXES, Finding, Labeled, Listing, position
+from .base import SUFFIXES, Issue, Labeled, Listing, position
 from .images import FolderBytes, files_below
 
 _JAFFE = {"AN": "anger", "DI": "disgust", "FE": "fear", "HA": "happiness", "NE": "neutral", "SA": "sadness",
@@ -51,7 +51,7 @@ def ckplus(path: Path, options: Mapping[str, Any]) -> Listing:
             chosen.append((images[0], order.classes.index("neutral")))
         rows += [(image.relative_to(path).as_posix(), k) for image, k in chosen]
         subjects += [sequence.parent.name] * len(chosen)
-    notes = (Finding("all", "sequence without an emotion label (skipped)", unlabeled),) if unlabeled else ()
+    notes = (Issue("all", "sequence without an emotion label (skipped)", unlabeled),) if unlabeled else ()
     return Listing(order, _split(rows, subjects, options, "subject", 0.1, 0.2), FolderBytes(path), True, notes)
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..errors import DatasetError, LabelError
 from ..files import whole
 from ..labels import LabelOrder, canonical, order_of
-from .base import Finding, LabeledSet, Split, table_text
+from .base import Issue, LabeledSet, Split, table_text
 
 Rows = npt.NDArray[np.int64]
 
@@ -186,12 +186,12 @@ class Narrowed:
         """The images that a rule keeps and whose class is still there."""
         return without(self.inner.load(split, rule), self.order)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Issue]:
         """Those of the whole set, and what is left out."""
         found = self.inner.findings()
         for split in self.splits():
             counts = self.inner.load(split, self.rules()[0]).counts()
-            found += [Finding(split, f"class left out: {name}", counts[name]) for name in self.dropped]
+            found += [Issue(split, f"class left out: {name}", counts[name]) for name in self.dropped]
         return found
 
 

@@ -26,7 +26,7 @@ OLDEST_DENO = (2, 0, 0)
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at."""
 
     what: str
@@ -35,7 +35,7 @@ class Finding:
     remedy: str = ""
 
 
-def examine(root: Root, estimate: Estimate | None = None, today: date | None = None) -> list[Finding]:
+def examine(root: Root, estimate: Estimate | None = None, today: date | None = None) -> list[Diagnosis]:
     """Look at everything collecting needs; nothing is changed and nobody is asked over the network."""
     return [
         yt_dlp_age(today or datetime.now(UTC).date()),
@@ -49,38 +49,38 @@ def examine(root: Root, estimate: Estimate | None = None, today: date | None = N
     ]
 
 
-def yt_dlp_age(today: date) -> Finding:
+def yt_dlp_age(today: date) -> Diagnosis:
     """Whether yt-dlp is of this season; its version is its day."""
     remedy = "pip install --upgrade 'yt-dlp[default]'"
     try:
         version = importlib.metadata.version("yt-dlp")
     except importlib.metadata.PackageNotFoundError:
-        return Finding("yt-dlp", "missing", "not installed", remedy)
+        return Diagnosis("yt-dlp", "missing", "not installed", remedy)
     parts = [int(n) for n in re.findall(r"\d+", version)[:3]]
     days = (today - date(*parts)).days if len(parts) == 3 else 0
     if days > OLD_DAYS:
-        return Finding("yt-dlp", "warning", f"{version}, {days} days old", remedy)
-    return Finding("yt-dlp", "ok", f"{version}, {max(0, days)} days old")
+        return Diagnosis("yt-dlp", "warning", f"{version}, {days} days old", remedy)
+    return Diagnosis("yt-dlp", "ok", f"{version}, {max(0, days)} days old")
 
 
-def javascript() -> Iterator[Finding]:
+def javascript() -> Iterator[Diagnosis]:
     """The runtime and the scripts with which yt-dlp solves YouTube's riddles."""
     path = shutil.which("deno") or _packaged_deno()
     remedy = "pip install deno (the extra rmset[youtube]), or https://deno.com; without it YouTube hides formats"
     if path is None:
-        yield Finding("deno", "missing", "not found on PATH", remedy)
+        yield Diagnosis("deno", "missing", "not found on PATH", remedy)
     else:
         version = _first_line([path, "--version"])
         numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:3])
         state: Literal["ok", "warning"] = "ok" if numbers >= OLDEST_DENO else "warning"
-        yield Finding("deno", state, version or path, "" if state == "ok" else remedy)
+        yield Diagnosis("deno", state, version or path, "" if state == "ok" else remedy)
     try:
-        yield Finding("yt-dlp-ejs", "ok", importlib.metadata.version("yt-dlp-ejs"))
+        yield Diagnosis("yt-dlp-ejs", "ok", importlib.metadata.version("yt-dlp-ejs"))
     except importlib.metadata.PackageNotFoundError:
-        yield Finding("yt-dlp-ejs", "missing", "not installed", "pip install 'yt-dlp[default]'")
+        yield Diagnosis("yt-dlp-ejs", "missing", "not installed", "pip install 'yt-dlp[default]'")
 
 
-def codecs() -> Iterator[Finding]:
+def codecs() -> Iterator[Diagnosis]:
     """Decoders in PyAV's libraries, for what platforms serve."""
     import av
 
@@ -90,51 +90,51 @@ def codecs() -> Iterator[Finding]:
         have = [a for a in alternatives if a in av.codecs_available]
         remedy = "" if have else "pip install --upgrade --force-reinstall av (its wheels bring all decoders)"
         found = f"{', '.join(have) or 'no decoder'} in PyAV {av.__version__}"
-        yield Finding(f"decode {label}", "ok" if have else "missing", found, remedy)
+        yield Diagnosis(f"decode {label}", "ok" if have else "missing", found, remedy)
 
 
-def ffmpeg() -> Finding:
+def ffmpeg() -> Diagnosis:
     """The program, which only sound needs."""
     path = shutil.which("ffmpeg")
     if path is None:
-        return Finding(
+        return Diagnosis(
             "ffmpeg", "warning", "not found; needed for `fetch --audio` alone, all else is done with PyAV",
             "Debian, Ubuntu: apt install ffmpeg",
         )  # fmt: skip
-    return Finding("ffmpeg", "ok", _first_line([path, "-version"])[:60] or path)
+    return Diagnosis("ffmpeg", "ok", _first_line([path, "-version"])[:60] or path)
 
 
-def opencv() -> Finding:
+def opencv() -> Diagnosis:
     """OpenCV, which on servers often lacks a library of the desktop."""
     try:
         cv2 = importlib.import_module("cv2")
     except ImportError as error:
         if "libGL" in str(error) or "libgthread" in str(error) or "libglib" in str(error):
-            return Finding(
+            return Diagnosis(
                 "OpenCV", "missing", str(error),
                 "Debian, Ubuntu: apt install libgl1 libglib2.0-0t64; or, without root: "
                 "pip uninstall opencv-python && pip install opencv-python-headless",
             )  # fmt: skip
-        return Finding("OpenCV", "missing", str(error), "pip install --force-reinstall opencv-python")
-    return Finding("OpenCV", "ok", str(cv2.__version__))
+        return Diagnosis("OpenCV", "missing", str(error), "pip install --force-reinstall opencv-python")
+    return Diagnosis("OpenCV", "ok", str(cv2.__version__))
 
 
-def detector() -> Finding:
+def detector() -> Diagnosis:
     """The weights of the default detector, which come inside a package."""
     spec = importlib.util.find_spec("facenet_pytorch")
     remedy = "pip install --force-reinstall --no-deps facenet-pytorch==2.5.3"
     if spec is None or spec.origin is None:
-        return Finding("detector weights", "missing", "facenet-pytorch is not installed", remedy)
+        return Diagnosis("detector weights", "missing", "facenet-pytorch is not installed", remedy)
     folder = Path(spec.origin).parent / "data"
     lacking = [n for n in ("pnet.pt", "rnet.pt", "onet.pt") if not (folder / n).is_file()]
     if lacking:
-        return Finding("detector weights", "missing", f"no {', '.join(lacking)} in facenet-pytorch", remedy)
-    return Finding(
+        return Diagnosis("detector weights", "missing", f"no {', '.join(lacking)} in facenet-pytorch", remedy)
+    return Diagnosis(
         "detector weights", "ok", "MTCNN in facenet-pytorch " + importlib.metadata.version("facenet-pytorch")
     )
 
 
-def disk(root: Root, estimate: Estimate | None = None) -> Finding:
+def disk(root: Root, estimate: Estimate | None = None) -> Diagnosis:
     """Free disk, against an estimate if there is one."""
     free = free_bytes(root.path)
     needed = estimate.needed_bytes if estimate else ENOUGH_BYTES
@@ -143,18 +143,18 @@ def disk(root: Root, estimate: Estimate | None = None) -> Finding:
         found += f", {needed / 1e9:.1f} GB needed"
     if free < needed:
         remedy = "free some, choose another --root, or export with --stride"
-        return Finding("disk", "missing" if estimate else "warning", found, remedy)
-    return Finding("disk", "ok", found)
+        return Diagnosis("disk", "missing" if estimate else "warning", found, remedy)
+    return Diagnosis("disk", "ok", found)
 
 
-def writable(root: Root) -> Finding:
+def writable(root: Root) -> Diagnosis:
     """Whether the root can be written to."""
     place = root.path
     while not place.exists():
         place = place.absolute().parent
     if os.access(place, os.W_OK):
-        return Finding("root", "ok", f"{root.path} can be written to")
-    return Finding("root", "missing", f"{place} cannot be written to", "choose another --root or $RMSET_ROOT")
+        return Diagnosis("root", "ok", f"{root.path} can be written to")
+    return Diagnosis("root", "missing", f"{place} cannot be written to", "choose another --root or $RMSET_ROOT")
 
 
 def _packaged_deno() -> str | None:

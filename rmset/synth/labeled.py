@@ -29,14 +29,14 @@ _PANEL = (320, 240)
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitSize:
     """How many people a split has, and how many images of each expression."""
 
     people: int
     images_per_class: int
 
 
-SPLITS: Mapping[str, Split] = {"train": Split(24, 150), "valid": Split(8, 40), "test": Split(8, 40)}
+SPLITS: Mapping[str, SplitSize] = {"train": SplitSize(24, 150), "valid": SplitSize(8, 40), "test": SplitSize(8, 40)}
 
 
 def split_identities(split: str, people: int, seed: int) -> tuple[Identity, ...]:
@@ -46,7 +46,7 @@ def split_identities(split: str, people: int, seed: int) -> tuple[Identity, ...]
 
 def write_labeled_set(
     folder: Path,
-    splits: Mapping[str, Split] = SPLITS,
+    splits: Mapping[str, SplitSize] = SPLITS,
     *,
     expressions: tuple[str, ...] = EXPRESSIONS,
     size: int = 96,

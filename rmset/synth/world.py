@@ -25,13 +25,13 @@ from rmset.synth.faces import Person
 from rmset.synth.film import GeneratedFilm, cut_film
 from rmset.synth.finish import Cut, Mashup, finish
 from rmset.synth.identity import cast
-from rmset.synth.labeled import Split, write_labeled_set
+from rmset.synth.labeled import SplitSize, write_labeled_set
 from rmset.synth.layouts import grid
 from rmset.synth.minds import gather
 from rmset.synth.motion import draw_motion
 from rmset.synth.panels import GeneratedPerson
 
-LABELED: Mapping[str, Split] = {"train": Split(24, 60), "valid": Split(8, 20), "test": Split(16, 40)}
+LABELED: Mapping[str, SplitSize] = {"train": SplitSize(24, 60), "valid": SplitSize(8, 20), "test": SplitSize(16, 40)}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def check_crowd(videos: int, people: int, seconds: float, fps: float, max_delay:
 
 
 def write_world(
-    folder: Path, config: WorldConfig, *, labeled: Mapping[str, Split] | None = LABELED, progress: Progress = silent
+    folder: Path, config: WorldConfig, *, labeled: Mapping[str, SplitSize] | None = LABELED, progress: Progress = silent
 ) -> Root:
     """Write a world into a new or empty folder; root and labeled set appear whole or not at all.
 

@@ -9,7 +9,7 @@ import pytest
 from rmset.manifest import Entry
 from rmset.root import Root
 from rmset.stages.fetch.config import FetchConfig
-from rmset.stages.fetch.run import Outcome, fetch
+from rmset.stages.fetch.run import Fetched, fetch
 
 from .host import Host
 
@@ -41,7 +41,7 @@ def gentle(**changes: object) -> FetchConfig:
     return FetchConfig(**({"min_height": 48, "sleep": 0, "pause": 0.01, "backoff": 0.2, "timeout": 1.0} | changes))
 
 
-def fetch_all(root: Root, urls: list[str | Entry], retry: object = (), **changes: object) -> dict[str, Outcome]:
+def fetch_all(root: Root, urls: list[str | Entry], retry: object = (), **changes: object) -> dict[str, Fetched]:
     """Fetch and return outcomes by the last part of their URL."""
     entries = [u if isinstance(u, Entry) else Entry(u, line=n + 2) for n, u in enumerate(urls)]
     ended = list(fetch(root, entries, gentle(**changes), retry=retry))

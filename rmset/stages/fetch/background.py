@@ -8,7 +8,7 @@ from threading import Thread
 from types import TracebackType
 
 from rmset.manifest import Entry
-from rmset.stages.fetch.run import Fetching, Outcome
+from rmset.stages.fetch.run import Fetched, Fetching
 
 
 class Background:
@@ -21,10 +21,10 @@ class Background:
 
     def __init__(self, fetching: Fetching, entries: Sequence[Entry]) -> None:
         self._fetching, self._entries = fetching, entries
-        self._arrived: SimpleQueue[Outcome | BaseException | None] = SimpleQueue()
+        self._arrived: SimpleQueue[Fetched | BaseException | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="fetching", daemon=True)
 
-    def __enter__(self) -> Iterator[Outcome]:
+    def __enter__(self) -> Iterator[Fetched]:
         """Begin."""
         self._thread.start()
         return self._outcomes()
@@ -45,7 +45,7 @@ class Background:
             # Raised again where the outcomes are read.
             self._arrived.put(error)
 
-    def _outcomes(self) -> Iterator[Outcome]:
+    def _outcomes(self) -> Iterator[Fetched]:
         while (arrived := self._arrived.get()) is not None:
             if isinstance(arrived, BaseException):
                 raise arrived

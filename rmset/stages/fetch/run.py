@@ -35,7 +35,7 @@ _MOST_REFUSALS = 8
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Fetched:
     """What became of one target."""
 
     record: FetchRecord
@@ -55,7 +55,7 @@ def fetch(
     retry: Collection[Cause] = (),
     tell: Tell | None = None,
     progress: Progress = silent,
-) -> Iterator[Outcome]:
+) -> Iterator[Fetched]:
     """Fetch what the entries name and the root lacks; yield an outcome for every video as it ends.
 
     What goes wrong with one video is recorded and yielded, not raised; a full disk ends the run and leaves the rest
@@ -98,12 +98,12 @@ class Fetching:
         """End the run: workers that wait are woken, downloads end at their next block."""
         self.pace.stop()
 
-    def outcomes(self, entries: Sequence[Entry]) -> Iterator[Outcome]:
+    def outcomes(self, entries: Sequence[Entry]) -> Iterator[Fetched]:
         """See `fetch`."""
         with self.root.files.lock("fetch"):
             yield from self._outcomes(entries)
 
-    def _outcomes(self, entries: Sequence[Entry]) -> Iterator[Outcome]:
+    def _outcomes(self, entries: Sequence[Entry]) -> Iterator[Fetched]:
         seen: set[str] = set()
         todo = deque(targets.unique([targets.of_entry(e) for e in entries], seen))
         for target in todo:
@@ -111,7 +111,7 @@ class Fetching:
                 ledger.write(self.root, _record(target, "waiting", self.config))
         total, done, full = len(todo), 0, False
         named: Counter[str] = Counter()
-        running: set[Future[tuple[Outcome, list[Target]]]] = set()
+        running: set[Future[tuple[Fetched, list[Target]]]] = set()
         with ThreadPoolExecutor(self.config.jobs, thread_name_prefix="fetch") as pool:
             try:
                 while running or (todo and not full):
@@ -154,7 +154,7 @@ class Fetching:
             with self.lock:
                 return Visitor(self.config, self.pace)
 
-    def _fetch_one(self, target: Target) -> tuple[Outcome, list[Target]]:
+    def _fetch_one(self, target: Target) -> tuple[Fetched, list[Target]]:
         """One target through all its tries; nothing but a broken program raises here."""
         began = datetime.now(UTC)
         before = ledger.read(self.root, target.video_id)
@@ -183,7 +183,7 @@ class Fetching:
                 break
             except Stopped:
                 self.visitors.put(visitor)
-                return Outcome(record, entry=target.entry), []
+                return Fetched(record, entry=target.entry), []
             except Exception as error:
                 # yt-dlp raises anything; none of it may stop the other videos.
                 cause = classify(error)
@@ -206,7 +206,7 @@ class Fetching:
         # A full disk fails the video and then its ledger entry; the first cause is the one to tell.
         with suppress(RootError):
             ledger.write(self.root, record)
-        return Outcome(record, video, (datetime.now(UTC) - began).total_seconds(), entry=target.entry), children
+        return Fetched(record, video, (datetime.now(UTC) - began).total_seconds(), entry=target.entry), children
 
     def _may_try_again(self, error: Exception, cause: Cause, host: str, tries: int, target: Target) -> bool:
         """Draw the consequences of a failed try, wait if there is something to wait for, and say whether to go on."""
@@ -253,7 +253,7 @@ def _record(target: Target, status: Any, config: FetchConfig) -> FetchRecord:
     return FetchRecord(target.video_id, one_line(target.url, 2000), status, min_height=height)
 
 
-def _kept(root: Root, target: Target, config: FetchConfig) -> Outcome:
+def _kept(root: Root, target: Target, config: FetchConfig) -> Fetched:
     """The outcome of a target for which nothing had to be done."""
     before = ledger.read(root, target.video_id)
     if root.files.exists(root.record_key(target.video_id)):
@@ -261,8 +261,8 @@ def _kept(root: Root, target: Target, config: FetchConfig) -> Outcome:
         if before is None or before.status != "done":
             before = replace(before or _record(target, "done", config), status="done", cause=None, error=None)
             ledger.write(root, before)
-        return Outcome(before, root.record(target.video_id), fresh=False, entry=target.entry)
-    return Outcome(before or _record(target, "waiting", config), fresh=False, entry=target.entry)
+        return Fetched(before, root.record(target.video_id), fresh=False, entry=target.entry)
+    return Fetched(before or _record(target, "waiting", config), fresh=False, entry=target.entry)
 
 
 def _belongs_elsewhere(target: Target, found: dict[str, Any]) -> bool:

@@ -10,11 +10,11 @@ edit        what a person changes            check     what cannot be
 
 from __future__ import annotations
 
-from rmset.stages.layout.check import Finding, check
+from rmset.stages.layout.check import LayoutProblem, check
 from rmset.stages.layout.config import ProposeConfig
 from rmset.stages.layout.edit import edit, is_manual
 from rmset.stages.layout.propose import propose
 
 NAME = "layout"
 
-__all__ = ["NAME", "Finding", "ProposeConfig", "check", "edit", "is_manual", "propose"]
+__all__ = ["NAME", "LayoutProblem", "ProposeConfig", "check", "edit", "is_manual", "propose"]

@@ -16,7 +16,7 @@ _HIDDEN = 0.5
 
 
 @dataclass(frozen=True)
-class Finding:
+class LayoutProblem:
     """One thing that is wrong, or not yet confirmed."""
 
     segment: int | None
@@ -28,12 +28,12 @@ class Finding:
     """False for what only waits"""
 
 
-def check(layout: Layout, frame_count: int) -> list[Finding]:
+def check(layout: Layout, frame_count: int) -> list[LayoutProblem]:
     """What is wrong with a layout, segment by segment.
 
     Boxes outside the frame and segments out of order cannot even be read: `Layout` refuses them.
     """
-    found: list[Finding] = []
+    found: list[LayoutProblem] = []
     end = 0
     for number, segment in enumerate(layout.segments):
         if segment.start_frame > end:
@@ -41,22 +41,22 @@ def check(layout: Layout, frame_count: int) -> list[Finding]:
         end = segment.end_frame
         frames = f"{segment.start_frame}:{segment.end_frame}"
         for problem, remedy in _problems(segment):
-            found.append(Finding(number, frames, problem, remedy))
+            found.append(LayoutProblem(number, frames, problem, remedy))
         if not segment.reviewed:
-            found.append(Finding(number, frames, "not reviewed", "confirm it in `rmset layout review`", False))
+            found.append(LayoutProblem(number, frames, "not reviewed", "confirm it in `rmset layout review`", False))
     if end < frame_count:
         found.append(_gap(end, frame_count))
     elif end > frame_count:
         text = f"ends at frame {end}, the video at {frame_count}"
-        found.append(Finding(None, f"{frame_count}:{end}", text, "propose it again with --force"))
+        found.append(LayoutProblem(None, f"{frame_count}:{end}", text, "propose it again with --force"))
     if not any(s.people for s in layout.segments):
         remedy = "draw people with `rmset layout set --person x0,y0,x1,y1`, or leave the video out"
-        found.append(Finding(None, f"0:{frame_count}", "names nobody", remedy))
+        found.append(LayoutProblem(None, f"0:{frame_count}", "names nobody", remedy))
     return found
 
 
-def _gap(start: int, end: int) -> Finding:
-    return Finding(None, f"{start}:{end}", "belongs to no segment", "propose the layout again with --force")
+def _gap(start: int, end: int) -> LayoutProblem:
+    return LayoutProblem(None, f"{start}:{end}", "belongs to no segment", "propose the layout again with --force")
 
 
 def _problems(segment: Segment) -> Iterator[tuple[str, str]]:
