@@ -7,13 +7,16 @@ printed may be a stranger's, and is made harmless here (`printed`).
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -175,6 +178,27 @@ def progress() -> AbstractContextManager[Progress]:
     return bars(False if _Talk.quiet else None)
 
 
+TERMINATED = 143
+"""exit code of a program that SIGTERM ended: 128 + 15, as a shell has it"""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM end the program as Ctrl-C does: what is half written goes, what is begun can be gone on with."""
+    own = os.getpid()
+
+    def end(signum: int, frame: object) -> None:
+        if os.getpid() != own:
+            # A forked worker has nothing to put in order.
+            os._exit(TERMINATED)
+        # A second one must not cut the cleaning short.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(TERMINATED)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+
+
 def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> None:
     """Run an app; turn every expected error into one line and the right exit code.
 
@@ -184,17 +208,19 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
         as_flags: turns names of parameters in a message into flags.
     """
     printed.plain_streams()
+    _end_on_sigterm()
     try:
         app(prog_name=name)
     except RmsetError as error:
         warn(f"{name}: {as_flags(str(error))}")
         sys.exit(error.exit_code)
     except (SystemExit, KeyboardInterrupt) as ended:
-        # What Typer makes of Ctrl-C.
-        if isinstance(ended, SystemExit) and ended.code != 130:
+        # What Typer makes of Ctrl-C, and what SIGTERM ends with.
+        code = ended.code if isinstance(ended, SystemExit) else 130
+        if code not in (130, TERMINATED):
             raise
         warn(f"{name}: stopped; run the same command again to go on")
-        _leave(130)
+        _leave(int(code))
     except BrokenPipeError:
         # The reader of a pipe (head, less) has seen enough.
         sys.stderr.close()
@@ -204,10 +230,15 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
         sys.exit(1)
     except OSError as error:
         # what no command foresaw: a folder that cannot be written, a file where a folder should be
-        if error.filename is None:
+        if error.filename is not None:
+            found = f"expected to read or write {error.filename}, found: {error.strerror}; name another"
+        elif error.errno in _FULL:
+            found = f"expected a disk that takes what is written, found: {error.strerror}; free some space"
+            # What is still buffered for a full standard output would fail once more at the end.
+            sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+        else:
             raise
-        found = f"{name}: expected to read or write {error.filename}, found: {error.strerror}; name another"
-        warn(found)
+        warn(f"{name}: {found}")
         sys.exit(1)
 
 

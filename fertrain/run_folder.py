@@ -7,6 +7,7 @@ labels.csv            the images learned from, where a budget chose them
 history.csv           one row an epoch
 evaluations.csv       one row each time that a split which chose nothing was counted: how often it was looked at
 resume.pt             where a run stands that is not finished
+.lock                 held by the process that writes the run
 metrics.json          scores; written last, so a run that has it is finished
 *.png, report.html    pictures
 """
@@ -14,20 +15,29 @@ metrics.json          scores; written last, so a run that has it is finished
 from __future__ import annotations
 
 import csv
-import json
+import io
+import math
 import time
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rmset.errors import UsageError
+from rmset.bounded import read_json, read_text, read_toml
+from rmset.errors import RmsetError, UnreadableError, UsageError
+from rmset.locks import hold
 
 from .config.run import RunConfig
-from .config.serialization import config_from, to_toml
+from .config.serialization import config_from, deciding, to_toml
 from .errors import FertrainError
 from .files import whole, write_json, write_text
+
+_RESULTS = (
+    "metrics.json", "model.safetensors", "method.safetensors", "labels.csv", "history.csv", "evaluations.csv",
+    "resume.pt", "report.html", "confusion.png", "reliability.png", "curves.png", "config.toml",
+)  # fmt: skip
+"""What a run writes, in the order in which it is taken away: without the first it is not finished."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +87,44 @@ class RunFolder:
             raise FertrainError(f"expected a folder to write the run to, found {path}: {error.strerror}") from None
         return folder
 
-    def begin(self) -> None:
-        """Take a finished run's results away; called once nothing but the training itself can fail any more."""
-        if (self.path / "metrics.json").exists():
-            for name in ("metrics.json", "evaluations.csv", "resume.pt"):
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for the one process that writes the run; the system lets go of it when the process dies.
+
+        Raises:
+            RootError: another process writes a run there.
+        """
+        with hold(self.path / ".lock", f"run folder {self.path}"):
+            yield
+
+    def begin(self, *, stands: str, settings: Mapping[str, Any], overwrite: bool) -> None:
+        """Take the results of an earlier run away; called once nothing but the training itself can fail any more.
+
+        Args:
+            stands: what the checkpoint is: `none`, `same` (of these settings, to be gone on with), `other` or `torn`.
+            settings: those that decide the weights.
+            overwrite: whether a run of other settings may be replaced.
+
+        Raises:
+            UsageError: an unfinished run of other settings is there, and nobody asked to replace it.
+        """
+        finished = (self.path / "metrics.json").exists()
+        if stands == "none" and not finished and self.weights.exists():
+            stands = "same" if self._decided_by(settings) else "other"
+        if stands == "other" and not finished and not overwrite:
+            raise UsageError(
+                f"expected no run, or an unfinished one of these settings and images, found one of others in "
+                f"{self.path}; choose another `out`, or replace it with `overwrite`"
+            )
+        if finished or stands == "other":
+            for name in _RESULTS:
                 (self.path / name).unlink(missing_ok=True)
+
+    def _decided_by(self, settings: Mapping[str, Any]) -> bool:
+        try:
+            return deciding(self.config()) == settings
+        except RmsetError:
+            return False
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -104,8 +147,8 @@ class RunFolder:
     def config_values(self) -> dict[str, Any]:
         """Settings and measures as they stand in the file."""
         try:
-            return tomllib.loads((self.path / "config.toml").read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+            return read_toml(self.path / "config.toml")
+        except (FileNotFoundError, UnreadableError) as error:
             raise FertrainError(f"expected a readable config.toml in {self.path}, found: {error}") from None
 
     def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -118,43 +161,91 @@ class RunFolder:
 
     def history(self) -> list[dict[str, str]]:
         """Rows as written."""
-        path = self.path / "history.csv"
-        if not path.is_file():
-            return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        return self._rows("history.csv", ("phase", "epoch"), ("loss", "heldout_accuracy"))
 
     def note_evaluation(self, split: str, rule: str, overall: float, why: str) -> int:
         """Write down that a split was counted; returns how often it was, this time included.
 
         A number that was looked at many times while settings were changed is no longer a test.
         """
-        rows = [*self.evaluations(), {"split": split, "rule": rule, "overall_accuracy": f"{overall:.6f}", "why": why}]
+        row = {"split": split, "rule": rule, "overall_accuracy": f"{overall:.6f}", "why": why}
+        rows = [*self.evaluations(), row]
         with whole(self.path / "evaluations.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer = csv.DictWriter(file, list(row), lineterminator="\n", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
         return sum(row["split"] == split for row in rows)
 
     def evaluations(self) -> list[dict[str, str]]:
         """Rows as written."""
-        path = self.path / "evaluations.csv"
-        if not path.is_file():
+        return self._rows("evaluations.csv", ("split", "rule", "why"), ("overall_accuracy",))
+
+    def _rows(self, name: str, texts: Sequence[str], numbers: Sequence[str]) -> list[dict[str, str]]:
+        """The rows of a table of the folder, each with these columns; none if there is no such file."""
+        try:
+            text = read_text(self.path / name)
+            rows = list(csv.DictReader(io.StringIO(text, newline="")))
+            for row in rows:
+                if None in row or any(row[column] is None for column in (*texts, *numbers)):
+                    raise ValueError("a row of another length")
+                for column in numbers:
+                    float(row[column])
+        except FileNotFoundError:
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        except (ValueError, KeyError, csv.Error) as error:
+            found = error if isinstance(error, UnreadableError) else repr(error)
+            raise FertrainError(
+                f"expected a table with {', '.join((*texts, *numbers))} in {self.path / name}, found: {found}"
+            ) from None
+        return rows
 
     def write_metrics(self, values: Mapping[str, Any]) -> None:
         """Scores; call it last."""
         write_json(self.path / "metrics.json", values)
 
     def metrics(self) -> dict[str, Any]:
-        """Scores as written."""
+        """Scores as written.
+
+        Raises:
+            FertrainError: there are none, or they are no scores.
+        """
         try:
-            loaded: dict[str, Any] = json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            loaded = read_json(self.path / "metrics.json")
+        except (FileNotFoundError, UnreadableError) as error:
             raise FertrainError(f"expected the metrics.json of a finished run in {self.path}, found: {error}") from None
-        return loaded
+        if fault := _fault(loaded):
+            raise FertrainError(f"expected the scores of a finished run in {self.path / 'metrics.json'}, found {fault}")
+        found: dict[str, Any] = loaded
+        return found
+
+
+_COUNT, _SHARE = 2**53, 1 + 1e-9
+
+
+def _fault(metrics: object) -> str:
+    """What is wrong with the content of a metrics.json; nothing if it holds scores."""
+    if not isinstance(metrics, dict):
+        return f"{type(metrics).__name__}"
+    if missing := {"n", "overall_accuracy", "average_accuracy", "confusion", "labels", "split", "rule"} - set(metrics):
+        return f"no {', '.join(sorted(missing))}"
+    labels, confusion = metrics["labels"], metrics["confusion"]
+    if not isinstance(labels, list) or not labels or not all(isinstance(name, str) for name in labels):
+        return "labels that are no list of names"
+    rows = confusion if isinstance(confusion, list) else []
+    if len(rows) != len(labels) or not all(isinstance(row, list) and len(row) == len(labels) for row in rows):
+        return "a confusion matrix of another size than the labels"
+    if not all(type(value) is int and 0 <= value < _COUNT for row in rows for value in row):
+        return "a confusion matrix that holds no counts"
+    if type(metrics["n"]) is not int or not 0 <= metrics["n"] < _COUNT:
+        return f"n = {metrics['n']!r}"[:80]
+    for name in ("overall_accuracy", "average_accuracy"):
+        value = metrics[name]
+        if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= _SHARE:
+            return f"{name} = {value!r}"[:80]
+    for name in ("split", "rule", "selected_on"):
+        if not isinstance(metrics.get(name, ""), str):
+            return f"{name} = {metrics[name]!r}"[:80]
+    return ""
 
 
 def new_path(config: RunConfig) -> Path:

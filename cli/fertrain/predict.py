@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rmset.errors import RmsetError, UsageError
+from rmset.errors import RmsetError, RootError, UsageError
 
 from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
@@ -44,6 +44,7 @@ def predict(
     """
     from fertrain.evaluation.predict import crop_widening, frames_of, write_csv
     from fertrain.evaluation.predict import predict as judge
+    from fertrain.files import whole
     from fertrain.models.weights import load as load_weights
     from fertrain.run_folder import RunFolder
     from rmset.parts.detect import load as load_detector
@@ -55,20 +56,18 @@ def predict(
     wider = crop_widening(spec, widen)
     if detect and spec.widen not in (None, wider):
         say(f"the run learned from faces cut {spec.widen:g} wider than their boxes, these are cut {wider:g} wider")
-    part = out.with_name(out.name + ".part")
     faults: list[RmsetError] = []
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-    except OSError as error:
-        raise UsageError(f"expected a CSV file to write, found {out}: {error.strerror}; give another -o") from None
-    try:
-        with progress() as bar, part.open("w", newline="", encoding="utf-8") as stream:
-            frames = frames_of(target, stride, bar, faults.append)
-            counts = write_csv(judge(model, spec, frames, finder, min_face=min_face, widen=wider), labels, stream)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+        with whole(out.with_name(f".{out.name}.writable")) as probe:
+            probe.touch()
+        out.with_name(f".{out.name}.writable").unlink()
+    except (OSError, RootError) as error:
+        found = getattr(error, "strerror", None) or error
+        raise UsageError(f"expected a CSV file to write, found {out}: {found}; give another -o") from None
+    with progress() as bar, whole(out) as part, part.open("w", newline="", encoding="utf-8") as stream:
+        frames = frames_of(target, stride, bar, faults.append)
+        counts = write_csv(judge(model, spec, frames, finder, min_face=min_face, widen=wider), labels, stream)
     emit([{"label": name, "faces": n} for name, n in counts.items()], fmt)
     say(f"{sum(counts.values()):,} faces, written to {out}")
     for fault in faults:

@@ -7,12 +7,12 @@ such a file has measured is passed over; any other name that is no setting is a 
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from rmset.errors import UsageError
+from rmset.bounded import parse_toml, read_text
+from rmset.errors import UnreadableError, UsageError
 
 from ..errors import UnknownNameError
 from .run import RunConfig
@@ -51,7 +51,7 @@ def recipe(name: str) -> Recipe:
         path = Path(name)
         if not path.is_file():
             raise UsageError(f"expected a recipe file, found none at {path}; `fertrain recipes` lists those built in")
-        return parse(path.read_text(encoding="utf-8"), name)
+        return parse(read_text(path), name)
     if name not in names():
         raise UnknownNameError("recipe", name, names())
     return parse(files(__package__).joinpath(_FOLDER, f"{name}.toml").read_text(encoding="utf-8"), name)
@@ -60,8 +60,8 @@ def recipe(name: str) -> Recipe:
 def parse(text: str, name: str) -> Recipe:
     """A recipe out of its TOML text."""
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        values = parse_toml(text, name)
+    except UnreadableError as error:
         raise UsageError(f"expected a recipe in TOML in {name}, found: {error}") from None
     if missing := [key for key in _ABOUT if not isinstance(values.get(key), str)]:
         raise UsageError(f"expected {', '.join(_ABOUT)} in the recipe {name}, found no {missing[0]}")

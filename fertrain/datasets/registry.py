@@ -12,13 +12,13 @@ stand in `options.OPTIONS`. Every labeled kind takes the option `drop`, classes 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rmset.errors import UsageError
+from rmset.bounded import read_toml
+from rmset.errors import UnreadableError, UsageError
 
 from ..config.serialization import to_toml
 from ..errors import DatasetError, UnknownNameError
@@ -102,10 +102,14 @@ def entries() -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for file in reversed(files()):
         for name, table in _read(file).items():
-            if not isinstance(table, dict) or not {"kind", "path"} <= table.keys():
-                raise DatasetError(f"expected kind and path under [{name}] in {file}, found {table}")
+            table = table if isinstance(table, dict) else {}
+            if not all(isinstance(table.get(key), str) and "\0" not in table[key] for key in ("kind", "path")):
+                raise DatasetError(f"expected kind and path under [{name}] in {file}, found {str(table)[:80]}")
             options = {k: v for k, v in table.items() if k not in ("kind", "path")}
-            path = (file.parent / Path(table["path"]).expanduser()).resolve()
+            try:
+                path = (file.parent / Path(table["path"]).expanduser()).resolve()
+            except (OSError, RuntimeError) as error:
+                raise DatasetError(f"expected a path under [{name}] in {file}, found: {error}") from None
             found[name] = Entry(name, table["kind"], path, options, file)
     return dict(sorted(found.items()))
 
@@ -189,8 +193,8 @@ def _checked(entry: Entry) -> Entry:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        return read_toml(file)
+    except (FileNotFoundError, UnreadableError) as error:
         raise DatasetError(f"expected a TOML file of data sets at {file}, found: {error}") from None
 
 
@@ -254,6 +258,6 @@ def crop_of(folder: Path) -> str:
     if not note.is_file():
         return AS_LABELED
     try:
-        return widened(float(tomllib.loads(note.read_text(encoding="utf-8"))["widen"]))
+        return widened(float(read_toml(note)["widen"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"expected a number for widen in {note}, found: {error!r}") from None

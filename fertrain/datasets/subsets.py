@@ -68,17 +68,24 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Rows, Rows]:
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def write_index(split: Split, path: Path) -> str:
-    """Write name and class of every row; returns the file's sha256, by which a subset is known."""
+def write_index(split: Split, path: Path) -> None:
+    """Write name and class of every row."""
+    with whole(path) as part:
+        part.write_bytes(_index_bytes(split))
+
+
+def index_hash(split: Split) -> str:
+    """The sha256 of the file that `write_index` writes, by which a subset is known."""
+    return hashlib.sha256(_index_bytes(split)).hexdigest()
+
+
+def _index_bytes(split: Split) -> bytes:
     table = io.StringIO()
     table.write(f"# {split.dataset} {split.split} {split.rule}\n# {len(split)} images\n")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["name", "class"])
     writer.writerows((name, split.order.classes[k]) for name, k in zip(split.names, split.classes, strict=True))
-    data = table.getvalue().encode()
-    with whole(path) as part:
-        part.write_bytes(data)
-    return hashlib.sha256(data).hexdigest()
+    return table.getvalue().encode()
 
 
 def named_in(path: Path) -> list[str]:

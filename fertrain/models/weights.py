@@ -18,6 +18,8 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from rmset.bounded import parse_json
+
 from ..errors import WeightsError
 from ..files import whole
 from ..transforms.input_spec import InputSpec
@@ -102,9 +104,9 @@ def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
 def labels_in(text: str, path: Path) -> tuple[str, ...]:
     """The metadata's label order."""
     try:
-        found = json.loads(text)
+        found = parse_json(text, "labels")
     except ValueError:
         found = None
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise WeightsError(f"expected labels as a JSON list of names in the metadata of {path}, found {text!r}")
+        raise WeightsError(f"expected labels as a JSON list of names in the metadata of {path}, found {text[:200]!r}")
     return tuple(found)

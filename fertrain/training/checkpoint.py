@@ -6,6 +6,8 @@ augmentation and draws are functions of (seed, epoch, step); dropout is not, so 
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import WeightsError
+from ..errors import TrainingError, WeightsError
 from ..files import whole
 from ..models.checkpoint_file import read_plain
 from .optim import EMA
 
 _LAYOUT = 3
+_ROOM = 1 << 20
+"""bytes; a disk with less is full"""
 
 
 @dataclass
@@ -81,31 +85,56 @@ class Checkpoints:
             "generator": torch.get_rng_state(),
             "generators_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        with whole(self.path) as part:
-            torch.save(content, part)
+        with whole(self.path) as part, part.open("wb") as file:
+            try:
+                torch.save(content, file)
+            except RuntimeError as error:
+                # On a full disk torch tells where in its own code it was; the file system tells why.
+                if shutil.disk_usage(self.path.parent).free < _ROOM:
+                    raise OSError(errno.ENOSPC, "no space left on device", str(self.path)) from None
+                found = (str(error).splitlines() or [type(error).__name__])[0][:160]
+                raise TrainingError(
+                    f"expected to keep the run's place in {self.path}, found: {found}; give it another disk"
+                ) from None
 
-    def load(self, say: Callable[[str], None]) -> Resumed | None:
-        """What an earlier run with the same settings left; None if there is nothing to go on with, and `say` why."""
-        if not self.path.is_file():
-            return None
+    def stands(self) -> str:
+        """What the file is: `none`, `same` (of these settings, to be gone on with), `other` or `torn`."""
+        self._content, self._why = None, ""
+        if not self.path.exists():
+            return "none"
         try:
             content = read_plain(self.path)
         except WeightsError:
             content = None
         if not isinstance(content, dict):
-            why = "is torn, or no checkpoint at all"
+            self._why = "is torn, or no checkpoint at all"
         elif content.get("layout") != _LAYOUT:
-            why = "was written by another version"
+            self._why = "was written by another version"
         elif content.get("settings") != self.settings:
-            why = "is of other settings or other images"
+            self._why = "is of other settings or other images"
+            return "other"
         else:
-            why = ""
-        if why:
-            say(f"{self.path} {why}: the run begins anew")
+            self._content = content
+            return "same"
+        return "torn"
+
+    def load(self, say: Callable[[str], None]) -> Resumed | None:
+        """What an earlier run with the same settings left; None if there is nothing to go on with, and `say` why.
+
+        Raises:
+            WeightsError: the file is of this run, and damaged.
+        """
+        if self.stands() == "none":
             return None
-        assert isinstance(content, dict)
-        values = content["position"]
-        return Resumed(Position(**{**values, "tally": Tally(**values["tally"])}), content)
+        content, self._content = self._content, None
+        if content is None:
+            say(f"{self.path} {self._why}: the run begins anew")
+            return None
+        try:
+            values = content["position"]
+            return Resumed(Position(**{**values, "tally": Tally(**values["tally"])}), content, self.path)
+        except (KeyError, TypeError, ValueError):
+            raise _damaged(self.path) from None
 
     def remove(self) -> None:
         """The run is finished."""
@@ -120,9 +149,21 @@ class Resumed:
     """Where to go on."""
     content: Mapping[str, Any]
     """The whole file."""
+    path: Path
+    """Where it lies."""
 
     def restore(self, module: nn.Module, optimizer: Any, average: EMA) -> None:
-        """Put weights, optimizer, average and generator back."""
+        """Put weights, optimizer, average and generator back.
+
+        Raises:
+            WeightsError: the file does not fit the run.
+        """
+        try:
+            self._restore(module, optimizer, average)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError):
+            raise _damaged(self.path) from None
+
+    def _restore(self, module: nn.Module, optimizer: Any, average: EMA) -> None:
         module.load_state_dict(self.content["module"])
         optimizer.load_state_dict(self.content["optimizer"])
         average.steps = self.content["average_steps"]
@@ -131,3 +172,7 @@ class Resumed:
         torch.set_rng_state(self.content["generator"])
         if self.content["generators_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(self.content["generators_cuda"])
+
+
+def _damaged(path: Path) -> WeightsError:
+    return WeightsError(f"expected the place of this run in {path}, found a damaged file; remove it to begin anew")

@@ -10,6 +10,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -27,7 +28,7 @@ from ..config.serialization import deciding, settings_of
 from ..datasets.base import Split
 from ..datasets.images import Images, in_memory
 from ..datasets.registry import images_of, open_entry, open_split, reported
-from ..datasets.subsets import write_index
+from ..datasets.subsets import index_hash, write_index
 from ..evaluation import evaluate, report
 from ..evaluation.metrics import Scores
 from ..methods import Method
@@ -70,6 +71,12 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = quiet) -> Run
         UsageError: an unknown name, or settings that contradict each other.
         FertrainError: data or weights that are not what they should be, or a loss that is not finite.
     """
+    with ExitStack() as held:
+        return _run(config, progress, say, held)
+
+
+def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> RunResult:
+    """The run itself; what it holds, it holds until its end."""
     if not config.out:
         raise UsageError("expected a folder for the run, found none; give `out`")
     parts = resolve(config)
@@ -82,6 +89,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = quiet) -> Run
         model.speak(read_vectors(Path(config.model.vectors or ""), words))
     method = parts.method(model, config, parts.scheme)
     folder = RunFolder.create(Path(config.out), overwrite=config.overwrite)
+    held.enter_context(folder.locked())
     loaded = _started(config, model, labels, say)
     data = open_labeled_data(parts, dataset, model.channels, progress, say)
     accelerator = accelerator_for(config.device, config.precision, depthwise=model.depthwise)
@@ -95,17 +103,20 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = quiet) -> Run
         # whole steps in every epoch: of a small budget they leave some over, or take some more
         passing = sum(p.epochs * loader.steps(p) * loader.images_per_step(p) for p in phases)
         say(f"budget: {config.optim.images:,} images, {passing:,.0f} of them in whole steps")
-    folder.begin()
     measured = {
         **data.measured, "precision": "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
     }  # fmt: skip
     if data.chosen is not None:
-        measured["train"] = {**measured["train"], "labels_sha256": write_index(data.chosen, folder.labels)}
+        measured["train"] = {**measured["train"], "labels_sha256": index_hash(data.chosen)}
     if config.model.weights and loaded:
         measured["weights_sha256"] = sha256_of(Path(config.model.weights))
         measured["weights"] = loaded.record()
     if beside.measured:
         measured["unlabelled_stream"] = beside.measured
+    checkpoints = Checkpoints(folder.checkpoint, _deciding(config, measured), config.checkpoint_steps)
+    folder.begin(stands=checkpoints.stands(), settings=deciding(config), overwrite=config.overwrite)
+    if data.chosen is not None:
+        write_index(data.chosen, folder.labels)
     folder.write_config({**settings_of(config), "measured": measured, "made_with": _made_with(accelerator.device)})
     counted = _Counted(config, data, folder)
 
@@ -126,7 +137,6 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = quiet) -> Run
     def keep(history: list[Epoch]) -> None:
         _keep(folder, method, labels, data, history)
 
-    checkpoints = Checkpoints(folder.checkpoint, _deciding(config, measured), config.checkpoint_steps)
     with curves(config, folder.path) as drawn:
         fitted = fit(
             method, loader, held_out_accuracy, config.optim, accelerator, phases=phases, keep=keep,
@@ -134,8 +144,8 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = quiet) -> Run
         )  # fmt: skip
     _keep(folder, method, labels, data, fitted.history)
     chosen = fitted.best
-    held = f"{config.data.labeled}:train held-out part ({len(data.held):,} images, rule {data.held.rule})"
-    selected = f"{held}, epoch {chosen.epoch} of {len(fitted.history)}" if chosen else "nothing: no epoch was run"
+    judged_on = f"{config.data.labeled}:train held-out part ({len(data.held):,} images, rule {data.held.rule})"
+    selected = f"{judged_on}, epoch {chosen.epoch} of {len(fitted.history)}" if chosen else "nothing: no epoch was run"
     judged = counted.judge(model, labels, "at the end of the run", progress, check=True)
     scores = judged.scores
     metrics = {**judged.to_json(), "selected_on": selected, "times_counted": counted.times}

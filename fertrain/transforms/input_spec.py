@@ -10,12 +10,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from rmset.bounded import parse_json
 
 from ..errors import WeightsError
 
@@ -24,6 +27,8 @@ _LUMA = (0.299, 0.587, 0.114)
 AS_LABELED = "as labelled"
 """The crop of a set that came cropped: nobody knows how."""
 
+_LARGEST = 4096
+"""px; the side of the largest input"""
 _WIDENED = re.compile(r"widened (\d+(?:\.\d+)?(?:e[+-]\d+)?)")
 
 
@@ -64,6 +69,12 @@ class InputSpec:
     """`ferplus`: `ferplus` stands in the place of mean and std."""
 
     def __post_init__(self) -> None:
+        if type(self.size) is not int or not 1 <= self.size <= _LARGEST:
+            raise WeightsError(f"expected an input of 1 to {_LARGEST} px, found {str(self.size)[:80]}")
+        if not all(type(v) in (int, float) and math.isfinite(v) for v in (*self.mean, *self.std)) or not all(
+            v > 0 for v in self.std
+        ):
+            raise WeightsError(f"expected finite means and positive stds, found {self.mean} and {self.std}")
         if self.channels not in (1, 3) or len(self.mean) != self.channels or len(self.std) != self.channels:
             raise WeightsError(
                 f"expected 1 or 3 channels with one mean and std each, found {self.channels} channels, "
@@ -138,10 +149,12 @@ class InputSpec:
     def from_json(cls, text: str) -> InputSpec:
         """Out of the metadata of a weights file."""
         try:
-            values = {"gray" if k == "grey" else k: v for k, v in json.loads(text).items()}
+            values = {"gray" if k == "grey" else k: v for k, v in parse_json(text, "input").items()}
             return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise WeightsError(f"expected an input spec in the weights' metadata, found {text!r}: {error}") from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise WeightsError(
+                f"expected an input spec in the weights' metadata, found {text[:200]!r}: {str(error)[:200]}"
+            ) from None
 
 
 LEVELS = 256

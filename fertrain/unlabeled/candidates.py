@@ -18,7 +18,6 @@ A further kind is a function from (crops, settings) to `Candidates` and one entr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from rmset.bounded import read_json
 from rmset.errors import UsageError
 from rmset.files import sha256_of
 from rmset.read.crops import CropKeys
@@ -283,7 +283,7 @@ def read_delays(path: Path) -> Delays:
         DatasetError: there is no such file, or it is none of these.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
         if raw["schema"] > SCHEMA or raw["unit"] != "frames":
             raise DatasetError(
                 f"expected delays of schema {SCHEMA} in frames in {path}, found schema {raw['schema']} in "
@@ -294,7 +294,7 @@ def read_delays(path: Path) -> Delays:
             for video, people in raw["videos"].items()
             for person, entry in people.items()
         })  # fmt: skip
-    except OSError:
+    except FileNotFoundError:
         raise DatasetError(
             f"expected a file of delays at {path}, found none; `fertrain pairs-quality RUN --root ROOT` writes it"
         ) from None

@@ -69,15 +69,19 @@ def test_a_run_broken_off_in_mid_epoch_comes_to_the_same_weights(faces, tmp_path
     assert not (tmp_path / "broken" / "resume.pt").exists()
 
 
-def test_other_settings_begin_anew(faces, tmp_path, monkeypatch):
+def test_an_unfinished_run_of_other_settings_is_replaced_only_on_request(faces, tmp_path, monkeypatch):
     monkeypatch.setattr(Broken, "left", 9)
     monkeypatch.setitem(METHODS, "supervised", Broken)
     with pytest.raises(KeyboardInterrupt):
         run(config(faces, tmp_path))
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(UsageError, match=r"unfinished one of these settings.*overwrite"):
+        run(config(faces, tmp_path, seed=1))
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
     said = []
-    run(config(faces, tmp_path, seed=1), say=said.append)
+    run(config(faces, tmp_path, seed=1, overwrite=True), say=said.append)
     assert not any("goes on" in line for line in said)
-    assert any("other settings" in line for line in said)
+    assert RunFolder.open(tmp_path).config().seed == 1
 
 
 @pytest.mark.parametrize("content", [b"hello, no checkpoint", b"{}", b"", bytes(range(256))])

@@ -19,20 +19,19 @@ table of fewer seeds.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rmset.errors import UsageError
+from rmset.bounded import parse_toml, read_text
+from rmset.errors import UnreadableError, UsageError
 from rmset.progress import Progress, silent
 
 from ...config.recipes import recipe
 from ...config.run import RunConfig
 from ...config.serialization import changed, deciding
-from ...datasets.base import table_text
 from ...errors import DatasetError, TrainingError, UnknownNameError
 from ...evaluation.metrics import scores_from
 from ...methods import METHODS
@@ -104,8 +103,7 @@ def read(name: str) -> Grid:
     if name.endswith(".toml"):
         if not Path(name).is_file():
             raise UsageError(f"expected a grid file, found none at {name}; built in: {', '.join(names())}")
-        with table_text(Path(name)) as file:
-            return parse(file.read(), name)
+        return parse(read_text(Path(name)), name)
     if name not in names():
         raise UnknownNameError("grid", name, names(), "or name a file *.toml")
     return parse(files(__package__).joinpath(_FOLDER, f"{name}.toml").read_text(encoding="utf-8"), name)
@@ -114,8 +112,8 @@ def read(name: str) -> Grid:
 def parse(text: str, source: str) -> Grid:
     """A grid out of its TOML text."""
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        values = parse_toml(text, source)
+    except UnreadableError as error:
         raise UsageError(f"expected a grid in TOML in {source}, found: {error}") from None
     if strange := values.keys() - _KEYS:
         raise UnknownNameError(f"key in {source}:", sorted(strange)[0], _KEYS)
