@@ -12,11 +12,16 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from rmset.errors import LayoutError, RootError, UsageError
+from rmset.bounded import parse_json
+from rmset.errors import LayoutError, RootError, UnreadableError, UsageError
 from rmset.geometry import Box, area, as_boxes, covered, without
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LAYOUT_SCHEMA = 1
+MOST_SEGMENTS, MOST_BOXES = 5000, 256
+"""in a layout, and of each kind in a segment; mashups of an hour have some hundred, and 16"""
+_MOST = 2**31 - 1
+"""the largest number of a frame or person that the tables hold"""
 # A panel lies in a trigger region when so much of it does and it is so much smaller.
 _LIES_IN, _SMALLER = 0.9, 0.8
 
@@ -124,6 +129,11 @@ class TriggerRegion:
     source: Literal["proposed", "manual"] = "proposed"
     confidence: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse what no region is."""
+        _expect(self.source in ("proposed", "manual"), "source proposed or manual", self.source)
+        _expect_share(self.confidence)
+
 
 @dataclass(frozen=True)
 class Person:
@@ -135,6 +145,12 @@ class Person:
     """the rectangle in which the person is filmed; crops never reach beyond it"""
     source: Literal["detected", "manual"] = "detected"
     confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody is."""
+        _expect(_is_count(self.person_id), f"a person id from 0 to {_MOST}", self.person_id)
+        _expect(self.source in ("detected", "manual"), "source detected or manual", self.source)
+        _expect_share(self.confidence)
 
 
 @dataclass(frozen=True)
@@ -148,6 +164,15 @@ class Segment:
     people: tuple[Person, ...] = ()
     reviewed: bool = False
     confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse frames, answers and numbers of boxes that cannot be."""
+        for frame in (self.start_frame, self.end_frame, self.reference_frame):
+            _expect(_is_count(frame), f"frames from 0 to {_MOST}", frame)
+        _expect(isinstance(self.reviewed, bool), "reviewed true or false", self.reviewed)
+        _expect_share(self.confidence)
+        boxes = max(len(self.trigger_regions), len(self.people))
+        _expect(boxes <= MOST_BOXES, f"at most {MOST_BOXES} regions and as many people in a segment", boxes)
 
     def holes(self, region: TriggerRegion) -> tuple[Box, ...]:
         """Panels of people that lie in a region: there the panel wins. A film over a panel's corner has none."""
@@ -179,6 +204,10 @@ class Layout:
 
     def __post_init__(self) -> None:
         """Refuse segments, regions and people that cannot be."""
+        _expect(isinstance(self.video_id, str) and len(self.video_id) <= 200, "the id of a video", self.video_id)
+        for side in self.frame_size:
+            _expect(_is_count(side) and 1 <= side <= 1 << 16, "a frame of 1 to 65,536 px", side)
+        _expect(len(self.segments) <= MOST_SEGMENTS, f"at most {MOST_SEGMENTS:,} segments", len(self.segments))
         end = 0
         for segment in self.segments:
             here = f"layout of {self.video_id}, segment {segment.start_frame}:{segment.end_frame}"
@@ -215,39 +244,43 @@ class Layout:
             LayoutError: not a layout, or written by a newer program.
         """
         try:
-            raw = json.loads(text)
+            raw = parse_json(text, name)
             if raw["schema"] > LAYOUT_SCHEMA:
                 raise LayoutError(f"{name}: expected schema {LAYOUT_SCHEMA}, found {raw['schema']}; update rmset")
             return cls(
                 video_id=raw["video_id"],
-                frame_size=(int(raw["frame_size"][0]), int(raw["frame_size"][1])),
+                frame_size=(_whole(raw["frame_size"][0]), _whole(raw["frame_size"][1])),
                 segments=tuple(_segment(s) for s in raw["segments"]),
             )
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise LayoutError(f"{name}: not a layout file ({error!r}); propose or set it again") from error
+        except LayoutError as error:
+            found = str(error) if str(error).startswith(("layout of", name)) else f"{name}: {error}"
+            raise LayoutError(found) from None
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            found = str(error) if isinstance(error, UnreadableError) else repr(error)[:200]
+            raise LayoutError(f"{name}: not a layout file ({found}); propose or set it again") from error
 
 
 def _segment(raw: dict[str, Any]) -> Segment:
     return Segment(
-        start_frame=int(raw["start_frame"]),
-        end_frame=int(raw["end_frame"]),
-        reference_frame=int(raw["reference_frame"]),
+        start_frame=_whole(raw["start_frame"]),
+        end_frame=_whole(raw["end_frame"]),
+        reference_frame=_whole(raw["reference_frame"]),
         trigger_regions=tuple(
-            TriggerRegion(_box(r["box"]), r.get("source", "manual"), float(r.get("confidence", 1.0)))
+            TriggerRegion(_box(r["box"]), r.get("source", "manual"), _number(r.get("confidence", 1.0)))
             for r in raw["trigger_regions"]
         ),
         people=tuple(
             Person(
-                int(p["person_id"]),
+                _whole(p["person_id"]),
                 _box(p["box"]),
                 None if p.get("panel") is None else _box(p["panel"]),
                 p.get("source", "manual"),
-                float(p.get("confidence", 1.0)),
+                _number(p.get("confidence", 1.0)),
             )
             for p in raw["people"]
         ),
-        reviewed=bool(raw.get("reviewed", False)),
-        confidence=float(raw.get("confidence", 1.0)),
+        reviewed=raw.get("reviewed", False),
+        confidence=_number(raw.get("confidence", 1.0)),
     )
 
 
@@ -257,7 +290,35 @@ def _area(box: Box) -> float:
 
 def _box(values: list[float]) -> Box:
     x0, y0, x1, y1 = values
-    return (float(x0), float(y0), float(x1), float(y1))
+    return (_number(x0), _number(y0), _number(x1), _number(y1))
+
+
+def _number(value: object) -> float:
+    """A JSON number; text and true are none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > _MOST:
+        raise ValueError(f"expected a number up to {_MOST}, found {str(value)[:80]!r}")
+    return float(value)
+
+
+def _whole(value: object) -> int:
+    number = _number(value)
+    if not number.is_integer():
+        raise ValueError(f"expected a whole number, found {number}")
+    return int(number)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
+
+
+def _expect(holds: bool, what: str, found: object) -> None:
+    if not holds:
+        raise LayoutError(f"layout: expected {what}, found {str(found)[:80]}; set it again")
+
+
+def _expect_share(value: float) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    _expect(is_number and 0 <= value <= 1, "a confidence from 0 to 1", value)
 
 
 @dataclass(frozen=True)

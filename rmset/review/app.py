@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -15,9 +16,9 @@ from starlette.staticfiles import StaticFiles
 from rmset.errors import RmsetError
 from rmset.review.desk import Desk, StaleError
 from rmset.review.guard import Guard
+from rmset.review.limits import MOST_BODY, TooLargeError, body_of
 
 STATIC = Path(__file__).parent / "static"
-_MOST_BYTES = 4_000_000
 
 
 def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
@@ -33,16 +34,25 @@ def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
         return _told(lambda: JSONResponse(desk.open(request.path_params["video"])))
 
     async def save(request: Request) -> Response:
-        body = await request.body()
-        if len(body) > _MOST_BYTES:
-            return JSONResponse({"error": "expected a layout, found something larger"}, 413)
-        version = request.headers.get("if-match", "")
-        video = request.path_params["video"]
-        return _told(lambda: JSONResponse(desk.save(video, body.decode("utf-8", "replace"), version)))
+        try:
+            body = await body_of(request)
+        except TooLargeError:
+            # The rest of the body is not waited for.
+            large = {"error": f"expected a layout of at most {MOST_BODY:,} bytes, found something larger"}
+            return JSONResponse(large, 413, headers={"connection": "close"})
+        version, video = request.headers.get("if-match", ""), request.path_params["video"]
+
+        def written() -> Response:
+            return JSONResponse(desk.save(video, body.decode("utf-8", "replace"), version))
+
+        # Not in the loop: other requests are answered meanwhile.
+        return await run_in_threadpool(_told, written)
 
     def frame(request: Request) -> Response:
-        width = min(4096, max(16, int(request.path_params["width"])))
-        video, number = request.path_params["video"], request.path_params["frame"]
+        numbers = [request.path_params[name] for name in ("frame", "width")]
+        if not all(text.isascii() and text.isdigit() and len(text) < 10 for text in numbers):
+            return JSONResponse({"error": "expected the number of a frame and a width in px"}, 404)
+        video, number, width = request.path_params["video"], int(numbers[0]), min(4096, max(16, int(numbers[1])))
         fresh = {"cache-control": "private, max-age=3600"}
         return _told(lambda: Response(desk.frame(video, number, width), media_type="image/jpeg", headers=fresh))
 
@@ -51,7 +61,7 @@ def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
         Route("/api/queue", queue),
         Route("/api/layout/{video}", layout, methods=["GET"]),
         Route("/api/layout/{video}", save, methods=["PUT"]),
-        Route("/api/frame/{video}/{frame:int}/{width:int}", frame),
+        Route("/api/frame/{video}/{frame}/{width}", frame),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     return Guard(Starlette(routes=[Mount(f"/{token}", routes=routes)]), token, port)
@@ -63,5 +73,6 @@ def _told(work: Callable[[], Response]) -> Response:
         return work()
     except StaleError as error:
         return JSONResponse({"error": str(error)}, 409)
-    except RmsetError as error:
+    except (RmsetError, OSError) as error:
+        # A file that went away, or cannot be read any more, is no fault of the program.
         return JSONResponse({"error": str(error)}, 422)

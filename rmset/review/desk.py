@@ -39,7 +39,18 @@ class Desk:
         for video_id in self._ids:
             if not self._root.has_layout(video_id):
                 continue
-            layout, record = self._root.layout(video_id), self._root.record(video_id)
+            try:
+                layout, record = self._root.layout(video_id), self._root.record(video_id)
+            except (RmsetError, ValueError, TypeError) as error:
+                # One unreadable layout is its own video's affair; opening it says what is wrong.
+                found = {
+                    "title": f"{video_id}: {str(error)[:200]}",
+                    "confidence": 0.0,
+                    "reviewed": False,
+                    "segments": 0,
+                }
+                rows.append({"video_id": video_id, **found})
+                continue
             rows.append(
                 {
                     "video_id": video_id,

@@ -39,7 +39,9 @@ class Guard:
                 await self._app(scope, receive, send)
             return
         if not self._may(scope):
-            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+            # Closed at once: the body of a stranger's request is not waited for.
+            headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
+            await send({"type": "http.response.start", "status": 403, "headers": headers})
             await send({"type": "http.response.body", "body": _REFUSED})
             return
 

@@ -27,6 +27,7 @@ def serve(root: Root, video_ids: Sequence[str], *, port: int = 0, ready: Callabl
 
         from rmset.review.app import make_app
         from rmset.review.desk import Desk
+        from rmset.review.limits import limited
     except ImportError as error:
         raise RootError(f"review page: expected {error.name}, found none; `pip install 'rmset[review]'`") from error
     desk = Desk(root, video_ids)
@@ -42,7 +43,10 @@ def serve(root: Root, video_ids: Sequence[str], *, port: int = 0, ready: Callabl
         port = listener.getsockname()[1]
         app = make_app(desk, token, port)
         # One process: locks and versions are then only between tabs and commands. The access log would show the token.
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-        listener.listen(64)
+        config = uvicorn.Config(
+            app, http=limited(), ws="none", log_level="error", access_log=False, lifespan="off", server_header=False,
+            timeout_keep_alive=5, timeout_graceful_shutdown=1, backlog=256,
+        )  # fmt: skip
+        listener.listen(256)
         ready(f"http://127.0.0.1:{port}/{token}/")
         uvicorn.Server(config).run(sockets=[listener])

@@ -68,7 +68,7 @@ def test_a_second_run_into_one_folder_is_refused(faces, finished, copy, fertrain
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name in ("supervised", "semi"):
             options = ["--labeled", f"folder:{faces}", "--epochs", "1", "--out", copy, "--overwrite", "--quiet"]
-            more = ["--unlabeled", f"folder:{faces}", "--method", "fixmatch"] if name == "semi" else []
+            more = ["--unlabeled", "rest", "--labels", "28", "--method", "fixmatch"] if name == "semi" else []
             code, _, err = fertrain(name, *options, *more, "--model", "deep-emotion", "--image-size", "32")
             assert (code, len(err.splitlines())) == (1, 1), err
             assert "another process is working on it" in err
@@ -243,7 +243,7 @@ def test_what_cannot_be_written_is_one_line_in_every_command(faces, ferplus, fin
     calls = [
         ["supervised", "--labeled", images, *small, "--out", place / "x"],
         ["supervised", "--labeled", images, *small, "--out", place / "run", "--overwrite"],
-        ["semi", "--labeled", images, "--unlabeled", images, "--method", "fixmatch", *small, "--out", place / "x"],
+        ["semi", "--labeled", images, "--unlabeled", "rest", "--labels", "28", "--method", "fixmatch", *small, "--out", place / "x"],
         ["ablate", tmp_path / "grid.toml", "--labeled", images, "--out", place / "x"],
         ["evaluate", place / "run", "--on", f"{images}:test"],
         ["cross", place / "run", "--on", f"{images}:test"],

@@ -35,11 +35,12 @@ def address(root):
     from rmset.review import serve
 
     told: list[str] = []
-    threading.Thread(target=lambda: serve(root, root.video_ids(), ready=told.append), daemon=True).start()
-    for _ in range(200):
+    server = threading.Thread(target=lambda: serve(root, root.video_ids(), ready=told.append), daemon=True)
+    server.start()
+    while server.is_alive():
         if told:
             return told[0]
-        time.sleep(0.05)
+        time.sleep(0.02)
     raise AssertionError("the page did not come up")
 
 

@@ -71,6 +71,8 @@ def _problems(segment: Segment) -> Iterator[tuple[str, str]]:
             inside = as_boxes([clip(person.box, person.panel)])
             if float(area(inside)[0]) < 0.5 * float(area(as_boxes([person.box]))[0]):
                 yield f"person {person.person_id} is outside their panel", "draw the person again"
-    for one, other in combinations(segment.people, 2):
-        if float(iou(as_boxes([one.box]), as_boxes([other.box]))[0, 0]) > _SAME_FACE:
+    faces = as_boxes([p.box for p in segment.people])
+    overlap = iou(faces, faces)
+    for (i, one), (j, other) in combinations(enumerate(segment.people), 2):
+        if overlap[i, j] > _SAME_FACE:
             yield f"people {one.person_id} and {other.person_id} overlap", "delete one of them"
