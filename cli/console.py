@@ -159,7 +159,7 @@ def emit(
 
 
 def _shown(value: Any) -> str:
-    """A value as a cell of a table; pixels and other bytes by their number."""
+    """Render a value as a cell of a table; pixels and other bytes by their number."""
     if value is None:
         return "–"
     if isinstance(value, float):
@@ -174,7 +174,7 @@ def _shown(value: Any) -> str:
 
 
 def progress() -> AbstractContextManager[Progress]:
-    """A bar per kind of work with time left, on stderr; nothing under `--quiet`."""
+    """Show a bar per kind of work with time left, on stderr; nothing under `--quiet`."""
     return bars(False if _Talk.quiet else None)
 
 

@@ -38,7 +38,7 @@ _HANDLER = "rmset-plain"
 
 
 def one_line(text: str) -> str:
-    r"""A text whose control characters, line breaks included, are written out.
+    r"""Write out the control characters of a text, line breaks included.
 
     >>> one_line("a\x1b[31mb\n\u202ec")
     'a\\x1b[31mb\\n\\u202ec'
@@ -47,7 +47,7 @@ def one_line(text: str) -> str:
 
 
 def lines(text: str) -> str:
-    r"""A text of several lines whose other control characters are written out.
+    r"""Write out the control characters of a text of several lines, but not its line breaks.
 
     >>> lines("a\n\x9bb")
     'a\n\\x9bb'
@@ -56,7 +56,7 @@ def lines(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """A text as a cell of a CSV that a spreadsheet opens: no control characters, and no formula.
+    """Make a text a cell of a CSV that a spreadsheet can open: no control characters, and no formula.
 
     What would be a formula gets an apostrophe in front; a number and a video's id stay as they are.
 

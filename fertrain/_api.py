@@ -223,7 +223,7 @@ class Run:
 
 
 def load_run(path: Path | str) -> Run:
-    """A run that was finished earlier.
+    """Load a finished run.
 
     Raises:
         UsageError: there is no run at `path`.
@@ -283,7 +283,7 @@ def train(
 
 
 def _with(config: RunConfig, given: Mapping[str, Any]) -> RunConfig:
-    """The config with settings changed by their own names, whichever group they belong to."""
+    """Change settings of a config by their own names, whichever group they belong to."""
     config = changed(config, {"method": given["method"]}, "train") if "method" in given else config
     own = config.method.replace("-", "_")
     groups = ["data", "model", "optim", *([own] if hasattr(config, own) else [])]
@@ -311,7 +311,7 @@ def _with(config: RunConfig, given: Mapping[str, Any]) -> RunConfig:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """A value as a config holds it: names and paths as text, one number of epochs as a tuple."""
+    """Convert a value to what a config holds: names and paths as text, one number of epochs as a tuple."""
     if name == "unlabeled" and isinstance(value, (Dataset, Root, Path)):
         return f"rmset:{root_of(value).path}"
     if name == "epochs" and isinstance(value, int):

@@ -44,7 +44,7 @@ class InvarianceError(FertrainError):
 
 
 class UnknownNameError(UsageError):
-    """Something was asked for by a name that nobody has.
+    """Unknown name; the message suggests close matches.
 
     Args:
         what: the kind of thing, in the words of the user ("data set", "model").

@@ -11,7 +11,7 @@ from rmset.outputs import written
 
 
 def whole(path: Path) -> AbstractContextManager[Path]:
-    """A path to write to, whose file takes the place of `path` once it is on disk, as those of a root do.
+    """Give a path to write to, whose file replaces `path` once it is on disk, as those of a root do.
 
     Raises:
         RmsetError: on leaving, if the disk is full or the folder cannot be written.

@@ -18,7 +18,7 @@ _ALIASES = {
 
 
 def canonical(name: str) -> str:
-    """The field's noun for a class, whatever a folder calls it: "Happy" -> "happiness"."""
+    """Translate a folder's name for a class to the field's noun: "Happy" -> "happiness"."""
     plain = name.strip().lower()
     return _ALIASES.get(plain, plain)
 
@@ -71,7 +71,7 @@ ORDERS: dict[str, LabelOrder] = {
 
 
 def order_of(classes: Sequence[str]) -> LabelOrder:
-    """The order that a *list* of classes stands for, in the list's own sequence.
+    """Make the order that a *list* of classes stands for, in the list's own sequence.
 
     A list equal to a known order takes its name, any other is called "custom": what counts is that it was given
     as a list, so its sequence is meant.
@@ -84,7 +84,7 @@ def order_of(classes: Sequence[str]) -> LabelOrder:
 
 
 def order_of_set(classes: frozenset[str]) -> LabelOrder:
-    """The known order for an *unordered* set of classes, as a folder of class folders gives them.
+    """Find the known order for an *unordered* set of classes, as a folder of class folders gives them.
 
     Several known orders hold the same classes; the first written down above is taken, which is safe because
     the order chosen travels with the weights. A set that no known order has is refused: its numbering would be

@@ -56,7 +56,7 @@ def explain(
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """What runs look at, as figures and numbers: regions of a face, candidates, classes, maps of features.
+    """Show what runs look at, as figures and numbers: regions of a face, candidates, classes, maps of features.
 
     Example: fertrain explain runs/base runs/ial runs/acl --attention --embedding --root data/rmset -o pictures
 

@@ -72,7 +72,7 @@ class Option:
         return field_types(settings)[name]  # type: ignore[arg-type]
 
     def parameter(self, command: str, start: RunConfig) -> inspect.Parameter:
-        """The function parameter that Typer makes the option of."""
+        """Make the function parameter from which Typer makes the option."""
         kind = self.kind
         listed = kind.base is tuple and kind.item is str
         typed: Any = list[str] if listed else str if kind.base is tuple else kind.base

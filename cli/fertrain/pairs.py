@@ -77,7 +77,7 @@ def pairs_quality(
         say(f"{run} has learned no projection; candidates are compared by its features themselves")
     unknown = sum(row["delay"] is None for row in found.people)
     if unknown:
-        say(f"{unknown:,} of {len(found.people):,} people go with nobody; they have no delay")
+        say(f"{unknown:,} of {len(found.people):,} people correlate with no one; they have no delay")
     if found.delays.get("pairs"):
         say(f"delays: off by {found.delays['mean_error']:.2f} steps on average, {found.delays['within_one']:.0%} of "
             f"{found.delays['pairs']:,} pairs at most one step; all alike would be off by "

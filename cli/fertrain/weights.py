@@ -40,7 +40,7 @@ def convert(
 
 
 def recipes(fmt: FormatOption = Format.TABLE) -> None:
-    """Published settings that `--recipe` knows: paper, command, expected score, time.
+    """List published settings that `--recipe` knows: paper, command, expected score, time.
 
     Example: fertrain recipes --format json
     """

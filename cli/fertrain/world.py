@@ -48,7 +48,7 @@ def world(
         root, counts = write_scripted(out, config, bar)
     emit([{"expression": name, "images": n} for name, n in counts.items()], fmt)
     if missing := [e for e in EXPRESSIONS if e not in counts]:
-        say(f"no images of {', '.join(missing)}: nobody shows that")
+        say(f"no images of {', '.join(missing)}; those expressions are omitted")
     # all panels at one moment, and the moments that candidates are drawn from, in steps as `semi` has them
     if few := [name for name, n in counts.items() if n < people * (2 * RmferConfig().d + 1)]:
         say(f"few images of {', '.join(few)}: the positives of such a face will show its own photograph")

@@ -132,7 +132,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _exact_detector() -> Detect:
-    """The detector whose boxes count as true, loaded when the first clip asks for it."""
+    """Load the detector whose boxes count as true when the first clip asks for it."""
     from rmset.geometry import Boxes
     from rmset.parts.detect import Detector, load
     from rmset.parts.frames import Image

@@ -184,7 +184,7 @@ def review(
     from rmset.review import serve
 
     def ready(address: str) -> None:
-        # The address is the result: whoever has it may review.
+        # The address is the result: it carries the token that gives access.
         echo(address)
         say("open it in a browser on this machine; Ctrl-C closes it")
         if open_browser:

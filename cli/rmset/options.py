@@ -26,7 +26,7 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Run again even if no
 
 
 def find_root(path: Path | None) -> Root:
-    """The root that is meant."""
+    """Find the root: the path given, else `$RMSET_ROOT`, else `data/rmset`."""
     from rmset.root import Root
 
     return Root.find(path)

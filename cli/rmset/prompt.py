@@ -91,14 +91,14 @@ def statements(lines: Iterator[str]) -> Iterator[str]:
 
 
 def words(catalog: Catalog) -> list[str]:
-    """What can be completed: tables, columns, macros, keywords."""
+    """List what can be completed: tables, columns, macros, keywords."""
     rows = catalog.sql("select distinct table_name, column_name from duckdb_columns() where not internal").rows()
     names = {row["table_name"] for row in rows} | {row["column_name"] for row in rows}
     return sorted(names | {"positives(", "negatives(", "all_positives("}) + sorted(_KEYWORDS)
 
 
 def completer(known: list[str]) -> Callable[[str, int], str | None]:
-    """A completer for readline: the n-th known word that begins like the text, in the case that the user types."""
+    """Make a completer for readline: the n-th known word that begins like the text, in the case that the user types."""
 
     def complete(text: str, n: int) -> str | None:
         found = [w for w in known if w.startswith(text.lower())]

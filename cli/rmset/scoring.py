@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def of_files(truth: Path, tracks: Path) -> Evaluated:
-    """A tracker's MOTChallenge file against a truth."""
+    """Evaluate a tracker's MOTChallenge file against a truth."""
     from rmset.inspect import mot
     from rmset.inspect.evaluate import Evaluated, may_be_found, must_be_found
     from rmset.inspect.scores import count
@@ -27,7 +27,7 @@ def of_files(truth: Path, tracks: Path) -> Evaluated:
 
 
 def of_root(root: Root, video_id: str, truth: Path, write_mot: Path | None) -> Evaluated:
-    """A video of a root against a truth; both are also written as MOTChallenge has them, if a folder is named."""
+    """Evaluate a video of a root against a truth; write both as MOTChallenge files too, if a folder is named."""
     from rmset.inspect import evaluate, mot
     from rmset.inspect.scores import count
     from rmset.truth import Truth

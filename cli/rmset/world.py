@@ -14,7 +14,7 @@ from .options import QuietOption
 def world(
     output: Annotated[Path, typer.Option("-o", "--output", help="New or empty folder: root/ and labelled/ go there.")],
     videos: Annotated[int, typer.Option("--videos", min=1, help="How many mashups.")] = 4,
-    people: Annotated[int, typer.Option("--people", min=1, help="In each; nobody is in two.")] = 6,
+    people: Annotated[int, typer.Option("--people", min=1, help="In each; no person is in two.")] = 6,
     seconds: Annotated[float, typer.Option("--seconds", help="Length of each, 3 or more.")] = 30.0,
     fps: Annotated[float, typer.Option("--fps", help="Faces of a person in a second.")] = 10.0,
     max_delay: Annotated[float, typer.Option("--max-delay", help="Longest delay of a person, seconds.")] = 0.5,

@@ -93,7 +93,7 @@ def study(
 
 
 def _sheet(data: FerPlus, rows: npt.NDArray[np.int64], bits: npt.NDArray[np.float64], most: int, path: Path) -> int:
-    """The images that taggers differ most on, as far as they are here; returns how many of them cannot be read."""
+    """Draw the most disputed images, as far as they are here; returns how many of them cannot be read."""
     unreadable = 0
     images: list[npt.NDArray[np.uint8]] = []
     captions: list[str] = []
@@ -150,7 +150,7 @@ def agreement(votes: Votes, taggers: int, draws: int = 20, seed: int = 0) -> Agr
 
 
 def one_against_nine(votes: Votes) -> tuple[float, int]:
-    """The human baseline: one vote against the plurality of the others, exactly, over all ways to pick the one.
+    """Compute the human baseline: one vote against the plurality of the others, over all ways to pick the one.
 
     Returns:
         Share that is right, and the images counted: those whose other votes have one plurality for every vote that

@@ -41,12 +41,12 @@ class Recipe:
 
 
 def names() -> list[str]:
-    """The recipes that come with the package."""
+    """List the recipes that come with the package."""
     return sorted(p.name.removesuffix(".toml") for p in files(__package__).joinpath(_FOLDER).iterdir())
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name, or of a file *.toml."""
+    """Read the recipe of that name, or of a file *.toml."""
     if name.endswith(".toml"):
         path = Path(name)
         if not path.is_file():
@@ -58,7 +58,7 @@ def recipe(name: str) -> Recipe:
 
 
 def parse(text: str, name: str) -> Recipe:
-    """A recipe out of its TOML text."""
+    """Parse a recipe."""
     try:
         values = parse_toml(text, name)
     except UnreadableError as error:

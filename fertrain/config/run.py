@@ -187,7 +187,7 @@ class RunConfig(Settings):
 
 
 def start_for(method: str) -> RunConfig:
-    """Settings that a method starts from.
+    """Return the settings that a method starts from.
 
     Beside unlabeled images these are RMFER's authors' rule, batch, balance, augmentation and epochs, for all methods.
     """

@@ -118,7 +118,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def to_toml(value: Mapping[str, Any]) -> str:
-    """A nested mapping of plain values as TOML; `None` is left out, as TOML has no word for it."""
+    """Write a nested mapping of plain values as TOML; `None` is left out, as TOML has no word for it."""
     lines: list[str] = []
     tables: list[tuple[str, Mapping[str, Any]]] = []
     for key, item in value.items():
@@ -160,13 +160,13 @@ METHOD_GROUPS = ("rmfer", "fixmatch", "uda", "mixmatch", "remixmatch", "ada_cm",
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:
-    """The settings as nested plain values, without those of other methods than the run's own."""
+    """Return the settings as nested plain values, without those of other methods than the run's own."""
     own = config.method.replace("-", "_")
     return {k: v for k, v in asdict(config).items() if k not in METHOD_GROUPS or k == own}
 
 
 def deciding(config: RunConfig) -> dict[str, Any]:
-    """The settings that decide the weights: not where the run lies, nor how many processes decode for it."""
+    """Return the settings that decide the weights: not the folder of the run, nor the number of decoding processes."""
     nothing = {"out", "overwrite", "workers", "memory_mb", "checkpoint_steps", "tensorboard", "wandb"}
     return {k: v for k, v in settings_of(config).items() if k not in nothing}
 

@@ -62,7 +62,7 @@ class EvalResult:
         return values
 
     def mistakes(self, most: int = 24) -> list[dict[str, Any]]:
-        """The wrong answers that the network was surest of."""
+        """List the wrong predictions of highest confidence."""
         predicted, confidence = self.probabilities.argmax(axis=1), self.probabilities.max(axis=1)
         wrong = np.flatnonzero(predicted != self.split.classes)
         classes = self.split.order.classes
@@ -96,7 +96,7 @@ def judge(
         images: the split's pixels, in its order.
         part: what to call it in reports, if not by its split.
         workers: processes that decode.
-        progress: told how many are done.
+        progress: progress callback.
     """
     columns = permutation(labels, split.order.classes)
     k = len(split.order)

@@ -62,7 +62,7 @@ class Extracted:
 
 
 def open_run(path: Path) -> OpenedRun:
-    """A run with its projection.
+    """Open a run with its projection.
 
     Raises:
         UsageError: the folder holds no run.
@@ -94,7 +94,7 @@ def extract(
         rows: which, in this order.
         batch_size: images at once; changes nothing but the time.
         workers: processes that decode.
-        progress: told how many are done.
+        progress: progress callback.
     """
     parts = [list(rows[i : i + batch_size]) for i in range(0, len(rows), batch_size)]
     device = next(model.parameters()).device

@@ -40,7 +40,7 @@ footer{margin-top:3rem;color:var(--soft);font-size:.84rem}
 
 
 def page(title: str, body: Sequence[str]) -> str:
-    """A whole document."""
+    """Render a whole document."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -49,7 +49,7 @@ def page(title: str, body: Sequence[str]) -> str:
 
 
 def facts(values: Iterable[tuple[str, str]]) -> str:
-    """A few numbers that one looks for first: (number, what it is)."""
+    """Render the few numbers that a reader looks for first: (number, what it is)."""
     boxes = "".join(f"<div><b>{escape(a)}</b><span>{escape(b)}</span></div>" for a, b in values)
     return f'<div class="facts">{boxes}</div>'
 
@@ -69,7 +69,7 @@ class Markup(str):
 
 
 def bar(share: float, width: float = 6) -> Markup:
-    """A bar of a table cell, `width` em long for 1."""
+    """Render a bar in a table cell, `width` em long for 1."""
     return Markup(f'<span class="bar" style="width:{width * share:.2f}em"></span>')
 
 
@@ -78,7 +78,7 @@ def _cell(value: str) -> str:
 
 
 def picture(path: Path, alt: str) -> str:
-    """A PNG inside the page."""
+    """Embed a PNG."""
     return _img(path.read_bytes(), alt)
 
 

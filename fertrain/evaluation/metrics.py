@@ -17,7 +17,7 @@ import numpy.typing as npt
 def confusion_matrix(
     truth: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int
 ) -> npt.NDArray[np.int64]:
-    """Counts with the true class by row and the predicted one by column: (N,), (N,) -> (K, K)."""
+    """Count images by true class (row) and predicted class (column): (N,), (N,) -> (K, K)."""
     if truth.shape != predicted.shape:
         raise ValueError(f"expected as many predictions as labels, found {predicted.shape} and {truth.shape}")
     return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
@@ -97,7 +97,7 @@ class Scores:
 
 
 def scores_from(metrics: dict[str, Any]) -> Scores:
-    """The scores that a metrics.json holds."""
+    """Read the scores of a metrics.json."""
     confusion = np.asarray(metrics["confusion"], dtype=np.int64)
     return Scores(confusion, tuple(metrics["labels"]), metrics["split"], metrics["rule"])
 

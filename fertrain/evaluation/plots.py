@@ -12,7 +12,7 @@ from .metrics import Scores
 
 
 def curves(history: Sequence[Mapping[str, str]]) -> Figure:
-    """Losses, and held-out accuracy and other shares, by epoch; phases are told apart by the background."""
+    """Losses, and held-out accuracy and other shares, by epoch; phases differ by the background."""
     epochs = [int(row["epoch"]) for row in history]
     phases = [row["phase"] for row in history]
     figure = Figure(figsize=(9, 3.2), layout="constrained")
@@ -64,7 +64,7 @@ def confusion(scores: Scores) -> Figure:
 
 
 def reliability(calibration: Mapping[str, Any]) -> Figure:
-    """Accuracy against confidence; bars on the diagonal mean that confidence can be believed."""
+    """Accuracy against confidence; bars on the diagonal mean that confidence is accuracy."""
     bins = calibration["bins"]
     width = 1 / len(bins)
     middles = [(k + 0.5) * width for k in range(len(bins))]

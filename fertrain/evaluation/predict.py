@@ -75,7 +75,7 @@ def frames_of(
     Args:
         target: the folder or file.
         stride: of films, in frames.
-        progress: told the files done, or the frames of a single film.
+        progress: progress callback on files, or on the frames of a single film.
         tell: gets the error of each file of a folder that cannot be read, which is left out, and of each film that
             ends early, whose frames up to there are given; it may raise it, as it does if omitted.
 

@@ -29,7 +29,7 @@ def similarity(z: Tensor, self_mask: str = "exclude") -> Tensor:
 
     Args:
         z: projected features.
-        self_mask: what stands on the diagonal: `exclude` −∞, so that nobody attends to himself (what the
+        self_mask: what stands on the diagonal: `exclude` −∞, so that no image attends to itself (what the
             authors' code does); `epsilon` 1e-6, the paper's letter; `off` the cosine itself, 1.
 
     >>> fertrain.losses.similarity(torch.eye(2), self_mask="off")

@@ -83,7 +83,7 @@ class AdaCm(SemiSupervised[Seen]):
         self.margins.current.fill_(self.settings.margin)
 
     def both(self, batch: Batch, unlabeled: Unlabeled) -> StepOutput:
-        """The three terms."""
+        """Sum the three terms."""
         s, head = self.settings, self.model.head
         self.margins.turn(batch.epoch, s.beta, s.margin)
         x, one, two, strong = joint_features(self.model, batch.images, *unlabeled.weak, unlabeled.strong[0])
@@ -99,7 +99,7 @@ class AdaCm(SemiSupervised[Seen]):
         return StepOutput(loss, logs, shares)
 
     def after_step(self) -> None:
-        """The step's confidences are counted, once."""
+        """Count the step's confidences, once."""
         for seen in self.kept:
             self.margins.take(seen.confidence, seen.counts)
         super().after_step()

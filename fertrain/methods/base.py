@@ -144,13 +144,13 @@ class Method(Protocol):
         """What runs at test: a part of `module`."""
 
     def begin(self, phase: Phase) -> None:
-        """Called before a phase's first step."""
+        """Prepare for a phase; called before its first step."""
 
     def loss(self, batch: Batch) -> StepOutput:
-        """The objective of the phase that was begun. May be called twice on one batch (SAM does)."""
+        """Compute the objective of the current phase. May be called twice on one batch (SAM does)."""
 
     def after_step(self) -> None:
-        """Called after the weights have moved: moving averages, queues."""
+        """Update moving averages and queues; called after the weights have moved."""
 
 
 Found = TypeVar("Found")
@@ -168,17 +168,17 @@ class StepCache(Generic[Found]):
         self._found: dict[int, tuple[Batch, Found]] = {}
 
     def get(self, batch: Batch, find: Callable[[], Found]) -> Found:
-        """What was found for this batch; found now, if this is the first look."""
+        """Return the value of this batch; compute it at the first look."""
         if id(batch) not in self._found:
             self._found[id(batch)] = (batch, find())
         return self._found[id(batch)][1]
 
     def __iter__(self) -> Iterator[Found]:
-        """What was found, in the order of the batches."""
+        """Iterate over the values, in the order of the batches."""
         return (found for _, found in self._found.values())
 
     def clear(self) -> None:
-        """The step is over."""
+        """Forget the values; the step is over."""
         self._found.clear()
 
 

@@ -40,7 +40,7 @@ class Byol(SelfSupervised):
         self._done = 0.0
 
     def begin(self, phase: Phase) -> None:
-        """The target starts as a copy, of weights that may have come from a file since it was made."""
+        """Copy the weights to the target: they may have come from a file since it was made."""
         super().begin(phase)
         if phase.name == "pretrain":
             self.target.load_state_dict(self.online.state_dict())
@@ -54,7 +54,7 @@ class Byol(SelfSupervised):
         return 4 + 2 * disagreement(p1, z2) + 2 * disagreement(p2, z1)
 
     def after_step(self) -> None:
-        """The target follows."""
+        """Move the target network towards the online one."""
         if self._phase == "pretrain":
             update_momentum(self.target, self.online, momentum_at(self._done, self.settings.momentum))
         super().after_step()

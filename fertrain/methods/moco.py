@@ -39,7 +39,7 @@ class Queue(nn.Module):
         self.register_buffer("at", torch.zeros((), dtype=torch.int64))
 
     def push(self, keys: Tensor) -> None:
-        """The new ones (U, E) take the place of the oldest."""
+        """Replace the oldest keys by new ones (U, E)."""
         length = len(self.keys)
         newest = F.normalize(keys[-length:].float(), dim=1)
         self.keys[(int(self.at) + torch.arange(len(newest))) % length] = newest
@@ -58,7 +58,7 @@ class Moco(SelfSupervised):
         super().__init__(model, config, scheme, parts, ratio=s.ratio)
 
     def begin(self, phase: Phase) -> None:
-        """The second network starts as a copy, of weights that may have come from a file since it was made."""
+        """Copy the weights to the key network: they may have come from a file since it was made."""
         super().begin(phase)
         if phase.name == "pretrain":
             self.key.load_state_dict(self.query.state_dict())

@@ -43,7 +43,7 @@ class Shares(nn.Module):
         self.register_buffer("at", torch.zeros((), dtype=torch.int64))
 
     def take(self, labels: Tensor, guesses: Tensor) -> None:
-        """The shares (K,) of one batch push out the oldest."""
+        """Replace the oldest shares by those of one batch (K,)."""
         row = int(self.at) % BATCHES
         self.labels[row], self.guesses[row] = labels, guesses
         self.at += 1
@@ -102,7 +102,7 @@ class ReMixMatch(SemiSupervised[Guess]):
         return Guess(sharpen(q, self.settings.temperature), p.mean(dim=0), batch.targets.mean(dim=0))
 
     def after_step(self) -> None:
-        """The step's shares are counted, once."""
+        """Count the step's shares, once."""
         for guess in self.kept:
             self.shares.take(guess.labels, guess.raw)
         super().after_step()

@@ -69,7 +69,7 @@ class Rmfer:
         self._chosen.clear()
 
     def loss(self, batch: Batch) -> StepOutput:
-        """The objective of the phase."""
+        """Compute the objective of the phase."""
         contrasted = batch.anchors if self._phase == "acl" else ()
         chosen = self._refined(batch) if contrasted else []
         # One pass: were the chosen normalized by the running statistics instead, their gradients would push features
@@ -92,7 +92,7 @@ class Rmfer:
         return StepOutput(loss, logs)
 
     def after_step(self) -> None:
-        """The next batches choose their candidates anew."""
+        """Forget the chosen candidates of the step."""
         self._chosen.clear()
 
     def _contrast(self, beside: list[Tensor], chosen: list[tuple[Tensor, Tensor]]) -> Tensor:

@@ -48,7 +48,7 @@ class SelfSupervised(ABC):
         self._phase = phase.name
 
     def loss(self, batch: Batch) -> StepOutput:
-        """The comparison of views, then the scheme's loss."""
+        """Compare views in the first phase; compute the scheme's loss in the second."""
         if self._phase == "supervised" or batch.unlabeled is None:
             ce = self.scheme.loss(self.model(batch.images), batch.targets)
             return StepOutput(ce, {"ce": ce.item()})
@@ -58,10 +58,10 @@ class SelfSupervised(ABC):
 
     @abstractmethod
     def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:
-        """The objective on two views, each (U, C, S, S)."""
+        """Compute the objective on two views, each (U, C, S, S)."""
 
     def after_step(self) -> None:
-        """The next batches find their targets anew."""
+        """Forget the targets of the step."""
         self.kept.clear()
 
 
@@ -85,7 +85,7 @@ def perceptron(*widths: int, normalized: bool, ends: bool = False) -> nn.Sequent
 
 
 def frozen(module: nn.Module) -> nn.Module:
-    """The module, without gradients: a network that follows another."""
+    """Turn gradients of a module off: a momentum network."""
     return module.requires_grad_(requires_grad=False)
 
 

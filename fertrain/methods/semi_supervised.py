@@ -36,7 +36,7 @@ class SemiSupervised(ABC, Generic[Found]):
         self.kept.clear()
 
     def loss(self, batch: Batch) -> StepOutput:
-        """The method's objective, or the scheme's loss alone."""
+        """Compute the method's objective, or the scheme's loss alone."""
         if batch.unlabeled is None:
             ce = self.scheme.loss(self.model(batch.images), batch.targets)
             return StepOutput(ce, {"ce": ce.item()})
@@ -44,10 +44,10 @@ class SemiSupervised(ABC, Generic[Found]):
 
     @abstractmethod
     def both(self, batch: Batch, unlabeled: Unlabeled) -> StepOutput:
-        """The objective on labeled and unlabeled images."""
+        """Compute the objective on labeled and unlabeled images."""
 
     def after_step(self) -> None:
-        """The next batches are guessed anew."""
+        """Forget the guesses of the step."""
         self.kept.clear()
 
 

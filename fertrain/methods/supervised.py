@@ -22,7 +22,7 @@ class Supervised:
         """Nothing to prepare."""
 
     def loss(self, batch: Batch) -> StepOutput:
-        """The scheme's loss of f_FER(f); the cosine loss where the head predicts words."""
+        """Compute the scheme's loss of f_FER(f), or the cosine loss where the head predicts words."""
         logits = self.model(batch.images)
         if isinstance(self.model.head, EmbeddingHead):
             return StepOutput(cosine(logits / SCALE, batch.targets))

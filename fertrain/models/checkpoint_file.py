@@ -57,7 +57,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a safetensors file or of a state dict, and the metadata (empty for the latter)."""
+    """Read the tensors of a safetensors file or a state dict, and the metadata (empty for the latter)."""
     found = read_checkpoint(path)
     return next(iter(found.parts.values())), found.meta
 
@@ -75,7 +75,7 @@ def state_dicts(content: Mapping[object, object], deep: int = _DEEP) -> dict[str
 
 
 def read_plain(path: Path) -> object:
-    """What `torch.save` wrote of tensors and plain values, on the CPU; no code in the file is run.
+    """Read what `torch.save` wrote of tensors and plain values, on the CPU; no code in the file is run.
 
     Raises:
         WeightsError: the file cannot be read, or holds anything else.

@@ -52,7 +52,7 @@ def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] 
         part: which of several state dicts in the file; the first of `CONTAINERS` if empty.
 
     Raises:
-        UsageError: nobody said that the file is trusted, or the head has more or fewer outputs than labels.
+        UsageError: the file was not declared trusted, or the head has more or fewer outputs than labels.
         LabelError: a label stands twice.
         WeightsError: the file cannot be read, holds no tensors, or no head that the labels could be of.
     """

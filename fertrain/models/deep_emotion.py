@@ -35,12 +35,12 @@ class SpatialTransformer(nn.Module):
         self.linear = nn.Sequential(nn.Linear(10 * side * side, 32), nn.ReLU(inplace=True), last)
 
     def theta(self, x: Tensor) -> Tensor:
-        """Maps from output to input coordinates in [-1, 1]: (B, 2, 3)."""
+        """Predict maps from output to input coordinates in [-1, 1]: (B, 2, 3)."""
         parameters: Tensor = self.linear(self.convolutions(x))
         return parameters.view(-1, 2, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The image as it is looked at, (B, 1, S, S)."""
+        """Warp the image, (B, 1, S, S)."""
         # bfloat16 has eight bits for a coordinate, which is less than a pixel: the grid is float32
         theta = self.theta(x).float()
         grid = F.affine_grid(theta, list(x.shape), align_corners=False)

@@ -1,4 +1,4 @@
-"""Running a network without learning: each image's logits, whoever stands beside it."""
+"""Batch-independent inference in eval mode: logits of many images."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     v = W f + b (B, D)    logit_k = s cos(v, w_k)    s = 10, so that a softmax of the logits means something
 
-The words are a buffer of the head: they travel with the weights, and nobody needs the word file to predict.
+The words are a buffer of the head: they are stored with the weights, so predictions need no word file.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class EmbeddingHead(nn.Module):
 
 
 def words_of(classes: Sequence[str], given: Sequence[str] = ()) -> list[str]:
-    """The word of each class: those given as `class=word`, else the usual ones."""
+    """Choose the word of each class: those given as `class=word`, else the usual ones."""
     own = dict(WORDS)
     for text in given:
         name, equals, word = text.partition("=")
@@ -63,7 +63,7 @@ def words_of(classes: Sequence[str], given: Sequence[str] = ()) -> list[str]:
 
 
 def read_vectors(path: Path, words: Sequence[str]) -> Tensor:
-    """The vectors of these words, float32 (K, D).
+    """Read the vectors of these words, float32 (K, D).
 
     Args:
         path: a word2vec file in the C format, text (a header "count D", then a word and D numbers a line) or binary

@@ -113,7 +113,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load_trusted(path: Path) -> tuple[object, list[str]]:
-    """What a file of `torch.save` holds, and the classes that were not here. Runs the code in the file.
+    """Load a file of `torch.save`, and list the classes that are not installed. Runs the code in the file.
 
     Raises:
         WeightsError: the file cannot be read.
@@ -141,7 +141,7 @@ def named_tensors(content: object) -> dict[str, Tensor]:
 
 
 def mapping_of(content: object) -> Mapping[Any, Any] | None:
-    """A mapping, or the items of one whose class is not here; None for anything else."""
+    """Return a mapping, or the items of one whose class is not installed; None for anything else."""
     if isinstance(content, Mapping):
         return content
     if isinstance(content, StandIn) and content.items:

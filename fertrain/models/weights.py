@@ -50,7 +50,7 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) 
 
 
 def _in_order(data: bytes) -> bytes:
-    """A safetensors file whose metadata stand by name: the library writes them in any order, and files would differ."""
+    """Sort the metadata of a safetensors file by name: the library writes them in any order, and files would differ."""
     length = int.from_bytes(data[:8], "little")
     head = json.loads(data[8 : 8 + length])
     head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
@@ -64,7 +64,7 @@ _LARGEST = 4096
 
 
 def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
-    """A network that `save` wrote, with its label order and input spec."""
+    """Load a network that `save` wrote, with its label order and input spec."""
     tensors, meta = read_file(path)
     if not {"model", "labels", "input"} <= meta.keys():
         raise WeightsError(
@@ -102,7 +102,7 @@ def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
 
 
 def labels_in(text: str, path: Path) -> tuple[str, ...]:
-    """The metadata's label order."""
+    """Read the metadata's label order."""
     try:
         found = parse_json(text, "labels")
     except ValueError:

@@ -28,7 +28,7 @@ from ..unlabeled.loader import shuffled
 
 @dataclass(frozen=True)
 class EpochContext:
-    """Which steps of which epoch, on what device: all that a stream has to be told."""
+    """Seed, epoch, steps and device for one pass over a stream."""
 
     seed: int
     """Of the run."""
@@ -116,7 +116,7 @@ class AnchorStream:
         return sum(len(rows) for rows, _ in drawn) / len(drawn)
 
     def batches(self, context: EpochContext, n: int) -> Iterator[tuple[AnchorBatch, ...]]:
-        """The `n` anchors of each step."""
+        """Yield the `n` anchors of each step."""
         # drawn as they are needed, by the workers' queue a few steps ahead of the network
         ahead, drawn = itertools.tee(self.anchors.draw(context.epoch, step, n) for step in context.steps)
         rows = ([row for anchor, _ in step for row in anchor] for step in ahead)
@@ -146,7 +146,7 @@ class UnlabeledStream:
         return min(views.ratio * labeled, len(self.images))
 
     def batches(self, context: EpochContext, views: Views, n: int) -> Iterator[Unlabeled]:
-        """The `n` images of each step, in all their views; each image is decoded once."""
+        """Yield the `n` images of each step, in all their views; each image is decoded once."""
         total = len(self.images)
         rows = (unlabeled_rows(total, n, context.seed, context.epoch, step).tolist() for step in context.steps)
         for step, pixels in zip(context.steps, batches(self.images, rows, context.workers), strict=True):
@@ -236,7 +236,7 @@ class TrainLoader:
         return total
 
     def epoch(self, epoch: int, phase: Phase, in_phase: int = 0, start: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch.
+        """Yield the batches of one epoch.
 
         Args:
             epoch: counted over the whole run, so that no two phases see the same draws.
@@ -270,7 +270,7 @@ class TrainLoader:
 
 
 def within(phases: Sequence[Phase], images: int | None, per_step: Callable[[Phase], float]) -> tuple[Phase, ...]:
-    """The phases with as many steps in an epoch as the budget gives them; unchanged without a budget.
+    """Set the steps of each phase's epochs from the budget; without one the phases are unchanged.
 
     Args:
         phases: of the method.

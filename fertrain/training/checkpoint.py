@@ -43,7 +43,7 @@ class Tally:
     logs: dict[str, float] = field(default_factory=dict)
     """Sums of the loss's parts."""
     shares: dict[str, float] = field(default_factory=dict)
-    """Sums of the shares that the method told."""
+    """Sums of the method's shares."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Checkpoints:
         written after `every` so many steps, and after every epoch."""
 
     def save(self, position: Position, module: nn.Module, optimizer: Any, average: EMA) -> None:
-        """A kill leaves the old file or the new one."""
+        """Write the file; a kill leaves the old one or the new one."""
         content = {
             "layout": _LAYOUT,
             "settings": self.settings,
@@ -98,7 +98,7 @@ class Checkpoints:
                 ) from None
 
     def stands(self) -> str:
-        """What the file is: `none`, `same` (of these settings, to be gone on with), `other` or `torn`."""
+        """Classify the file: `none`, `same` (of these settings, can be resumed), `other` or `torn`."""
         self._content, self._why = None, ""
         if not self.path.exists():
             return "none"
@@ -119,7 +119,7 @@ class Checkpoints:
         return "torn"
 
     def load(self, say: Callable[[str], None]) -> Resumed | None:
-        """What an earlier run with the same settings left; None if there is nothing to go on with, and `say` why.
+        """Load the checkpoint of an earlier run; None if there is none with the same settings, and `say` why.
 
         Raises:
             WeightsError: the file is of this run, and damaged.
@@ -137,7 +137,7 @@ class Checkpoints:
             raise _damaged(self.path) from None
 
     def remove(self) -> None:
-        """The run is finished."""
+        """Remove the file; the run is finished."""
         self.path.unlink(missing_ok=True)
 
 

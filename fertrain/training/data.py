@@ -51,7 +51,7 @@ class LabeledData:
 
 
 def plain_spec(size: int, channels: int, *, gray: bool, preprocess: str = "none") -> InputSpec:
-    """A spec before anything is measured."""
+    """Make a spec before anything is measured."""
     return InputSpec(
         size, channels, (0.0,) * channels, (1.0,) * channels, gray=gray or channels == 1, preprocess=preprocess
     )
@@ -110,7 +110,7 @@ def open_labeled_data(
 
 
 def _training_split(dataset: LabeledSet, data: DataConfig, scheme: Scheme) -> tuple[Split, str]:
-    """The training images under the rule asked for, the scheme's own, or the labels as given."""
+    """Load the training images under the rule asked for, the scheme's own, or the labels as given."""
     if dataset.rules() == [GIVEN]:
         if data.scheme != "mv":
             raise UsageError(
@@ -133,7 +133,7 @@ def _training_split(dataset: LabeledSet, data: DataConfig, scheme: Scheme) -> tu
 
 
 def _with_targets(split: Split, own: Split) -> Split:
-    """The images that both rules keep, with the targets of the scheme's own: another rule's are other targets."""
+    """Keep the images of both rules, with the targets of the scheme's own: another rule's are other targets."""
 
     def rows(of: Split) -> list[tuple[str, bytes]]:
         # a few names stand on two rows, with other votes

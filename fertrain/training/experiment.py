@@ -185,12 +185,12 @@ def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: Labe
 
 
 def _deciding(config: RunConfig, measured: Mapping[str, Any]) -> str:
-    """A hash of all that decides the weights."""
+    """Hash everything that decides the weights."""
     return hashlib.sha256(json.dumps([deciding(config), measured], default=str).encode()).hexdigest()
 
 
 def _made_with(device: torch.device) -> dict[str, str]:
-    """What rounding depends on: the same settings give the same bits on the same machine with the same libraries."""
+    """Name what rounding depends on: the same settings give the same bits with the same processor and libraries."""
     packages = {name: version(name) for name in ("rmset", "torch", "timm")}
     return {"device": str(device), "processor": platform.machine(), "python": platform.python_version(), **packages}
 

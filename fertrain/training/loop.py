@@ -56,7 +56,7 @@ class Epoch:
     logs: dict[str, float] = field(default_factory=dict)
     """Means of the loss's parts."""
     shares: dict[str, float] = field(default_factory=dict)
-    """Means of what else the method told, each from 0 to 1; accuracies of other images."""
+    """Means of the method's other shares, each from 0 to 1; accuracies of other images."""
 
     def row(self) -> dict[str, object]:
         """Flat, for a table."""
@@ -123,8 +123,8 @@ def fit(
         phases: the method's, as a budget or a lack of unlabeled images has changed them.
         keep: called with the history whenever the module holds the best state so far.
         observe: called with every epoch while the module holds the weights that were judged; may add to its logs.
-        say: told one line an epoch.
-        progress: told every step.
+        say: callback with one line an epoch.
+        progress: progress callback, called at every step.
         checkpoints: where the run's place is kept, and from where an earlier run goes on.
 
     Raises:
@@ -261,7 +261,7 @@ class _Work:
 
 
 def _refuse_nan(method: Method, where: str) -> None:
-    """A step may spoil the weights after its loss was still finite."""
+    """Check that the weights are finite: a step can spoil them after a finite loss."""
     for name, value in method.module.state_dict().items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise TrainingError(

@@ -169,7 +169,7 @@ class EMA:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The module holds the average inside, and what it learned again afterwards."""
+        """Put the average into the module for the body, and its own weights back afterwards."""
         if not self.state:
             yield
             return

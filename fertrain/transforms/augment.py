@@ -50,7 +50,7 @@ class JitterRange:
 
 
 def none(x: Tensor, generator: Generator) -> Tensor:  # noqa: ARG001 - all augmentations are called alike
-    """The batch itself."""
+    """Return the batch itself."""
     return x
 
 
@@ -61,7 +61,7 @@ def flip(x: Tensor, generator: Generator) -> Tensor:
 
 
 def affine_matrices(n: int, generator: Generator, ranges: AffineRange) -> Tensor:
-    """Maps from output to input coordinates in [-1, 1]: (n, 2, 3)."""
+    """Draw maps from output to input coordinates in [-1, 1]: (n, 2, 3)."""
     draw = torch.rand(n, 6, generator=generator) * 2 - 1
     angle = draw[:, 0] * math.radians(ranges.rotation)
     sx, sy = ranges.scale ** draw[:, 1], ranges.scale ** draw[:, 2]
@@ -81,7 +81,7 @@ def affine(x: Tensor, generator: Generator, ranges: AffineRange | None = None) -
 
 
 def crop(x: Tensor, generator: Generator, least: float = 0.2) -> Tensor:
-    """A square of `least` to all of the area, anywhere, at the old size; then a mirror image with probability ½.
+    """Crop a square of `least` to all of the area, resize it to the old size, and mirror it with probability ½.
 
     What SimCLR, MoCo, BYOL and SimSiam cannot do without on photographs (MoCo: 20 % at least; SimCLR 8 %); whether a
     part of a face still shows its expression is another question, so nothing crops unless it is asked to.
@@ -153,7 +153,7 @@ def randaugment(x: Tensor, generator: Generator) -> Tensor:
 
 
 def erasing(x: Tensor, generator: Generator) -> Tensor:
-    """A rectangle of half of the images becomes gray (Zhong et al., 2020), 2 to 33 % of their area."""
+    """Make a rectangle of half of the images gray (Zhong et al., 2020), 2 to 33 % of their area."""
     from torchvision.transforms import v2
 
     # mid-gray rather than black: it lies near the mean, so that what is covered says nothing
@@ -165,7 +165,7 @@ def _each(transform: Any, x: Tensor, generator: Generator) -> Tensor:
     with torch.random.fork_rng(devices=[]):
         out = []
         for image, seed in zip(x, seeds, strict=True):
-            # not torch.manual_seed, which also reseeds every other device: slow, and nobody would put those back
+            # not torch.manual_seed, which also reseeds every other device: slow, and those would not be restored
             torch.default_generator.manual_seed(seed)
             out.append(transform(image))
     return torch.stack(out)
@@ -184,7 +184,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 
 
 def augmentation(name: str) -> Augmentation:
-    """The augmentation of that name, or several, one after the other: "affine+erasing"."""
+    """Look up an augmentation, or several, one after the other: "affine+erasing"."""
     parts = [part.strip() for part in name.split("+")]
     for part in parts:
         if part not in AUGMENTATIONS:

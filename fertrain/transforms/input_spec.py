@@ -25,7 +25,7 @@ from ..errors import WeightsError
 # ITU-R BT.601, as OpenCV and Pillow turn color into gray
 _LUMA = (0.299, 0.587, 0.114)
 AS_LABELED = "as labelled"
-"""The crop of a set that came cropped: nobody knows how."""
+"""Pre-cropped data; crop method unknown."""
 
 _LARGEST = 4096
 """px; the side of the largest input"""
@@ -33,7 +33,7 @@ _WIDENED = re.compile(r"widened (\d+(?:\.\d+)?(?:e[+-]\d+)?)")
 
 
 def widened(share: float) -> str:
-    """The crop that `rmset.parts.cropping.cut` makes, wider than the face's box by this share of its width."""
+    """Name the crop of `rmset.parts.cropping.cut`, wider than the face's box by this share of its width."""
     return f"widened {share:g}"
 
 
@@ -94,7 +94,7 @@ class InputSpec:
 
     @property
     def widen(self) -> float | None:
-        """Share of a face's width by which the crops were wider than its box; None where nobody knows."""
+        """Share of a face's width by which the crops were wider than its box; None if unknown."""
         found = _WIDENED.fullmatch(self.crop)
         return float(found[1]) if found else None
 
@@ -109,7 +109,7 @@ class InputSpec:
         return (self.stored_channels, self.size, self.size)
 
     def with_moments(self, moments: Moments) -> InputSpec:
-        """The same spec for another stream of images, which has its own mean and std."""
+        """Return the same spec for another stream of images, which has its own mean and std."""
         return replace(self, mean=moments.mean, std=moments.std)
 
     def to_float(self, pixels: Tensor, *, spread: bool = True) -> Tensor:

@@ -30,7 +30,7 @@ def mixup(x: Tensor, y: Tensor, generator: Generator, alpha: float, *, nearest: 
 
 
 def cutmix(x: Tensor, y: Tensor, generator: Generator, alpha: float) -> tuple[Tensor, Tensor]:
-    """A rectangle of x_j in x_i, targets by area (Yun et al., ICCV 2019, equations 1 and 2)."""
+    """Paste a rectangle of x_j into x_i, targets by area (Yun et al., ICCV 2019, equations 1 and 2)."""
     share, other = _draw(len(x), generator, alpha)
     height, width = x.shape[2:]
     side = math.sqrt(1 - share)
@@ -49,7 +49,7 @@ MIXES = {"mixup": mixup, "cutmix": cutmix}
 
 
 def mix(name: str, alpha: float) -> Mix | None:
-    """The blend of that name; None for `none`."""
+    """Look up a blend; None for `none`."""
     if name == "none":
         return None
     if name not in MIXES:

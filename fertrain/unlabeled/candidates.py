@@ -135,13 +135,13 @@ def _with_anchors(sampler: PairSampler, crops: Crops, settings: RmferConfig) -> 
 
 
 def random(crops: Crops, settings: RmferConfig) -> RandomCandidates:
-    """The control: the mashup's anchors and numbers without its priors; any anchor where the mashup has none."""
+    """Make the control: the mashup's anchors and numbers without its priors; any anchor where the mashup has none."""
     sampler = _sampler(crops, settings)
     return RandomCandidates(len(crops), settings.max_candidates, like=sampler if len(sampler.anchors) else None)
 
 
 def random_positives(crops: Crops, settings: RmferConfig) -> RandomPositives:
-    """The control for the moment alone.
+    """Make the control for the moment alone.
 
     Raises:
         DatasetError: no crop has both a positive and a negative.
@@ -155,7 +155,7 @@ def delay(crops: Crops, settings: RmferConfig) -> PairSampler:
     Faces of people whose delay is not known keep their clock.
 
     Raises:
-        DatasetError: the file knows nobody of this root, or no crop has both a positive and a negative.
+        DatasetError: the file has no person of this root, or no crop has both a positive and a negative.
     """
     assert settings.delays is not None
     late = read_delays(Path(settings.delays)).of(crops.keys)
@@ -202,7 +202,7 @@ class Anchors:
     def draw(self, epoch: int, step: int, n: int) -> list[tuple[list[int], int]]:
         """Rows for a step's anchors, each as ([anchor, positives…, negatives…], number of positives).
 
-        A function of (seed, epoch, step) alone, whatever was drawn before and whoever decodes it.
+        A function of (seed, epoch, step) alone, whatever was drawn before and whichever process decodes it.
         """
         rng = np.random.default_rng([self.seed, 3, epoch, step])
         rows = rng.choice(self.candidates.anchors, size=n, replace=n > len(self))
@@ -226,7 +226,7 @@ def require_delays(settings: RmferConfig) -> None:
 
 
 def open_anchors(crops: Crops, settings: RmferConfig, seed: int) -> Anchors:
-    """The anchors of a root's crops, with the candidates that the settings name.
+    """Open the anchors of a root's crops, with the candidates that the settings name.
 
     Raises:
         UsageError: a strategy that lacks its file.
@@ -254,7 +254,7 @@ class Delays:
     """(video_id, person_id) -> frames later than the video's mean; None where nothing could be estimated."""
 
     def of(self, keys: CropKeys) -> npt.NDArray[np.float64]:
-        """The delay (N,) of each crop's person, frames; NaN where it is not known."""
+        """Look up the delay (N,) of each crop's person, frames; NaN where it is not known."""
         track = tracks_of(keys)
         tracks = np.unique(track)
         known = [self.frames.get((keys.video_ids[t >> 16], t & 0xFFFF)) for t in tracks.tolist()]

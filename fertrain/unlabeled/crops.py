@@ -64,7 +64,7 @@ class Crops:
         return digest.hexdigest()
 
     def described(self) -> str:
-        """Counts, for messages: crops, people, videos with one person alone, the longest track."""
+        """Describe the crops in one line: crops, people, videos with one person alone, the longest track."""
         track = tracks_of(self.keys)
         # searched for: np.unique's own inverse would sort every crop, and there may be tens of millions
         people = np.unique(track)
@@ -96,7 +96,7 @@ def tracks_of(keys: CropKeys) -> npt.NDArray[np.int64]:
 
 
 def open_crops(root: Root, fraction: float = 1.0, seed: int = 0) -> Crops:
-    """The crops of a root, or of a seeded share of its videos.
+    """Open the crops of a root, or of a seeded share of its videos.
 
     Pairs live within videos, so whole videos are taken: the nearest number of them, one at least, and those of a
     smaller share are among those of a larger one. Of a root with one video its people are taken, two at least.
@@ -162,11 +162,11 @@ class CropDataset(Dataset[CropItem]):
 
     @classmethod
     def for_spec(cls, crops: Crops, spec: InputSpec) -> CropDataset:
-        """The crops at the size, and as gray, as a network expects them."""
+        """Make the data set of crops that a network expects: its size, gray or color."""
         return cls(crops, image_size=spec.size, gray=spec.gray)
 
     def __len__(self) -> int:
-        """Number of crops."""
+        """Return the number of crops."""
         return len(self.crops)
 
     def __getitem__(self, index: int) -> CropItem:
@@ -204,7 +204,7 @@ class CropDataset(Dataset[CropItem]):
         return self.decoded(self.store.read(wanted), wanted)
 
     def decoded(self, pictures: Sequence[bytes], rows: npt.NDArray[np.int64]) -> Tensor:
-        """Encoded pictures as uint8 (n, C, S, S); `rows` name them in errors."""
+        """Decode pictures to uint8 (n, C, S, S); `rows` name them in errors."""
         return stacked([self._decode(data, row) for data, row in zip(pictures, rows, strict=True)])
 
     def _decode(self, data: bytes, row: np.integer) -> npt.NDArray[np.uint8]:

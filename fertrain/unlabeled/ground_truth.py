@@ -30,7 +30,7 @@ class GroundTruth:
 
 
 def read_ground_truth(root: Root, keys: CropKeys, classes: tuple[str, ...] | None = None) -> GroundTruth | None:
-    """The truth of a root's crops; None where the root has no truth.
+    """Read the truth of a root's crops; None where the root has no truth.
 
     Args:
         root: where `truth/` may lie.

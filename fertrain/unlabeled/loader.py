@@ -64,11 +64,11 @@ class CropBatches(Sampler[Step]):
         self.epoch, self.first = epoch, step
 
     def __len__(self) -> int:
-        """Steps that the next iteration gives."""
+        """Return the number of steps of the next iteration."""
         return max(0, self.steps - self.first)
 
     def __iter__(self) -> Iterator[Step]:
-        """The steps of an epoch; the iteration after it is the next epoch's."""
+        """Yield the steps of an epoch; the iteration after it is the next epoch's."""
         epoch, first = self.epoch, self.first
         self.epoch, self.first = epoch + 1, 0
         for step in range(first, self.steps):

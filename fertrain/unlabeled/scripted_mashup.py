@@ -79,7 +79,7 @@ class ShownImages:
         self._seed = list(seed)
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        """An image, as large as the panel; its box widened is the whole panel, so the crop is the image itself."""
+        """Make an image as large as the panel; its box widened is the whole panel, so the crop is the image itself."""
         expression = self._story.label_at(self._person, index)
         names = self._names[expression]
         name = names[int(np.random.default_rng([*self._seed, self._person, index]).integers(len(names)))]

@@ -45,7 +45,7 @@ class Source:
     measured: dict[str, Any]
     """Counts and hash, for config.toml."""
     warning: str = ""
-    """What whoever reads the results should know, one line."""
+    """A caution for readers of the results, one line."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def open_source(origin: Origin, fraction: float, seed: int, spec: InputSpec, res
 
 
 def rest_of(train: Split, taken: Sequence[str]) -> Split:
-    """The images of a split whose names are not among those taken; a name on two rows goes with its first."""
+    """Keep the images of a split whose names are not among those taken; a name on two rows goes with its first."""
     names = set(taken)
     return train.take([i for i, name in enumerate(train.names) if name not in names])
 
@@ -141,7 +141,7 @@ def _files(
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
     measured: dict[str, Any] = {"set": name, "images": len(names), "rule": split.rule, "sha256": digest}
     if beside is not None:
-        # its labels are not read, but whoever compares should know that other expressions come in
+        # its labels are not read, but other expressions come in, which matters for comparisons
         measured["classes_only_here"] = sorted(set(split.order.classes) - set(beside))
         measured["classes_missing_here"] = sorted(set(beside) - set(split.order.classes))
     return _source(name, ImageFiles(split.source, names, spec.size, gray=spec.gray), None, measured)

@@ -63,7 +63,7 @@ def agreement(root: Root, video_id: str, frames: int = 24, progress: Progress = 
         root: where the video and its tracks are.
         video_id: which.
         frames: how many are looked at, spread evenly over what was tracked; about half a second each at 1080p.
-        progress: told how many are done.
+        progress: progress callback.
 
     Raises:
         RootError: the video has no tracks.

@@ -40,7 +40,7 @@ class CropKeys:
     """(N,) segment of the layout; empty where nothing is known of segments"""
 
     def __len__(self) -> int:
-        """Number of crops."""
+        """Return the number of crops."""
         return len(self.video)
 
     def name(self, row: int) -> str:
@@ -118,7 +118,7 @@ class CropStore:
         self._use(index)
 
     def __len__(self) -> int:
-        """Number of crops."""
+        """Return the number of crops."""
         return len(self.index)
 
     @property

@@ -68,7 +68,7 @@ class CropIndex:
     """key of the folder that holds the arrays; None if they are only in memory"""
 
     def __len__(self) -> int:
-        """Number of crops."""
+        """Return the number of crops."""
         return int(self.first_row[-1])
 
 

@@ -69,7 +69,7 @@ class Grid:
             raise UsageError(f"expected variants whose folders differ in {self.source}, found {list(self.variants)}")
 
     def configs(self, out: Path) -> dict[str, RunConfig]:
-        """The settings of each variant; a name that nobody has is found here, before anything runs."""
+        """Make the settings of each variant; an unknown name fails here, before anything runs."""
         configs = {}
         for name, changes in self.variants.items():
             config = changed(self.start, changes, f"variant '{name}'")
@@ -94,12 +94,12 @@ class GridResult:
 
 
 def names() -> list[str]:
-    """The grids that come with the package."""
+    """List the grids that come with the package."""
     return sorted(p.name.removesuffix(".toml") for p in files(__package__).joinpath(_FOLDER).iterdir())
 
 
 def read(name: str) -> Grid:
-    """The grid of that name, or of a file *.toml."""
+    """Read the grid of that name, or of a file *.toml."""
     if name.endswith(".toml"):
         if not Path(name).is_file():
             raise UsageError(f"expected a grid file, found none at {name}; built in: {', '.join(names())}")
@@ -110,7 +110,7 @@ def read(name: str) -> Grid:
 
 
 def parse(text: str, source: str) -> Grid:
-    """A grid out of its TOML text."""
+    """Parse a grid."""
     try:
         values = parse_toml(text, source)
     except UnreadableError as error:
@@ -145,7 +145,7 @@ def ablate(
     are run, and the table still shows what there is of the others.
 
     Raises:
-        UsageError: a setting that nobody has, or a folder with a run of other settings.
+        UsageError: an unknown setting, or a folder with a run of other settings.
     """
     configs = plan.configs(out)
     for name in only:
@@ -174,7 +174,7 @@ def ablate(
 
 
 def slug(name: str) -> str:
-    """A variant's folder."""
+    """Name a variant's folder."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "variant"
 
 

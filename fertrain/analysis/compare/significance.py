@@ -84,7 +84,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Test:
 
 
 def group(path: Path, measure: str = "overall_accuracy") -> Group:
-    """The finished runs in a folder: the folder itself, or its subfolders.
+    """Collect the finished runs in a folder: the folder itself, or its subfolders.
 
     Raises:
         UsageError: there is none, they counted different images, or two have one seed.

@@ -70,7 +70,7 @@ def rows(overall: Mapping[str, Group | None], average: Mapping[str, Group | None
 
 
 def markdown(about: str, table: Sequence[Mapping[str, Any]], counted: Sequence[str], failed: Mapping[str, str]) -> str:
-    """The table for people: accuracies in percent, differences in points."""
+    """Render the table: accuracies in percent, differences in points."""
     lines = [
         f"# {about}", "", f"Counted: {'; '.join(counted) or 'nothing is finished yet'}.", "",
         f"| variant | runs | overall, % | average, % | against {table[0]['variant']}, points | p (paired over seeds) |",

@@ -72,7 +72,7 @@ def over_candidates(projected: Tensor, positives: int, gamma: float, tau: float)
 
 
 def between_classes(projected: Tensor, labels: Rows, classes: int, tau: float, self_mask: str) -> Tensor:
-    """A (K, K): how much of its attention an image of class k gives to images of class l.
+    """Compute A (K, K): how much of its attention an image of class k gives to images of class l.
 
     Args:
         projected: (B, E), z of one batch.

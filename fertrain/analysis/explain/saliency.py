@@ -44,7 +44,7 @@ def explain_run(
     path: Path, on: str | None, out: Path, *, occlusion: bool, attribution: bool, side: int | None = None,
     per_class: int = 20, eval_rule: str = "majority", progress: Progress = silent,
 ) -> Explained:  # fmt: skip
-    """Maps of a run on a split.
+    """Explain a run on a split by maps.
 
     Raises:
         UsageError: the network judges none of the images right, so that there is nothing to explain.
@@ -98,7 +98,7 @@ class ClassMap:
     images: int
     """Images that were averaged: of this class and judged right."""
     face: Map
-    """Their mean, gray, (S, S) in [0, 1]; of many people, so of nobody."""
+    """Their mean, gray, (S, S) in [0, 1]; an average of many people."""
     values: Map
     """(R, R) shares of 0 to 1 for occlusion; (S, S), largest 1, for attribution."""
 

@@ -60,7 +60,7 @@ def explain_attention(
         per_class: images of each class in the batch that attends to itself.
         eval_rule: which images, where there are votes.
         seed: of the draws.
-        progress: told how many faces are done.
+        progress: progress callback on faces.
     """
     runs = _opened(paths)
     first = runs[0].folder.config().rmfer
@@ -122,7 +122,7 @@ def explain_embedding(
         per_class: images of each class.
         eval_rule: which images, where there are votes.
         seed: of the images that are drawn.
-        progress: told how many are done.
+        progress: progress callback.
     """
     runs = _opened(paths)
     split, rows, looked = _looked_at(runs, on, per_class, eval_rule, seed, progress)
@@ -224,7 +224,7 @@ def _classes(
 def _looked_at(
     runs: Sequence[OpenedRun], on: str | None, per_class: int, eval_rule: str, seed: int, progress: Progress
 ) -> tuple[Split, npt.NDArray[np.int64], list[Extracted]]:
-    """A split, some rows of it with as many images of each class as there are, and what each run makes of them."""
+    """Open a split, choose as many rows of each class as there are, and extract each run's features of them."""
     data, name = open_target(on or runs[0].folder.config().data.labeled)
     split = open_split(data, name, eval_rule)
     rng = np.random.default_rng([seed, 18])

@@ -41,7 +41,7 @@ class PersonDelay:
     person: int
     """person_id."""
     delay: float | None
-    """Steps later than the mean of those known in the video; None if the person goes with nobody."""
+    """Steps later than the mean of those known in the video; None if the person correlates with no one."""
     correlation: float
     """The highest with anybody, 0 if there is none."""
 

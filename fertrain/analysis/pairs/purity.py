@@ -46,7 +46,7 @@ class Purity:
     p_imp: float
     """Of P_imp."""
     p_chance: float
-    """Of the same people at any moment: what P is worth if nobody follows the film."""
+    """Of the same people at any moment: what P is worth if no one follows the film."""
     n: float
     """Of N."""
     n_imp: float

@@ -75,7 +75,7 @@ class PairsQuality:
     pairs: list[dict[str, Any]]
     """Two people: agreement, lag (steps by which b is later than a), correlation, the true lag where it is known."""
     people: list[dict[str, Any]]
-    """One person: delay against the mean of the video, steps; None where the person goes with nobody."""
+    """One person: delay against the mean of the video, steps; None where the person correlates with no one."""
     retrieval: list[dict[str, Any]]
     """How well the run's features find an expression in other people, and a person in other expressions; empty where
     no truth is known."""
@@ -102,7 +102,7 @@ def pairs_quality(
         out: folder.
         config: what is looked at.
         judge: the run that says what a face shows, if it is not the same.
-        progress: told how many faces are done.
+        progress: progress callback on faces.
 
     Raises:
         DatasetError: the root has no anchors.
@@ -167,7 +167,7 @@ class _Sight:
 def _judge(
     run: OpenedRun, crops: Crops, config: QualityConfig, progress: Progress
 ) -> tuple[Labels, dict[str, list[PairLag]], dict[str, list[PersonDelay]]]:
-    """What each face shows (N,), and lags and delays by video; one video at a time, so that memory is bounded."""
+    """Classify each face (N,) and estimate lags and delays, one video at a time, so that memory is bounded."""
     images, spec = on_root(run, lambda own: CropDataset.for_spec(crops, own))
     keys, shown = crops.keys, np.empty(len(crops), np.int64)
     lags: dict[str, list[PairLag]] = {}
@@ -196,7 +196,7 @@ def _rows(rules: Sequence[Anchors], config: QualityConfig) -> Rows:
 
 
 def _draw(anchors: Anchors, rows: Rows, config: QualityConfig) -> list[tuple[list[int], int]]:
-    """The anchors' candidates by one rule."""
+    """Draw the anchors' candidates by one rule."""
     drawn = anchors.candidates.draw_many(rows, np.random.default_rng([config.seed, 15]))
     return [([int(r), *p.tolist(), *n.tolist()], len(p)) for r, (p, n) in zip(rows, drawn, strict=True)]
 

@@ -36,7 +36,7 @@ class Retrieval:
 
 
 def same_expression(features: Tensor, expression: Labels, person: Labels) -> Retrieval:
-    """The same expression in other people.
+    """Measure retrieval of the same expression in other people.
 
     Args:
         features: (n, D).
@@ -47,7 +47,7 @@ def same_expression(features: Tensor, expression: Labels, person: Labels) -> Ret
 
 
 def same_person(features: Tensor, expression: Labels, person: Labels) -> Retrieval:
-    """The same person in other expressions: how much of identity is left in the features; see `same_expression`."""
+    """Measure retrieval of the same person in other expressions: how much identity is left in the features."""
     return _retrieve(features, relevant=person, gallery_differs_in=expression)
 
 
