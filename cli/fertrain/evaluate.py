@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..console import Format, FormatOption, QuietOption, emit, progress, say
+from ..console import Format, FormatOption, QuietOption, document, emit, progress, say
 
 
 def evaluate(
@@ -30,8 +28,7 @@ def evaluate(
     say(str(scores))
     say(f"alone or in company: logits of {invariance.images} images agree to {invariance.largest:.1g}")
     if fmt is Format.JSON:
-        json.dump(values, sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        document(values)
         return
     rows = [{"class": name, **numbers} for name, numbers in scores.per_class.items()]
     total = {

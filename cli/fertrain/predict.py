@@ -9,7 +9,7 @@ import typer
 
 from rmset.errors import RmsetError, RootError, UsageError
 
-from ..console import Format, FormatOption, QuietOption, emit, progress, say
+from ..console import Format, FormatOption, QuietOption, emit, progress, say, warn
 
 
 def predict(
@@ -71,6 +71,6 @@ def predict(
     emit([{"label": name, "faces": n} for name, n in counts.items()], fmt)
     say(f"{sum(counts.values()):,} faces, written to {out}")
     for fault in faults:
-        typer.echo(f"fertrain: {fault}", err=True)
+        warn(f"fertrain: {fault}")
     if faults:
         raise typer.Exit(1)

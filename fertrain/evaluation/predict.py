@@ -6,6 +6,7 @@ image or frame -> detector -> rmset.parts.cropping.cut -> the run's input spec -
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,6 +186,16 @@ def _judged(
         yield Prediction(frame, face, box, score, tuple(row))
 
 
+def _named(file: str) -> str:
+    """A file's name that a spreadsheet takes for no formula and any encoding holds; it still leads to the file.
+
+    >>> _named("=sum.jpg"), _named("faces/=sum.jpg")
+    ('./=sum.jpg', 'faces/=sum.jpg')
+    """
+    text = os.fsencode(file).decode("utf-8", "backslashreplace")
+    return f"./{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def write_csv(predictions: Iterator[Prediction], labels: Sequence[str], stream: TextIO) -> dict[str, int]:
     """One row a face as they come; returns how often each class was the most probable.
 
@@ -197,7 +208,7 @@ def write_csv(predictions: Iterator[Prediction], labels: Sequence[str], stream: 
     for p in predictions:
         k = int(np.argmax(p.probabilities))
         counts[labels[k]] += 1
-        row: list[Any] = [p.frame.file, p.frame.frame, f"{p.frame.time_ms:.3f}", p.face]
+        row: list[Any] = [_named(p.frame.file), p.frame.frame, f"{p.frame.time_ms:.3f}", p.face]
         row += [f"{v:.2f}" for v in p.box] + [f"{p.score:.4f}", labels[k], f"{p.probabilities[k]:.6f}"]
         writer.writerow(row + [f"{v:.6f}" for v in p.probabilities])
     return counts

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rmset.parts.pictures import decode
 from rmset.progress import Progress, silent
 from rmset.read.catalog import Catalog
 from rmset.read.crops import CropStore
@@ -158,7 +157,7 @@ def pixels(root: Root, progress: Progress = silent, threads: int = 2) -> PixelSt
         for low in range(0, len(store), _CHUNK * threads):
             high = min(low + _CHUNK * threads, len(store))
             chunks = [np.arange(a, min(a + _CHUNK, high)) for a in range(low, high, _CHUNK)]
-            for part in pool.map(lambda rows: _values(store.read(rows)), chunks):
+            for part in pool.map(lambda rows: _values(store, rows), chunks):
                 counted += part
             done = high
             progress("pixels", done, len(store))
@@ -169,13 +168,13 @@ def pixels(root: Root, progress: Progress = silent, threads: int = 2) -> PixelSt
     return PixelStatistics(len(store), _triple(mean), _triple(std))
 
 
-def _values(pictures: list[bytes]) -> npt.NDArray[np.uint64]:
-    """How often each value occurs in each channel, (3, 256)."""
+def _values(store: CropStore, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """How often each value occurs in each channel of these crops, (3, 256)."""
     import cv2
 
     counted = np.zeros((3, 256), np.uint64)
-    for data in pictures:
-        image = decode(data)
+    for data, row in zip(store.read(rows), rows.tolist(), strict=True):
+        image = store.picture(data, row)
         for channel in range(3):
             # Counts of one picture are whole numbers far below 2²⁴: float32 holds them exactly.
             histogram = cv2.calcHist([image], [channel], None, [256], [0, 256])

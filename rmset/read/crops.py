@@ -160,9 +160,14 @@ class CropStore:
             IndexError: a row is not between 0 and N - 1.
             ShardError: a picture is damaged, or as for `read`.
         """
-        return [self._decoded(data, int(row)) for data, row in zip(self.read(rows), rows, strict=True)]
+        return [self.picture(data, int(row)) for data, row in zip(self.read(rows), rows, strict=True)]
 
-    def _decoded(self, data: bytes, row: int) -> Image:
+    def picture(self, data: bytes, row: int) -> Image:
+        """The bytes that `read` gave for a row, decoded: uint8 (H, W, 3) RGB.
+
+        Raises:
+            ShardError: they are damaged.
+        """
         try:
             return decode(data)
         except ValueError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from rmset.errors import QueryError
+from rmset.outputs import written
 from rmset.read.guard import one_line
 from rmset.read.values import csv_batch, unchanged, unique
 
@@ -105,7 +106,8 @@ class Result:
             cell: changes each text of a CSV, such as those that a spreadsheet would take for a formula.
 
         Raises:
-            QueryError: another suffix, or a place that cannot be written to.
+            QueryError: another suffix, or values that the format does not know.
+            RootError: a place that cannot be written to.
         """
         import pyarrow as pa
         import pyarrow.csv
@@ -115,24 +117,18 @@ class Result:
         if path.suffix not in writers:
             raise QueryError(f"{path}: expected a file that ends in {' or '.join(writers)}, found {path.suffix!r}")
         fitting = csv_batch if path.suffix == ".csv" else unchanged
-        partial = path.with_name(f".{path.name}.partial")
-        reader = self._reader(BATCH)
+        reader, count = self._reader(BATCH), 0
         try:
-            head = pa.RecordBatch.from_pylist([], reader.schema).rename_columns(self.columns)
-            head, count = fitting(head, cell), 0
-            with writers[path.suffix](str(partial), head.schema) as writer:
-                while (batch := self._following(reader)) is not None:
-                    writer.write_batch(fitting(batch, cell))
-                    count += batch.num_rows
-            partial.replace(path)
+            with written(path) as partial:
+                head = pa.RecordBatch.from_pylist([], reader.schema).rename_columns(self.columns)
+                with writers[path.suffix](str(partial), fitting(head, cell).schema) as writer:
+                    while (batch := self._following(reader)) is not None:
+                        writer.write_batch(fitting(batch, cell))
+                        count += batch.num_rows
         except (OSError, pa.ArrowException) as error:
-            partial.unlink(missing_ok=True)
             raise QueryError(
                 f"{path}: cannot be written ({' '.join(str(error).split())}); choose another -o"
             ) from error
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
         finally:
             reader.close()
         return count

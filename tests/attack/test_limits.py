@@ -1,6 +1,8 @@
 """SQL that wants too much memory, disk or time: one line, and nothing left behind."""
 
+import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +15,9 @@ import pytest
 from rmset.errors import QueryError, RootError
 from rmset.read import spill
 from rmset.read.catalog import Catalog
-from tests.store.worlds import video_root
+from rmset.records import VideoRecord
+from rmset.root import Root
+from tests.store.worlds import crop_row, video_root, write_crops
 
 BIN = Path(sys.executable).parent
 GIB = 1 << 20  # KiB
@@ -30,9 +34,14 @@ def ask(root, cache, query, *more):
     process = subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"XDG_CACHE_HOME": str(cache)}
     )
-    said = process.stderr.read().decode()
-    _, status, used = os.wait4(process.pid, 0)
-    return os.waitstatus_to_exitcode(status), said, used.ru_maxrss
+    peak = 0
+    while process.poll() is None:
+        # not ru_maxrss, which counts what this process held when it was forked
+        with contextlib.suppress(OSError):
+            found = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+            peak = int(found[1]) if found else peak
+        time.sleep(0.02)
+    return process.returncode, process.stderr.read().decode(), peak
 
 
 HUGE = [
@@ -173,6 +182,21 @@ def test_deep_queries_are_one_line(root):
             said = str(error)
             assert "\n" not in said
             assert len(said) < 500, said[:300]
+
+
+def test_crops_that_are_no_pictures_are_told_in_one_line(tmp_path):
+    root = Root(tmp_path / "root")
+    write_crops(root, [crop_row("a", p, f, data=b"no picture at all") for p in range(2) for f in range(5)])
+    record = VideoRecord("a", 64, 64, 25.0, 40, 1.6, "h264", "0" * 64, 1)
+    root.write_text(root.record_key("a"), record.to_json())
+    for words in (("sheet", "a", "-o", str(tmp_path / "x.png")), ("stats", "--pixels")):
+        done = subprocess.run(
+            [str(BIN / "rmset"), *words, "--root", str(root.path)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+        assert "rmset verify --repair" in done.stderr
+    assert not (tmp_path / "x.png").exists()
 
 
 def test_a_folder_of_crops_that_cannot_be_listed_is_told(tmp_path):

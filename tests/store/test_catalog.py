@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import rmset
-from rmset.errors import QueryError
+from rmset.errors import QueryError, RootError
 from rmset.read.catalog import Catalog
 
 from .worlds import crop_root, video_root
@@ -149,8 +149,12 @@ def test_output_to_a_place_that_is_none(crowd, tmp_path):
     result = crowd.sql("select 1 as a")
     with pytest.raises(QueryError, match="ends in"):
         result.write(tmp_path / "x.txt")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RootError, match="expected a place to write to"):
+        result.write(tmp_path / "file" / "x.parquet")
     with pytest.raises(QueryError, match="cannot be written"):
-        result.write(tmp_path / "nowhere" / "x.parquet")
+        crowd.sql("select interval 1 day as a").write(tmp_path / "y.parquet")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_macros_give_the_candidates_of_the_design(crowd):
