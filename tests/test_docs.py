@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
-PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("manifests/*.md")])
+FOLDERS = ("", "docs/", "manifests/", "benchmarks/results/")
+PAGES = sorted(page for folder in FOLDERS for page in REPOSITORY.glob(f"{folder}*.md"))
 
 
 def test_every_command_of_the_tutorial_runs(tmp_path, monkeypatch):
