@@ -18,15 +18,17 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
+from rmset.code_versions import code_version
 from rmset.errors import LayoutError, RmsetError, RootError
 from rmset.files import hash_of, sha256_of
 from rmset.inspect import agreement
 from rmset.inspect.verify import Finding
 from rmset.progress import Progress, silent
-from rmset.records import StageRecord
+from rmset.records import StageRecord, VideoRecord
 from rmset.root import Root
 from rmset.stages import export, layout, track
 from rmset.stages.export import ExportConfig
+from rmset.stages.fetch import renumber
 from rmset.stages.layout import ProposeConfig
 from rmset.stages.track import TrackConfig
 from rmset.workers import WorkerContext
@@ -56,16 +58,24 @@ def _file_hash(root: Root, key: str) -> str:
     return sha256_of(root.files.local(key)) if root.files.exists(key) else "missing"
 
 
+def _code(stage: str, record: VideoRecord) -> list[int]:
+    """The version of the program that counts for a video; version 1 had none in its hashes."""
+    return [version] if (version := code_version(stage, record)) > 1 else []
+
+
 def _layout_reads(root: Root, video_id: str) -> str:
-    return hash_of([root.record(video_id).sha256])
+    record = root.record(video_id)
+    return hash_of([record.sha256, *_code(layout.NAME, record)])
 
 
 def _track_reads(root: Root, video_id: str) -> str:
-    return hash_of([root.record(video_id).sha256, _file_hash(root, root.layout_key(video_id))])
+    record = root.record(video_id)
+    return hash_of([record.sha256, _file_hash(root, root.layout_key(video_id)), *_code(track.NAME, record)])
 
 
 def _export_reads(root: Root, video_id: str) -> str:
-    return hash_of([_track_reads(root, video_id), _file_hash(root, root.tracks_key(video_id))])
+    tracked, record = _track_reads(root, video_id), root.record(video_id)
+    return hash_of([tracked, _file_hash(root, root.tracks_key(video_id)), *_code(export.NAME, record)])
 
 
 STAGES: dict[str, Stage] = {
@@ -118,6 +128,32 @@ def check_tracks(root: Root, video_id: str, frames: int, progress: Progress = si
     return Outcome(video_id, agreement.KEY, "done", found.as_counts(), time.monotonic() - began)
 
 
+PROBE = "probe"
+
+
+def probe_again(root: Root, video_id: str) -> Outcome | None:
+    """Number the frames of a video that an earlier version took in; None if that is done, or cannot be.
+
+    What cannot be done is the failure of the stage that runs next.
+    """
+    began = time.monotonic()
+    try:
+        with root.files.lock(video_id):
+            if renumber.is_current(root, video_id):
+                return None
+            before, after = renumber.renumber(root, video_id)
+            moved = root.layout(video_id).moved if root.has_layout(video_id) else None
+    except Exception:
+        return None
+    counts: dict[str, Any] = {"frames": after.frame_count}
+    if before.frame_count != after.frame_count:
+        counts["frames before"] = before.frame_count
+    counts |= after.notes
+    if moved:
+        counts["layout"] = f"kept; check it: {moved}"
+    return Outcome(video_id, PROBE, "done", counts, time.monotonic() - began)
+
+
 def run_stage(
     root: Root, video_id: str, name: str, config: Config, *, force: bool = False, progress: Progress = silent
 ) -> Outcome:
@@ -142,6 +178,8 @@ def _run_locked(root: Root, video_id: str, stage: Stage, config: Config, force: 
         stage.name, video_id, "running", hash_of(asdict(config)), "", config=asdict(config), last_done=standing
     )
     try:
+        if not renumber.is_current(root, video_id):
+            renumber.renumber(root, video_id)
         if _is_kept(root, video_id, stage, force):
             return Outcome(video_id, stage.name, "kept", {}, 0.0)
         entry = replace(entry, input_hash=stage.reads(root, video_id))
@@ -236,7 +274,8 @@ def run_stages(
     progress: Progress = silent,
 ) -> list[Outcome]:
     """Run stages on one video in order, up to the first that fails; tracks are checked on `check` frames, if any."""
-    outcomes: list[Outcome] = []
+    again = probe_again(root, video_id)
+    outcomes = [again] if again is not None else []
     for name, config in steps:
         outcomes.append(run_stage(root, video_id, name, config, force=force, progress=progress))
         if outcomes[-1].status == "failed":

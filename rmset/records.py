@@ -92,6 +92,10 @@ class VideoRecord:
     """version of the downloader"""
     downloaded: str | None = None
     """UTC time, ISO 8601"""
+    notes: dict[str, str] = field(default_factory=dict)
+    """what a player does that a plain reader would not, by kind: pixels made square, mirrored, frames hidden, …"""
+    numbering: int = 0
+    """version of the way in which frames are numbered (`rmset.parts.numbering.VERSION`); 0: before there was one"""
 
     def __post_init__(self) -> None:
         """Refuse what no video is."""
@@ -201,6 +205,8 @@ class Layout:
     frame_size: tuple[int, int]
     """(width, height) in pixels"""
     segments: tuple[Segment, ...] = field(default=())
+    moved: str | None = None
+    """why it may not fit: the video's frames have other numbers than when it was drawn; None once it was looked at"""
 
     def __post_init__(self) -> None:
         """Refuse segments, regions and people that cannot be."""
@@ -234,7 +240,10 @@ class Layout:
 
     def to_json(self) -> str:
         """As written into the root."""
-        return json.dumps({"schema": LAYOUT_SCHEMA, **asdict(self)}, indent=1) + "\n"
+        raw = {"schema": LAYOUT_SCHEMA, **asdict(self)}
+        if self.moved is None:
+            del raw["moved"]
+        return json.dumps(raw, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str, name: str = "layout") -> Layout:
@@ -251,6 +260,7 @@ class Layout:
                 video_id=raw["video_id"],
                 frame_size=(_whole(raw["frame_size"][0]), _whole(raw["frame_size"][1])),
                 segments=tuple(_segment(s) for s in raw["segments"]),
+                moved=raw.get("moved"),
             )
         except LayoutError as error:
             found = str(error) if str(error).startswith(("layout of", name)) else f"{name}: {error}"

@@ -48,6 +48,11 @@ class Root:
         return f"crops/{check_video_id(video_id)}"
 
     @staticmethod
+    def frames_key(video_id: str) -> str:
+        """When each frame is shown and where it is found."""
+        return f"frames/{check_video_id(video_id)}.parquet"
+
+    @staticmethod
     def truth_key(video_id: str) -> str:
         """What is known for certain; only roots that were generated have it."""
         return f"truth/{check_video_id(video_id)}.truth.json"

@@ -103,6 +103,14 @@ def _triple(values: tuple[float, float, float]) -> str:
 
 
 def verify(
+    frames: Annotated[
+        int | None,
+        typer.Argument(
+            min=1,
+            metavar="[N]",
+            help="With --pixels: also decode N random frames of each video anew, and compare crops with them.",
+        ),
+    ] = None,
     pixels: Annotated[bool, typer.Option("--pixels/--no-pixels", help="Decode every crop.")] = True,
     repair: Annotated[bool, typer.Option("--repair", help="Make anew what is broken, and nothing else.")] = False,
     format: FormatOption = Format.TABLE,
@@ -111,14 +119,17 @@ def verify(
 ) -> None:
     """Check that the data set is whole; exit code 1 if it is not.
 
-    Example: rmset verify --repair
+    Example: rmset verify --pixels 20
     """
+    from rmset.errors import UsageError
     from rmset.inspect.verify import verify as check
 
     place = find_root(root)
-    count = len(place.select(None))
+    if frames is not None and not pixels:
+        raise UsageError(f"expected --pixels {frames}, or --no-pixels without a number, found both")
+    count, drawn = len(place.select(None)), frames or 0
     with progress() as report:
-        findings = list(check(place, pixels=pixels, progress=report))
+        findings = list(check(place, pixels=pixels, frames=drawn, progress=report))
         if findings and repair:
             from rmset.pipeline import repair as mend
 
@@ -128,7 +139,7 @@ def verify(
                 say(f"{outcome.stage} {outcome.video_id}  {outcome.error or 'made anew'}")
             broken = sorted({finding.video_id for finding in findings} & set(place.video_ids()))
             findings = [f for f in findings if f.video_id not in broken]
-            findings += check(place, pixels=pixels, progress=report, video_ids=broken)
+            findings += check(place, pixels=pixels, frames=drawn, progress=report, video_ids=broken)
     if findings or format is not Format.TABLE:
         emit([asdict(f) for f in findings], format, ["video_id", "key", "problem", "remedy"])
     if findings:

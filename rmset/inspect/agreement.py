@@ -16,7 +16,7 @@ from rmset.geometry import Boxes, as_boxes, iou, outside, pixels
 from rmset.inspect.evaluate import faces_found
 from rmset.parts.assign import match
 from rmset.parts.detect import Detector, load
-from rmset.parts.frames import VideoReader
+from rmset.parts.frames import reader_of
 from rmset.parts.search import blanked
 from rmset.progress import Progress, silent
 from rmset.records import Segment
@@ -79,7 +79,7 @@ def agreement(root: Root, video_id: str, frames: int = 24, progress: Progress = 
     )
     chosen = where[np.unique(np.linspace(0, len(where) - 1, min(frames, len(where))).round().astype(int))]
     detector, pairs, faces, unseen, looked = load("mtcnn"), list[float](), 0, 0, 0
-    with VideoReader(root.video_path(video_id)) as reader:
+    with reader_of(root, video_id) as reader:
         for frame in reader.sample(chosen.tolist()):
             (segment,) = [s for s in layout.segments if s.start_frame <= frame.frame_idx < s.end_frame]
             seen = _exact(detector, frame.rgb, segment)

@@ -11,7 +11,7 @@ import numpy as np
 from rmset.errors import RootError
 from rmset.geometry import Box, pixels
 from rmset.outputs import written
-from rmset.parts.frames import Image, VideoReader
+from rmset.parts.frames import Image, reader_of
 from rmset.parts.media import create_media
 from rmset.parts.shards import read_faces
 from rmset.progress import Progress, silent
@@ -75,7 +75,7 @@ def layout_picture(root: Root, video_id: str, segment: int, output: Path) -> Non
     if not 0 <= segment < len(layout.segments):
         raise RootError(f"video {video_id}: expected a segment 0 to {len(layout.segments) - 1}, found {segment}")
     chosen = layout.segments[segment]
-    with VideoReader(root.video_path(video_id)) as reader:
+    with reader_of(root, video_id) as reader:
         frame = next(reader.sample([chosen.reference_frame]), None)
     if frame is None:
         raise RootError(f"video {video_id}: its reference frame {chosen.reference_frame} cannot be decoded")
@@ -116,7 +116,7 @@ def write(root: Root, video_id: str, output: Path, *, seconds: float | None = No
     count = 0
     with (
         written(output) as partial,
-        VideoReader(root.video_path(video_id)) as reader,
+        reader_of(root, video_id) as reader,
         create_media(partial, "mp4") as container,
     ):
         stream = container.add_stream("libx264", rate=Fraction(record.fps).limit_denominator(1001))

@@ -1,4 +1,4 @@
-"""Whether a root is whole: files readable, hashes as recorded, keys unique, crops with face rows, counts agreeing."""
+"""Whether a root is whole: files readable, hashes as recorded, keys unique, times in order, crops with face rows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from rmset.errors import RmsetError
 from rmset.files import sha256_of
+from rmset.inspect.recrop import recrop
+from rmset.parts.numbering import FrameIndex
 from rmset.parts.pictures import decode
 from rmset.parts.shards import batches, locate, opened, read, read_faces
 from rmset.progress import Progress, silent
@@ -20,6 +22,8 @@ from rmset.root import Root
 
 _PART = re.compile(r"part-(\d+)\.parquet$")
 _THREADS = 2
+# Times of frames and rows are the same numbers; files of earlier versions rounded otherwise.
+_SAME_MS = 1.0
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,19 @@ class Finding:
 
 
 def verify(
-    root: Root, *, pixels: bool = True, progress: Progress = silent, video_ids: list[str] | None = None
+    root: Root,
+    *,
+    pixels: bool = True,
+    frames: int = 0,
+    progress: Progress = silent,
+    video_ids: list[str] | None = None,
 ) -> Iterator[Finding]:
     """Check a root and yield what is wrong.
 
     Args:
         root: what to check.
         pixels: decode every crop; without it pixels are only hashed.
+        frames: so many random frames of each video are decoded anew, and crops compared with them.
         progress: told of every video.
         video_ids: which videos; all if omitted.
     """
@@ -55,6 +65,8 @@ def verify(
             faces, findings = _face_keys(root, video_id)
             yield from findings
             yield from _crops(root, video_id, faces, pool if pixels else None)
+            if frames:
+                yield from _recropped(root, video_id, frames)
     if video_ids is None:
         yield from _strangers(root, set(ids))
     progress("verify", len(ids), len(ids))
@@ -73,6 +85,16 @@ def _video(root: Root, video_id: str) -> Iterator[Finding]:
         return
     if sha256_of(path) != record.sha256:
         yield Finding(video_id, f"videos/{path.name}", "its bytes are not those that were taken in", "fetch it again")
+    key = root.frames_key(video_id)
+    if root.files.exists(key):
+        try:
+            index = FrameIndex.read(root.files.local(key))
+        except RmsetError as error:
+            yield Finding(video_id, key, str(error), "remove it; rmset build makes it anew")
+        else:
+            if index is not None and len(index) != record.frame_count:
+                problem = f"has {len(index)} frames, the record {record.frame_count}"
+                yield Finding(video_id, key, problem, "remove it; rmset build makes it anew")
     if root.has_layout(video_id):
         try:
             root.layout(video_id)
@@ -114,13 +136,67 @@ def _face_keys(root: Root, video_id: str) -> tuple[npt.NDArray[np.int64] | None,
     if not root.files.exists(key):
         return None, []
     try:
-        table = read_faces(root.files.local(key), ["person_id", "frame_idx"])
+        table = read_faces(root.files.local(key), ["person_id", "frame_idx", "time_ms"])
     except RmsetError as error:
         return None, [Finding(video_id, key, str(error), again, "track")]
-    keys = np.sort(_keys(table))
-    double = _doubles(keys)
-    problem = f"{double} rows have the key (person, frame) of another"
-    return keys, [Finding(video_id, key, problem, again, "track")] if double else []
+    keys = _keys(table)
+    order = np.argsort(keys, kind="stable")
+    problems = []
+    if double := _doubles(keys[order]):
+        problems.append(f"{double} rows have the key (person, frame) of another")
+    problems += _times(root, video_id, table["frame_idx"].to_numpy(), table["time_ms"].to_numpy())
+    return keys[order], [Finding(video_id, key, problem, again, "track") for problem in problems]
+
+
+def _times(
+    root: Root, video_id: str, frame: npt.NDArray[np.integer], time_ms: npt.NDArray[np.float64]
+) -> Iterator[str]:
+    """What is wrong with the times of face rows: they never run backwards, and are those of the video's frames."""
+    order = np.lexsort((time_ms, frame))
+    steps = np.diff(time_ms[order])
+    if back := int((steps < 0).sum()):
+        yield f"times run backwards at {back} rows"
+    if uneven := int(((steps != 0) & (np.diff(frame[order]) == 0)).sum()):
+        yield f"{uneven} rows have another time than others of their frame"
+    index = _index(root, video_id)
+    if index is None or back or uneven:
+        return
+    if beyond := int((frame >= len(index)).sum()):
+        yield f"{beyond} rows are of frames that the video does not have"
+    elif wrong := int((np.abs(index.time_ms[frame] - time_ms) > _SAME_MS).sum()):
+        yield f"{wrong} rows have another time than their frame"
+
+
+def _index(root: Root, video_id: str) -> FrameIndex | None:
+    """The index of the video's frames; None if there is none, or it is damaged, which is said elsewhere."""
+    key = root.frames_key(video_id)
+    try:
+        return FrameIndex.read(root.files.local(key)) if root.files.exists(key) else None
+    except RmsetError:
+        return None
+
+
+def _recropped(root: Root, video_id: str, count: int) -> Iterator[Finding]:
+    """Crops that show something else than the frame that they name."""
+    again = f"rmset build, or rmset track --force {video_id} and rmset export --force {video_id}"
+    key = root.crops_key(video_id)
+    if not root.files.keys(f"{key}/part-*.parquet"):
+        return
+    try:
+        found = recrop(root, video_id, count)
+    except (RmsetError, ValueError, KeyError, pa.ArrowException, OSError) as error:
+        yield Finding(video_id, key, f"cannot be compared with the video: {error}", again, "export")
+        return
+    if found.wrong:
+        person, frame = found.wrong[0]
+        problem = (
+            f"{len(found.wrong)} of {found.crops} crops in {found.frames} frames show something else than their "
+            f"frame, the first is person {person} in frame {frame}"
+        )
+        yield Finding(video_id, key, problem, again, "export")
+    if found.missing:
+        problem = f"{len(found.missing)} of {found.frames} frames cannot be decoded, the first is {found.missing[0]}"
+        yield Finding(video_id, key, problem, again, "export")
 
 
 def _crops(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from rmset.parts.numbering import FrameIndex
+from rmset.parts.numbering import VERSION, FrameIndex
 from rmset.parts.survey import survey
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".ts", ".mpg"})
@@ -31,6 +32,11 @@ class Probe:
     """what a player does that a plain reader would not, by kind"""
     index: FrameIndex = field(repr=False)
     """where each frame is; kept beside the video's record"""
+
+    def fields(self) -> dict[str, Any]:
+        """What a video's record has of this."""
+        names = ("width", "height", "fps", "frame_count", "duration_s", "codec", "fault", "notes")
+        return {name: getattr(self, name) for name in names} | {"numbering": VERSION}
 
 
 def probe(path: Path) -> Probe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from rmset.errors import LayoutError, RmsetError
-from rmset.parts.frames import VideoReader
+from rmset.parts.frames import reader_of
 from rmset.records import Layout
 from rmset.root import Root
 from rmset.stages.layout import check
@@ -56,7 +56,7 @@ class Desk:
                     "video_id": video_id,
                     "title": record.title or video_id,
                     "confidence": min((s.confidence for s in layout.segments), default=0.0),
-                    "reviewed": all(s.reviewed for s in layout.segments),
+                    "reviewed": layout.moved is None and all(s.reviewed for s in layout.segments),
                     "segments": len(layout.segments),
                 }
             )
@@ -94,7 +94,8 @@ class Desk:
         with self._root.files.lock(video_id):
             if self._version(video_id) != version:
                 raise StaleError(f"video {video_id}: its layout was changed elsewhere; the page shows it as it is now")
-            self._root.write_layout(layout)
+            # Whoever saves it has looked at it.
+            self._root.write_layout(replace(layout, moved=None))
             found = [asdict(f) for f in check(layout, record.frame_count) if f.is_error]
             return {"version": self._version(video_id), "findings": found}
 
@@ -109,7 +110,7 @@ class Desk:
             RmsetError: no such video, or the frame cannot be decoded.
         """
         self._root.select([video_id])
-        with VideoReader(self._root.video_path(video_id)) as reader:
+        with reader_of(self._root, video_id) as reader:
             frame = next(reader.sample([frame_idx]), None)
         if frame is None:
             raise RmsetError(f"video {video_id}: frame {frame_idx} cannot be decoded; choose another")

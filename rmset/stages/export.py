@@ -21,7 +21,7 @@ import numpy.typing as npt
 from rmset.errors import RootError, UsageError
 from rmset.geometry import Box
 from rmset.parts import cropping
-from rmset.parts.frames import Frame, VideoReader
+from rmset.parts.frames import Frame, reader_of
 from rmset.parts.pictures import SUFFIX, PictureFormat, encoder
 from rmset.parts.shards import CropWriter, read_faces
 from rmset.progress import Progress, silent
@@ -94,7 +94,7 @@ def run(root: Root, video_id: str, config: ExportConfig, progress: Progress = si
     with (
         root.files.publish_folder(root.crops_key(video_id)) as folder,
         CropWriter(folder, part_bytes=config.shard_mb * 1_000_000) as writer,
-        VideoReader(root.video_path(video_id)) as reader,
+        reader_of(root, video_id) as reader,
         ThreadPoolExecutor(_ENCODERS) as pool,
     ):
         wanted = (f for f in reader.frames(stop=faces.last + 1, stride=config.stride) if len(faces.of(f.frame_idx)))

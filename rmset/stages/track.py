@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal, Protocol
 
 import pyarrow as pa
@@ -21,7 +20,7 @@ from rmset.parts import assign
 from rmset.parts.detect import DETECTORS, Detector, load
 from rmset.parts.detect.nets import Nets
 from rmset.parts.follow import FollowConfig, Follower, Found
-from rmset.parts.frames import Frame, VideoReader, ahead
+from rmset.parts.frames import Frame, VideoReader, ahead, reader_of
 from rmset.parts.pixels import pixels_of
 from rmset.parts.search import Searcher
 from rmset.parts.shards import write_faces
@@ -109,7 +108,7 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
         )
     # Nets and decoder are let go before the table is made: the two never stand in memory together.
     at = partial(progress, f"track {video_id}")
-    seen = _look(root.video_path(video_id), layout, config, lambda frame: at(frame, record.frame_count))
+    seen = _look(reader_of(root, video_id), layout, config, lambda frame: at(frame, record.frame_count))
     counts: dict[str, float | str] = {"frames": seen.frames, "faces": 0, "people": 0, "interpolated": 0}
 
     def counted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -138,14 +137,14 @@ class _Seen:
     fault: str | None
 
 
-def _look(video: Path, layout: Layout, config: TrackConfig, progress: Callable[[int], None]) -> _Seen:
+def _look(opened: VideoReader, layout: Layout, config: TrackConfig, progress: Callable[[int], None]) -> _Seen:
     """Decode a video and find its people; `progress` is told the frame."""
     # Only one of the two is needed, and each takes a while to make; MTCNN refuses weights by itself.
     quick = config.follows and config.weights is None
     looks_with = Nets(config.precision) if quick else load(config.detector, config.weights)
     sightings = Sightings()
     frames, newcomers = 0, 0
-    with VideoReader(video) as reader:
+    with opened as reader:
         remaining = list(enumerate(layout.segments))
         current: _Segment | None = None
         for frame in ahead(reader.frames(stride=config.stride)):

@@ -147,9 +147,10 @@ def _take(root: Root, file: Path, name: str, title: str | None) -> str:
     found, sha256 = probe(file), sha256_of(file)
     video_id = local_video_id(name, sha256)
     record = VideoRecord(
-        video_id, found.width, found.height, found.fps, found.frame_count, found.duration_s, found.codec, sha256,
-        file.stat().st_size, title=title or name,
-    )  # fmt: skip
+        video_id=video_id, sha256=sha256, bytes=file.stat().st_size, title=title or name, **found.fields()
+    )
+    with root.files.publish(root.frames_key(video_id)) as target:
+        found.index.write(target)
     with root.files.publish(f"videos/{video_id}.mp4") as target:
         file.replace(target)
     root.write_text(root.record_key(video_id), record.to_json())

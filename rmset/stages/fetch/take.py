@@ -63,17 +63,7 @@ def publish(
 ) -> VideoRecord:
     """Put a probed file under its id; the caller holds the video's lock."""
     record = VideoRecord(
-        video_id=check_video_id(video_id),
-        width=found.width,
-        height=found.height,
-        fps=found.fps,
-        frame_count=found.frame_count,
-        duration_s=found.duration_s,
-        codec=found.codec,
-        sha256=sha256,
-        bytes=path.stat().st_size,
-        fault=found.fault,
-        **known,
+        video_id=check_video_id(video_id), sha256=sha256, bytes=path.stat().st_size, **found.fields(), **known
     )
     with root.files.publish(f"videos/{video_id}{suffix}") as target:
         _link_or_copy(path, target, copy)
@@ -83,6 +73,8 @@ def publish(
         # One file a video: what was there in another container is not this video any more.
         if not key.endswith((".json", suffix)):
             root.files.remove(key)
+    with root.files.publish(root.frames_key(video_id)) as target:
+        found.index.write(target)
     # The record comes last: a video without one was never taken in.
     root.write_text(root.record_key(video_id), record.to_json())
     return record

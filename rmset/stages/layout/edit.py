@@ -46,7 +46,7 @@ def edit(
             + ", ".join(f"{s.start_frame}:{s.end_frame}" for s in layout.segments)
         )
     changed = [_edited(s, triggers, people, append, reviewed) if s in touched else s for s in layout.segments]
-    return replace(layout, segments=tuple(changed))
+    return replace(layout, segments=tuple(changed), moved=None if reviewed else layout.moved)
 
 
 def _edited(

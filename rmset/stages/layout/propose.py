@@ -12,7 +12,7 @@ import numpy as np
 from rmset.errors import LayoutError
 from rmset.geometry import Box, area, as_boxes, center, contains_point, iou
 from rmset.parts.detect import load
-from rmset.parts.frames import VideoReader
+from rmset.parts.frames import reader_of
 from rmset.progress import Progress, silent
 from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
 from rmset.root import Root
@@ -49,7 +49,7 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     """
     record = root.record(video_id)
     seen: list[tuple[range, View]] = []
-    with VideoReader(root.video_path(video_id)) as reader:
+    with reader_of(root, video_id) as reader:
         found = deque(spans.find(reader, record, config.edge_samples, progress))
         detector = _loaded(config.detector)
         while found:

@@ -1,0 +1,38 @@
+"""Changes of the program after which a stage gives other results, and which videos they touch.
+
+The highest version whose change touches a video goes into the hash of the stage's inputs, so that `build` redoes what
+would come out otherwise now, and nothing else. Version 1 is that of the first release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rmset.records import VideoRecord
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change after which a stage gives other results."""
+
+    version: int
+    what: str
+    touches: Callable[[VideoRecord], bool]
+    """whether the results of a video come out otherwise"""
+
+
+def _is_shown_otherwise(record: VideoRecord) -> bool:
+    """Whether a plain reader, as the first version was, gives other frames, times or pixels than a player shows."""
+    return bool(set(record.notes) - {"turned"}) or record.fault is not None
+
+
+NUMBERING = Change(2, "frames are numbered, timed and shown as by a player", _is_shown_otherwise)
+
+CHANGES: dict[str, tuple[Change, ...]] = {"layout": (NUMBERING,), "track": (NUMBERING,), "export": (NUMBERING,)}
+"""by stage; add a change with the next version when a stage's results change"""
+
+
+def code_version(stage: str, record: VideoRecord) -> int:
+    """The last version of the program that changed what a stage makes of a video."""
+    return max((c.version for c in CHANGES.get(stage, ()) if c.touches(record)), default=1)

@@ -1,0 +1,125 @@
+"""Crops held against the video: random frames are decoded anew, and their crops cut as the export would cut them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmset.parts import cropping
+from rmset.parts.frames import Image, reader_of
+from rmset.parts.pictures import decode, encoder
+from rmset.parts.shards import batches, read_faces
+from rmset.records import Layout, StageRecord
+from rmset.root import Root
+
+# Mean difference, 0 to 255, of the same pixels encoded alike; the same face a moment later makes more. Where the ledger
+# does not say how crops were encoded, encoding itself makes some.
+_SAME, _SAME_UNKNOWN = 1.0, 6.0
+
+
+@dataclass(frozen=True)
+class Recropped:
+    """What the comparison of one video found."""
+
+    frames: int
+    """looked at"""
+    crops: int
+    """compared"""
+    wrong: tuple[tuple[int, int], ...]
+    """(person, frame) of crops that show something else than their frame"""
+    missing: tuple[int, ...]
+    """frames that have crops and cannot be decoded"""
+
+
+def recrop(root: Root, video_id: str, count: int) -> Recropped:
+    """Decode `count` random frames that have crops, the same ones every time, and compare.
+
+    Raises:
+        RmsetError: the video, its layout, tracks or crops cannot be read.
+    """
+    parts = root.files.keys(f"{root.crops_key(video_id)}/part-*.parquet")
+    frames = np.unique(np.concatenate([np.empty(0, np.int64), *(_frames(root, key) for key in parts)]))
+    seed = [int(b) for b in video_id.encode()]
+    chosen = sorted(np.random.default_rng(seed).choice(frames, min(count, len(frames)), replace=False).tolist())
+    stored = {key: image for part in parts for key, image in _stored(root, part, chosen)}
+    faces = _faces(root, video_id, chosen)
+    cutter = _Cutter.of(root.layout(video_id), root.stage_record("export", video_id))
+    wrong: list[tuple[int, int]] = []
+    seen: set[int] = set()
+    with reader_of(root, video_id) as reader:
+        for frame in reader.sample(chosen):
+            seen.add(frame.frame_idx)
+            for (person, at), image in stored.items():
+                if at == frame.frame_idx and not cutter.matches(frame.rgb, image, faces.get((person, at))):
+                    wrong.append((person, at))
+    return Recropped(len(chosen), len(stored), tuple(sorted(wrong)), tuple(f for f in chosen if f not in seen))
+
+
+def _frames(root: Root, key: str) -> npt.NDArray[np.int64]:
+    every = [batch["frame_idx"].to_numpy() for batch in batches(root.files.local(key), ["frame_idx"], 65536)]
+    return np.concatenate([np.empty(0, np.int64), *every])
+
+
+def _stored(root: Root, key: str, frames: Sequence[int]) -> list[tuple[tuple[int, int], Image]]:
+    """The crops of some frames as they are kept."""
+    found: list[tuple[tuple[int, int], Image]] = []
+    wanted = pa.array(frames, pa.int32())
+    for batch in batches(root.files.local(key), ["person_id", "frame_idx", "image"], 256):
+        some = batch.filter(pc.is_in(batch["frame_idx"], value_set=wanted))
+        columns = (some["person_id"].to_pylist(), some["frame_idx"].to_pylist(), some["image"].field("bytes"))
+        found += [((person, frame), decode(data.as_py())) for person, frame, data in zip(*columns, strict=True)]
+    return found
+
+
+def _faces(root: Root, video_id: str, frames: Sequence[int]) -> dict[tuple[int, int], dict[str, float]]:
+    """(person, frame) -> segment and box of the faces of some frames."""
+    names = ["person_id", "frame_idx", "segment", "x0", "y0", "x1", "y1"]
+    table = read_faces(root.files.local(root.tracks_key(video_id)), names)
+    table = table.filter(pc.is_in(table["frame_idx"], value_set=pa.array(frames, pa.int32())))
+    return {(row["person_id"], row["frame_idx"]): row for row in table.to_pylist()}
+
+
+@dataclass(frozen=True)
+class _Cutter:
+    """Cuts crops as the export did."""
+
+    layout: Layout
+    widen: float
+    encode: Callable[[Image], bytes] | None
+    """None where it is not known how crops were encoded"""
+
+    @classmethod
+    def of(cls, layout: Layout, entry: StageRecord | None) -> _Cutter:
+        done = entry.standing if entry is not None else None
+        if done is None:
+            return cls(layout, 0.31, None)
+        config = done.config
+        known = {"format", "quality"} <= config.keys()
+        return cls(
+            layout,
+            float(config.get("widen", 0.31)),
+            encoder(config["format"], int(config["quality"])) if known else None,
+        )
+
+    def matches(self, frame: Image, stored: Image, face: dict[str, float] | None) -> bool:
+        """Whether a crop is what its face row and its frame give."""
+        if face is None or int(face["segment"]) >= len(self.layout.segments):
+            return False
+        people = {p.person_id: p for p in self.layout.segments[int(face["segment"])].people}
+        person = people.get(int(face["person_id"]))
+        whole = (0.0, 0.0, float(frame.shape[1]), float(frame.shape[0]))
+        panel = person.panel if person is not None and person.panel is not None else whole
+        box = (face["x0"], face["y0"], face["x1"], face["y1"])
+        try:
+            crop = cropping.cut(frame, box, panel, stored.shape[0], self.widen).image
+        except ValueError:
+            return False
+        if self.encode is not None:
+            crop = decode(self.encode(crop))
+        unlike = float(np.abs(crop.astype(np.int16) - stored).mean())
+        return unlike <= (_SAME_UNKNOWN if self.encode is None else _SAME)

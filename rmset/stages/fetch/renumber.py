@@ -1,0 +1,78 @@
+"""Videos that an earlier version took in, probed again: their frames may have other numbers now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rmset.geometry import Box
+from rmset.parts.numbering import VERSION
+from rmset.parts.probe import probe
+from rmset.records import Layout, Segment, VideoRecord
+from rmset.root import Root
+
+
+def is_current(root: Root, video_id: str) -> bool:
+    """Whether a video's frames were numbered by this version."""
+    return root.record(video_id).numbering == VERSION and root.files.exists(root.frames_key(video_id))
+
+
+def renumber(root: Root, video_id: str) -> tuple[VideoRecord, VideoRecord]:
+    """Probe a video again, and write its index and record; the caller holds its lock.
+
+    A layout is kept. Where it was drawn on other frames than the video has now, it says so until it is looked at.
+
+    Returns:
+        The record as it was, and as it is.
+
+    Raises:
+        VideoError: the file is no video any more.
+    """
+    before = root.record(video_id)
+    found = probe(root.video_path(video_id))
+    after = replace(before, **found.fields())
+    with root.files.publish(root.frames_key(video_id)) as path:
+        found.index.write(path)
+    if root.has_layout(video_id) and (moved := _moved(before, after)):
+        root.write_layout(_rescaled(root.layout(video_id), after.frame_size, moved))
+    # The record comes last: until it is there, the video is probed again.
+    root.write_text(root.record_key(video_id), after.to_json())
+    return before, after
+
+
+def _moved(before: VideoRecord, after: VideoRecord) -> str | None:
+    """Why a layout that was drawn before may not fit; None if frames and pictures are those they were."""
+    reasons = []
+    if before.frame_count != after.frame_count:
+        reasons.append(f"the video had {before.frame_count} frames, of which a player shows {after.frame_count}")
+    elif after.notes.keys() & {"timed", "restarted", "lost", "hidden"}:
+        reasons.append("frames are in another order now")
+    if before.frame_size != after.frame_size:
+        old, new = ("x".join(map(str, r.frame_size)) for r in (before, after))
+        reasons.append(f"its pictures were {old} and are {new}")
+    if "mirrored" in after.notes:
+        reasons.append("its pictures are mirrored now, as a player shows them")
+    return "; ".join(reasons) or None
+
+
+def _rescaled(layout: Layout, size: tuple[int, int], moved: str) -> Layout:
+    if size == layout.frame_size:
+        return replace(layout, moved=moved)
+    scale = (size[0] / layout.frame_size[0], size[1] / layout.frame_size[1])
+    return replace(
+        layout, frame_size=size, segments=tuple(_scaled(s, scale, size) for s in layout.segments), moved=moved
+    )
+
+
+def _scaled(segment: Segment, scale: tuple[float, float], size: tuple[int, int]) -> Segment:
+    def box(old: Sequence[float]) -> Box:
+        x0, y0, x1, y1 = (v * scale[i % 2] for i, v in enumerate(old))
+        return (x0, y0, min(x1, float(size[0])), min(y1, float(size[1])))
+
+    return replace(
+        segment,
+        trigger_regions=tuple(replace(r, box=box(r.box)) for r in segment.trigger_regions),
+        people=tuple(
+            replace(p, box=box(p.box), panel=None if p.panel is None else box(p.panel)) for p in segment.people
+        ),
+    )
