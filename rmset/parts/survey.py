@@ -36,8 +36,8 @@ _LEAVE_OUT = {"h264", "hevc", "mpeg1video", "mpeg2video"}
 # Containers whose time may start anew.
 _RESTARTS = {"mpegts", "mpeg"}
 _INTRA = 1
-# A rate that the container names is kept if it is so near to what its frames' times give.
-_SAME_RATE = 0.05
+# A rate that the container names is kept if what its frames' times give is no more than this times as much or little.
+_SAME_RATE = 1.5
 # The last picture may be held for so long, seconds and share of the video: what ends earlier was cut short.
 _HELD_S, _HELD = 2.0, 0.02
 
@@ -201,7 +201,7 @@ def survey(path: Path, threads: int = 0, most: int | None = None) -> FrameIndex:
 def _rate(ms: npt.NDArray[np.float64], named: float) -> float:
     """Average frames per second: what the container names, if its frames agree."""
     measured = (len(ms) - 1) * 1000 / float(ms[-1]) if ms[-1] > 0 else 0.0
-    if named <= 0 or (measured and abs(named / measured - 1) > _SAME_RATE):
+    if named <= 0 or (measured and not 1 / _SAME_RATE <= named / measured <= _SAME_RATE):
         return measured or 25.0
     return named
 

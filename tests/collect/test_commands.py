@@ -112,7 +112,7 @@ def test_add_links_where_it_can_copies_if_asked_and_tells_of_damage(root: Root, 
     assert not other.video_path(video.video_id).samefile(source)
     assert collect.add(other, source) == video
     source.with_name("bad.mp4").write_bytes(damaged(small(clips_folder)))
-    assert "key frame" in (collect.add(other, source.with_name("bad.mp4")).fault or "")
+    assert "does not decode" in (collect.add(other, source.with_name("bad.mp4")).fault or "")
     done = rmset("add", root.path, "--root", root.path / "third", "-f", "json")
     assert done.exit_code == 0
     assert {r["size"] for r in json.loads(done.stdout)} == {"96x64"}

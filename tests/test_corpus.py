@@ -1,0 +1,148 @@
+"""Odd files of every kind: each comes out right by FFmpeg and by the number in its pictures, or is refused or flagged.
+
+`python tests/test_corpus.py` prints what became of each.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rmset.errors import VideoError
+from rmset.inspect.verify import verify
+from rmset.parts import cropping
+from rmset.parts.frames import reader_of
+from rmset.parts.pictures import decode
+from rmset.parts.shards import batches, read_faces
+from rmset.pipeline import run_stage
+from rmset.records import Layout, Person, Segment
+from rmset.root import Root
+from rmset.stages import fetch
+from rmset.stages.export import ExportConfig
+from rmset.stages.layout import sampling
+from rmset.stages.track import TrackConfig
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+from corpus.cases import CASES, STEP
+from corpus.kitchen import referee
+from corpus.picture import BOX, SIZE, number_in
+
+pytest.importorskip("imageio_ffmpeg", reason="needs FFmpeg: install the extra dev")
+
+
+def numbers_of(frames, size):
+    return {f.frame_idx: (number_in(f.rgb, size), f.time_ms) for f in frames}
+
+
+def check_readers(root, record):
+    """Every reader and stride gives the same picture and time for a number; returns the numbers shown and their times."""
+    size, count = record.frame_size, record.frame_count
+    with reader_of(root, record.video_id) as reader:
+        every = numbers_of(reader.frames(), size)
+        assert list(every) == list(range(count))
+        for stride, start in ((3, 0), (7, 0), (7, 2)):
+            assert numbers_of(reader.frames(start=start, stride=stride), size) == {
+                n: every[n] for n in range(start, count, stride)
+            }
+        for wanted in (
+            sampling.plan(count, record.fps, reader.index.keys),
+            range(1, count, 9),
+            [*reader.index.keys],
+            range(count),
+        ):  # noqa: E501
+            assert numbers_of(reader.sample(list(wanted)), size) == {n: every[n] for n in wanted}
+    times = [time for _, time in every.values()]
+    assert times[0] == 0
+    assert (np.diff(times) >= 0).all()
+    return [number for number, _ in every.values()], times
+
+
+def check_stages(root, record, numbers):
+    """Rows name frames with their times, and each crop shows the number of the frame that it names."""
+    width, height = record.frame_size
+    sx, sy = width / SIZE[0], height / SIZE[1]
+    box = (BOX[0] * sx, BOX[1] * sy, BOX[2] * sx, BOX[3] * sy)
+    person = Person(0, box, (0.0, 0.0, float(width), float(height)))
+    root.write_layout(
+        Layout(record.video_id, record.frame_size, (Segment(0, record.frame_count, 0, (), (person,), True),))
+    )
+    for stride in (1, 3):
+        for name, config in (("track", TrackConfig(stride=stride)), ("export", ExportConfig(size=128, stride=stride))):
+            outcome = run_stage(root, record.video_id, name, config)
+            assert outcome.status == "done", outcome.error
+        rows = read_faces(root.files.local(root.tracks_key(record.video_id))).to_pylist()
+        assert len(rows) >= 0.8 * len(range(0, record.frame_count, stride))
+        faces = {row["frame_idx"]: row for row in rows}
+        seen = 0
+        for key in root.files.keys(f"{root.crops_key(record.video_id)}/*.parquet"):
+            for batch in batches(root.files.local(key), ["frame_idx", "time_ms", "image"], 64):
+                for crop in batch.to_pylist():
+                    face = faces[crop["frame_idx"]]
+                    assert crop["time_ms"] == face["time_ms"]
+                    window = cropping.widened((face["x0"], face["y0"], face["x1"], face["y1"]))
+                    image = decode(crop["image"]["bytes"])
+                    found = number_in(image, record.frame_size, tuple(round(v) for v in window))
+                    if numbers[crop["frame_idx"]] is not None:
+                        assert found == numbers[crop["frame_idx"]], crop["frame_idx"]
+                    seen += 1
+        assert seen == sum(row["frame_idx"] % stride == 0 for row in rows)
+    assert list(verify(root, frames=5)) == []
+
+
+def outcome_of(case, folder):
+    """Take a file in and hold everything against its truth; one line of what became of it."""
+    path = case.make(folder)
+    root = Root(folder / "root")
+    if case.refused:
+        with pytest.raises(VideoError, match=f"(?i){case.refused}"):
+            fetch.add(root, path)
+        assert root.video_ids() == []
+        return f"refused: {case.refused}"
+    record = fetch.add(root, path, copy=True)
+    numbers, times = check_readers(root, record)
+    assert set(case.notes) <= set(record.notes), record.notes
+    assert record.frame_size == case.size
+    if case.fault:
+        assert re.search(case.fault, record.fault or ""), record.fault
+    if case.numbers is not None:
+        assert record.fault is None
+        assert numbers == list(case.numbers)
+        expected = case.times or [STEP * n for n in range(len(numbers))]
+        np.testing.assert_allclose(times, expected, atol=1.1)
+    if case.referee:
+        assert numbers == referee(path, record.frame_size)
+    check_stages(root, record, numbers)
+    notes = "; ".join(record.notes.values())
+    return (
+        f"{len(numbers)} frames right"
+        + (f", flagged: {record.fault}" if record.fault else "")
+        + (f" ({notes})" if notes else "")
+    )  # noqa: E501
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, id=c.name, marks=() if c.quick else pytest.mark.slow) for c in CASES])
+def test_an_odd_file_comes_out_right_or_is_refused_or_flagged(case, tmp_path):
+    outcome_of(case, tmp_path)
+
+
+if __name__ == "__main__":
+    import tempfile
+    import traceback
+
+    wanted = set(sys.argv[1:])
+    for case in CASES:
+        if wanted and case.name not in wanted:
+            continue
+        with tempfile.TemporaryDirectory() as place:
+            try:
+                print(f"{case.name:22} {outcome_of(case, Path(place))}", flush=True)
+            except BaseException as error:
+                where = traceback.extract_tb(error.__traceback__)
+                line = next((f.lineno for f in reversed(where) if f.filename == __file__), 0)
+                print(
+                    f"{case.name:22} !! {type(error).__name__} line {line}: {' '.join(str(error).split())[:600]}",
+                    flush=True,
+                )
