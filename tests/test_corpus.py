@@ -38,7 +38,7 @@ def numbers_of(frames, size):
 
 
 def check_readers(root, record):
-    """Every reader and stride gives the same picture and time for a number; returns the numbers shown and their times."""
+    """Every reader and stride gives the same picture and time for a frame; returns numbers shown and times."""
     size, count = record.frame_size, record.frame_count
     with reader_of(root, record.video_id) as reader:
         every = numbers_of(reader.frames(), size)
@@ -52,7 +52,7 @@ def check_readers(root, record):
             range(1, count, 9),
             [*reader.index.keys],
             range(count),
-        ):  # noqa: E501
+        ):
             assert numbers_of(reader.sample(list(wanted)), size) == {n: every[n] for n in wanted}
     times = [time for _, time in every.values()]
     assert times[0] == 0
@@ -120,7 +120,7 @@ def outcome_of(case, folder):
         f"{len(numbers)} frames right"
         + (f", flagged: {record.fault}" if record.fault else "")
         + (f" ({notes})" if notes else "")
-    )  # noqa: E501
+    )
 
 
 @pytest.mark.parametrize("case", [pytest.param(c, id=c.name, marks=() if c.quick else pytest.mark.slow) for c in CASES])

@@ -123,6 +123,8 @@ class VideoReader:
         """
         index, seeker = self.index, self._seeker
         wanted = [i for i in frame_indices if 0 <= i < len(index)]
+        if not wanted:
+            return
         places = [bisect_right(index.keys, i) - 1 for i in wanted]
         every = frozenset(wanted)
         position: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -59,9 +60,13 @@ class _Seen:
     turns: list[tuple[int, Turn]] = field(default_factory=list)
     untagged: bool = False
     damaged: list[int] = field(default_factory=list)
-    errors: list[tuple[int, str]] = field(default_factory=list)
-    """frames shown before an error, and the error"""
+    errors: list[tuple[int, int, str]] = field(default_factory=list)
+    """frames shown before an error, packet, and the error"""
+    broken: list[int] = field(default_factory=list)
+    """packets of which the container says that something is missing"""
     stopped: str | None = None
+    one_thread: bool = False
+    """whether decoding in several threads gives other frames"""
 
     def look(self, packets: Iterable[Packet], stream: VideoStream, most: int | None) -> _Seen:
         """Decode all packets, or at least so many frames."""
@@ -86,6 +91,8 @@ class _Seen:
         number = len(self.pts)
         self.pts.append(packet.pts)
         self.dts.append(packet.dts)
+        if packet.is_corrupt:
+            self.broken.append(number)
         if packet.is_discard:
             self.hidden.add(number)
         elif packet.is_keyframe and packet.pos is not None:
@@ -107,7 +114,7 @@ class _Seen:
             self.untagged = self.untagged or is_untagged(raw)
             self.packet.append(-1 if raw.pts is None else raw.pts)
         if error is not None:
-            self.errors.append((len(self.packet), error))
+            self.errors.append((len(self.packet), len(self.pts) - 1, error))
 
     @property
     def is_counted(self) -> bool:
@@ -127,15 +134,33 @@ class _Seen:
         return sum(n < first[-1] for n in self.silent)
 
     @property
-    def can_skip(self) -> bool:
-        """Whether each packet after the beginning shows one frame."""
-        return not self.errors and not self.damaged and not self.is_counted and len(self.silent) == self.lost
+    def is_damaged(self) -> bool:
+        """Whether the decoder had to invent or leave out anything behind the beginning."""
+        return bool(self.damaged or self.broken or self.stopped or any(frame for frame, _, _ in self.errors))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each packet behind the beginning shows one frame."""
+        return not self.is_damaged and not self.is_counted and len(self.silent) == self.lost
 
     def key_frames(self) -> tuple[Key, ...]:
-        """Key frames that can be told from all others by their place in the file."""
+        """Key frames from which the same pictures are decoded as from the beginning.
+
+        They can be told from all others by their place in the file. What is invented for damaged pictures depends on
+        those before them, so none is taken between which and the next one there is damage.
+        """
         found = [Key(n, self.packet[n], *self.where[self.packet[n]]) for n in self.keys if self.packet[n] in self.where]
-        places = [(key.pos, key.size) for key in found]
-        return tuple(key for key, place in zip(found, places, strict=True) if places.count(place) == 1)
+        places = Counter((key.pos, key.size) for key in found)
+        bad = np.array(
+            sorted({*self.broken, *(self.packet[n] for n in self.damaged), *(packet for _, packet, _ in self.errors)}),
+            np.int64,
+        )
+        ends = [*(key.packet for key in found[1:]), len(self.pts)]
+        spoiled = [
+            bool(np.searchsorted(bad, end) > np.searchsorted(bad, key.packet))
+            for key, end in zip(found, ends, strict=True)
+        ]
+        return tuple(key for key, bad in zip(found, spoiled, strict=True) if not bad and places[key.pos, key.size] == 1)
 
 
 def survey(path: Path, threads: int = 0, most: int | None = None) -> FrameIndex:
@@ -151,18 +176,14 @@ def survey(path: Path, threads: int = 0, most: int | None = None) -> FrameIndex:
     """
     container, stream = open_video(path)
     with container:
-        start_decoder(stream.codec_context, threads)
         promised, listed, name = stream.frames, len(stream.index_entries), container.format.name
         length = _seconds(stream.metadata.get("DURATION", ""))
-        try:
-            seen = _Seen().look(container.demux(stream), stream, most)
-        except VideoError as error:
-            raise VideoError(f"{path}: {error}") from error
+        seen = _look(path, threads, most)
         base, rate = float(stream.time_base or 0), float(stream.average_rate or stream.guessed_rate or 0)
         codec, shape, others = stream.codec_context.name, stream.sample_aspect_ratio, len(container.streams.video) - 1
         notes = {"stream": f"stream {stream.index} is the video"} if others and stream.index else {}
     if not seen.packet:
-        why = seen.stopped or (seen.errors[0][1] if seen.errors else "the stream is empty")
+        why = seen.stopped or (seen.errors[0][2] if seen.errors else "the stream is empty")
         raise VideoError(f"{path}: no frame can be decoded ({why}); fetch it again")
     if most is not None:
         length, promised = 0.0, 0
@@ -172,6 +193,8 @@ def survey(path: Path, threads: int = 0, most: int | None = None) -> FrameIndex:
     elif listed:
         # An edit list takes frames out of what the file lists, not out of what it counts.
         promised = min(promised, listed)
+    # Matroska counts its length from 0, wherever the first frame is.
+    late = max(0.0, (min((p for p in seen.pts if p is not None), default=0)) * base) if length else 0.0
     order = [max(0, p) for p in seen.packet]
     times = shown_at(order, seen.pts, seen.dts, base, rate, restarts=name in _RESTARTS)
     if times.source == "rate" and len(order) > 1:
@@ -180,7 +203,7 @@ def survey(path: Path, threads: int = 0, most: int | None = None) -> FrameIndex:
             f"`ffmpeg -i {path.name} -c copy x.mkv` makes one"
         )
     stored, turn = squared(seen.sizes[0][1], shape), seen.turns[0][1]
-    fault = _cut_short(seen, times, promised, length) or _fault(seen, times)
+    fault = _cut_short(seen, times, promised, length, late) or _fault(seen, times)
     return FrameIndex(
         time_ms=times.ms,
         packet=np.array([0] * len(order) if min(seen.packet) < 0 else order, np.int32),
@@ -191,11 +214,31 @@ def survey(path: Path, threads: int = 0, most: int | None = None) -> FrameIndex:
         fps=_rate(times.ms, rate),
         packets=len(seen.pts),
         key_frames=seen.key_frames() if codec in _BEGIN_AT_KEYS and not seen.is_counted else (),
-        can_skip=codec in _LEAVE_OUT and seen.can_skip,
-        one_thread=bool(seen.errors or seen.damaged),
+        can_skip=codec in _LEAVE_OUT and seen.is_plain,
+        one_thread=seen.one_thread,
         fault=fault,
         notes=notes | _notes(seen, times, shape, stored),
     )
+
+
+def _look(path: Path, threads: int, most: int | None) -> _Seen:
+    """One pass; where it finds damage, another one in one thread, which alone decodes that alike every time."""
+    seen = _pass(path, most, threads)
+    if not seen.packet or seen.is_plain or most is not None:
+        return seen
+    again = _pass(path, most, threads, one_thread=True)
+    again.one_thread = again.is_damaged or again.packet != seen.packet
+    return again
+
+
+def _pass(path: Path, most: int | None, threads: int, *, one_thread: bool = False) -> _Seen:
+    container, stream = open_video(path)
+    with container:
+        start_decoder(stream.codec_context, threads, one_thread=one_thread)
+        try:
+            return _Seen().look(container.demux(stream), stream, most)
+        except VideoError as error:
+            raise VideoError(f"{path}: {error}") from error
 
 
 def _rate(ms: npt.NDArray[np.float64], named: float) -> float:
@@ -212,10 +255,10 @@ def _seconds(text: str) -> float:
     return sum(float(part) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0.0
 
 
-def _cut_short(seen: _Seen, times: Times, promised: int, length: float) -> str | None:
+def _cut_short(seen: _Seen, times: Times, promised: int, length: float, late: float) -> str | None:
     if len(seen.pts) < promised:
         return f"cut short: {len(seen.pts)} of {promised} frames are in the file"
-    end = float(times.ms[-1]) / 1000
+    end = float(times.ms[-1]) / 1000 + late
     if length - end > max(_HELD_S, _HELD * length):
         return f"cut short: {end:.1f} of {length:.1f} s are in the file"
     return None
@@ -225,13 +268,16 @@ def _fault(seen: _Seen, times: Times) -> str | None:
     count = len(seen.packet)
     if seen.stopped:
         return f"reading stops after frame {count - 1}: {seen.stopped}"
-    if errors := [(frame, why) for frame, why in seen.errors if frame]:
+    if errors := [(frame, why) for frame, _, why in seen.errors if frame]:
         (frame, why), more = errors[0], len(errors) - 1
         return f"a packet near frame {frame} does not decode: {why}" + (f" ({more} more behind it)" if more else "")
     if seen.damaged:
         frame = seen.damaged[0]
         at = times.ms[frame] / 1000
         return f"{len(seen.damaged)} of {count} frames are damaged, the first is {frame} at {at:.2f} s"
+    if seen.broken:
+        frame = sum(packet < seen.broken[0] for packet in seen.packet)
+        return f"bytes are missing at {len(seen.broken)} packets, the first near frame {frame}"
     if len(seen.turns) > 1:
         return f"from frame {seen.turns[1][0]} on the picture is to be turned otherwise; it is shown as at first"
     return None
@@ -269,7 +315,7 @@ def _notes(seen: _Seen, times: Times, shape: Fraction | None, stored: Size) -> d
         more = f" and {len(times.continued) - 1} later ones" if len(times.continued) > 1 else ""
         notes["restarted"] = f"time starts anew at frame {frame}{more}; it is continued there"
     if times.source != "pts":
-        notes["timed"] = "frames do not say when they are shown; taken from when they are decoded"
+        notes["timed"] = "frames do not say, in order, when they are shown; taken from when they are decoded"
     if seen.untagged:
         notes["color"] = "color is not tagged; taken as BT.709 by its size"
     return notes

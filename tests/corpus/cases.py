@@ -44,15 +44,38 @@ HEALTHY = [
     plain("hevc-open.mkv", (*HEVC[:-1], HEVC[-1] + ":open-gop=1")),
     plain("hevc-layers.mkv", (*HEVC[:-1], HEVC[-1] + ":temporal-layers=3:b-adapt=0:b-pyramid=1")),
     plain("vp8.webm", VP8),
-    plain("vp8-hidden.webm", ("-c:v", "libvpx", "-b:v", "2M", "-g", "12", "-auto-alt-ref", "1", "-lag-in-frames", "16")),
+    plain(
+        "vp8-hidden.webm", ("-c:v", "libvpx", "-b:v", "2M", "-g", "12", "-auto-alt-ref", "1", "-lag-in-frames", "16")
+    ),
     plain("vp9.webm", VP9, quick=True),
-    plain("vp9-hidden.webm", ("-c:v", "libvpx-vp9", "-b:v", "2M", "-g", "24", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-cpu-used", "5")),
+    plain(
+        "vp9-hidden.webm",
+        (
+            "-c:v",
+            "libvpx-vp9",
+            "-b:v",
+            "2M",
+            "-g",
+            "24",
+            "-auto-alt-ref",
+            "1",
+            "-lag-in-frames",
+            "16",
+            "-cpu-used",
+            "5",
+        ),
+    ),
     plain("vp9-alpha.webm", (*VP9, "-pix_fmt", "yuva420p")),
     plain("av1.mp4", AV1),
     plain("av1.webm", AV1),
     plain("mpeg4.avi", MPEG4),
     plain("mpeg4-b.mp4", (*MPEG4, "-bf", "2")),
-    plain("mpeg4-packed.avi", ("-c:v", "libxvid", "-q:v", "2", "-g", "12", "-bf", "2", "-vtag", "XVID")),
+    plain(
+        "mpeg4-packed.avi",
+        ("-c:v", "libxvid", "-q:v", "2", "-g", "12", "-bf", "2", "-vtag", "XVID"),
+        numbers=None,
+        notes=("timed",),
+    ),
     plain("msmpeg4.avi", ("-c:v", "msmpeg4", "-q:v", "2", "-g", "12")),
     plain("mpeg2.ts", MPEG2),
     plain("mpeg2.mpg", (*MPEG2, "-f", "vob")),
@@ -65,12 +88,13 @@ HEALTHY = [
     plain("ffv1.mkv", ("-c:v", "ffv1", "-g", "10", "-pix_fmt", "yuv420p")),
     plain("huffyuv.avi", ("-c:v", "huffyuv", "-pix_fmt", "yuv422p")),
     Case(
-        "loop.gif", lambda f: film(f / "loop.gif", "-vf", "split[a][b];[a]palettegen[p];[b][p]paletteuse", rate=25),
+        "loop.gif",
+        lambda f: film(f / "loop.gif", "-vf", "split[a][b];[a]palettegen[p];[b][p]paletteuse", rate=25),
         times=[40.0 * n for n in ALL],
     ),
     Case("one.mp4", lambda f: film(f / "one.mp4", *H264, numbers=[7]), numbers=[7]),
     Case("two.mkv", lambda f: film(f / "two.mkv", *H264, numbers=[7, 9]), numbers=[7, 9]),
-]  # fmt: skip  # noqa: E501
+]
 
 
 def late_ts(folder):
@@ -144,10 +168,16 @@ def long_pause(folder):
 
 def sizes(folder, name, *sizes_of):
     parts = [
-        film(folder / f"{n}.ts", *H264, "-output_ts_offset", str(n * 20 / RATE),
-             numbers=range(20 * n, 20 * n + 20), change=resized(*size))
+        film(
+            folder / f"{n}.ts",
+            *H264,
+            "-output_ts_offset",
+            str(n * 20 / RATE),
+            numbers=range(20 * n, 20 * n + 20),
+            change=resized(*size),
+        )
         for n, size in enumerate(sizes_of)
-    ]  # fmt: skip
+    ]
     return joined(folder / name, *parts)
 
 
@@ -194,7 +224,8 @@ def uneven(folder, name):
 
 def held_avi(folder):
     """Pictures that are held: AVI stores an empty chunk for each."""
-    return film(folder / "held.avi", *H264[:-2], "-bf", "0", "-vf", "setpts=PTS*3", "-r", "90", "-fps_mode", "vfr")
+    uneven = ("-vf", "settb=1/90,setpts=N*3", "-fps_mode", "passthrough", "-enc_time_base", "1:90")
+    return film(folder / "held.avi", *H264[:-2], "-bf", "0", *uneven)
 
 
 FLAWED = [
@@ -202,21 +233,40 @@ FLAWED = [
     Case("open-cut.mkv", open_cut, numbers=None, notes=("lost",), quick=True),
     Case("open-cut-h264.mkv", open_cut_h264, numbers=None),
     Case("h264-b.avi", lambda f: film(f / "h264-b.avi", *H264), notes=("timed",), quick=True),
-    Case("hevc-b.avi", lambda f: film(f / "hevc-b.avi", *HEVC), notes=("timed",)),
-    Case("held.avi", held_avi, times=[100.0 * n / 3 * 1 for n in ALL], notes=()),
+    Case("hevc-b.avi", lambda f: film(f / "hevc-b.avi", *HEVC), refused="no frame can be decoded"),
+    Case("held.avi", held_avi, times=[STEP * n for n in ALL]),
     Case("uneven.mkv", lambda f: uneven(f, "uneven.mkv"), times=UNEVEN),
     Case("uneven.mp4", lambda f: uneven(f, "uneven.mp4"), times=UNEVEN),
-    Case("doubled-times.mkv", lambda f: copied(film(f / "a.mkv", *H264[:-2], "-bf", "0"), f / "doubled-times.mkv", "-bsf:v", "setts=pts=floor(N/2)*66:dts=floor(N/2)*66"), times=[66.0 * (n // 2) for n in ALL]),
-    Case("starts-late.mkv", lambda f: copied(film(f / "a.mkv", *H264), f / "starts-late.mkv", "-output_ts_offset", "5")),
-    Case("starts-late.mp4", lambda f: copied(film(f / "a.mp4", *H264), f / "starts-late.mp4", "-output_ts_offset", "5")),
+    Case(
+        "doubled-times.mkv",
+        lambda f: copied(
+            film(f / "a.mkv", *H264[:-2], "-bf", "0"),
+            f / "doubled-times.mkv",
+            "-bsf:v",
+            "setts=pts=floor(N/2)*66:dts=floor(N/2)*66",
+        ),
+        times=[66.0 * (n // 2) for n in ALL],
+    ),
+    Case(
+        "starts-late.mkv", lambda f: copied(film(f / "a.mkv", *H264), f / "starts-late.mkv", "-output_ts_offset", "5")
+    ),
+    Case(
+        "starts-late.mp4", lambda f: copied(film(f / "a.mp4", *H264), f / "starts-late.mp4", "-output_ts_offset", "5")
+    ),
     Case("wraps.ts", lambda f: copied(film(f / "a.ts", *H264), f / "wraps.ts", "-output_ts_offset", "95442.5")),
     Case("trim-end.mp4", lambda f: copied(film(f / "a.mp4", *H264), f / "trim-end.mp4", "-t", "0.5"), numbers=None),
-    Case("trim-start.mp4", lambda f: copied(film(f / "a.mp4", *H264, "-g", "30"), f / "trim-start.mp4", before=("-ss", "0.5")), numbers=range(15, COUNT), notes=("hidden",), quick=True),
+    Case(
+        "trim-start.mp4",
+        lambda f: copied(film(f / "a.mp4", *H264, "-g", "30"), f / "trim-start.mp4", before=("-ss", "0.5")),
+        numbers=range(15, COUNT),
+        notes=("hidden",),
+        quick=True,
+    ),
     Case("two-recordings.ts", two_recordings, notes=("restarted",), quick=True),
     Case("pause.ts", long_pause, notes=("restarted",)),
     Case("sizes.ts", lambda f: sizes(f, "sizes.ts", (320, 240), (240, 180)), notes=("sizes",)),
     Case("webrtc.webm", webrtc, notes=("sizes",), times=[STEP * n if n < 20 else 667 + STEP * (n - 20) for n in ALL]),
-    Case("cover.mp4", beside_cover, notes=("stream",), quick=True),
+    Case("cover.mp4", beside_cover, quick=True),
     Case("song.mp4", song, refused="sound with a picture", quick=True),
     Case("slides-first.mkv", beside_slides, notes=("stream",), referee=False),
     Case("sound-first.mp4", with_sound),
@@ -225,25 +275,81 @@ FLAWED = [
     shown("turned-270.mp4", ("-display_rotation", "270"), change=lambda i: np.rot90(i, 1), notes=("turned",)),
     shown("hflip.mp4", ("-display_hflip",), change=lambda i: i[:, ::-1], notes=("mirrored",)),
     shown("vflip.mp4", ("-display_vflip",), change=lambda i: i[::-1], notes=("mirrored",)),
-    Case("askew.mp4", lambda f: copied(film(f / "a.mp4", *H264), f / "askew.mp4", before=("-display_rotation", "30")), refused="askew"),
-    Case("sar-4-3.mp4", lambda f: film(f / "sar-4-3.mp4", *H264, "-vf", "setsar=4/3", change=resized(240, 240)), notes=("squared",), quick=True),
-    Case("sar-1-2.mkv", lambda f: film(f / "sar-1-2.mkv", *H264, "-vf", "setsar=1/2", change=resized(320, 120)), notes=("squared",)),
-    Case("sar-mpeg2.ts", lambda f: film(f / "sar-mpeg2.ts", *MPEG2, "-vf", "setdar=4/3", change=resized(240, 240)), notes=("squared",)),
+    Case(
+        "askew.mp4",
+        lambda f: copied(film(f / "a.mp4", *H264), f / "askew.mp4", before=("-display_rotation", "30")),
+        refused="askew",
+    ),
+    Case(
+        "sar-4-3.mp4",
+        lambda f: film(f / "sar-4-3.mp4", *H264, "-vf", "setsar=4/3", change=resized(240, 240)),
+        notes=("squared",),
+        quick=True,
+    ),
+    Case(
+        "sar-1-2.mkv",
+        lambda f: film(f / "sar-1-2.mkv", *H264, "-vf", "setsar=1/2", change=resized(320, 120)),
+        notes=("squared",),
+    ),
+    Case(
+        "sar-mpeg2.ts",
+        lambda f: film(f / "sar-mpeg2.ts", *MPEG2, "-vf", "setdar=4/3", change=resized(240, 240)),
+        notes=("squared",),
+    ),
     Case("sar-absurd.mp4", lambda f: film(f / "sar-absurd.mp4", *H264, "-vf", "setsar=1/20"), notes=("squared",)),
-    Case("hd-untagged.mp4", lambda f: film(f / "hd-untagged.mp4", *H264, change=resized(1280, 960), numbers=range(12)), numbers=range(12), size=(1280, 960), notes=("color",)),
+    Case(
+        "hd-untagged.mp4",
+        lambda f: film(f / "hd-untagged.mp4", *H264, change=resized(1280, 960), numbers=range(12)),
+        numbers=range(12),
+        size=(1280, 960),
+        notes=("color",),
+    ),
     Case("12:30 reaction.mp4", lambda f: film(f / "plain.mp4", *H264).rename(f / "12:30 reaction.mp4")),
     Case("a%03d.mp4", lambda f: film(f / "plain.mp4", *H264).rename(f / "a%03d.mp4")),
-    Case("cut.mp4", lambda f: cut_off(film(f / "a.mp4", *H264, "-movflags", "faststart"), f / "cut.mp4", 0.6), numbers=None, fault="cut short"),
-    Case("cut-no-header.mp4", lambda f: cut_off(film(f / "a.mp4", *H264), f / "cut-no-header.mp4", 0.6), refused="invalid data"),
+    Case(
+        "cut.mp4",
+        lambda f: cut_off(film(f / "a.mp4", *H264, "-movflags", "faststart"), f / "cut.mp4", 0.6),
+        numbers=None,
+        fault="cut short",
+    ),
+    Case(
+        "cut-no-header.mp4",
+        lambda f: cut_off(film(f / "a.mp4", *H264), f / "cut-no-header.mp4", 0.6),
+        refused="invalid data",
+    ),
     Case("cut.avi", lambda f: cut_off(film(f / "a.avi", *MPEG4), f / "cut.avi", 0.6), numbers=None),
     Case("cut.ts", lambda f: cut_off(film(f / "a.ts", *H264), f / "cut.ts", 0.6), numbers=None),
-    Case("spoiled.mp4", lambda f: spoiled(film(f / "a.mp4", *H264), f / "spoiled.mp4", 0.5, 3000), numbers=None, fault="decode|damaged", referee=False),
-    Case("spoiled.ts", lambda f: spoiled(film(f / "a.ts", *H264), f / "spoiled.ts", 0.5, 3000), numbers=None, fault="decode|damaged", referee=False),
+    Case(
+        "spoiled.mp4",
+        lambda f: spoiled(film(f / "a.mp4", *H264), f / "spoiled.mp4", 0.5, 3000),
+        numbers=None,
+        fault="decode|damaged",
+        referee=False,
+    ),
+    Case(
+        "spoiled.ts",
+        lambda f: spoiled(film(f / "a.ts", *H264), f / "spoiled.ts", 0.5, 3000),
+        numbers=None,
+        fault="decode|damaged",
+        referee=False,
+    ),
     Case("bare.h264", lambda f: film(f / "bare.h264", *H264), refused="ffmpeg -i"),
-    Case("page.mp4", lambda f: (f / "page.mp4").write_text("<html>sorry</html>") and f / "page.mp4", refused="expected a video"),
+    Case(
+        "page.mp4",
+        lambda f: (f / "page.mp4").write_text("<html>sorry</html>") and f / "page.mp4",
+        refused="expected a video",
+    ),
     Case("empty.mp4", lambda f: (f / "empty.mp4").touch() or f / "empty.mp4", refused="empty file"),
-    Case("list.mp4", lambda f: (f / "list.mp4").write_text("#EXTM3U\n#EXTINF:1\na.ts\n") and f / "list.mp4", refused="playlist|invalid data"),
-    Case("tone.mp4", lambda f: ffmpeg(*sound(1), "-c:a", "aac", f / "tone.mp4") or f / "tone.mp4", refused="without a video"),
-]  # fmt: skip  # noqa: E501
+    Case(
+        "list.mp4",
+        lambda f: (f / "list.mp4").write_text("#EXTM3U\n#EXTINF:1\na.ts\n") and f / "list.mp4",
+        refused="playlist|invalid data",
+    ),
+    Case(
+        "tone.mp4",
+        lambda f: ffmpeg(*sound(1), "-c:a", "aac", f / "tone.mp4") or f / "tone.mp4",
+        refused="without a video",
+    ),
+]
 
 CASES = [*HEALTHY, *FLAWED]

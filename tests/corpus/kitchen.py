@@ -10,7 +10,8 @@ from .picture import SIZE, number_in, picture
 
 RATE, COUNT = 30, 40
 H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p", "-g", "12", "-bf", "2")
-HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-crf", "18", "-pix_fmt", "yuv420p", "-x265-params", "log-level=none:keyint=12:min-keyint=12:bframes=3")  # fmt: skip  # noqa: E501
+HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-crf", "18", "-pix_fmt", "yuv420p", "-x265-params",
+        "log-level=none:keyint=12:min-keyint=12:bframes=3")  # fmt: skip
 
 
 def ffmpeg_program():

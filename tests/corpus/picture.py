@@ -1,10 +1,9 @@
 """Pictures that say which frame they are: a real face, and beside it the frame's number in black and white blocks.
 
-The blocks lie in the margin by which an exported crop is wider than its face, so that the number is read from crops, too.
+The blocks lie in the margin by which an exported crop is wider than its face: the number is read from crops, too.
 """
 
 import cv2
-import numpy as np
 from skimage import data
 
 SIZE = (320, 240)
