@@ -131,7 +131,7 @@ def check_tracks(root: Root, video_id: str, frames: int, progress: Progress = si
 PROBE = "probe"
 
 
-def probe_again(root: Root, video_id: str) -> Outcome | None:
+def probe_again(root: Root, video_id: str, progress: Progress = silent) -> Outcome | None:
     """Number the frames of a video that an earlier version took in; None if that is done, or cannot be.
 
     What cannot be done is the failure of the stage that runs next.
@@ -141,7 +141,7 @@ def probe_again(root: Root, video_id: str) -> Outcome | None:
         with root.files.lock(video_id):
             if renumber.is_current(root, video_id):
                 return None
-            before, after = renumber.renumber(root, video_id)
+            before, after = renumber.renumber(root, video_id, progress)
             moved = root.layout(video_id).moved if root.has_layout(video_id) else None
     except Exception:
         return None
@@ -179,7 +179,7 @@ def _run_locked(root: Root, video_id: str, stage: Stage, config: Config, force: 
     )
     try:
         if not renumber.is_current(root, video_id):
-            renumber.renumber(root, video_id)
+            renumber.renumber(root, video_id, progress)
         if _is_kept(root, video_id, stage, force):
             return Outcome(video_id, stage.name, "kept", {}, 0.0)
         entry = replace(entry, input_hash=stage.reads(root, video_id))
@@ -274,7 +274,7 @@ def run_stages(
     progress: Progress = silent,
 ) -> list[Outcome]:
     """Run stages on one video in order, up to the first that fails; tracks are checked on `check` frames, if any."""
-    again = probe_again(root, video_id)
+    again = probe_again(root, video_id, progress)
     outcomes = [again] if again is not None else []
     for name, config in steps:
         outcomes.append(run_stage(root, video_id, name, config, force=force, progress=progress))

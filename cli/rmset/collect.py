@@ -52,13 +52,15 @@ def add(
         for done, path in enumerate(paths):
             report("add", done, len(paths))
             try:
-                record = fetch.add(place, path, copy=copy)
+                record = fetch.add(place, path, copy=copy, progress=report)
             except RmsetError as error:
                 failed += 1
                 warn(f"rmset: {error}")
                 continue
             if record.fault:
                 say(f"{record.video_id}: {record.fault}")
+            for note in record.notes.values():
+                say(f"{record.video_id}: {note}")
             size = f"{record.width}x{record.height}"
             cells = (record.video_id, size, round(record.fps, 3), record.frame_count, round(record.duration_s, 2))
             rows.append(dict(zip(_ADD_COLUMNS, (*cells, record.codec), strict=True)))

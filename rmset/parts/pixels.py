@@ -145,9 +145,13 @@ def _plane(frame: VideoFrame, index: int) -> npt.NDArray[np.uint8]:
     return np.asarray(rows[:, : plane.width], dtype=np.uint8)
 
 
+# FFmpeg's number of a color space -> shares of red and blue in luma: BT.709, FCC, SMPTE 240M, BT.2020.
+_LUMA = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
+
+
 def _to_rgb(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
-    """Matrix and offset (3, 3 + 1) from Y'CbCr to R'G'B'; BT.709 where the stream says so, else BT.601 as swscale."""
-    red, blue = (0.2126, 0.0722) if colorspace == 1 else (0.299, 0.114)
+    """Matrix and offset (3, 3 + 1) from Y'CbCr to R'G'B', as swscale has it; BT.601 where the stream says nothing."""
+    red, blue = _LUMA.get(colorspace, (0.299, 0.114))
     green = 1 - red - blue
     y_scale, c_scale, y_zero = (1.0, 1.0, 0.0) if full_range else (255 / 219, 255 / 224, 16.0)
     cb, cr = 2 * (1 - blue) * c_scale, 2 * (1 - red) * c_scale

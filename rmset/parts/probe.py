@@ -8,6 +8,7 @@ from typing import Any
 
 from rmset.parts.numbering import VERSION, FrameIndex
 from rmset.parts.survey import survey
+from rmset.progress import Progress, silent
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".ts", ".mpg"})
 """What tells a video from a picture in a folder; a file named by itself is probed whatever it is called."""
@@ -39,11 +40,11 @@ class Probe:
         return {name: getattr(self, name) for name in names} | {"numbering": VERSION}
 
 
-def probe(path: Path) -> Probe:
+def probe(path: Path, progress: Progress = silent) -> Probe:
     """Size, rate, frames and codec of a video; it is decoded once from beginning to end.
 
     Raises:
         VideoError: the file is missing, empty, no video, or not even one frame can be decoded.
     """
-    index = survey(path)
+    index = survey(path, progress=progress)
     return Probe(*index.size, index.fps, len(index), index.duration_s, index.codec, index.fault, index.notes, index)

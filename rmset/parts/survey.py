@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,7 @@ from rmset.parts.numbering import FrameIndex, Key
 from rmset.parts.seek import decoded, drained, start_decoder
 from rmset.parts.stream import open_video
 from rmset.parts.times import Times, shown_at
+from rmset.progress import Progress, silent
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -37,6 +38,8 @@ _LEAVE_OUT = {"h264", "hevc", "mpeg1video", "mpeg2video"}
 # Containers whose time may start anew.
 _RESTARTS = {"mpegts", "mpeg"}
 _INTRA = 1
+# Packets between two calls of the progress callback.
+_TELL = 100
 # A rate that the container names is kept if what its frames' times give is no more than this times as much or little.
 _SAME_RATE = 1.5
 # The last picture may be held for so long, seconds and share of the video: what ends earlier was cut short.
@@ -62,13 +65,17 @@ class _Seen:
     damaged: list[int] = field(default_factory=list)
     errors: list[tuple[int, int, str]] = field(default_factory=list)
     """frames shown before an error, packet, and the error"""
-    broken: list[int] = field(default_factory=list)
+    incomplete: list[int] = field(default_factory=list)
     """packets of which the container says that something is missing"""
+    starts: set[int] = field(default_factory=set)
+    """key packets"""
     stopped: str | None = None
     one_thread: bool = False
     """whether decoding in several threads gives other frames"""
 
-    def look(self, packets: Iterable[Packet], stream: VideoStream, most: int | None) -> _Seen:
+    def look(
+        self, packets: Iterable[Packet], stream: VideoStream, most: int | None, progress: Callable[[int], None]
+    ) -> _Seen:
         """Decode all packets, or at least so many frames."""
         import av
 
@@ -80,6 +87,8 @@ class _Seen:
                 self._add_packet(packet)
                 frames, error = decoded(codec, packet, len(self.pts) - 1)
                 self._add_frames(frames, error)
+                if len(self.pts) % _TELL == 0:
+                    progress(len(self.packet))
                 if most is not None and len(self.packet) >= most:
                     return self
         except av.error.FFmpegError as error:
@@ -92,7 +101,9 @@ class _Seen:
         self.pts.append(packet.pts)
         self.dts.append(packet.dts)
         if packet.is_corrupt:
-            self.broken.append(number)
+            self.incomplete.append(number)
+        if packet.is_keyframe:
+            self.starts.add(number)
         if packet.is_discard:
             self.hidden.add(number)
         elif packet.is_keyframe and packet.pos is not None:
@@ -134,6 +145,11 @@ class _Seen:
         return sum(n < first[-1] for n in self.silent)
 
     @property
+    def broken(self) -> list[int]:
+        """Packets that lack something; where a key frame follows, one recording ends and another begins."""
+        return [n for n in self.incomplete if not self.starts & {n, n + 1}]
+
+    @property
     def is_damaged(self) -> bool:
         """Whether the decoder had to invent or leave out anything behind the beginning."""
         return bool(self.damaged or self.broken or self.stopped or any(frame for frame, _, _ in self.errors))
@@ -163,13 +179,14 @@ class _Seen:
         return tuple(key for key, bad in zip(found, spoiled, strict=True) if not bad and places[key.pos, key.size] == 1)
 
 
-def survey(path: Path, threads: int = 0, most: int | None = None) -> FrameIndex:
+def survey(path: Path, threads: int = 0, most: int | None = None, progress: Progress = silent) -> FrameIndex:
     """Decode a video once and note every frame.
 
     Args:
         path: the file.
         threads: of the decoder; 0 takes as many as the machine has.
         most: only so many frames are needed: the index may end after them.
+        progress: called every hundred frames.
 
     Raises:
         VideoError: the file is missing, empty, no video, is to be shown askew, or not one frame can be decoded.
@@ -178,7 +195,8 @@ def survey(path: Path, threads: int = 0, most: int | None = None) -> FrameIndex:
     with container:
         promised, listed, name = stream.frames, len(stream.index_entries), container.format.name
         length = _seconds(stream.metadata.get("DURATION", ""))
-        seen = _look(path, threads, most)
+        total = promised or round(length * float(stream.average_rate or 0))
+        seen = _look(path, threads, most, lambda frames: progress(f"probe {path.name}", frames, max(total, frames)))
         base, rate = float(stream.time_base or 0), float(stream.average_rate or stream.guessed_rate or 0)
         codec, shape, others = stream.codec_context.name, stream.sample_aspect_ratio, len(container.streams.video) - 1
         notes = {"stream": f"stream {stream.index} is the video"} if others and stream.index else {}
@@ -221,22 +239,24 @@ def survey(path: Path, threads: int = 0, most: int | None = None) -> FrameIndex:
     )
 
 
-def _look(path: Path, threads: int, most: int | None) -> _Seen:
+def _look(path: Path, threads: int, most: int | None, progress: Callable[[int], None]) -> _Seen:
     """One pass; where it finds damage, another one in one thread, which alone decodes that alike every time."""
-    seen = _pass(path, most, threads)
+    seen = _pass(path, most, threads, progress)
     if not seen.packet or seen.is_plain or most is not None:
         return seen
-    again = _pass(path, most, threads, one_thread=True)
+    again = _pass(path, most, threads, progress, one_thread=True)
     again.one_thread = again.is_damaged or again.packet != seen.packet
     return again
 
 
-def _pass(path: Path, most: int | None, threads: int, *, one_thread: bool = False) -> _Seen:
+def _pass(
+    path: Path, most: int | None, threads: int, progress: Callable[[int], None], *, one_thread: bool = False
+) -> _Seen:
     container, stream = open_video(path)
     with container:
         start_decoder(stream.codec_context, threads, one_thread=one_thread)
         try:
-            return _Seen().look(container.demux(stream), stream, most)
+            return _Seen().look(container.demux(stream), stream, most, progress)
         except VideoError as error:
             raise VideoError(f"{path}: {error}") from error
 

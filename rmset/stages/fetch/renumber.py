@@ -8,6 +8,7 @@ from dataclasses import replace
 from rmset.geometry import Box
 from rmset.parts.numbering import VERSION
 from rmset.parts.probe import probe
+from rmset.progress import Progress, silent
 from rmset.records import Layout, Segment, VideoRecord
 from rmset.root import Root
 
@@ -17,7 +18,7 @@ def is_current(root: Root, video_id: str) -> bool:
     return root.record(video_id).numbering == VERSION and root.files.exists(root.frames_key(video_id))
 
 
-def renumber(root: Root, video_id: str) -> tuple[VideoRecord, VideoRecord]:
+def renumber(root: Root, video_id: str, progress: Progress = silent) -> tuple[VideoRecord, VideoRecord]:
     """Probe a video again, and write its index and record; the caller holds its lock.
 
     A layout is kept. Where it was drawn on other frames than the video has now, it says so until it is looked at.
@@ -29,7 +30,7 @@ def renumber(root: Root, video_id: str) -> tuple[VideoRecord, VideoRecord]:
         VideoError: the file is no video any more.
     """
     before = root.record(video_id)
-    found = probe(root.video_path(video_id))
+    found = probe(root.video_path(video_id), progress)
     after = replace(before, **found.fields())
     with root.files.publish(root.frames_key(video_id)) as path:
         found.index.write(path)

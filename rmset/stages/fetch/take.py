@@ -11,6 +11,7 @@ from typing import Any
 from rmset.errors import FetchError
 from rmset.files import sha256_of
 from rmset.parts.probe import VIDEO_SUFFIXES, Probe, probe
+from rmset.progress import Progress, silent
 from rmset.records import VideoRecord, check_video_id, local_video_id
 from rmset.root import Root
 from rmset.stages.fetch.check import decode_key_frames
@@ -24,7 +25,15 @@ def videos_below(path: Path) -> list[Path]:
     return sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
 
 
-def add(root: Root, path: Path, *, title: str | None = None, copy: bool = False, **known: Any) -> VideoRecord:
+def add(
+    root: Root,
+    path: Path,
+    *,
+    title: str | None = None,
+    copy: bool = False,
+    progress: Progress = silent,
+    **known: Any,
+) -> VideoRecord:
     """Take a local file in.
 
     The file is probed before anything is written. It is hard-linked where the file system allows, else copied.
@@ -35,13 +44,14 @@ def add(root: Root, path: Path, *, title: str | None = None, copy: bool = False,
         path: the file.
         title: else the stem of its name.
         copy: copy even where a hard link would do.
+        progress: called while the file is decoded.
         known: further fields of the record (license, split, …).
 
     Raises:
         VideoError: the file is missing, empty, or no video.
         RootError: the root cannot be written to.
     """
-    found = probe(path)
+    found = probe(path, progress)
     if found.fault is None:
         try:
             decode_key_frames(path)
