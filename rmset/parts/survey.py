@@ -38,6 +38,8 @@ _LEAVE_OUT = {"h264", "hevc", "mpeg1video", "mpeg2video"}
 # Containers whose time may start anew.
 _RESTARTS = {"mpegts", "mpeg"}
 _INTRA = 1
+# A transport stream marks a packet so few before the one with which another recording begins.
+_JOIN = 4
 # Packets between two calls of the progress callback.
 _TELL = 100
 # A rate that the container names is kept if what its frames' times give is no more than this times as much or little.
@@ -147,7 +149,7 @@ class _Seen:
     @property
     def broken(self) -> list[int]:
         """Packets that lack something; where a key frame follows, one recording ends and another begins."""
-        return [n for n in self.incomplete if not self.starts & {n, n + 1}]
+        return [n for n in self.incomplete if not self.starts.intersection(range(n, n + _JOIN))]
 
     @property
     def is_damaged(self) -> bool:

@@ -330,7 +330,7 @@ FLAWED = [
         "spoiled.ts",
         lambda f: spoiled(film(f / "a.ts", *H264), f / "spoiled.ts", 0.5, 3000),
         numbers=None,
-        fault="decode|damaged",
+        fault="missing",
         referee=False,
     ),
     Case("bare.h264", lambda f: film(f / "bare.h264", *H264), refused="ffmpeg -i"),
