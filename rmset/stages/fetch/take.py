@@ -51,6 +51,8 @@ def add(
         VideoError: the file is missing, empty, or no video.
         RootError: the root cannot be written to.
     """
+    if path.is_file() and path.stat().st_size and (taken := _taken(root, path)) is not None:
+        return taken
     found = probe(path, progress)
     if found.fault is None:
         try:
@@ -66,6 +68,15 @@ def add(
             return root.record(video_id)
         known = {"title": title or path.stem, **known}
         return publish(root, path, video_id, found, sha256, suffix=suffix, copy=copy, known=known)
+
+
+def _taken(root: Root, path: Path) -> VideoRecord | None:
+    """The record of a file that the root has already, so that it need not be decoded again."""
+    video_id = local_video_id(path.stem, sha256_of(path))
+    if not root.files.exists(root.record_key(video_id)) or not root.files.exists(root.frames_key(video_id)):
+        return None
+    files = [key for key in root.files.keys(f"videos/{video_id}.*") if not key.endswith(".json")]
+    return root.record(video_id) if files else None
 
 
 def publish(
