@@ -37,7 +37,7 @@ def check(layout: Layout, frame_count: int) -> list[LayoutProblem]:
     end = 0
     if layout.moved:
         remedy = "look at its boundaries and boxes in `rmset layout review`, and save it"
-        found.append(Finding(None, f"0:{frame_count}", f"was drawn on other frames: {layout.moved}", remedy))
+        found.append(LayoutProblem(None, f"0:{frame_count}", f"was drawn on other frames: {layout.moved}", remedy))
     for number, segment in enumerate(layout.segments):
         if segment.start_frame > end:
             found.append(_gap(end, segment.start_frame))
