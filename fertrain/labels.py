@@ -64,10 +64,16 @@ ORDERS: dict[str, LabelOrder] = {
         _order("ckplus", "neutral anger contempt disgust fear happiness sadness surprise"),
         # the same without the neutral first frames; also the folders of CK+48
         _order("ckplus7", "anger contempt disgust fear happiness sadness surprise"),
+        # ckextended.csv (Kaggle's CK+), column "emotion", 0 to 7
+        _order("ckextended", "anger disgust fear happiness sadness surprise neutral contempt"),
         # FERG's folders by name
         _order("ferg", "anger disgust fear happiness neutral sadness surprise"),
     )
 }
+
+
+KNOWN_CLASSES = frozenset(name for order in ORDERS.values() for name in order.classes) - {"unknown", "nf"}
+"""Every expression of the field's label orders."""
 
 
 def order_of(classes: Sequence[str]) -> LabelOrder:

@@ -124,6 +124,10 @@ OPTIONS = (
     Option("data.eval_rule", "Which images accuracy is counted on.", DATA),
     Option("data.balanced", "Draw every class equally often.", DATA),
     Option("data.holdout", "Share of the training images that only chooses the epoch.", DATA),
+    Option(
+        "data.holdout_by", "What the held-out part does not tear apart; group: subject, sequence or video where the "
+        "set knows them, else picture. valid: the set's own split chooses, where another is reported.", DATA,
+    ),
     Option("data.report_on", "Split counted once at the end.", DATA, shown={"": "test, else valid"}),
     Option("data.report_best_on_test", "Also print the best epoch *on test*, labeled as such.", DATA,
            flag="--report-best-on-test"),
@@ -274,7 +278,7 @@ def as_flags(message: str) -> str:
 
 _FLAGS = {row.path: row.flags.partition("/")[0] for row in OPTIONS} | {
     "out": "--out", "overwrite": "--overwrite", "eval_rule": "--eval-rule", "trusted": "--trust", "labels": "--labels",
-    "classes": "--classes",
+    "classes": "--classes", "columns": "--columns", "kind": "--kind",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from rmset.errors import UnreadableError, UsageError
 
 from ..errors import UnknownNameError
 from .run import RunConfig
-from .serialization import changed
+from .serialization import changed, earlier_defaults
 
 _FOLDER = "recipe_files"
 _ABOUT = ("paper", "command", "expects", "time")
@@ -65,5 +65,7 @@ def parse(text: str, name: str) -> Recipe:
         raise UsageError(f"expected a recipe in TOML in {name}, found: {error}") from None
     if missing := [key for key in _ABOUT if not isinstance(values.get(key), str)]:
         raise UsageError(f"expected {', '.join(_ABOUT)} in the recipe {name}, found no {missing[0]}")
-    config = changed(RunConfig(), {k: v for k, v in values.items() if k not in _NO_SETTINGS}, name)
+    # a run's config.toml is a recipe too, and repeats that run
+    start = earlier_defaults(values) if "measured" in values else RunConfig()
+    config = changed(start, {k: v for k, v in values.items() if k not in _NO_SETTINGS}, name)
     return Recipe(values["paper"], values["command"], values["expects"], values["time"], config)

@@ -45,6 +45,9 @@ class DataConfig(Settings):
     """An index file that an earlier run wrote (`labels.csv`), given again instead of `labels`."""
     holdout: Within = 0.1
     """Share of the training images, of each class, that only chooses the epoch. The test split never does."""
+    holdout_by: Literal["group", "subject", "sequence", "video", "picture", "name", "valid"] = "group"
+    """What stays on one side: `group` (subject, sequence, video, as the set knows them, else pictures), one of these by
+    name, `picture`, `name` (earlier versions); or `valid`: the set's own split chooses, where another is reported."""
     report_on: str | None = None
     """Split that is counted once, at the end; None: `test` if there, else `valid`, else the held-out part."""
     unlabeled: str | None = None

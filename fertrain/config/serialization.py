@@ -45,8 +45,16 @@ def config_from(mapping: Mapping[str, Any], where: str = "config.toml") -> RunCo
     Raises:
         UsageError: a value of another type than the setting's.
     """
-    filled: RunConfig = _filled(RunConfig(), mapping, where, strict=False)
+    filled: RunConfig = _filled(earlier_defaults(mapping), mapping, where, strict=False)
     return filled
+
+
+def earlier_defaults(mapping: Mapping[str, Any]) -> RunConfig:
+    """Where the settings of a run's file begin: what it does not name is as it was when it was written."""
+    start, data = RunConfig(), mapping.get("data")
+    if isinstance(data, Mapping) and "holdout_by" not in data:
+        start = replace(start, data=replace(start.data, holdout_by="name"))
+    return start
 
 
 def from_words(words: Iterable[str]) -> dict[str, Any]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import DatasetError, UnknownNameError
 from ..labels import LabelOrder
-from .images import Bytes
+from .images import decode
+from .sources import Bytes
 
 GIVEN = "given"
 """The "rule" of data sets that come with one label per image."""
@@ -43,6 +44,8 @@ class Split:
     """The images have no color."""
     shares: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     """Where there are votes: each class's share of all votes for an emotion, whatever the rule made of them; (N, C)."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    """What images share that a hold-out must not tear apart, strongest first: `subject`, `sequence`, `video`; (N,)."""
 
     def __post_init__(self) -> None:
         if self.targets.shape != (len(self.names), len(self.order)):
@@ -66,7 +69,8 @@ class Split:
         index = np.asarray(rows, dtype=np.int64)
         names = tuple(self.names[i] for i in index)
         shares = None if self.shares is None else self.shares[index]
-        return replace(self, names=names, targets=self.targets[index], shares=shares)
+        groups = {kind: tuple(of[i] for i in index) for kind, of in self.groups.items()}
+        return replace(self, names=names, targets=self.targets[index], shares=shares, groups=groups)
 
     def counts(self) -> dict[str, int]:
         """Images by class (peak of the target)."""
@@ -78,6 +82,17 @@ class Split:
         digest = hashlib.sha256("\n".join(self.names).encode())
         digest.update(np.round(self.targets, 6).astype("<f4").tobytes())
         return digest.hexdigest()
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    ERROR = "error"
+    """Training stops at it, or learns what is wrong."""
+    WARNING = "warning"
+    """It may not be what is meant: columns that are not read, a split that was drawn."""
+    NOTE = "note"
+    """Good to know."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,12 @@ class Issue:
     """How often."""
     example: str = ""
     """One of them."""
+    level: Level = Level.NOTE
+    """How much it matters."""
+
+    def __str__(self) -> str:
+        example = f", e.g. {self.example}" if self.example else ""
+        return f"{self.split}: {self.what}: {self.n:,}{example}"
 
 
 class LabeledSet(Protocol):
@@ -125,7 +146,7 @@ def require_split(data: LabeledSet, split: str) -> None:
 Labeled = tuple[str, int]
 """An image name relative to the source, and its position in the label order."""
 SPLITS = ("train", "valid", "test")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+_GRAY_SAMPLE = 32
 
 
 @dataclass(frozen=True)
@@ -138,10 +159,12 @@ class Listing:
     """Images by split; a split without images is left out."""
     source: Bytes
     """Where they are."""
-    gray: bool = False
-    """They have no color."""
+    gray: bool | None = False
+    """They have no color; None where an evenly spaced sample of them tells."""
     notes: tuple[Issue, ...] = ()
-    """What the reader skipped, and why."""
+    """What the reader skipped, did or did not read, and why."""
+    groups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """`subject`, `sequence` or `video` of images by their name, strongest first."""
 
 
 class Listed:
@@ -167,20 +190,40 @@ class Listed:
             raise UnknownNameError("rule", rule, [GIVEN], f"{self.name} has one label per image, no votes")
         require_split(self, split)
         rows = self.listing.rows[split]
-        targets = np.eye(len(self.order), dtype=np.float32)[[k for _, k in rows]]
+        targets = np.eye(len(self.order), dtype=np.float32)[np.asarray([k for _, k in rows], dtype=np.int64)]
         names = tuple(name for name, _ in rows)
-        return Split(self.name, split, GIVEN, self.order, names, targets, self.listing.source, self.listing.gray)
+        groups = {kind: tuple(of.get(n, n) for n in names) for kind, of in self.listing.groups.items()}
+        return Split(
+            self.name, split, GIVEN, self.order, names, targets, self.listing.source, self._gray, groups=groups
+        )
 
     def findings(self) -> list[Issue]:
-        """The reader's notes, files that are not there, and classes without images."""
+        """The reader's notes, and classes without images."""
         found = list(self.listing.notes)
-        present = self.listing.source.names()
         for split in self.splits():
-            missing = [name for name, _ in self.listing.rows[split] if name not in present]
-            if missing:
-                found.append(Issue(split, "missing file", len(missing), missing[0]))
             found += [Issue(split, "empty class", 1, c) for c, n in self.load(split).counts().items() if n == 0]
         return found
+
+    @cached_property
+    def _gray(self) -> bool:
+        if self.listing.gray is not None:
+            return self.listing.gray
+        names = sorted({name for rows in self.listing.rows.values() for name, _ in rows})
+        return gray_sample(self.listing.source, names[:: max(1, len(names) // _GRAY_SAMPLE)])
+
+
+def gray_sample(source: Bytes, names: Sequence[str]) -> bool:
+    """No color in these images; those that cannot be read say nothing."""
+    seen = False
+    for name in names:
+        try:
+            image = decode(source.get(name), name, gray=False)
+        except (DatasetError, FileNotFoundError):
+            continue  # `check` reports it; it says nothing about color
+        seen = True
+        if (image != image[:, :, :1]).any():
+            return False
+    return seen
 
 
 Reader = Callable[[Path, Mapping[str, object]], Listing]
@@ -200,21 +243,3 @@ def position(number: int, first: int, order: LabelOrder, where: str) -> int:
             f"found {number}"
         )
     return k
-
-
-@contextmanager
-def table_text(path: Path) -> Iterator[TextIO]:
-    """A table opened for the `csv` module. Every table of every layout is read by way of this.
-
-    Raises:
-        DatasetError: in the body of the `with`, at a byte that is no UTF-8 or a row that is no CSV.
-    """
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        try:
-            yield stream
-        except UnicodeDecodeError as error:
-            raise DatasetError(
-                f"expected UTF-8 text in {path}, found the byte 0x{error.object[error.start]:02x}; save it as UTF-8"
-            ) from None
-        except csv.Error as error:
-            raise DatasetError(f"expected a CSV table in {path}, found: {error}") from None

@@ -1,4 +1,6 @@
-"""Checks of a labeled set: counts, missing and unreadable files, duplicates, label order.
+"""Checks of a labeled set: counts, missing, unreadable and damaged files, duplicates, label order.
+
+Every image is read by the reader that training uses, so both agree on what is there.
 
 A wrong label order shows as the published class counts under other names: 4,772 RAF-DB training images are happy, so
 a folder in which they are sad has another numbering than the official one.
@@ -10,12 +12,17 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import simplejpeg
+
+from rmset.parts.picture_size import check_picture
 from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
-from .base import Issue, LabeledSet
+from .base import Issue, LabeledSet, Level
 from .images import decode
+from .published import PUBLISHED, near
 
 Pictures = dict[str, list[tuple[str, str, int]]]
 
@@ -31,8 +38,19 @@ class CheckReport:
 
     @property
     def broken(self) -> bool:
-        """A file is missing or cannot be read: training would stop at it."""
-        return any(f.what in ("missing file", "unreadable") for f in self.findings)
+        """Training would stop at something, or learn what is wrong."""
+        return any(f.level is Level.ERROR for f in self.findings)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Counts and findings as the rows of one table: a finding has the columns finding, level, n and example."""
+        classes = list(dict.fromkeys(name for row in self.counts for name in row))
+        blank: dict[str, Any] = dict.fromkeys([*classes, "finding", "level", "n", "example"])
+        counted = [{**blank, **row} for row in self.counts]
+        said = [
+            {**blank, "split": f.split, "finding": f.what, "level": str(f.level), "n": f.n, "example": f.example}
+            for f in self.findings
+        ]
+        return counted + said
 
 
 def check(data: LabeledSet, progress: Progress = silent) -> CheckReport:
@@ -52,33 +70,44 @@ def check(data: LabeledSet, progress: Progress = silent) -> CheckReport:
 
 
 def _opened(data: LabeledSet, split: str, seen: dict[str, int], pictures: Pictures, progress: Progress) -> list[Issue]:
-    """Files that are no images; every other one is added to `pictures` by what it shows."""
+    """Files that are missing, no images, or damaged; every other one is added to `pictures` by what it shows."""
     source = data.load(split, data.rules()[0]).source
-    bad: list[str] = []
+    bad: dict[str, list[str]] = {"missing file": [], "unreadable": [], _DAMAGED: []}
     for done, (name, k) in enumerate(seen.items(), start=1):
         try:
-            image = decode(source.get(name), name, gray=True)
+            content = source.get(name)
+            if (fault := jpeg_fault(content)) is not None:
+                bad["unreadable" if "Premature end of JPEG" in fault else _DAMAGED].append(name)
+                continue
+            image = decode(content, name, gray=True)
             # gray pixels, not bytes: the same picture saved twice is the same picture
             pictures[hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()].append((split, name, k))
         except FileNotFoundError:
-            pass  # a missing file is the data set's own finding
+            bad["missing file"].append(name)
         except DatasetError:
-            bad.append(name)
+            bad["unreadable"].append(name)
         if done % 256 == 0 or done == len(seen):
             progress(f"open {split}", done, len(seen))
-    return [Issue(split, "unreadable", len(bad), bad[0])] if bad else []
+    return [Issue(split, what, len(names), names[0], Level.ERROR) for what, names in bad.items() if names]
 
 
-# In each order of labels.py, as the data sets' papers and sites print them
-PUBLISHED: dict[str, dict[str, tuple[tuple[int, ...], ...]]] = {
-    "fer2013": {"train": ((3995, 436, 4097, 7215, 4830, 3171, 4965),)},
-    "rafdb": {"train": ((1290, 281, 717, 4772, 1982, 705, 2524),), "test": ((329, 74, 160, 1185, 478, 162, 680),)},
-    "affectnet8": {"train": ((74874, 134415, 25459, 14090, 6378, 3803, 24882, 3750),), "valid": ((500,) * 8,)},
-    "affectnet7": {"train": ((74874, 134415, 25459, 14090, 6378, 3803, 24882),), "valid": ((500,) * 7,)},
-    "ckplus7": {"all": ((45, 18, 59, 25, 69, 28, 83), (135, 54, 177, 75, 207, 84, 249))},
-}
-"""Images per class by order and split ("all": over every split); CK+ with one frame and with three."""
-_NEAR = 0.03
+_DAMAGED = "damaged image, of which decoders make something up"
+
+
+def jpeg_fault(content: bytes) -> str | None:
+    """What a decoder has to say of a JPEG that it reads all the same; None for whole ones and other formats."""
+    if not content.startswith(b"\xff\xd8"):
+        return None
+    try:
+        check_picture(content)
+    except ValueError:
+        return None  # `decode` refuses it
+    try:
+        simplejpeg.decode_jpeg(content, "GRAY", strict=True)
+    except ValueError as error:
+        text = str(error)
+        return text if text.startswith(("Corrupt", "Premature")) else None
+    return None
 
 
 def evidence(data: LabeledSet) -> list[Issue]:
@@ -89,19 +118,21 @@ def evidence(data: LabeledSet) -> list[Issue]:
     counts["all"] = tuple(sum(column) for column in zip(*counts.values(), strict=True))
     for split, known in PUBLISHED.get(data.order.name, {}).items():
         if split in counts:
-            found.append(Issue(split, f"label order: {_verdict(counts[split], known)}", sum(counts[split])))
+            verdict, level = _verdict(counts[split], known)
+            found.append(Issue(split, f"label order: {verdict}", sum(counts[split]), level=level))
     return found
 
 
-def _verdict(counts: Sequence[int], known: Sequence[Sequence[int]]) -> str:
+def _verdict(counts: Sequence[int], known: Sequence[Sequence[int]]) -> tuple[str, Level]:
     for published in known:
         if tuple(published) == tuple(counts):
-            return "counts of every class are the published ones"
+            return "counts of every class are the published ones", Level.NOTE
         if sorted(published) == sorted(counts):
-            return "the published counts stand on OTHER classes; the numbering is not the official one"
-        if all(abs(a - b) <= _NEAR * b for a, b in zip(counts, published, strict=True)):
-            return "counts of every class are within 3 % of the published ones"
-    return "no evidence, as the counts are not those of the whole published split"
+            other = "the published counts stand on OTHER classes; the numbering is not the official one"
+            return other, Level.ERROR
+        if near(counts, published):
+            return "counts of every class are within 3 % of the published ones", Level.NOTE
+    return "no evidence, as the counts are not those of the whole published split", Level.NOTE
 
 
 def twins(pictures: Mapping[str, Sequence[tuple[str, str, int]]]) -> list[Issue]:
@@ -129,6 +160,9 @@ def twins(pictures: Mapping[str, Sequence[tuple[str, str, int]]]) -> list[Issue]
             contradicting.setdefault(" and ".join(splits), []).append(example)
     return [
         *(Issue(s, "same picture more than once", len(e), e[0]) for s, e in within.items()),
-        *(Issue(s, "same picture in both splits", len(e), e[0]) for s, e in across.items()),
-        *(Issue(s, "same picture with different labels", len(e), e[0]) for s, e in contradicting.items()),
+        *(Issue(s, "same picture in both splits", len(e), e[0], Level.WARNING) for s, e in across.items()),
+        *(
+            Issue(s, "same picture with different labels", len(e), e[0], Level.WARNING)
+            for s, e in contradicting.items()
+        ),
     ]

@@ -5,12 +5,15 @@ FER2013Train/       fer0000000.png …      (or these folders inside one zip bes
 FER2013Valid/
 FER2013Test/
 fer2013.csv         or Kaggle's pixels instead of the folders: row k of the one is row k of the other
+
+The folders may lie in `images/` or `data/`; without fer2013new.csv the `label.csv` in each of them is read, which the
+authors' tools write.
 """
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +23,15 @@ import numpy.typing as npt
 
 from ..errors import DatasetError, UnknownNameError
 from ..labels import ORDERS
-from .base import Issue, Split, require_split, table_text
-from .fer2013 import FOLDERS, USAGE, CsvPixels, find_table
-from .images import Bytes, FolderBytes, ZipBytes
+from .base import Issue, Split, require_split
+from .fer2013 import FOLDERS, find_table
+from .label_table import folded, iter_rows, read_header
+from .pixel_tables import USAGE, CsvPixels
+from .sources import Bytes, FolderBytes, ZipBytes, children
 from .vote_rules import EMOTIONS, RULES
 
 VOTES = "fer2013new.csv"
+LIST = "label.csv"
 _COLUMNS = 12
 
 
@@ -47,38 +53,74 @@ class VoteTable:
 
 def read_votes(path: Path) -> VoteTable:
     """Read fer2013new.csv; an odd row is an error that says its line."""
-    splits: list[str] = []
-    names: list[str] = []
-    votes: list[list[int]] = []
-    numbers: list[int] = []
-    nameless = 0
-    with table_text(path) as file:
-        rows = csv.reader(file)
-        header = next(rows, [])
-        if len(header) != _COLUMNS or header[:2] != ["Usage", "Image name"]:
-            raise DatasetError(
-                f"expected the columns of fer2013new.csv (Usage, Image name, ten of votes) in {path}, "
-                f"found {', '.join(header) or 'an empty file'}; take the file from microsoft/FERPlus"
-            )
-        for line, row in enumerate(rows, start=2):
-            try:
-                usage, name, counts = USAGE[row[0]], row[1], [int(v) for v in row[2:]]
-            except (IndexError, KeyError, ValueError):
-                raise DatasetError(f"expected usage, name and ten votes in {path}, line {line}; found {row}") from None
-            if len(counts) != _COLUMNS - 2 or min(counts) < 0:
-                raise DatasetError(f"expected ten votes of 0 or more in {path}, line {line}; found {row[2:]}")
-            if not name:
-                nameless += 1
-                continue
-            splits.append(usage)
-            names.append(name)
-            votes.append(counts)
-            numbers.append(line - 2)
-    table = np.asarray(votes, dtype=np.int64).reshape(-1, _COLUMNS - 2)
-    return VoteTable(
-        np.asarray(splits, dtype=np.str_), np.asarray(names, dtype=np.str_), table,
-        np.asarray(numbers, dtype=np.int64), nameless,
-    )  # fmt: skip
+    columns = read_header(path)
+    if len(columns) != _COLUMNS or [folded(c) for c in columns[:2]] != ["usage", "imagename"]:
+        raise DatasetError(
+            f"expected the columns of fer2013new.csv (Usage, Image name, ten of votes) in {path}, "
+            f"found {', '.join(columns) or 'an empty file'}; take the file from microsoft/FERPlus"
+        )
+    found = _Votes()
+    for number, row in enumerate(iter_rows(path)):
+        usage, name, *cells = row.cells.values()
+        split = USAGE.get(usage)
+        found.add(split, name, cells, number, f"{path}, line {row.line}")
+    return found.table()
+
+
+def read_folder_labels(files: Mapping[str, Path]) -> VoteTable:
+    """Read the `label.csv` of each split's folder: image name, box, ten votes, without a header."""
+    found = _Votes()
+    for split, path in files.items():
+        for row in iter_rows(path, [str(k) for k in range(_COLUMNS)]):
+            name, _, *cells = row.cells.values()
+            found.add(split, name, cells, len(found.names), f"{path}, line {row.line}")
+    return found.table()
+
+
+class _Votes:
+    """Rows of votes on their way into a table."""
+
+    def __init__(self) -> None:
+        self.splits: list[str] = []
+        self.names: list[str] = []
+        self.votes: list[list[int]] = []
+        self.rows: list[int] = []
+        self.nameless = 0
+
+    def add(self, split: str | None, name: str, cells: Sequence[str], row: int, where: str) -> None:
+        """Take one row in; refuses an odd one, and says where it stands."""
+        try:
+            counts = [int(v) for v in cells]
+        except ValueError:
+            counts = []
+        if split is None or len(counts) != _COLUMNS - 2:
+            raise DatasetError(f"expected usage, name and ten votes in {where}; found {split}, {name}, {list(cells)}")
+        if min(counts) < 0:
+            raise DatasetError(f"expected ten votes of 0 or more in {where}; found {list(cells)}")
+        if not name:
+            self.nameless += 1
+            return
+        self.splits.append(split)
+        self.names.append(name)
+        self.votes.append(counts)
+        self.rows.append(row)
+
+    def table(self) -> VoteTable:
+        """All of them."""
+        return VoteTable(
+            np.asarray(self.splits, dtype=np.str_), np.asarray(self.names, dtype=np.str_),
+            np.asarray(self.votes, dtype=np.int64).reshape(-1, _COLUMNS - 2), np.asarray(self.rows, dtype=np.int64),
+            self.nameless,
+        )  # fmt: skip
+
+
+def find_bases(path: Path) -> list[Path]:
+    """Where the folders of images may lie."""
+    return [path, *(path / name for name in ("images", "data", "Images", "FERPlus") if (path / name).is_dir())]
+
+
+def _folders(path: Path) -> list[str]:
+    return [folder for folder in FOLDERS.values() if (path / folder).is_dir()]
 
 
 class FerPlus:
@@ -88,7 +130,14 @@ class FerPlus:
 
     def __init__(self, name: str, path: Path) -> None:
         self.name, self.path = name, path
-        if not (path / VOTES).is_file():
+        self.base = next((p for p in find_bases(path) if _folders(p)), path)
+        self._votes = next((p / VOTES for p in dict.fromkeys((path, *find_bases(path))) if (p / VOTES).is_file()), None)
+        self._lists = {
+            split: self.base / folder / LIST
+            for split, folder in FOLDERS.items()
+            if (self.base / folder / LIST).is_file()
+        }
+        if self._votes is None and not self._lists:
             raise DatasetError(
                 f"expected the votes {VOTES} in {path}, found none; take the file from microsoft/FERPlus and "
                 "put it beside FER2013Train/"
@@ -98,7 +147,7 @@ class FerPlus:
     @cached_property
     def table(self) -> VoteTable:
         """The votes, read once."""
-        return read_votes(self.path / VOTES)
+        return read_votes(self._votes) if self._votes is not None else read_folder_labels(self._lists)
 
     def splits(self) -> list[str]:
         """Those whose folder is here."""
@@ -139,10 +188,6 @@ class FerPlus:
             twice = [name for name, n in counts.items() if n > 1]
             if twice:
                 found.append(Issue(split, "image stands on two rows (both counted)", len(twice), twice[0]))
-            named = {self.image_of(split, i): str(self.table.names[i]) for i in np.flatnonzero(here)}
-            missing = sorted(name for image, name in named.items() if image not in self._images)
-            if missing:
-                found.append(Issue(split, "missing file", len(missing), missing[0]))
             v = np.where(self.table.votes[here] == 1, 0, self.table.votes[here])
             ties = int(((v == v.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum())
             if ties:
@@ -160,9 +205,9 @@ class FerPlus:
         return self.source.names()
 
     def _find_images(self) -> Bytes:
-        if any((self.path / folder).is_dir() for folder in FOLDERS.values()):
-            return FolderBytes(self.path)
-        for archive in sorted(self.path.glob("*.zip")):
+        if _folders(self.base):
+            return FolderBytes(self.base)
+        for archive in (p for p in children(self.path) if p.suffix.lower() == ".zip"):
             source = ZipBytes(archive)
             if any(name.startswith(tuple(FOLDERS.values())) for name in source.names()):
                 return source

@@ -1,84 +1,117 @@
-"""Any labeled set as folders: split/class/image."""
+"""Any labeled set as folders: split/class/image, or class/image, which is then split by what the pictures show."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from ..errors import DatasetError
+from .base import SPLITS, Issue, Labeled, Level, Listed, Listing
+from .classes import Given, read_classes, spelled
+from .label_table import split_of
+from .pictures import pixel_hashes
+from .sources import FolderBytes, children, files_below, folders, is_image
 
-from ..errors import DatasetError, UnknownNameError
-from ..labels import canonical, order_of, order_of_set
-from .base import GIVEN, SUFFIXES, Issue, Split, require_split
-from .images import FolderBytes, decode, files_below
-
-_SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
-_GRAY_SAMPLE = 32
+Found = dict[str, list[tuple[str, str]]]
+"""By split: (name of an image, its class folder)."""
+VALID, TEST = 10, 20
+"""Of a hundred pictures, those of a set without splits that choose and that are counted."""
 
 
-class Folder:
-    """Classes are folder names ("happy" counts as "happiness"); their order is a known one, or is given."""
+def read(path: Path, options: Mapping[str, Any]) -> Listing:
+    """Classes are folder names ("happy" counts as "happiness"); their order is a known one, or is given.
 
-    def __init__(self, name: str, path: Path, classes: Sequence[str] = ()) -> None:
-        self.name, self.path = name, path
-        self._folders = {
-            _SPLITS[p.name.lower()]: p for p in sorted(path.iterdir()) if p.is_dir() and p.name.lower() in _SPLITS
-        }
-        if "train" not in self._folders and "test" not in self._folders:
+    Raises:
+        DatasetError: no such folders, or two folders for one split.
+        LabelError: classes of no known order, or numbers that nothing says the meaning of.
+    """
+    by_split = split_folders(path)
+    notes: list[Issue] = []
+    found: Found
+    if by_split:
+        found = {split: _images(folder, path, split, notes) for split, folder in by_split.items()}
+    else:
+        found = _drawn(_images(path, path, "all", notes), path, notes)
+    counts = {split: Counter(spelled(owner) for _, owner in rows) for split, rows in found.items()}
+    classes = read_classes(counts, options.get("classes"), str(path))
+    if classes.why:
+        notes.append(Issue("all", classes.why, sum(map(len, found.values()))))
+    rows: dict[str, list[Labeled]] = {
+        split: [(name, classes.position(owner, f"the folder of {name}")) for name, owner in listed]
+        for split, listed in found.items()
+    }
+    return Listing(classes.order, rows, FolderBytes(path), None, tuple(notes))
+
+
+def split_folders(path: Path) -> dict[str, Path]:
+    """The folders of a set that are splits, by the split they are; empty if it has none."""
+    found: dict[str, Path] = {}
+    for folder in folders(path):
+        split = split_of(folder.name)
+        if split is None:
+            continue
+        if split in found:
             raise DatasetError(
-                f"expected folders train/CLASS/image (and valid/, test/) in {path}, "
-                f"found {', '.join(sorted(p.name for p in path.iterdir())[:6]) or 'an empty folder'}"
+                f"expected one folder for the split {split} in {path}, found {found[split].name} and {folder.name}; "
+                "put them together, or one of them away"
             )
-        found = frozenset(canonical(c.name) for f in self._folders.values() for c in f.iterdir() if c.is_dir())
-        self.order = order_of(classes) if classes else order_of_set(found)
-        if strange := sorted(found - set(self.order.classes)):
-            raise DatasetError(f"expected the classes {', '.join(self.order.classes)} in {path}, found {strange[0]}")
+        found[split] = folder
+    return {split: found[split] for split in SPLITS if split in found}
 
-    def splits(self) -> list[str]:
-        """In the order train, valid, test."""
-        return [split for split in ("train", "valid", "test") if split in self._folders]
 
-    def rules(self) -> list[str]:
-        """One label per image: nothing to choose."""
-        return [GIVEN]
+def class_folders(path: Path) -> list[str]:
+    """The folders of images directly below a folder."""
+    return [p.name for p in folders(path) if any(is_image(f) for f in children(p) if f.is_file())]
 
-    def load(self, split: str, rule: str = GIVEN) -> Split:
-        """All images of a split, sorted by name."""
-        if rule != GIVEN:
-            raise UnknownNameError("rule", rule, [GIVEN], f"{self.name} has one label per image, no votes")
-        require_split(self, split)
-        names, classes = [], []
-        for path in sorted(files_below(self._folders[split])):
-            if path.suffix.lower() in SUFFIXES and path.parent != self._folders[split]:
-                names.append(path.relative_to(self.path).as_posix())
-                owner = path.relative_to(self._folders[split]).parts[0]
-                classes.append(self.order.classes.index(canonical(owner)))
-        targets = np.eye(len(self.order), dtype=np.float32)[np.asarray(classes, dtype=np.int64)]
-        return Split(self.name, split, GIVEN, self.order, tuple(names), targets, FolderBytes(self.path), self._gray)
 
-    def findings(self) -> list[Issue]:
-        """Images that no class folder holds, and classes without images."""
-        found = []
-        for split in self.splits():
-            folder = self._folders[split]
-            stray = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.is_dir())
-            if stray:
-                example = stray[0].relative_to(self.path).as_posix()
-                found.append(Issue(split, "image outside of a class folder (skipped)", len(stray), example))
-            found += [Issue(split, "empty class", 1, c) for c, n in self.load(split).counts().items() if n == 0]
-        return found
+def _images(folder: Path, base: Path, split: str, notes: list[Issue]) -> list[tuple[str, str]]:
+    """Images below the class folders of a split, sorted; what is none is noted."""
+    found: list[tuple[str, str]] = []
+    stray: list[str] = []
+    other: list[str] = []
+    for path in sorted(files_below(folder)):
+        name = path.relative_to(base).as_posix()
+        if not is_image(path):
+            other.append(name)
+        elif path.parent == folder:
+            stray.append(name)
+        else:
+            found.append((name, path.relative_to(folder).parts[0]))
+    if stray:
+        notes.append(Issue(split, "image outside of a class folder (skipped)", len(stray), stray[0], Level.WARNING))
+    if other:
+        notes.append(Issue(split, "file that is no image (skipped)", len(other), other[0]))
+    return found
 
-    @cached_property
-    def _gray(self) -> bool:
-        """No color in an evenly spaced sample of the images."""
-        source = FolderBytes(self.path)
-        names = sorted(name for name in source.names() if Path(name).suffix.lower() in SUFFIXES)
-        for name in names[:: max(1, len(names) // _GRAY_SAMPLE)]:
-            try:
-                image = decode(source.get(name), name, gray=False)
-            except DatasetError:
-                continue  # `check` reports it; it says nothing about color
-            if (image != image[:, :, :1]).any():
-                return False
-        return bool(names)
+
+def _drawn(found: Sequence[tuple[str, str]], path: Path, notes: list[Issue]) -> Found:
+    """Splits for a set that has none: a picture goes where its pixels say, so that copies of it stay together."""
+    if len({owner for _, owner in found}) < 2:
+        here = ", ".join(p.name for p in children(path)[:6]) or "an empty folder"
+        raise DatasetError(
+            f"expected folders train/CLASS/image (and valid/, test/), or CLASS/image, in {path}, found {here}"
+        )
+    source = FolderBytes(path)
+    sides: Found = {split: [] for split in SPLITS}
+    for (name, owner), digest in zip(found, pixel_hashes(source, [n for n, _ in found]), strict=True):
+        # an image that cannot be read is to be found by whoever trains or checks: it stays in
+        part = int(digest[:8], 16) % 100 if digest else 99
+        side = "test" if part < TEST else "valid" if part < TEST + VALID else "train"
+        sides[side].append((name, owner))
+    what = (
+        f"no split folders: split by what the pictures show, {100 - TEST - VALID} : {VALID} : {TEST}; one person may "
+        "be on several sides"
+    )
+    notes.append(Issue("all", what, len(found), level=Level.WARNING))
+    return {split: rows for split, rows in sides.items() if rows}
+
+
+class Folder(Listed):
+    """A set of class folders."""
+
+    def __init__(self, name: str, path: Path, classes: Given | Iterable[str] = ()) -> None:
+        given = classes if isinstance(classes, Mapping) else list(classes)
+        super().__init__(name, read(path, {"classes": given} if given else {}))
+        self.path = path

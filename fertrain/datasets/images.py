@@ -5,13 +5,7 @@
 
 from __future__ import annotations
 
-import lzma
-import os
-import threading
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
@@ -21,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rmset.bounded import open_regular
-from rmset.errors import RmsetError, UnreadableError
-from rmset.parts.picture_size import MOST_BYTES, check_picture
+from rmset.errors import RmsetError
+from rmset.parts.picture_size import check_picture
 from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
+from .sources import Bytes
 
 
 class Images(Protocol):
@@ -37,109 +31,6 @@ class Images(Protocol):
 
     def read(self, rows: Sequence[int]) -> Tensor:
         """The images of these rows: uint8 (n, C, S, S), RGB or gray (C = 1)."""
-
-
-class Bytes(Protocol):
-    """Random access to encoded images; `FolderBytes` and `ZipBytes` are the two there are."""
-
-    def get(self, name: str) -> bytes:
-        """The file of that name.
-
-        Raises:
-            FileNotFoundError: there is none.
-            DatasetError: it is there and cannot be read.
-        """
-
-    def names(self) -> set[str]:
-        """All image names there are."""
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below a folder. Links to folders are followed, which `rglob` does not: data sets are often linked."""
-    for here, _, names in os.walk(folder, followlinks=True):
-        for name in names:
-            yield Path(here) / name
-
-
-class FolderBytes:
-    """Files below a folder; names are relative to it, with forward slashes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def get(self, name: str) -> bytes:
-        """The file's bytes."""
-        path = self.folder / name
-        try:
-            with open_regular(path, most=MOST_BYTES) as file:
-                return file.read()
-        except UnreadableError as error:
-            raise DatasetError(str(error)) from None
-        except OSError as error:
-            if isinstance(error, FileNotFoundError) and not path.is_symlink():
-                raise
-            found = "a link to nothing" if isinstance(error, FileNotFoundError) else error.strerror
-            raise DatasetError(f"expected a readable file at {path}, found: {found}") from None
-
-    def names(self) -> set[str]:
-        """Names of all files below the folder."""
-        return {p.relative_to(self.folder).as_posix() for p in files_below(self.folder)}
-
-
-# damaged, cut short, encrypted, packed in a way that nobody here knows
-_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
-
-
-class ZipBytes:
-    """Members of a zip archive, read in place.
-
-    Each process opens the archive for itself, forked or not: two that share a descriptor move each other's place in it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._renew()
-
-    def _renew(self) -> None:
-        self._process = os.getpid()
-        self._archive: zipfile.ZipFile | None = None
-        self._lock = threading.Lock()
-
-    def get(self, name: str) -> bytes:
-        """The member's bytes."""
-        if self._process != os.getpid():
-            self._renew()
-        with self._lock:
-            try:
-                archive = self._open()
-                packed = archive.getinfo(name)
-                if packed.file_size > MOST_BYTES:
-                    raise DatasetError(
-                        f"expected at most {MOST_BYTES:,} bytes of {name} in {self.path}, found {packed.file_size:,}"
-                    )
-                return archive.read(packed)
-            except KeyError:
-                raise FileNotFoundError(f"{self.path}:{name}") from None
-            except _ZIP_FAULTS as error:
-                raise DatasetError(f"expected {name} whole in {self.path}, found: {error}") from None
-
-    def names(self) -> set[str]:
-        """Names of all members that are files."""
-        return {name for name in self._open().namelist() if not name.endswith("/")}
-
-    def _open(self) -> zipfile.ZipFile:
-        if self._archive is None:
-            try:
-                self._archive = zipfile.ZipFile(self.path)
-            except (OSError, zipfile.BadZipFile) as error:
-                raise DatasetError(f"expected a readable zip archive at {self.path}, found: {error}") from None
-        return self._archive
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
 
 
 def decode(data: bytes, name: str, *, gray: bool) -> npt.NDArray[np.uint8]:

@@ -58,8 +58,44 @@ def names(value: object) -> list[str]:
     return found
 
 
+def pairs(value: object) -> dict[str, str]:
+    """KEY=VALUE, as a table or separated by commas."""
+    if isinstance(value, Mapping):
+        found = {str(k).strip(): str(v).strip() for k, v in value.items()}
+    else:
+        parts = [part.partition("=") for part in str(value).split(",")]
+        found = {key.strip(): name.strip() for key, equals, name in parts if equals}
+        if len(found) < len(parts):
+            raise ValueError("pairs like a=b,c=d, each key once")
+    if not found or not all(found) or not all(found.values()):
+        raise ValueError("pairs like a=b,c=d, each key once")
+    return found
+
+
+def classes(value: object) -> list[str] | dict[str, str]:
+    """Names in the order of the head, or what the set calls a class = what it is."""
+    return pairs(value) if isinstance(value, Mapping) or (isinstance(value, str) and "=" in value) else names(value)
+
+
+def columns(value: object) -> dict[str, str]:
+    """Which column of a table is what."""
+    known = ("image", "label", "split", "subject", "video", "sequence")
+    found = pairs(value)
+    if strange := [key for key in found if key not in known]:
+        raise ValueError(f"pairs like image=pth,label=expression of {', '.join(known)} (not {strange[0]})")
+    return found
+
+
+def text(value: object) -> str:
+    """Any text."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a name")
+    return value.strip()
+
+
 _ALL: dict[str, Option] = {"drop": names}
-_CLASSES = {**_ALL, "classes": names}
+_CLASSES = {**_ALL, "classes": classes}
+_TABLE = {**_CLASSES, "columns": columns}
 _POSED = {**_ALL, "split": one_of("subject", "image"), "seed": whole(0)}
 
 OPTIONS: dict[str, Mapping[str, Option]] = {
@@ -71,8 +107,8 @@ OPTIONS: dict[str, Mapping[str, Option]] = {
     "ckplus": {**_POSED, "frames": whole(1), "neutral": flag},
     "jaffe": _POSED,
     "ferg": _POSED,
-    "parquet": _CLASSES,
-    "csv": _CLASSES,
+    "parquet": _TABLE,
+    "csv": {**_TABLE, "table": text},
     "rmset": {},
 }
 """By kind: every option it reads, and what its value has to be."""

@@ -1,7 +1,9 @@
 """The small posed sets, which name the subject in every file and come without splits: CK+, JAFFE, FERG.
 
-CK+      cohn-kanade-images/S005/001/S005_001_00000011.png with Emotion/S005/001/S005_001_00000011_emotion.txt
+CK+      cohn-kanade-images/S005/001/S005_001_00000011.png with Emotion/S005/001/S005_001_00000011_emotion.txt,
+         below any folders, or both official zips side by side as they were downloaded
 CK+48    anger/S010_004_00000017.png, the last three frames of each sequence
+CK+.csv  ckextended.csv (Kaggle): emotion, pixels, Usage; it does not name the subjects
 JAFFE    KA.AN1.39.tiff: subject, expression, take
 FERG     aia/aia_anger/aia_anger_1.png: six drawn characters
 
@@ -12,6 +14,7 @@ Options come as `options.read_options` has made them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,69 +26,134 @@ from rmset.errors import UsageError
 
 from ..errors import DatasetError
 from ..labels import ORDERS, LabelOrder, canonical
-from .base import SUFFIXES, Issue, Labeled, Listing, position
-from .images import FolderBytes, files_below
+from .base import Issue, Labeled, Level, Listing, position
+from .pixel_tables import CsvPixels
+from .sources import SUFFIXES, Archives, Bytes, FolderBytes, children, files_below, folders, is_image
 
 _JAFFE = {"AN": "anger", "DI": "disgust", "FE": "fear", "HA": "happiness", "NE": "neutral", "SA": "sadness",
           "SU": "surprise"}  # fmt: skip
+CK_TABLE = "ckextended.csv"
+_CK_IMAGE = re.compile(r"(?:.*/)?cohn-kanade-images/([^/]+)/([^/]+)/[^/]+")
+_CK_LABEL = re.compile(r"(?:.*/)?Emotion/([^/]+)/([^/]+)/[^/]+_emotion\.txt")
+_CK48_NAME = re.compile(r"(S\d{3})_(\d{3})_\d{8}.*")
+_ZIP_WORDS = ("cohn-kanade", "emotion")
+
+
+def find_ck(path: Path) -> Bytes | None:
+    """The source of CK+ as its authors give it: a folder, or the two zips; None if it is not here."""
+    if (path / "cohn-kanade-images").is_dir() or any((p / "cohn-kanade-images").is_dir() for p in folders(path)):
+        return FolderBytes(path)
+    zips = [p for p in children(path) if p.suffix.lower() == ".zip" and any(w in p.name.lower() for w in _ZIP_WORDS)]
+    if zips:
+        source = Archives(zips)
+        if any(_CK_IMAGE.fullmatch(name) for name in source.names()):
+            return source
+    return None
+
+
+def find_ck48(path: Path) -> Path | None:
+    """The folder of CK+48's class folders: known by its files' names, `S010_004_00000017.png`."""
+    for base in (path, *folders(path)):
+        owners = [p for p in folders(base) if canonical(p.name) in ORDERS["ckplus7"].classes]
+        if len(owners) > 1 and all(any(_CK48_NAME.fullmatch(f.stem) for f in children(p)) for p in owners):
+            return base
+    return None
 
 
 def ckplus(path: Path, options: Mapping[str, Any]) -> Listing:
     """CK+: the last `frames` (default 1) of each labeled sequence; `neutral = true` adds each first frame."""
-    if not (path / "cohn-kanade-images").is_dir():
-        return _ck48(path, options)
+    source = find_ck(path)
+    if source is None:
+        return _ck_table(path, options) if (path / CK_TABLE).is_file() else _ck48(path, options)
     frames, neutral = options.get("frames", 1), options.get("neutral", False)
     order = ORDERS["ckplus" if neutral else "ckplus7"]
+    sequences: dict[tuple[str, str], list[str]] = {}
+    labels: dict[tuple[str, str], str] = {}
+    for name in sorted(source.names()):
+        if (m := _CK_IMAGE.fullmatch(name)) and Path(name).suffix.lower() in SUFFIXES:
+            sequences.setdefault((m[1], m[2]), []).append(name)
+        elif m := _CK_LABEL.fullmatch(name):
+            labels.setdefault((m[1], m[2]), name)
+    if not labels:
+        raise DatasetError(
+            f"expected Emotion/ (Emotion_labels.zip) beside cohn-kanade-images/ in {path}, found none; put both zips "
+            "of the authors, or what is in them, side by side"
+        )
     rows: list[Labeled] = []
-    subjects: list[str] = []
+    groups: dict[str, dict[str, str]] = {"subject": {}, "sequence": {}}
     unlabeled = 0
-    for sequence in sorted(p for p in (path / "cohn-kanade-images").glob("*/*") if p.is_dir()):
-        images = sorted(p for p in sequence.iterdir() if p.suffix.lower() in SUFFIXES)
-        labels = sorted((path / "Emotion" / sequence.parent.name / sequence.name).glob("*_emotion.txt"))
-        if not labels or not images:
+    for (subject, take), images in sequences.items():
+        if (subject, take) not in labels:
             unlabeled += 1
             continue
-        k = _ck_class(labels[0], order)
+        k = _ck_class(source, labels[subject, take], order, path)
         chosen = [(image, k) for image in images[-frames:]]
         if neutral:
             chosen.append((images[0], order.classes.index("neutral")))
-        rows += [(image.relative_to(path).as_posix(), k) for image, k in chosen]
-        subjects += [sequence.parent.name] * len(chosen)
+        rows += chosen
+        for image, _ in chosen:
+            groups["subject"][image], groups["sequence"][image] = subject, f"{subject}/{take}"
     notes = (Issue("all", "sequence without an emotion label (skipped)", unlabeled),) if unlabeled else ()
-    return Listing(order, _split(rows, subjects, options, "subject", 0.1, 0.2), FolderBytes(path), True, notes)
+    subjects = [groups["subject"][name] for name, _ in rows]
+    return Listing(order, _split(rows, subjects, options, "subject", 0.1, 0.2), source, True, notes, groups)
 
 
-def _ck_class(file: Path, order: LabelOrder) -> int:
+def _ck_class(source: Bytes, name: str, order: LabelOrder, path: Path) -> int:
     """Emotion files hold one number, like "   3.0000000e+00": 1 anger … 7 surprise."""
+    where = str(path / name)
     try:
-        number = int(float(file.read_text(encoding="ascii").split()[0]))
+        number = int(float(source.get(name).decode("ascii").split()[0]))
     except (ValueError, IndexError):
-        raise DatasetError(f"expected one number in {file}, found something else") from None
+        raise DatasetError(f"expected one number in {where}, found something else") from None
     full = ORDERS["ckplus"]
-    return order.classes.index(full.classes[position(number, 1, ORDERS["ckplus7"], str(file)) + 1])
+    return order.classes.index(full.classes[position(number, 1, ORDERS["ckplus7"], where) + 1])
+
+
+def _refuse_frames(path: Path, options: Mapping[str, Any], what: str) -> None:
+    if strange := {"frames", "neutral"} & options.keys():
+        raise UsageError(
+            f"expected no option {' or '.join(sorted(strange))} for {what}, found one; {path} has no "
+            "cohn-kanade-images/"
+        )
 
 
 def _ck48(path: Path, options: Mapping[str, Any]) -> Listing:
-    if strange := {"frames", "neutral"} & options.keys():
-        raise UsageError(
-            f"expected no option {' or '.join(sorted(strange))} for CK+48, which holds three frames of each sequence, "
-            f"found one; {path} has no cohn-kanade-images/"
-        )
+    _refuse_frames(path, options, "CK+48, which holds three frames of each sequence")
     order = ORDERS["ckplus7"]
     rows: list[Labeled] = []
-    subjects: list[str] = []
-    for folder in sorted(p for p in path.iterdir() if p.is_dir()):
+    groups: dict[str, dict[str, str]] = {"subject": {}, "sequence": {}}
+    base = find_ck48(path) or path
+    for folder in folders(base):
         if canonical(folder.name) not in order.classes:
             continue
-        for image in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
-            rows.append((f"{folder.name}/{image.name}", order.classes.index(canonical(folder.name))))
-            subjects.append(image.name.partition("_")[0])
+        for image in children(folder):
+            if image.is_file() and is_image(image):
+                name = f"{folder.name}/{image.name}"
+                rows.append((name, order.classes.index(canonical(folder.name))))
+                subject, _, rest = image.name.partition("_")
+                groups["subject"][name] = subject
+                groups["sequence"][name] = f"{subject}/{rest.partition('_')[0]}"
     if not rows:
         raise DatasetError(
-            f"expected cohn-kanade-images/ and Emotion/, or the folders of CK+48 (anger, contempt, …), in {path}, "
-            "found neither"
+            f"expected cohn-kanade-images/ and Emotion/, the folders of CK+48 (anger, contempt, …), or {CK_TABLE}, in "
+            f"{path}, found none of them"
         )
-    return Listing(order, _split(rows, subjects, options, "subject", 0.1, 0.2), FolderBytes(path), True)
+    subjects = [groups["subject"][name] for name, _ in rows]
+    return Listing(
+        order, _split(rows, subjects, options, "subject", 0.1, 0.2), FolderBytes(base), True, groups=groups
+    )  # fmt: skip
+
+
+def _ck_table(path: Path, options: Mapping[str, Any]) -> Listing:
+    _refuse_frames(path, options, f"{CK_TABLE}, which holds single frames")
+    if options.get("split") == "subject":
+        raise UsageError(f"expected no split by subject for {CK_TABLE}, which does not name the subjects, found one")
+    order, source = ORDERS["ckextended"], CsvPixels(path / CK_TABLE)
+    rows: dict[str, list[Labeled]] = {"train": [], "valid": [], "test": []}
+    for name, split, emotion, where in source.labeled():
+        rows[split].append((name, position(emotion, 0, order, where)))
+    what = f"{CK_TABLE} names no subjects: one person is on several sides of its splits"
+    return Listing(order, rows, source, True, (Issue("all", what, sum(map(len, rows.values())), level=Level.WARNING),))
 
 
 def jaffe(path: Path, options: Mapping[str, Any]) -> Listing:
@@ -93,15 +161,17 @@ def jaffe(path: Path, options: Mapping[str, Any]) -> Listing:
     order = ORDERS["fer2013"]
     rows: list[Labeled] = []
     subjects: list[str] = []
-    for image in sorted(p for p in files_below(path) if p.suffix.lower() in SUFFIXES):
+    for image in sorted(p for p in files_below(path) if is_image(p)):
         parts = image.name.split(".")
         code = parts[1][:2].upper() if len(parts) > 2 else ""
         if code not in _JAFFE:
             raise DatasetError(f"expected a name like KA.AN1.39.tiff in {path}, found {image.name}")
         rows.append((image.relative_to(path).as_posix(), order.classes.index(_JAFFE[code])))
         subjects.append(parts[0].upper())
+    groups = {"subject": {name: who for (name, _), who in zip(rows, subjects, strict=True)}}
     # 23 of the 213 images choose the epoch
-    return Listing(order, _split(rows, subjects, options, "subject", 23 / 213, 10), FolderBytes(path), True)
+    sides = _split(rows, subjects, options, "subject", 23 / 213, 10)
+    return Listing(order, sides, FolderBytes(path), True, groups=groups)
 
 
 def ferg(path: Path, options: Mapping[str, Any]) -> Listing:
@@ -110,14 +180,16 @@ def ferg(path: Path, options: Mapping[str, Any]) -> Listing:
     order = ORDERS["ferg"]
     rows: list[Labeled] = []
     subjects: list[str] = []
-    for folder in sorted(p for p in base.glob("*/*") if p.is_dir()):
+    for folder in sorted(inner for outer in folders(base) for inner in folders(outer)):
         character, _, name = folder.name.partition("_")
         if canonical(name) not in order.classes:
             raise DatasetError(f"expected folders like aia/aia_anger in {base}, found {folder.relative_to(base)}")
-        for image in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
-            rows.append((image.relative_to(base).as_posix(), order.classes.index(canonical(name))))
-            subjects.append(character)
-    return Listing(order, _split(rows, subjects, options, "image", 14 / 55.767, 1000), FolderBytes(base))
+        for image in children(folder):
+            if image.is_file() and is_image(image):
+                rows.append((image.relative_to(base).as_posix(), order.classes.index(canonical(name))))
+                subjects.append(character)
+    groups = {"subject": {name: who for (name, _), who in zip(rows, subjects, strict=True)}}
+    return Listing(order, _split(rows, subjects, options, "image", 14 / 55.767, 1000), FolderBytes(base), groups=groups)
 
 
 def _split(

@@ -24,10 +24,9 @@ from ..config.serialization import to_toml
 from ..errors import DatasetError, UnknownNameError
 from ..files import write_text
 from ..transforms.input_spec import AS_LABELED, InputSpec, widened
-from . import affectnet, fer2013, posed, rafdb, tables
+from . import affectnet, fer2013, folder, posed, rafdb, tables
 from .base import GIVEN, SPLITS, LabeledSet, Listed, Reader, Split, require_split
 from .ferplus import FerPlus
-from .folder import Folder
 from .images import ImageFiles
 from .options import OPTIONS, read_options
 from .subsets import Narrowed
@@ -53,10 +52,6 @@ class Entry:
     """The datasets.toml that names it; None for `kind:path`."""
 
 
-def _folder(entry: Entry) -> LabeledSet:
-    return Folder(entry.name, entry.path, tuple(entry.options.get("classes", ())))
-
-
 def _ferplus(entry: Entry) -> LabeledSet:
     return FerPlus(entry.name, entry.path)
 
@@ -68,6 +63,7 @@ LAYOUTS: dict[str, Reader] = {
     "ckplus": posed.ckplus,
     "jaffe": posed.jaffe,
     "ferg": posed.ferg,
+    "folder": folder.read,
     "parquet": tables.parquet,
     "csv": tables.labels_csv,
 }
@@ -80,7 +76,6 @@ def _listed(read: Reader) -> Callable[[Entry], LabeledSet]:
 
 KINDS: dict[str, Callable[[Entry], LabeledSet]] = {
     "ferplus": _ferplus,
-    "folder": _folder,
     **{kind: _listed(read) for kind, read in LAYOUTS.items()},
 }
 """Labeled kinds; a kind is a function from an entry to a `LabeledSet`."""
@@ -238,6 +233,15 @@ def open_target(on: str) -> tuple[LabeledSet, str]:
     name, split = name_and_split(on)
     dataset = open_labeled(name)
     return dataset, reported(dataset, split) or "test"
+
+
+def splits_of(on: str) -> list[Split]:
+    """Every split of `NAME[:SPLIT]`, under the set's first rule."""
+    name, split = name_and_split(on)
+    data = open_labeled(name)
+    if split:
+        require_split(data, split)
+    return [data.load(one, data.rules()[0]) for one in ([split] if split else data.splits())]
 
 
 NOTE = "crop.toml"

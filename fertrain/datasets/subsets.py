@@ -17,7 +17,8 @@ import numpy.typing as npt
 from ..errors import DatasetError, LabelError
 from ..files import whole
 from ..labels import LabelOrder, canonical, order_of
-from .base import Issue, LabeledSet, Split, table_text
+from .base import Issue, LabeledSet, Split
+from .label_table import table_text
 
 Rows = npt.NDArray[np.int64]
 
@@ -164,8 +165,10 @@ def without(split: Split, order: LabelOrder) -> Split:
     if split.shares is not None:
         shares = split.shares[rows][:, columns]
         shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
-    names = tuple(split.names[i] for i in rows)
-    return replace(split, order=order, names=names, targets=targets.astype(np.float32), shares=shares)
+    kept = split.take(rows)
+    return replace(
+        split, order=order, names=kept.names, targets=targets.astype(np.float32), shares=shares, groups=kept.groups
+    )
 
 
 class Narrowed:

@@ -1,31 +1,46 @@
-"""Any labeled images: Parquet files in the Hugging Face convention, or a labels.csv beside images.
+"""Any labeled images: Parquet files in the Hugging Face convention, or a table beside images.
 
 *.parquet     columns `image` (struct of bytes and path, or plain bytes) and `label` (a number or a class name);
               the split is the file's first word (train-00000-of-00002.parquet), or a column `split`
-labels.csv    columns name, label, and split if there is more than train
+labels.csv    columns name, label, and split if there is more than train; or one table a split (train.csv, test.tsv)
+
+Columns may be called otherwise (`label_table.COLUMNS`), or be named by the option `columns`. Those called subject,
+video or sequence keep the hold-out from tearing apart what belongs together.
 """
 
 from __future__ import annotations
 
-import csv
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import DatasetError, LabelError
-from ..labels import LabelOrder, canonical, order_of, order_of_set
-from .base import Labeled, Listing, table_text
-from .images import FolderBytes
+from rmset.errors import UsageError
 
-_SPLITS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid",
-           "dev": "valid", "test": "test"}  # fmt: skip
-_IMAGE = ("image", "img", "pixels")
-_LABEL = ("label", "labels", "emotion", "expression", "class")
-_NAME = ("name", "image", "path", "file", "filename", "image_name")
+from ..errors import DatasetError
+from .base import Issue, Labeled, Level, Listing
+from .classes import read_classes, spelled
+from .label_table import COLUMNS, Table, find_column, read_table, split_of
+from .sources import Bytes, FolderBytes, children, files_below, located
+
+GROUPS = ("subject", "sequence", "video")
+_TABLES = (".csv", ".tsv", ".txt")
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One image of a table."""
+
+    name: str
+    split: str
+    label: object
+    where: str
+    groups: Mapping[str, str]
 
 
 class ParquetBytes:
@@ -60,95 +75,147 @@ class ParquetBytes:
         return {**self.__dict__, "_open": {}}
 
 
-def parquet(path: Path, options: Mapping[str, object]) -> Listing:
-    """Parquet files; `classes` gives the order where the files do not."""
-    files = sorted(path.rglob("*.parquet"))
+def parquet(path: Path, options: Mapping[str, Any]) -> Listing:
+    """Parquet files; `classes` gives the order, or the meaning of the numbers, where the files do not."""
+    files = sorted(p for p in files_below(path) if p.suffix == ".parquet")
     if not files:
         raise DatasetError(f"expected *.parquet in {path}, found none")
     columns: dict[str, str] = {}
     counts: dict[str, int] = {}
-    found: list[tuple[str, str, object]] = []
-    given: Sequence[str] | None = _classes(options)
+    found: list[_Item] = []
+    hub: Sequence[str] | None = None
+    unread: dict[str, None] = {}
     for file in files:
         name = file.relative_to(path).as_posix()
         schema = _schema(file)
-        columns[name], label = _pick(schema.names, _IMAGE, file), _pick(schema.names, _LABEL, file)
+        picked = _picked(schema.names, options.get("columns", {}), file, images=("image", "img", "pixels"))
+        columns[name] = picked.pop("image")
         _require_bytes(schema.field(columns[name]), file)
-        given = given or _hub_names(schema, label)
-        wanted = [label] + (["split"] if "split" in schema.names else [])
-        table = _columns(file, wanted)
-        values = table[label].to_pylist()
-        splits = (
-            table["split"].to_pylist() if "split" in wanted else [file.name.split("-")[0].split(".")[0]] * len(values)
-        )
-        counts[name] = len(values)
-        found += [(f"{name}#{i}", str(s), v) for i, (s, v) in enumerate(zip(splits, values, strict=True))]
-    return _listing(found, given, ParquetBytes(path, columns, counts), path)
+        hub = hub or _hub_names(schema, picked["label"])
+        unread |= dict.fromkeys(c for c in schema.names if c not in (columns[name], *picked.values()))
+        table = {what: _columns(file, [column])[column].to_pylist() for what, column in picked.items()}
+        counts[name] = len(table["label"])
+        word = file.name.split("-")[0].split(".")[0]
+        for i, label in enumerate(table["label"]):
+            where = f"{path}: {name}#{i}"
+            split = _split_named(str(table["split"][i]) if "split" in table else word, where)
+            groups = {what: str(table[what][i]) for what in GROUPS if what in table}
+            found.append(_Item(f"{name}#{i}", split, label, where, groups))
+    notes = [Issue("all", "columns that are not read", len(unread), ", ".join(unread))] if unread else []
+    return _listing(found, options, ParquetBytes(path, columns, counts), path, notes, hub)
 
 
-def labels_csv(path: Path, options: Mapping[str, object]) -> Listing:
-    """A labels.csv; `classes` gives the order where labels are numbers."""
-    file = path / "labels.csv"
-    if not file.is_file():
-        raise DatasetError(f"expected labels.csv (name, label, split) in {path}, found none")
-    found: list[tuple[str, str, object]] = []
-    with table_text(file) as stream:
-        table = csv.DictReader(stream)
-        columns = list(table.fieldnames or ())
-        name, label = _pick(columns, _NAME, file), _pick(columns, _LABEL, file)
-        for row in table:
-            if not row[name]:
-                raise DatasetError(f"expected the name of an image in {file}, line {table.line_num}; found none")
-            found.append((row[name], row.get("split") or "train", row[label]))
-    return _listing(found, _classes(options), FolderBytes(path), path)
+def labels_csv(path: Path, options: Mapping[str, Any]) -> Listing:
+    """A table of labels beside images, or one for each split; `classes` says what numbers mean."""
+    named: list[str] = []
+    rows: list[tuple[str, object, str, Mapping[str, str]]] = []
+    notes: list[Issue] = []
+    for file, of_file in _tables(path, options).items():
+        table = read_table(file)
+        picked = _picked(table.columns, options.get("columns", {}), file)
+        notes += _unread(table, picked, of_file)
+        for row in table.rows:
+            name, where = row.cells[picked["image"]], table.at(row)
+            if not name:
+                raise DatasetError(f"expected the name of an image in {where}; found none")
+            split = of_file or "train"
+            if "split" in picked and row.cells[picked["split"]]:
+                split = _split_named(row.cells[picked["split"]], f"{where}: {name}")
+            groups = {what: row.cells[picked[what]] for what in GROUPS if what in picked}
+            named.append(name)
+            rows.append((split, row.cells[picked["label"]], f"{where}: {name}", groups))
+    here, moved = located(named, path)
+    if moved:
+        notes.append(Issue("all", moved, len(here)))
+    found = [_Item(name, *row) for name, row in zip(here, rows, strict=True)]
+    return _listing(found, options, FolderBytes(path), path, notes)
+
+
+def _tables(path: Path, options: Mapping[str, Any]) -> dict[Path, str | None]:
+    """The tables of a folder, with the split that each is of; None where its rows say it.
+
+    Raises:
+        DatasetError: there is none, or nothing says which of several is meant.
+    """
+    if wanted := options.get("table"):
+        if not (path / wanted).is_file():
+            raise UsageError(f"expected the table {wanted} in {path}, found none; name one with the option table")
+        return {path / wanted: None}
+    if (path / "labels.csv").is_file():
+        return {path / "labels.csv": None}
+    tables = [p for p in children(path) if p.suffix.lower() in _TABLES and p.is_file()]
+    split = {p: split_of(p.stem.replace("-", "_").split("_")[0]) for p in tables}
+    by_split = {p: of for p, of in split.items() if of}
+    if by_split and len(set(by_split.values())) == len(by_split):
+        return dict(by_split)
+    if len(tables) == 1:
+        return {tables[0]: None}
+    raise DatasetError(
+        f"expected labels.csv (name, label, split) in {path}, found {', '.join(p.name for p in tables[:6]) or 'none'}"
+        + ("; name one with the option table" if tables else "")
+    )
+
+
+def _picked(columns: Sequence[str], given: Mapping[str, str], file: Path, images: Sequence[str] = ()) -> dict[str, str]:
+    """Which column is what; image and label have to be there.
+
+    Args:
+        columns: of the file.
+        given: the user's words.
+        file: for messages.
+        images: names of an image column that stand before the usual ones.
+    """
+    found: dict[str, str] = {}
+    for what in ("image", "label", "split", *GROUPS):
+        column = find_column(columns, what, given, file)
+        if what == "image" and what not in given:
+            column = next((name for name in images if name in columns), column)
+        if column is not None and column not in found.values():
+            found[what] = column
+        elif what in ("image", "label"):
+            raise DatasetError(
+                f"expected a column {' or '.join(COLUMNS[what][:6])} in {file}, found {', '.join(columns)}; name it "
+                f"with `columns='{what}=COLUMN'`"
+            )
+    return found
+
+
+def _unread(table: Table, picked: Mapping[str, str], of_file: str | None) -> list[Issue]:
+    """Columns that nothing was made of, and that there are no splits."""
+    unread = [column for column in table.columns if column and column not in picked.values()]
+    found = []
+    if unread:
+        found.append(Issue("all", "columns that are not read", len(unread), ", ".join(unread)))
+    if "split" not in picked and of_file is None:
+        what = f"no split column in {table.path.name}: every image is a training image"
+        what += f" (not read: {', '.join(unread)}; `columns='split=COLUMN'` takes one)" if unread else ""
+        found.append(Issue("all", what, len(table.rows), level=Level.WARNING))
+    return found
+
+
+def _split_named(text: str, where: str) -> str:
+    split = split_of(text)
+    if split is None:
+        raise DatasetError(f"expected a split train, valid or test in {where}, found '{text}'")
+    return split
 
 
 def _listing(
-    found: Sequence[tuple[str, str, object]],
-    given: Sequence[str] | None,
-    source: FolderBytes | ParquetBytes,
-    path: Path,
-) -> Listing:
-    # what most labels are, the odd one is not: it is that one which is named
-    numbers = 2 * sum(_number(value) is not None for _, _, value in found) >= len(found)
-    if given:
-        order = order_of(given)
-    elif numbers:
-        raise LabelError(
-            f"expected the classes that the numbers in {path} stand for, found no names beside them; "
-            "give them in the order of the numbers with `classes='a,b,c'`"
-        )
-    else:
-        order = order_of_set(frozenset(canonical(str(v)) for _, _, v in found))
+    found: Sequence[_Item], options: Mapping[str, Any], source: Bytes, path: Path, notes: Sequence[Issue],
+    hub: Sequence[str] | None = None,
+) -> Listing:  # fmt: skip
+    counts: dict[str, Counter[str]] = {}
+    for item in found:
+        counts.setdefault(item.split, Counter())[spelled(item.label)] += 1
+    classes = read_classes(counts, options.get("classes"), str(path), hub)
     rows: dict[str, list[Labeled]] = {}
-    for name, split, value in found:
-        if split.lower() not in _SPLITS:
-            raise DatasetError(f"expected a split train, valid or test in {path}, found '{split}' for {name}")
-        rows.setdefault(_SPLITS[split.lower()], []).append((name, _class(value, order, numbers, f"{path}: {name}")))
-    return Listing(order, rows, source)
-
-
-def _class(value: object, order: LabelOrder, numbers: bool, where: str) -> int:
-    if numbers:
-        known, k = f"0 to {len(order) - 1}", _number(value)
-    else:
-        known, name = ", ".join(order.classes), canonical(str(value))
-        k = order.classes.index(name) if name in order.classes else None
-    if k is None or not 0 <= k < len(order):
-        raise DatasetError(f"expected a label of {known}, found {value!r} for {where}")
-    return k
-
-
-def _number(value: object) -> int | None:
-    try:
-        return int(str(value))
-    except ValueError:
-        return None
-
-
-def _classes(options: Mapping[str, object]) -> Sequence[str] | None:
-    value = options.get("classes")
-    return [str(c) for c in value] if isinstance(value, (list, tuple)) else None
+    groups: dict[str, dict[str, str]] = {}
+    for item in found:
+        rows.setdefault(item.split, []).append((item.name, classes.position(item.label, item.where)))
+        for what, value in item.groups.items():
+            groups.setdefault(what, {})[item.name] = value or item.name
+    said = [Issue("all", classes.why, len(found))] if classes.why else []
+    return Listing(classes.order, rows, source, notes=(*notes, *said), groups=groups)
 
 
 def _schema(file: Path) -> Any:
@@ -173,13 +240,6 @@ def _require_bytes(field: Any, file: Path) -> None:
         kind = kind.field("bytes").type
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
         raise DatasetError(f"expected the bytes of images in the column {field.name} of {file}, found {kind}")
-
-
-def _pick(names: Sequence[str], wanted: Sequence[str], file: Path) -> str:
-    for name in wanted:
-        if name in names:
-            return name
-    raise DatasetError(f"expected a column {' or '.join(wanted)} in {file}, found {', '.join(names)}")
 
 
 def _hub_names(schema: Any, label: str) -> Sequence[str] | None:

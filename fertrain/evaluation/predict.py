@@ -24,8 +24,8 @@ from rmset.parts.frames import VideoReader
 from rmset.parts.probe import VIDEO_SUFFIXES, probe
 from rmset.progress import Progress, silent
 
-from ..datasets.base import SUFFIXES
-from ..datasets.images import FolderBytes, decode, resized
+from ..datasets.images import decode, resized
+from ..datasets.sources import SUFFIXES, FolderBytes, files_below
 from ..errors import DatasetError
 from ..models.classifier import Classifier
 from ..models.inference import eval_mode
@@ -86,7 +86,7 @@ def frames_of(
         VideoError: `target` is one file, and no video.
     """
     if target.is_dir():
-        files = sorted(p for p in target.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES and not p.is_dir())
+        files = sorted(p for p in files_below(target) if p.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES)
         if not files:
             raise UsageError(f"expected images or videos in {target}, found none")
     elif target.is_file():

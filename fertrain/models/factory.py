@@ -19,6 +19,7 @@ from rmset.errors import UsageError
 from ..errors import UnknownNameError, WeightsError
 from .classifier import Classifier
 from .deep_emotion import DeepEmotionFeatures
+from .image_size import trial
 from .pretrained import load_lite0
 from .vgg13 import Vgg13Features
 
@@ -74,6 +75,26 @@ def builder(name: str) -> Builder:
     if not timm.is_model(name):
         raise UnknownNameError("model", name, [*MODELS, *timm.list_models()], "any name of timm.list_models() will do")
     return partial(_from_timm, name)
+
+
+def build_tried(name: str, num_classes: int, image_size: int, pretrained: bool = False) -> Classifier:
+    """A network as `build` makes it, which has taken an image of that size.
+
+    Raises:
+        UsageError: it does not take the size; names one that it takes.
+    """
+    make = builder(name)
+    if name in MODELS:
+        return make(num_classes, image_size, pretrained)
+    import timm
+
+    own = timm.get_pretrained_cfg(name) if timm.is_model_pretrained(name) else None
+    found = trial(
+        lambda size: make(num_classes, size, pretrained and size == image_size),
+        name, image_size, 3, own.input_size[-1] if own else None,
+    )  # fmt: skip
+    assert isinstance(found, Classifier)
+    return found
 
 
 def _own(name: str, num_classes: int, image_size: int, pretrained: bool) -> Classifier:

@@ -12,11 +12,12 @@ import numpy as np
 from rmset.errors import UsageError
 from rmset.progress import Progress, Say, quiet, silent
 
-from ..config import DataConfig, RmferConfig
-from ..datasets.base import GIVEN, LabeledSet, Split
+from ..config import DataConfig, RmferConfig, RunConfig
+from ..datasets.base import GIVEN, LabeledSet, Level, Split
+from ..datasets.holdout import VALID, hold_out_by
 from ..datasets.images import Images, in_memory
 from ..datasets.registry import crop_of, images_of, open_split, reported
-from ..datasets.subsets import class_aware, hold_out, read_index
+from ..datasets.subsets import class_aware, read_index
 from ..errors import DatasetError, UnknownNameError
 from ..losses.supervised import Scheme
 from ..methods import Phase
@@ -48,6 +49,15 @@ class LabeledData:
     """What a budget or an index file chose, for the run's labels.csv; None where all training images are used."""
     measured: dict[str, Any] = field(default_factory=dict)
     """Counts, hashes, means: what config.toml records beside the settings."""
+    held_by: str = "name"
+    """By what the held-out part was parted from what is learned; `valid` where it is the set's own split."""
+
+    def selected_on(self, labeled: str) -> str:
+        """What chooses the epoch, in words; `labeled` is what the settings call the set."""
+        images = f"{len(self.held):,} images, rule {self.held.rule}"
+        if self.held_by == VALID:
+            return f"{labeled}:valid ({images})"
+        return f"{labeled}:train held-out part ({images}, by {self.held_by})"
 
 
 def plain_spec(size: int, channels: int, *, gray: bool, preprocess: str = "none") -> InputSpec:
@@ -70,6 +80,9 @@ def open_labeled_data(
         say: callback with one line on what was chosen.
     """
     config, data = run.config, run.config.data
+    for finding in dataset.findings():
+        if finding.level is Level.WARNING:
+            say(f"{data.labeled}: {finding}")
     available, chosen_rule = _training_split(dataset, data, run.scheme)
     if (counted := reported(dataset, data.report_on)) is not None:
         # that there is nothing to report on is to be found before the training, not after it
@@ -81,15 +94,15 @@ def open_labeled_data(
     elif data.labels_file is not None:
         train = train.take(read_index(train, Path(data.labels_file)))
     chosen = None if train is available else train
-    learn_rows, held_rows = hold_out(train, data.holdout, config.seed)
-    learn, held = train.take(learn_rows), _under_eval_rule(dataset, train.take(held_rows), data.eval_rule)
+    learn, held, held_by = _held_out(config, dataset, train, counted, progress)
     if len(learn) < 2 or len(held) < 1:
         raise DatasetError(
             f"expected at least two images to learn from and one held out (rule {held.rule}), found {len(learn)} and "
             f"{len(held)} in {data.labeled} train; give more labels or a larger `data.holdout`"
         )
     measured["train"] |= {
-        "learnt_from": len(learn), "held_out": len(held), "held_out_rule": held.rule, "sha256": learn.sha256(),
+        "learnt_from": len(learn), "held_out": len(held), "held_out_rule": held.rule, "holdout_by": held_by,
+        "sha256": learn.sha256(),
         "held_out_sha256": held.sha256(),
     }  # fmt: skip
     spec = plain_spec(config.model.image_size, channels, gray=learn.gray, preprocess=config.preprocess)
@@ -99,14 +112,30 @@ def open_labeled_data(
     spec = replace(spec.with_moments(channel_stats(images, spec)), crop=crop)
     measured["labelled_stream"] = {"mean": spec.mean, "std": spec.std, "grey": spec.gray}
     say(
-        f"{data.labeled} train: {len(learn):,} images to learn from and {len(held):,} held out "
+        f"{data.labeled} train: {len(learn):,} images to learn from and {len(held):,} held out by {held_by} "
         f"(rule {chosen_rule}, scheme {data.scheme})"
     )
     stream = LabeledStream(
         learn, images, spec, run.scheme, run.weak, data.balanced, config.optim.label_smoothing, run.mix
     )  # fmt: skip
     rest = rest_of(available, train.names)
-    return LabeledData(dataset, stream, held, held_images, spec, rest, chosen, measured)
+    return LabeledData(dataset, stream, held, held_images, spec, rest, chosen, measured, held_by)
+
+
+def _held_out(
+    config: RunConfig, dataset: LabeledSet, train: Split, counted: str | None, progress: Progress
+) -> tuple[Split, Split, str]:
+    """Images to learn from, images that choose the epoch, and by what they were parted."""
+    data = config.data
+    if data.holdout_by == VALID:
+        if counted in (VALID, None):
+            raise UsageError(
+                f"expected another split to report on where `valid` chooses the epoch, found {counted or 'none'} in "
+                f"{data.labeled}; take another `data.report_on`, or `data.holdout_by='group'`"
+            )
+        return train, open_split(dataset, VALID, data.eval_rule), VALID
+    learn, held, by = hold_out_by(train, data.holdout, config.seed, data.holdout_by, progress)
+    return train.take(learn), _under_eval_rule(dataset, train.take(held), data.eval_rule), by
 
 
 def _training_split(dataset: LabeledSet, data: DataConfig, scheme: Scheme) -> tuple[Split, str]:

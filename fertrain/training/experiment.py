@@ -33,6 +33,7 @@ from ..evaluation import evaluate, report
 from ..evaluation.metrics import Scores
 from ..methods import Method
 from ..models.classifier import Classifier
+from ..models.factory import build_tried
 from ..models.label_embedding import read_vectors, words_of
 from ..models.transfer import Loaded, load_into
 from ..models.weights import save, write_tensors
@@ -83,7 +84,7 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     torch.manual_seed(config.seed)
     dataset = open_entry(parts.labeled)
     labels = tuple(dataset.order.classes)
-    model = parts.model(len(labels), config.model.image_size, config.model.pretrained)
+    model = build_tried(config.model.name, len(labels), config.model.image_size, config.model.pretrained)
     if config.model.head == "embedding":
         words = words_of(labels, config.model.words)
         model.speak(read_vectors(Path(config.model.vectors or ""), words))
@@ -144,8 +145,11 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
         )  # fmt: skip
     _keep(folder, method, labels, data, fitted.history)
     chosen = fitted.best
-    judged_on = f"{config.data.labeled}:train held-out part ({len(data.held):,} images, rule {data.held.rule})"
-    selected = f"{judged_on}, epoch {chosen.epoch} of {len(fitted.history)}" if chosen else "nothing: no epoch was run"
+    selected = (
+        f"{data.selected_on(config.data.labeled)}, epoch {chosen.epoch} of {len(fitted.history)}"
+        if chosen
+        else "nothing: no epoch was run"
+    )
     judged = counted.judge(model, labels, "at the end of the run", progress, check=True)
     scores = judged.scores
     metrics = {**judged.to_json(), "selected_on": selected, "times_counted": counted.times}

@@ -26,8 +26,9 @@ from rmset.synth.panels import PanelFrame
 from rmset.synth.world import check_crowd, write_root
 
 from ..datasets.base import LabeledSet, Split
-from ..datasets.images import Bytes, decode, resized
+from ..datasets.images import decode, resized
 from ..datasets.registry import open_labeled, rule_for
+from ..datasets.sources import Bytes
 from ..datasets.subsets import named_in
 from ..errors import DatasetError
 

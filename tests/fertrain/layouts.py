@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import zipfile
 from pathlib import Path
 
 import cv2
+import fer_worlds
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -129,4 +132,170 @@ def labels_csv(root: Path) -> Path:
             write(root / "all" / f"{split}{k}.png", face(k, RNG))
             out.write(f"all/{split}{k}.png,{name},{split}\n")
     (root / "labels.csv").write_text(out.getvalue())
+    return root
+
+
+NUMBERS = range(1, 8)
+
+
+def rafdb_kaggle(root: Path, tables: bool = True) -> Path:
+    for split in ("train", "test"):
+        lines = ["image,label"]
+        for k in NUMBERS:
+            for i in range(2):
+                name = f"{split}_{2 * k + i:05d}_aligned.jpg"
+                write(root / "DATASET" / split / str(k) / name, face(k - 1, RNG, 100))
+                lines.append(f"{name},{k}")
+        if tables:
+            (root / f"{split}_labels.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def rafdb_aligned_names(root: Path) -> Path:
+    rafdb(root)
+    file = root / "EmoLabel" / "list_patition_label.txt"
+    file.write_text(file.read_text().replace(".jpg", "_aligned.jpg"))
+    return root
+
+
+def affectnet_lists(root: Path) -> Path:
+    affectnet_tables(root)
+    (root / "Manually_Annotated_file_lists").mkdir()
+    for name in ("training", "validation"):
+        (root / f"{name}.csv").rename(root / "Manually_Annotated_file_lists" / f"{name}.csv")
+    return root
+
+
+AFFECTNET_NAMES = ("anger", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+
+
+def affectnet_kaggle(root: Path) -> Path:
+    lines = [",pth,label,relFCs"]
+    for k, name in enumerate(AFFECTNET_NAMES):
+        for i in range(2):
+            write(root / name / f"image{k}{i}.jpg", face(k, RNG, 96))
+            lines.append(f"{2 * k + i},{name}/image{k}{i}.jpg,{name},0.87")
+    (root / "labels.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def affectnet_yolo(root: Path) -> Path:
+    base = root / "YOLO_format"
+    for split in ("train", "valid", "test"):
+        for k in range(8):
+            write(base / split / "images" / f"ffhq_{k}.png", face(k, RNG, 96))
+            (base / split / "labels").mkdir(exist_ok=True)
+            (base / split / "labels" / f"ffhq_{k}.txt").write_text(f"{k} 0.5 0.5 1.0 1.0\n")
+    names = ", ".join(f"'{name.title()}'" for name in AFFECTNET_NAMES)
+    (base / "data.yaml").write_text(f"train: ../train/images\nval: ../valid/images\n\nnc: 8\nnames: [{names}]\n")
+    return root
+
+
+def fer2013_competition(root: Path) -> Path:
+    rows = [f"{i % 7}," + " ".join(map(str, face(i % 7, RNG, gray=True)[:, :, 0].ravel())) for i in range(14)]
+    (root / "train.csv").write_text("\n".join(["emotion,pixels", *rows]) + "\n")
+    (root / "test.csv").write_text("\n".join(["pixels", *(row.partition(",")[2] for row in rows[:3])]) + "\n")
+    return root
+
+
+FER_NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+def fer2013_usage_folders(root: Path) -> Path:
+    for split in ("Training", "PublicTest", "PrivateTest"):
+        for k, name in enumerate(FER_NAMES):
+            write(root / split / name.title() / f"{k}.jpg", face(k, RNG, gray=True))
+    return root
+
+
+def fer2013_testing_folders(root: Path) -> Path:
+    for split in ("training", "testing"):
+        for k in range(7):
+            write(root / split / str(k) / f"{k}.jpg", face(k, RNG, gray=True))
+    return root
+
+
+def fer2013_no_splits(root: Path) -> Path:
+    for k, name in enumerate(FER_NAMES):
+        for i in range(8):
+            write(root / name / f"{i}.png", face(k, RNG, gray=True))
+    return root
+
+
+def ckplus_zips(root: Path) -> Path:
+    inner = root / "unpacked"
+    ckplus(inner)
+    for archive, folder in (
+        ("extended-cohn-kanade-images.zip", "cohn-kanade-images"),
+        ("Emotion_labels.zip", "Emotion"),
+    ):
+        with zipfile.ZipFile(root / archive, "w") as made:
+            for path in sorted((inner / folder).rglob("*")):
+                made.write(path, path.relative_to(inner).as_posix())
+    shutil.rmtree(inner)
+    return root
+
+
+def ckplus_unpacked(root: Path) -> Path:
+    ckplus(root / "extended-cohn-kanade-images")
+    (root / "Emotion_labels").mkdir()
+    (root / "extended-cohn-kanade-images" / "Emotion").rename(root / "Emotion_labels" / "Emotion")
+    return root
+
+
+def ckextended(root: Path) -> Path:
+    usages = ["Training"] * 16 + ["PublicTest"] * 8 + ["PrivateTest"] * 8
+    rows = ["emotion,pixels,Usage"]
+    for i, usage in enumerate(usages):
+        rows.append(f"{i % 8}," + " ".join(map(str, face(i % 8, RNG, gray=True)[:, :, 0].ravel())) + f",{usage}")
+    (root / "ckextended.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def ferplus_images(root: Path) -> Path:
+    """The votes above `images/`, as a checkout beside an unpacked archive."""
+    fer_worlds.ferplus(root / "images", train=16, valid=8, test=8)
+    (root / "images" / "fer2013new.csv").rename(root / "fer2013new.csv")
+    return root
+
+
+def ferplus_label_csv(root: Path) -> Path:
+    """As the authors' tools leave it: label.csv in each folder, no table above."""
+    fer_worlds.ferplus(root / "data", train=16, valid=8, test=8)
+    table = (root / "data" / "fer2013new.csv").read_text().splitlines()[1:]
+    folders = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
+    for usage, folder in folders.items():
+        rows = [line.split(",") for line in table if line.startswith(usage) and line.split(",")[1]]
+        lines = [",".join([row[1], '"(0, 0, 48, 48)"', *row[2:]]) for row in rows]
+        (root / "data" / folder / "label.csv").write_text("\n".join(lines) + "\n")
+    (root / "data" / "fer2013new.csv").unlink()
+    return root
+
+
+def windows_tsv(root: Path) -> Path:
+    """A table of another machine: tabs, backslashes, a drive, columns of other names."""
+    lines = ["Pth\tExpression\tUsage"]
+    for k, name in enumerate(("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral")):
+        for usage in ("Training", "PrivateTest"):
+            write(root / "faces" / f"{usage}{k}.png", face(k, RNG))
+            lines.append(f"D:\\data\\faces\\{usage}{k}.png\t{name}\t{usage}")
+    (root / "list.tsv").write_text("\r\n".join(lines) + "\r\n")
+    return root
+
+
+def parquet_from_one(root: Path) -> Path:
+    """Labels from 1, as RAF-DB counts, and nothing beside them."""
+    for split in ("train", "test"):
+        images = [bytes(cv2.imencode(".png", face(k, RNG))[1]) for k in range(7)]
+        pq.write_table(
+            pa.table({"image": images, "label": pa.array(range(1, 8), pa.int64())}), root / f"{split}.parquet"
+        )
+    return root
+
+
+def numbered_folders(root: Path, numbers: range, per_class: int = 2) -> Path:
+    for split in ("train", "test"):
+        for k in numbers:
+            for i in range(per_class):
+                write(root / split / str(k) / f"{i}.png", face(k % 8, RNG))
     return root

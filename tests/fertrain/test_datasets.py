@@ -16,8 +16,9 @@ from fertrain.datasets.base import Split
 from fertrain.datasets.check import check
 from fertrain.datasets.ferplus import FerPlus
 from fertrain.datasets.folder import Folder
-from fertrain.datasets.images import FolderBytes, ImageFiles, batches, in_memory
+from fertrain.datasets.images import ImageFiles, batches, in_memory
 from fertrain.datasets.registry import Entry, add, entries, name_and_split, open_labeled, resolve
+from fertrain.datasets.sources import FolderBytes
 from fertrain.datasets.subsets import class_aware, hold_out, named_in, read_index, shares, write_index
 from fertrain.errors import DatasetError, LabelError, UnknownNameError
 from fertrain.labels import ORDERS
@@ -72,7 +73,7 @@ def test_check_names_missing_and_unreadable_images(tmp_path):
     (root / "FER2013Train" / "fer0000005.png").write_bytes(b"no picture")
     report = check(FerPlus("ferplus", root))
     found = {(f.split, f.what): f.example for f in report.findings}
-    assert found["train", "missing file"] == "fer0000003.png"
+    assert found["train", "missing file"] == "FER2013Train/fer0000003.png"
     assert found["train", "unreadable"] == "FER2013Train/fer0000005.png"
     assert report.broken
     assert [row["rule"] for row in report.counts if row["split"] == "train"] == list(FerPlus("f", root).rules())
@@ -107,7 +108,7 @@ def test_whatever_an_image_is_instead_it_is_unreadable_and_named(tmp_path):
         ("test", 1, "test/anger/0.png"),
     ]
     (root / "a" / "x.png").mkdir(parents=True)
-    with pytest.raises(DatasetError, match=r"x\.png, found: Is a directory"):
+    with pytest.raises(DatasetError, match=r"x\.png.*found a folder"):
         FolderBytes(root).get("a/x.png")
 
 

@@ -131,7 +131,7 @@ SEVEN = list(ORDERS["fer2013"].classes)
         ("fer2013", "fer2013_labels.csv", b"row,usage,image_name,emotion\n0,Training\n", "line 2"),
         ("fer2013", "fer2013_labels.csv", b"usage,emotion,image_name\nTraining,0\n", "line 2"),
         ("affectnet", "training.csv", b"expression,subDirectory_filePath\n0,1/1.jpg\n0\n", "line 3, found none"),
-        ("affectnet", "training.csv", f"{AFFECTNET}1/1.jpg,0\n1/2.jpg\n".encode(), "line 3, found None"),
+        ("affectnet", "training.csv", f"{AFFECTNET}1/1.jpg,0\n1/2.jpg\n".encode(), "line 3, found ''"),
         ("csv", "labels.csv", b"name,label\na.png,0\nb.png,-1\n", r"0 to 6, found '-1' for .*: b\.png"),
         ("csv", "labels.csv", b"name,label\na.png,0\nb.png,1\nc.png,two\n", r"0 to 6, found 'two' for .*: c\.png"),
         ("csv", "labels.csv", b"name,label\na.png,fear\nb.png,sad\nc.png,2\n", r"sadness.*, found '2' for .*: c\.png"),
@@ -153,7 +153,7 @@ def test_an_odd_row_of_a_table_is_one_line_that_names_it(tmp_path, kind, file, c
 def test_affectnets_images_are_found_although_the_first_of_the_table_is_missing(tmp_path):
     root = layouts.affectnet_tables(tmp_path)
     (root / "Manually_Annotated_Images" / "0" / "training0.jpg").unlink()
-    missing = [(f.split, f.n) for f in opened("affectnet", root).findings() if f.what == "missing file"]
+    missing = [(f.split, f.n) for f in check(opened("affectnet", root)).findings if f.what == "missing file"]
     assert missing == [("train", 1)]
 
 

@@ -9,10 +9,11 @@ from torch import nn
 from fertrain.errors import UnknownNameError, WeightsError
 from fertrain.labels import ORDERS
 from fertrain.models.checkpoint_file import read_file
-from fertrain.models.factory import build
+from fertrain.models.factory import build, build_tried
 from fertrain.models.transfer import load_into
 from fertrain.models.weights import load, save, write_tensors
 from fertrain.transforms.input_spec import InputSpec, widened
+from rmset.errors import UsageError
 
 CONTRACT = InputSpec(32, 3, (0.5,) * 3, (0.2,) * 3)
 SEVEN = ORDERS["fer2013"].classes
@@ -167,3 +168,22 @@ def test_weights_have_the_same_bytes_whenever_they_are_written(tmp_path):
     found, meta = read_file(tmp_path / "one.safetensors")
     assert meta == notes
     assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+
+
+@pytest.mark.parametrize(("name", "size", "works"), [("inception_v3", 32, 80), ("levit_128s", 20, 32)])
+def test_a_size_that_a_network_cannot_take_is_one_line_with_one_that_it_takes(name, size, works):
+    with pytest.raises(
+        UsageError, match=rf"size that {name} takes, found {size} px .*`model.image_size={works}` works"
+    ) as e:
+        build_tried(name, 7, size)
+    assert "\n" not in str(e.value)
+    assert build_tried(name, 7, works).eval()(torch.zeros(2, 3, works, works)).shape == (2, 7)
+
+
+def test_trying_changes_nothing_of_what_is_drawn():
+    drawn = []
+    for make in (build, build_tried):
+        torch.manual_seed(4)
+        model = make("resnet10t", 7, 32)
+        drawn.append([*model.state_dict().values(), torch.rand(3)])
+    assert all(torch.equal(a, b) for a, b in zip(*drawn, strict=True))

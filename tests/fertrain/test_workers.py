@@ -8,7 +8,8 @@ import pytest
 import torch
 from test_loop import Broken, config, weights
 
-from fertrain.datasets.images import ImageFiles, ZipBytes, batches
+from fertrain.datasets.images import ImageFiles, batches
+from fertrain.datasets.sources import ZipBytes
 from fertrain.methods import METHODS
 from fertrain.run_folder import RunFolder
 from fertrain.training.experiment import run

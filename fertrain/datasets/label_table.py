@@ -1,0 +1,188 @@
+"""Tables of labels as people have them: any delimiter, any case of the columns, spaces, blank lines, true line numbers.
+
+Every table of every layout is read by `read_table`; which column is what is said in `COLUMNS`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from rmset.errors import UsageError
+
+from ..errors import DatasetError
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "image": (
+        "name", "image", "path", "file", "filename", "image_name", "img", "pth", "img_name", "image_path", "img_path",
+        "file_path", "filepath", "image_file", "image_id", "subDirectory_filePath", "pic", "picture", "photo",
+    ),
+    "label": (
+        "label", "labels", "emotion", "expression", "class", "class_name", "emotions", "label_name", "category",
+        "target", "expr",
+    ),
+    "split": ("split", "usage", "set", "subset", "partition", "phase", "split_name"),
+    "subject": ("subject", "subject_id", "person", "person_id", "identity", "actor", "participant", "user_id"),
+    "video": ("video", "video_id", "clip", "clip_id", "movie"),
+    "sequence": ("sequence", "sequence_id", "session"),
+}  # fmt: skip
+"""What a column may be called, in any case and with or without `_`; the first that is there is taken."""
+
+SPLIT_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("train", "training", "trainset", "trainingset", "trn", "traindata"), "train"),
+    **dict.fromkeys(
+        ("valid", "val", "validation", "dev", "valset", "validset", "validationset", "publictest", "eval"), "valid"
+    ),
+    **dict.fromkeys(("test", "testing", "tst", "testset", "privatetest", "testdata"), "test"),
+}
+"""What a split may be called, in any case and with or without `_`, in folders, files and columns."""
+_DELIMITERS = (",", "\t", ";", "|")
+csv.field_size_limit(1 << 24)
+
+
+def folded(name: str) -> str:
+    """A name without case, spaces, `_` and `-`: "Image_Name" -> "imagename"."""
+    return "".join(c for c in name.lower() if c not in " _-\t")
+
+
+def split_of(name: str) -> str | None:
+    """The split that a name means: "PublicTest" -> "valid"; None if it means none."""
+    return SPLIT_NAMES.get(folded(name))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table."""
+
+    line: int
+    """Where it begins in the file, from 1."""
+    cells: Mapping[str, str]
+    """Text by column, without spaces around it; "" where the row is short."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in memory."""
+
+    path: Path
+    """The file."""
+    columns: tuple[str, ...]
+    """As the file has them, without spaces around them."""
+    rows: tuple[Row, ...]
+    """Blank lines left out."""
+
+    def at(self, row: Row) -> str:
+        """Where a row stands, for messages."""
+        return f"{self.path}, line {row.line}"
+
+    def column(self, what: str, given: Mapping[str, str]) -> str:
+        """The column that is `what`.
+
+        Raises:
+            DatasetError: there is none.
+        """
+        found = self.find(what, given)
+        if found is None:
+            raise DatasetError(
+                f"expected a column {' or '.join(COLUMNS[what][:6])} in {self.path}, found {', '.join(self.columns)}; "
+                f"name it with `columns='{what}=COLUMN'`"
+            )
+        return found
+
+    def find(self, what: str, given: Mapping[str, str]) -> str | None:
+        """The column that is `what`, by the user's word or by its name; None if there is none."""
+        return find_column(self.columns, what, given, self.path)
+
+
+def find_column(columns: Sequence[str], what: str, given: Mapping[str, str], path: Path) -> str | None:
+    """The column of `columns` that is `what`, by the user's word or by its name.
+
+    Raises:
+        UsageError: the user named a column that is not there.
+    """
+    if what in given:
+        if given[what] not in columns:
+            raise UsageError(
+                f"expected the column {given[what]} (`columns='{what}={given[what]}'`) in {path}, found "
+                f"{', '.join(columns)}"
+            )
+        return given[what]
+    by_name = {folded(column): column for column in reversed(columns)}
+    return next((by_name[folded(name)] for name in COLUMNS[what] if folded(name) in by_name), None)
+
+
+@contextmanager
+def table_text(path: Path) -> Iterator[TextIO]:
+    """A table opened for the `csv` module.
+
+    Raises:
+        DatasetError: in the body of the `with`, at a byte that is no UTF-8 or a row that is no CSV.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        try:
+            yield stream
+        except UnicodeDecodeError as error:
+            raise DatasetError(
+                f"expected UTF-8 text in {path}, found the byte 0x{error.object[error.start]:02x}; save it as UTF-8"
+            ) from None
+        except csv.Error as error:
+            raise DatasetError(f"expected a CSV table in {path}, found: {error}") from None
+
+
+def delimiter_of(head: str) -> str:
+    """What stands most often between the names of a header, a space if nothing else does."""
+    counts = {d: head.count(d) for d in _DELIMITERS}
+    best = max(_DELIMITERS, key=lambda d: counts[d])
+    return best if counts[best] else (" " if " " in head.strip() else ",")
+
+
+def read_table(path: Path, columns: Sequence[str] = ()) -> Table:
+    """A table of labels.
+
+    Args:
+        path: CSV, TSV or the like.
+        columns: names of the columns where the file has no header.
+
+    Raises:
+        DatasetError: it is no table; a row has more cells than there are columns.
+    """
+    names = tuple(columns) or read_header(path)
+    return Table(path, names, tuple(iter_rows(path, columns)))
+
+
+def read_header(path: Path) -> tuple[str, ...]:
+    """The names of a table's columns; none where it is empty."""
+    return next((tuple(cells) for _, cells in _lines(path)), ())
+
+
+def iter_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
+    """The rows of a table one by one, as tables of pixels are too large to be kept as text."""
+    names = list(columns)
+    for line, cells in _lines(path):
+        if not names:
+            names = cells
+            continue
+        if len(cells) > len(names) and any(cells[len(names) :]):
+            raise DatasetError(
+                f"expected {len(names)} cells ({', '.join(names)}) in {path}, line {line}; found {len(cells)}; put "
+                "quotes around text that holds the delimiter"
+            )
+        yield Row(line, dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=False)))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Where each row begins, and its cells without spaces around them; blank lines are left out."""
+    with table_text(path) as stream:
+        first = stream.readline()
+        stream.seek(0)
+        reader = csv.reader(stream, delimiter=delimiter_of(first), skipinitialspace=True)
+        begin = 1
+        for cells in reader:
+            line, begin = begin, reader.line_num + 1
+            plain = [cell.strip() for cell in cells]
+            if any(plain):
+                yield line, plain

@@ -1,0 +1,242 @@
+"""Encoded images by name, out of a folder or of zip archives; which files count as data.
+
+Names that begin with a dot are no data: what macOS, Jupyter and editors leave beside a set has never been labeled.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import posixpath
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+
+from rmset.bounded import open_regular
+from rmset.errors import UnreadableError
+from rmset.parts.picture_size import MOST_BYTES
+
+from ..errors import DatasetError
+
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm",
+     ".pnm", ".gif", ".jp2", ".avif"}
+)  # fmt: skip
+"""Endings of image files; a file of another ending, or of none, is looked into."""
+_LOCATED_SAMPLE = 64
+_NO_DATA = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini"})
+
+
+class Bytes(Protocol):
+    """Random access to encoded images."""
+
+    def get(self, name: str) -> bytes:
+        """The file of that name.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DatasetError: it is there and cannot be read.
+        """
+
+    def names(self) -> set[str]:
+        """All file names there are."""
+
+
+def no_data(name: str) -> bool:
+    """A name below the set's folder that holds nothing labeled: `._x.jpg`, `.ipynb_checkpoints/x.jpg`."""
+    return any((p.startswith(".") and p not in (".", "..")) or p in _NO_DATA for p in name.split("/"))
+
+
+def children(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted, without what is no data."""
+    return sorted(p for p in folder.iterdir() if not no_data(p.name))
+
+
+def folders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted, without what is no data."""
+    return [p for p in children(folder) if p.is_dir()]
+
+
+def here_and_below(path: Path) -> list[Path]:
+    """A folder and those directly in it: archives are unpacked into a folder of their own, or not."""
+    return [path, *folders(path)] if path.is_dir() else []
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file of data below a folder. Links to folders are followed, which `rglob` does not: sets are linked."""
+    for here, below, names in os.walk(folder, followlinks=True):
+        below[:] = [name for name in below if not no_data(name) and not _leads_back(here, name)]
+        for name in names:
+            if not no_data(name):
+                yield Path(here) / name
+
+
+def _leads_back(here: str, name: str) -> bool:
+    """A link to a folder above it, which would never end."""
+    path = Path(here, name)
+    return path.is_symlink() and Path(here).resolve().is_relative_to(path.resolve())
+
+
+def is_image(path: Path) -> bool:
+    """An image by its ending, or by its first bytes where the ending is none of an image."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    if not path.is_file():
+        return False  # opening a pipe would wait for ever
+    try:
+        return bool(cv2.haveImageReader(str(path)))
+    except cv2.error:
+        return False
+
+
+def plain_name(name: str, folder: Path) -> str:
+    """A name of a table as `Bytes` take it: relative to the folder, with forward slashes, without `./` and `a/../`.
+
+    An absolute name inside of the folder becomes relative; any other stays absolute, and is read from there.
+    """
+    name = name.strip()
+    if "\\" in name and not (folder / name).exists():
+        name = name.replace("\\", "/")
+    name = posixpath.normpath(name)
+    if name.startswith("/"):
+        for base in (folder, folder.resolve()):
+            if Path(name).is_relative_to(base):
+                return Path(name).relative_to(base).as_posix()
+    return name
+
+
+def located(names: Sequence[str], folder: Path, prefixes: Sequence[str] = ()) -> tuple[list[str], str]:
+    """Names of a table as they are below a folder, and in words what was done to them; "" if nothing was.
+
+    Tables are moved, and written on other machines: where no name is here as it stands, leading folders are taken off
+    (`C:/faces/train/1.jpg` -> `train/1.jpg`) and the folder's own ones are tried (`train/1.jpg` ->
+    `Images/train/1.jpg`). An evenly spaced sample decides.
+
+    Args:
+        names: as the table has them.
+        folder: of the set.
+        prefixes: folders to try first, where a layout has usual ones.
+    """
+    plain = [plain_name(name, folder) for name in names]
+    sample = plain[:: max(1, len(plain) // _LOCATED_SAMPLE)]
+    if not sample or any((folder / name).is_file() for name in sample):
+        return plain, ""
+    deep = max(name.count("/") for name in sample) + 1
+    tried = ["", *prefixes, *(p.name for p in folders(folder))]
+    ways = [(taken, prefix) for taken in range(deep) for prefix in tried]
+    hits = {way: sum((folder / _moved(name, *way)).is_file() for name in sample) for way in ways}
+    best = max(ways, key=lambda way: hits[way])
+    if not hits[best]:
+        return plain, ""
+    moved = [_moved(name, *best) for name in plain]
+    return moved, f"images found under other names than the table's: {names[0]} is {moved[0]}"
+
+
+def _moved(name: str, taken: int, prefix: str) -> str:
+    """A name without its first folders, below another."""
+    parts = name.strip("/").split("/")
+    return "/".join(([prefix] if prefix else []) + parts[min(taken, len(parts) - 1) :])
+
+
+class FolderBytes:
+    """Files below a folder; names are relative to it, with forward slashes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, name: str) -> bytes:
+        """The file's bytes."""
+        path = self.folder / name
+        try:
+            with open_regular(path, most=MOST_BYTES) as file:
+                return file.read()
+        except UnreadableError as error:
+            raise DatasetError(str(error)) from None
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not path.is_symlink():
+                raise
+            found = "a link to nothing" if isinstance(error, FileNotFoundError) else error.strerror
+            raise DatasetError(f"expected a readable file at {path}, found: {found}") from None
+
+    def names(self) -> set[str]:
+        """Names of all files below the folder."""
+        return {p.relative_to(self.folder).as_posix() for p in files_below(self.folder)}
+
+
+# damaged, cut short, encrypted, packed by a method that Python does not have
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+
+
+class ZipBytes:
+    """Members of a zip archive, read in place.
+
+    Each process opens the archive for itself, forked or not: two that share a descriptor move each other's place in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._renew()
+
+    def _renew(self) -> None:
+        self._process = os.getpid()
+        self._archive: zipfile.ZipFile | None = None
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> bytes:
+        """The member's bytes."""
+        if self._process != os.getpid():
+            self._renew()
+        with self._lock:
+            try:
+                archive = self._open()
+                packed = archive.getinfo(name)
+                if packed.file_size > MOST_BYTES:
+                    raise DatasetError(
+                        f"expected at most {MOST_BYTES:,} bytes of {name} in {self.path}, found {packed.file_size:,}"
+                    )
+                return archive.read(packed)
+            except KeyError:
+                raise FileNotFoundError(f"{self.path}:{name}") from None
+            except _ZIP_FAULTS as error:
+                raise DatasetError(f"expected {name} whole in {self.path}, found: {error}") from None
+
+    def names(self) -> set[str]:
+        """Names of all members that are files of data."""
+        return {name for name in self._open().namelist() if not name.endswith("/") and not no_data(name)}
+
+    def _open(self) -> zipfile.ZipFile:
+        if self._archive is None:
+            try:
+                self._archive = zipfile.ZipFile(self.path)
+            except (OSError, zipfile.BadZipFile) as error:
+                raise DatasetError(f"expected a readable zip archive at {self.path}, found: {error}") from None
+        return self._archive
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+
+class Archives:
+    """Several zips side by side as one source; a name is `archive.zip/member`."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._zips = {path.name: ZipBytes(path) for path in paths}
+
+    def get(self, name: str) -> bytes:
+        """The member's bytes."""
+        archive, _, member = name.partition("/")
+        if archive not in self._zips:
+            raise FileNotFoundError(name)
+        return self._zips[archive].get(member)
+
+    def names(self) -> set[str]:
+        """Members of all archives."""
+        return {f"{archive}/{name}" for archive, source in self._zips.items() for name in source.names()}

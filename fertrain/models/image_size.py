@@ -1,0 +1,75 @@
+"""Whether a network takes an image size, found out by a trial pass before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from rmset.errors import RmsetError, UsageError
+
+from .inference import eval_mode
+
+_SIZES = (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 240, 256, 260, 288, 299, 320, 384, 448, 512)
+_TRIALS = 10
+
+
+def trial(
+    make: Callable[[int], nn.Module], name: str, size: int, channels: int, own_size: int | None = None
+) -> nn.Module:
+    """A network that has seen one black image of this size.
+
+    Args:
+        make: builds the network for a size.
+        name: of the network, for the message.
+        size: height and width, px.
+        channels: of the input.
+        own_size: what its authors train it with, if known; tried first where `size` does not do.
+
+    Raises:
+        UsageError: it cannot be built for that size, or cannot take it; names a size that it takes.
+    """
+    with torch.random.fork_rng(devices=[]):
+        state = torch.random.get_rng_state()
+        try:
+            model = make(size)
+            built = torch.random.get_rng_state()
+            _pass(model, size, channels)
+        except RmsetError:
+            raise
+        except Exception as error:
+            # networks fail in whatever line the size no longer divides
+            works = _working(make, size, channels, own_size)
+            torch.random.set_rng_state(state)
+            advice = f"`model.image_size={works}` works" if works else "take another `model.name`"
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+            raise UsageError(
+                f"expected an image size that {name} takes, found {size} px ({reason}); {advice}"
+            ) from None
+    # as if nothing had been tried: what is drawn next is what it would have been
+    torch.random.set_rng_state(built)
+    return model
+
+
+def _pass(model: nn.Module, size: int, channels: int) -> None:
+    with eval_mode(model):
+        model(torch.zeros(1, channels, size, size))
+
+
+def _working(make: Callable[[int], nn.Module], size: int, channels: int, own_size: int | None) -> int | None:
+    """The nearest usual size that works; the authors' own first where it is known."""
+    near = sorted(_SIZES, key=lambda one: (abs(one - size), one))
+    tried = [one for one in near if one != size][:_TRIALS]
+    for one in [*tried, *([own_size] if own_size and own_size not in tried else [])]:
+        if _takes(make, one, channels):
+            return one
+    return None
+
+
+def _takes(make: Callable[[int], nn.Module], size: int, channels: int) -> bool:
+    try:
+        _pass(make(size), size, channels)
+    except Exception:
+        return False
+    return True
