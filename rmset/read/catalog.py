@@ -102,7 +102,7 @@ class Catalog:
                 self._execute(view(names) if names else empty)
             except duckdb.Error as error:
                 raise QueryError(
-                    f"root {self.root.path}: {guard.one_line(error)}; `rmset verify` tells more"
+                    f"root {self.root.path}: {guard.one_line(error, pointer=False)}; `rmset verify` tells more"
                 ) from error
         for macro in queries.MACROS:
             self._execute(macro)

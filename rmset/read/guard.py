@@ -11,6 +11,7 @@ which can only be read (`rmset.read.catalog`, `rmset.read.mount`).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -38,6 +39,8 @@ _LISTS = {"range", "generate_series"}
 _REPEATED = {"repeat", "list_resize", "array_resize", "lpad", "rpad", "bitstring"}
 _MOST_ELEMENTS = 50_000_000
 _MOST_TEXT = 1_000_000
+_RAISED = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception): (.+)")
+_POINTER = re.compile(r"LINE \d+:")
 _ONLY = "a root is only read from here"
 
 
@@ -247,12 +250,18 @@ def _too_deep() -> QueryError:
     return QueryError("SQL: expected a query of some hundred levels at most, found a deeper one; use joins or `in`")
 
 
-def one_line(error: BaseException) -> str:
-    """A DuckDB error without its line breaks, pointers, advice on settings, and Python's traceback."""
-    text = str(error)
-    lines = [line.strip() for line in text.splitlines() if line.strip() and set(line.strip()) != {"^"}]
-    if "Traceback (most recent call last):" in text:
-        lines = lines[-1:]
+def one_line(error: BaseException, *, pointer: bool = True) -> str:
+    """A DuckDB error without its line breaks, advice on settings, and Python's traceback.
+
+    Args:
+        error: what DuckDB raised.
+        pointer: keep the part of the query that it points to; of no use to somebody who did not write it.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and set(line.strip()) != {"^"}]
+    if any("Traceback (most recent call last):" in line for line in lines):
+        # what our own file system raised: the last line of its traceback, without the error's class
+        raised = [found[1] for line in lines if (found := _RAISED.match(line))]
+        return raised[-1] if raised else lines[-1]
     if "Possible solutions:" in lines:
         lines = lines[: lines.index("Possible solutions:")]
-    return "; ".join(lines)
+    return "; ".join(line for line in lines if pointer or not _POINTER.match(line))
