@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -84,7 +85,10 @@ def _terminal() -> Iterator[Progress]:
 @contextmanager
 def _notebook() -> Iterator[Progress]:
     """Bars by tqdm, which need no widgets in the notebook, as those of rich do."""
-    from tqdm.auto import tqdm
+    with warnings.catch_warnings():
+        # it advises widgets, without which its bars are lines of text
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
 
     shown: dict[str, Any] = {}
 
