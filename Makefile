@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(if 
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint docs clean
+.PHONY: demo test test-all lint docs package clean
 
 demo: $(VENV)/.demo
 	$(BIN)/rmset demo -o demo
@@ -23,6 +23,19 @@ lint: $(VENV)/.dev
 # The command line reference is generated; a test holds it to the commands.
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate
+
+# Builds sdist and wheel, installs the wheel into an empty environment and walks the shortest path from another folder.
+package: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	dist="$(CURDIR)/dist"; place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; cd "$$place" && \
+	$(PYTHON) -m venv empty && empty/bin/pip install --quiet "$$dist"/*.whl && PATH="$$place/empty/bin:$$PATH" && \
+	rmset --help >/dev/null && fertrain --help >/dev/null && \
+	rmset compose --layout 2x2 --size 640x360 --seconds 2 -o mashup.mp4 && \
+	rmset --version && rmset add mashup.mp4 --root root && rmset layout propose --root root && \
+	rmset build --size 64 --root root && rmset verify --root root && \
+	rmset world -o world --videos 1 --people 3 --seconds 6 --size 32 && \
+	fertrain supervised --labeled folder:world/labelled --model resnet10t --image-size 32 --epochs 1 --out run
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

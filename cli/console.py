@@ -74,6 +74,19 @@ QuietOption = Annotated[
 ]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from rmset import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+]
+
+
 class PanelCommand(TyperCommand):
     """A command whose `--help` lists options under the headings that they name, in the order of their first option."""
 

@@ -179,3 +179,11 @@ def test_compose_names_every_layout_that_it_knows():
 
     (said,) = (p.help for p in get_command(rmset).commands["compose"].params if p.name == "layout")
     assert [name for name in LAYOUTS if name not in said] == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_version_is_the_packages(program):
+    import rmset as package
+
+    shown = CliRunner().invoke(PROGRAMS[program], ["--version"])
+    assert (shown.exit_code, shown.stdout.strip()) == (0, package.__version__)

@@ -23,6 +23,7 @@ app = typer.Typer(
 @app.callback()
 def _all(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no talk; results only.")] = False,
+    version: console.VersionOption = False,
 ) -> None:
     console.set_quiet(quiet)
 

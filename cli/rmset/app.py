@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ..console import run
+from ..console import VersionOption, run
 from . import build, collect, demo, layout, look, plan, query, search, status, world
 
 app = typer.Typer(
@@ -16,6 +16,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def _all(version: VersionOption = False) -> None:
+    """Options of the program itself."""
+
+
 for family in (demo, world, plan, search, collect, build, status, query, look):
     family.register(app)
 app.add_typer(layout.app, name="layout")

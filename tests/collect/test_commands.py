@@ -7,9 +7,9 @@ import io
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from rmset.errors import ManifestError, UsageError
@@ -35,11 +35,11 @@ from .test_faults import damaged
 QUICK = ["--min-height", "48", "--sleep", "0", "--pause", "0.01", "--backoff", "0.1", "--timeout", "2"]
 
 
-def rmset(*arguments: str | Path) -> Result:
+def rmset(*arguments: str | Path) -> Any:
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
-def rows(result: Result) -> list[dict[str, str]]:
+def rows(result: Any) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(result.stdout)))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from rmset import manifest
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 QUERIES = ["sad reaction mashup", "try not to laugh reaction mashup"]
 
 
-def run(*arguments: str, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
+def run(*arguments: str, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(cwd)
     monkeypatch.setenv("RMSET_RECORDED_SEARCH", str(HERE / "recorded_search.json"))
     return CliRunner().invoke(app, ["search", "--engine", "recsearch", "--sleep", "0", *arguments])
