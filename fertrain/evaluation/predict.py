@@ -112,7 +112,7 @@ def frames_of(
 def _film(file: Path, stride: int, progress: Progress, tell: Callable[[RmsetError], None]) -> Iterator[Frame]:
     """Every `stride`-th frame; then, if frames are missing, that they are."""
     seen = probe(file)
-    with VideoReader(file) as reader:
+    with VideoReader(file, index=seen.index) as reader:
         for frame in reader.frames(stride=stride):
             yield Frame(str(file), frame.frame_idx, frame.time_ms, frame.rgb)
             progress("predict", frame.frame_idx + 1, seen.frame_count)

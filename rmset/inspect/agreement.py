@@ -16,9 +16,9 @@ from rmset.geometry import Boxes, as_boxes, iou, outside, pixels
 from rmset.inspect.evaluate import faces_found
 from rmset.parts.assign import match
 from rmset.parts.detect import Detector, load
-from rmset.parts.frames import reader_of
 from rmset.parts.search import blanked
 from rmset.progress import Progress, silent
+from rmset.read.video import reader_of
 from rmset.records import Segment
 from rmset.root import Root
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmset.parts import cropping
-from rmset.parts.frames import Image, reader_of
+from rmset.parts.frames import Image
 from rmset.parts.pictures import decode, encoder
 from rmset.parts.shards import batches, read_faces
+from rmset.read.video import reader_of
 from rmset.records import Layout, StageRecord
 from rmset.root import Root
 

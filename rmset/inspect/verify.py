@@ -18,6 +18,7 @@ from rmset.parts.numbering import FrameIndex
 from rmset.parts.pictures import decode
 from rmset.parts.shards import batches, locate, opened, read, read_faces
 from rmset.progress import Progress, silent
+from rmset.read.video import index_of
 from rmset.root import Root
 
 _PART = re.compile(r"part-(\d+)\.parquet$")
@@ -88,7 +89,7 @@ def _video(root: Root, video_id: str) -> Iterator[Finding]:
     key = root.frames_key(video_id)
     if root.files.exists(key):
         try:
-            index = FrameIndex.read(root.files.local(key))
+            index = index_of(root, video_id)
         except RmsetError as error:
             yield Finding(video_id, key, str(error), "remove it; rmset build makes it anew")
         else:
@@ -169,9 +170,8 @@ def _times(
 
 def _index(root: Root, video_id: str) -> FrameIndex | None:
     """The index of the video's frames; None if there is none, or it is damaged, which is said elsewhere."""
-    key = root.frames_key(video_id)
     try:
-        return FrameIndex.read(root.files.local(key)) if root.files.exists(key) else None
+        return index_of(root, video_id)
     except RmsetError:
         return None
 

@@ -20,7 +20,6 @@ from rmset.parts import display
 from rmset.parts.numbering import FrameIndex
 from rmset.parts.seek import Seeker
 from rmset.parts.survey import survey
-from rmset.root import Root
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -150,18 +149,6 @@ class VideoReader:
 
     def _frame(self, raw: VideoFrame, frame_idx: int) -> Frame:
         return Frame(raw, frame_idx, self.index)
-
-
-def reader_of(root: Root, video_id: str) -> VideoReader:
-    """A reader of a root's video by the index that was kept when it was taken in; use it as a context manager.
-
-    Raises:
-        RootError: the root has no such video, or its index is damaged.
-        VideoError: it cannot be decoded.
-    """
-    key = root.frames_key(video_id)
-    index = FrameIndex.read(root.files.local(key)) if root.files.exists(key) else None
-    return VideoReader(root.video_path(video_id), index=index)
 
 
 def _until(run: Iterator[tuple[int, VideoFrame]], frame_idx: int) -> VideoFrame | None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from rmset.errors import LayoutError, RmsetError
-from rmset.parts.frames import reader_of
+from rmset.read.video import reader_of
 from rmset.records import Layout
 from rmset.root import Root
 from rmset.stages.layout import check

@@ -20,12 +20,13 @@ from rmset.parts import assign
 from rmset.parts.detect import DETECTORS, Detector, load
 from rmset.parts.detect.nets import Nets
 from rmset.parts.follow import FollowConfig, Follower, Found
-from rmset.parts.frames import Frame, VideoReader, ahead, reader_of
+from rmset.parts.frames import Frame, VideoReader, ahead
 from rmset.parts.pixels import pixels_of
 from rmset.parts.search import Searcher
 from rmset.parts.shards import write_faces
 from rmset.parts.tracks import Sightings, bridge
 from rmset.progress import Progress, silent
+from rmset.read.video import reader_of
 from rmset.records import Layout, Segment
 from rmset.root import Root
 

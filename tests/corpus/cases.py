@@ -28,7 +28,7 @@ def plain(name, how, **more):
 
 
 HEALTHY = [
-    plain("h264.mp4", H264, quick=True),
+    plain("h264.mp4", H264),
     plain("h264.mkv", H264),
     plain("h264.mov", H264),
     plain("h264.ts", H264),
@@ -47,7 +47,7 @@ HEALTHY = [
     plain(
         "vp8-hidden.webm", ("-c:v", "libvpx", "-b:v", "2M", "-g", "12", "-auto-alt-ref", "1", "-lag-in-frames", "16")
     ),
-    plain("vp9.webm", VP9, quick=True),
+    plain("vp9.webm", VP9),
     plain(
         "vp9-hidden.webm",
         (
@@ -230,7 +230,7 @@ def held_avi(folder):
 
 FLAWED = [
     Case("late.ts", late_ts, numbers=range(12, COUNT), notes=("lost",), quick=True),
-    Case("open-cut.mkv", open_cut, numbers=None, notes=("lost",), quick=True),
+    Case("open-cut.mkv", open_cut, numbers=None, notes=("lost",)),
     Case("open-cut-h264.mkv", open_cut_h264, numbers=None),
     Case("h264-b.avi", lambda f: film(f / "h264-b.avi", *H264), notes=("timed",), quick=True),
     Case("hevc-b.avi", lambda f: film(f / "hevc-b.avi", *HEVC), refused="no frame can be decoded"),

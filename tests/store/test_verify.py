@@ -11,7 +11,7 @@ from rmset import schema
 from rmset.inspect import charts, stats
 from rmset.inspect.verify import verify
 from rmset.parts.pictures import decode, encoder
-from rmset.parts.shards import crop_writer
+from rmset.parts.shards import crop_writer, write_faces
 from rmset.pipeline import repair, run_stage
 from rmset.read.crops import CropStore
 from rmset.root import Root
@@ -133,6 +133,68 @@ def test_faults_are_found_without_a_ledger_and_without_decoding(root, damage, pr
     findings = list(verify(root, pixels=False))
     assert findings
     assert list(repair(root, findings)) == []
+
+
+def track_times(root, change):
+    path = root.files.local(f"tracks/{VIDEO}.parquet")
+    table = pq.read_table(path, partitioning=None)
+    at = table.schema.get_field_index("time_ms")
+    times = change(table["frame_idx"].to_numpy(), table["time_ms"].to_numpy().copy())
+    write_faces(
+        path, table.set_column(at, schema.FACE_FIELDS[at], [times]).replace_schema_metadata(schema.faces().metadata)
+    )
+
+
+def backwards(frame, time_ms):
+    time_ms[frame == 20] = 10.0
+    return time_ms
+
+
+def apart(frame, time_ms):
+    time_ms[np.flatnonzero(frame == 20)[0]] += 1
+    return time_ms
+
+
+def late(frame, time_ms):
+    return time_ms + 500 * (frame > 30)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (backwards, "times run backwards"),
+        (apart, "another time than others of their frame"),
+        (late, "rows have another time than their frame"),
+    ],
+)
+def test_times_of_rows_are_those_of_their_frames_and_never_run_backwards(root, change, problem):
+    track_times(root, change)
+    found = [f.problem for f in verify(root, pixels=False) if f.key.startswith("tracks") and "bytes" not in f.problem]
+    assert len(found) == 1
+    assert problem in found[0]
+
+
+def test_crops_of_other_frames_are_found_by_decoding_some_anew(root):
+    assert list(verify(root, frames=5)) == []
+
+    def shift(table):
+        images = table["image"].combine_chunks()
+        moved = images.take(pa.array(np.roll(np.arange(len(images)), 9)))
+        sizes = pa.array([len(image["bytes"]) for image in moved.to_pylist()], pa.int32())
+        table = table.set_column(7, schema.CROP_FIELDS[7], moved)
+        return table.set_column(8, schema.CROP_FIELDS[8], sizes)
+
+    rewrite(root, shift)
+    (found,) = [f for f in verify(root, pixels=False, frames=60) if "show something else" in f.problem]
+    assert found.stage == "export"
+    assert [o.status for o in repair(root, [found])] == ["done"]
+    assert list(verify(root, frames=60)) == []
+
+
+def test_an_index_of_frames_that_is_damaged_or_of_another_video_is_found(root):
+    key = f"frames/{VIDEO}.parquet"
+    root.files.local(key).write_bytes(b"PAR1")
+    assert any(f.key == key and "index of frames" in f.problem for f in verify(root, pixels=False))
 
 
 def test_two_shards_with_the_same_crops(root):

@@ -12,8 +12,8 @@ import numpy as np
 from rmset.errors import LayoutError
 from rmset.geometry import Box, area, as_boxes, center, contains_point, iou
 from rmset.parts.detect import load
-from rmset.parts.frames import reader_of
 from rmset.progress import Progress, silent
+from rmset.read.video import reader_of
 from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
 from rmset.root import Root
 from rmset.stages.layout import film as films

@@ -1,0 +1,27 @@
+"""A root's videos, opened by the index of frames that was kept when they were taken in."""
+
+from __future__ import annotations
+
+from rmset.parts.frames import VideoReader
+from rmset.parts.numbering import FrameIndex
+from rmset.root import Root
+
+
+def index_of(root: Root, video_id: str) -> FrameIndex | None:
+    """The index of a video's frames; None if there is none of this version.
+
+    Raises:
+        RootError: it is damaged.
+    """
+    key = root.frames_key(video_id)
+    return FrameIndex.read(root.files.local(key)) if root.files.exists(key) else None
+
+
+def reader_of(root: Root, video_id: str) -> VideoReader:
+    """A reader of a video; use it as a context manager. Without an index the video is decoded once to make one.
+
+    Raises:
+        RootError: the root has no such video, or its index is damaged.
+        VideoError: it cannot be decoded.
+    """
+    return VideoReader(root.video_path(video_id), index=index_of(root, video_id))
