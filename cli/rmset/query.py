@@ -59,14 +59,18 @@ def sql(
     def answer(text: str, fmt: Format, file: Path | None) -> None:
         _answer(catalog.sql(text), fmt, file, limit, cell)
 
-    if query is not None:
-        answer(query, format, output)
-    elif sys.stdin.isatty():
-        from .prompt import loop
+    try:
+        if query is not None:
+            answer(query, format, output)
+        elif sys.stdin.isatty():
+            from .prompt import loop
 
-        loop(catalog, answer)
-    else:
-        answer(sys.stdin.read().strip().rstrip(";"), format, output)
+            loop(catalog, answer)
+        else:
+            answer(sys.stdin.read().strip().rstrip(";"), format, output)
+    except (KeyboardInterrupt, SystemExit):
+        catalog.close()
+        raise
 
 
 def _answer(result: Result, fmt: Format, output: Path | None, limit: int, cell: Callable[[str], str]) -> None:

@@ -128,6 +128,10 @@ class Catalog:
         ):
             self._execute(f"set {setting}")
 
+    def close(self) -> None:
+        """Remove the private folder now, even while a query runs that cannot be interrupted."""
+        self._folder.close()
+
     @property
     def memory(self) -> int:
         """Bytes that DuckDB may use."""

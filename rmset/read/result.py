@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 BATCH = 100_000
+WORKER = "rmset-sql"
+"""name of the threads in which DuckDB works"""
 
 
 class Result:
@@ -159,21 +161,24 @@ def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) 
         return guarded(work)
     done: list[T] = []
     failed: list[BaseException] = []
+    # not Thread.join: broken off by Ctrl-C, it takes the thread for ended from then on
+    ended = threading.Event()
 
     def run() -> None:
         try:
             done.append(guarded(work))
         except BaseException as error:
             failed.append(error)
+        finally:
+            ended.set()
 
-    worker = threading.Thread(target=run, name="rmset-sql", daemon=True)
-    worker.start()
+    threading.Thread(target=run, name=WORKER, daemon=True).start()
     try:
-        worker.join()
-    except KeyboardInterrupt:
+        ended.wait()
+    except BaseException:  # Ctrl-C, or what SIGTERM is turned into
         connection.interrupt()
-        # A single huge value cannot be interrupted; the process ends without waiting for it.
-        worker.join(_GRACE_S)
+        # A single huge value cannot be interrupted; a program that ends must not wait for it.
+        ended.wait(_GRACE_S)
         raise
     if failed:
         raise failed[0]

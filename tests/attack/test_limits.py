@@ -99,15 +99,18 @@ def start(root, cache, query):
 LONG = [
     "select count(*) from range(100000000) a, range(100000) b where a.range + b.range = 7",
     "select sum(random()) from range(1000000000) a, range(100000) b",
+    # one value, in whose making nothing looks for an interruption
+    "select sum(x) from (select unnest(range((select 150000000))) x)",
 ]
 
 
 @pytest.mark.parametrize("query", LONG)
-def test_ctrl_c_ends_a_long_query_with_one_line_and_130(root, tmp_path, query):
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+def test_a_signal_ends_a_long_query_with_one_line_and_its_code(root, tmp_path, query, sent, code):
     process = start(root, tmp_path, query)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+    assert process.returncode == code, said
     assert len(said.strip().splitlines()) == 1, said
     assert list((tmp_path / "rmset" / "sql").iterdir()) == []
 
