@@ -64,4 +64,4 @@ class UnknownNameError(UsageError):
             hint = f"known: {', '.join(names)}"
         else:
             hint = f"{len(names)} are known, none is close"
-        super().__init__(f"unknown {what} '{name}': {hint}" + (f"; {remedy}" if remedy else ""))
+        super().__init__(f"unknown {what} '{name[:80]}': {hint}" + (f"; {remedy}" if remedy else ""))

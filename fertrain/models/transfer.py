@@ -217,7 +217,11 @@ def _head(
     if "labels" not in meta or "head.weight" not in tensors:
         return None
     try:
-        rows = permutation(labels_in(meta["labels"], path), labels)
+        named = labels_in(meta["labels"], path)
+        rows = permutation(named, labels)
     except (LabelError, WeightsError):
         return None  # other classes, or labels that cannot be read: the head starts anew
+    bias = tensors.get("head.bias")
+    if tensors["head.weight"].shape[:1] != (len(named),) or bias is None or bias.shape != (len(named),):
+        return None  # labels of another head
     return {"head.weight": tensors["head.weight"][rows], "head.bias": tensors["head.bias"][rows]}

@@ -103,7 +103,8 @@ class Checkpoints:
         if not self.path.exists():
             return "none"
         try:
-            content = read_plain(self.path)
+            # Opening a FIFO would wait for a writer.
+            content = read_plain(self.path) if self.path.is_file() else None
         except WeightsError:
             content = None
         if not isinstance(content, dict):

@@ -135,7 +135,7 @@ def test_damaged_small_files_are_one_line(damage, copy, fertrain):
 def test_scores_that_cannot_be_are_refused(changes, copy):
     folder = RunFolder(copy)
     folder.write_metrics({**folder.metrics(), **changes})
-    with pytest.raises(FertrainError, match="expected the (scores|metrics)"):
+    with pytest.raises(FertrainError, match=r"expected the (scores|metrics)"):
         folder.metrics()
 
 
