@@ -36,3 +36,26 @@ def evaluate(
         "precision": None, "f1": None,
     }  # fmt: skip
     emit([*rows, total], fmt)
+
+
+def probe(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    on: Annotated[str, typer.Option(help="Any labeled set: NAME, or KIND:PATH.")],
+    k: Annotated[int, typer.Option(min=1, help="Nearest neighbors.")] = 20,
+    eval_rule: Annotated[str, typer.Option(help="Which images, where there are votes.")] = "majority",
+    seed: Annotated[int, typer.Option(min=0, help="Of the part that chooses the probe's penalty.")] = 0,
+    fmt: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Judge a run's features on any set, the network unchanged: a linear probe, and nearest neighbors.
+
+    Example: fertrain probe runs/simclr --on rafdb --k 20
+
+    The probe learns from the set's split `train` and is counted on `test`, else `valid`; its classes need not be the
+    run's.
+    """
+    from fertrain.evaluation.probe import probe as judge
+
+    with progress() as bar:
+        rows = judge(run, on, k=k, rule=eval_rule, seed=seed, progress=bar)
+    emit(rows, fmt)

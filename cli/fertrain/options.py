@@ -18,7 +18,7 @@ import typer
 
 from fertrain.config import RunConfig, start_for
 from fertrain.config.fields import FieldType, field_types
-from fertrain.config.serialization import changed, from_words
+from fertrain.config.serialization import METHOD_GROUPS, changed, from_words
 from rmset.errors import UsageError
 
 from ..console import PANEL_OUTPUT, say
@@ -209,6 +209,15 @@ Runs = Annotated[
         help="So many seeds, one folder each in --out; `fertrain compare` reads them.", rich_help_panel=OUTPUT
     ),
 ]
+Folds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|subjects",
+        help="N folds of subjects, or each subject left out: one run a fold in --out, one table.",
+        show_default="none",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Out = Annotated[
     Path | None, typer.Option(help="Run folder.", show_default="runs/DATE-METHOD-MODEL", rich_help_panel=OUTPUT)
 ]
@@ -255,6 +264,25 @@ def settings(start: RunConfig, given: Mapping[str, Any], sets: list[str] | None)
         (nested.setdefault(group, {}) if group else nested)[name] = value
     config = changed(start, nested, "the options")
     return changed(config, from_words(sets), "--set") if sets else config
+
+
+def method_settings(start: RunConfig, given: Mapping[str, Any], sets: list[str] | None) -> RunConfig:
+    """Change a start config of one method; refuses what was typed for another, which would do nothing.
+
+    Raises:
+        UsageError: an option, or a word of `--set`, that belongs to another method.
+    """
+    config = settings(start, given, sets)
+    own = config.method.replace("-", "_")
+    words = {word.partition("=")[0].strip(): "--set " + word.partition("=")[0].strip() for word in sets or ()}
+    for path, typed in {**{path: _FLAGS.get(path, path) for path in given}, **words}.items():
+        group = path.partition(".")[0]
+        if group in METHOD_GROUPS and group != own:
+            raise UsageError(
+                f"expected options of the method {config.method}, found {typed}, which belongs to "
+                f"{group.replace('_', '-')}; leave it out, or take --method {group.replace('_', '-')}"
+            )
+    return config
 
 
 def talk(line: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fertrain.config import RunConfig, start_for
+from rmset.errors import UsageError
 
 from ..console import Format, FormatOption, QuietOption, emit, progress, say
 from . import options as o
@@ -18,6 +19,7 @@ def supervised(
     recipe: o.Recipe = None,
     sets: o.Sets = None,
     runs: o.Runs = 1,
+    folds: o.Folds = None,
     out: o.Out = None,
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
@@ -33,7 +35,7 @@ def supervised(
     A run that was interrupted resumes when the same command is given again with the same --out.
     """
     start = replace(_recipe(recipe) or RunConfig(), method="supervised")
-    _run(o.settings(start, given, sets), out, fmt, runs)
+    _run(o.method_settings(start, given, sets), out, fmt, runs, folds)
 
 
 @o.with_settings("semi")
@@ -41,6 +43,7 @@ def semi(
     recipe: o.Recipe = None,
     sets: o.Sets = None,
     runs: o.Runs = 1,
+    folds: o.Folds = None,
     out: o.Out = None,
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
@@ -57,7 +60,7 @@ def semi(
     same loop, on the same streams; --images gives all of them the same work.
     """
     start = _recipe(recipe) or start_for(given.get("method", "rmfer"))
-    _run(o.settings(start, given, sets), out, fmt, runs)
+    _run(o.method_settings(start, given, sets), out, fmt, runs, folds)
 
 
 def _recipe(name: str | None) -> RunConfig | None:
@@ -68,7 +71,7 @@ def _recipe(name: str | None) -> RunConfig | None:
     return recipe(name).config
 
 
-def _run(config: RunConfig, out: Path | None, fmt: Format, runs: int) -> None:
+def _run(config: RunConfig, out: Path | None, fmt: Format, runs: int, folds: str | None) -> None:
     from fertrain.analysis.compare.ablation import run_many
     from fertrain.analysis.compare.significance import group, table
     from fertrain.run_folder import new_path
@@ -76,6 +79,9 @@ def _run(config: RunConfig, out: Path | None, fmt: Format, runs: int) -> None:
 
     folder = out or new_path(config)
     config = replace(config, out=str(folder))
+    if folds is not None:
+        _run_folds(config, folds, runs, fmt)
+        return
     with progress() as bar:
         results = [run(config, bar, o.talk)] if runs == 1 else run_many(config, runs, bar, o.talk)
     rows: list[dict[str, Any]] = [
@@ -91,3 +97,14 @@ def _run(config: RunConfig, out: Path | None, fmt: Format, runs: int) -> None:
         summary = table([group(folder)])[0]
         say(f"{summary['runs']} runs: {summary['mean']:.2%} ± {summary['std']:.2%} overall")
     say(f"report: {results[-1].folder / 'report.html'}")
+
+
+def _run_folds(config: RunConfig, folds: str, runs: int, fmt: Format) -> None:
+    from fertrain.analysis.compare.protocol import run_folds
+
+    if runs != 1:
+        raise UsageError(f"expected --folds or --runs, found both; --seed takes other seeds than {config.seed}")
+    with progress() as bar:
+        done = run_folds(config, folds, bar, o.talk)
+    emit(done.rows, fmt)
+    say(f"{len(done.rows) - 1} folds: {done.pooled}; written: {', '.join(str(path) for path in done.files)}")

@@ -48,6 +48,8 @@ class DataConfig(Settings):
     holdout_by: Literal["group", "subject", "sequence", "video", "picture", "name", "valid"] = "group"
     """What stays on one side: `group` (subject, sequence, video, as the set knows them, else pictures), one of these by
     name, `picture`, `name` (earlier versions); or `valid`: the set's own split chooses, where another is reported."""
+    fold: str | None = None
+    """A fold of the set's subjects that is reported, as `3/10` or `3/subjects`; all other subjects are `train`."""
     report_on: str | None = None
     """Split that is counted once, at the end; None: `test` if there, else `valid`, else the held-out part."""
     unlabeled: str | None = None

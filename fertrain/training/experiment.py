@@ -26,6 +26,7 @@ from rmset.progress import Progress, Say, quiet, silent
 from ..config.run import RunConfig
 from ..config.serialization import deciding, settings_of
 from ..datasets.base import Split
+from ..datasets.folds import fold_of
 from ..datasets.images import Images, in_memory
 from ..datasets.registry import images_of, open_entry, open_split, reported
 from ..datasets.subsets import index_hash, write_index
@@ -82,7 +83,7 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
         raise UsageError("expected a folder for the run, found none; give `out`")
     parts = resolve(config)
     torch.manual_seed(config.seed)
-    dataset = open_entry(parts.labeled)
+    dataset = fold_of(open_entry(parts.labeled), config.data.fold)
     labels = tuple(dataset.order.classes)
     model = build_tried(config.model.name, len(labels), config.model.image_size, config.model.pretrained)
     if config.model.head == "embedding":

@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 from fertrain.config.recipes import recipe
 from fertrain.datasets.registry import entries
 from fertrain.run_folder import RunFolder
+from rmset.errors import UsageError
 from rmset_cli.fertrain.app import app, main
 from rmset_cli.fertrain.options import OPTIONS, as_flags, settings
 
 COMMANDS = [
     "supervised", "semi", "ablate", "evaluate", "cross", "compare", "votes", "predict", "explain", "convert", "recipes",
     "world", "pairs-quality",
-    "datasets", "datasets add", "datasets list", "datasets check", "datasets align",
+    "datasets", "datasets add", "datasets list", "datasets check", "datasets align", "datasets show", "probe",
 ]  # fmt: skip
 
 
@@ -216,3 +217,19 @@ def test_bad_input_is_one_line_and_the_right_exit_code(fertrain, ferplus, tmp_pa
     assert "Traceback" not in err
     if "Usage:" not in err:
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "owner"),
+    [
+        (["--method", "fixmatch", "--tau", "0.1"], "--tau", "rmfer"),
+        (["--method", "simclr", "--candidates", "random"], "--candidates", "rmfer"),
+        (["--set", "fixmatch.ratio=1"], "--set fixmatch.ratio", "fixmatch"),
+        (["--method", "ada-cm", "--set", "uda.ratio=1"], "--set uda.ratio", "uda"),
+    ],
+)
+def test_options_of_one_method_given_to_another_are_refused(faces, tmp_path, words, typed, owner):
+    result = CliRunner().invoke(app, ["semi", "--labeled", f"folder:{faces}", "--out", str(tmp_path / "x"), *words])
+    assert isinstance(result.exception, UsageError)
+    assert f"found {typed}, which belongs to {owner}; leave it out, or take --method {owner}" in str(result.exception)
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,100 @@
+"""Protocols for sets that know the subject: k folds of subjects, or one subject left out at a time.
+
+A fold is written `3/10` (the third of ten) or `3/subjects` (the third subject, by name). Its subjects are the split
+`test`; all others are `train`, out of which the hold-out takes subjects of its own. The set's own splits are pooled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rmset.errors import UsageError
+
+from ..labels import LabelOrder
+from .base import Issue, LabeledSet, Split, require_split
+
+SUBJECTS = "subjects"
+
+
+def folds_of(data: LabeledSet, wanted: str) -> list[str]:
+    """Every fold of a protocol: `10` gives "1/10" … "10/10", `subjects` one for each subject.
+
+    Raises:
+        UsageError: the set does not know its subjects, or has fewer of them than folds.
+    """
+    people = len(_subjects(_pooled(data)))
+    n = people if wanted == SUBJECTS else int(wanted) if wanted.isdecimal() else 0
+    if not 2 <= n <= people:
+        raise UsageError(f"expected 2 to {people} folds (subjects of {data.name}), or '{SUBJECTS}', found '{wanted}'")
+    return [f"{k}/{wanted}" for k in range(1, n + 1)]
+
+
+def fold_of(data: LabeledSet, fold: str | None) -> LabeledSet:
+    """The set as one fold sees it; unchanged where no fold is asked for."""
+    return data if fold is None else Folded(data, fold)
+
+
+class Folded:
+    """A set whose split `test` is the subjects of one fold, and whose `train` are all others."""
+
+    def __init__(self, inner: LabeledSet, fold: str) -> None:
+        found = re.fullmatch(rf"([1-9]\d*)/([1-9]\d*|{SUBJECTS})", fold)
+        if found is None or fold not in folds_of(inner, found[2]):
+            raise UsageError(f"expected a fold like 3/10 or 3/{SUBJECTS} of {inner.name}, found '{fold}'")
+        self.inner, self.name, self.order = inner, inner.name, inner.order
+        self._whole = _pooled(inner)
+        self.subjects = _of_fold(_subjects(self._whole), int(found[1]), found[2])
+
+    order: LabelOrder
+
+    def splits(self) -> list[str]:
+        """Train and test."""
+        return ["train", "test"]
+
+    def rules(self) -> list[str]:
+        """Those of the whole set."""
+        return self.inner.rules()
+
+    def load(self, split: str, rule: str) -> Split:  # noqa: ARG002
+        """Images of the fold's subjects, or of all others."""
+        require_split(self, split)
+        inside = np.isin(np.asarray(self._whole.groups["subject"]), self.subjects)
+        rows = np.flatnonzero(inside if split == "test" else ~inside)
+        return replace(self._whole.take(rows), split=split)
+
+    def findings(self) -> list[Issue]:
+        """Those of the whole set."""
+        return self.inner.findings()
+
+
+def _pooled(data: LabeledSet) -> Split:
+    """All images of a set, sorted by name."""
+    parts = [data.load(split, data.rules()[0]) for split in data.splits()]
+    if len(data.rules()) > 1 or any("subject" not in part.groups for part in parts):
+        raise UsageError(
+            "expected a set that knows its subjects for folds (ckplus, jaffe, ferg, or a table with a column subject), "
+            f"found {data.name}"
+        )
+    names = [name for part in parts for name in part.names]
+    who = [subject for part in parts for subject in part.groups["subject"]]
+    whole = replace(
+        parts[0], names=tuple(names), targets=np.concatenate([part.targets for part in parts]),
+        groups={"subject": tuple(who)},
+    )  # fmt: skip
+    return whole.take(np.argsort(np.asarray(names, dtype=np.str_), kind="stable"))
+
+
+def _subjects(whole: Split) -> list[str]:
+    return sorted(set(whole.groups["subject"]))
+
+
+def _of_fold(people: Sequence[str], k: int, of: str) -> list[str]:
+    """The subjects of fold `k`: dealt out after one shuffle that is the same for every fold and run."""
+    if of == SUBJECTS:
+        return [people[k - 1]]
+    dealt = np.random.default_rng(0).permutation(np.asarray(people, dtype=np.str_)).tolist()
+    return sorted(dealt[k - 1 :: int(of)])
