@@ -1,0 +1,26 @@
+"""docs/security.md: every promise names a test, and the test is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+PAGE = (TOP / "docs" / "security.md").read_text(encoding="utf-8")
+ROWS = [line for line in PAGE.splitlines() if line.startswith("|") and not re.match(r"\| (promise|-)|\|-", line)]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[2:50])
+def test_the_test_of_a_promise_exists(row):
+    """A name without a file belongs to the file named last in its row, or anywhere by its own name."""
+    named = re.findall(r"`((?:tests/)?[\w/]*test_\w+(?:\.py)?(?:::\w+)?)`", row.split("|")[2])
+    assert named, row
+    everything = {path: path.read_text(encoding="utf-8") for path in (TOP / "tests").rglob("test_*.py")}
+    for name in named:
+        file, _, function = name.partition("::")
+        if file.endswith(".py"):
+            texts = [text for path, text in everything.items() if path.as_posix().endswith(f"/{file}")]
+        else:
+            texts, function = list(everything.values()), file
+        assert texts, f"{name}: no such file"
+        assert not function or any(f"def {function}(" in text for text in texts), f"{name}: no such test"
