@@ -5,6 +5,7 @@
 
 import re
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from rmset.inspect.verify import verify
 from rmset.parts import cropping
 from rmset.parts.pictures import decode
 from rmset.parts.shards import batches, read_faces
+from rmset.parts.survey import survey
 from rmset.pipeline import run_stage
 from rmset.read.video import reader_of
 from rmset.records import Layout, Person, Segment
@@ -34,7 +36,8 @@ pytest.importorskip("imageio_ffmpeg", reason="needs FFmpeg: install the extra de
 
 
 def numbers_of(frames, size):
-    return {f.frame_idx: (number_in(f.rgb, size), f.time_ms) for f in frames}
+    """Frame -> the number that it shows, its time, and all of its pixels in short."""
+    return {f.frame_idx: (number_in(f.rgb, size), f.time_ms, zlib.crc32(f.rgb)) for f in frames}
 
 
 def check_readers(root, record):
@@ -54,10 +57,10 @@ def check_readers(root, record):
             range(count),
         ):
             assert numbers_of(reader.sample(list(wanted)), size) == {n: every[n] for n in wanted}
-    times = [time for _, time in every.values()]
+    times = [time for _, time, _ in every.values()]
     assert times[0] == 0
     assert (np.diff(times) >= 0).all()
-    return [number for number, _ in every.values()], times
+    return [number for number, _, _ in every.values()], times
 
 
 def check_stages(root, record, numbers):
@@ -102,6 +105,8 @@ def outcome_of(case, folder):
         assert root.video_ids() == []
         return f"refused: {case.refused}"
     record = fetch.add(root, path, copy=True)
+    few, many = survey(path, threads=1), survey(path, threads=3)
+    assert few.packet.tolist() == many.packet.tolist(), "frames do not depend on the decoder's threads"
     numbers, times = check_readers(root, record)
     assert set(case.notes) <= set(record.notes), record.notes
     assert record.frame_size == case.size

@@ -94,7 +94,7 @@ class Desk:
         with self._root.files.lock(video_id):
             if self._version(video_id) != version:
                 raise StaleError(f"video {video_id}: its layout was changed elsewhere; the page shows it as it is now")
-            # Whoever saves it has looked at it.
+            # Saving it means that it was looked at.
             self._root.write_layout(replace(layout, moved=None))
             found = [asdict(f) for f in check(layout, record.frame_count) if f.is_error]
             return {"version": self._version(video_id), "findings": found}
