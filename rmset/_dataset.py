@@ -119,13 +119,12 @@ class Dataset(os.PathLike[str]):
     @property
     def videos(self) -> tuple[VideoRecord, ...]:
         """What is known of each video, by video_id."""
-        return tuple(self.root.record(video_id) for video_id in self.root.video_ids())
+        return tuple(self.root.records())
 
     @property
     def people(self) -> tuple[VideoPerson, ...]:
         """Everybody who reacts, by video_id and person_id; videos without a layout have nobody yet."""
-        ids = self.root.video_ids()
-        layouts = (self.root.layout(video_id) for video_id in ids if self.root.has_layout(video_id))
+        layouts = self.root.layouts()
         return tuple(person for layout in layouts for person in _people(layout))
 
     def layout(self, video_id: str) -> Layout:

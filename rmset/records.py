@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from rmset.bounded import parse_json
 from rmset.errors import LayoutError, RootError, UnreadableError, UsageError
+from rmset.fields import fitting
 from rmset.geometry import Box, area, as_boxes, covered, without
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -24,6 +25,8 @@ _MOST = 2**31 - 1
 """the largest number of a frame or person that the tables hold"""
 # A panel lies in a trigger region when so much of it does and it is so much smaller.
 _LIES_IN, _SMALLER = 0.9, 0.8
+# What no video has: sides in px, frames.
+_WIDEST, _LONGEST = 1 << 16, 1 << 31
 
 
 def check_video_id(video_id: str) -> str:
@@ -100,7 +103,8 @@ class VideoRecord:
     def __post_init__(self) -> None:
         """Refuse what no video is."""
         check_video_id(self.video_id)
-        if self.width < 1 or self.height < 1 or self.frame_count < 1:
+        sizes = (self.width, self.height)
+        if not (min(sizes) >= 1 and max(sizes) <= _WIDEST and 1 <= self.frame_count < _LONGEST):
             raise RootError(
                 f"video {self.video_id}: expected a size and at least one frame, found "
                 f"{self.width}x{self.height} with {self.frame_count}; add it again"
@@ -117,12 +121,15 @@ class VideoRecord:
 
     @classmethod
     def from_json(cls, text: str) -> VideoRecord:
-        """Read what `to_json` wrote; unknown keys, written by a newer program, are left out."""
-        known = cls.__dataclass_fields__
-        raw = {k: v for k, v in json.loads(text).items() if k in known}
-        if raw.get("section") is not None:
-            raw["section"] = tuple(raw["section"])
-        return cls(**raw)
+        """Read what `to_json` wrote; unknown keys, written by a newer program, are left out.
+
+        Raises:
+            RootError: not a video record.
+        """
+        try:
+            return cls(**fitting(cls, parse_json(text, "video record")))
+        except (ValueError, TypeError) as error:
+            raise RootError(f"not a video record ({error}); add or fetch the video again") from error
 
 
 @dataclass(frozen=True)
@@ -372,11 +379,17 @@ class StageRecord:
 
     @classmethod
     def from_json(cls, text: str) -> StageRecord:
-        """Read what `to_json` wrote."""
-        raw = json.loads(text)
-        before = raw.get("last_done")
-        return cls(**_known(cls, raw) | {"last_done": None if before is None else cls(**_known(cls, before))})
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: not a ledger entry.
+        """
+        raw = parse_json(text, "ledger entry")
+        return cls(**fitting(cls, _with_nested(raw)))
 
 
-def _known(cls: type[StageRecord], raw: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in raw.items() if k in cls.__dataclass_fields__}
+def _with_nested(raw: Any) -> Any:
+    """The raw entry, its last finished run made a record; no more than one is kept."""
+    if isinstance(raw, dict) and isinstance(before := raw.get("last_done"), dict):
+        return {**raw, "last_done": StageRecord(**fitting(StageRecord, {**before, "last_done": None}))}
+    return raw

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rmset.errors import RootError
+from rmset.errors import LayoutError, RmsetError, RootError, UnreadableError
 from rmset.files import Files
 from rmset.local_files import LocalFiles
-from rmset.records import Layout, StageRecord, VideoRecord, check_video_id
+from rmset.records import VIDEO_ID, Layout, StageRecord, VideoRecord, check_video_id
 
 DEFAULT_ROOT = Path("data/rmset")
 
@@ -77,7 +77,8 @@ class Root:
 
     def video_ids(self) -> list[str]:
         """Ids of all videos that were taken, sorted."""
-        return [Path(k).stem for k in self.files.keys("videos/*.json")]
+        names = (Path(k).stem for k in self.files.keys("videos/*.json"))
+        return [name for name in names if VIDEO_ID.fullmatch(name)]
 
     def select(self, video_ids: list[str] | None) -> list[str]:
         """The ids asked for, or all; each must be there.
@@ -96,8 +97,51 @@ class Root:
         return list(dict.fromkeys(video_ids))
 
     def record(self, video_id: str) -> VideoRecord:
-        """What is known of a video."""
-        return VideoRecord.from_json(self.files.read_text(self.record_key(video_id)))
+        """What is known of a video.
+
+        Raises:
+            RootError: there is no such video, or its record cannot be read.
+        """
+        key = self.record_key(video_id)
+        try:
+            record = VideoRecord.from_json(self.files.read_text(key))
+        except FileNotFoundError:
+            raise RootError(f"video {video_id}: not in root {self.path}; add or fetch it") from None
+        except (RootError, UnreadableError) as error:
+            raise RootError(f"{self.files.local(key)}: {_without_path(error, self.files.local(key))}") from error
+        if record.video_id != video_id:
+            raise RootError(
+                f"{self.files.local(key)}: expected the record of {video_id}, found that of {record.video_id}; "
+                "add or fetch the video again"
+            )
+        return record
+
+    def records(self, left_out: list[str] | None = None) -> list[VideoRecord]:
+        """What is known of each video; a record that cannot be read is its video's failure and left out.
+
+        Args:
+            left_out: gets a line for each.
+        """
+        found = []
+        for video_id in self.video_ids():
+            try:
+                found.append(self.record(video_id))
+            except RmsetError as error:
+                if left_out is not None:
+                    left_out.append(f"video {video_id} is left out: {error}")
+        return found
+
+    def layouts(self, left_out: list[str] | None = None) -> list[Layout]:
+        """The layouts there are; one that cannot be read is its video's failure and left out, as in `records`."""
+        found = []
+        for video_id in self.video_ids():
+            try:
+                if self.has_layout(video_id):
+                    found.append(self.layout(video_id))
+            except RmsetError as error:
+                if left_out is not None:
+                    left_out.append(f"the layout of video {video_id} is left out: {error}")
+        return found
 
     def has_layout(self, video_id: str) -> bool:
         """Whether the video has a layout."""
@@ -113,7 +157,17 @@ class Root:
         key = self.layout_key(video_id)
         if not self.files.exists(key):
             raise RootError(f"video {video_id}: has no layout yet; run `rmset layout propose` first")
-        return Layout.from_json(self.files.read_text(key), name=str(self.files.local(key)))
+        try:
+            text = self.files.read_text(key)
+        except UnreadableError as error:
+            raise LayoutError(f"{error}; `rmset layout propose --force {video_id}` makes another") from error
+        layout = Layout.from_json(text, name=str(self.files.local(key)))
+        if layout.video_id != video_id:
+            raise LayoutError(
+                f"{self.files.local(key)}: expected the layout of {video_id}, found that of {layout.video_id}; "
+                f"`rmset layout propose --force {video_id}` makes another"
+            )
+        return layout
 
     # What is written.
 
@@ -129,19 +183,23 @@ class Root:
     # The ledger.
 
     def stage_record(self, stage: str, video_id: str) -> StageRecord | None:
-        """What a stage did with a video, if it ran."""
-        key = self.state_key(stage, video_id)
+        """What a stage did with a video, if it ran.
+
+        An entry that cannot be read says nothing: the stage runs again.
+        """
         try:
-            return StageRecord.from_json(self.files.read_text(key))
-        except FileNotFoundError:
+            record = StageRecord.from_json(self.files.read_text(self.state_key(stage, video_id)))
+        except (FileNotFoundError, ValueError, TypeError):
             return None
-        except (ValueError, TypeError):
-            # A ledger entry that cannot be read says nothing; the stage runs again.
-            return None
+        return record if (record.stage, record.video_id) == (stage, video_id) else None
 
     def write_stage_record(self, record: StageRecord) -> None:
         """Publish what a stage did."""
         self.write_text(self.state_key(record.stage, record.video_id), record.to_json())
+
+
+def _without_path(error: Exception, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
 
 
 def _some(ids: list[str]) -> str:

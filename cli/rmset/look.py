@@ -74,6 +74,11 @@ def stats(
 
     place = find_root(root)
     place.select(None)
+    left_out: list[str] = []
+    place.records(left_out)
+    place.layouts(left_out)
+    for line in left_out:
+        say(line)
     rows = inspect.per_video(place)
     every = inspect.total(rows)
     found = None
@@ -206,7 +211,7 @@ def _video_of(root: Root, truth: Path) -> str:
 
     ids = root.select(None)
     stem = truth.name.removesuffix(".truth.json")
-    named = [v for v in ids if root.record(v).title == stem]
+    named = [record.video_id for record in root.records() if record.title == stem]
     if len(named) == 1:
         return named[0]
     if not named and len(ids) == 1:

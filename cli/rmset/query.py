@@ -53,6 +53,8 @@ def sql(
     from rmset.read.catalog import Catalog
 
     catalog = Catalog(find_root(root), memory=memory)
+    for line in catalog.left_out:
+        say(line)
     limits.hold(catalog.memory)
     cell = printed.cell if csv_guard else str
 

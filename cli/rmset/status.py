@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rmset.errors import RmsetError
+
 from ..console import Format, FormatOption, echo, emit
 from .fetching import emit_causes
 from .options import QuietOption, RootOption, find_root
@@ -98,13 +100,21 @@ def _status(root: Root, entry: StageRecord) -> str:
     return entry.status
 
 
+def _fault(root: Root, video_id: str) -> str | None:
+    """What is wrong with a video's file, or with what is known of it."""
+    try:
+        return root.record(video_id).fault
+    except RmsetError as error:
+        return str(error)
+
+
 def _row(root: Root, video_id: str, fetched: FetchRecord | None) -> dict[str, Any]:
     from rmset.inspect.agreement import KEY, LOW
     from rmset.pipeline import STAGES
 
     present = root.files.exists(root.record_key(video_id))
     row: dict[str, Any] = {"video_id": video_id, "fetch": "added"}
-    why = root.record(video_id).fault if present else None
+    why = _fault(root, video_id) if present else None
     if fetched is not None:
         row["fetch"] = "done" if present else fetched.status
         if not present and fetched.cause is not None:
@@ -116,8 +126,9 @@ def _row(root: Root, video_id: str, fetched: FetchRecord | None) -> dict[str, An
             # What failed first is the cause; later stages only lack its result.
             why = why or entry.error
     checked = root.stage_record("track", video_id) if present else None
-    recall = checked.counts.get(KEY, {}).get("recall") if checked else None
-    if recall is not None and recall < LOW and not why:
+    check = checked.counts.get(KEY) if checked else None
+    recall = check.get("recall") if isinstance(check, dict) else None
+    if isinstance(recall, float) and recall < LOW and not why:
         why = (
             f"tracks miss {1 - recall:.0%} of the faces that the exact detector sees; look at `rmset preview "
             f"{video_id}`, mend the layout, or track with --search panel"

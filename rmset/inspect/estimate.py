@@ -79,7 +79,7 @@ def estimate(
         track_stride: every how many frames are tracked.
         stride: every how many frames are exported.
     """
-    known = {v: root.record(v) for v in root.video_ids()}
+    known = {record.video_id: record for record in root.records()}
     records = [known.get(_video_id(e)) or known.get(e.video) for e in entries]
     here = [r for r in records if r is not None]
     told = [e.duration_s for e in entries if e.duration_s] + [v.duration_s for v in here]
@@ -123,9 +123,7 @@ def _video_id(entry: Entry) -> str:
 
 def _people(root: Root) -> float | None:
     """Mean number of people in the layouts that are there."""
-    counts = [
-        max((len(s.people) for s in root.layout(v).segments), default=0) for v in root.video_ids() if root.has_layout(v)
-    ]
+    counts = [max((len(s.people) for s in layout.segments), default=0) for layout in root.layouts()]
     return sum(counts) / len(counts) if counts else None
 
 

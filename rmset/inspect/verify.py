@@ -19,6 +19,7 @@ from rmset.parts.pictures import decode
 from rmset.parts.shards import batches, locate, opened, read, read_faces
 from rmset.progress import Progress, silent
 from rmset.read.video import index_of
+from rmset.read.index import damaged
 from rmset.root import Root
 
 _PART = re.compile(r"part-(\d+)\.parquet$")
@@ -61,16 +62,25 @@ def verify(
     with ThreadPoolExecutor(_THREADS) as pool:
         for done, video_id in enumerate(ids):
             progress("verify", done, len(ids))
-            yield from _video(root, video_id)
-            yield from _ledger(root, video_id)
-            faces, findings = _face_keys(root, video_id)
-            yield from findings
-            yield from _crops(root, video_id, faces, pool if pixels else None)
-            if frames:
-                yield from _recropped(root, video_id, frames)
+            try:
+                yield from _one(root, video_id, pool if pixels else None, frames)
+            except (RmsetError, OSError) as error:
+                # A file that may not be read, say: the video cannot be vouched for, the others can.
+                key = root.record_key(video_id)
+                yield Finding(video_id, key, f"cannot be verified: {error}", "mend what the message names")
     if video_ids is None:
         yield from _strangers(root, set(ids))
     progress("verify", len(ids), len(ids))
+
+
+def _one(root: Root, video_id: str, pool: ThreadPoolExecutor | None, frames: int) -> Iterator[Finding]:
+    yield from _video(root, video_id)
+    yield from _ledger(root, video_id)
+    faces, findings = _face_keys(root, video_id)
+    yield from findings
+    yield from _crops(root, video_id, faces, pool)
+    if frames:
+        yield from _recropped(root, video_id, frames)
 
 
 def _video(root: Root, video_id: str) -> Iterator[Finding]:
@@ -80,9 +90,6 @@ def _video(root: Root, video_id: str) -> Iterator[Finding]:
         path = root.video_path(video_id)
     except RmsetError as error:
         yield Finding(video_id, key, str(error), "add or fetch the video again")
-        return
-    except (ValueError, TypeError) as error:
-        yield Finding(video_id, key, f"not a video record ({error})", "add or fetch the video again")
         return
     if sha256_of(path) != record.sha256:
         yield Finding(video_id, f"videos/{path.name}", "its bytes are not those that were taken in", "fetch it again")
@@ -108,6 +115,8 @@ def _ledger(root: Root, video_id: str) -> Iterator[Finding]:
         entry = root.stage_record(stage, video_id)
         state, again = root.state_key(stage, video_id), f"rmset {stage} {video_id} again, or rmset verify --repair"
         if entry is None:
+            if root.files.exists(state):
+                yield Finding(video_id, state, "a ledger entry that cannot be read", again)
             if stage == "export" and root.files.keys(f"{root.crops_key(video_id)}/*"):
                 yield Finding(video_id, root.crops_key(video_id), "crops that the ledger does not know", again)
             continue
@@ -262,9 +271,25 @@ def _undecodable(batch: pa.RecordBatch) -> int:
 
 
 def _strangers(root: Root, known: set[str]) -> Iterator[Finding]:
-    """Crops of videos that the root does not have."""
+    """What belongs to no video of the root, and links to elsewhere."""
     for video_id in sorted({key.split("/")[1] for key in root.files.keys("crops/*/part-*.parquet")} - known):
         yield Finding(video_id, f"crops/{video_id}", "belongs to no video of the root", "remove it, or add its video")
+    for key in root.files.keys("videos/*"):
+        video_id = key.removeprefix("videos/").partition(".")[0]
+        if video_id not in known:
+            yield Finding(video_id, key, "belongs to no video of the root", "remove it, or add or fetch its video")
+    for key in root.files.links():
+        yield Finding(
+            key.partition("/")[2].partition(".")[0].partition("/")[0], key, "a link to elsewhere: nothing is written "
+            "through it", "put the file or folder itself there",
+        )  # fmt: skip
+    yield from _index(root)
+
+
+def _index(root: Root) -> Iterator[Finding]:
+    """Kept arrays whose bytes are not those that were written; they are made anew when they are gone."""
+    for key in damaged(root):
+        yield Finding("", key, "its bytes are not those that were written", f"remove {key}; it is made anew")
 
 
 def _keys(table: pa.Table) -> npt.NDArray[np.int64]:

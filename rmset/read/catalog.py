@@ -34,6 +34,8 @@ class Catalog:
 
     def __init__(self, root: Root, *, threads: int | None = None, memory: str = MEMORY) -> None:
         self.root = root
+        self.left_out: list[str] = []
+        """a line for each small file that cannot be read, and so is in no table"""
         keys = (key for pattern in _PATTERNS for key in root.files.keys(pattern))
         self._files = {key: root.files.local(key) for key in keys}
         self._folder = PrivateFolder()
@@ -62,10 +64,9 @@ class Catalog:
         self._db.execute(statement).fetchall()
 
     def _fill(self) -> None:
-        ids = self.root.video_ids()
         for statement in queries.TABLES:
             self._execute(statement)
-        records = [self.root.record(v) for v in ids]
+        records = self.root.records(self.left_out)
         self._insert(
             "videos",
             [
@@ -75,10 +76,9 @@ class Catalog:
             ],
         )
         segments, regions, people = [], [], []
-        for video_id in ids:
-            if not self.root.has_layout(video_id):
-                continue
-            for i, s in enumerate(self.root.layout(video_id).segments):
+        for layout in self.root.layouts(self.left_out):
+            video_id = layout.video_id
+            for i, s in enumerate(layout.segments):
                 segments.append((video_id, i, s.start_frame, s.end_frame, s.reference_frame, s.reviewed, s.confidence))
                 regions += [
                     (video_id, i, *box, s.start_frame, s.end_frame, r.source, r.confidence, s.reviewed)

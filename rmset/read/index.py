@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rmset.errors import RootError, ShardError
-from rmset.files import hash_of
+from rmset import bounded
+from rmset.errors import RmsetError, RootError, ShardError
+from rmset.files import hash_of, sha256_of
 from rmset.parts.shards import LOCATION, locate, opened, read
 from rmset.progress import Progress, silent
 from rmset.root import Root
 
 FOLDER = "state/index"
-_FORMAT = 1  # raised when the arrays mean something else; old folders are then made anew
+_FORMAT = 2  # raised when the arrays mean something else; old folders are then made anew
+_CONTENTS = "arrays.json"
+_NAME = re.compile(r"[a-z_]{1,40}")
 _COLUMNS = ("person_id", "segment", "frame_idx", "time_ms", "encoded_size")
 _ARRAYS: dict[str, np.dtype] = {
     "video": np.dtype(np.int32),
@@ -110,10 +116,16 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
 def kept_index(root: Root) -> CropIndex | None:
     """The index of a root's crops if one is kept that fits the shards; nothing is made."""
     shards = find_shards(root)
-    arrays = load(root, _name(shards)) if shards else None
+    expected = _ARRAYS | {"first_row": np.dtype(np.int64)}
+    arrays = load(root, _name(shards), expected) if shards else None
     if arrays is None:
         return None
     first_row = np.asarray(arrays.pop("first_row"))
+    rows = len(arrays["video"])
+    if not (len(first_row) == len(shards) + 1 and first_row[0] == 0 and first_row[-1] == rows):
+        return None
+    if np.any(np.diff(first_row) < 0) or any(len(array) != rows for array in arrays.values()):
+        return None
     return CropIndex(shards, first_row, sorted({s.video_id for s in shards}), arrays, f"{FOLDER}/{_name(shards)}")
 
 
@@ -147,14 +159,55 @@ def _fill_shard(root: Root, shard: Shard, arrays: Arrays, rows: slice, ids: list
 # Arrays kept in a folder of the root.
 
 
-def load(root: Root, name: str) -> Arrays | None:
-    """The arrays kept under a name, memory-mapped; None if there are none, or not all of them."""
-    folder = root.files.local(f"{FOLDER}/{name}")
-    try:
-        names = json.loads((folder / "arrays.json").read_text(encoding="utf-8"))
-        return {n: _mapped(folder / f"{n}.npy") for n in names}
-    except (OSError, ValueError):
+def load(root: Root, name: str, expected: Mapping[str, np.dtype] | None = None) -> Arrays | None:
+    """The arrays kept under a name, memory-mapped; None if there are none, or they are not what was written.
+
+    Args:
+        root: whose.
+        name: of the folder.
+        expected: names and types that must be there.
+    """
+    made = _contents(root, name)
+    if made is None or (expected is not None and {n: np.dtype(a["dtype"]) for n, a in made.items()} != expected):
         return None
+    try:
+        arrays = {n: _mapped(root.files.local(f"{FOLDER}/{name}/{n}.npy")) for n in made}
+    except (OSError, ValueError, RmsetError):
+        return None
+    whole = all((len(arrays[n]), arrays[n].dtype) == (a["length"], np.dtype(a["dtype"])) for n, a in made.items())
+    return arrays if whole else None
+
+
+def _contents(root: Root, name: str) -> dict[str, dict[str, Any]] | None:
+    """Length, type and hash of each array kept under a name."""
+    key = f"{FOLDER}/{name}/{_CONTENTS}"
+    try:
+        found = bounded.parse_json(root.files.read_text(key), key)
+        return {
+            str(n): {"dtype": _dtype_of(a["dtype"]), "length": int(a["length"]), "sha256": str(a["sha256"])}
+            for n, a in found.items()
+            if _NAME.fullmatch(n)
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _dtype_of(text: Any) -> Any:
+    """What `np.dtype.descr` wrote, as NumPy reads it: a name, or pairs of field and name."""
+    return np.dtype(text if isinstance(text, str) else [(str(n), str(t)) for n, t in text])
+
+
+def damaged(root: Root) -> list[str]:
+    """Keys of kept arrays whose bytes are not those that were written."""
+    found = []
+    for folder in sorted({key.rpartition("/")[0] for key in root.files.keys(f"{FOLDER}/*/{_CONTENTS}")}):
+        name = folder.rpartition("/")[2]
+        made = _contents(root, name)
+        if made is None or load(root, name) is None:
+            found.append(folder)
+            continue
+        found += [k for n, a in made.items() if root.files.sha256(k := f"{folder}/{n}.npy") != a["sha256"]]
+    return found
 
 
 def make(
@@ -162,7 +215,8 @@ def make(
 ) -> tuple[Arrays, str | None]:
     """Make arrays and keep them under a name.
 
-    Where the root cannot be written to, or another process is making an index, they are made in memory alone.
+    Where the root cannot be written to, its disk is full, or another process is making an index, they are made in
+    memory alone.
 
     Args:
         root: whose `state/index` keeps them.
@@ -178,27 +232,25 @@ def make(
         try:
             stack.enter_context(root.files.lock("index"))
             folder: Path = stack.enter_context(root.files.publish_folder(f"{FOLDER}/{name}"))
+            mapped = {n: _allocated(folder / f"{n}.npy", length, dtype) for n, (length, dtype) in shapes.items()}
         except (RootError, OSError):
+            # Closed as a failure: what was begun in the folder goes.
+            stack.pop_all().__exit__(RootError, RootError("kept in memory"), None)
             arrays = {n: np.zeros(length, dtype) for n, (length, dtype) in shapes.items()}
             fill(arrays)
             return arrays, None
-        files = {n: folder / f"{n}.npy" for n in shapes}
-        for n, (length, dtype) in shapes.items():
-            # An empty file cannot be mapped.
-            if length == 0:
-                np.save(files[n], np.zeros(0, dtype))
-        mapped = {
-            n: np.lib.format.open_memmap(files[n], "w+", dtype, (length,)) if length else np.zeros(0, dtype)
-            for n, (length, dtype) in shapes.items()
-        }
         fill(mapped)
         for array in mapped.values():
             if isinstance(array, np.memmap):
                 array.flush()
         del mapped
-        (folder / "arrays.json").write_text(json.dumps(list(shapes)), encoding="utf-8")
+        contents = {
+            n: {"dtype": _descr(dtype), "length": length, "sha256": sha256_of(folder / f"{n}.npy")}
+            for n, (length, dtype) in shapes.items()
+        }
+        (folder / _CONTENTS).write_text(json.dumps(contents), encoding="utf-8")
         if sweep:
-            for old in {Path(key).parent.as_posix() for key in root.files.keys(f"{FOLDER}/{sweep}/arrays.json")}:
+            for old in {Path(key).parent.as_posix() for key in root.files.keys(f"{FOLDER}/{sweep}/{_CONTENTS}")}:
                 root.files.remove(old)
     arrays = load(root, name) or {}
     if set(arrays) != set(shapes):
@@ -206,7 +258,34 @@ def make(
     return arrays, f"{FOLDER}/{name}"
 
 
+def _descr(dtype: np.dtype) -> Any:
+    return dtype.str if dtype.names is None else dtype.descr
+
+
+def _allocated(path: Path, length: int, dtype: np.dtype) -> Array:
+    """A new array on the disk, its space taken before it is mapped: a full disk is an error here, no signal later."""
+    if length == 0:
+        # An empty file cannot be mapped.
+        np.save(path, np.zeros(0, dtype))
+        return np.zeros(0, dtype)
+    with path.open("wb") as stream:
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
+        np.lib.format.write_array_header_2_0(stream, header)
+        begin, size = stream.tell(), length * dtype.itemsize
+        if hasattr(os, "posix_fallocate"):
+            stream.flush()
+            os.posix_fallocate(stream.fileno(), 0, begin + size)
+        else:
+            zeros = bytes(1 << 20)
+            for at in range(0, size, len(zeros)):
+                stream.write(zeros[: size - at])
+    array: Array = np.lib.format.open_memmap(path, "r+")
+    return array
+
+
 def _mapped(path: Path) -> Array:
-    array: Array = np.load(path, mmap_mode="r" if path.stat().st_size > 4096 else None)
+    with bounded.open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+    array: Array = np.load(path, mmap_mode="r" if size > 4096 else None, allow_pickle=False)
     # A plain view: each access through numpy.memmap itself costs a microsecond.
     return array.view(np.ndarray)

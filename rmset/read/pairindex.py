@@ -23,6 +23,8 @@ from rmset.read.pairs import PairSampler
 from rmset.records import StageRecord
 from rmset.root import Root
 
+_KEPT = {"by_person", "video_start", "track", "track_start", "anchors"}
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -67,10 +69,10 @@ def open_sampler(
         return PairSampler(store.keys, rule=rule, max_candidates=max_candidates, arrays=arrays)
     layouts = reviewed_hash(store.root) if quality.reviewed else ""
     # Rules that come to the same share their arrays.
-    meaning = [1, folder, rule.reach, rule.clock, rule.same_segment, asdict(quality), layouts]
+    meaning = [2, folder, rule.reach, rule.clock, rule.same_segment, asdict(quality), layouts]
     name = f"pairs-{hash_of(meaning)[:16]}"
     kept = load(store.root, name)
-    if kept is None:
+    if kept is None or not set(kept) >= _KEPT:
         made = _as_arrays(arrange(store.keys, rule, taking_part(store, quality), progress))
 
         def fill(arrays: Arrays) -> None:
@@ -116,7 +118,7 @@ def where(quality: Quality) -> list[str]:
 
 def reviewed_hash(root: Root) -> str:
     """What decides which segments are reviewed."""
-    return hash_of({v: [s.reviewed for s in root.layout(v).segments] for v in root.video_ids() if root.has_layout(v)})
+    return hash_of({layout.video_id: [s.reviewed for s in layout.segments] for layout in root.layouts()})
 
 
 def _as_arrays(arrays: PairArrays) -> Arrays:
@@ -147,10 +149,15 @@ def recorded_step(root: Root) -> int | None:
 
     records = [(standing("track", v), standing("export", v)) for v in root.video_ids()]
     steps = {
-        lcm(*(int(entry.config.get("stride", 1)) for entry in (tracked, exported) if entry is not None))
+        lcm(*(_stride(entry) for entry in (tracked, exported) if entry is not None))
         for tracked, exported in records
         if exported is not None
     }
     if len(steps) > 1:
         raise UsageError(f"pairs: expected one export stride, found {sorted(steps)}; export all videos alike")
     return steps.pop() if steps else None
+
+
+def _stride(entry: StageRecord) -> int:
+    stride = entry.config.get("stride", 1)
+    return stride if isinstance(stride, int) and stride >= 1 else 1
