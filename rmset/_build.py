@@ -64,6 +64,8 @@ def add(
                 taken.append(fetch.add(place, path, copy=copy))
             except RmsetError as error:
                 failed.append(str(error))
+            except (ValueError, OSError) as error:
+                failed.append(f"{path}: {type(error).__name__}: {error}")
     _forget(root)
     if failed:
         raise IncompleteError(_several("files", failed, len(paths)), taken)

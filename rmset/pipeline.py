@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from multiprocessing import Pipe
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -31,7 +32,7 @@ from rmset.stages.export import ExportConfig
 from rmset.stages.fetch import renumber
 from rmset.stages.layout import ProposeConfig
 from rmset.stages.track import TrackConfig
-from rmset.workers import WorkerContext
+from rmset.workers import WorkerContext, end_with
 
 Config = ProposeConfig | TrackConfig | ExportConfig
 # A traceback in the ledger is cut to so many characters; its end tells most.
@@ -339,7 +340,7 @@ def _in_pool(
             for video_id in video_ids:
                 fed.append(video_id)
                 try:
-                    future = pool.submit(_worker, str(root.path), video_id, list(steps), force, check)
+                    future = pool.submit(_worker, root, video_id, list(steps), force, check)
                 except BrokenProcessPool:
                     events.put((video_id, None))
                 else:
@@ -350,25 +351,35 @@ def _in_pool(
             events.put(error)
 
     done, complete = 0, False
-    with ProcessPoolExecutor(jobs, mp_context=WorkerContext()) as pool:
+    ended, alive = Pipe(duplex=False)
+    with (
+        alive,
+        ended,
+        ProcessPoolExecutor(jobs, mp_context=WorkerContext(), initializer=end_with, initargs=(ended,)) as pool,
+    ):
         Thread(target=feed, name="feed", daemon=True).start()
-        while not (complete and done == len(fed)):
-            event = events.get()
-            if event is None:
-                complete = True
-                continue
-            if isinstance(event, BaseException):
-                raise event
-            done += 1
-            video_id, future = event
-            try:
-                yield video_id, None if future is None else future.result()
-            except BrokenProcessPool:
-                yield video_id, None
+        try:
+            while not (complete and done == len(fed)):
+                event = events.get()
+                if event is None:
+                    complete = True
+                    continue
+                if isinstance(event, BaseException):
+                    raise event
+                done += 1
+                video_id, future = event
+                try:
+                    yield video_id, None if future is None else future.result()
+                except BrokenProcessPool:
+                    yield video_id, None
+        except BaseException:
+            # A signal, or a caller that has seen enough: workers end now, not with the videos that they are at.
+            alive.close()
+            raise
 
 
-def _worker(root: str, video_id: str, steps: list[tuple[str, Config]], force: bool, check: int) -> list[Outcome]:
-    return run_stages(Root(root), video_id, steps, force=force, check=check)
+def _worker(root: Root, video_id: str, steps: list[tuple[str, Config]], force: bool, check: int) -> list[Outcome]:
+    return run_stages(root, video_id, steps, force=force, check=check)
 
 
 def _died(root: Root, video_id: str, steps: Sequence[tuple[str, Config]]) -> Outcome:

@@ -6,9 +6,12 @@ build again in every worker. The functions that workers run live in importable m
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
-from threading import Lock
+from threading import Lock, Thread
 from types import ModuleType
 
 _starting = Lock()
@@ -32,3 +35,21 @@ class WorkerContext(SpawnContext):
     """For `ProcessPoolExecutor(mp_context=WorkerContext())`."""
 
     Process = _Worker
+
+
+def end_with(parent: Connection) -> None:
+    """End this worker when the other end of a pipe is closed: by its parent, or by the system when the parent dies.
+
+    A worker that outlives its parent would hold its memory and the locks of its video.
+    """
+
+    def wait() -> None:
+        try:
+            parent.recv_bytes()
+        except (EOFError, OSError):
+            # Nothing to put in order: what is half written is replaced by the next run.
+            os._exit(1)
+
+    # Ctrl-C in a terminal reaches workers too; it is the parent that ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=wait, name="parent", daemon=True).start()

@@ -46,17 +46,25 @@ def add(
     from rmset.stages import fetch
 
     place = find_root(root)
-    paths = [p for path in files for p in fetch.videos_below(path)]
-    rows, failed = [], 0
+    found = [fetch.below(path) for path in files]
+    paths = [path for each in found for path in each.videos]
+    for line in (line for each in found for line in each.skipped()):
+        say(line)
+    rows, failed, known = [], 0, set(place.video_ids())
     with progress() as report:
         for done, path in enumerate(paths):
             report("add", done, len(paths))
             try:
                 record = fetch.add(place, path, copy=copy, progress=report)
-            except RmsetError as error:
+            except Exception as error:
+                # One file's failure is one row: the others are taken.
                 failed += 1
-                warn(f"rmset: {error}")
+                cause = str(error) if isinstance(error, RmsetError) else f"{path}: {type(error).__name__}: {error}"
+                warn(f"rmset: {cause}")
                 continue
+            if record.video_id in known:
+                say(f"{path}: its bytes are in the root already, as {record.video_id}")
+            known.add(record.video_id)
             if record.fault:
                 say(f"{record.video_id}: {record.fault}")
             for note in record.notes.values():

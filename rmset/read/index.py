@@ -8,6 +8,7 @@ time. Its folder is named after the shards it was made from: what a name stands 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -272,15 +273,26 @@ def _allocated(path: Path, length: int, dtype: np.dtype) -> Array:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
         np.lib.format.write_array_header_2_0(stream, header)
         begin, size = stream.tell(), length * dtype.itemsize
-        if hasattr(os, "posix_fallocate"):
-            stream.flush()
-            os.posix_fallocate(stream.fileno(), 0, begin + size)
-        else:
+        stream.flush()
+        if not _reserved(stream.fileno(), begin + size):
             zeros = bytes(1 << 20)
             for at in range(0, size, len(zeros)):
                 stream.write(zeros[: size - at])
     array: Array = np.lib.format.open_memmap(path, "r+")
     return array
+
+
+def _reserved(handle: int, size: int) -> bool:
+    """Whether the system could reserve space for a file; else it has to be written."""
+    if not hasattr(os, "posix_fallocate"):
+        return False
+    try:
+        os.posix_fallocate(handle, 0, size)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            return False
+        raise
+    return True
 
 
 def _mapped(path: Path) -> Array:

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
-from rmset.stages.fetch.take import add, videos_below
+from rmset.stages.fetch.folders import below, videos_below
+from rmset.stages.fetch.take import add
 
-__all__ = ["add", "videos_below"]
+__all__ = ["add", "below", "videos_below"]

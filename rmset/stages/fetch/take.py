@@ -18,13 +18,6 @@ from rmset.stages.fetch.check import decode_key_frames
 from rmset.stages.fetch.cut import suffix_of
 
 
-def videos_below(path: Path) -> list[Path]:
-    """The path itself if it is a file, else the video files in the folder and below, sorted."""
-    if not path.is_dir():
-        return [path]
-    return sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
-
-
 def add(
     root: Root,
     path: Path,
@@ -37,7 +30,7 @@ def add(
     """Take a local file in.
 
     The file is probed before anything is written. It is hard-linked where the file system allows, else copied.
-    Taking the same bytes in again changes nothing.
+    Bytes are one video whatever their file is called: taking them in again changes nothing.
 
     Args:
         root: where to.
@@ -63,10 +56,13 @@ def add(
     sha256 = sha256_of(path)
     video_id = local_video_id(path.stem, sha256)
     suffix = path.suffix.lower() if path.suffix.lower() in VIDEO_SUFFIXES else suffix_of(path)
-    with root.files.lock(video_id):
+    with root.files.lock(f"content-{sha256[:16]}"), root.files.lock(video_id):
+        same = _with_bytes(root, sha256)
+        if same is not None:
+            return same
         if root.files.exists(root.record_key(video_id)) and root.files.keys(f"videos/{video_id}{suffix}"):
             return root.record(video_id)
-        known = {"title": title or path.stem, **known}
+        known = {"title": title or printable(path.stem), **known}
         return publish(root, path, video_id, found, sha256, suffix=suffix, copy=copy, known=known)
 
 
@@ -86,6 +82,7 @@ def publish(
     record = VideoRecord(
         video_id=check_video_id(video_id), sha256=sha256, bytes=path.stat().st_size, **found.fields(), **known
     )
+    text, fresh = record.to_json(), not root.files.exists(root.record_key(video_id))
     with root.files.publish(f"videos/{video_id}{suffix}") as target:
         _link_or_copy(path, target, copy)
     # Renaming onto another link to the same file does nothing at all, not even take the old name away.
@@ -94,11 +91,36 @@ def publish(
         # One file a video: what was there in another container is not this video any more.
         if not key.endswith((".json", suffix)):
             root.files.remove(key)
-    with root.files.publish(root.frames_key(video_id)) as target:
-        found.index.write(target)
-    # The record comes last: a video without one was never taken in.
-    root.write_text(root.record_key(video_id), record.to_json())
+    try:
+        with root.files.publish(root.frames_key(video_id)) as target:
+            found.index.write(target)
+        # The record comes last: a video without one was never taken in.
+        root.write_text(root.record_key(video_id), text)
+    except BaseException:
+        if fresh:
+            for key in (root.frames_key(video_id), *root.files.keys(f"videos/{video_id}.*")):
+                root.files.remove(key)
+        raise
     return record
+
+
+def printable(name: str) -> str:
+    """A file's name as text; bytes that are no UTF-8 become the sign for an unknown character.
+
+    >>> printable("caf" + chr(0xDCE9))
+    'caf�'
+    """
+    return os.fsencode(name).decode("utf-8", errors="replace")
+
+
+def _with_bytes(root: Root, sha256: str) -> VideoRecord | None:
+    """The video of the root that has these bytes, if its file is there."""
+    for record in root.records():
+        if record.sha256 == sha256 and record.section is None:
+            files = root.files.keys(f"videos/{record.video_id}.*")
+            if any(not key.endswith(".json") for key in files):
+                return record
+    return None
 
 
 def _link_or_copy(source: Path, target: Path, copy: bool) -> None:
