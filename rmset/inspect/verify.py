@@ -18,8 +18,8 @@ from rmset.parts.numbering import FrameIndex
 from rmset.parts.pictures import decode
 from rmset.parts.shards import batches, locate, opened, read, read_faces
 from rmset.progress import Progress, silent
-from rmset.read.video import index_of
 from rmset.read.index import damaged
+from rmset.read.video import index_of
 from rmset.root import Root
 
 _PART = re.compile(r"part-(\d+)\.parquet$")
