@@ -283,10 +283,10 @@ def _strangers(root: Root, known: set[str]) -> Iterator[Finding]:
             key.partition("/")[2].partition(".")[0].partition("/")[0], key, "a link to elsewhere: nothing is written "
             "through it", "put the file or folder itself there",
         )  # fmt: skip
-    yield from _index(root)
+    yield from _kept_arrays(root)
 
 
-def _index(root: Root) -> Iterator[Finding]:
+def _kept_arrays(root: Root) -> Iterator[Finding]:
     """Kept arrays whose bytes are not those that were written; they are made anew when they are gone."""
     for key in damaged(root):
         yield Finding("", key, "its bytes are not those that were written", f"remove {key}; it is made anew")

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset import bounded
-from rmset.errors import RmsetError, RootError, ShardError
+from rmset.errors import RootError, ShardError
 from rmset.files import hash_of, sha256_of
 from rmset.parts.shards import LOCATION, locate, opened, read
 from rmset.progress import Progress, silent
@@ -173,7 +173,8 @@ def load(root: Root, name: str, expected: Mapping[str, np.dtype] | None = None) 
         return None
     try:
         arrays = {n: _mapped(root.files.local(f"{FOLDER}/{name}/{n}.npy")) for n in made}
-    except (OSError, ValueError, RmsetError):
+    except Exception:
+        # NumPy reads a file's head with Python's own parser, and hands on whatever that makes of a damaged one.
         return None
     whole = all((len(arrays[n]), arrays[n].dtype) == (a["length"], np.dtype(a["dtype"])) for n, a in made.items())
     return arrays if whole else None
