@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -22,6 +22,9 @@ def fitting(kind: type[T], raw: Any) -> dict[str, Any]:
     if not isinstance(raw, Mapping):
         raise ValueError(f"expected an object, found {type(raw).__name__}")
     hints: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]  # mypy takes a type variable for unhashable
+    missing = [f.name for f in fields(kind) if f.name not in raw and f.default is f.default_factory is MISSING]  # type: ignore[arg-type]
+    if missing:
+        raise ValueError(f"expected {', '.join(missing)}, found none")
     return {name: _fit(raw[name], hints[name], name) for name in hints if name in raw}
 
 

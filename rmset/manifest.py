@@ -15,13 +15,15 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rmset.errors import ManifestError
+from rmset.bounded import read_text
+from rmset.errors import ManifestError, UnreadableError
 from rmset.outputs import written
 
+MOST_BYTES = 256 << 20
 COLUMNS = ("video", "title", "query", "license", "min_height", "duration_s", "split", "layout")
 _TEXTS = ("title", "query", "license", "split", "layout")
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
@@ -79,8 +81,8 @@ def read(path: Path) -> list[Entry]:
         ManifestError: it is missing or wrong; the message names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, MOST_BYTES)
+    except (OSError, UnreadableError) as error:
         raise ManifestError(f"manifest {path}: cannot be read ({error}); give a CSV or TOML file in UTF-8") from error
     rows = _toml_rows(path, text) if path.suffix.lower() == ".toml" else _csv_rows(path, text)
     entries: list[Entry] = []
@@ -137,7 +139,7 @@ def _header(path: Path, line: int, names: list[str]) -> list[str]:
 def _toml_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         # tomllib ends its message with the line and column.
         raise ManifestError(f"manifest {path}: no TOML ({error}); correct it there") from error
     tables = raw.get("video")
@@ -203,8 +205,10 @@ def write(path: Path, entries: Sequence[Entry]) -> None:
 
 def content_hash(entries: Iterable[Entry]) -> str:
     """Hex sha256 of what is wanted; the order of lines, columns and the file's form do not count."""
+    # A column without a value says nothing, whether it is known or not.
+    filled = (replace(e, extra={k: v for k, v in e.extra.items() if v}) for e in entries)
     wanted = sorted(
-        json.dumps({k: v for k, v in asdict(e).items() if k != "line" and v}, sort_keys=True) for e in entries
+        json.dumps({k: v for k, v in asdict(e).items() if k != "line" and v}, sort_keys=True) for e in filled
     )
     return hashlib.sha256("\n".join(wanted).encode()).hexdigest()
 
@@ -216,8 +220,8 @@ def read_queries(path: Path) -> list[dict[str, str]]:
         ManifestError: it cannot be read, or has no such column.
     """
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.DictReader(io.StringIO(read_text(path, MOST_BYTES), newline="")))
+    except (OSError, UnreadableError, csv.Error) as error:
         raise ManifestError(f"queries {path}: cannot be read ({error}); give a CSV file in UTF-8") from error
     if not rows or "query" not in rows[0]:
         raise ManifestError(f"queries {path}, line 1: expected a column `query` and a query, found none; add them")

@@ -10,11 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rmset.bounded import read_json
 from rmset.errors import RmsetError
 from rmset.geometry import Box
 from rmset.outputs import written
 
 SCHEMA = 1
+MOST_BYTES = 1 << 30
+"""one line a face: an hour of eight people is about 100 MB"""
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ class Truth:
             RmsetError: the file is missing, is not JSON, or lacks a key.
         """
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = read_json(path, MOST_BYTES)
             if raw["schema"] > SCHEMA:
                 raise RmsetError(
                     f"truth file {path}: expected schema {SCHEMA} or older, found {raw['schema']}; update rmset"
@@ -170,7 +173,7 @@ class Truth:
             raise RmsetError(
                 f"truth file {path}: cannot be read ({error.strerror}); give a .truth.json file"
             ) from error
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise RmsetError(f"truth file {path}: not a truth file ({error!r}); compose it again") from error
 
 

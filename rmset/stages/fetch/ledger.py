@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rmset.bounded import parse_json
+from rmset.bounded import parse_json
 from rmset.errors import UsageError
+from rmset.fields import fitting
 from rmset.manifest import Entry
 from rmset.root import Root
 from rmset.stages.fetch.causes import RULES, Cause
@@ -45,11 +47,12 @@ class FetchRecord:
     @classmethod
     def from_json(cls, text: str) -> FetchRecord:
         """Read what `to_json` wrote; a cause that a newer program knows is read as unknown."""
-        raw: dict[str, Any] = {k: v for k, v in json.loads(text).items() if k in cls.__dataclass_fields__}
-        if raw.get("cause") is not None:
-            raw["cause"] = Cause(raw["cause"]) if raw["cause"] in list(Cause) else Cause.UNKNOWN
-        raw["children"] = tuple(raw.get("children", ()))
-        return cls(**raw)
+        raw = parse_json(text, "fetch ledger entry")
+        if isinstance(raw, dict):
+            known = raw.get("cause") in (None, *Cause)
+            cause = None if raw.get("cause") is None else Cause(raw["cause"]) if known else Cause.UNKNOWN
+            raw = {**raw, "cause": cause}
+        return cls(**fitting(cls, raw))
 
 
 def read(root: Root, video_id: str) -> FetchRecord | None:
