@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rmset.bounded import parse_json
-from rmset.bounded import parse_json
 from rmset.errors import UsageError
 from rmset.fields import fitting
 from rmset.manifest import Entry
