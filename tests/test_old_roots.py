@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from rmset.inspect.verify import verify
 from rmset.parts.shards import read_faces
@@ -19,6 +20,7 @@ from rmset.root import Root
 from rmset.stages.export import ExportConfig
 from rmset.stages.layout import check, edit
 from rmset.stages.track import TrackConfig
+from rmset_cli.rmset.app import app
 
 WHOLE, LATE, WIDE = "whole-07e1e5c7", "late-a82b675f", "wide-111b26c1"
 STEPS = [("track", TrackConfig(precision="f32")), ("export", ExportConfig(size=32, stride=2, quality=90))]
@@ -86,6 +88,15 @@ def test_a_reviewed_layout_is_kept_and_flagged_until_it_is_looked_at(built):
     confirmed = edit(layout, span=(10, 20), reviewed=True)
     assert not any("other frames" in f.problem for f in check(confirmed, frames))
     assert root.layout(WHOLE).moved is None
+
+
+def test_status_leads_to_a_layout_that_has_moved(built):
+    root, _, _ = built
+    shown = CliRunner().invoke(app, ["status", "--root", str(root.path), "--format", "json"])
+    why = {row["video_id"]: row["why"] for row in json.loads(shown.stdout)}
+    assert "drawn on other frames" in why[LATE]
+    assert "layout review" in why[LATE]
+    assert why[WHOLE] is None
 
 
 def test_a_layout_follows_its_pictures_to_their_new_size(built):

@@ -133,7 +133,19 @@ def _row(root: Root, video_id: str, fetched: FetchRecord | None) -> dict[str, An
             f"tracks miss {1 - recall:.0%} of the faces that the exact detector sees; look at `rmset preview "
             f"{video_id}`, mend the layout, or track with --search panel"
         )
+    if not why and present and (moved := _moved(root, video_id)):
+        why = f"its layout was drawn on other frames ({moved}); look at it in `rmset layout review` and save it"
     return row | {"check": recall, "why": why}
+
+
+def _moved(root: Root, video_id: str) -> str | None:
+    """Why a layout may not fit its video any more; a layout that cannot be read is told by its stage."""
+    from rmset.errors import RmsetError
+
+    try:
+        return root.layout(video_id).moved if root.has_layout(video_id) else None
+    except RmsetError:
+        return None
 
 
 def register(app: typer.Typer) -> None:
