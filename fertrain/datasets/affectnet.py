@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rmset.errors import UsageError
+from rmset.bounded import read_text
+from rmset.errors import UnreadableError, UsageError
 
 from ..errors import DatasetError
 from ..labels import ORDERS, LabelOrder, canonical
@@ -169,7 +170,7 @@ def _from_yolo(base: Path, path: Path, notes: list[Issue]) -> dict[str, list[Lab
                 continue
             name, file = f"{folder.name}/images/{image.name}", folder / "labels" / f"{image.stem}.txt"
             classes = (
-                [line.split()[0] for line in file.read_text().splitlines() if line.strip()] if file.is_file() else []
+                [line.split()[0] for line in read_text(file).splitlines() if line.strip()] if file.is_file() else []
             )
             if not classes:
                 bare.append(name)
@@ -196,8 +197,8 @@ def _yolo_names(base: Path, path: Path) -> Sequence[str]:
     if file is None:
         raise DatasetError(f"expected data.yaml with the names of the classes in {base}, found none")
     try:
-        names = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("names")
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        names = (yaml.safe_load(read_text(file, 1 << 20)) or {}).get("names")
+    except (yaml.YAMLError, UnreadableError, RecursionError, AttributeError) as error:
         raise DatasetError(
             f"expected names of classes in {file}, found: {' '.join(str(error).split())[:160]}"
         ) from None

@@ -8,12 +8,17 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from rmset.bounded import read_text
+from rmset.errors import UnreadableError
+
 from ..files import write_text
 from ..run_folder import RunFolder
 from . import html as page
 from . import plots
 from .metrics import Scores, scores_from
 
+_LARGEST = 256 << 20
+"""bytes of a page with all its pictures"""
 _COUNTED = "<h2>How often it was counted</h2>"
 _DATA = "<h2>Data</h2>"
 _DPI = 130
@@ -73,7 +78,10 @@ def recount(folder: RunFolder) -> None:
     """
     if not folder.report.is_file() or not (folder.path / "metrics.json").is_file():
         return
-    text = folder.report.read_text(encoding="utf-8")
+    try:
+        text = read_text(folder.report, _LARGEST)
+    except UnreadableError:
+        return  # no page of ours, and no result either
     before, heading, after = text.partition(_DATA)
     said = _looked(folder.evaluations(), folder.metrics()["split"])
     write_text(folder.report, before.partition(_COUNTED)[0] + said + "\n" + heading + after)

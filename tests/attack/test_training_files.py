@@ -33,6 +33,7 @@ from fertrain.training.checkpoint import Checkpoints
 from fertrain.transforms.input_spec import InputSpec
 from fertrain.unlabeled.candidates import read_delays
 from rmset.errors import RmsetError
+from rmset_cli.printed import one_line
 
 from .mutate import restore, spoil
 
@@ -45,9 +46,11 @@ def ask(reader, *given) -> str:
     try:
         reader(*given)
     except RmsetError as error:
-        text = str(error)
+        # As it is printed: a name that was found may hold line breaks.
+        text = one_line(str(error))
         assert len(text.splitlines()) <= 1, text
-        assert len(text) < 4000, text[:200]
+        # Names are said as they were found, and the longest that is put into a file here has 9,000 letters.
+        assert len(text) < 40_000, text[:200]
         return text
     except OSError as error:
         # The command line names the file; without a name there is nothing to say.
@@ -224,3 +227,30 @@ def test_damaged_tables_of_names_are_read_or_one_line(seeds, tmp_path, monkeypat
             ask(open_labeled, "mine")
         restore(Path(name), TABLES[name].encode())
     assert refused > len(seeds) // 3
+
+
+@cases(100)
+def test_damaged_lists_of_images_and_pages_are_read_or_one_line(seeds, copy, tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    table = folder / "labels.csv"
+    rows = "".join(f"{n}.png,{LABELS[n % 8]},{('train', 'test')[n % 2]}\n" for n in range(40))
+    before = ("name,label,split\n" + rows).encode()
+    table.write_bytes(before)
+    assert ask(open_labeled, f"csv:{folder}") == ""
+    for seed in seeds:
+        rng = random.Random(f"list {seed}")
+        spoil(rng, table)
+        ask(open_labeled, f"csv:{folder}")
+        restore(table, before)
+        copy.report.write_bytes(b"<h2>Data</h2>")
+        spoil(rng, copy.report)
+        ask(report.recount, copy)
+        restore(copy.report, b"")
+
+
+def test_a_table_without_an_end_of_line_is_one_line(tmp_path):
+    with (tmp_path / "labels.csv").open("wb") as file:
+        file.write(b"name,label\n")
+        file.truncate(3 << 30)
+    assert "a line of more than" in ask(open_labeled, f"csv:{tmp_path}")
