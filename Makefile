@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(if 
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint docs package clean
+.PHONY: demo test test-all lint docs site package clean
 
 demo: $(VENV)/.demo
 	$(BIN)/rmset demo -o demo
@@ -23,6 +23,10 @@ lint: $(VENV)/.dev
 # The command line reference is generated; a test holds it to the commands.
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate
+
+# The documentation as pages in build/site, links and anchors checked; nothing in them comes from elsewhere.
+site: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 # Builds sdist and wheel, installs the wheel into an empty environment and walks the shortest path from another folder.
 package: $(VENV)/.dev

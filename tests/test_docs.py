@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -56,8 +57,99 @@ def test_python_in_the_documents_runs(blocks, workplace, tmp_path, monkeypatch):
         exec(compile(block, "document", "exec"), known)
 
 
+def anchors(page):
+    """As GitHub makes them of headings."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
-def test_links_lead_to_files_that_are_there(page):
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+def test_links_lead_to_files_and_headings_that_are_there(page):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", page.read_text(encoding="utf-8")):
         if not target.startswith(("http:", "https:", "mailto:")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+            there = page.parent / target if target else page
+            assert there.exists(), f"{page.name} links to {target}"
+            assert not anchor or anchor in anchors(there), f"{page.name} links to {target}#{anchor}"
+
+
+def test_the_index_leads_to_every_page():
+    text = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\((\w[\w-]*\.md)\)", text))
+    assert linked == {page.name for page in REPOSITORY.glob("docs/*.md")} - {"index.md"}
+
+
+def test_the_site_builds_strictly_and_takes_nothing_from_elsewhere(tmp_path):
+    pytest.importorskip("mkdocs", reason="the extra docs")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path)],
+        cwd=REPOSITORY,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for page in [*tmp_path.rglob("*.html"), *tmp_path.rglob("*.css")]:
+        text = page.read_text(encoding="utf-8")
+        loaded = re.findall(
+            r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"']?https?:[^>]*>|url\(https?:[^)]*\)", text
+        )
+        assert not loaded, f"{page.name} loads {loaded}"
+        prose = re.sub(r"<pre.*?</pre>", "", text, flags=re.DOTALL)
+        assert not re.search(r"^(\* |\|[ -])", prose, flags=re.MULTILINE), (
+            f"{page.name}: a list or table is not rendered"
+        )
+
+
+def commands_of_the_program(monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY))
+    from typer.main import get_command
+
+    from docs.generate import programs
+
+    def below(command, words):
+        yield " ".join(words), command
+        for name, child in getattr(command, "commands", {}).items():
+            yield from below(child, (*words, name))
+
+    return {words: command for name, app in programs().items() for words, command in below(get_command(app), (name,))}
+
+
+def written_commands(page):
+    """Lines of fenced blocks that begin with one of the two programs, continued lines joined."""
+    for block in re.findall(r"```(?:console|sh)?\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+        joined = re.sub(r"\\?\n {4,}", " ", block)
+        yield from re.findall(r"^(?:\$ )?((?:rmset|fertrain) .*)$", joined, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "cli.md"], ids=lambda p: str(p.relative_to(REPOSITORY)))
+def test_written_commands_have_names_and_options_of_the_program(page, monkeypatch):
+    known = commands_of_the_program(monkeypatch)
+    for line in written_commands(page):
+        words = line.split("#")[0].split()
+        name = " ".join(words[: next(n for n in (3, 2, 1) if " ".join(words[:n]) in known)])
+        options = {flag for p in known[name].params for flag in (*p.opts, *p.secondary_opts)} | {"--help"}
+        used = {word.split("=")[0].strip("[]`") for word in words if re.fullmatch(r"\[?--?[a-z][\w-]*(=.*)?\]?", word)}
+        # words of a title in quotes may begin with a hyphen; options of a group stand after its command
+        assert name not in ("rmset", "fertrain") or used <= options, f"{page.name}: no command in {line}"
+        assert used <= options, f"{page.name}: {line}"
+
+
+def test_console_blocks_stand_only_where_they_are_run():
+    assert [p.name for p in PAGES if "```console" in p.read_text(encoding="utf-8")] == ["tutorial.md"]
+
+
+def test_the_python_of_each_command_is_there(monkeypatch):
+    known = commands_of_the_program(monkeypatch)
+    from docs.twins import TWINS
+
+    assert set(TWINS) <= set(known)
+    single = {name for name, command in known.items() if not getattr(command, "commands", None)}
+    assert single - set(TWINS) == {"rmset demo"}, "give each new command its line in docs/twins.py"
+    for code, anchor in TWINS.values():
+        if anchor is None:
+            module, name = code.rsplit(".", 1)
+            assert callable(getattr(import_module(module), name)), code
+        else:
+            assert anchor in anchors(REPOSITORY / "docs" / "python.md"), anchor
