@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 
 from rmset._dataset import AnyRoot, Dataset, root_of
 from rmset.errors import IncompleteError, RmsetError, UsageError
+from rmset.parts import identity
 from rmset.pipeline import Config, Outcome
 from rmset.pipeline import build as run_stages
 from rmset.progress import Progress, bars
 from rmset.records import VideoRecord
+from rmset.stages import audit, fetch, layout
 from rmset.stages import export as _export
-from rmset.stages import fetch, layout
 from rmset.stages import track as _track
+from rmset.stages.audit import AuditConfig
 from rmset.stages.export import ExportConfig
 from rmset.stages.layout import ProposeConfig
 from rmset.stages.track import TrackConfig
@@ -119,9 +121,15 @@ def track(
         settings: fields of `rmset.TrackConfig`.
 
     >>> [outcome.status for outcome in rmset.track("data/rmset")]
-    ['already done']
+    ['already done', 'already done']
     """
-    return _run(root, videos, [(_track.NAME, _config(TrackConfig, settings))], jobs, force, check, progress)
+    steps: list[tuple[str, Config]] = [(_track.NAME, _config(TrackConfig, settings)), _audit_step()]
+    return _run(root, videos, steps, jobs, force, check, progress)
+
+
+def _audit_step(embedder: str = identity.AUTO) -> tuple[str, AuditConfig]:
+    """The audit that follows tracking."""
+    return audit.NAME, AuditConfig(embedder=identity.resolve(embedder))
 
 
 def export(
@@ -161,7 +169,7 @@ def build(
     export: ExportConfig | Mapping[str, Any] | None = None,
     progress: Progress | bool | None = None,
 ) -> list[Outcome]:
-    """Run all stages, video by video: layout, track, export. A stage that is done is not done again.
+    """Run all stages, video by video: layout, track, audit, export. A stage that is done is not done again.
 
     Args:
         root: the data set; None is `$RMSET_ROOT`, else `data/rmset`.
@@ -183,11 +191,12 @@ def build(
         IncompleteError: a stage failed for some video; the others went on, and all outcomes are its `done`.
 
     >>> [(outcome.stage, outcome.status) for outcome in rmset.build("data/rmset", export={"size": 64})]
-    [('layout', 'kept'), ('track', 'already done'), ('export', 'already done')]
+    [('layout', 'kept'), ('track', 'already done'), ('audit', 'already done'), ('export', 'already done')]
     """
     steps: list[tuple[str, Config]] = [
         (layout.NAME, _config(ProposeConfig, propose)),
         (_track.NAME, _config(TrackConfig, track)),
+        _audit_step(),
         (_export.NAME, _config(ExportConfig, export)),
     ]
     return _run(root, videos, steps, jobs, force, check, progress)

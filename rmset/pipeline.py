@@ -27,14 +27,15 @@ from rmset.inspect.verify import Finding
 from rmset.progress import Progress, silent
 from rmset.records import StageRecord, VideoRecord
 from rmset.root import Root
-from rmset.stages import export, layout, track
+from rmset.stages import audit, export, layout, track
+from rmset.stages.audit import AuditConfig
 from rmset.stages.export import ExportConfig
 from rmset.stages.fetch import renumber
 from rmset.stages.layout import ProposeConfig
 from rmset.stages.track import TrackConfig
 from rmset.workers import WorkerContext, end_with
 
-Config = ProposeConfig | TrackConfig | ExportConfig
+Config = ProposeConfig | TrackConfig | AuditConfig | ExportConfig
 # A traceback in the ledger is cut to so many characters; its end tells most.
 _LONGEST_TRACE = 20_000
 
@@ -84,6 +85,7 @@ STAGES: dict[str, Stage] = {
         layout.NAME, layout.propose, _layout_reads, lambda r, v: r.files.keys(r.layout_key(v)), layout.is_manual
     ),
     track.NAME: Stage(track.NAME, track.run, _track_reads, lambda r, v: r.files.keys(r.tracks_key(v))),
+    audit.NAME: Stage(audit.NAME, audit.run, _export_reads, lambda r, v: r.files.keys(r.audit_key(v))),
     export.NAME: Stage(
         export.NAME, export.run, _export_reads, lambda r, v: r.files.keys(f"{r.crops_key(v)}/*.parquet")
     ),
@@ -91,9 +93,10 @@ STAGES: dict[str, Stage] = {
 
 
 # In the order in which stages follow one another.
-_CONFIGS: dict[str, type[ProposeConfig] | type[TrackConfig] | type[ExportConfig]] = {
+_CONFIGS: dict[str, type[ProposeConfig] | type[TrackConfig] | type[AuditConfig] | type[ExportConfig]] = {
     layout.NAME: ProposeConfig,
     track.NAME: TrackConfig,
+    audit.NAME: AuditConfig,
     export.NAME: ExportConfig,
 }
 

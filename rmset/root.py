@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from rmset.answers import Audit
 from rmset.errors import LayoutError, RmsetError, RootError, UnreadableError
 from rmset.files import Files
 from rmset.local_files import LocalFiles
@@ -51,6 +52,11 @@ class Root:
     def frames_key(video_id: str) -> str:
         """When each frame is shown and where it is found."""
         return f"frames/{check_video_id(video_id)}.parquet"
+
+    @staticmethod
+    def audit_key(video_id: str) -> str:
+        """What the audit found."""
+        return f"audit/{check_video_id(video_id)}.json"
 
     @staticmethod
     def truth_key(video_id: str) -> str:
@@ -168,6 +174,48 @@ class Root:
                 f"`rmset layout propose --force {video_id}` makes another"
             )
         return layout
+
+    def audit(self, video_id: str) -> Audit | None:
+        """What the audit found; None if the video has not been audited.
+
+        Raises:
+            RootError: the file is no audit, or another video's.
+        """
+        key = self.audit_key(video_id)
+        if not self.files.exists(key):
+            return None
+        found = Audit.from_json(self.files.read_text(key), name=str(self.files.local(key)))
+        if found.video_id != video_id:
+            raise RootError(
+                f"{self.files.local(key)}: expected the audit of {video_id}, found that of {found.video_id}; "
+                f"run `rmset audit --force {video_id}`"
+            )
+        return found
+
+    def audits(self, left_out: list[str] | None = None) -> list[Audit]:
+        """The audits there are; one that cannot be read is its video's failure and left out, as in `records`."""
+        found = []
+        for video_id in self.video_ids():
+            try:
+                audit = self.audit(video_id)
+            except RmsetError as error:
+                if left_out is not None:
+                    left_out.append(f"the audit of video {video_id} is left out: {error}")
+                continue
+            if audit is not None:
+                found.append(audit)
+        return found
+
+    def confidence(self, video_id: str) -> float | None:
+        """The least of the layout's confidence and the audit's; None without a layout, or where one cannot be read."""
+        try:
+            if not self.has_layout(video_id):
+                return None
+            least = min((s.confidence for s in self.layout(video_id).segments), default=0.0)
+            audit = self.audit(video_id)
+        except RmsetError:
+            return None
+        return least if audit is None else min(least, audit.confidence)
 
     # What is written.
 

@@ -180,7 +180,12 @@ def test_an_opened_root_sees_what_it_has_built(laid_out_root, tmp_path):
         export={"size": 32, "stride": 6},
         progress=lambda what, done, total: told.append(what),
     )
-    assert [(o.stage, o.status) for o in outcomes] == [("layout", "kept"), ("track", "done"), ("export", "done")]
+    assert [(o.stage, o.status) for o in outcomes] == [
+        ("layout", "kept"),
+        ("track", "done"),
+        ("audit", "done"),
+        ("export", "done"),
+    ]
     assert root.crops()[0].image.shape == (32, 32, 3)
     assert root.sql("select count(*) n from faces").rows() != [{"n": 0}]
     assert {"videos"} < set(told)
@@ -198,7 +203,7 @@ def test_a_script_without_a_guard_builds_in_several_processes(laid_out_root, tmp
         "print([o.status for o in outcomes], len(rmset.open('root').crops()) > 0)\n"
     )
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == ["once", "['kept', 'done', 'done'] True"], done.stderr
+    assert done.stdout.splitlines() == ["once", "['kept', 'done', 'done', 'done'] True"], done.stderr
 
 
 def test_other_files_are_taken_where_one_cannot_be(mashup, tmp_path):

@@ -29,6 +29,7 @@ from .options import ForceOption, JobsOption, QuietOption, RootOption, VideosArg
 if TYPE_CHECKING:
     from rmset.pipeline import Outcome
     from rmset.root import Root
+    from rmset.stages.audit import AuditConfig
     from rmset.stages.export import ExportConfig
     from rmset.stages.track import TrackConfig
 
@@ -76,6 +77,14 @@ Check = Annotated[
 ]
 CheckFrames = Annotated[
     int, typer.Option("--check-frames", min=1, help="So many frames of a video, about half a second each.")
+]
+EmbedderOption = Annotated[
+    str,
+    typer.Option(
+        "--embedder",
+        help="What tells people apart in the audit: dlib (extra `identity`), a file .onnx or .pt, none; auto: dlib if "
+        "it is installed.",
+    ),
 ]
 Detector = Annotated[str, typer.Option("--detector", help="mtcnn or yunet.")]
 Weights = Annotated[
@@ -162,6 +171,7 @@ def track(
     stride: Stride = 1,
     check: Check = False,
     check_frames: CheckFrames = 24,
+    embedder: EmbedderOption = "auto",
     jobs: JobsOption = 1,
     force: ForceOption = False,
     root: RootOption = None,
@@ -169,14 +179,22 @@ def track(
     *,
     config: TrackConfig,
 ) -> None:
-    """Find every person's face in every frame.
+    """Find every person's face in every frame; then audit layout and tracks.
 
     Example: rmset track --jobs 2 --check
     """
     from rmset.stages.track import NAME
 
-    steps = [(NAME, replace(config, stride=stride))]
+    steps = [(NAME, replace(config, stride=stride)), audit_step(embedder)]
     run_steps(find_root(root), videos, steps, jobs, force, check_frames if check else 0)
+
+
+def audit_step(embedder: str) -> tuple[str, AuditConfig]:
+    """The audit that follows tracking."""
+    from rmset.parts.identity import resolve
+    from rmset.stages.audit import NAME, AuditConfig
+
+    return NAME, AuditConfig(embedder=resolve(embedder))
 
 
 @takes(config=export_config)
@@ -204,6 +222,7 @@ def build(
     track_stride: Annotated[int, typer.Option("--track-stride", min=1, help="Track every N-th frame.")] = 1,
     check: Check = False,
     check_frames: CheckFrames = 24,
+    embedder: EmbedderOption = "auto",
     min_height: MinHeight = 1080,
     fetch_jobs: Annotated[int, typer.Option("--fetch-jobs", min=1, help="Downloads at once.")] = 2,
     sleep: Sleep = 10.0,
@@ -220,7 +239,7 @@ def build(
     tracking: TrackConfig,
     exporting: ExportConfig,
 ) -> None:
-    """Run all stages, video by video: fetch, layout, track, export. A stage that is done is not done again.
+    """Run all stages, video by video: fetch, layout, track, audit, export. A stage that is done is not done again.
 
     With a manifest, what is missing is fetched, and what has arrived is worked on meanwhile.
 
@@ -235,6 +254,7 @@ def build(
     steps: list[tuple[str, Any]] = [
         (layout.NAME, layout.ProposeConfig()),
         (track.NAME, replace(tracking, stride=track_stride)),
+        audit_step(embedder),
         (export_stage.NAME, exporting),
     ]
     if manifest is None:

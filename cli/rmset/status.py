@@ -33,7 +33,7 @@ def status(
     """Show what is done, what waits, what failed and why.
 
     A stage is `running` while a process works on it, and `killed` if that process has gone. The column `check` is the
-    recall that `rmset track --check` measured.
+    recall that `rmset track --check` measured; `confidence` is the least of the layout's and the audit's.
 
     Example: rmset status --why mashup-ab12cd34
     """
@@ -51,7 +51,7 @@ def status(
     # An empty root says so.
     known = place.video_ids() if fetched else place.select(None)
     rows = [_row(place, video_id, fetched.get(video_id)) for video_id in sorted({*known, *fetched})]
-    emit(rows, format, ["video_id", "fetch", *STAGES, "check", "why"])
+    emit(rows, format, ["video_id", "fetch", *STAGES, "check", "confidence", "why"])
     if format is Format.TABLE and any(r.status != "done" for r in fetched.values()):
         emit_causes(list(fetched.values()), format)
 
@@ -135,6 +135,9 @@ def _row(root: Root, video_id: str, fetched: FetchRecord | None) -> dict[str, An
         )
     if not why and present and (moved := _moved(root, video_id)):
         why = f"its layout was drawn on other frames ({moved}); look at it in `rmset layout review` and save it"
+    row["confidence"] = root.confidence(video_id) if present else None
+    if not why and present:
+        why = _worst(root, video_id)
     return row | {"check": recall, "why": why}
 
 
@@ -146,6 +149,21 @@ def _moved(root: Root, video_id: str) -> str | None:
         return root.layout(video_id).moved if root.has_layout(video_id) else None
     except RmsetError:
         return None
+
+
+def _worst(root: Root, video_id: str) -> str | None:
+    """The audit's worst answer; None if all are good, or the audit cannot be read."""
+    from rmset.errors import RmsetError
+
+    try:
+        found = root.audit(video_id)
+    except RmsetError as error:
+        return str(error)
+    bad = [a for a in found.answers if a.good is False] if found else []
+    if not bad:
+        return None
+    worst = min(bad, key=lambda a: a.confidence)
+    return f"audit: {worst.question}: {worst.answer}, {worst.detail}; see `rmset audit {video_id}`"
 
 
 def register(app: typer.Typer) -> None:

@@ -31,7 +31,7 @@ def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, An
     """
     from rmset.inspect import evaluate, preview, sheet, stats
     from rmset.pipeline import Config, build
-    from rmset.stages import export, fetch, layout, track
+    from rmset.stages import audit, export, fetch, layout, track
     from rmset.synth.compose import compose_demo
     from rmset.synth.labeled import write_labeled_set
     from rmset.truth import Truth
@@ -49,6 +49,7 @@ def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, An
         steps: list[tuple[str, Config]] = [
             (layout.NAME, layout.ProposeConfig()),
             (track.NAME, track.TrackConfig()),
+            (audit.NAME, audit.AuditConfig()),
             (export.NAME, export.ExportConfig(size=CROP_SIZE, stride=STRIDE)),
         ]
         for outcome in build(root, [record.video_id], steps, jobs=jobs, progress=progress):

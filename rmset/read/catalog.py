@@ -21,7 +21,7 @@ MEMORY = "2GB"
 
 
 class Catalog:
-    """The tables `videos`, `segments`, `regions`, `people`, `faces`, `crops` of a root, and the macros over them.
+    """The tables of a root (`rmset.read.queries.NAMES`), and the macros over them.
 
     Videos and layouts are read when the catalog is opened; face and crop rows when a query asks for them.
 
@@ -67,16 +67,20 @@ class Catalog:
         for statement in queries.TABLES:
             self._execute(statement)
         records = self.root.records(self.left_out)
+        layouts, audits = self.root.layouts(self.left_out), self.root.audits(self.left_out)
+        sure = {x.video_id: min((s.confidence for s in x.segments), default=0.0) for x in layouts}
+        sure |= {a.video_id: min(sure[a.video_id], a.confidence) for a in audits if a.video_id in sure}
         self._insert(
             "videos",
             [
                 (r.video_id, r.title, r.uploader, r.license, r.source_url)
                 + (r.width, r.height, r.fps, r.frame_count, r.duration_s, r.codec, r.sha256)
+                + (sure.get(r.video_id),)
                 for r in records
             ],
         )
         segments, regions, people = [], [], []
-        for layout in self.root.layouts(self.left_out):
+        for layout in layouts:
             video_id = layout.video_id
             for i, s in enumerate(layout.segments):
                 segments.append((video_id, i, s.start_frame, s.end_frame, s.reference_frame, s.reviewed, s.confidence))
@@ -93,6 +97,15 @@ class Catalog:
         self._insert("segments", segments)
         self._insert("regions", regions)
         self._insert("people", people)
+        self._insert(
+            "audit",
+            [
+                (found.video_id, a.question, a.answer, a.good, a.frame_idx, None if a.box is None else list(a.box))
+                + (a.person_id, a.detail, a.confidence)
+                for found in audits
+                for a in found.answers
+            ],
+        )
         for table, view, empty in (
             ("tracks", queries.faces_view, queries.NO_FACES),
             ("crops", queries.crops_view, queries.NO_CROPS),

@@ -23,7 +23,8 @@ _OPTIONS = (
 VIDEOS = """
 create table videos (
   video_id varchar, title varchar, uploader varchar, license varchar, source_url varchar, width integer,
-  height integer, fps double, frame_count integer, duration_s double, codec varchar, sha256 varchar)
+  height integer, fps double, frame_count integer, duration_s double, codec varchar, sha256 varchar,
+  confidence double)
 """
 SEGMENTS = """
 create table segments (
@@ -40,6 +41,11 @@ create table people (
   video_id varchar, segment smallint, person_id smallint, x0 double, y0 double, x1 double, y1 double,
   panel_x0 double, panel_y0 double, panel_x1 double, panel_y1 double, reference_frame integer, source varchar,
   confidence double)
+"""
+AUDIT = """
+create table audit (
+  video_id varchar, question varchar, answer varchar, good boolean, frame_idx integer, box double[],
+  person_id smallint, detail varchar, confidence double)
 """
 
 
@@ -74,8 +80,8 @@ create macro all_positives(video_id, d := 5) as table
   select a.person_id, a.frame_idx, c.person_id as other_person_id, c.frame_idx as other_frame_idx
   from a join f c on c.frame_idx = a.frame_idx + a.apart and c.person_id <> a.person_id
 """
-NAMES = ("videos", "segments", "regions", "people", "faces", "crops")
-TABLES = (VIDEOS, SEGMENTS, REGIONS, PEOPLE)
+NAMES = ("videos", "segments", "regions", "people", "audit", "faces", "crops")
+TABLES = (VIDEOS, SEGMENTS, REGIONS, PEOPLE, AUDIT)
 MACROS = (POSITIVES, NEGATIVES, ALL_POSITIVES)
 
 

@@ -55,7 +55,7 @@ class Desk:
                 {
                     "video_id": video_id,
                     "title": record.title or video_id,
-                    "confidence": min((s.confidence for s in layout.segments), default=0.0),
+                    "confidence": self._root.confidence(video_id) or 0.0,
                     "reviewed": layout.moved is None and all(s.reviewed for s in layout.segments),
                     "segments": len(layout.segments),
                 }
@@ -70,7 +70,12 @@ class Desk:
         """
         self._root.select([video_id])
         layout, record = self._root.layout(video_id), self._root.record(video_id)
+        try:
+            audit = self._root.audit(video_id)
+        except RmsetError:
+            audit = None
         return {
+            "audit": [asdict(a) for a in audit.answers if a.good is False] if audit else [],
             "layout": asdict(layout),
             "version": self._version(video_id),
             "fps": record.fps,

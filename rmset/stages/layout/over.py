@@ -10,19 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from rmset.geometry import Box, as_boxes, covered
-from rmset.parts.detect import Detections, Detector
-from rmset.parts.frames import Image
+from rmset.parts.detect import Detections
 from rmset.stages.layout import outlines
 from rmset.stages.layout.edges import Evidence, Rect
 from rmset.stages.layout.panels import Panel
 from rmset.stages.layout.sitters import sitters_of
 
-# Height of the screen at which faces are sought, px, and of the smallest face there.
-_TALL, _SMALLEST = 540, 28
 # So many looks tell who stays.
 LOOKS = 6
 # A panel is large from this share of the frame on; in it, a face up to such a share of its side may have its own.
@@ -35,14 +31,6 @@ _FILLED = 0.6
 _ALIVE = 0.02
 # The same place; and a panel that gives way to an outline found from a face in it.
 _SAME, _CROSSES = 0.6, 0.35
-
-
-def faces_on(image: Image, detector: Detector) -> Detections:
-    """Faces anywhere on the screen, in the frame's pixels."""
-    shrink = min(1.0, _TALL / image.shape[0])
-    small = image if shrink == 1 else cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    found = detector.detect(np.asarray(small, np.uint8), _SMALLEST)
-    return Detections(found.boxes / np.float32(shrink), found.scores, found.landmarks / np.float32(shrink))
 
 
 def with_people_over(evidence: Evidence, panels: Sequence[Panel], looks: Sequence[Detections]) -> list[Panel]:

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.parts.detect import Detections, Detector
+from rmset.parts.detect.screen import faces_on
 from rmset.parts.frames import Gray, Image, VideoReader, ahead
 from rmset.stages.layout import changes
 from rmset.stages.layout.config import ProposeConfig
 from rmset.stages.layout.edges import MOVES, Evidence, Rect
-from rmset.stages.layout.over import LOOKS, faces_on, with_people_over
+from rmset.stages.layout.over import LOOKS, with_people_over
 from rmset.stages.layout.panels import Panel
 from rmset.stages.layout.portraits import Portrait, portrait
 from rmset.stages.layout.sampling import spread_out

@@ -1,0 +1,159 @@
+"""Is it still the same person? Change points inside tracks, and who the pieces of all tracks are.
+
+vectors of a handful of faces per person, in order of time -> pieces of one person each -> pieces with one name each
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rmset.answers import PERSON, Answer, Rename
+from rmset.geometry import Box
+
+# A piece has so many faces at least; fewer say nothing.
+_FEWEST = 2
+# What is left of the confidence where identities are mixed.
+_MIXED = 0.3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One face that was compared."""
+
+    person_id: int
+    frame_idx: int
+    box: Box
+    vector: npt.NDArray[np.float32]
+    segment: int = 0
+    """of the layout"""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Faces of one person's track that are one person's."""
+
+    person_id: int
+    samples: tuple[Sample, ...]
+
+    @property
+    def start(self) -> int:
+        """Frame of the first face."""
+        return self.samples[0].frame_idx
+
+    @property
+    def end(self) -> int:
+        """Frame of the last face."""
+        return self.samples[-1].frame_idx
+
+
+def ask(samples: Sequence[Sample], same: float, other: float) -> tuple[list[Answer], list[Rename]]:
+    """Answers, and the renames that would put identities right.
+
+    Args:
+        samples: faces of all people.
+        same: distance below which faces are one person's.
+        other: distance above which they are two people's.
+    """
+    people = sorted({s.person_id for s in samples})
+    pieces = [piece for p in people for piece in split([s for s in samples if s.person_id == p], other)]
+    pieces = [p for p in pieces if len(p.samples) >= _FEWEST]
+    if not pieces:
+        return [Answer(PERSON, "cannot tell", None, "too few faces")], []
+    twins = _twins(pieces, same)
+    if twins is not None:
+        one, two = twins
+        detail = f"people {one.person_id} and {two.person_id} are on the screen at once and look like one person"
+        return [Answer(PERSON, "cannot tell", None, detail, one.start, one.samples[0].box, one.person_id)], []
+    names = _named(pieces, same)
+    answers, renames = _told(pieces, names)
+    if not answers:
+        answers = [Answer(PERSON, "yes", True, f"{len(samples)} faces of {len(people)} people compared")]
+    return answers, renames
+
+
+def split(samples: Sequence[Sample], other: float) -> list[Piece]:
+    """The pieces of one track: cut wherever the faces before and after are two people's."""
+    ordered = sorted(samples, key=lambda s: s.frame_idx)
+    if not ordered:
+        return []
+    best, at = 0.0, 0
+    for k in range(_FEWEST, len(ordered) - _FEWEST + 1):
+        for window in (_FEWEST, _FEWEST + 1, len(ordered)):
+            # What comes later may be the first person again.
+            before, after = ordered[max(0, k - window) : k], ordered[k : k + window]
+            apart, within = _apart(before, after), max(_within(before), _within(after))
+            if apart >= other and apart - within > best:
+                best, at = apart - within, k
+    if not at:
+        return [Piece(ordered[0].person_id, tuple(ordered))]
+    return split(ordered[:at], other) + split(ordered[at:], other)
+
+
+def _apart(one: Sequence[Sample], two: Sequence[Sample]) -> float:
+    """Median distance between faces of two groups."""
+    a, b = np.stack([s.vector for s in one]), np.stack([s.vector for s in two])
+    return float(np.median(np.linalg.norm(a[:, None] - b[None], axis=2)))
+
+
+def _within(group: Sequence[Sample]) -> float:
+    """Median distance between faces of one group."""
+    vectors = np.stack([s.vector for s in group])
+    rows, columns = np.triu_indices(len(vectors), 1)
+    return float(np.median(np.linalg.norm(vectors[rows] - vectors[columns], axis=1))) if len(rows) else 0.0
+
+
+def _twins(pieces: Sequence[Piece], same: float) -> tuple[Piece, Piece] | None:
+    """Two pieces of different people, seen at the same time, that look like one person: then looks tell nothing."""
+    for number, one in enumerate(pieces):
+        for two in pieces[number + 1 :]:
+            if one.person_id != two.person_id and _overlap(one, two) and _apart(one.samples, two.samples) < same:
+                return one, two
+    return None
+
+
+def _overlap(one: Piece, two: Piece) -> bool:
+    return one.start <= two.end and two.start <= one.end
+
+
+def _named(pieces: Sequence[Piece], same: float) -> list[int]:
+    """A name for each piece: a new one, unless a piece that ended before is the same person."""
+    order = sorted(range(len(pieces)), key=lambda i: (pieces[i].start, pieces[i].person_id))
+    names: dict[int, int] = {}
+    fresh = max(p.person_id for p in pieces) + 1
+    for i in order:
+        mine = pieces[i]
+        near = sorted((_apart(mine.samples, pieces[j].samples), j) for j in names if not _overlap(mine, pieces[j]))
+        taken = {names[j] for j in names if _overlap(mine, pieces[j])}
+        known = [names[j] for distance, j in near if distance < same and names[j] not in taken]
+        # Between the same and another the track's own name stands.
+        if known:
+            names[i] = known[0]
+        elif mine.person_id in taken or any(names[j] == mine.person_id for j in names):
+            names[i], fresh = fresh, fresh + 1
+        else:
+            names[i] = mine.person_id
+    return [names[i] for i in range(len(pieces))]
+
+
+def _told(pieces: Sequence[Piece], names: Sequence[int]) -> tuple[list[Answer], list[Rename]]:
+    answers: list[Answer] = []
+    renames: list[Rename] = []
+    for piece, name in sorted(zip(pieces, names, strict=True), key=lambda p: (p[0].start, p[0].person_id)):
+        before = [p for p in pieces if p.person_id == piece.person_id and p.end < piece.start]
+        if name == piece.person_id:
+            if any(r.person_id == piece.person_id for r in renames):
+                renames.append(Rename(before[-1].end + 1, piece.person_id, name))
+            continue
+        # The change lies between the last face before and the first one after.
+        start = before[-1].end + 1 if before else piece.start
+        known = any(n == name and p is not piece for p, n in zip(pieces, names, strict=True))
+        who = f"person {name}" if known else "somebody new"
+        first = piece.samples[0]
+        detail = f"from about frame {start} on, person {piece.person_id} is {who}"
+        answers.append(Answer(PERSON, "no", False, detail, first.frame_idx, first.box, piece.person_id, _MIXED))
+        renames.append(Rename(start, piece.person_id, name))
+    return answers, renames

@@ -1,0 +1,45 @@
+"""A layout whose ids follow the audit: segments are cut where an id becomes another person's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rmset.answers import Rename
+from rmset.records import Layout, Segment
+
+
+def mended(layout: Layout, renames: Sequence[Rename]) -> Layout:
+    """The layout with ids renamed from their frames on, each until it is renamed again.
+
+    A new id that somebody else of the segment has already is exchanged with theirs.
+    """
+    segments = list(layout.segments)
+    for frame in sorted({r.frame_idx for r in renames}):
+        segments = [part for segment in segments for part in _cut(segment, frame)]
+    done = []
+    for segment in segments:
+        now: dict[int, int] = {}
+        for rename in sorted(renames, key=lambda r: r.frame_idx):
+            if rename.frame_idx <= segment.start_frame:
+                now[rename.person_id] = rename.becomes
+        done.append(_renamed(segment, now))
+    return replace(layout, segments=tuple(done))
+
+
+def _cut(segment: Segment, frame: int) -> list[Segment]:
+    if not segment.start_frame < frame < segment.end_frame:
+        return [segment]
+    first = replace(segment, end_frame=frame, reference_frame=min(segment.reference_frame, frame - 1))
+    second = replace(segment, start_frame=frame, reference_frame=max(segment.reference_frame, frame))
+    return [first, second]
+
+
+def _renamed(segment: Segment, names: dict[int, int]) -> Segment:
+    wanted = {p.person_id: names.get(p.person_id, p.person_id) for p in segment.people}
+    for old, new in list(wanted.items()):
+        holder = next((p for p, n in wanted.items() if p != old and n == new), None)
+        if holder is not None and old in names:
+            wanted[holder] = old
+    people = tuple(replace(p, person_id=wanted[p.person_id]) for p in segment.people)
+    return replace(segment, people=people) if len({p.person_id for p in people}) == len(people) else segment

@@ -1,0 +1,175 @@
+"""The audit after tracking: masked people, unmasked film, people not found, identities; and what is done about it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rmset.answers import FILM, FOUND, MASKED, PERSON, Answer, Audit, Rename
+from rmset.errors import RootError, UsageError
+from rmset.geometry import as_boxes
+from rmset.parts import identity as embedders
+from rmset.records import Layout, Person, Segment, TriggerRegion
+from rmset.stages.audit import AuditConfig, identity, mended, screen
+
+FACE, PANEL, REGION = (20.0, 20.0, 60.0, 70.0), (0.0, 0.0, 100.0, 100.0), (100.0, 0.0, 300.0, 200.0)
+
+
+def pictures(cutting, count, seed):
+    """Small pictures of a place that shows another scene each time, or always the same."""
+    rng = np.random.default_rng(seed)
+    scene = rng.normal(size=(14, 24)).astype(np.float32)
+    return [rng.normal(size=(14, 24)).astype(np.float32) if cutting else scene for _ in range(count)]
+
+
+def looks(faces, tracked=(FACE,), film_cuts=True, panel_cuts=False, count=6):
+    film, panel = pictures(film_cuts, count, 0), pictures(panel_cuts, count, 1)
+    return [
+        screen.Look(
+            i, as_boxes(list(faces)), as_boxes(list(tracked)), np.zeros(len(tracked), np.int64), (film[i], panel[i])
+        )
+        for i in range(count)
+    ]
+
+
+SEGMENT = Segment(0, 60, 0, (TriggerRegion(REGION),), (Person(0, FACE, PANEL),))
+
+
+def bad(found):
+    return {a.question for a in screen.ask([(SEGMENT, found)]) if a.good is False}
+
+
+def test_a_good_video_has_a_good_answer_to_each_question():
+    answers = screen.ask([(SEGMENT, looks([FACE]))])
+    assert [(a.question, a.answer, a.good) for a in answers] == [
+        (MASKED, "no", True),
+        (FILM, "no", True),
+        (FOUND, "yes", True),
+    ]
+    assert {a.confidence for a in answers} == {1.0}
+
+
+def test_a_face_that_stays_in_the_film_while_it_cuts_is_somebody_masked():
+    masked = (150.0, 50.0, 190.0, 100.0)
+    assert bad(looks([FACE, masked])) == {MASKED}
+    (answer,) = [a for a in screen.ask([(SEGMENT, looks([FACE, masked]))]) if a.question == MASKED]
+    assert answer.box == masked
+    assert answer.confidence < 0.8
+
+
+def test_where_the_film_never_cuts_its_face_may_stay():
+    assert bad(looks([FACE, (150.0, 50.0, 190.0, 100.0)], film_cuts=False)) == set()
+
+
+def test_a_panel_that_cuts_with_the_film_is_film():
+    assert bad(looks([FACE], panel_cuts=True)) == {FILM}
+
+
+def test_a_face_that_stays_and_belongs_to_nobody_is_told():
+    assert bad(looks([FACE, (20.0, 130.0, 60.0, 180.0)])) == {FOUND}
+
+
+def test_too_few_frames_tell_nothing():
+    assert {a.answer for a in screen.ask([(SEGMENT, looks([FACE], count=2))])} == {"cannot tell"}
+
+
+# Identities: a stub embedder gives each person a direction; distances are 0 within and 1.4 between people.
+
+
+def samples(*tracks):
+    """Tracks as (id, who it is at each of the times 0, 10, 20, …; None where not seen)."""
+    rng = np.random.default_rng(0)
+    return [
+        identity.Sample(
+            person, 10 * t, FACE, np.eye(8, dtype=np.float32)[who] + rng.normal(0, 0.01, 8).astype(np.float32)
+        )
+        for person, whos in tracks
+        for t, who in enumerate(whos)
+        if who is not None
+    ]
+
+
+def asked(*tracks):
+    return identity.ask(samples(*tracks), same=0.5, other=0.8)
+
+
+def test_people_who_stay_themselves_are_not_renamed():
+    answers, renames = asked((0, [0] * 6), (1, [1] * 6))
+    assert renames == []
+    assert [(a.answer, a.good) for a in answers] == [("yes", True)]
+
+
+def test_two_who_change_places_are_put_right():
+    answers, renames = asked((0, [0, 0, 0, 1, 1, 1]), (1, [1, 1, 1, 0, 0, 0]))
+    assert renames == [Rename(21, 0, 1), Rename(21, 1, 0)]
+    assert all(a.confidence < 0.8 and a.good is False for a in answers)
+
+
+def test_somebody_who_replaces_another_has_a_new_id():
+    _, renames = asked((0, [0, 0, 0, 2, 2, 2]), (1, [1] * 6))
+    assert renames == [Rename(21, 0, 2)]
+
+
+def test_an_id_given_to_two_people_in_turn_is_split_and_joined_again():
+    _, renames = asked((0, [0, 0, 2, 2, 0, 0]), (1, [1] * 6))
+    assert renames == [Rename(11, 0, 2), Rename(31, 0, 0)]
+
+
+def test_two_ids_of_one_person_at_different_times_become_one():
+    _, renames = asked((0, [0, 0, 0, None, None, None]), (1, [None, None, None, 0, 0, 0]), (2, [2] * 6))
+    assert renames == [Rename(30, 1, 0)]
+
+
+def test_people_who_look_alike_on_one_screen_are_no_alarm():
+    answers, renames = asked((0, [0] * 6), (1, [0] * 6))
+    assert renames == []
+    assert [(a.question, a.answer, a.good, a.confidence) for a in answers] == [(PERSON, "cannot tell", None, 1.0)]
+
+
+def test_a_mended_layout_has_a_segment_where_the_id_changes():
+    people = (Person(0, FACE, PANEL), Person(1, (120.0, 20.0, 160.0, 70.0), (100.0, 0.0, 200.0, 100.0)))
+    layout = Layout("v", (300, 200), (Segment(0, 60, 5, (), people),))
+    after = mended(layout, [Rename(21, 0, 1), Rename(21, 1, 0)])
+    assert [(s.start_frame, s.end_frame, [p.person_id for p in s.people]) for s in after.segments] == [
+        (0, 21, [0, 1]),
+        (21, 60, [1, 0]),
+    ]
+
+
+def test_an_audit_is_read_as_it_was_written():
+    answer = Answer(MASKED, "yes", False, "seen", 3, FACE, None, 0.4)
+    audit = Audit("v", "stub", 6, 12, (answer,), (Rename(3, 0, 1),))
+    assert Audit.from_json(audit.to_json()) == audit
+    assert json.loads(audit.to_json())["confidence"] == 0.4
+    with pytest.raises(RootError, match="expected schema 1, found 9; update rmset"):
+        Audit.from_json(audit.to_json().replace('"schema": 1', '"schema": 9'))
+
+
+def test_embedders_are_named_or_refused():
+    assert embedders.resolve("none") == "none"
+    with pytest.raises(UsageError, match=r"expected auto, none, dlib, or a file that ends in \.onnx or \.pt"):
+        AuditConfig(embedder="arcface")
+    with pytest.raises(UsageError, match="found nothing; name a file that is there"):
+        embedders.load("absent.onnx")
+
+
+def test_dlib_never_reads_its_68_point_predictor():
+    pytest.importorskip("dlib", reason="needs `pip install 'rmset[identity]'`")
+    from rmset.parts.identity.dlib import model_files
+
+    assert [f.name for f in model_files()] == [
+        "shape_predictor_5_face_landmarks.dat",
+        "dlib_face_recognition_resnet_model_v1.dat",
+    ]
+
+
+def test_dlib_tells_one_face_from_another():
+    pytest.importorskip("dlib", reason="needs `pip install 'rmset[identity]'`")
+    data = pytest.importorskip("skimage.data", reason="needs `pip install 'rmset[demo]'`")
+    made = embedders.load("dlib")
+    photo = data.astronaut()
+    box = as_boxes([(175.0, 62.0, 272.0, 193.0)])
+    darker = (photo * 0.8).astype(np.uint8)
+    one, again = made.embed(photo, box)[0], made.embed(darker, box)[0]
+    assert one.shape == (128,)
+    assert np.linalg.norm(one - again) < made.same
