@@ -10,8 +10,8 @@ import zlib
 import numpy as np
 import pytest
 
-from fertrain.datasets.images import FolderBytes, ZipBytes
 from fertrain.datasets.images import decode as decode_labeled
+from fertrain.datasets.sources import FolderBytes, ZipBytes
 from fertrain.errors import DatasetError, WeightsError
 from fertrain.models import weights
 from fertrain.transforms.input_spec import InputSpec
@@ -204,7 +204,7 @@ def test_an_image_size_that_no_network_has_is_refused(tmp_path):
         {"head.weight": torch.zeros(2, 4)}, str(tmp_path / "x.safetensors"),
         metadata={"model": "resnet10t", "labels": '["a", "b"]', "input": json.dumps(spec)},
     )  # fmt: skip
-    with pytest.raises(WeightsError, match="image size"):
+    with pytest.raises(WeightsError, match="4096 px"):
         weights.load(tmp_path / "x.safetensors")
 
 
