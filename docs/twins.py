@@ -19,6 +19,7 @@ TWINS: dict[str, tuple[str, str | None]] = {
     "rmset track": ("rmset.track", BUILD),
     "rmset export": ("rmset.export", BUILD),
     "rmset build": ("rmset.build", BUILD),
+    "rmset audit": ("rmset.stages.audit.run.run", None),
     "rmset status": ("rmset.open(root).videos", DATA),
     "rmset sql": ("rmset.open(root).sql", DATA),
     "rmset pairs": ("rmset.open(root).pairs", DATA),

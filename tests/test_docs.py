@@ -153,3 +153,11 @@ def test_the_python_of_each_command_is_there(monkeypatch):
             assert callable(getattr(import_module(module), name)), code
         else:
             assert anchor in anchors(REPOSITORY / "docs" / "python.md"), anchor
+
+
+def test_the_architecture_names_every_package_and_every_module_at_the_top():
+    named = set(re.findall(r"\w+", (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")))
+    for top in ("rmset", "fertrain"):
+        packages = {p.parent.name for p in (REPOSITORY / top).rglob("__init__.py")}
+        modules = {p.stem for p in (REPOSITORY / top).glob("*.py")} - {"__init__"}
+        assert packages | modules <= named, (packages | modules) - named
