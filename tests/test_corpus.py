@@ -35,19 +35,28 @@ from corpus.picture import BOX, SIZE, number_in
 pytest.importorskip("imageio_ffmpeg", reason="needs FFmpeg: install the extra dev")
 
 
-def numbers_of(frames, size):
-    """Frame -> the number that it shows, its time, and all of its pixels in short."""
-    return {f.frame_idx: (number_in(f.rgb, size), f.time_ms, zlib.crc32(f.rgb)) for f in frames}
+# Damage lies behind the first key frame's group; what a decoder invents for it is not the same every time.
+WHOLE = 12
+
+
+def seen_in(frames, size, whole):
+    """Frame -> its time, the number that it shows, and all of its pixels in short; of damaged ones only the time."""
+    return {
+        f.frame_idx: (f.time_ms, *((number_in(f.rgb, size), zlib.crc32(f.rgb)) if f.frame_idx < whole else ()))
+        for f in frames
+    }
 
 
 def check_readers(root, record):
     """Every reader and stride gives the same picture and time for a frame; returns numbers shown and times."""
     size, count = record.frame_size, record.frame_count
+    whole = count if record.fault is None else WHOLE
     with reader_of(root, record.video_id) as reader:
-        every = numbers_of(reader.frames(), size)
+        every = seen_in(reader.frames(), size, whole)
+        numbers = [number_in(f.rgb, size) for f in reader.frames()]
         assert list(every) == list(range(count))
         for stride, start in ((3, 0), (7, 0), (7, 2)):
-            assert numbers_of(reader.frames(start=start, stride=stride), size) == {
+            assert seen_in(reader.frames(start=start, stride=stride), size, whole) == {
                 n: every[n] for n in range(start, count, stride)
             }
         for wanted in (
@@ -56,11 +65,11 @@ def check_readers(root, record):
             [*reader.index.keys],
             range(count),
         ):
-            assert numbers_of(reader.sample(list(wanted)), size) == {n: every[n] for n in wanted}
-    times = [time for _, time, _ in every.values()]
+            assert seen_in(reader.sample(list(wanted)), size, whole) == {n: every[n] for n in wanted}
+    times = [time for time, *_ in every.values()]
     assert times[0] == 0
     assert (np.diff(times) >= 0).all()
-    return [number for number, _, _ in every.values()], times
+    return numbers, times
 
 
 def check_stages(root, record, numbers):
@@ -88,11 +97,12 @@ def check_stages(root, record, numbers):
                     window = cropping.widened((face["x0"], face["y0"], face["x1"], face["y1"]))
                     image = decode(crop["image"]["bytes"])
                     found = number_in(image, record.frame_size, tuple(round(v) for v in window))
-                    if numbers[crop["frame_idx"]] is not None:
+                    if numbers[crop["frame_idx"]] is not None and (record.fault is None or crop["frame_idx"] < WHOLE):
                         assert found == numbers[crop["frame_idx"]], crop["frame_idx"]
                     seen += 1
         assert seen == sum(row["frame_idx"] % stride == 0 for row in rows)
-    assert list(verify(root, frames=5)) == []
+    if record.fault is None:
+        assert list(verify(root, frames=5)) == []
 
 
 def outcome_of(case, folder):
@@ -118,7 +128,10 @@ def outcome_of(case, folder):
         expected = case.times or [STEP * n for n in range(len(numbers))]
         np.testing.assert_allclose(times, expected, atol=1.1)
     if case.referee:
-        assert numbers == referee(path, record.frame_size)
+        shown = referee(path, record.frame_size)
+        whole = None if record.fault is None else WHOLE
+        assert len(numbers) == len(shown)
+        assert numbers[:whole] == shown[:whole]
     check_stages(root, record, numbers)
     notes = "; ".join(record.notes.values())
     return (

@@ -14,7 +14,7 @@ from rmset.errors import VideoError
 from rmset.parts.display import meant, squared
 from rmset.parts.numbering import FrameIndex
 from rmset.parts.remarks import cut_short, fault_of, notes_of
-from rmset.parts.seek import start_decoder
+from rmset.parts.seek import decoded, drained, start_decoder
 from rmset.parts.seen import Seen
 from rmset.parts.stream import open_video
 from rmset.parts.times import shown_at
@@ -109,13 +109,38 @@ def survey(path: Path, threads: int = 0, most: int | None = None, progress: Prog
 def _look(path: Path, first: Video, threads: int, most: int | None, progress: Callable[[int], None]) -> Seen:
     """One pass; where it finds damage, another one in one thread, which alone decodes that alike every time."""
     seen = _pass(path, first, most, threads, progress)
-    if not seen.packet or seen.is_plain or most is not None:
+    if not seen.packet or most is not None or (seen.is_plain and not seen.incomplete and _ends_whole(path, seen)):
         return seen
     second = open_video(path)
     with second[0]:
         again = _pass(path, second, most, threads, progress, one_thread=True)
     again.one_thread = again.is_damaged or again.packet != seen.packet
     return again
+
+
+def _ends_whole(path: Path, seen: Seen) -> bool:
+    """Whether the last group of pictures decodes whole in one thread.
+
+    Several threads do not always say that a picture was damaged, and where a file was cut off there is one at its end.
+    """
+    import av
+
+    keys = seen.key_frames()
+    if not keys:
+        return True
+    container, stream = open_video(path)
+    with container:
+        codec = stream.codec_context
+        start_decoder(codec, one_thread=True)
+        try:
+            container.seek(keys[-1].seek, stream=stream, backward=True)
+            for packet in container.demux(stream):
+                frames, error = decoded(codec, packet, 0) if packet.size else drained(codec)
+                if error is not None or any(frame.is_corrupt for frame in frames):
+                    return False
+        except av.error.FFmpegError:
+            return False
+    return True
 
 
 def _pass(
