@@ -20,7 +20,7 @@ TWINS: dict[str, tuple[str, str | None]] = {
     "rmset export": ("rmset.export", BUILD),
     "rmset build": ("rmset.build", BUILD),
     "rmset audit": ("rmset.stages.audit.run.run", None),
-    "rmset status": ("rmset.open(root).videos", DATA),
+    "rmset status": ("rmset.root.Root.stage_record", None),
     "rmset sql": ("rmset.open(root).sql", DATA),
     "rmset pairs": ("rmset.open(root).pairs", DATA),
     "rmset preview": ("rmset.inspect.preview.write", None),

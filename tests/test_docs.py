@@ -5,9 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -149,8 +149,7 @@ def test_the_python_of_each_command_is_there(monkeypatch):
     assert single - set(TWINS) == {"rmset demo"}, "give each new command its line in docs/twins.py"
     for code, anchor in TWINS.values():
         if anchor is None:
-            module, name = code.rsplit(".", 1)
-            assert callable(getattr(import_module(module), name)), code
+            assert callable(resolve_name(code)), code
         else:
             assert anchor in anchors(REPOSITORY / "docs" / "python.md"), anchor
 
