@@ -153,6 +153,8 @@ def check(
         emit(said, fmt, columns=["split", "finding", "level", "n", "example"])
     else:
         emit(report.rows(), fmt)
+        for finding in report.findings:
+            say(str(finding))
     if report.broken:
         raise typer.Exit(1)
 

@@ -269,19 +269,27 @@ def settings(start: RunConfig, given: Mapping[str, Any], sets: list[str] | None)
 def method_settings(start: RunConfig, given: Mapping[str, Any], sets: list[str] | None) -> RunConfig:
     """Change a start config of one method; refuses what was typed for another, which would do nothing.
 
+    A word of `--set` for another method is said to do nothing, as scripts give one list of them to several methods.
+
     Raises:
-        UsageError: an option, or a word of `--set`, that belongs to another method.
+        UsageError: an option that belongs to another method.
     """
     config = settings(start, given, sets)
     own = config.method.replace("-", "_")
-    words = {word.partition("=")[0].strip(): "--set " + word.partition("=")[0].strip() for word in sets or ()}
-    for path, typed in {**{path: _FLAGS.get(path, path) for path in given}, **words}.items():
+
+    def owner(path: str) -> str | None:
         group = path.partition(".")[0]
-        if group in METHOD_GROUPS and group != own:
+        return group.replace("_", "-") if group in METHOD_GROUPS and group != own else None
+
+    for path in given:
+        if (other := owner(path)) is not None:
             raise UsageError(
-                f"expected options of the method {config.method}, found {typed}, which belongs to "
-                f"{group.replace('_', '-')}; leave it out, or take --method {group.replace('_', '-')}"
+                f"expected options of the method {config.method}, found {_FLAGS.get(path, path)}, which belongs to "
+                f"{other}; leave it out, or take --method {other}"
             )
+    for path in (word.partition("=")[0].strip() for word in sets or ()):
+        if (other := owner(path)) is not None:
+            say(f"--set {path} does nothing here: it belongs to the method {other}, and this run is {config.method}")
     return config
 
 

@@ -10,12 +10,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from fertrain.config import RunConfig
 from fertrain.config.recipes import recipe
 from fertrain.datasets.registry import entries
 from fertrain.run_folder import RunFolder
 from rmset.errors import UsageError
 from rmset_cli.fertrain.app import app, main
-from rmset_cli.fertrain.options import OPTIONS, as_flags, settings
+from rmset_cli.fertrain.options import OPTIONS, as_flags, method_settings, settings
 
 COMMANDS = [
     "supervised", "semi", "ablate", "evaluate", "cross", "compare", "votes", "predict", "explain", "convert", "recipes",
@@ -224,8 +225,6 @@ def test_bad_input_is_one_line_and_the_right_exit_code(fertrain, ferplus, tmp_pa
     [
         (["--method", "fixmatch", "--tau", "0.1"], "--tau", "rmfer"),
         (["--method", "simclr", "--candidates", "random"], "--candidates", "rmfer"),
-        (["--set", "fixmatch.ratio=1"], "--set fixmatch.ratio", "fixmatch"),
-        (["--method", "ada-cm", "--set", "uda.ratio=1"], "--set uda.ratio", "uda"),
     ],
 )
 def test_options_of_one_method_given_to_another_are_refused(faces, tmp_path, words, typed, owner):
@@ -233,3 +232,9 @@ def test_options_of_one_method_given_to_another_are_refused(faces, tmp_path, wor
     assert isinstance(result.exception, UsageError)
     assert f"found {typed}, which belongs to {owner}; leave it out, or take --method {owner}" in str(result.exception)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_setting_of_another_method_is_said_to_do_nothing(capsys):
+    start = RunConfig(method="ada-cm")
+    assert method_settings(start, {}, ["uda.temperature=0.5"]).method == "ada-cm"
+    assert "--set uda.temperature does nothing here: it belongs to the method uda" in capsys.readouterr().err
