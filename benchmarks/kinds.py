@@ -20,8 +20,9 @@ import numpy as np
 from benchmarks.mashups import cache_folder, clips_folder
 from rmset.inspect.evaluate import video as evaluate
 from rmset.parts.detect import load
+from rmset.parts.identity import resolve
 from rmset.root import Root
-from rmset.stages import fetch, layout, track
+from rmset.stages import audit, fetch, layout, track
 from rmset.synth.acts import AnySize
 from rmset.synth.clips import ClipSource, find_clips
 from rmset.synth.edits import edited, extra_people
@@ -132,8 +133,12 @@ class Row:
     panels_masked: int
     people_missed: int
     confidence: float
+    """the least of the layout's and the audit's"""
+    said: str
+    """the audit's worst answer, if one is bad"""
     layout_s: float
     track_s: float
+    audit_s: float
 
 
 def measure(kind: Kind, half: str, video: Path) -> Row:
@@ -148,13 +153,16 @@ def measure(kind: Kind, half: str, video: Path) -> Row:
         began = time.perf_counter()
         track.run(root, video_id, track.TrackConfig())
         tracked = time.perf_counter() - began
+        began = time.perf_counter()
+        said = audit.run(root, video_id, audit.AuditConfig(embedder=resolve("auto")))
+        audited = time.perf_counter() - began
         scores = evaluate(root, video_id, truth).row
-        proposed = root.layout(video_id)
-        sure = min(s.confidence for s in proposed.segments)
+        sure = root.confidence(video_id) or 0.0
     return Row(
         kind.name, half, *(round(float(scores[k]), 4) for k in ("recall", "precision", "idf1")),
         int(scores["id_switches"]), round(float(scores["trigger_iou"]), 4), int(scores["panels_masked"]),
-        int(scores["people_missed"]), round(sure, 3), round(laid, 1), round(tracked, 1),
+        int(scores["people_missed"]), round(sure, 3), str(said.get("worst", "")), round(laid, 1), round(tracked, 1),
+        round(audited, 1),
     )  # fmt: skip
 
 

@@ -191,7 +191,7 @@ def build(
         IncompleteError: a stage failed for some video; the others went on, and all outcomes are its `done`.
 
     >>> [(outcome.stage, outcome.status) for outcome in rmset.build("data/rmset", export={"size": 64})]
-    [('layout', 'kept'), ('track', 'already done'), ('audit', 'already done'), ('export', 'already done')]
+    [('layout', 'kept'), ('track', 'already done'), ('audit', 'done'), ('export', 'already done')]
     """
     steps: list[tuple[str, Config]] = [
         (layout.NAME, _config(ProposeConfig, propose)),
