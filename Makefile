@@ -26,7 +26,7 @@ docs: $(VENV)/.dev
 
 # The documentation as pages in build/site, links and anchors checked; nothing in them comes from elsewhere.
 site: $(VENV)/.dev
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # Builds sdist and wheel, installs the wheel into an empty environment and walks the shortest path from another folder.
 package: $(VENV)/.dev
