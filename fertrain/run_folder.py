@@ -74,7 +74,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, *, overwrite: bool) -> RunFolder:
-        """A folder for a new run; refuses one that holds a finished run, unless `begin` may replace it later."""
+        """Return a folder for a new run; refuses one that holds a finished run, unless `begin` may replace it later."""
         folder = cls(path)
         if (path / "metrics.json").exists() and not overwrite:
             raise UsageError(f"expected a new folder for the run, found a finished run in {path}; "
@@ -128,7 +128,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """The folder of an earlier run."""
+        """Return the folder of an earlier run."""
         if not (path / "model.safetensors").is_file():
             raise UsageError(
                 f"expected a run folder with model.safetensors, found {'none' if path.is_dir() else 'no folder'} "
@@ -137,15 +137,15 @@ class RunFolder:
         return cls(path)
 
     def write_config(self, values: Mapping[str, Any]) -> None:
-        """Settings, and what was measured of the data."""
+        """Write the settings, and what was measured of the data."""
         write_text(self.path / "config.toml", to_toml(values))
 
     def config(self) -> RunConfig:
-        """The settings."""
+        """Return the settings."""
         return config_from(self.config_values())
 
     def config_values(self) -> dict[str, Any]:
-        """Settings and measures as they stand in the file."""
+        """Return settings and measures as they stand in the file."""
         try:
             return read_toml(self.path / "config.toml")
         except (FileNotFoundError, UnreadableError) as error:
@@ -181,7 +181,7 @@ class RunFolder:
         return self._rows("evaluations.csv", ("split", "rule", "why"), ("overall_accuracy",))
 
     def _rows(self, name: str, texts: Sequence[str], numbers: Sequence[str]) -> list[dict[str, str]]:
-        """The rows of a table of the folder, each with these columns; none if there is no such file."""
+        """Return the rows of a table of the folder, each with these columns; none if there is no such file."""
         try:
             text = read_text(self.path / name)
             rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -223,7 +223,7 @@ _COUNT, _SHARE = 2**53, 1 + 1e-9
 
 
 def _fault(metrics: object) -> str:
-    """What is wrong with the content of a metrics.json; nothing if it holds scores."""
+    """Return what is wrong with the content of a metrics.json; nothing if it holds scores."""
     if not isinstance(metrics, dict):
         return f"{type(metrics).__name__}"
     if missing := {"n", "overall_accuracy", "average_accuracy", "confusion", "labels", "split", "rule"} - set(metrics):
@@ -249,7 +249,7 @@ def _fault(metrics: object) -> str:
 
 
 def new_path(config: RunConfig) -> Path:
-    """A folder below `runs` for a run that was given none, by time, method and network."""
+    """Return a folder below `runs` for a run that was given none, by time, method and network."""
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{config.method}-{config.model.name}"
 
 

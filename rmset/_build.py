@@ -128,7 +128,7 @@ def track(
 
 
 def _audit_step(embedder: str = identity.AUTO) -> tuple[str, AuditConfig]:
-    """The audit that follows tracking."""
+    """Return the audit that follows tracking."""
     return audit.NAME, AuditConfig(embedder=identity.resolve(embedder))
 
 
@@ -225,7 +225,7 @@ def _run(
 
 
 def _config(kind: type[Settings], given: Settings | Mapping[str, Any] | None) -> Settings:
-    """Settings of a stage out of what the caller gave.
+    """Return settings of a stage out of what the caller gave.
 
     Raises:
         UsageError: a name that the stage has no setting of, or a value that cannot be.
@@ -247,7 +247,7 @@ def _config(kind: type[Settings], given: Settings | Mapping[str, Any] | None) ->
 
 
 def _forget(root: AnyRoot) -> None:
-    """An opened data set looks again at what has changed."""
+    """Make an opened data set look again at what has changed."""
     if isinstance(root, Dataset):
         root.reload()
 

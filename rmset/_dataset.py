@@ -123,7 +123,7 @@ class Dataset(os.PathLike[str]):
 
     @property
     def people(self) -> tuple[VideoPerson, ...]:
-        """Everybody who reacts, by video_id and person_id; videos without a layout have nobody yet."""
+        """All people who react, by video_id and person_id; a video without a layout has none yet."""
         layouts = self.root.layouts()
         return tuple(person for layout in layouts for person in _people(layout))
 
@@ -142,7 +142,7 @@ class Dataset(os.PathLike[str]):
         return self.root.layout(video_id)
 
     def tracks(self, video_id: str) -> Result:
-        """The face rows of a video, by person and frame; `.arrow()`, `.pandas()`, `.polars()` or `.rows()` gives them.
+        """Return a video's face rows by person and frame; take them with `.arrow()`, `.pandas()`, `.polars()` or `.rows()`.
 
         Raises:
             RootError: there is no such video, or it was not tracked yet.
@@ -170,7 +170,7 @@ class Dataset(os.PathLike[str]):
         return self.catalog.sql(query)
 
     def run(self, query: str, parameters: Mapping[str, Any] | None = None) -> Result:
-        """A query of a program's own, which may use any function that the locked connection allows.
+        """Return a query of a program's own, which may use any function that the locked connection allows.
 
         Args:
             query: SQL.
@@ -271,7 +271,7 @@ AnyRoot = Dataset | Root | Path | str | None
 
 
 def open(root: AnyRoot = None) -> Dataset:  # noqa: A001  (rmset.open reads as it should)
-    """A data set: the folder given, else `$RMSET_ROOT`, else `data/rmset`.
+    """Return a data set: the folder given, else `$RMSET_ROOT`, else `data/rmset`.
 
     A folder that is not there yet is an empty data set, into which `rmset.add` and `rmset.build` put something.
 
@@ -282,7 +282,7 @@ def open(root: AnyRoot = None) -> Dataset:  # noqa: A001  (rmset.open reads as i
 
 
 def root_of(root: AnyRoot) -> Root:
-    """The place behind whatever stands for a data set."""
+    """Return the place behind whatever stands for a data set."""
     if isinstance(root, Dataset):
         return root.root
     return root if isinstance(root, Root) else Root.find(root)

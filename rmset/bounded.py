@@ -29,7 +29,7 @@ _READING = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in _FLAGS)
 
 
 def open_regular(path: Path, most: int | None = None) -> BinaryIO:
-    """A regular file, opened for reading.
+    """Return a regular file, opened for reading.
 
     Args:
         path: the file; links are followed.
@@ -59,7 +59,7 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
 
 
 def read_bytes(path: Path, most: int = SMALL) -> bytes:
-    """The bytes of a small file.
+    """Return the bytes of a small file.
 
     Raises:
         FileNotFoundError: there is none.
@@ -77,7 +77,7 @@ def read_bytes(path: Path, most: int = SMALL) -> bytes:
 
 
 def read_text(path: Path, most: int = SMALL) -> str:
-    """The text of a small file; a byte order mark is left out, line ends are as in the file.
+    """Return the text of a small file; a byte order mark is left out, line ends are as in the file.
 
     Raises:
         FileNotFoundError: there is none.
@@ -92,17 +92,17 @@ def read_text(path: Path, most: int = SMALL) -> str:
 
 
 def read_json(path: Path, most: int = SMALL) -> Any:
-    """The value of a small JSON file; see `read_text` and `parse_json`."""
+    """Return the value of a small JSON file; see `read_text` and `parse_json`."""
     return parse_json(read_text(path, most), str(path))
 
 
 def read_toml(path: Path, most: int = SMALL) -> dict[str, Any]:
-    """The tables of a small TOML file; see `read_text` and `parse_toml`."""
+    """Return the tables of a small TOML file; see `read_text` and `parse_toml`."""
     return parse_toml(read_text(path, most), str(path))
 
 
 def parse_json(text: str, where: str) -> Any:
-    """A JSON value, at most 64 levels deep, all numbers finite.
+    """Return a JSON value, at most 64 levels deep, all numbers finite.
 
     Raises:
         UnreadableError: it is none; `where` says which file.
@@ -118,7 +118,7 @@ def parse_json(text: str, where: str) -> Any:
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """The tables of a TOML text, at most 64 levels deep, all numbers finite.
+    """Return the tables of a TOML text, at most 64 levels deep, all numbers finite.
 
     Raises:
         UnreadableError: it is none; `where` says which file.
@@ -135,7 +135,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def _bounded(value: Any, where: str) -> Any:
-    """The value itself, after a walk that needs no recursion."""
+    """Return the value itself, after a walk that needs no recursion."""
     level, deep = [value], 0
     while level:
         if deep > DEEP:

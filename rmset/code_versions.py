@@ -34,5 +34,5 @@ CHANGES: dict[str, tuple[Change, ...]] = {"layout": (NUMBERING,), "track": (NUMB
 
 
 def code_version(stage: str, record: VideoRecord) -> int:
-    """The last version of the program that changed what a stage makes of a video."""
+    """Return the last version of the program that changed what a stage makes of a video."""
     return max((c.version for c in CHANGES.get(stage, ()) if c.touches(record)), default=1)

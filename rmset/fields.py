@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def fitting(kind: type[T], raw: Any) -> dict[str, Any]:
-    """The values of `raw` that are fields of a dataclass, each of its field's type; lists become tuples where declared.
+    """Pick the values of `raw` that are fields of a dataclass, each of its field's type; lists become tuples.
 
     Keys that the dataclass does not have, written by a newer program, are left out.
 

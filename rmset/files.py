@@ -37,7 +37,7 @@ class Files(Protocol):
         """
 
     def read_text(self, key: str) -> str:
-        """The text of a small file.
+        """Return the text of a small file.
 
         Raises:
             FileNotFoundError: there is none.
@@ -48,7 +48,7 @@ class Files(Protocol):
         """Hex sha256 of a file's bytes."""
 
     def keys(self, pattern: str) -> list[str]:
-        """The keys that match a glob, sorted; unfinished files are no keys.
+        """Return the keys that match a glob, sorted; unfinished files are no keys.
 
         Raises:
             RootError: a folder cannot be listed.
@@ -58,16 +58,16 @@ class Files(Protocol):
         """Keys that are links to elsewhere, sorted: nothing is ever written through one."""
 
     def local(self, key: str) -> Path:
-        """A path of this machine from which the file can be read."""
+        """Return a path of this machine from which the file can be read."""
 
     def scratch(self, key: str) -> Path:
-        """A folder of this machine for what is not yet part of the data set; it lasts from run to run."""
+        """Return a folder of this machine for what is not yet part of the data set; it lasts from run to run."""
 
     def publish(self, key: str) -> AbstractContextManager[Path]:
-        """A path to write to; on success the file appears under its key, whole, or not at all."""
+        """Return a path to write to; on success the file appears under its key, whole, or not at all."""
 
     def publish_folder(self, key: str) -> AbstractContextManager[Path]:
-        """A folder to fill; on success it replaces what was under its key."""
+        """Return a folder to fill; on success it replaces what was under its key."""
 
     def remove(self, key: str) -> None:
         """Remove a file or folder; nothing happens if there is none."""
@@ -80,7 +80,7 @@ class Files(Protocol):
         """
 
     def is_locked(self, key: str) -> bool:
-        """Whether some process holds the lock now; False where that cannot be told."""
+        """Whether some process holds the lock now; False where that is unknown."""
 
 
 def sha256_of(path: Path) -> str:

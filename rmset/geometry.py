@@ -112,14 +112,14 @@ def center(box: Box) -> tuple[float, float]:
 
 
 def scale_about_center(box: Box, factor: float) -> Box:
-    """The box grown or shrunk about its center."""
+    """Return the box grown or shrunk about its center."""
     x, y = center(box)
     w, h = (box[2] - box[0]) * factor / 2, (box[3] - box[1]) * factor / 2
     return (x - w, y - h, x + w, y + h)
 
 
 def clip(box: Box, to: Box) -> Box:
-    """The part of `box` inside `to`; may be empty (then x1 <= x0 or y1 <= y0)."""
+    """Return the part of `box` inside `to`; may be empty (then x1 <= x0 or y1 <= y0)."""
     return (max(box[0], to[0]), max(box[1], to[1]), min(box[2], to[2]), min(box[3], to[3]))
 
 
@@ -149,7 +149,7 @@ def without(box: Box, holes: Iterable[Box]) -> list[Box]:
 
 
 def pixels(box: Box, frame_size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The whole pixels that a box touches, clipped to a frame (width, height); for slicing."""
+    """Return the whole pixels that a box touches, clipped to a frame (width, height); for slicing."""
     x0, y0 = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
     x1, y1 = min(frame_size[0], int(np.ceil(box[2]))), min(frame_size[1], int(np.ceil(box[3])))
     return x0, y0, max(x0, x1), max(y0, y1)

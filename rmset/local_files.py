@@ -41,7 +41,7 @@ class LocalFiles:
         return Stamp(found.st_size, found.st_mtime_ns)
 
     def read_text(self, key: str) -> str:
-        """The text of a small file."""
+        """Return the text of a small file."""
         return bounded.read_text(self.local(key))
 
     def sha256(self, key: str) -> str:
@@ -49,7 +49,7 @@ class LocalFiles:
         return sha256_of(self.local(key))
 
     def keys(self, pattern: str) -> list[str]:
-        """The keys that match a glob, sorted; unfinished files are no keys."""
+        """Return the keys that match a glob, sorted; unfinished files are no keys."""
         found = [""]
         for part in pattern.split("/"):
             found = [f"{prefix}{name}/" for prefix in found for name in self._names(prefix, part)]
@@ -79,18 +79,18 @@ class LocalFiles:
         return sorted(path.relative_to(self.folder).as_posix() for path in found)
 
     def local(self, key: str) -> Path:
-        """A path from which the file can be read."""
+        """Return a path from which the file can be read."""
         return self.folder / key
 
     def scratch(self, key: str) -> Path:
-        """A folder for what is not yet part of the data set."""
+        """Return a folder for what is not yet part of the data set."""
         path = self._own(key)
         with plain_errors(path):
             self._make_folders(path)
         return path
 
     def _own(self, key: str) -> Path:
-        """The path under which a key is written; refused where a folder on the way is a link."""
+        """Return the path under which a key is written; refused where a folder on the way is a link."""
         path = self.folder
         *folders, name = PurePosixPath(key).parts
         for part in folders:
@@ -188,6 +188,6 @@ class LocalFiles:
                 yield
 
     def is_locked(self, key: str) -> bool:
-        """Whether some process holds the lock now; False where that cannot be told."""
+        """Whether some process holds the lock now; False where that is unknown."""
         path = self.local(f"{_LOCKS}/{key}")
         return locks.is_held(path)

@@ -69,7 +69,7 @@ def _marker(path: Path) -> Path:
 
 
 def _holder(path: Path) -> str:
-    """Who holds it, as far as can be told, and what to do."""
+    """Say who holds it, as far as is known, and what to do."""
     from filelock import SoftFileLock
 
     marker = _marker(path)
@@ -81,7 +81,7 @@ def _holder(path: Path) -> str:
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds the lock; nothing is made, and where it cannot be told the answer is no."""
+    """Whether some process holds the lock; nothing is made, and where that is unknown the answer is no."""
     if not (path.is_file() or _marker(path).exists()):
         return False
     try:

@@ -61,7 +61,7 @@ def _file_hash(root: Root, key: str) -> str:
 
 
 def _code(stage: str, record: VideoRecord) -> list[int]:
-    """The version of the program that counts for a video; version 1 had none in its hashes."""
+    """Return the version of the program that counts for a video; version 1 had none in its hashes."""
     return [version] if (version := code_version(stage, record)) > 1 else []
 
 
@@ -136,7 +136,7 @@ PROBE = "probe"
 
 
 def probe_again(root: Root, video_id: str, progress: Progress = silent) -> Outcome | None:
-    """Number the frames of a video that an earlier version took in; None if that is done, or cannot be.
+    """Return the number the frames of a video that an earlier version took in; None if that is done, or cannot be.
 
     What cannot be done is the failure of the stage that runs next.
     """
@@ -222,7 +222,7 @@ def _is_kept(root: Root, video_id: str, stage: Stage, force: bool) -> bool:
 
 
 def _cause(failure: Exception) -> str:
-    """The cause as one line; the program's own errors name themselves."""
+    """Return the cause as one line; the program's own errors name themselves."""
     text = " ".join(str(failure).split())
     if isinstance(failure, RmsetError):
         return text

@@ -33,7 +33,7 @@ def quiet(line: str) -> None:
 
 @contextmanager
 def bars(wanted: Progress | bool | None = None) -> Iterator[Progress]:
-    """A bar per kind of work with count, time and time left, on stderr or in the notebook; gone when the work is done.
+    """Show a bar per kind of work with count, time and time left, on stderr or in the notebook, until it is done.
 
     Args:
         wanted: None for bars where somebody can see them (a terminal or a notebook), False for none, or a callback

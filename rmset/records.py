@@ -41,7 +41,7 @@ def check_video_id(video_id: str) -> str:
 
 
 def local_video_id(stem: str, sha256: str) -> str:
-    """The id of a local file: slug of its stem, at most 40 characters, and 8 hex digits of its sha256.
+    """Return the id of a local file: slug of its stem, at most 40 characters, and 8 hex digits of its sha256.
 
     >>> local_video_id("My mashup (final)", "ab12cd34" + "0" * 56)
     'My-mashup-final-ab12cd34'
@@ -51,7 +51,7 @@ def local_video_id(stem: str, sha256: str) -> str:
 
 
 def url_video_id(url: str) -> str:
-    """The id of what a URL names, known before anything is asked of its host.
+    """Return the id of what a URL names, known before anything is asked of its host.
 
     The hash, not the name, tells videos apart: no two URLs collide by case, by length or by a reserved name.
 
@@ -158,7 +158,7 @@ class Person:
     confidence: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what nobody is."""
+        """Check that the person can exist."""
         _expect(_is_count(self.person_id), f"a person id from 0 to {_MOST}", self.person_id)
         _expect(self.source in ("detected", "manual"), "source detected or manual", self.source)
         _expect_share(self.confidence)
@@ -195,7 +195,7 @@ class Segment:
         )
 
     def removed_from(self, region: TriggerRegion) -> tuple[Box, ...]:
-        """The rectangles of a region that are really masked: without its holes."""
+        """Return the rectangles of a region that are really masked: without its holes."""
         return tuple(without(region.box, self.holes(region)))
 
     @property
@@ -311,7 +311,7 @@ def _box(values: list[float]) -> Box:
 
 
 def _number(value: object) -> float:
-    """A JSON number; text and true are none."""
+    """Return a JSON number; text and true are none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > _MOST:
         raise ValueError(f"expected a number up to {_MOST}, found {str(value)[:80]!r}")
     return float(value)
@@ -389,7 +389,7 @@ class StageRecord:
 
 
 def _with_nested(raw: Any) -> Any:
-    """The raw entry, its last finished run made a record; no more than one is kept."""
+    """Return the raw entry, its last finished run made a record; no more than one is kept."""
     if isinstance(raw, dict) and isinstance(before := raw.get("last_done"), dict):
         return {**raw, "last_done": StageRecord(**fitting(StageRecord, {**before, "last_done": None}))}
     return raw

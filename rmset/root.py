@@ -23,14 +23,14 @@ class Root:
 
     @classmethod
     def find(cls, path: Path | str | None = None) -> Root:
-        """The root that is meant: the path given, else `$RMSET_ROOT`, else `data/rmset`."""
+        """Return the root that is meant: the path given, else `$RMSET_ROOT`, else `data/rmset`."""
         return cls(path or os.environ.get("RMSET_ROOT") or DEFAULT_ROOT)
 
     # Where things lie. The one place that knows.
 
     @staticmethod
     def record_key(video_id: str) -> str:
-        """What is known of a video."""
+        """Return what is known of a video."""
         return f"videos/{check_video_id(video_id)}.json"
 
     @staticmethod
@@ -45,7 +45,7 @@ class Root:
 
     @staticmethod
     def crops_key(video_id: str) -> str:
-        """The folder of the shards with pixels."""
+        """Return the folder of the shards with pixels."""
         return f"crops/{check_video_id(video_id)}"
 
     @staticmethod
@@ -55,21 +55,21 @@ class Root:
 
     @staticmethod
     def audit_key(video_id: str) -> str:
-        """What the audit found."""
+        """Return what the audit found."""
         return f"audit/{check_video_id(video_id)}.json"
 
     @staticmethod
     def truth_key(video_id: str) -> str:
-        """What is known for certain; only roots that were generated have it."""
+        """Return what is known for certain; only roots that were generated have it."""
         return f"truth/{check_video_id(video_id)}.truth.json"
 
     @staticmethod
     def state_key(stage: str, video_id: str) -> str:
-        """What a stage did."""
+        """Return what a stage did."""
         return f"state/{stage}/{check_video_id(video_id)}.json"
 
     def video_path(self, video_id: str) -> Path:
-        """The source video.
+        """Return the source video.
 
         Raises:
             RootError: the root has no such video.
@@ -87,7 +87,7 @@ class Root:
         return [name for name in names if VIDEO_ID.fullmatch(name)]
 
     def select(self, video_ids: list[str] | None) -> list[str]:
-        """The ids asked for, or all; each must be there.
+        """Return the ids asked for, or all; each must be there.
 
         Raises:
             RootError: an id is unknown, or the root is empty.
@@ -103,7 +103,7 @@ class Root:
         return list(dict.fromkeys(video_ids))
 
     def record(self, video_id: str) -> VideoRecord:
-        """What is known of a video.
+        """Return what is known of a video.
 
         Raises:
             RootError: there is no such video, or its record cannot be read.
@@ -123,7 +123,7 @@ class Root:
         return record
 
     def records(self, left_out: list[str] | None = None) -> list[VideoRecord]:
-        """What is known of each video; a record that cannot be read is its video's failure and left out.
+        """Return what is known of each video; a record that cannot be read is its video's failure and left out.
 
         Args:
             left_out: gets a line for each.
@@ -138,7 +138,7 @@ class Root:
         return found
 
     def layouts(self, left_out: list[str] | None = None) -> list[Layout]:
-        """The layouts there are; one that cannot be read is its video's failure and left out, as in `records`."""
+        """Read the layouts; one that cannot be read is its video's failure and left out, as in `records`."""
         found = []
         for video_id in self.video_ids():
             try:
@@ -154,7 +154,7 @@ class Root:
         return self.files.exists(self.layout_key(video_id))
 
     def layout(self, video_id: str) -> Layout:
-        """The video's layout.
+        """Return the video's layout.
 
         Raises:
             RootError: there is none yet.
@@ -176,7 +176,7 @@ class Root:
         return layout
 
     def audit(self, video_id: str) -> Audit | None:
-        """What the audit found; None if the video has not been audited.
+        """Return what the audit found; None if the video has not been audited.
 
         Raises:
             RootError: the file is no audit, or another video's.
@@ -193,7 +193,7 @@ class Root:
         return found
 
     def audits(self, left_out: list[str] | None = None) -> list[Audit]:
-        """The audits there are; one that cannot be read is its video's failure and left out, as in `records`."""
+        """Return the audits there are; one that cannot be read is its video's failure and left out, as in `records`."""
         found = []
         for video_id in self.video_ids():
             try:
@@ -207,7 +207,7 @@ class Root:
         return found
 
     def confidence(self, video_id: str) -> float | None:
-        """The least of the layout's confidence and the audit's; None without a layout, or where one cannot be read."""
+        """Return the least of the layout's confidence and the audit's; None without a layout or an unreadable one."""
         try:
             if not self.has_layout(video_id):
                 return None
@@ -231,7 +231,7 @@ class Root:
     # The ledger.
 
     def stage_record(self, stage: str, video_id: str) -> StageRecord | None:
-        """What a stage did with a video, if it ran.
+        """Return what a stage did with a video, if it ran.
 
         An entry that cannot be read says nothing: the stage runs again.
         """

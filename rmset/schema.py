@@ -55,16 +55,16 @@ _HUGGING_FACE = {"info": {"features": {"image": {"_type": "Image"}}}}
 
 
 def faces() -> pa.Schema:
-    """Schema of `tracks/<video_id>.parquet`."""
+    """Return schema of `tracks/<video_id>.parquet`."""
     return pa.schema(FACE_FIELDS, metadata={VERSION_KEY: str(VERSION).encode()})
 
 
 def crops() -> pa.Schema:
-    """Schema of `crops/<video_id>/part-NNN.parquet`."""
+    """Return schema of `crops/<video_id>/part-NNN.parquet`."""
     metadata = {VERSION_KEY: str(VERSION).encode(), b"huggingface": json.dumps(_HUGGING_FACE).encode()}
     return pa.schema(CROP_FIELDS, metadata=metadata)
 
 
 def version_of(schema: pa.Schema) -> int:
-    """The version that a file was written with; 0 if it does not say."""
+    """Return the version that a file was written with; 0 if it does not say."""
     return int((schema.metadata or {}).get(VERSION_KEY, b"0"))

@@ -18,7 +18,7 @@ _starting = Lock()
 
 
 class _Worker(SpawnProcess):
-    """A spawned process that is not told which script is running."""
+    """A spawned process that does not know which script is running."""
 
     def start(self) -> None:
         """Start it; the script is hidden for the moment in which the process is described."""

@@ -103,7 +103,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 @app.command("list")
 def list_(fmt: FormatOption = Format.TABLE) -> None:
-    """Data sets that can be named.
+    """List the data sets that have a name.
 
     Example: fertrain datasets list
     """
@@ -130,7 +130,7 @@ def check(
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Counts per split, rule and class; missing, double, damaged and unreadable images.
+    """Count images per split, rule and class; find missing, double, damaged and unreadable ones.
 
     Example: fertrain datasets check ferplus --format csv
 

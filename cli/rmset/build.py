@@ -190,7 +190,7 @@ def track(
 
 
 def audit_step(embedder: str) -> tuple[str, AuditConfig]:
-    """The audit that follows tracking."""
+    """Return the audit that follows tracking."""
     from rmset.parts.identity import resolve
     from rmset.stages.audit import NAME, AuditConfig
 

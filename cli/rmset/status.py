@@ -101,7 +101,7 @@ def _status(root: Root, entry: StageRecord) -> str:
 
 
 def _fault(root: Root, video_id: str) -> str | None:
-    """What is wrong with a video's file, or with what is known of it."""
+    """Return what is wrong with a video's file, or with what is known of it."""
     try:
         return root.record(video_id).fault
     except RmsetError as error:
@@ -152,7 +152,7 @@ def _moved(root: Root, video_id: str) -> str | None:
 
 
 def _worst(root: Root, video_id: str) -> str | None:
-    """The audit's worst answer; None if all are good, or the audit cannot be read."""
+    """Return the audit's worst answer; None if all are good, or the audit cannot be read."""
     from rmset.errors import RmsetError
 
     try:

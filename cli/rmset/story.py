@@ -1,4 +1,4 @@
-"""The story that `rmset demo` tells: the whole path, once, on pixels that belong to everybody.
+"""The story that `rmset demo` tells: the whole path, once, on pixels in the public domain.
 
 compose a mashup -> add -> layout -> track -> export -> look -> train on it -> count on people never seen
 """

@@ -42,7 +42,7 @@ _EXPRESSIONS = 11
 
 
 def find_tables(path: Path) -> dict[str, Path]:
-    """The authors' tables by split; empty if there are none."""
+    """Return the authors' tables by split; empty if there are none."""
     for place in _LISTS:
         found = {split: path / place / name for split, name in _TABLES.items() if (path / place / name).is_file()}
         if found:
@@ -51,12 +51,12 @@ def find_tables(path: Path) -> dict[str, Path]:
 
 
 def find_annotated(path: Path) -> dict[str, Path]:
-    """The authors' folders with annotations by split; empty if there are none."""
+    """Return the authors' folders with annotations by split; empty if there are none."""
     return {split: path / name for split, name in _FOLDERS.items() if (path / name / "annotations").is_dir()}
 
 
 def find_yolo(path: Path) -> Path | None:
-    """The folder of a YOLO layout: split/images beside split/labels."""
+    """Return the folder of a YOLO layout: split/images beside split/labels."""
     for base in here_and_below(path):
         splits = split_folders(base).values()
         if any((folder / "labels").is_dir() and (folder / "images").is_dir() for folder in splits):
@@ -96,7 +96,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Listing:
 
 
 def _table(file: Path) -> Table:
-    """A table of the authors, whose header some copies have lost."""
+    """Return a table of the authors, whose header some copies have lost."""
     columns = read_header(file)
     if not {"subDirectory_filePath", "expression"} <= set(columns):
         if len(columns) == len(_COLUMNS) and columns[0].lower().endswith((".jpg", ".jpeg", ".png", ".bmp", ".tif")):

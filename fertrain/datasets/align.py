@@ -52,7 +52,7 @@ class Aligned:
 
 
 def main_face(found: Detections, size: tuple[int, int]) -> npt.NDArray[np.float32] | None:
-    """The box (4,) of the face that a photograph is of: large, and near the middle; None if there is none.
+    """Return the box (4,) of the face that a photograph is of: large, and near the middle; None if there is none.
 
     Args:
         found: all faces.
@@ -115,5 +115,5 @@ def align(
 
 
 def _flat(name: str) -> str:
-    """A path as one file name, so that images of different folders stay apart."""
+    """Return a path as one file name, so that images of different folders stay apart."""
     return Path(name).with_suffix("").as_posix().replace("/", "__").replace("#", "-")

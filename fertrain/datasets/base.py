@@ -65,7 +65,7 @@ class Split:
         return np.asarray(self.targets.argmax(axis=1), dtype=np.int64)
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Split:
-        """These rows, in this order."""
+        """Return these rows, in this order."""
         index = np.asarray(rows, dtype=np.int64)
         names = tuple(self.names[i] for i in index)
         shares = None if self.shares is None else self.shares[index]
@@ -122,16 +122,16 @@ class LabeledSet(Protocol):
     order: LabelOrder
 
     def splits(self) -> list[str]:
-        """The splits whose images are here."""
+        """Return the splits whose images are here."""
 
     def rules(self) -> list[str]:
-        """The rules that may be asked for; the first is the default."""
+        """Return the rules that may be asked for; the first is the default."""
 
     def load(self, split: str, rule: str) -> Split:
-        """The images of a split that a rule keeps."""
+        """Return the images of a split that a rule keeps."""
 
     def findings(self) -> list[Issue]:
-        """What the files themselves cannot tell: rows without images, names that stand twice."""
+        """Return what the files themselves cannot tell: rows without images, names that stand twice."""
 
 
 def require_split(data: LabeledSet, split: str) -> None:
@@ -198,7 +198,7 @@ class Listed:
         )
 
     def findings(self) -> list[Issue]:
-        """The reader's notes, and classes without images."""
+        """Return the reader's notes, and classes without images."""
         found = list(self.listing.notes)
         for split in self.splits():
             found += [Issue(split, "empty class", 1, c) for c, n in self.load(split).counts().items() if n == 0]
@@ -231,7 +231,7 @@ Reader = Callable[[Path, Mapping[str, object]], Listing]
 
 
 def position(number: int, first: int, order: LabelOrder, where: str) -> int:
-    """A data set's class number as a position in its order.
+    """Return a data set's class number as a position in its order.
 
     Raises:
         DatasetError: the number is out of range; says where it stands.

@@ -42,7 +42,7 @@ class CheckReport:
         return any(f.level is Level.ERROR for f in self.findings)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Counts and findings as the rows of one table: a finding has the columns finding, level, n and example."""
+        """List counts and findings as the rows of one table; a finding has the columns finding, level, n, example."""
         classes = list(dict.fromkeys(name for row in self.counts for name in row))
         blank: dict[str, Any] = dict.fromkeys([*classes, "finding", "level", "n", "example"])
         counted = [{**blank, **row} for row in self.counts]
@@ -95,7 +95,7 @@ _DAMAGED = "damaged image, of which decoders make something up"
 
 
 def jpeg_fault(content: bytes) -> str | None:
-    """What a decoder has to say of a JPEG that it reads all the same; None for whole ones and other formats."""
+    """Return what a decoder has to say of a JPEG that it reads all the same; None for whole ones and other formats."""
     if not content.startswith(b"\xff\xd8"):
         return None
     try:
@@ -111,7 +111,7 @@ def jpeg_fault(content: bytes) -> str | None:
 
 
 def evidence(data: LabeledSet) -> list[Issue]:
-    """What the counts say of the order, one finding per split that something is published of."""
+    """Return what the counts say of the order, one finding per split that something is published of."""
     found = [Issue("all", f"label order {data.order.name}", len(data.order), ", ".join(data.order.classes))]
     rule = data.rules()[0]
     counts = {split: tuple(data.load(split, rule).counts().values()) for split in data.splits()}

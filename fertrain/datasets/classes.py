@@ -33,7 +33,7 @@ class ClassReader:
     """How a numbering was recognized; empty where nothing had to be."""
 
     def position(self, value: object, where: str) -> int:
-        """The position of a label's class.
+        """Return the position of a label's class.
 
         Raises:
             DatasetError: the value is none of the set's; says where it stands.
@@ -58,7 +58,7 @@ class ClassReader:
 
 
 def spelled(value: object) -> str:
-    """A label as text: 3, 3.0 and "3.0" are "3"; a name is without case and spaces around it."""
+    """Return a label as text: 3, 3.0 and "3.0" are "3"; a name is without case and spaces around it."""
     text = str(value).strip()
     k = _number(text)
     return text.lower() if k is None else str(k)
@@ -67,7 +67,7 @@ def spelled(value: object) -> str:
 def read_classes(
     counts: Mapping[str, Mapping[str, int]], given: Given | None, where: str, named: Sequence[str] | None = None
 ) -> ClassReader:
-    """What the labels of a set mean.
+    """Return what the labels of a set mean.
 
     Args:
         counts: images by label (`spelled`) by split.
@@ -154,7 +154,7 @@ def _set_of(classes: frozenset[str], names: Mapping[str, str], where: str) -> La
 
 
 def _asked(numbers: set[int], where: str) -> str:
-    """The message for numbers that nothing says the meaning of, with the command that does."""
+    """Return the message for numbers that nothing says the meaning of, with the command that does."""
     advice = [
         f"{name}: `classes='"
         + ",".join(f"{k}={c}" for k, c in zip(numbers_of(name), ORDERS[name].classes, strict=True))
@@ -171,7 +171,7 @@ def _asked(numbers: set[int], where: str) -> str:
 
 
 def _number(text: str) -> int | None:
-    """A whole number: "3", "3.0", " 3"; None for anything else."""
+    """Return a whole number: "3", "3.0", " 3"; None for anything else."""
     try:
         return int(text)
     except ValueError:

@@ -135,7 +135,7 @@ LOOKS: dict[str, Look] = {
 
 
 def detect(path: Path) -> Guess:
-    """What lies in a folder, or in the only folder inside of it.
+    """Return what lies in a folder, or in the only folder inside of it.
 
     Raises:
         UsageError: there is no such folder, or nothing in it looks like a data set.

@@ -32,7 +32,7 @@ _ORDER = ORDERS["fer2013"]
 
 
 def find_table(path: Path) -> Path | None:
-    """The pixel table of a folder, if there is one: below it too, as the archive unpacks to `fer2013/`."""
+    """Return the pixel table of a folder, if there is one: below it too, as the archive unpacks to `fer2013/`."""
     for base in here_and_below(path):
         for name in TABLES:
             if (base / name).is_file():
@@ -41,7 +41,7 @@ def find_table(path: Path) -> Path | None:
 
 
 def find_competition(path: Path) -> Path | None:
-    """The competition's train.csv, if it holds pixels."""
+    """Return the competition's train.csv, if it holds pixels."""
     file = path / COMPETITION[0]
     return file if file.is_file() and {"emotion", "pixels"} <= set(read_header(file)) else None
 

@@ -157,11 +157,11 @@ class FerPlus:
         return [split for split, folder in FOLDERS.items() if folder in present]
 
     def rules(self) -> list[str]:
-        """The paper's four."""
+        """Return the paper's four."""
         return list(RULES)
 
     def load(self, split: str, rule: str) -> Split:
-        """The images of a split that a rule keeps, in the order of the file."""
+        """Return the images of a split that a rule keeps, in the order of the file."""
         if rule not in RULES:
             raise UnknownNameError("rule", rule, RULES)
         require_split(self, split)

@@ -46,7 +46,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Listing:
 
 
 def split_folders(path: Path) -> dict[str, Path]:
-    """The folders of a set that are splits, by the split they are; empty if it has none."""
+    """Return the folders of a set that are splits, by the split they are; empty if it has none."""
     found: dict[str, Path] = {}
     for folder in folders(path):
         split = split_of(folder.name)
@@ -62,7 +62,7 @@ def split_folders(path: Path) -> dict[str, Path]:
 
 
 def class_folders(path: Path) -> list[str]:
-    """The folders of images directly below a folder."""
+    """Return the folders of images directly below a folder."""
     return [p.name for p in folders(path) if any(is_image(f) for f in children(p) if f.is_file())]
 
 
@@ -87,7 +87,7 @@ def _images(folder: Path, base: Path, split: str, notes: list[Issue]) -> list[tu
 
 
 def _drawn(found: Sequence[tuple[str, str]], path: Path, notes: list[Issue]) -> Found:
-    """Splits for a set that has none: a picture goes where its pixels say, so that copies of it stay together."""
+    """Split a set that has no splits: a picture goes where its pixels say, so that copies of it stay together."""
     if len({owner for _, owner in found}) < 2:
         here = ", ".join(p.name for p in children(path)[:6]) or "an empty folder"
         raise DatasetError(
@@ -96,7 +96,7 @@ def _drawn(found: Sequence[tuple[str, str]], path: Path, notes: list[Issue]) -> 
     source = FolderBytes(path)
     sides: Found = {split: [] for split in SPLITS}
     for (name, owner), digest in zip(found, pixel_hashes(source, [n for n, _ in found]), strict=True):
-        # an image that cannot be read is to be found by whoever trains or checks: it stays in
+        # an image that cannot be read is to be found by training or `check`: it stays in
         part = int(digest[:8], 16) % 100 if digest else 99
         side = "test" if part < TEST else "valid" if part < TEST + VALID else "train"
         sides[side].append((name, owner))

@@ -34,7 +34,7 @@ def folds_of(data: LabeledSet, wanted: str) -> list[str]:
 
 
 def fold_of(data: LabeledSet, fold: str | None) -> LabeledSet:
-    """The set as one fold sees it; unchanged where no fold is asked for."""
+    """Return the set as one fold sees it; unchanged where no fold is asked for."""
     return data if fold is None else Folded(data, fold)
 
 
@@ -93,7 +93,7 @@ def _subjects(whole: Split) -> list[str]:
 
 
 def _of_fold(people: Sequence[str], k: int, of: str) -> list[str]:
-    """The subjects of fold `k`: dealt out after one shuffle that is the same for every fold and run."""
+    """Return the subjects of fold `k`: dealt out after one shuffle that is the same for every fold and run."""
     if of == SUBJECTS:
         return [people[k - 1]]
     dealt = np.random.default_rng(0).permutation(np.asarray(people, dtype=np.str_)).tolist()

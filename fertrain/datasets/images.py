@@ -30,11 +30,11 @@ class Images(Protocol):
         """How many there are."""
 
     def read(self, rows: Sequence[int]) -> Tensor:
-        """The images of these rows: uint8 (n, C, S, S), RGB or gray (C = 1)."""
+        """Return the images of these rows: uint8 (n, C, S, S), RGB or gray (C = 1)."""
 
 
 def decode(data: bytes, name: str, *, gray: bool) -> npt.NDArray[np.uint8]:
-    """An encoded image as uint8 (H, W, C), RGB (C = 3) or gray (C = 1).
+    """Return an encoded image as uint8 (H, W, C), RGB (C = 3) or gray (C = 1).
 
     Raises:
         DatasetError: nothing can be decoded out of the bytes.
@@ -109,7 +109,7 @@ class InMemory:
 def in_memory(
     images: Images, shape: tuple[int, int, int], budget_mb: int, progress: Progress = silent, what: str = "images"
 ) -> Images:
-    """The same images, decoded once and kept if they fit the budget; unchanged if not.
+    """Return the same images, decoded once and kept if they fit the budget; unchanged if not.
 
     Args:
         images: what to read.
@@ -176,7 +176,7 @@ def alone(worker: int) -> None:  # noqa: ARG001 - every loader's worker is told 
 
 
 def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iterator[Tensor]:
-    """The images of each list of rows, in order; decoded by worker processes if they are not in memory.
+    """Yield the images of each list of rows, in order; decoded by worker processes if they are not in memory.
 
     The lists are asked for as they are needed, so an epoch of 45 million images may name them one step at a time.
     A batch holds its pixels until the next one is asked for; what must last is cloned.

@@ -47,12 +47,12 @@ csv.field_size_limit(1 << 24)
 
 
 def folded(name: str) -> str:
-    """A name without case, spaces, `_` and `-`: "Image_Name" -> "imagename"."""
+    """Return a name without case, spaces, `_` and `-`: "Image_Name" -> "imagename"."""
     return "".join(c for c in name.lower() if c not in " _-\t")
 
 
 def split_of(name: str) -> str | None:
-    """The split that a name means: "PublicTest" -> "valid"; None if it means none."""
+    """Return the split that a name means: "PublicTest" -> "valid"; None if it means none."""
     return SPLIT_NAMES.get(folded(name))
 
 
@@ -82,7 +82,7 @@ class Table:
         return f"{self.path}, line {row.line}"
 
     def column(self, what: str, given: Mapping[str, str]) -> str:
-        """The column that is `what`.
+        """Return the column that is `what`.
 
         Raises:
             DatasetError: there is none.
@@ -96,12 +96,12 @@ class Table:
         return found
 
     def find(self, what: str, given: Mapping[str, str]) -> str | None:
-        """The column that is `what`, by the user's word or by its name; None if there is none."""
+        """Return the column that is `what`, by the user's word or by its name; None if there is none."""
         return find_column(self.columns, what, given, self.path)
 
 
 def find_column(columns: Sequence[str], what: str, given: Mapping[str, str], path: Path) -> str | None:
-    """The column of `columns` that is `what`, by the user's word or by its name.
+    """Return the column of `columns` that is `what`, by the user's word or by its name.
 
     Raises:
         UsageError: the user named a column that is not there.
@@ -135,7 +135,7 @@ class _Lines(io.TextIOWrapper):
 
 @contextmanager
 def table_text(path: Path) -> Iterator[TextIO]:
-    """A table opened for the `csv` module.
+    """Open a table for the `csv` module.
 
     Raises:
         DatasetError: in the body of the `with`, at a byte that is no UTF-8 or a row that is no CSV.
@@ -153,14 +153,14 @@ def table_text(path: Path) -> Iterator[TextIO]:
 
 
 def delimiter_of(head: str) -> str:
-    """What stands most often between the names of a header, a space if nothing else does."""
+    """Return what stands most often between the names of a header, a space if nothing else does."""
     counts = {d: head.count(d) for d in _DELIMITERS}
     best = max(_DELIMITERS, key=lambda d: counts[d])
     return best if counts[best] else (" " if " " in head.strip() else ",")
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> Table:
-    """A table of labels.
+    """Return a table of labels.
 
     Args:
         path: CSV, TSV or the like.
@@ -174,12 +174,12 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> Table:
 
 
 def read_header(path: Path) -> tuple[str, ...]:
-    """The names of a table's columns; none where it is empty."""
+    """Return the names of a table's columns; none where it is empty."""
     return next((tuple(cells) for _, cells in _lines(path)), ())
 
 
 def iter_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
-    """The rows of a table one by one, as tables of pixels are too large to be kept as text."""
+    """Yield the rows of a table one by one, as tables of pixels are too large to be kept as text."""
     names = list(columns)
     for line, cells in _lines(path):
         if not names:

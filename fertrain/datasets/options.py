@@ -18,7 +18,7 @@ Option = Callable[[object], Any]
 
 
 def flag(value: object) -> bool:
-    """True or false; `bool` would take the text "false" for true."""
+    """Read true or false; `bool` would take the text "false" for true."""
     known = {"true": True, "false": False}
     if str(value).lower() not in known:
         raise ValueError("true or false")
@@ -26,7 +26,7 @@ def flag(value: object) -> bool:
 
 
 def whole(least: int) -> Option:
-    """A whole number of `least` or more."""
+    """Return a whole number of `least` or more."""
 
     def read(value: object) -> int:
         text = str(value)
@@ -115,7 +115,7 @@ OPTIONS: dict[str, Mapping[str, Option]] = {
 
 
 def read_options(kind: str, given: Mapping[str, object]) -> dict[str, Any]:
-    """The options of a data set as its kind reads them.
+    """Return the options of a data set as its kind reads them.
 
     Raises:
         UnknownNameError: an option that the kind does not read.

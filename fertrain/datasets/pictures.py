@@ -29,7 +29,7 @@ def pixel_hash(source: Bytes, name: str) -> str:
 
 
 def pixel_hashes(source: Bytes, names: Sequence[str], progress: Progress = silent, what: str = "") -> list[str]:
-    """The hash of every image, in order; "" for those that cannot be read."""
+    """Return the hash of every image, in order; "" for those that cannot be read."""
     return list(_hashes(source, names, progress, what or "look at pictures"))
 
 

@@ -83,7 +83,7 @@ class CsvPixels:
             yield f"{row:05d}", split, emotion, where
 
     def get(self, name: str) -> bytes:
-        """The row of that name, as PNG."""
+        """Return the row of that name, as PNG."""
         try:
             image = self.table.pixels[int(Path(name).name)]
         except (ValueError, IndexError):

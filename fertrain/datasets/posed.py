@@ -40,7 +40,7 @@ _ZIP_WORDS = ("cohn-kanade", "emotion")
 
 
 def find_ck(path: Path) -> Bytes | None:
-    """The source of CK+ as its authors give it: a folder, or the two zips; None if it is not here."""
+    """Return the source of CK+ as its authors give it: a folder, or the two zips; None if it is not here."""
     if (path / "cohn-kanade-images").is_dir() or any((p / "cohn-kanade-images").is_dir() for p in folders(path)):
         return FolderBytes(path)
     zips = [p for p in children(path) if p.suffix.lower() == ".zip" and any(w in p.name.lower() for w in _ZIP_WORDS)]
@@ -52,7 +52,7 @@ def find_ck(path: Path) -> Bytes | None:
 
 
 def find_ck48(path: Path) -> Path | None:
-    """The folder of CK+48's class folders: known by its files' names, `S010_004_00000017.png`."""
+    """Return the folder of CK+48's class folders: known by its files' names, `S010_004_00000017.png`."""
     for base in (path, *folders(path)):
         owners = [p for p in folders(base) if canonical(p.name) in ORDERS["ckplus7"].classes]
         if len(owners) > 1 and all(any(_CK48_NAME.fullmatch(f.stem) for f in children(p)) for p in owners):
@@ -226,7 +226,7 @@ def by_subject(rows: Sequence[Labeled], subjects: Sequence[str], shares: tuple[f
 
 
 def by_class(rows: Sequence[Labeled], valid: float, test: int | float, seed: int = 0) -> Parts:
-    """The same number, or the same share, of every class to each split; people may be on both sides.
+    """Return the same number, or the same share, of every class to each split; people may be on both sides.
 
     Args:
         rows: the images.

@@ -43,7 +43,7 @@ class Numbering:
 
 
 def numbers_of(name: str) -> tuple[int, ...]:
-    """The numbers of an order's classes."""
+    """Return the numbers of an order's classes."""
     first = FIRST.get(name, 0)
     return tuple(range(first, first + len(ORDERS[name])))
 
@@ -54,7 +54,7 @@ def near(counts: Sequence[int], published: Sequence[int]) -> bool:
 
 
 def recognized(counts: Mapping[str, Mapping[int, int]]) -> Numbering | None:
-    """The numbering whose published counts are those of a set; None where no counts say so, or several do.
+    """Return the numbering whose published counts are those of a set; None where no counts say so, or several do.
 
     Args:
         counts: images by number, by split.

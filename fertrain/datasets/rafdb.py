@@ -28,7 +28,7 @@ _PREFIXES = ("Image/aligned", "Image/original", "aligned", "original", "Image/al
 
 
 def find_list(path: Path) -> tuple[Path, Path] | None:
-    """The set's folder and its list of labels, if it is as the authors give it."""
+    """Return the set's folder and its list of labels, if it is as the authors give it."""
     for base in here_and_below(path):
         for name in LISTS:
             for file in (base / "EmoLabel" / name, base / name):
@@ -38,7 +38,7 @@ def find_list(path: Path) -> tuple[Path, Path] | None:
 
 
 def find_numbered(path: Path) -> Path | None:
-    """The folder with `train/1/` … `train/7/`, if it is as Kaggle has it."""
+    """Return the folder with `train/1/` … `train/7/`, if it is as Kaggle has it."""
     for base in here_and_below(path):
         splits = split_folders(base)
         if splits and all({p.name for p in folders(f)} == _NUMBERS for f in splits.values()):

@@ -125,7 +125,7 @@ def add(entry: Entry, *, here: bool = False) -> Path:
 
 
 def resolve(name: str) -> Entry:
-    """The entry of a name, or of `kind:path` for a set that is used once."""
+    """Return the entry of a name, or of `kind:path` for a set that is used once."""
     known = entries()
     if name in known:
         return known[name]
@@ -157,7 +157,7 @@ def name_and_split(on: str) -> tuple[str, str]:
 
 
 def resolve_labeled(name: str) -> Entry:
-    """The entry of a labeled data set."""
+    """Return the entry of a labeled data set."""
     entry = resolve(name)
     if entry.kind == UNLABELED:
         raise UsageError(f"expected a labeled data set, found '{name}', an RMset root; give it to `data.unlabeled`")
@@ -165,12 +165,12 @@ def resolve_labeled(name: str) -> Entry:
 
 
 def open_labeled(name: str) -> LabeledSet:
-    """The labeled data set of that name."""
+    """Return the labeled data set of that name."""
     return open_entry(resolve_labeled(name))
 
 
 def open_entry(entry: Entry) -> LabeledSet:
-    """The labeled data set of an entry."""
+    """Return the labeled data set of an entry."""
     entry = _checked(entry)
     data = KINDS[entry.kind](entry)
     drop = entry.options.get("drop", ())
@@ -178,7 +178,7 @@ def open_entry(entry: Entry) -> LabeledSet:
 
 
 def _checked(entry: Entry) -> Entry:
-    """The entry with its options as its kind reads them; refuses kinds, folders and options that there are not."""
+    """Check an entry and read its options as its kind does; refuses unknown kinds, folders and options."""
     if entry.kind not in OPTIONS:
         raise UnknownNameError("kind of data set", entry.kind, OPTIONS)
     if not entry.path.is_dir():
@@ -194,17 +194,17 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def rule_for(data: LabeledSet, rule: str) -> str:
-    """The rule asked for, or `given` for a data set that has one label per image and no rules to choose from."""
+    """Return the rule asked for, or `given` for a data set that has one label per image and no rules to choose from."""
     return GIVEN if data.rules() == [GIVEN] else rule
 
 
 def reported(data: LabeledSet, wanted: str | None) -> str | None:
-    """The split that is counted: the one that was asked for, else test, else valid; None if neither is here."""
+    """Return the split that is counted: the one that was asked for, else test, else valid; None if neither is here."""
     return wanted or next((split for split in ("test", "valid") if split in data.splits()), None)
 
 
 def open_split(data: LabeledSet, split: str, rule: str) -> Split:
-    """A split under an evaluation rule.
+    """Return a split under an evaluation rule.
 
     Raises:
         DatasetError: it is not here, or has no images that the rule keeps.
@@ -214,7 +214,7 @@ def open_split(data: LabeledSet, split: str, rule: str) -> Split:
 
 
 def require_images(split: Split) -> Split:
-    """Refuse a split with nothing to count: its accuracy would read 0 %, which nobody has measured."""
+    """Refuse a split with nothing to count: its accuracy would read 0 %, which was not measured."""
     if len(split) == 0:
         raise DatasetError(
             f"expected images to count in {split.dataset}:{split.split} under the rule {split.rule}, found none; put "
@@ -229,7 +229,7 @@ def images_of(split: Split, spec: InputSpec) -> ImageFiles:
 
 
 def open_target(on: str) -> tuple[LabeledSet, str]:
-    """The data set and the split of `NAME[:SPLIT]`; without SPLIT `test` if there is one, else `valid`."""
+    """Return the data set and the split of `NAME[:SPLIT]`; without SPLIT `test` if there is one, else `valid`."""
     name, split = name_and_split(on)
     dataset = open_labeled(name)
     return dataset, reported(dataset, split) or "test"

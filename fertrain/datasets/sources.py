@@ -36,7 +36,7 @@ class Bytes(Protocol):
     """Random access to encoded images."""
 
     def get(self, name: str) -> bytes:
-        """The file of that name.
+        """Return the file of that name.
 
         Raises:
             FileNotFoundError: there is none.
@@ -48,22 +48,22 @@ class Bytes(Protocol):
 
 
 def no_data(name: str) -> bool:
-    """A name below the set's folder that holds nothing labeled: `._x.jpg`, `.ipynb_checkpoints/x.jpg`."""
+    """Return a name below the set's folder that holds nothing labeled: `._x.jpg`, `.ipynb_checkpoints/x.jpg`."""
     return any((p.startswith(".") and p not in (".", "..")) or p in _NO_DATA for p in name.split("/"))
 
 
 def children(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted, without what is no data."""
+    """Return what lies in a folder, sorted, without what is no data."""
     return sorted(p for p in folder.iterdir() if not no_data(p.name))
 
 
 def folders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted, without what is no data."""
+    """Return the folders in a folder, sorted, without what is no data."""
     return [p for p in children(folder) if p.is_dir()]
 
 
 def here_and_below(path: Path) -> list[Path]:
-    """A folder and those directly in it: archives are unpacked into a folder of their own, or not."""
+    """Return a folder and those directly in it: archives are unpacked into a folder of their own, or not."""
     return [path, *folders(path)] if path.is_dir() else []
 
 
@@ -77,13 +77,13 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def _leads_back(here: str, name: str) -> bool:
-    """A link to a folder above it, which would never end."""
+    """Return a link to a folder above it, which would never end."""
     path = Path(here, name)
     return path.is_symlink() and Path(here).resolve().is_relative_to(path.resolve())
 
 
 def is_image(path: Path) -> bool:
-    """An image by its ending, or by its first bytes where the ending is none of an image."""
+    """Return an image by its ending, or by its first bytes where the ending is none of an image."""
     if path.suffix.lower() in SUFFIXES:
         return True
     if not path.is_file():
@@ -95,7 +95,7 @@ def is_image(path: Path) -> bool:
 
 
 def plain_name(name: str, folder: Path) -> str:
-    """A name of a table as `Bytes` take it: relative to the folder, with forward slashes, without `./` and `a/../`.
+    """Normalize a name of a table: relative to the folder, with forward slashes, without `./` and `a/../`.
 
     An absolute name inside of the folder becomes relative; any other stays absolute, and is read from there.
     """
@@ -138,7 +138,7 @@ def located(names: Sequence[str], folder: Path, prefixes: Sequence[str] = ()) ->
 
 
 def _moved(name: str, taken: int, prefix: str) -> str:
-    """A name without its first folders, below another."""
+    """Return a name without its first folders, below another."""
     parts = name.strip("/").split("/")
     return "/".join(([prefix] if prefix else []) + parts[min(taken, len(parts) - 1) :])
 
@@ -150,7 +150,7 @@ class FolderBytes:
         self.folder = folder
 
     def get(self, name: str) -> bytes:
-        """The file's bytes."""
+        """Return the file's bytes."""
         path = self.folder / name
         try:
             with open_regular(path, most=MOST_BYTES) as file:
@@ -188,7 +188,7 @@ class ZipBytes:
         self._lock = threading.Lock()
 
     def get(self, name: str) -> bytes:
-        """The member's bytes."""
+        """Return the member's bytes."""
         if self._process != os.getpid():
             self._renew()
         with self._lock:
@@ -231,7 +231,7 @@ class Archives:
         self._zips = {path.name: ZipBytes(path) for path in paths}
 
     def get(self, name: str) -> bytes:
-        """The member's bytes."""
+        """Return the member's bytes."""
         archive, _, member = name.partition("/")
         if archive not in self._zips:
             raise FileNotFoundError(name)

@@ -32,7 +32,7 @@ def shares(available: npt.NDArray[np.int64], budget: int) -> npt.NDArray[np.int6
     while np.minimum(available, level + 1).sum() <= budget and level < available.max(initial=0):
         level += 1
     given = np.minimum(available, level)
-    # what is left is less than one more for everybody: the first classes that have more give it
+    # what is left is less than one more for each class: the first classes that have more give it
     more = np.flatnonzero(available > level)[: budget - int(given.sum())]
     given[more] += 1
     return given
@@ -76,7 +76,7 @@ def write_index(split: Split, path: Path) -> None:
 
 
 def index_hash(split: Split) -> str:
-    """The sha256 of the file that `write_index` writes, by which a subset is known."""
+    """Return the sha256 of the file that `write_index` writes, by which a subset is known."""
     return hashlib.sha256(_index_bytes(split)).hexdigest()
 
 
@@ -90,12 +90,12 @@ def _index_bytes(split: Split) -> bytes:
 
 
 def named_in(path: Path) -> list[str]:
-    """The names of an index file, in its order."""
+    """Return the names of an index file, in its order."""
     return [row["name"] for row in _index(path)]
 
 
 def _index(path: Path) -> list[dict[str, str]]:
-    """The rows of an index file: `name`, and `class` where it was written by a run.
+    """Return the rows of an index file: `name`, and `class` where it was written by a run.
 
     Raises:
         DatasetError: there is none, it names nothing, or fewer or more images than its head says.
@@ -120,7 +120,7 @@ def _index(path: Path) -> list[dict[str, str]]:
 
 
 def read_index(split: Split, path: Path) -> Rows:
-    """The rows of a split that an index file names.
+    """Return the rows of a split that an index file names.
 
     Raises:
         DatasetError: it names images that the split does not have, or has under another class.
@@ -153,7 +153,7 @@ def read_index(split: Split, path: Path) -> Rows:
 
 
 def without(split: Split, order: LabelOrder) -> Split:
-    """A split in an order that has fewer classes: images whose peak is no longer there are left out.
+    """Return a split in an order that has fewer classes: images whose peak is no longer there are left out.
 
     What a soft target gave to a class that is gone is shared out among the others in proportion.
     """
@@ -193,7 +193,7 @@ class Narrowed:
         return self.inner.rules()
 
     def load(self, split: str, rule: str) -> Split:
-        """The images that a rule keeps and whose class is still there."""
+        """Return the images that a rule keeps and whose class is still there."""
         return without(self.inner.load(split, rule), self.order)
 
     def findings(self) -> list[Issue]:
@@ -206,7 +206,7 @@ class Narrowed:
 
 
 def common(a: LabelOrder, classes: Sequence[str]) -> LabelOrder:
-    """The classes of `a` that a model or another data set knows too, in the sequence of `a`.
+    """Return the classes of `a` that a model or another data set knows too, in the sequence of `a`.
 
     Raises:
         LabelError: they share fewer than two.

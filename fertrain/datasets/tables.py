@@ -51,7 +51,7 @@ class ParquetBytes:
         self._open: dict[str, Any] = {}
 
     def get(self, name: str) -> bytes:
-        """The bytes of one row."""
+        """Return the bytes of one row."""
         file, _, row = name.rpartition("#")
         if file not in self._columns or not row.isdigit() or int(row) >= self._rows[file]:
             raise FileNotFoundError(f"{self.folder}/{name}")
@@ -106,7 +106,7 @@ def parquet(path: Path, options: Mapping[str, Any]) -> Listing:
 
 
 def labels_csv(path: Path, options: Mapping[str, Any]) -> Listing:
-    """A table of labels beside images, or one for each split; `classes` says what numbers mean."""
+    """Return a table of labels beside images, or one for each split; `classes` says what numbers mean."""
     named: list[str] = []
     rows: list[tuple[str, object, str, Mapping[str, str]]] = []
     notes: list[Issue] = []
@@ -132,7 +132,7 @@ def labels_csv(path: Path, options: Mapping[str, Any]) -> Listing:
 
 
 def _tables(path: Path, options: Mapping[str, Any]) -> dict[Path, str | None]:
-    """The tables of a folder, with the split that each is of; None where its rows say it.
+    """Return the tables of a folder, with the split that each is of; None where its rows say it.
 
     Raises:
         DatasetError: there is none, or nothing says which of several is meant.

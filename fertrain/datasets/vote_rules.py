@@ -51,7 +51,7 @@ def multi(votes: Votes) -> Targets:
 
 
 def distribution(votes: Votes) -> Targets:
-    """The largest classes, taken until they hold 0.75 of the votes or there are three of them.
+    """Return the largest classes, taken until they hold 0.75 of the votes or there are three of them.
 
     Classes that tie are taken together. `unknown` and `nf` end the taking, and are left out again if an emotion
     came before them. Dropped are images of whose votes no more than half were taken, or whose ties brought in a
@@ -67,7 +67,7 @@ def distribution(votes: Votes) -> Targets:
 
 
 def _walk(row: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The votes that `distribution` takes out of one row (10,), the others 0."""
+    """Return the votes that `distribution` takes out of one row (10,), the others 0."""
     left, chosen, total = row.copy(), np.zeros_like(row), row.sum()
     while row[left != row].sum() < 0.75 * total and (chosen > 0).sum() < 3:
         for k in np.flatnonzero(left == left.max()):

@@ -187,7 +187,7 @@ def _judged(
 
 
 def _named(file: str) -> str:
-    """A file's name that a spreadsheet takes for no formula and any encoding holds; it still leads to the file.
+    """Return a file's name that a spreadsheet takes for no formula and any encoding holds; it still leads to the file.
 
     >>> _named("=sum.jpg"), _named("faces/=sum.jpg")
     ('./=sum.jpg', 'faces/=sum.jpg')

@@ -78,7 +78,7 @@ def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] 
 
 
 def _parts(content: object) -> dict[str, dict[str, Tensor]]:
-    """The state dicts of a checkpoint by their key; "" where it is one itself."""
+    """Return the state dicts of a checkpoint by their key; "" where it is one itself."""
     found = mapping_of(content)
     if found is not None:
         known = {name: k for k, name in enumerate(CONTAINERS)}
@@ -91,7 +91,7 @@ def _parts(content: object) -> dict[str, dict[str, Tensor]]:
 
 
 def _with_head(tensors: dict[str, Tensor], labels: Sequence[str], source: Path) -> tuple[dict[str, Tensor], str]:
-    """The same tensors, with the layer that gives the answers called `head`; and what it was called."""
+    """Return the same tensors, with the layer that gives the answers called `head`; and what it was called."""
     found = {name: len(t) for name, t in tensors.items() if HEAD.fullmatch(name) and _gives_answers(t)}
     if not found:
         raise WeightsError(
@@ -112,5 +112,5 @@ def _with_head(tensors: dict[str, Tensor], labels: Sequence[str], source: Path) 
 
 
 def _gives_answers(tensor: Tensor) -> bool:
-    """A linear layer's weight (K, D), or a 1×1 convolution's (K, D, 1, 1)."""
+    """Return a linear layer's weight (K, D), or a 1×1 convolution's (K, D, 1, 1)."""
     return tensor.ndim == 2 or (tensor.ndim == 4 and tuple(tensor.shape[2:]) == (1, 1))

@@ -1,5 +1,4 @@
-"""Deep-Emotion (Minaee & Abdolrashidi, 2019): a spatial transformer that looks where the expression is, then four
-convolutions.
+"""Deep-Emotion (Minaee & Abdolrashidi, 2019): a spatial transformer, then four convolutions.
 
     x (B, 1, 48, 48) -> localization -> θ (B, 2, 3) -> warp -> conv conv pool conv conv pool dropout -> linear -> head
 

@@ -78,7 +78,7 @@ def builder(name: str) -> Builder:
 
 
 def build_tried(name: str, num_classes: int, image_size: int, pretrained: bool = False) -> Classifier:
-    """A network as `build` makes it, which has taken an image of that size.
+    """Return a network as `build` makes it, which has taken an image of that size.
 
     Raises:
         UsageError: it does not take the size; names one that it takes.

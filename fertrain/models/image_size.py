@@ -18,7 +18,7 @@ _TRIALS = 10
 def trial(
     make: Callable[[int], nn.Module], name: str, size: int, channels: int, own_size: int | None = None
 ) -> nn.Module:
-    """A network that has seen one black image of this size.
+    """Return a network that has seen one black image of this size.
 
     Args:
         make: builds the network for a size.
@@ -58,7 +58,7 @@ def _pass(model: nn.Module, size: int, channels: int) -> None:
 
 
 def _working(make: Callable[[int], nn.Module], size: int, channels: int, own_size: int | None) -> int | None:
-    """The nearest usual size that works; the authors' own first where it is known."""
+    """Return the nearest usual size that works; the authors' own first where it is known."""
     near = sorted(_SIZES, key=lambda one: (abs(one - size), one))
     tried = [one for one in near if one != size][:_TRIALS]
     for one in [*tried, *([own_size] if own_size and own_size not in tried else [])]:

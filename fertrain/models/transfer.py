@@ -62,7 +62,7 @@ class Loaded:
     """A head in the file that is not used, as nothing says what its outputs mean, or they mean other classes."""
 
     def told(self, file: Path | str) -> list[str]:
-        """What a user should know, a line each."""
+        """Return what a user should know, a line each."""
         head = "head included" if self.head else "head starts anew"
         lines = [f"{file}: {self.used} tensors used, {self.left} keep their start, {head}"]
         if self.part or self.prefix:
@@ -162,7 +162,7 @@ def _is_head_bias(name: str) -> bool:
 
 
 def _unwrapped(name: str) -> str:
-    """A name without what `DataParallel` and `torch.compile` put between: "module._orig_mod.fc.bias" -> "fc.bias"."""
+    """Remove what `DataParallel` and `torch.compile` add to a name: "module._orig_mod.fc.bias" -> "fc.bias"."""
     return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
 
 

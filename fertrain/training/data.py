@@ -53,7 +53,7 @@ class LabeledData:
     """By what the held-out part was parted from what is learned; `valid` where it is the set's own split."""
 
     def selected_on(self, labeled: str) -> str:
-        """What chooses the epoch, in words; `labeled` is what the settings call the set."""
+        """Return what chooses the epoch, in words; `labeled` is what the settings call the set."""
         images = f"{len(self.held):,} images, rule {self.held.rule}"
         if self.held_by == VALID:
             return f"{labeled}:valid ({images})"

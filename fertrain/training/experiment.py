@@ -78,7 +78,7 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = quiet) -> Run
 
 
 def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> RunResult:
-    """The run itself; what it holds, it holds until its end."""
+    """Return the run itself; what it holds, it holds until its end."""
     if not config.out:
         raise UsageError("expected a folder for the run, found none; give `out`")
     parts = resolve(config)

@@ -113,7 +113,7 @@ def _compare(segment: Segment, seen: Boxes, names: npt.NDArray[np.int64], boxes:
         rows = match(pair, 0.5)
         found = [float(pair[i, j]) for i, j in enumerate(rows) if j >= 0]
         overlaps += found
-        # A picture on somebody's wall is a face too, but nobody's; and where nobody has a panel, any face may be.
+        # A picture on a wall is a face too, but no person's; and where no person has a panel, any face may be one.
         expected += len(found) if panel is None else max(len(found), min(len(theirs), len(people)))
         alone += len(ours) - len(found)
     return expected, overlaps, alone

@@ -46,7 +46,7 @@ def cache_path() -> Path:
 
 
 def rates(*, again: bool = False, progress: Progress = silent) -> Rates:
-    """The rates of this machine, measured if they are not known yet or are wanted `again`."""
+    """Return the rates of this machine, measured if they are not known yet or are wanted `again`."""
     path = cache_path()
     if not again:
         try:

@@ -36,7 +36,7 @@ class Diagnosis:
 
 
 def examine(root: Root, estimate: Estimate | None = None, today: date | None = None) -> list[Diagnosis]:
-    """Look at everything collecting needs; nothing is changed and nobody is asked over the network."""
+    """Check everything collecting needs; nothing is changed, nothing is asked over the network."""
     return [
         yt_dlp_age(today or datetime.now(UTC).date()),
         *javascript(),
@@ -64,7 +64,7 @@ def yt_dlp_age(today: date) -> Diagnosis:
 
 
 def javascript() -> Iterator[Diagnosis]:
-    """The runtime and the scripts with which yt-dlp solves YouTube's riddles."""
+    """Yield the runtime and the scripts with which yt-dlp solves YouTube's riddles."""
     path = shutil.which("deno") or _packaged_deno()
     remedy = "pip install deno (the extra rmset[youtube]), or https://deno.com; without it YouTube hides formats"
     if path is None:
@@ -81,7 +81,7 @@ def javascript() -> Iterator[Diagnosis]:
 
 
 def codecs() -> Iterator[Diagnosis]:
-    """Decoders in PyAV's libraries, for what platforms serve."""
+    """Yield decoders in PyAV's libraries, for what platforms serve."""
     import av
 
     for name, label in CODECS.items():
@@ -94,7 +94,7 @@ def codecs() -> Iterator[Diagnosis]:
 
 
 def ffmpeg() -> Diagnosis:
-    """The program, which only sound needs."""
+    """Return the program, which only sound needs."""
     path = shutil.which("ffmpeg")
     if path is None:
         return Diagnosis(
@@ -120,7 +120,7 @@ def opencv() -> Diagnosis:
 
 
 def detector() -> Diagnosis:
-    """The weights of the default detector, which come inside a package."""
+    """Return the weights of the default detector, which come inside a package."""
     spec = importlib.util.find_spec("facenet_pytorch")
     remedy = "pip install --force-reinstall --no-deps facenet-pytorch==2.5.3"
     if spec is None or spec.origin is None:
@@ -158,7 +158,7 @@ def writable(root: Root) -> Diagnosis:
 
 
 def _packaged_deno() -> str | None:
-    """The runtime of the package `deno`, which lies beside Python's own program even if that is not on PATH."""
+    """Return the runtime of the package `deno`, which lies beside Python's own program even if that is not on PATH."""
     import sys
 
     beside = Path(sys.executable).parent / "deno"

@@ -30,7 +30,7 @@ class Estimate:
     """already in the root"""
     hours_of_video: float
     assumed_durations: int
-    """videos whose length is nowhere told"""
+    """videos of unknown length"""
     download_bytes: int
     """of what is not here yet"""
     video_bytes: int

@@ -37,7 +37,7 @@ class MaskScores:
     boxes_in_trigger: int
     """face rows of which more than half lies in a true trigger region"""
     people_missed: int
-    """people of the truth in whose panel nobody is named, over all segments"""
+    """people of the truth in whose panel no person is named, over all segments"""
 
 
 def mask(truth: Truth, layout: Layout, found: Boxed) -> MaskScores:
@@ -126,7 +126,7 @@ def video(root: Root, video_id: str, truth: Truth) -> Evaluated:
 
 
 def overall(videos: list[Evaluated]) -> dict[str, Any]:
-    """The row of all videos together: boxes, matches and faults added up, regions averaged."""
+    """Return the row of all videos together: boxes, matches and faults added up, regions averaged."""
     row: dict[str, Any] = {"video_id": f"all {len(videos)}", **asdict(together([v.counted for v in videos]).scores)}
     masks: list[Mapping[str, Any]] = [asdict(v.mask) for v in videos if v.mask is not None]
     if len(masks) == len(videos):
@@ -136,7 +136,7 @@ def overall(videos: list[Evaluated]) -> dict[str, Any]:
 
 
 def faces_found(root: Root, video_id: str) -> Boxed:
-    """The faces that the root has of a video.
+    """Return the faces that the root has of a video.
 
     Raises:
         RootError: the video has no tracks.

@@ -28,12 +28,12 @@ _GRAY = (150, 150, 150)
 
 
 def color(person_id: int) -> tuple[int, int, int]:
-    """The person's color, the same in every picture."""
+    """Return the person's color, the same in every picture."""
     return PALETTE[person_id % len(PALETTE)]
 
 
 def draw_layout(image: Image, segment: Segment, *, people: bool = True) -> Image:
-    """The frame with removed pixels darkened and hatched, panels outlined, and reference boxes of people."""
+    """Return the frame with removed pixels darkened and hatched, panels outlined, and reference boxes of people."""
     drawn = image.copy()
     size = (image.shape[1], image.shape[0])
     for region in segment.masked:
@@ -102,7 +102,7 @@ def write(root: Root, video_id: str, output: Path, *, seconds: float | None = No
         video_id: which one.
         output: the MP4 to write.
         seconds: stop after so much of the video; all of it if None.
-        progress: told of every frame.
+        progress: progress callback on frames.
 
     Returns:
         Number of frames written.
@@ -138,7 +138,7 @@ def _drawn(image: Image, frame_idx: int, layout: Layout, faces: list[tuple[int, 
     segment = next((s for s in layout.segments if s.start_frame <= frame_idx < s.end_frame), None)
     drawn = draw_layout(image, segment, people=False) if segment else image.copy()
     for person_id, box, score, source in faces:
-        # A box that nobody saw is drawn thin.
+        # An interpolated box is drawn thin.
         rectangle(drawn, box, color(person_id), 1 if source == "interpolated" else 2)
         label(drawn, f"{person_id}  {score:.2f}", (int(box[0]), int(box[1]) - 24), color(person_id))
     label(drawn, f"frame {frame_idx}", (8, 8), (220, 220, 220))

@@ -67,7 +67,7 @@ def _frames(root: Root, key: str) -> npt.NDArray[np.int64]:
 
 
 def _stored(root: Root, key: str, frames: Sequence[int]) -> list[tuple[tuple[int, int], Image]]:
-    """The crops of some frames as they are kept."""
+    """Return the crops of some frames as they are kept."""
     found: list[tuple[tuple[int, int], Image]] = []
     wanted = pa.array(frames, pa.int32())
     for batch in batches(root.files.local(key), ["person_id", "frame_idx", "image"], 256):

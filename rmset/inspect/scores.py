@@ -100,7 +100,7 @@ def tracks(truth: Boxed, found: Boxed, ignored: Boxed) -> TrackScores:
 
 
 def count(truth: Boxed, found: Boxed, ignored: Boxed) -> Counted:
-    """What `tracks` makes its scores of, so that videos can be counted together."""
+    """Return what `tracks` makes its scores of, so that videos can be counted together."""
     data, left_out = _sequence(truth, found, ignored)
     hota, clear, identity = _metrics()
     return Counted(
@@ -139,7 +139,7 @@ def _metrics() -> tuple[Any, Any, Any]:
 
 
 def _sequence(truth: Boxed, found: Boxed, ignored: Boxed) -> tuple[dict, int]:
-    """The frames as trackeval wants them, and how many boxes lie on ignored faces."""
+    """Return the frames as trackeval wants them, and how many boxes lie on ignored faces."""
     true_names, found_names = np.unique(truth.name), np.unique(found.name)
     gt_ids, tracker_ids, similarities = [], [], []
     left_out = 0

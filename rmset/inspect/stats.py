@@ -109,7 +109,7 @@ def _crops(root: Root, catalog: Catalog) -> dict[str, int]:
 
 
 def total(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The paper's table: what the videos come to together; shares and ratios are means weighted by faces or frames."""
+    """Add the videos up to the paper's table; shares and ratios are means weighted by faces or frames."""
     faces, frames = (np.array([row[n] for row in rows], float) for n in ("faces", "frames"))
 
     def mean(name: str, weight: np.ndarray) -> float | None:
@@ -128,7 +128,7 @@ def total(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def distributions(root: Root) -> list[Histogram]:
-    """Histograms of faces and crops, exact, counted by DuckDB; a quantity that nobody has is left out."""
+    """Histograms of faces and crops, exact, counted by DuckDB; a quantity without values is left out."""
     catalog = Catalog(root)
     found = []
     for name, (table, value, width) in _BINS.items():

@@ -55,7 +55,7 @@ def verify(
         root: what to check.
         pixels: decode every crop; without it pixels are only hashed.
         frames: so many random frames of each video are decoded anew, and crops compared with them.
-        progress: told of every video.
+        progress: progress callback on videos.
         video_ids: which videos; all if omitted.
     """
     ids = root.video_ids() if video_ids is None else video_ids
@@ -134,14 +134,14 @@ def _ledger(root: Root, video_id: str) -> Iterator[Finding]:
 
 
 def _unfinished(root: Root, video_id: str, key: str, stage: str, again: str) -> Finding:
-    """A stage that is under way now, or was killed."""
+    """Return a stage that is under way now, or was killed."""
     if root.files.is_locked(video_id):
         return Finding(video_id, key, f"{stage} is under way now", "verify again when it has ended")
     return Finding(video_id, key, f"{stage} was killed before it ended", again, stage)
 
 
 def _face_keys(root: Root, video_id: str) -> tuple[npt.NDArray[np.int64] | None, list[Finding]]:
-    """The keys of the face rows, ascending; None if the file is missing or cannot be read."""
+    """Return the keys of the face rows, ascending; None if the file is missing or cannot be read."""
     key, again = root.tracks_key(video_id), f"rmset track --force {video_id}"
     if not root.files.exists(key):
         return None, []
@@ -161,7 +161,7 @@ def _face_keys(root: Root, video_id: str) -> tuple[npt.NDArray[np.int64] | None,
 def _times(
     root: Root, video_id: str, frame: npt.NDArray[np.integer], time_ms: npt.NDArray[np.float64]
 ) -> Iterator[str]:
-    """What is wrong with the times of face rows: they never run backwards, and are those of the video's frames."""
+    """Find what is wrong with the times of face rows: they never run backwards, and are those of the frames."""
     order = np.lexsort((time_ms, frame))
     steps = np.diff(time_ms[order])
     if back := int((steps < 0).sum()):
@@ -178,7 +178,7 @@ def _times(
 
 
 def _index(root: Root, video_id: str) -> FrameIndex | None:
-    """The index of the video's frames; None if there is none, or it is damaged, which is said elsewhere."""
+    """Return the index of the video's frames; None if there is none, or it is damaged, which is said elsewhere."""
     try:
         return index_of(root, video_id)
     except RmsetError:
@@ -240,7 +240,7 @@ def _crops(
 
 
 def _shard(root: Root, key: str, pool: ThreadPoolExecutor | None) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """The keys of a shard's crops, and what is wrong with the shard itself."""
+    """Return the keys of a shard's crops, and what is wrong with the shard itself."""
     path = root.files.local(key)
     keys: npt.NDArray[np.int64] = np.empty(0, np.int64)
     try:
@@ -271,7 +271,7 @@ def _undecodable(batch: pa.RecordBatch) -> int:
 
 
 def _strangers(root: Root, known: set[str]) -> Iterator[Finding]:
-    """What belongs to no video of the root, and links to elsewhere."""
+    """Yield what belongs to no video of the root, and links to elsewhere."""
     for video_id in sorted({key.split("/")[1] for key in root.files.keys("crops/*/part-*.parquet")} - known):
         yield Finding(video_id, f"crops/{video_id}", "belongs to no video of the root", "remove it, or add its video")
     for key in root.files.keys("videos/*"):

@@ -24,7 +24,7 @@ class Tracker(Protocol):
 
 
 def match(overlap: npt.NDArray[np.float32], least: float) -> Rows:
-    """The one-to-one assignment with the greatest sum of IoU.
+    """Return the one-to-one assignment with the greatest sum of IoU.
 
     Args:
         overlap: IoU of people (P) with boxes (N).

@@ -19,7 +19,7 @@ Window = tuple[int, int, int, int]
 
 
 def widened(box: Box, widen: float = 0.31) -> Box:
-    """The box with w = w_f + widen · w_f about its center, height kept.
+    """Return the box with w = w_f + widen · w_f about its center, height kept.
 
     >>> widened((100, 50, 200, 181), 0.31)
     (84.5, 50, 215.5, 181)
@@ -39,7 +39,7 @@ class Crop:
 
 
 def windows(box: Box, bounds: Box, frame_size: tuple[int, int], widen: float = 0.31) -> tuple[Window, Window] | None:
-    """The pixels that the crop covers, and those of them that lie within its bounds; None where there are none.
+    """Return the pixels that the crop covers, and those of them that lie within its bounds; None where there are none.
 
     Args:
         box: the face, xyxy px; it may reach beyond `bounds`.
@@ -122,7 +122,7 @@ def crop_row(
     time_ms: float,
     landmarks: np.ndarray,
 ) -> dict[str, Any]:
-    """A crop as a row of `rmset.schema.crops()`, without `encoded_size`, which the writer counts.
+    """Return a crop as a row of `rmset.schema.crops()`, without `encoded_size`, which the writer counts.
 
     Args:
         crop: the pixels, for what is measured of them.

@@ -42,7 +42,7 @@ class Turn:
 
     @classmethod
     def of(cls, matrix: Matrix) -> Turn:
-        """The turn that a display matrix asks for, whatever its scale.
+        """Return the turn that a display matrix asks for, whatever its scale.
 
         Raises:
             VideoError: the picture would lie askew.
@@ -74,11 +74,11 @@ class Turn:
         return self == Turn()
 
     def size(self, stored: Size) -> Size:
-        """The size of the turned picture."""
+        """Return the size of the turned picture."""
         return (stored[1], stored[0]) if self.transposed else stored
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """The picture (H, W, …), turned."""
+        """Return the picture (H, W, …), turned."""
         if self.is_none:
             return image
         turned = image.swapaxes(0, 1) if self.transposed else image
@@ -86,7 +86,7 @@ class Turn:
 
 
 def turn_of(raw: VideoFrame) -> Turn:
-    """The turn that a decoded frame asks for."""
+    """Return the turn that a decoded frame asks for."""
     data = raw.side_data.get("DISPLAYMATRIX")
     if data is None:
         return Turn()
@@ -95,12 +95,12 @@ def turn_of(raw: VideoFrame) -> Turn:
 
 
 def meant(shape: Fraction | None) -> Fraction:
-    """The shape of a pixel, width by height, that a file can mean; 1 where it says none."""
+    """Return the shape of a pixel, width by height, that a file can mean; 1 where it says none."""
     return shape if shape and _SHAPES[0] <= shape <= _SHAPES[1] else Fraction(1)
 
 
 def squared(size: Size, shape: Fraction | None) -> Size:
-    """The size in square pixels: as players do, one side is stretched and none is shrunk.
+    """Return the size in square pixels: as players do, one side is stretched and none is shrunk.
 
     Args:
         size: stored.
@@ -115,7 +115,7 @@ def squared(size: Size, shape: Fraction | None) -> Size:
 
 
 def resized(raw: VideoFrame, size: Size, shape: float = 1) -> VideoFrame:
-    """A decoded frame at another size, between black bars where the picture's shape is another.
+    """Return a decoded frame at another size, between black bars where the picture's shape is another.
 
     Args:
         raw: as decoded.

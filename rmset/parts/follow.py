@@ -67,7 +67,7 @@ class Found:
     searched: npt.NDArray[np.bool_]
     """(N,) by the whole cascade, not only by the last net"""
     newcomers: int
-    """faces of searched panels that are nobody's"""
+    """faces of searched panels that belong to no person"""
 
 
 class Follower:
@@ -77,7 +77,7 @@ class Follower:
         nets: MTCNN's nets.
         people: whom to follow; their reference boxes are where the search begins.
         frame_size: (width, height) px.
-        removed: the trigger regions; a face whose center lies in one is nobody's.
+        removed: the trigger regions; a face whose center lies in one belongs to no person.
         config: when to believe.
     """
 
@@ -108,7 +108,7 @@ class Follower:
         self._held = np.zeros(len(people), dtype=bool)
         self._doubt = np.zeros(len(people), dtype=np.int64)
         self._searches = np.zeros(len(people), dtype=np.int64)
-        # Checks are spread over time, so that no frame pays for everybody.
+        # Checks are spread over time, so that no frame pays for all people.
         self._since = np.arange(len(people)) * config.check_every // max(1, len(people))
         fixed = np.unique(self._areas[~self._roams], axis=0)
         self._panels = [np.flatnonzero((self._areas == area).all(axis=1) & ~self._roams) for area in fixed]
@@ -116,7 +116,7 @@ class Follower:
         self._first = True
 
     def step(self, picture: Pixels) -> Found:
-        """Find everybody in the next frame."""
+        """Find all people in the next frame."""
         refined, trusted = self._refine(picture)
         wanted = self._wanted(trusted)
         boxes, scores, landmarks = refined.boxes.copy(), refined.scores.copy(), refined.landmarks.copy()
@@ -158,7 +158,7 @@ class Follower:
         return pixels(clip(scale_about_center(box, 3), frame), self._frame_size)
 
     def _refine(self, picture: Pixels) -> tuple[Detections, npt.NDArray[np.bool_]]:
-        """The last net's answer for everybody (P), and whether it is to be trusted; who is not held is not asked.
+        """Ask the last net for all people held (P); returns its boxes and whether they can be trusted.
 
         Where nothing has moved since the last answer, it would be the same.
         """
@@ -216,7 +216,7 @@ class Follower:
         return np.asarray(lost_now | overdue | self._first, dtype=bool)
 
     def _search(self, picture: Pixels, members: npt.NDArray[np.intp], trusted: npt.NDArray[np.bool_]) -> Detections:
-        """The cascade in a panel; mostly only for faces about as large as the one that is held there."""
+        """Return the cascade in a panel; mostly only for faces about as large as the one that is held there."""
         x0, y0, x1, y1 = (int(v) for v in self._areas[members[0]])
         area: Rect = (x0, y0, x1, y1)
         least, most = max(20.0, float(self._side[members].min()) * self._config.smallest), np.inf
@@ -236,18 +236,18 @@ class Follower:
         where = np.where(trusted[members, None], refined[members], self._last[members])
         rows = match(iou(as_boxes(where), faces.boxes), self._config.least_iou)
         if len(members) == 1 and rows[0] < 0 and not trusted[members[0]] and not self._roams[members[0]]:
-            # Alone in the panel, whoever is seen there is the person, wherever they went.
+            # Alone in the panel, any face seen there is the person, wherever they went.
             rows[0] = 0
         return rows
 
 
 def _rounded(size: float) -> float:
-    """The size or a little less: panels of one size then have one pyramid, which OpenVINO prepares once."""
+    """Return the size or a little less: panels of one size then have one pyramid, which OpenVINO prepares once."""
     return float(2 ** (np.floor(np.log2(size) * 4) / 4))
 
 
 def entry_squares(boxes: Boxes) -> Boxes:
-    """The squares (N, 4) that the last net would have been given for faces it has boxed (N, 4)."""
+    """Return the squares (N, 4) that the last net would have been given for faces it has boxed (N, 4)."""
     square = cascade.squared(boxes)
     side = square[:, 2:] - square[:, :2]
     center = (square[:, :2] + square[:, 2:]) / 2 + side * np.array([0, _ENTRY_DROP], np.float32)

@@ -115,7 +115,7 @@ class VideoReader:
                 return
 
     def sample(self, frame_indices: Sequence[int]) -> Iterator[Frame]:
-        """The frames named (ascending), found by seeking to the key frame before each.
+        """Yield the frames named (ascending), found by seeking to the key frame before each.
 
         A key frame from whose group no other frame is wanted costs one decoded frame. Frames that cannot be decoded are
         left out, and `fault` says why.
@@ -152,7 +152,7 @@ class VideoReader:
 
 
 def _until(run: Iterator[tuple[int, VideoFrame]], frame_idx: int) -> VideoFrame | None:
-    """The frame of a number; None if the run goes past it."""
+    """Return the frame of a number; None if the run goes past it."""
     for number, raw in run:
         if number >= frame_idx:
             return raw if number == frame_idx else None
@@ -160,7 +160,7 @@ def _until(run: Iterator[tuple[int, VideoFrame]], frame_idx: int) -> VideoFrame 
 
 
 def ahead(frames: Iterator[Frame], count: int = 8) -> Iterator[Frame]:
-    """The same frames, up to `count` of them decoded in a thread while the caller works on earlier ones.
+    """Yield the same frames, up to `count` of them decoded in a thread while the caller works on earlier ones.
 
     What decoding raises is raised here, in its place.
     """

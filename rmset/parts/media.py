@@ -31,7 +31,7 @@ _BOUNDS = {
 
 
 def open_media(path: Path) -> InputContainer:
-    """A video file, opened for reading; close it.
+    """Return a video file, opened for reading; close it.
 
     Raises:
         VideoError: the file is missing, empty, no regular file, or no container that holds its own packets.
@@ -57,7 +57,7 @@ def open_media(path: Path) -> InputContainer:
 
 
 def create_media(path: Path, form: str | None = None, options: dict[str, str] | None = None) -> OutputContainer:
-    """A media file to write to; its suffix decides the container where `form` does not.
+    """Return a media file to write to; its suffix decides the container where `form` does not.
 
     Raises:
         av.error.FFmpegError: it cannot be written.
@@ -68,7 +68,7 @@ def create_media(path: Path, form: str | None = None, options: dict[str, str] | 
 
 
 def as_file(path: Path) -> str:
-    """A path as FFmpeg takes it for a file, whatever its name looks like.
+    """Return a path as FFmpeg takes it for a file, whatever its name looks like.
 
     >>> as_file(Path("concat:a|b.mp4"))
     'file:concat:a|b.mp4'

@@ -102,7 +102,7 @@ class FrameIndex:
         return len(np.unique(self.packet)) < len(self.packet)
 
     def key_before(self, frame_idx: int) -> int:
-        """The last key frame up to a frame; the first frame if there is none."""
+        """Return the last key frame up to a frame; the first frame if there is none."""
         at = bisect_right(self.keys, frame_idx)
         return self.keys[at - 1] if at else 0
 
@@ -114,7 +114,7 @@ class FrameIndex:
 
     @classmethod
     def read(cls, path: Path) -> FrameIndex | None:
-        """What `write` wrote; None if the file is of another version of the numbering.
+        """Return what `write` wrote; None if the file is of another version of the numbering.
 
         Raises:
             RootError: the file is damaged.

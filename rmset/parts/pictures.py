@@ -18,7 +18,7 @@ JPEG = b"\xff\xd8\xff"
 
 
 def encoder(form: PictureFormat, quality: int) -> Callable[[Image], bytes]:
-    """What turns an image, uint8 (H, W, 3) RGB, into bytes.
+    """Return what turns an image, uint8 (H, W, 3) RGB, into bytes.
 
     Args:
         form: jpeg and webp lose a little, png nothing.
@@ -48,7 +48,7 @@ def encoder(form: PictureFormat, quality: int) -> Callable[[Image], bytes]:
 
 
 def decode(data: bytes) -> Image:
-    """An encoded picture as uint8 (H, W, 3) RGB.
+    """Return an encoded picture as uint8 (H, W, 3) RGB.
 
     Raises:
         ValueError: the bytes are no picture, or one that is too large to decode.

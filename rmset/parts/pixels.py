@@ -32,10 +32,10 @@ class Pixels(Protocol):
     height: int
 
     def patch(self, rect: Rect, size: tuple[int, int]) -> Patch:
-        """The rectangle, resized to `size` (width, height)."""
+        """Return the rectangle, resized to `size` (width, height)."""
 
     def reduced(self, rect: Rect, scale: float) -> Pixels:
-        """The same picture for patches of this rectangle that need no more than `scale` of its resolution."""
+        """Return the same picture for patches of this rectangle that need no more than `scale` of its resolution."""
 
     def glance(self, rect: Rect) -> npt.NDArray[np.uint8]:
         """Brightness of the rectangle, (24, 24): enough to see whether anything in it has moved."""
@@ -50,7 +50,7 @@ class IntegralPixels:
         self._sums = cv2.integral(image, sdepth=cv2.CV_32S)
 
     def patch(self, rect: Rect, size: tuple[int, int]) -> Patch:
-        """The rectangle, resized to `size` (width, height)."""
+        """Return the rectangle, resized to `size` (width, height)."""
         x0, y0, x1, y1 = rect
         left, right = _windows(x0, x1, size[0])
         top, bottom = _windows(y0, y1, size[1])
@@ -89,7 +89,7 @@ class PlanePixels:
         self._to_rgb = _to_rgb(int(frame.colorspace), full_range)
 
     def patch(self, rect: Rect, size: tuple[int, int]) -> Patch:
-        """The rectangle, resized to `size` (width, height)."""
+        """Return the rectangle, resized to `size` (width, height)."""
         x0, y0, x1, y1 = rect
         half = (x0 // 2, y0 // 2, max((x1 + 1) // 2, x0 // 2 + 1), max((y1 + 1) // 2, y0 // 2 + 1))
         luma = _resized(self._y[y0:y1, x0:x1], size)
@@ -97,7 +97,7 @@ class PlanePixels:
         return np.asarray(cv2.transform(cv2.merge([luma, *chroma]), self._to_rgb), dtype=np.uint8)
 
     def reduced(self, rect: Rect, scale: float) -> Pixels:
-        """A small RGB picture of the rectangle, where that is worth its making."""
+        """Return a small RGB picture of the rectangle, where that is worth its making."""
         if scale > _WORTH_REDUCING:
             return self
         x0, y0, x1, y1 = rect
@@ -120,7 +120,7 @@ class ReducedPixels:
         self._scale = (size[0] / (area[2] - area[0]), size[1] / (area[3] - area[1]))
 
     def patch(self, rect: Rect, size: tuple[int, int]) -> Patch:
-        """The rectangle, which lies inside the area, resized to `size` (width, height)."""
+        """Return the rectangle, which lies inside the area, resized to `size` (width, height)."""
         (sx, sy), (width, height) = self._scale, self._size
         x0, y0 = (
             min(width - 1, round((rect[0] - self._area[0]) * sx)),
@@ -139,7 +139,7 @@ class ReducedPixels:
 
 
 def _plane(frame: VideoFrame, index: int) -> npt.NDArray[np.uint8]:
-    """A plane (H, W) without its padding, without a copy."""
+    """Return a plane (H, W) without its padding, without a copy."""
     plane = frame.planes[index]
     rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
     return np.asarray(rows[:, : plane.width], dtype=np.uint8)
@@ -163,7 +163,7 @@ def _to_rgb(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
 
 
 def _resized(image: npt.NDArray[np.uint8], size: tuple[int, int], *, smooth: bool = True) -> npt.NDArray[np.uint8]:
-    """The image at another size, about as area averaging has it, in a tenth of the time.
+    """Return the image at another size, about as area averaging has it, in a tenth of the time.
 
     OpenCV is fast at halving and at interpolating, and slow at averaging over areas that are no whole number of pixels.
     So a large image is halved, interpolated to twice the wanted size, and halved again; without `smooth` the last two
@@ -197,7 +197,7 @@ class MaskedPixels:
         self.width, self.height = pixels.width, pixels.height
 
     def patch(self, rect: Rect, size: tuple[int, int]) -> Patch:
-        """The rectangle, resized to `size` (width, height)."""
+        """Return the rectangle, resized to `size` (width, height)."""
         patch = self._pixels.patch(rect, size)
         touched = False
         x0, y0, x1, y1 = rect
@@ -214,7 +214,7 @@ class MaskedPixels:
         return patch
 
     def reduced(self, rect: Rect, scale: float) -> Pixels:
-        """The other picture reduced, with the same rectangles black."""
+        """Return the other picture reduced, with the same rectangles black."""
         return MaskedPixels(self._pixels.reduced(rect, scale), self._removed)
 
     def glance(self, rect: Rect) -> npt.NDArray[np.uint8]:
@@ -223,7 +223,7 @@ class MaskedPixels:
 
 
 def pixels_of(frame: Frame, removed: Sequence[Rect] = ()) -> Pixels:
-    """The cheapest way to patches of a decoded frame, its trigger regions removed.
+    """Return the cheapest way to patches of a decoded frame, its trigger regions removed.
 
     Planes are read in place where they are 8-bit 4:2:0 and upright; other formats are converted first.
     """

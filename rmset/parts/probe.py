@@ -39,7 +39,7 @@ class Probe:
     """where each frame is; kept beside the video's record"""
 
     def fields(self) -> dict[str, Any]:
-        """What a video's record has of this."""
+        """Return what a video's record has of this."""
         names = ("width", "height", "fps", "frame_count", "duration_s", "codec", "fault", "notes")
         return {name: getattr(self, name) for name in names} | {"numbering": VERSION}
 

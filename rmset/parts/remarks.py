@@ -46,7 +46,7 @@ def _places(changes: list[tuple[int, Size]]) -> str:
 
 
 def notes_of(seen: Seen, times: Times, shape: Fraction | None, stored: Size) -> dict[str, str]:
-    """What a player does that a plain reader would not."""
+    """Return what a player does that a plain reader would not."""
     notes: dict[str, str] = {}
     first, turn = seen.sizes[0][1], seen.turns[0][1]
     if seen.lost:

@@ -50,7 +50,7 @@ class Searcher:
             self._areas[area] = min(self._areas.get(area, np.inf), max(20.0, smallest * side))
 
     def step(self, frame: Frame) -> Found:
-        """Find everybody in the next frame."""
+        """Find all people in the next frame."""
         image = blanked(frame.rgb, self._blank)
         seen = []
         for area, min_face in self._areas.items():
@@ -70,7 +70,7 @@ class Searcher:
 
 
 def blanked(image: Image, regions: Sequence[Rect]) -> Image:
-    """The image (H, W, 3) with these rectangles black; the image itself if there are none."""
+    """Return the image (H, W, 3) with these rectangles black; the image itself if there are none."""
     if regions:
         image = image.copy()
         for x0, y0, x1, y1 in regions:

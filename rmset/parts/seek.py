@@ -32,7 +32,7 @@ def start_decoder(codec: VideoCodecContext, threads: int = 0, *, one_thread: boo
 
 
 def decoded(codec: VideoCodecContext, packet: Packet, number: int) -> tuple[list[VideoFrame], str | None]:
-    """What a packet gives, and what was wrong with it; the packet's number comes out as each frame's `pts`."""
+    """Return what a packet gives, and what was wrong with it; the packet's number comes out as each frame's `pts`."""
     import av
 
     packet.pts, packet.dts = number, None
@@ -43,7 +43,7 @@ def decoded(codec: VideoCodecContext, packet: Packet, number: int) -> tuple[list
 
 
 def drained(codec: VideoCodecContext) -> tuple[list[VideoFrame], str | None]:
-    """What a decoder still holds when no packet is left; it may be used again afterwards."""
+    """Return what a decoder still holds when no packet is left; it may be used again afterwards."""
     import av
 
     frames: list[VideoFrame] = []
@@ -125,7 +125,7 @@ class Seeker:
             count += 1
 
     def alone(self, key: Key) -> VideoFrame | None:
-        """The picture of a key frame, whose packet goes through the decoder alone; None if that gives no such frame.
+        """Decode a key frame, whose packet goes through the decoder alone; None if that gives no such frame.
 
         A decoder that works on several frames at once would otherwise want those after it, too.
         """

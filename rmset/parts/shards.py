@@ -203,7 +203,7 @@ class CropWriter:
 
 
 def crop_writer(path: Path) -> pq.ParquetWriter:
-    """A Parquet writer that lays crops out as `locate` expects them, if each table is written as one row group."""
+    """Make a Parquet writer that lays crops out as `locate` expects them, one row group for each table written."""
     names = [field.name for field in schema.CROP_FIELDS if field.name != "image"]
     # Pictures are compressed already; only the numbers beside them gain from it.
     codec = dict.fromkeys(names, "zstd") | {"image.bytes": "none", "image.path": "zstd"}

@@ -20,11 +20,11 @@ class Stillness:
         self._seen: list[npt.NDArray[np.uint8] | None] = [None] * count
 
     def asked(self, person: int, picture: Pixels, rect: Rect) -> None:
-        """An answer is now taken from this rectangle."""
+        """Note that an answer is taken from this rectangle."""
         self._where[person], self._seen[person] = rect, picture.glance(rect)
 
     def forget(self, person: int) -> None:
-        """What is known of the person came about in another way."""
+        """Forget the person's rectangle: the box came about in another way."""
         self._where[person] = None
 
     def moved(self, person: int, picture: Pixels) -> bool:

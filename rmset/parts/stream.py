@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The stream that a player shows: FFmpeg's best, but never a cover or a thumbnail; None if there is no video."""
+    """Choose the stream that a player shows: FFmpeg's best, never a cover or a thumbnail; None without video."""
     from av.stream import Disposition
 
     still = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -27,7 +27,7 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 
 def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
-    """A file opened for reading, and its video; close the file.
+    """Return a file opened for reading, and its video; close the file.
 
     Raises:
         VideoError: the file is missing, empty, has no video, or nothing here can decode it.

@@ -80,7 +80,7 @@ def _rising(stamps: Stamps, recording: npt.NDArray[np.int64]) -> bool:
 
 
 def _sorted_within(stamps: Stamps, recording: npt.NDArray[np.int64]) -> Stamps:
-    """Times in order, recording by recording: the k-th frame is shown when the k-th is decoded, later by a constant."""
+    """Sort times within each recording: the k-th frame is shown when the k-th is decoded, later by a constant."""
     if any(stamp is None for stamp in stamps):
         return stamps
     values = np.array(stamps, np.int64)
@@ -104,7 +104,7 @@ def _filled(stamps: Stamps, step: float) -> npt.NDArray[np.float64]:
 def _continued(
     stamps: npt.NDArray[np.float64], recording: npt.NDArray[np.int64], step: float, pause: float
 ) -> tuple[npt.NDArray[np.float64], list[int]]:
-    """The same with the next recording a frame after the one before it, and where that was needed."""
+    """Return the same with the next recording a frame after the one before it, and where that was needed."""
     steps = np.diff(stamps)
     anew = (np.diff(recording) > 0) & (steps <= 0) | (steps > pause)
     usual = steps[(steps > 0) & ~anew]

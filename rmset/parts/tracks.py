@@ -69,11 +69,11 @@ class Sightings:
 
     @property
     def people(self) -> list[int]:
-        """Whoever was seen, ascending."""
+        """Ids of the people seen, ascending."""
         return sorted({int(p) for chunk in self._filled() for p in np.unique(chunk["person"])})
 
     def of(self, person: int) -> npt.NDArray[np.void]:
-        """The sightings of one person, by frame."""
+        """Return the sightings of one person, by frame."""
         return np.concatenate([chunk[chunk["person"] == person] for chunk in self._filled()])
 
     def _filled(self) -> list[npt.NDArray[np.void]]:
@@ -111,7 +111,7 @@ def _between(a: np.void, b: np.void, count: int) -> npt.NDArray[np.void]:
 
 
 def _parts(rows: npt.NDArray[np.void], part_gap: int) -> npt.NDArray[np.int16]:
-    """Number of each row's part, from 0; rows of one person, by frame."""
+    """Return the number of each row's part, from 0; rows of one person, by frame."""
     return np.asarray(np.cumsum(np.diff(rows["frame"], prepend=rows["frame"][0]) > part_gap + 1), dtype=np.int16)
 
 

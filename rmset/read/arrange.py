@@ -81,7 +81,7 @@ def arrange(keys: CropKeys, rule: PairRule, rows: Rows | None = None, progress: 
         keys: who and when, of all N crops.
         rule: who is a candidate.
         rows: (M,) which take part, ascending; None for all.
-        progress: told of every video.
+        progress: progress callback on videos.
     """
     clock = keys.time_ms if rule.clock == "time_ms" else keys.frame
     total = len(keys) if rows is None else len(rows)
@@ -137,7 +137,7 @@ def _has_both(
 ) -> npt.NDArray[np.bool_]:
     """Which faces (n,) of one video, by time, have at least one positive and one negative."""
     near, far = rule.reach
-    # Positives are everybody's faces near by, less the person's own; a segment is like a video of its own.
+    # Positives are all people's faces near by, less the person's own; a segment is like a video of its own.
     group = np.zeros(len(time), np.int64) if segment is None else segment.astype(np.int64)
     everybody = _count(time, group, near)
     own = _count(time, group << 16 | person.astype(np.int64), near)

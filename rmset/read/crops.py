@@ -44,11 +44,11 @@ class CropKeys:
         return len(self.video)
 
     def name(self, row: int) -> str:
-        """The row as `VIDEO:PERSON:FRAME`."""
+        """Return the row as `VIDEO:PERSON:FRAME`."""
         return f"{self.video_ids[self.video[row]]}:{self.person[row]}:{self.frame[row]}"
 
     def row(self, video_id: str, person: int, frame: int) -> int:
-        """The row of one crop.
+        """Return the row of one crop.
 
         Raises:
             RootError: there is no such crop.
@@ -73,7 +73,7 @@ class CropStore:
     Args:
         root: where the crops are.
         most_open: shards open at once; see `ShardFiles`.
-        progress: told while the index is made, which is once for each state of the root.
+        progress: progress callback while the index is made, once for each state of the root.
 
     Raises:
         RootError: the root has no crops.
@@ -95,7 +95,7 @@ class CropStore:
         self._inner = np.ascontiguousarray(index.first_row[1:-1])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Mapped arrays are opened anew on the other side; open files stay behind."""
+        """Leave open files behind; mapped arrays are opened anew on the other side."""
         index = self.index
         if index.folder is not None:
             index = CropIndex(index.shards, index.first_row, index.video_ids, {}, index.folder)
@@ -127,7 +127,7 @@ class CropStore:
         return len(self._files) if self._files is not None else 0
 
     def read(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> list[bytes]:
-        """The encoded picture of each row, in the order asked for.
+        """Return the encoded picture of each row, in the order asked for.
 
         Raises:
             IndexError: a row is not between 0 and N - 1.
@@ -154,7 +154,7 @@ class CropStore:
         return found
 
     def images(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> list[Image]:
-        """The decoded picture of each row, uint8 (H, W, 3) RGB.
+        """Return the decoded picture of each row, uint8 (H, W, 3) RGB.
 
         Raises:
             IndexError: a row is not between 0 and N - 1.
@@ -163,7 +163,7 @@ class CropStore:
         return [self.picture(data, int(row)) for data, row in zip(self.read(rows), rows, strict=True)]
 
     def picture(self, data: bytes, row: int) -> Image:
-        """The bytes that `read` gave for a row, decoded: uint8 (H, W, 3) RGB.
+        """Return the bytes that `read` gave for a row, decoded: uint8 (H, W, 3) RGB.
 
         Raises:
             ShardError: they are damaged.

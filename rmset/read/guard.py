@@ -45,7 +45,7 @@ _ONLY = "a root is only read from here"
 
 
 def check(connection: duckdb.DuckDBPyConnection, query: str, tables: Iterable[str]) -> duckdb.Statement:
-    """The one statement of a query, if it may run.
+    """Return the one statement of a query, if it may run.
 
     Args:
         connection: whose parser is used.
@@ -70,7 +70,7 @@ def check(connection: duckdb.DuckDBPyConnection, query: str, tables: Iterable[st
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
-    """The only statement of a text."""
+    """Return the only statement of a text."""
     if len(query) > _MOST_TEXT:
         raise QueryError(f"SQL: expected at most {_MOST_TEXT:,} characters, found {len(query):,}; shorten the query")
     try:
@@ -186,7 +186,7 @@ def _look_at_size(name: str, arguments: list[Any]) -> None:
 
 
 def _number(argument: Any) -> float | None:
-    """The value of a number that is written out, with or without a sign or a cast."""
+    """Return the value of a number that is written out, with or without a sign or a cast."""
     found = argument.get("expression", argument) if isinstance(argument, dict) else {}
     if not isinstance(found, dict):
         return None
@@ -206,7 +206,7 @@ def _number(argument: Any) -> float | None:
 
 
 def _path(node: dict[str, Any]) -> list[str]:
-    """The parts of the name of a table or function, in lower case."""
+    """Return the parts of the name of a table or function, in lower case."""
     named = node.get("qualified_name") or {}
     parts = named.get("path") or [node.get("function_name") or node.get("table_name") or "?"]
     return [str(part).lower() for part in parts]
@@ -251,7 +251,7 @@ def _too_deep() -> QueryError:
 
 
 def one_line(error: BaseException, *, pointer: bool = True) -> str:
-    """A DuckDB error without its line breaks, advice on settings, and Python's traceback.
+    """Return a DuckDB error without its line breaks, advice on settings, and Python's traceback.
 
     Args:
         error: what DuckDB raised.

@@ -25,7 +25,7 @@ _seeking = threading.Lock()
 
 
 def _seek_and_read(fd: int, size: int, offset: int) -> bytes:
-    """Read at a place where the system has no call for it; nobody else may seek meanwhile."""
+    """Read at a place where the system has no call for it; no other thread may seek meanwhile."""
     with _seeking:
         os.lseek(fd, offset, os.SEEK_SET)
         return os.read(fd, size)
@@ -45,7 +45,7 @@ def most_open() -> int:
 
 
 class _Handle:
-    """A file descriptor that closes when nobody holds it: one that was put out may still be read by another thread."""
+    """A file descriptor that closes with its last reference: another thread may still read one that was put out."""
 
     __slots__ = ("fd",)
 
@@ -88,11 +88,11 @@ class ShardFiles:
         self._renew()
 
     def __len__(self) -> int:
-        """Number of files that are open now."""
+        """Return the number of files that are open now."""
         return len(self._opened)
 
     def take(self, numbers: Iterable[int]) -> dict[int, _Handle]:
-        """Handles of these shards; they stay open at least as long as the caller keeps them.
+        """Return handles of these shards; they stay open at least as long as the caller keeps them.
 
         Raises:
             ShardError: a shard is gone, or is not what it was.

@@ -115,7 +115,7 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
 
 
 def kept_index(root: Root) -> CropIndex | None:
-    """The index of a root's crops if one is kept that fits the shards; nothing is made."""
+    """Return the index of a root's crops if one is kept that fits the shards; nothing is made."""
     shards = find_shards(root)
     expected = _ARRAYS | {"first_row": np.dtype(np.int64)}
     arrays = load(root, _name(shards), expected) if shards else None
@@ -135,7 +135,7 @@ def _name(shards: tuple[Shard, ...]) -> str:
 
 
 def find_shards(root: Root) -> tuple[Shard, ...]:
-    """The shards of a root, by key, with the size and time that tell whether they have changed."""
+    """Return the shards of a root, by key, with the size and time that tell whether they have changed."""
     found = []
     for key in root.files.keys("crops/*/part-*.parquet"):
         stamp = root.files.stamp(key)
@@ -161,7 +161,7 @@ def _fill_shard(root: Root, shard: Shard, arrays: Arrays, rows: slice, ids: list
 
 
 def load(root: Root, name: str, expected: Mapping[str, np.dtype] | None = None) -> Arrays | None:
-    """The arrays kept under a name, memory-mapped; None if there are none, or they are not what was written.
+    """Return the arrays kept under a name, memory-mapped; None if there are none, or they are not what was written.
 
     Args:
         root: whose.
@@ -195,7 +195,7 @@ def _contents(root: Root, name: str) -> dict[str, dict[str, Any]] | None:
 
 
 def _dtype_of(text: Any) -> Any:
-    """What `np.dtype.descr` wrote, as NumPy reads it: a name, or pairs of field and name."""
+    """Return what `np.dtype.descr` wrote, as NumPy reads it: a name, or pairs of field and name."""
     return np.dtype(text if isinstance(text, str) else [(str(n), str(t)) for n, t in text])
 
 
@@ -265,7 +265,7 @@ def _descr(dtype: np.dtype) -> Any:
 
 
 def _allocated(path: Path, length: int, dtype: np.dtype) -> Array:
-    """A new array on the disk, its space taken before it is mapped: a full disk is an error here, no signal later."""
+    """Make an array on the disk, its space taken before it is mapped: a full disk is an error, no signal later."""
     if length == 0:
         # An empty file cannot be mapped.
         np.save(path, np.zeros(0, dtype))

@@ -124,7 +124,7 @@ class ReadOnlyFiles(AbstractFileSystem):  # type: ignore[misc]
         return datetime.fromtimestamp(self._path(path).stat().st_mtime, UTC)
 
     def glob(self, path: str, **_: Any) -> Sequence[str]:
-        """The name itself, if it is one of the files: patterns match nothing."""
+        """Return the name itself, if it is one of the files: patterns match nothing."""
         return [path] if path in self._paths else []
 
     def _refused(self, *names: Any, **_: Any) -> Any:

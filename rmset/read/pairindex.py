@@ -52,14 +52,14 @@ def open_sampler(
     max_candidates: int = 50,
     progress: Progress = silent,
 ) -> PairSampler:
-    """A sampler over a root's crops, its arrays kept under `state/index` for the next time.
+    """Return a sampler over a root's crops, its arrays kept under `state/index` for the next time.
 
     Args:
         store: the crops.
         rule: who is a candidate; `PairRule()` with the root's own stride if omitted.
         quality: which crops take part; all if omitted.
         max_candidates: of each kind, at most, in a draw.
-        progress: told while the arrays are made.
+        progress: progress callback while the arrays are made.
     """
     rule = rule if rule is not None else PairRule(stride=step_of(store.root))
     quality = quality if quality is not None else Quality()
@@ -87,7 +87,7 @@ def open_sampler(
 
 
 def taking_part(store: CropStore, quality: Quality) -> Rows | None:
-    """The rows that quality lets through, ascending; None for all."""
+    """Return the rows that quality lets through, ascending; None for all."""
     if quality.everything:
         return None
     paths = [PREFIX + shard.key for shard in store.index.shards]
@@ -101,7 +101,7 @@ def taking_part(store: CropStore, quality: Quality) -> Rows | None:
 
 
 def where(quality: Quality) -> list[str]:
-    """The conditions of a quality in SQL, over `crops c`."""
+    """Return the conditions of a quality in SQL, over `crops c`."""
     conditions = []
     if quality.min_sharpness is not None:
         conditions.append(f"c.sharpness >= {float(quality.min_sharpness)!r}::float")
@@ -117,7 +117,7 @@ def where(quality: Quality) -> list[str]:
 
 
 def reviewed_hash(root: Root) -> str:
-    """What decides which segments are reviewed."""
+    """Return what decides which segments are reviewed."""
     return hash_of({layout.video_id: [s.reviewed for s in layout.segments] for layout in root.layouts()})
 
 

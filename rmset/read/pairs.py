@@ -88,7 +88,7 @@ class PairSampler:
         return self.draw_many(np.array([row]), rng)[0]
 
     def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
-        """A draw for each of several anchors (n,); dozens at once cost little more than a few."""
+        """Return a draw for each of several anchors (n,); dozens at once cost little more than a few."""
         rows = np.asarray(rows, np.int64)
         if not len(rows):
             return []
@@ -139,7 +139,7 @@ class PairSampler:
         return np.split(self._rows(self._arrays.by_person[places]), np.cumsum(counts)[:-1])
 
     def _near(self, rows: Rows) -> tuple[Rows, Rows]:
-        """First and one past the last position (n,) of everybody's faces within ± d of each anchor."""
+        """First and one past the last position (n,) of all people's faces within ± d of each anchor."""
         reach = self.rule.reach[0]
         video, at = self.keys.video[rows], self._own_clock[rows]
         first, last = self._arrays.video_start[video], self._arrays.video_start[video + 1]

@@ -50,7 +50,7 @@ create table audit (
 
 
 def _empty(view: str, types: Mapping[str, str]) -> str:
-    """What a view shows when no video has come so far: its columns, and no row."""
+    """Return what a view shows when no video has come so far: its columns, and no row."""
     columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
     return f"create table {view} (video_id varchar, {columns})"
 
@@ -86,7 +86,7 @@ MACROS = (POSITIVES, NEGATIVES, ALL_POSITIVES)
 
 
 def literal(text: str) -> str:
-    """A text as an SQL literal.
+    """Return a text as an SQL literal.
 
     >>> literal("it's")
     "'it''s'"
@@ -105,7 +105,7 @@ def _columns(types: Mapping[str, str]) -> str:
 
 
 def faces_view(paths: Sequence[str]) -> str:
-    """A view over `tracks/<video_id>.parquet` files; see `crops_view`."""
+    """Return a view over `tracks/<video_id>.parquet` files; see `crops_view`."""
     return (
         f"create view faces as select parse_filename(t.filename, true) as video_id, {_columns(FACE_TYPES)} "  # noqa: S608
         f"from {_read(paths)} t"
@@ -113,7 +113,7 @@ def faces_view(paths: Sequence[str]) -> str:
 
 
 def crops_view(paths: Sequence[str]) -> str:
-    """A view over `crops/<video_id>/part-NNN.parquet` files.
+    """Return a view over `crops/<video_id>/part-NNN.parquet` files.
 
     The video is told from the file's name: a condition on it then leaves out whole files before one is opened, which
     statistics inside the files cannot do. Over 45 million rows that is a second or two of reading footers.
@@ -136,7 +136,7 @@ def rows_where(paths: Sequence[str], conditions: Sequence[str]) -> str:
 def candidates(
     kind: str, near: float, far: float, *, clock: str, same_segment: bool = False, conditions: Sequence[str] = ()
 ) -> str:
-    """The candidates among `crops` of one anchor, given as $video_id, $person_id and $frame_idx; by time and person.
+    """Write the query for one anchor's candidates among `crops`, given $video_id, $person_id and $frame_idx.
 
     Args:
         kind: `positives` or `negatives`.

@@ -71,7 +71,7 @@ class Result:
         return [dict(zip(self.columns, row, strict=True)) for row in interruptible(cursor, read)]
 
     def arrow(self) -> pa.Table:
-        """An Arrow table."""
+        """Return an Arrow table."""
         return interruptible(self._connection, self._relation.to_arrow_table).rename_columns(self.columns)
 
     def batches(self, rows: int = BATCH) -> Iterator[pa.RecordBatch]:
@@ -87,7 +87,7 @@ class Result:
         return interruptible(self._connection, lambda: self._relation.to_arrow_reader(rows))
 
     def _following(self, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
-        """The next batch, its columns renamed; None at the end."""
+        """Return the next batch, its columns renamed; None at the end."""
 
         def read() -> pa.RecordBatch | None:
             try:
@@ -136,12 +136,12 @@ class Result:
         return count
 
     def pandas(self) -> pd.DataFrame:
-        """A pandas frame; needs the extra `frames`."""
+        """Return a pandas frame; needs the extra `frames`."""
         frame: pd.DataFrame = interruptible(self._connection, self._relation.df)
         return frame.set_axis(self.columns, axis="columns")
 
     def polars(self) -> Any:
-        """A polars frame; needs the extra `frames`."""
+        """Return a polars frame; needs the extra `frames`."""
 
         def made() -> Any:
             import polars

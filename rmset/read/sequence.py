@@ -206,7 +206,7 @@ class Pairs:
         return Crops(self.store, self.sampler.anchors)
 
     def __len__(self) -> int:
-        """Number of anchors."""
+        """Return the number of anchors."""
         return len(self.sampler.anchors)
 
     def __iter__(self) -> Iterator[Pair]:
@@ -215,7 +215,7 @@ class Pairs:
             yield self._pair(row, positives, negatives)
 
     def take(self, n: int) -> Iterator[Pair]:
-        """The first `n` of them; fewer where the root has fewer anchors."""
+        """Yield the first `n` of them; fewer where the root has fewer anchors."""
         return islice(self, n)
 
     def of(self, crop: Crop) -> Pair:

@@ -26,7 +26,7 @@ _UNLOCKED_S = 3600.0
 
 
 def cache_folder() -> Path:
-    """The folder of this program below the user's cache: `$XDG_CACHE_HOME/rmset`, else `~/.cache/rmset`."""
+    """Return the folder of this program below the user's cache: `$XDG_CACHE_HOME/rmset`, else `~/.cache/rmset`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rmset"
 
 

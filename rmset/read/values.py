@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """The same names, equal ones numbered; letters' case makes no difference, as in SQL.
+    """Return the same names, equal ones numbered; letters' case makes no difference, as in SQL.
 
     >>> unique(["x0", "y0", "x0", "X0"])
     ['x0', 'y0', 'x0_1', 'X0_2']
@@ -34,7 +34,7 @@ def unique(names: Sequence[str]) -> list[str]:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: NaN and infinities as null, bytes as base64, times and others as text.
+    """Return a value as JSON has it: NaN and infinities as null, bytes as base64, times and others as text.
 
     >>> plain({"a": [1.5, float("nan")], "b": b"ab"})
     {'a': [1.5, None], 'b': 'YWI='}
@@ -55,7 +55,7 @@ def plain(value: Any) -> Any:
 
 
 def csv_cell(value: Any, cell: Callable[[str], str] = str) -> Any:
-    """A value as a cell of a CSV: nothing for null, JSON text for lists and structs, base64 for bytes."""
+    """Return a value as a cell of a CSV: nothing for null, JSON text for lists and structs, base64 for bytes."""
     if value is None:
         return ""
     if isinstance(value, (bool, int, float)):
@@ -65,12 +65,12 @@ def csv_cell(value: Any, cell: Callable[[str], str] = str) -> Any:
 
 
 def unchanged(batch: pa.RecordBatch, _: Callable[[str], str]) -> pa.RecordBatch:
-    """The batch as it is: what Parquet needs."""
+    """Return the batch as it is: what Parquet needs."""
     return batch
 
 
 def csv_batch(batch: pa.RecordBatch, cell: Callable[[str], str]) -> pa.RecordBatch:
-    """A batch whose columns a CSV can hold: numbers and times as they are, all else as text."""
+    """Return a batch whose columns a CSV can hold: numbers and times as they are, all else as text."""
     import pyarrow as pa
 
     columns = []

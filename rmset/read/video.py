@@ -8,7 +8,7 @@ from rmset.root import Root
 
 
 def index_of(root: Root, video_id: str) -> FrameIndex | None:
-    """The index of a video's frames; None if there is none of this version.
+    """Return the index of a video's frames; None if there is none of this version.
 
     Raises:
         RootError: it is damaged.
@@ -18,7 +18,7 @@ def index_of(root: Root, video_id: str) -> FrameIndex | None:
 
 
 def reader_of(root: Root, video_id: str) -> VideoReader:
-    """A reader of a video; use it as a context manager. Without an index the video is decoded once to make one.
+    """Return a reader of a video; use it as a context manager. Without an index the video is decoded once to make one.
 
     Raises:
         RootError: the root has no such video, or its index is damaged.

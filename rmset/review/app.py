@@ -22,7 +22,7 @@ STATIC = Path(__file__).parent / "static"
 
 
 def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
-    """The app for one run: everything lies under `/<token>/`."""
+    """Return the app for one run: everything lies under `/<token>/`."""
 
     def page(request: Request) -> Response:  # noqa: ARG001 - what a route is called with
         return FileResponse(STATIC / "index.html", headers={"cache-control": "no-store"})
@@ -68,7 +68,7 @@ def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
 
 
 def _told(work: Callable[[], Response]) -> Response:
-    """What was asked for, or why not, as one line."""
+    """Return what was asked for, or why not, as one line."""
     try:
         return work()
     except StaleError as error:

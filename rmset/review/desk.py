@@ -63,7 +63,7 @@ class Desk:
         return sorted(rows, key=lambda r: (r["reviewed"], r["confidence"], r["video_id"]))
 
     def open(self, video_id: str) -> dict[str, Any]:
-        """A layout with its version, and what check says of it.
+        """Return a layout with its version, and what check says of it.
 
         Raises:
             RmsetError: no such video, or it has no layout.
@@ -109,7 +109,7 @@ class Desk:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _frame(self, video_id: str, frame_idx: int, width: int) -> bytes:
-        """A frame as JPEG, at most so wide.
+        """Return a frame as JPEG, at most so wide.
 
         Raises:
             RmsetError: no such video, or the frame cannot be decoded.

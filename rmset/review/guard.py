@@ -1,4 +1,4 @@
-"""Who may speak to the page: whoever has the secret of the address, from this machine, from this page.
+"""Access to the page: with the secret of the address, from this machine, from this page.
 
 The loopback keeps other machines out; the Host check keeps out names that somebody else points at it (DNS
 rebinding); the Origin check keeps out other pages in the same browser; the token keeps out other users of the machine.
@@ -24,7 +24,7 @@ _REFUSED = b"403: open the address that `rmset layout review` shows\n"
 
 
 class Guard:
-    """ASGI middleware: 403 for everybody else."""
+    """ASGI middleware: 403 for all other requests."""
 
     def __init__(self, app: Callable[..., Any], token: str, port: int) -> None:
         self._app = app

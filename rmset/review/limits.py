@@ -23,7 +23,7 @@ class TooLargeError(Exception):
 
 
 async def body_of(request: Request) -> bytes:
-    """The body of a request, read no further than `MOST_BODY`.
+    """Return the body of a request, read no further than `MOST_BODY`.
 
     Raises:
         TooLargeError: it is larger, or says so.
@@ -40,7 +40,7 @@ async def body_of(request: Request) -> bytes:
 
 
 def limited() -> type[H11Protocol]:
-    """A protocol for one server, which counts that server's connections."""
+    """Return a protocol for one server, which counts that server's connections."""
     waiting: dict[H11Protocol, asyncio.TimerHandle] = {}
 
     class Limited(H11Protocol):

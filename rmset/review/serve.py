@@ -17,7 +17,7 @@ def serve(root: Root, video_ids: Sequence[str], *, port: int = 0, ready: Callabl
         root: the data set.
         video_ids: which videos are in the queue; those without a layout are left out.
         port: 0 for any that is free.
-        ready: told the address, secret included, once it can be opened.
+        ready: callback with the address, secret included, once it can be opened.
 
     Raises:
         RootError: starlette or uvicorn is not installed, the port is taken, or no video has a layout.

@@ -152,7 +152,7 @@ class _Faces:
         self.last = int(self._frames[-1]) if self.total else -1
 
     def of(self, frame_idx: int) -> npt.NDArray[np.void]:
-        """The rows of one frame, by person."""
+        """Return the rows of one frame, by person."""
         low, high = np.searchsorted(self._frames, [frame_idx, frame_idx + 1])
         return np.asarray(self._rows[low:high])
 

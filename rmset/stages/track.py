@@ -104,7 +104,7 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
     layout, record = root.layout(video_id), root.record(video_id)
     if not any(s.people for s in layout.segments):
         raise RootError(
-            f"video {video_id}: its layout names nobody; draw people with "
+            f"video {video_id}: its layout names no people; draw people with "
             f"`rmset layout set {video_id} --person x0,y0,x1,y1`"
         )
     # Nets and decoder are let go before the table is made: the two never stand in memory together.
@@ -139,7 +139,7 @@ class _Seen:
 
 
 def _look(opened: VideoReader, layout: Layout, config: TrackConfig, progress: Callable[[int], None]) -> _Seen:
-    """Decode a video and find its people; `progress` is told the frame."""
+    """Decode a video and find its people; `progress` gets the frame."""
     # Only one of the two is needed, and each takes a while to make; MTCNN refuses weights by itself.
     quick = config.follows and config.weights is None
     looks_with = Nets(config.precision) if quick else load(config.detector, config.weights)
@@ -173,7 +173,7 @@ class _Segment:
     ) -> None:
         self._segment, self._index = segment, index
         self._reference = as_boxes([p.box for p in segment.people])
-        # In the paper a box that has left the reference box is nobody's.
+        # In the paper a box that has left the reference box belongs to no person.
         self._least_reference = config.least_iou if config.assign == "reference" else 0.0
         removed = list(segment.masked)
         self._looker: _Looker
@@ -194,7 +194,7 @@ class _Segment:
         return bool(self._segment.people) and self._segment.start_frame <= frame_idx < self._segment.end_frame
 
     def look(self, frame: Frame, into: Sightings) -> int:
-        """Find the people in one frame; returns how many faces belong to nobody."""
+        """Find the people in one frame; returns the number of faces that belong to no person."""
         found = self._looker.step(frame)
         strangers = 0
         for row, who in enumerate(found.people):

@@ -25,10 +25,10 @@ class Act:
     absent: frozenset[int] = frozenset()
     """people of the layout who have not joined yet; a card stands in their panels"""
     title: str | None = None
-    """shown instead of all panels: then nobody is on the screen, and no film"""
+    """shown instead of all panels: then no person is on the screen, and no film"""
 
     def truth(self, start: int) -> TruthSegment:
-        """What is known of it when it begins at frame `start`."""
+        """Return what is known of it when it begins at frame `start`."""
         if self.title is not None:
             return TruthSegment(start, start + self.frames, (), {})
         panels = {p: _floats(b) for p, b in self.layout.panels.items() if p not in self.absent}
@@ -43,7 +43,7 @@ class AnySize:
         self._made: dict[tuple[int, int], PanelSource] = {}
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        """The content at a frame of the mashup."""
+        """Return the content at a frame of the mashup."""
         if size not in self._made:
             self._made[size] = self._make(size)
         return self._made[size].frame(index, size)
@@ -71,7 +71,7 @@ def compose_acts(
         people: what each person's panel shows.
         film: what the trigger shows.
         fps: of the video.
-        progress: told of every frame.
+        progress: progress callback on frames.
         again: what a layout's second place of the film shows; the film itself if None.
 
     Raises:
@@ -137,7 +137,7 @@ def _size(box: IntBox) -> tuple[int, int]:
 
 
 def _moved(box: Box, panel: IntBox) -> Box:
-    """A box of the panel as a box of the frame."""
+    """Return a box of the panel as a box of the frame."""
     return (box[0] + panel[0], box[1] + panel[1], box[2] + panel[0], box[3] + panel[1])
 
 

@@ -30,7 +30,7 @@ class _Window:
 
     @classmethod
     def around(cls, x0: int, y0: int, x1: int, y1: int) -> _Window:
-        """The canvas pixels that show the photo's rectangle."""
+        """Return the canvas pixels that show the photo's rectangle."""
         rows = slice(int((y0 - ORIGIN[1]) * SCALE), int((y1 - ORIGIN[1]) * SCALE))
         columns = slice(int((x0 - ORIGIN[0]) * SCALE), int((x1 - ORIGIN[0]) * SCALE))
         x = (np.arange(columns.start, columns.stop, dtype=np.float32) + 0.5) / SCALE + ORIGIN[0] - 0.5
@@ -38,7 +38,7 @@ class _Window:
         return cls(rows, columns, x[None, :].astype(np.float32), y[:, None].astype(np.float32))
 
     def look_up(self, canvas: Image, source_y: Field) -> Image:
-        """The window's pixels, each taken from another height of the same column of the canvas."""
+        """Return the window's pixels, each taken from another height of the same column of the canvas."""
         at = np.empty((*source_y.shape, 2), np.float32)
         at[..., 0] = np.arange(self.columns.start, self.columns.stop)
         at[..., 1] = (source_y - ORIGIN[1] + 0.5) * SCALE - 0.5

@@ -32,6 +32,6 @@ def fixed_point(points: npt.ArrayLike) -> npt.NDArray[np.int32]:
 
 
 def look_up(picture: Numbers, at: Field, border: int) -> npt.NDArray[np.integer | np.floating]:
-    """The picture's values at coordinates (h, w, 2), bilinear; `border` is one of OpenCV's."""
+    """Return the picture's values at coordinates (h, w, 2), bilinear; `border` is one of OpenCV's."""
     # OpenCV takes None for the second map; its stubs do not say so
     return np.asarray(cv2.remap(picture, at, None, cv2.INTER_LINEAR, borderMode=border))  # type: ignore[call-overload]

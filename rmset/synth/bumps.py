@@ -35,13 +35,13 @@ class Bump:
 
 
 def mirrored(bump: Bump, axis: float = 224.5) -> Bump:
-    """The same move on the other half of the face, whose middle is the line x = `axis`."""
+    """Return the same move on the other half of the face, whose middle is the line x = `axis`."""
     (x, y), (dx, dy) = bump.center, bump.push
     return Bump((2 * axis - x, y + 2.0), bump.sigma, (-dx, dy), bump.stretch)
 
 
 def both(*bumps: Bump) -> tuple[Bump, ...]:
-    """Moves given for the left half of the picture, made on both; the head is tilted by two pixels."""
+    """Mirror moves of the left half of the picture to the right; the head is tilted by two pixels."""
     return tuple(side for bump in bumps for side in (bump, mirrored(bump)))
 
 

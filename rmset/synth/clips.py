@@ -37,7 +37,7 @@ def ping_pong(index: int, length: int) -> int:
 
 
 def find_clips(folder: Path) -> tuple[Path, ...]:
-    """The videos of a folder, by name; if some are called `person_*`, only those.
+    """Return the videos of a folder, by name; if some are called `person_*`, only those.
 
     Raises:
         UsageError: no such folder, or no video in it.
@@ -64,7 +64,7 @@ class _Placement:
         return cls(scale, ((panel[0] - scale * source[0]) / 2, (panel[1] - scale * source[1]) / 2))
 
     def picture(self, image: Image, panel: tuple[int, int]) -> Image:
-        """The source frame in the panel, (H, W, 3); black where it does not reach."""
+        """Return the source frame in the panel, (H, W, 3); black where it does not reach."""
         height, width = image.shape[:2]
         # averaging over areas when shrinking, or fine texture flickers
         if self.scale < 1:
@@ -76,7 +76,7 @@ class _Placement:
         return np.asarray(cv2.warpAffine(image, matrix, panel, flags=cv2.INTER_LINEAR), np.uint8)
 
     def box(self, box: Box) -> Box:
-        """A box of the source frame in panel pixels."""
+        """Return a box of the source frame in panel pixels."""
         (dx, dy), s = self.shift, self.scale
         return (box[0] * s + dx, box[1] * s + dy, box[2] * s + dx, box[3] * s + dy)
 
@@ -104,9 +104,9 @@ class ClipSource:
             frames: length of the mashup.
             fps: of the mashup; the clip is resampled to it.
             cover: fill the panel and lose the overhang; otherwise show everything between black bars.
-            detect: finds faces on the unscaled frame; None if nobody needs to know.
+            detect: finds faces on the unscaled frame; None if boxes are not needed.
             cache: folder in which boxes are remembered by the clip's sha256; one folder per detector.
-            progress: told of every frame read.
+            progress: progress callback on frames read.
 
         Raises:
             VideoError: not a video, or no frame can be decoded.
@@ -132,7 +132,7 @@ class ClipSource:
         self._fps = fps
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        """The clip at a frame of the mashup."""
+        """Return the clip at a frame of the mashup."""
         if size != self._size:
             raise ValueError(f"expected the panel size {self._size} the clip was decoded for, found {size}")
         at = ping_pong(self._step(index, self._fps), len(self._pictures))
@@ -172,7 +172,7 @@ class _BoxCache:
             return cls(file, {})  # none yet, or not whole: detect again
 
     def largest(self, index: int, rgb: Image, detect: Detect) -> Box | None:
-        """The largest face of a frame, detected unless it is remembered."""
+        """Return the largest face of a frame, detected unless it is remembered."""
         key = str(index)
         if key not in self._boxes:
             self._boxes[key] = [[float(v) for v in box] for box in detect(rgb)]

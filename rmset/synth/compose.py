@@ -47,7 +47,7 @@ def compose_demo(
         fps: frames per second.
         edits: names of `rmset.synth.edits.EDITS`, or `random` alone.
         seed: the same seed gives the same bytes.
-        progress: told of every frame.
+        progress: progress callback on frames.
 
     Raises:
         UsageError: a layout, size or length that cannot be.
@@ -108,7 +108,7 @@ def compose_clips(
         cache: folder in which detected boxes are remembered by the clip's sha256; one folder per detector.
         edits: names of `rmset.synth.edits.EDITS`, or `random` alone.
         seed: of the generated film and of the edits.
-        progress: told of every clip and frame.
+        progress: progress callback on clips and frames.
 
     Raises:
         UsageError: a layout, size, length or folder that cannot be, or fewer clips than people.

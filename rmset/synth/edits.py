@@ -41,7 +41,7 @@ class _Named:
 
 
 def choose(names: Sequence[str], seed: int, spare_people: int) -> tuple[str, ...]:
-    """The edits of these names in the order in which they are applied; `random` draws some.
+    """Return the edits of these names in the order in which they are applied; `random` draws some.
 
     Args:
         names: names of `EDITS`, or `random` alone.
@@ -70,7 +70,7 @@ def extra_people(names: Sequence[str]) -> int:
 
 
 def edited(scene: Scene, names: Sequence[str], seed: int) -> Scene:
-    """The scene after the edits of these names; the same seed gives the same scene.
+    """Return the scene after the edits of these names; the same seed gives the same scene.
 
     An edit's draw does not depend on which other edits are made.
     """
@@ -97,13 +97,13 @@ def _draw(rng: Rng, spare_people: int) -> tuple[str, ...]:
 
 
 def _vertical(scene: Scene, rng: Rng) -> Scene:
-    """The screen turned upright: the film above, people in rows of different heights."""
+    """Return the screen turned upright: the film above, people in rows of different heights."""
     width, height = sorted(scene.frame_size)
     return _rows(scene, (width, height), rng)
 
 
 def _square(scene: Scene, rng: Rng) -> Scene:
-    """A square screen: the film above, people in rows of different heights."""
+    """Return a square screen: the film above, people in rows of different heights."""
     side = min(scene.frame_size)
     return _rows(scene, (side, side), rng)
 
@@ -126,7 +126,7 @@ def _rows(scene: Scene, size: tuple[int, int], rng: Rng) -> Scene:
 
 
 def _film_full(scene: Scene, rng: Rng) -> Scene:
-    """The film over the whole screen, people over it: round bubbles along one side, boxes along the other."""
+    """Return the film over the whole screen, people over it: round bubbles along one side, boxes along the other."""
     width, height = scene.frame_size
     people = list(scene.people)
     left = people[: (len(people) + 1) // 2]
@@ -161,7 +161,7 @@ def _shrunk(box: IntBox, by: int) -> IntBox:
 
 
 def _rounded(scene: Scene, rng: Rng) -> Scene:
-    """Rounded corners, gaps, and a gradient that moves behind."""
+    """Round the corners, leave gaps, and move a gradient behind."""
     gap = _even(rng.uniform(0.008, 0.016) * min(scene.frame_size))
     radius = _even(rng.uniform(0.02, 0.045) * min(scene.frame_size))
     scene = _each(
@@ -205,7 +205,7 @@ def _letterbox(scene: Scene, rng: Rng) -> Scene:
 
 
 def _duo(scene: Scene, rng: Rng) -> Scene:  # noqa: ARG001
-    """The last two people share one panel, a half each, with a soft seam."""
+    """Return the last two people share one panel, a half each, with a soft seam."""
     if len(scene.people) < 3:
         return scene
     host, guest = scene.people[-2:]
@@ -241,7 +241,7 @@ def _area(box: IntBox) -> int:
 
 
 def _punch_ins(scene: Scene, rng: Rng) -> Scene:
-    """Some people come closer at once, and go back again."""
+    """Bring some people closer at once, and back again."""
     for person in _some(scene.people, rng):
         frame = _moment(scene, rng, 0.15, 0.7)
         back = min(scene.frames - 1, frame + _seconds(scene, rng.uniform(1.0, 2.5)))
@@ -252,7 +252,7 @@ def _punch_ins(scene: Scene, rng: Rng) -> Scene:
 
 
 def _jump_cuts(scene: Scene, rng: Rng) -> Scene:
-    """Some people jump ahead in their own time."""
+    """Let some people jump ahead in their own time."""
     for person in _some(scene.people, rng):
         ahead = 0
         for frame in sorted(_moment(scene, rng, 0.1, 0.9) for _ in range(2)):
@@ -262,7 +262,7 @@ def _jump_cuts(scene: Scene, rng: Rng) -> Scene:
 
 
 def _film_cuts(scene: Scene, rng: Rng) -> Scene:
-    """The film cuts every one to three seconds: to another time, closer or wider, elsewhere in its picture."""
+    """Return the film cuts every one to three seconds: to another time, closer or wider, elsewhere in its picture."""
     frame = 0
     while frame < scene.frames:
         at = (float(rng.uniform(0.2, 0.8)), float(rng.uniform(0.25, 0.75)))
@@ -311,7 +311,7 @@ def _renamed(scene: Scene, start: int, names: dict[int, int]) -> Scene:
 
 
 def _fade(scene: Scene, rng: Rng) -> Scene:
-    """The film alone at first, after the title if there is one; then the panels fade in."""
+    """Return the film alone at first, after the title if there is one; then the panels fade in."""
     start = min(scene.frames // 3, _seconds(scene, rng.uniform(3.0, 4.0)))
     width, height = scene.frame_size
     alone = (Layer(FILM, (0, 0, width, height)),)
@@ -321,7 +321,7 @@ def _fade(scene: Scene, rng: Rng) -> Scene:
 
 
 def _title(scene: Scene, rng: Rng) -> Scene:
-    """A title card with somebody's picture at the beginning."""
+    """Return a title card with somebody's picture at the beginning."""
     end = min(scene.frames // 6, _seconds(scene, rng.uniform(1.2, 2.0)))
     face = int(rng.choice(scene.people))
     return scene.during(0, end, lambda s: replace(s, title="REACTION MASHUP", face=face, fade=0))
@@ -334,7 +334,7 @@ def _moment_of(scene: Scene, rng: Rng) -> Scene:
 
 
 def _film_moment(scene: Scene, rng: Rng) -> Scene:
-    """The film full screen for three seconds."""
+    """Return the film full screen for three seconds."""
     return _full_screen(scene, rng, None)
 
 
@@ -359,7 +359,7 @@ def _captions(scene: Scene, rng: Rng) -> Scene:
 
 
 def _countdown(scene: Scene, rng: Rng) -> Scene:
-    """A countdown over a corner of the film."""
+    """Return a countdown over a corner of the film."""
     film = next(la.box for la in scene.shots[-1].layers if la.content == FILM)
     side = _even(0.22 * min(film[2] - film[0], film[3] - film[1]))
     x0, y0 = (film[0] + 6, film[1] + 6) if rng.random() < 0.5 else (film[2] - side - 6, film[1] + 6)
@@ -380,7 +380,7 @@ def _stickers(scene: Scene, rng: Rng) -> Scene:
 
 
 def _end_card(scene: Scene, rng: Rng) -> Scene:
-    """A card over two people's panels in the last quarter."""
+    """Return a card over two people's panels in the last quarter."""
     people = [la for la in scene.shots[-1].layers if _is_person(la)]
     if len(people) < 3:
         return scene
@@ -404,7 +404,7 @@ def _end_card(scene: Scene, rng: Rng) -> Scene:
 
 
 def _around(boxes: Sequence[IntBox]) -> IntBox:
-    """The box around some boxes."""
+    """Return the box around some boxes."""
     return (
         min(b[0] for b in boxes),
         min(b[1] for b in boxes),
@@ -438,13 +438,13 @@ def _low_bitrate(scene: Scene, rng: Rng) -> Scene:
 
 
 def _some(people: Sequence[int], rng: Rng) -> list[int]:
-    """A third to two thirds of the people."""
+    """Return a third to two thirds of the people."""
     count = max(1, round(len(people) * rng.uniform(0.34, 0.67)))
     return sorted(int(p) for p in rng.choice(people, count, replace=False))
 
 
 def _moment(scene: Scene, rng: Rng, early: float, late: float) -> int:
-    """A frame in a part of the scene, given as shares of its length."""
+    """Return a frame in a part of the scene, given as shares of its length."""
     return min(scene.frames - 1, max(1, round(scene.frames * float(rng.uniform(early, late)))))
 
 

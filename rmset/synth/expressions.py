@@ -88,7 +88,7 @@ def action_units(expression: str, intensity: float, style: Mapping[str, float] |
     Args:
         expression: one of `EXPRESSIONS`.
         intensity: 0 (neutral) to 1.
-        style: how strongly a person uses each unit; 1 where not named. Nobody's sadness is like another's.
+        style: how strongly a person uses each unit; 1 where not named. Each person's sadness is their own.
 
     Raises:
         ValueError: an expression that is not drawn.

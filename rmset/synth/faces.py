@@ -116,7 +116,7 @@ class Person:
         return Rendered(image, _box(warp, placed, max(0.0, stir)))
 
     def _texture(self, units: Mapping[str, float], blink: float) -> Image:
-        """The texture with lips and lids as these units have them; valid until the next call."""
+        """Return the texture with lips and lids as these units have them; valid until the next call."""
         smile = units["smile"]
         out = self._scratch
         cheeks = (slice(200, 360), slice(200, 440))
@@ -189,7 +189,7 @@ def _panel_maps(panel_to_photo: Field, warp: Field, size: tuple[int, int]) -> Fi
 
 
 def _over(layer: Image, room: Image) -> Image:
-    """A layer (H, W, 4) over a picture (H, W, 3)."""
+    """Return a layer (H, W, 4) over a picture (H, W, 3)."""
     alpha = cv2.cvtColor(layer[..., 3], cv2.COLOR_GRAY2RGB)
     behind = cv2.multiply(room, cv2.bitwise_not(alpha), scale=1 / 255)
     return np.asarray(cv2.add(np.ascontiguousarray(layer[..., :3]), behind), np.uint8)

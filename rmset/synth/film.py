@@ -27,7 +27,7 @@ class Scene:
 
 
 class GeneratedFilm:
-    """A film of scenes; faces in it belong to nobody of the mashup."""
+    """A film of scenes; faces in it belong to no person of the mashup."""
 
     def __init__(self, scenes: tuple[Scene, ...], seed: int) -> None:
         """`scenes` follow one another from frame 0."""
@@ -35,7 +35,7 @@ class GeneratedFilm:
         self._actors = [Person(identity) for identity in cast("film", 2, seed)]
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        """The film at a frame of the mashup."""
+        """Return the film at a frame of the mashup."""
         scene = next((s for s in self._scenes if s.start <= index < s.end), self._scenes[-1])
         t = (index - scene.start) / max(1, scene.end - scene.start)
         draw = {"face": self._face, "hills": _hills, "night": _night}[scene.kind]
@@ -46,7 +46,7 @@ class GeneratedFilm:
         return ()
 
     def _face(self, scene: Scene, t: float, size: tuple[int, int]) -> Image:
-        """An actor in close-up, the camera closing in."""
+        """Return an actor in close-up, the camera closing in."""
         rng = np.random.default_rng(scene.seed)
         actor = self._actors[scene.seed % len(self._actors)]
         pose = Pose(
@@ -78,7 +78,7 @@ def cut_film(rng: np.random.Generator, frames: int, fps: float) -> tuple[Scene, 
 
 
 def _hills(scene: Scene, t: float, size: tuple[int, int]) -> Image:
-    """A camera that pans over hills at sunset; near hills pass faster."""
+    """Return a camera that pans over hills at sunset; near hills pass faster."""
     rng = np.random.default_rng(scene.seed)
     width, height = size
     y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
@@ -98,7 +98,7 @@ def _hills(scene: Scene, t: float, size: tuple[int, int]) -> Image:
 
 
 def _night(scene: Scene, t: float, size: tuple[int, int]) -> Image:
-    """A drive through a city at night: lights out of focus that come nearer."""
+    """Return a drive through a city at night: lights out of focus that come nearer."""
     rng = np.random.default_rng(scene.seed)
     width, height = size
     y = np.linspace(0, 1, height, dtype=np.float32)[:, None]

@@ -132,7 +132,7 @@ class _Watched:
         self._source, self._person, self._crops = source, person, crops
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        """The content at a frame of the mashup."""
+        """Return the content at a frame of the mashup."""
         shown = self._source.frame(index, size)
         self._crops.keep(self._person, index, shown)
         return shown
@@ -158,7 +158,7 @@ def _take(root: Root, file: Path, name: str, title: str | None) -> str:
 
 
 def _layout(video_id: str, truth: Truth) -> Layout:
-    """The truth as a layout that a person has confirmed: nothing will propose another."""
+    """Return the truth as a layout that a person has confirmed: nothing will propose another."""
     (segment,) = truth.segments
     first = {f.person: f.box for f in truth.faces if f.frame == segment.start_frame}
     crowd = tuple(Person(p, clip(first[p], panel), panel, "manual") for p, panel in segment.panels.items())
@@ -202,7 +202,7 @@ def _overlap_with_first(faces: Sequence[TruthFace], box: Boxes) -> np.ndarray:
 def _ledger(
     root: Root, stage: str, video_id: str, keys: list[str], counts: dict[str, Any], config: dict[str, Any]
 ) -> None:
-    """An entry that says that this was made, not found: another config, so the stage runs when it is asked to."""
+    """Write an entry for what was made, not found: another config, so the stage runs when it is asked to."""
     config = {"made_by": "rmset world", **config}
     outputs = {key: sha256_of(root.files.local(key)) for key in keys}
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -85,7 +85,7 @@ class Identity:
 def cast(name: str, count: int, seed: int) -> tuple[Identity, ...]:
     """`count` different people.
 
-    Casts of different names share nobody, whatever their seeds: `train`, `valid` and `test` people are strangers to
+    Casts of different names share no person, whatever their seeds: `train`, `valid` and `test` people are strangers to
     each other and to those of a mashup. Colors are dealt from shuffled decks, so that a small cast is varied.
     """
     dealers, people = np.random.default_rng([seed, crc32(name.encode())]).spawn(2)
@@ -105,7 +105,7 @@ def cast(name: str, count: int, seed: int) -> tuple[Identity, ...]:
 
 
 def _deal(rng: np.random.Generator, cards: int, count: int) -> np.ndarray:
-    """Indices of cards, (count,): every card once before any comes again."""
+    """Deal indices of cards, (count,): every card once before any comes again."""
     return np.concatenate([rng.permutation(cards) for _ in range(-(-count // cards) or 1)])
 
 
@@ -139,6 +139,6 @@ def _draw(name: str, cards: dict[str, int], rng: np.random.Generator) -> Identit
 
 
 def _near(rng: np.random.Generator, color: Color, spread: int) -> Color:
-    """The color, a little off."""
+    """Return the color, a little off."""
     r, g, b = (int(np.clip(c + rng.integers(-spread, spread + 1), 8, 250)) for c in color)
     return (r, g, b)

@@ -2,7 +2,7 @@
 
     <folder>/train/<expression>/*.png      valid/…      test/…
 
-Nobody is in two splits, and nobody is in a mashup.
+No person is in two splits, and none is in a mashup.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SPLITS: Mapping[str, SplitSize] = {"train": SplitSize(24, 150), "valid": SplitSi
 
 
 def split_identities(split: str, people: int, seed: int) -> tuple[Identity, ...]:
-    """The people of one split; see `cast` for why no two splits share anybody."""
+    """Return the people of one split; see `cast` for why no two splits share anybody."""
     return cast(f"labeled-{split}", people, seed)
 
 
@@ -61,7 +61,7 @@ def write_labeled_set(
         expressions: the classes.
         size: of the square images, pixels.
         seed: the same seed gives the same bytes.
-        progress: told of every image.
+        progress: progress callback on images.
 
     Raises:
         UsageError: the folder is not empty, or nothing is asked for.
@@ -98,7 +98,7 @@ def write_labeled_set(
 
 
 def crop_face(image: Image, box: Box, size: int, widen: float = WIDEN) -> Image:
-    """The face, (size, size, 3): the box's height, `widen` wider than its width, border pixels repeated outside."""
+    """Crop the face, (size, size, 3): the box's height, `widen` wider than its width, border pixels repeated."""
     x0, y0, x1, y1 = box
     extra = widen * (x1 - x0) / 2
     sx, sy = (x1 - x0 + 2 * extra) / size, (y1 - y0) / size

@@ -70,7 +70,7 @@ class PanelLayout:
 
 
 def make_layout(name: str, people: int | None = None, frame_size: tuple[int, int] = (1280, 720)) -> PanelLayout:
-    """The layout of a name for so many people.
+    """Return the layout of a name for so many people.
 
     Args:
         name: one of `LAYOUTS`.
@@ -94,7 +94,7 @@ def make_layout(name: str, people: int | None = None, frame_size: tuple[int, int
 
 
 def capacity(name: str) -> int:
-    """The most people that a layout holds."""
+    """Return the most people that a layout holds."""
     return LAYOUTS[name][2]
 
 
@@ -106,7 +106,7 @@ def grid(people: int, panel: tuple[int, int]) -> PanelLayout:
 
 
 def _fixed(rows: int, columns: int, film_cell: int) -> Callable[[int, tuple[int, int]], PanelLayout]:
-    """A grid without gaps, the film in one cell, people in the others in reading order."""
+    """Return a grid without gaps, the film in one cell, people in the others in reading order."""
 
     def build(people: int, size: tuple[int, int]) -> PanelLayout:
         cells = _cells((0, 0, *size), rows, columns)
@@ -117,7 +117,7 @@ def _fixed(rows: int, columns: int, film_cell: int) -> Callable[[int, tuple[int,
 
 
 def _side(people: int, size: tuple[int, int]) -> PanelLayout:
-    """The film at the left over the full height; columns of panels at the right."""
+    """Return the film at the left over the full height; columns of panels at the right."""
     width, height = size
 
     def column_width(columns: int) -> int:
@@ -142,7 +142,7 @@ def _inset(people: int, size: tuple[int, int]) -> PanelLayout:
 
 
 def _bordered(people: int, size: tuple[int, int]) -> PanelLayout:
-    """A grid with gaps, rounded corners and the blurred film behind it; the film in the middle cell."""
+    """Return a grid with gaps, rounded corners and the blurred film behind it; the film in the middle cell."""
     rows, columns = _best_grid(people + 1, size)
     gap = max(4, _even(0.022 * size[1]))
     cells = [
@@ -155,7 +155,7 @@ def _bordered(people: int, size: tuple[int, int]) -> PanelLayout:
 
 
 def _row(people: int, size: tuple[int, int]) -> PanelLayout:
-    """The film above, as wide as 16:9 allows; people in one row below; gaps, lines and shadows over a blur."""
+    """Return the film above, as wide as 16:9 allows; people in one row below; gaps, lines and shadows over a blur."""
     width, height = size
     gap = max(6, _even(0.02 * height))
     split = _even(0.62 * height)
@@ -177,7 +177,7 @@ def _center(people: int, size: tuple[int, int]) -> PanelLayout:
 
 
 def _cells(box: IntBox, rows: int, columns: int) -> list[IntBox]:
-    """A box cut into cells at even pixels, in reading order."""
+    """Return a box cut into cells at even pixels, in reading order."""
     x = [_even(v) for v in np.linspace(box[0], box[2], columns + 1)]
     y = [_even(v) for v in np.linspace(box[1], box[3], rows + 1)]
     return [(x[c], y[r], x[c + 1], y[r + 1]) for r in range(rows) for c in range(columns)]

@@ -25,7 +25,7 @@ class Story(Protocol):
         """(expression, intensity 0 to 1) of a person at a frame."""
 
     def label_at(self, person: int, frame: int) -> str:
-        """The expression by name, "neutral" while it is too weak to be seen."""
+        """Return the expression by name, "neutral" while it is too weak to be seen."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ class Crowd:
         return expression, intensity * min(1.0, near / self.fade)
 
     def label_at(self, person: int, frame: int) -> str:
-        """The expression by name, "neutral" while it is too weak to be seen."""
+        """Return the expression by name, "neutral" while it is too weak to be seen."""
         expression, intensity = self.expression_at(person, frame)
         return expression if intensity >= NAMED_FROM else "neutral"
 
     def _slot(self, time: int) -> tuple[int, float, float]:
-        """The event that a moment of the film belongs to, and where its slot begins and ends: between two events."""
+        """Find the event that a moment of the film belongs to, and where its slot begins and ends."""
         events = self.film.events
         edges = [(a.end + b.onset) / 2 for a, b in pairwise(events)]
         slot = int(np.searchsorted(edges, time, side="right"))
@@ -84,7 +84,7 @@ def gather(
     rng: np.random.Generator, people: int, frames: int, fps: float, *, max_delay: int, noise: float,
     expressions: tuple[str, ...] = EXPRESSIONS[1:],
 ) -> Crowd:  # fmt: skip
-    """A crowd in front of a film.
+    """Return a crowd in front of a film.
 
     Args:
         rng: where chance comes from; the same state gives the same crowd.

@@ -24,7 +24,7 @@ class Motion:
     """seconds at which a blink begins, in the first ten minutes"""
 
     def at(self, seconds: float) -> Pose:
-        """The pose at a time."""
+        """Return the pose at a time."""
         parts = {
             part: _REACH[part] * sum(w * float(np.sin(2 * np.pi * f * seconds + phase)) for w, f, phase in waves)
             for part, waves in self.waves

@@ -39,7 +39,7 @@ def _text(part: Image, words: str, share: float) -> None:
 
 
 def _sticker(part: Image, seed: int, seconds: float) -> None:
-    """A laughing disc that rocks a little."""
+    """Draw a laughing disc that rocks a little."""
     height, width = part.shape[:2]
     color = tuple(int(v) for v in np.random.default_rng(seed).integers(90, 255, 3))
     middle = (width // 2, height // 2)

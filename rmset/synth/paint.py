@@ -29,7 +29,7 @@ _PHOTO_SKIN = f32([226, 186, 160])
 
 
 def paint_person(photo: Photo, identity: Identity) -> Image:
-    """The person as a texture (H, W, 4): RGB times alpha, and alpha; smiling as photographed."""
+    """Return the person as a texture (H, W, 4): RGB times alpha, and alpha; smiling as photographed."""
     rng = np.random.default_rng(identity.texture_seed)
     face = _face(photo, identity, rng)
     layers: list[tuple[Field, Field]] = [_clothes(identity, rng), (face, photo.head)]
@@ -49,7 +49,7 @@ def paint_person(photo: Photo, identity: Identity) -> Image:
 
 
 def rested(texture: Image) -> Image:
-    """The texture with the folds softened that a smile puts into cheeks."""
+    """Return the texture with the folds softened that a smile puts into cheeks."""
     soft = np.zeros(texture.shape[:2], np.uint8)
     for fold in _FOLDS:
         cv2.polylines(soft, [to_canvas(fold).astype(np.int32)], False, 255, 13, cv2.LINE_AA)
@@ -67,7 +67,7 @@ def frown_lines() -> Field:
 
 
 def _face(photo: Photo, identity: Identity, rng: np.random.Generator) -> Field:
-    """The photograph in this person's colors, (H, W, 3) 0 to 255."""
+    """Return the photograph in this person's colors, (H, W, 3) 0 to 255."""
     rgb = photo.rgb.astype(np.float32)
     tone = f32(identity.skin) / _PHOTO_SKIN
     # dark skin keeps its highlights and loses contrast in its shadows: gamma a little under 1
@@ -92,7 +92,7 @@ def _face(photo: Photo, identity: Identity, rng: np.random.Generator) -> Field:
 
 
 def _dyed(rgb: Field, color: tuple[int, int, int]) -> Field:
-    """The photographed hair in another color, its light and shade kept."""
+    """Return the photographed hair in another color, its light and shade kept."""
     luminance = np.clip(rgb @ f32([0.299, 0.587, 0.114]) / 118.0, 0.05, 1.6)
     # bright hair shows its strands less than dark hair
     contrast = 0.95 - 0.6 * max(color) / 255
@@ -109,7 +109,7 @@ def _strands(identity: Identity, rng: np.random.Generator) -> Field:
 
 
 def _clothes(identity: Identity, rng: np.random.Generator) -> tuple[Field, Field]:
-    """A plain sweater with a round collar."""
+    """Return a plain sweater with a round collar."""
     width, height = canvas_size()
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     shade = 1.08 - 0.5 * np.abs(x / width - 0.5) ** 1.5 * 2 - 0.18 * (y / height)
@@ -121,7 +121,7 @@ def _clothes(identity: Identity, rng: np.random.Generator) -> tuple[Field, Field
 
 
 def _beanie(identity: Identity, rng: np.random.Generator) -> tuple[Field, Field]:
-    """A knitted hat in a color that goes with nothing."""
+    """Return a knitted hat in a color that goes with nothing."""
     width, height = canvas_size()
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     shade = 1.1 - 0.45 * ((x / width - 0.5) * 2.6) ** 2
@@ -146,14 +146,14 @@ def paint_glasses() -> Image:
 
 
 def _lighting(identity: Identity) -> Field:
-    """What the room's light multiplies the texture by, (1, W, 3)."""
+    """Return what the room's light multiplies the texture by, (1, W, 3)."""
     brightness, slope, warmth = identity.light
     x = np.linspace(-1.6, 1.6, canvas_size()[0], dtype=np.float32)[None, :, None]
     return np.asarray(brightness * (1 + slope * np.tanh(x)) * f32([1 + warmth, 1, 1 - warmth]), np.float32)
 
 
 def _stroke(points: npt.ArrayLike, width: float) -> Field:
-    """A soft line through photo points, `width` photo pixels wide."""
+    """Return a soft line through photo points, `width` photo pixels wide."""
     line = np.zeros(canvas_size()[::-1], np.float32)
     cv2.polylines(line, [fixed_point(to_canvas(points))], False, 1.0, max(1, round(width * 2)), cv2.LINE_AA, 4)
     return np.asarray(cv2.GaussianBlur(line, (0, 0), 1.2), np.float32)

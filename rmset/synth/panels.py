@@ -26,7 +26,7 @@ class PanelSource(Protocol):
     """Anything that can fill a panel: a generated person, a clip, a film."""
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        """The panel's content at a frame of the mashup, `size` (width, height) pixels large."""
+        """Return the panel's content at a frame of the mashup, `size` (width, height) pixels large."""
 
     def loop_points(self, frames: int) -> tuple[int, ...]:
         """Frames among the mashup's first `frames` at which the content turns round."""
@@ -36,11 +36,11 @@ class GeneratedPerson:
     """A person who follows a script."""
 
     def __init__(self, person: Person, number: int, script: Story, motion: Motion, fps: float) -> None:
-        """`number` is the person's place in the script."""
+        """Make the panel of a person; `number` is their place in the script."""
         self._person, self._number, self._script, self._motion, self._fps = person, number, script, motion, fps
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        """The person as the script has them at this frame."""
+        """Return the person as the script has them at this frame."""
         expression, intensity = self._script.expression_at(self._number, index)
         drawn = self._person.render(expression, intensity, self._motion.at(index / self._fps), size)
         return PanelFrame(drawn.image, drawn.box, self._script.label_at(self._number, index))

@@ -70,7 +70,7 @@ def canvas_size() -> tuple[int, int]:
 
 
 def polygon_mask(points: npt.ArrayLike, soft: float) -> Field:
-    """A filled polygon (N, 2) in photo pixels as a canvas mask whose edge is `soft` photo pixels wide."""
+    """Return a filled polygon (N, 2) in photo pixels as a canvas mask whose edge is `soft` photo pixels wide."""
     width, height = canvas_size()
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [fixed_point(to_canvas(points))], 255, cv2.LINE_AA, 4)
@@ -78,7 +78,7 @@ def polygon_mask(points: npt.ArrayLike, soft: float) -> Field:
 
 
 def ellipse_mask(center: tuple[float, float], radii: tuple[float, float], soft: float) -> Field:
-    """A filled ellipse in photo pixels as a canvas mask."""
+    """Return a filled ellipse in photo pixels as a canvas mask."""
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     return polygon_mask(np.stack([center[0] + radii[0] * np.cos(angle), center[1] + radii[1] * np.sin(angle)], 1), soft)
 

@@ -10,7 +10,7 @@ from rmset.synth.identity import Identity
 
 
 def paint_room(identity: Identity, size: tuple[int, int]) -> Image:
-    """The room of a person, (H, W, 3) for `size` (width, height)."""
+    """Return the room of a person, (H, W, 3) for `size` (width, height)."""
     rng = np.random.default_rng([identity.texture_seed, 1])
     width, height = 320, 180
     wall = f32(identity.wall)
@@ -32,7 +32,7 @@ def paint_room(identity: Identity, size: tuple[int, int]) -> Image:
 
 
 def _furnish(room: Field, wall: Field, rng: np.random.Generator) -> None:
-    """A shelf, a picture or a door: a rectangle with a few others in it."""
+    """Draw a shelf, a picture or a door: a rectangle with a few others in it."""
     x0, y0 = int(rng.integers(-20, 280)), int(rng.integers(-20, 130))
     w, h = int(rng.integers(30, 90)), int(rng.integers(30, 120))
     color = wall * rng.uniform(0.35, 1.2) + rng.uniform(-25, 25, 3)
@@ -45,7 +45,7 @@ def _furnish(room: Field, wall: Field, rng: np.random.Generator) -> None:
 
 
 def _lamp(room: Field, rng: np.random.Generator) -> None:
-    """A warm light or a cold screen somewhere behind."""
+    """Draw a warm light or a cold screen somewhere behind."""
     x, y = int(rng.choice([rng.integers(0, 70), rng.integers(250, 320)])), int(rng.integers(10, 90))
     glow = np.zeros(room.shape[:2], np.float32)
     cv2.circle(glow, (x, y), int(rng.integers(8, 22)), 1.0, -1)

@@ -52,7 +52,7 @@ class Shot:
     title: str | None = None
     """a title card instead of the layers' contents"""
     face: int | None = None
-    """the person whose picture stands on the title card; a picture, so nobody that reacts"""
+    """the person whose picture stands on the title card; a picture, which does not react"""
     fade: int = 0
     """frames at the beginning that blend over from the shot before"""
 
@@ -103,7 +103,7 @@ class Scene:
         return tuple(sorted(shown | {shot.face for shot in self.shots if shot.face is not None}))
 
     def split_at(self, frame: int) -> Scene:
-        """The same scene with a shot that begins at the frame."""
+        """Return the same scene with a shot that begins at the frame."""
         shots: list[Shot] = []
         for shot in self.shots:
             if shot.start < frame < shot.end:
@@ -113,17 +113,17 @@ class Scene:
         return replace(self, shots=tuple(shots))
 
     def during(self, start: int, end: int, change: Callable[[Shot], Shot]) -> Scene:
-        """The scene with its shots changed in frames `[start, end)`, which become shots of their own."""
+        """Return the scene with its shots changed in frames `[start, end)`, which become shots of their own."""
         cut = self.split_at(start).split_at(end)
         return replace(cut, shots=tuple(change(s) if start <= s.start and s.end <= end else s for s in cut.shots))
 
     def with_cuts(self, content: Content, *cuts: Cut) -> Scene:
-        """The scene with more cuts inside one content."""
+        """Return the scene with more cuts inside one content."""
         mine = tuple(sorted((*self.cuts.get(content, ()), *cuts), key=lambda c: c.frame))
         return replace(self, cuts={**self.cuts, content: mine})
 
     def cut_at(self, content: Content, frame: int) -> Cut:
-        """The cut of a content that holds at a frame."""
+        """Return the cut of a content that holds at a frame."""
         return next((c for c in reversed(self.cuts.get(content, ())) if c.frame <= frame), Cut(0))
 
     def ahead(self, content: Content) -> int:
@@ -136,7 +136,7 @@ class Scene:
 
 
 def scene_of(layout: PanelLayout, frames: int, fps: float) -> Scene:
-    """A layout without any edit, as a scene of one shot."""
+    """Return a layout without any edit, as a scene of one shot."""
     shape: Shape = "rounded" if layout.corner_radius else "box"
     people = [Layer(p, box, shape, layout.corner_radius, layout.frame) for p, box in layout.panels.items()]
     films = [Layer(FILM, box, shape, layout.corner_radius, layout.frame) for box in layout.triggers]

@@ -48,7 +48,7 @@ class Screen:
 
 
 def placeholder(size: tuple[int, int]) -> Image:
-    """What stands in the panel of somebody who has not joined yet, (H, W, 3): a dim card."""
+    """Return what stands in the panel of somebody who has not joined yet, (H, W, 3): a dim card."""
     width, height = size
     card = np.full((height, width, 3), (38, 40, 46), np.uint8)
     cv2.circle(card, (width // 2, int(height * 0.42)), height // 8, (62, 65, 74), -1, cv2.LINE_AA)
@@ -57,7 +57,7 @@ def placeholder(size: tuple[int, int]) -> Image:
 
 
 def title_card(size: tuple[int, int], seconds: float, text: str) -> Image:
-    """A title that grows slowly over a gradient, (H, W, 3)."""
+    """Return a title that grows slowly over a gradient, (H, W, 3)."""
     width, height = size
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     card = np.repeat(f32([28, 24, 60]) * (1 - ramp) + f32([120, 44, 92]) * ramp, width, axis=1).astype(np.uint8)
@@ -79,7 +79,7 @@ def _shade(layout: PanelLayout) -> Image:
 
 
 def _rounded(size: tuple[int, int], radius: int) -> Image:
-    """A mask (H, W, 3), 255 within a rectangle with round corners."""
+    """Return a mask (H, W, 3), 255 within a rectangle with round corners."""
     width, height = size
     x, y = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
     dx = np.maximum(radius - np.minimum(x, width - x), 0)

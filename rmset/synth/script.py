@@ -87,7 +87,7 @@ class Script:
         return "neutral", 0.0
 
     def label_at(self, person: int, frame: int) -> str:
-        """The expression by name, "neutral" while it is too weak to be seen."""
+        """Return the expression by name, "neutral" while it is too weak to be seen."""
         expression, intensity = self.expression_at(person, frame)
         return expression if intensity >= NAMED_FROM else "neutral"
 
@@ -102,7 +102,7 @@ def write_script(
     indifference: float = 0.08,
     expressions: tuple[str, ...] = EXPRESSIONS[1:],
 ) -> Script:
-    """A script of events of two to three seconds, every expression once before any comes again.
+    """Return a script of events of two to three seconds, every expression once before any comes again.
 
     Args:
         rng: where chance comes from; the same state gives the same script.

@@ -34,7 +34,7 @@ def mask(size: tuple[int, int], shape: str, radius: int) -> npt.NDArray[np.float
 def label_map(
     frame_size: tuple[int, int], layers: Iterable[tuple[int, IntBox, str, int]], covers: Iterable[IntBox] = ()
 ) -> npt.NDArray[np.int16]:
-    """What each pixel shows, int16 (H, W): a person's number, or one of the labels of this module.
+    """Return what each pixel shows, int16 (H, W): a person's number, or one of the labels of this module.
 
     Args:
         frame_size: (width, height).

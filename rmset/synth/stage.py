@@ -42,7 +42,7 @@ def compose_scene(
         scene: what is shown when.
         people: what each person's panel shows, for panels of any size.
         film: what the film shows, for panels of any size.
-        progress: told of every frame.
+        progress: progress callback on frames.
 
     Raises:
         UsageError: an output that is no MP4.
@@ -79,7 +79,7 @@ def compose_scene(
 
 
 def _segments(scene: Scene) -> tuple[TruthSegment, ...]:
-    """Runs of frames in which the layers are the same; a dissolve is cut in its middle."""
+    """Find runs of frames with the same layers; a dissolve is cut in its middle."""
     bounds = [(s.start + s.fade // 2, s) for s in scene.shots]
     ends = [start for start, _ in bounds[1:]] + [scene.frames]
     runs = [(start, end, shot) for (start, shot), end in zip(bounds, ends, strict=True)]
@@ -215,7 +215,7 @@ class _Painter:
 
 
 def _closer(shown: PanelFrame, zoom: float, at: tuple[float, float]) -> PanelFrame:
-    """A picture shown closer, about a point that stays inside it."""
+    """Return a picture shown closer, about a point that stays inside it."""
     height, width = shown.image.shape[:2]
     half = (width / zoom / 2, height / zoom / 2)
     x = min(max(at[0] * width, half[0]), width - half[0])
@@ -247,7 +247,7 @@ def _outline(picture: Image, layer: Layer, color: tuple[int, int, int]) -> None:
 
 
 def _hue(seconds: float) -> tuple[int, int, int]:
-    """A color that goes round once in four seconds."""
+    """Return a color that goes round once in four seconds."""
     hsv = np.array([[[int(seconds * 45) % 180, 220, 240]]], np.uint8)
     r, g, b = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]
     return int(r), int(g), int(b)
@@ -274,7 +274,7 @@ def _gradient(size: tuple[int, int], seconds: float) -> Image:
 
 
 def _empty_room(size: tuple[int, int], seed: int) -> Image:
-    """A room with nobody in it, (H, W, 3)."""
+    """Return a room with nobody in it, (H, W, 3)."""
     width, height = size
     rng = np.random.default_rng([seed, 77])
     room = np.full((90, 160, 3), rng.integers(60, 180, 3), np.uint8)

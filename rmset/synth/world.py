@@ -40,7 +40,7 @@ class WorldConfig:
 
     videos: int = 4
     people: int = 6
-    """in each video; nobody is in two"""
+    """in each video; no person is in two"""
     seconds: float = 30.0
     fps: float = 10.0
     """faces of one person in a second; a step of training is one of them"""
@@ -92,7 +92,7 @@ def write_world(
         folder: gets `root/` and `labeled/`.
         config: what the world is like.
         labeled: people and images per class of the labeled set; None for none.
-        progress: told of every frame and face.
+        progress: progress callback on frames and faces.
 
     Raises:
         UsageError: the folder is not empty.
@@ -122,7 +122,7 @@ def write_root(path: Path, videos: Iterator[tuple[str, Mashup]], cut: Cut, progr
 
 
 def mashups(config: WorldConfig) -> Iterator[tuple[str, Mashup]]:
-    """The videos of a world with their names, one painted after the other."""
+    """Yield the videos of a world with their names, one painted after the other."""
     # a face is half as high as its panel, so that crops are neither enlarged nor shrunk by much
     panel = (round(config.size * 2.7) // 2 * 2, max(48, config.size * 2))
     identities = cast("world", config.videos * config.people, config.seed)

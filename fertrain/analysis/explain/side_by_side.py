@@ -207,8 +207,11 @@ def _views(
 def _classes(
     runs: Sequence[OpenedRun], on: str | None, per_class: int, eval_rule: str, seed: int, progress: Progress
 ) -> tuple[Split, list[str], dict[str, npt.NDArray[np.float64]], float]:
-    """The split, those of its classes that have images, each run's matrix over these, and what an image gives to its
-    own class if it attends to all others alike.
+    """Compute each run's attention between the classes that have images.
+
+    Returns:
+        The split, these classes, the matrices, and what an image gives to its own class if it attends to all others
+        alike.
     """
     split, rows, looked = _looked_at(runs, on, per_class, eval_rule, seed, progress)
     present, labels = np.unique(split.classes[rows], return_inverse=True)

@@ -36,7 +36,7 @@ class Detections:
             )
 
     def __len__(self) -> int:
-        """Number of faces."""
+        """Return the number of faces."""
         return len(self.scores)
 
     @classmethod
@@ -45,11 +45,11 @@ class Detections:
         return cls(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32))
 
     def where(self, keep: npt.NDArray[np.bool_]) -> Detections:
-        """The faces that the mask (N,) keeps."""
+        """Return the faces that the mask (N,) keeps."""
         return Detections(self.boxes[keep], self.scores[keep], self.landmarks[keep])
 
     def moved(self, dx: float, dy: float) -> Detections:
-        """The same faces in an image of which this one is a part that begins at (dx, dy)."""
+        """Return the same faces in an image of which this one is a part that begins at (dx, dy)."""
         shift = np.array([dx, dy], np.float32)
         return Detections(self.boxes + np.tile(shift, 2), self.scores, self.landmarks + shift)
 

@@ -94,7 +94,7 @@ def output(nets: Nets, pixels: Pixels, area: Rect | npt.NDArray[np.int64], squar
 
 
 def search(nets: Nets, pixels: Pixels, area: Rect, min_face: float, max_face: float = np.inf) -> Detections:
-    """The whole cascade in a rectangle of the picture; faces best first."""
+    """Return the whole cascade in a rectangle of the picture; faces best first."""
     if min(area[2] - area[0], area[3] - area[1]) < _WINDOW:
         return Detections.none()
     # The first two nets need no more than this of the smallest face, and look at many patches.
@@ -155,7 +155,7 @@ def _regressed(boxes: Boxes, offsets: F32) -> Boxes:
 
 
 def _patches(pixels: Pixels, area: Rect | npt.NDArray[np.int64], boxes: Boxes, side: int) -> Patch:
-    """The parts of the boxes (N, 4) inside the area, resized to (N, side, side, 3), as facenet-pytorch cuts them.
+    """Cut the boxes (N, 4) inside the area, resized to (N, side, side, 3), as facenet-pytorch does.
 
     A box that does not touch the area is black; facenet-pytorch loses count of its boxes there and raises.
     """

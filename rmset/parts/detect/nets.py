@@ -41,7 +41,7 @@ class _Net:
     outputs: int
 
     def __call__(self, batch: F32) -> list[F32]:
-        """Outputs, in the order of the heads, for a batch (N, H, W, 3), 0 to 255."""
+        """Run a batch (N, H, W, 3), 0 to 255; returns outputs in the order of the heads."""
         self.request.infer({0: batch}, share_inputs=True)
         return [np.array(self.request.get_output_tensor(i).data, dtype=np.float32) for i in range(self.outputs)]
 
@@ -112,7 +112,7 @@ def _padded(net: _Net, patches: Patch) -> list[F32]:
 
 
 def _built(body: list[str], heads: list[str], weights: dict[str, npt.NDArray], height: int, width: int) -> Any:
-    """An OpenVINO model (N, height, width, 3), 0 to 255 -> one output a head; -1 for any size.
+    """Return an OpenVINO model (N, height, width, 3), 0 to 255 -> one output a head; -1 for any size.
 
     The last head is the face's probability (softmax over two).
     """

@@ -33,7 +33,7 @@ class YuNetDetector:
         if not path.is_file():
             raise DetectorError(f"detector yunet: expected weights at {path}, found none; give --weights FILE")
         cv2.setNumThreads(1)
-        # OpenCV 5 warns of targets that nobody asked for; errors are raised all the same.
+        # OpenCV 5 warns of targets that were not asked for; errors are raised all the same.
         level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
             self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), least_score, 0.3, 5000)
@@ -61,7 +61,7 @@ class YuNetDetector:
 
 
 def _fetched() -> Path:
-    """The official weights, fetched once."""
+    """Return the official weights, fetched once."""
     import pooch
 
     try:

@@ -48,7 +48,7 @@ def is_there(name: str) -> bool:
 
 
 def resolve(name: str) -> str:
-    """What `auto` stands for on this machine; other names stay.
+    """Return what `auto` stands for on this machine; other names stay.
 
     Raises:
         UsageError: not `auto`, `none`, `dlib` or a file that ends in .onnx or .pt.

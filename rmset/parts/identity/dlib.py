@@ -20,7 +20,7 @@ _SIDE = 0.85
 
 
 def model_files() -> tuple[Path, Path]:
-    """The predictor and the network, found without importing the package, which needs `pkg_resources`.
+    """Return the predictor and the network, found without importing the package, which needs `pkg_resources`.
 
     Raises:
         UsageError: the package is not installed, or lacks a file.
@@ -60,7 +60,7 @@ class DlibEmbedder:
         return np.asarray([list(v) for v in made], np.float32).reshape(-1, 128)
 
     def _square(self, box: np.ndarray) -> Any:
-        """The square that dlib's own detector would give: about the box's middle, a little lower."""
+        """Return the square that dlib's own detector would give: about the box's middle, a little lower."""
         x0, y0, x1, y1 = (float(v) for v in box)
         side = _SIDE * 0.5 * ((x1 - x0) + (y1 - y0))
         x, y = (x0 + x1) / 2, (y0 + y1) / 2 + 0.04 * side

@@ -76,7 +76,7 @@ def ask(samples: Sequence[Sample], same: float, other: float) -> tuple[list[Answ
 
 
 def split(samples: Sequence[Sample], other: float) -> list[Piece]:
-    """The pieces of one track: cut wherever the faces before and after are two people's."""
+    """Return the pieces of one track: cut wherever the faces before and after are two people's."""
     ordered = sorted(samples, key=lambda s: s.frame_idx)
     if not ordered:
         return []
@@ -120,7 +120,7 @@ def _overlap(one: Piece, two: Piece) -> bool:
 
 
 def _named(pieces: Sequence[Piece], same: float) -> list[int]:
-    """A name for each piece: a new one, unless a piece that ended before is the same person."""
+    """Return a name for each piece: a new one, unless a piece that ended before is the same person."""
     order = sorted(range(len(pieces)), key=lambda i: (pieces[i].start, pieces[i].person_id))
     names: dict[int, int] = {}
     fresh = max(p.person_id for p in pieces) + 1

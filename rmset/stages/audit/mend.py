@@ -10,7 +10,7 @@ from rmset.records import Layout, Segment
 
 
 def mended(layout: Layout, renames: Sequence[Rename]) -> Layout:
-    """The layout with ids renamed from their frames on, each until it is renamed again.
+    """Return the layout with ids renamed from their frames on, each until it is renamed again.
 
     A new id that somebody else of the segment has already is exchanged with theirs.
     """

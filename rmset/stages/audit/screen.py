@@ -56,7 +56,7 @@ def ask(segments: Sequence[tuple[Segment, Sequence[Look]]]) -> list[Answer]:
 
 
 def _masked(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
-    """A face on masked pixels that keeps its place and size while the film cuts is a person."""
+    """Return a face on masked pixels that keeps its place and size while the film cuts is a person."""
     regions = segment.trigger_regions
     masked = as_boxes(list(segment.masked))
     cutting = [_cuts([look.places[n] for look in looks]) >= 2 / len(looks) for n in range(len(regions))]

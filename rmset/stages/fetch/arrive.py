@@ -79,7 +79,7 @@ def bring(
 
 
 def _known(target: Target, info: dict[str, Any], config: FetchConfig) -> dict[str, Any]:
-    """What goes into the record beside the probe: the host's words, else the manifest's."""
+    """Return what goes into the record beside the probe: the host's words, else the manifest's."""
     from rmset.stages.fetch.visit import VERSION
 
     def text(*values: object) -> str | None:

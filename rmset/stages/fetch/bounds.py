@@ -18,7 +18,7 @@ _MOST_UNKNOWN = 128 << 30
 
 
 def most_bytes(seconds: float | None) -> int:
-    """The most bytes that a video of so many seconds may have; None where its length is not known.
+    """Return the most bytes that a video of so many seconds may have; None where its length is not known.
 
     >>> most_bytes(10) // 1_000_000, most_bytes(None) // 1_000_000_000
     (402, 137)

@@ -101,7 +101,7 @@ _BY_WORDS: tuple[tuple[Cause, str], ...] = (
 
 
 def classify(error: BaseException) -> Cause:
-    """The kind of an error, from the whole chain of errors behind it."""
+    """Return the kind of an error, from the whole chain of errors behind it."""
     chain = list(_chain(error))
     for link in chain:
         if isinstance(link, FetchError):
@@ -137,7 +137,7 @@ def classify(error: BaseException) -> Cause:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from; yt-dlp hands the original on in `exc_info` and `cause`."""
+    """Yield the error and what it was raised from; yt-dlp hands the original on in `exc_info` and `cause`."""
     todo: list[BaseException | None] = [error]
     seen: set[int] = set()
     while todo:
@@ -154,7 +154,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def own_words(error: BaseException) -> str:
-    """The error's own text as one line, without yt-dlp's colors, prefix and request to report a bug."""
+    """Return the error's own text as one line, without yt-dlp's colors, prefix and request to report a bug."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error) or type(error).__name__)
     text = re.sub(r"^\s*(ERROR:\s*)+", "", text)
     text = re.split(r"(; |\. If you believe this is an error, )please report this issue", text)[0]

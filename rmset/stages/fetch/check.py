@@ -39,7 +39,7 @@ def check(path: Path, *, min_height: int = 0, promised: dict[str, float | None] 
         check_bytes(path.stat().st_size, found.duration_s)
         decode_key_frames(path)
     except VideoError as error:
-        # The path of a partial download tells nobody anything.
+        # The path of a partial download says nothing.
         raise FetchError(str(error).replace(f"{path}: ", ""), Cause.BROKEN) from error
     return found
 

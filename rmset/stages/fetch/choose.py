@@ -33,7 +33,7 @@ def format_spec(min_height: int, audio: bool) -> str:
 
 
 def selector(build: Callable[[str], Selector], min_height: int, audio: bool) -> Selector:
-    """A format selector that says how tall the video is where it is not tall enough.
+    """Return a format selector that says how tall the video is where it is not tall enough.
 
     Args:
         build: yt-dlp's `build_format_selector`.

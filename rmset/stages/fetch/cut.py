@@ -17,7 +17,7 @@ _SUFFIXES = {"mov,mp4,m4a,3gp,3g2,mj2": ".mp4", "matroska,webm": ".mkv", "avi": 
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix that fits what is in the file; what its host calls it counts for nothing.
+    """Return the suffix that fits what is in the file; what its host calls it counts for nothing.
 
     Raises:
         FetchError: it is no video.

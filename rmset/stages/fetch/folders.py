@@ -21,7 +21,7 @@ class Found:
     """what is no regular file although it has the name of a video: broken links, FIFOs, devices"""
 
     def skipped(self) -> list[str]:
-        """A line for each kind of what is not taken."""
+        """Return a line for each kind of what is not taken."""
         lines = []
         if self.others:
             kinds = Counter(path.suffix.lower() or "no suffix" for path in self.others).most_common()
@@ -33,7 +33,7 @@ class Found:
 
 
 def below(path: Path) -> Found:
-    """The path itself if it is a file, else what is in the folder and below."""
+    """Return the path itself if it is a file, else what is in the folder and below."""
     found = Found()
     if not path.is_dir():
         found.videos.append(path)
@@ -51,5 +51,5 @@ def below(path: Path) -> Found:
 
 
 def videos_below(path: Path) -> list[Path]:
-    """The path itself if it is a file, else the video files in the folder and below, sorted."""
+    """Return the path itself if it is a file, else the video files in the folder and below, sorted."""
     return below(path).videos

@@ -55,7 +55,7 @@ class FetchRecord:
 
 
 def read(root: Root, video_id: str) -> FetchRecord | None:
-    """What the ledger says of a video; None if nothing that can be read."""
+    """Return what the ledger says of a video; None if nothing that can be read."""
     try:
         return FetchRecord.from_json(root.files.read_text(root.state_key(NAME, video_id)))
     except (FileNotFoundError, ValueError, TypeError):
@@ -68,7 +68,7 @@ def write(root: Root, record: FetchRecord) -> None:
 
 
 def read_all(root: Root) -> list[FetchRecord]:
-    """The whole ledger, by id."""
+    """Return the whole ledger, by id."""
     keys = root.files.keys(f"state/{NAME}/*.json")
     found = (read(root, key.rpartition("/")[2].removesuffix(".json")) for key in keys)
     return [record for record in found if record is not None]

@@ -42,7 +42,7 @@ class HostSilent(Exception):  # noqa: N818  (a state of the host)
 
 
 def host_of(url: str) -> str:
-    """What shares one pace: an address with its port, else the last two labels of a host name.
+    """Return what shares one pace: an address with its port, else the last two labels of a host name.
 
     A platform spreads one account's requests over many names (`www.`, `rr3---sn-….`), and limits them together.
 
@@ -143,7 +143,7 @@ class Pace:
                 self._changed.wait(max(0.01, gate.until - now) if now < gate.until else None)
 
     def answered(self, host: str, *, visited: bool = False) -> None:
-        """The host answered this worker's request, or (`visited`) a video's visit came to its proper end."""
+        """Note that the host answered this worker's request, or (`visited`) that a video's visit ended properly."""
         with self._changed:
             gate = self._gate(host)
             if gate.probe == get_ident() and (visited or not gate.whole_visit):
@@ -151,7 +151,7 @@ class Pace:
                 self._changed.notify_all()
 
     def refused(self, host: str, why: str, seconds: float | None = None, *, whole_visit: bool = False) -> None:
-        """The host refused this worker: silence for everybody.
+        """Silence the host for all workers: it refused this one.
 
         Args:
             host: as `host_of` names it.
@@ -196,7 +196,7 @@ class Pace:
             return {host: (_on_wall(u), _on_wall(g.since), g.why) for host, g, u in gates if u is not None}
 
     def restore(self, silences: Mapping[str, tuple[float, float, str]]) -> None:
-        """Go on with what an earlier run was told; its patience begins anew.
+        """Resume with what hosts asked of an earlier run; its patience begins anew.
 
         Where the wall clock was set back since, a silence lasts as long as it was asked for, and no longer.
         """
@@ -221,7 +221,7 @@ class Pace:
                 raise Stopped
 
     def stop(self) -> None:
-        """End the run: everybody who waits, and everybody who asks from now on, gets `Stopped`."""
+        """End the run: all workers that wait or ask from now on get `Stopped`."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -236,5 +236,5 @@ class Pace:
 
 
 def _on_wall(moment: float) -> float:
-    """A moment of the monotonic clock, s since 1970."""
+    """Return a moment of the monotonic clock, s since 1970."""
     return time.time() + moment - time.monotonic()

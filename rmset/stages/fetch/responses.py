@@ -24,7 +24,7 @@ class Steady:
         self._since, self._bytes = time.monotonic(), 0
 
     def read(self, amt: int | None = None, **options: Any) -> bytes:
-        """The next `amt` bytes, fewer at the end.
+        """Return the next `amt` bytes, fewer at the end.
 
         Raises:
             TimeoutError: less than 128 bytes a second over two minutes.

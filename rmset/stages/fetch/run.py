@@ -254,7 +254,7 @@ def _record(target: Target, status: Any, config: FetchConfig) -> FetchRecord:
 
 
 def _kept(root: Root, target: Target, config: FetchConfig) -> Fetched:
-    """The outcome of a target for which nothing had to be done."""
+    """Return the outcome of a target for which nothing had to be done."""
     before = ledger.read(root, target.video_id)
     if root.files.exists(root.record_key(target.video_id)):
         # Killed between a video's record and its ledger entry, the record is the truth.

@@ -52,7 +52,7 @@ class Filters:
     """of `score`"""
 
     def refuse(self, info: Mapping[str, Any]) -> str | None:
-        """Why a result is left out, or None. What the host does not tell counts against nobody but the license."""
+        """Why a result is left out, or None. What the host does not say counts as missing only for the license."""
         duration, views, height = info.get("duration"), info.get("view_count"), tallest(info)
         if duration is not None and not self.min_duration <= duration <= self.max_duration:
             return "duration"
@@ -101,7 +101,7 @@ def score(info: Mapping[str, Any]) -> float:
 
 
 def tallest(info: Mapping[str, Any]) -> int | None:
-    """Height of the tallest format in px, if any is told."""
+    """Height of the tallest format in px, if any is known."""
     heights = [f.get("height") for f in info.get("formats") or () if f.get("vcodec") != "none"]
     known = [int(h) for h in (*heights, info.get("height")) if h]
     return max(known, default=None)
@@ -180,7 +180,7 @@ def _known_or_refused(info: Mapping[str, Any], seen: set[str], filters: Filters)
 def _visited(
     visitor: Any, pace: Pace, info: dict[str, Any], filters: Filters, tell: Callable[[str], None]
 ) -> tuple[dict[str, Any], str | None]:
-    """What the video's own page adds, and why it is left out, if so."""
+    """Return what the video's own page adds, and why it is left out, if so."""
     url = str(info.get("url"))
     host = host_of(url)
     try:

@@ -67,7 +67,7 @@ def add(
 
 
 def _taken(root: Root, path: Path) -> VideoRecord | None:
-    """The record of a file that the root has already, so that it need not be decoded again."""
+    """Return the record of a file that the root has already, so that it need not be decoded again."""
     video_id = local_video_id(path.stem, sha256_of(path))
     if not root.files.exists(root.record_key(video_id)) or not root.files.exists(root.frames_key(video_id)):
         return None
@@ -105,7 +105,7 @@ def publish(
 
 
 def printable(name: str) -> str:
-    """A file's name as text; bytes that are no UTF-8 become the sign for an unknown character.
+    """Return a file's name as text; bytes that are no UTF-8 become the sign for an unknown character.
 
     >>> printable("caf" + chr(0xDCE9))
     'caf�'
@@ -114,7 +114,7 @@ def printable(name: str) -> str:
 
 
 def _with_bytes(root: Root, sha256: str) -> VideoRecord | None:
-    """The video of the root that has these bytes, if its file is there."""
+    """Return the video of the root that has these bytes, if its file is there."""
     for record in root.records():
         if record.sha256 == sha256 and record.section is None:
             files = root.files.keys(f"videos/{record.video_id}.*")

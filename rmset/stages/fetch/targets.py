@@ -28,7 +28,7 @@ class Target:
 
 
 def of_entry(entry: Entry) -> Target:
-    """The target that a line of a manifest names.
+    """Return the target that a line of a manifest names.
 
     Raises:
         ManifestError: it names a local file.
@@ -42,7 +42,7 @@ def of_entry(entry: Entry) -> Target:
 
 
 def of_child(parent: Target, number: int, child: Mapping[str, Any]) -> Target:
-    """The target of one entry of a playlist or page; `number` counts from 0."""
+    """Return the target of one entry of a playlist or page; `number` counts from 0."""
     url, extractor = child.get("url"), child.get("ie_key") or child.get("extractor_key")
     host_id = str(child.get("id") or number)
     inside = child.get("_type", "video") == "video"
@@ -58,7 +58,7 @@ def of_child(parent: Target, number: int, child: Mapping[str, Any]) -> Target:
 
 
 def unique(targets: Iterable[Target], seen: set[str]) -> list[Target]:
-    """The targets whose ids were not seen before; `seen` is added to."""
+    """Return the targets whose ids were not seen before; `seen` is added to."""
     fresh = []
     for target in targets:
         if target.video_id not in seen:

@@ -57,7 +57,7 @@ class _Log:
         self.warning_text = message
 
     def error(self, message: str) -> None:
-        """Raised by yt-dlp as well."""
+        """Raise what yt-dlp raises."""
 
 
 class PacedYoutubeDL(YoutubeDL):  # type: ignore[misc]
@@ -139,7 +139,7 @@ class Visitor:
         self._ydl.close()
 
     def look(self, url: str, extractor: str | None = None) -> dict[str, Any]:
-        """What a URL stands for, references followed: a `video` or a `playlist` in yt-dlp's terms.
+        """Return what a URL stands for, references followed: a `video` or a `playlist` in yt-dlp's terms.
 
         Raises:
             Exception: yt-dlp's own, or `Stopped`, or `HostSilent`.
@@ -163,7 +163,7 @@ class Visitor:
             raise FetchError(f"more than {_MOST_HOPS} references from one to the next", Cause.NO_VIDEO)
 
     def children(self, found: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The entries of a playlist, as its host hands them out, page by page."""
+        """Yield the entries of a playlist, as its host hands them out, page by page."""
         with self._unwrapped():
             for number, child in enumerate(found.get("entries") or ()):
                 if number >= MOST_CHILDREN:

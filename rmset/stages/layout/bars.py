@@ -26,7 +26,7 @@ _PLAIN = 4.0
 
 
 def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int], looks: npt.NDArray[np.uint8]) -> Rect:
-    """The film's panel with the bars above and below (or beside) it, up to the lines of the grid.
+    """Return the film's panel with the bars above and below (or beside) it, up to the lines of the grid.
 
     A side is moved outwards only if no other panel ends where it is now, and one does (or the frame does) where it
     would be, so that a gap between panels is not taken for a bar where another panel

@@ -32,19 +32,19 @@ Flags = npt.NDArray[np.bool_]
 
 
 def shrunk(image: Gray) -> Gray:
-    """A frame uint8 (H, W) as a small picture (180, 320)."""
+    """Return a frame uint8 (H, W) as a small picture (180, 320)."""
     return np.asarray(cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def in_small(rect: Rect, frame_size: tuple[int, int]) -> Rect:
-    """A rectangle of a frame of that (width, height) in its small picture, px."""
+    """Return a rectangle of a frame of that (width, height) in its small picture, px."""
     (width, height), (x0, y0, x1, y1) = SMALL, rect
     sx, sy = width / frame_size[0], height / frame_size[1]
     return (round(x0 * sx), round(y0 * sy), round(x1 * sx), round(y1 * sy))
 
 
 def find(looks: Sequence[Gray]) -> list[tuple[int, Flags]]:
-    """Changes as (gap, changed pixels): gap k lies between looks k and k + 1.
+    """Find changes as (gap, changed pixels): gap k lies between looks k and k + 1.
 
     Args:
         looks: small gray pictures in order of time.
@@ -105,12 +105,12 @@ def _distance(looks: Sequence[Gray], usual: npt.NDArray[np.float32], where: Flag
 
 
 def around(looks: Sequence[Gray], gap: int) -> tuple[Sequence[Gray], Sequence[Gray]]:
-    """The looks on either side of a gap that tell what the screen looks like before and after it."""
+    """Return the looks on either side of a gap that tell what the screen looks like before and after it."""
     return looks[max(0, gap - 2) : gap + 1], looks[gap + 1 : gap + 4]
 
 
 def _settled(looks: Sequence[Gray], gap: int, where: Flags) -> int:
-    """The gap itself or a neighbor, wherever the looks really part."""
+    """Return the gap itself or a neighbor, wherever the looks really part."""
     low, high = max(0, gap - 1), min(len(looks), gap + 3)
     before = looks[max(0, gap - _WINDOW) : max(1, gap)]
     after = looks[min(gap + 2, len(looks) - 1) : gap + 2 + _WINDOW]
@@ -146,6 +146,6 @@ def _near(held: Flags) -> Flags:
 
 
 def _blocks(values: npt.NDArray) -> npt.NDArray[np.float64]:
-    """Sums over blocks: (180, 320) -> (9, 16)."""
+    """Sum over blocks: (180, 320) -> (9, 16)."""
     height, width = values.shape
     return np.asarray(values.reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK).sum(axis=(1, 3)), np.float64)

@@ -9,7 +9,7 @@ from itertools import combinations
 from rmset.geometry import area, as_boxes, center, clip, contains_point, covered, iou
 from rmset.records import Layout, Segment
 
-# Two people whose boxes overlap so much are one, or one of them is nobody.
+# Two people whose boxes overlap so much are one, or one of them is no person.
 _SAME_FACE = 0.4
 # A trigger region may hide so much of a person's panel; an inset does.
 _HIDDEN = 0.5
@@ -29,7 +29,7 @@ class LayoutProblem:
 
 
 def check(layout: Layout, frame_count: int) -> list[LayoutProblem]:
-    """What is wrong with a layout, segment by segment.
+    """Return what is wrong with a layout, segment by segment.
 
     Boxes outside the frame and segments out of order cannot even be read: `Layout` refuses them.
     """
@@ -54,7 +54,7 @@ def check(layout: Layout, frame_count: int) -> list[LayoutProblem]:
         found.append(LayoutProblem(None, f"{frame_count}:{end}", text, "propose it again with --force"))
     if not any(s.people for s in layout.segments):
         remedy = "draw people with `rmset layout set --person x0,y0,x1,y1`, or leave the video out"
-        found.append(LayoutProblem(None, f"0:{frame_count}", "names nobody", remedy))
+        found.append(LayoutProblem(None, f"0:{frame_count}", "names no people", remedy))
     return found
 
 

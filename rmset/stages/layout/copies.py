@@ -65,7 +65,7 @@ class Copy:
 
 
 def find(looks: npt.NDArray[np.uint8], film: Rect, frame_size: tuple[int, int], over: Sequence[Rect]) -> Copy | None:
-    """The second place of a film; None if there is none.
+    """Return the second place of a film; None if there is none.
 
     Args:
         looks: small gray pictures of the whole screen, uint8 (N, h, w).
@@ -111,7 +111,7 @@ class _Search:
         self._around = self._changes[:, slice(*_middle(y0, y1, 2 * _CORE)), slice(*_middle(x0, x1, 2 * _CORE))]
 
     def at(self, scale: float, mirrored: bool) -> Copy | None:
-        """The best place for a copy of this size."""
+        """Return the best place for a copy of this size."""
         _, height, width = self._changes.shape
         size = (round(self._free.shape[1] * scale), round(self._free.shape[0] * scale))
         if size[0] > width or size[1] > height or self._side * scale < _LEAST:
@@ -144,7 +144,7 @@ class _Search:
         return Copy(first, center, float(scale), mirrored, float(scores[row, column]))
 
     def _finer_than(self, coarse: int) -> tuple[_Pictures, _Pictures]:
-        """What is finer than so many pixels: changes (N, h, w) and their energy (h, w)."""
+        """Return what is finer than so many pixels: changes (N, h, w) and their energy (h, w)."""
         if coarse not in self._fine:
             changes = np.stack([_fine(change, coarse) for change in self._changes])
             self._fine[coarse] = changes, np.square(changes).sum(axis=0)
@@ -156,7 +156,7 @@ class _Search:
 
 
 def _fine(picture: _Pictures, coarse: int) -> _Pictures:
-    """What is left of a picture when the mean around each pixel, over a square of that side, is taken away."""
+    """Return what is left of a picture when the mean around each pixel, over a square of that side, is taken away."""
     return np.asarray(picture - cv2.blur(picture, (coarse, coarse)), np.float32)
 
 
@@ -174,7 +174,7 @@ def _within(places: int, length: int, side: int) -> _Pictures:
 
 
 def _middle(start: float, end: float, share: float = _CORE) -> tuple[int, int]:
-    """The middle of a stretch, in whole pixels about its center; inside the stretch where its share is below 1."""
+    """Find the middle of a stretch, in whole pixels about its center; inside it where its share is below 1."""
     center, half = (start + end) / 2, share * (end - start) / 2
     return round(center - half), max(round(center + half), round(center - half) + 1)
 

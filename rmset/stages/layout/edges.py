@@ -52,7 +52,7 @@ class FrameSums:
         cv2.accumulateSquare(down, self.step_h2)
 
     def merged(self, other: FrameSums) -> FrameSums:
-        """The sums over the frames of both."""
+        """Return the sums over the frames of both."""
         both = FrameSums(*self.value.shape)
         both.count = self.count + other.count
         for name in ("value", "square", "step_v", "step_v2", "step_h", "step_h2"):

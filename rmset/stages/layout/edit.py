@@ -32,7 +32,7 @@ def edit(
     append: bool = False,
     reviewed: bool | None = None,
 ) -> Layout:
-    """The layout with what is named replaced, in the segments that overlap `span` (all if none).
+    """Return the layout with what is named replaced, in the segments that overlap `span` (all if none).
 
     People keep the panel in which they are drawn, if the layout knows one there.
 

@@ -1,4 +1,4 @@
-"""Which panel is the film: it cuts, its camera moves, nobody sits still in it, it lies where films lie."""
+"""Find the trigger panel by cuts, camera motion, faces and position."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _EQUAL, _SEATED = 0.5, 0.5
 _SHOWN, _NOBODY_SITS = 0.8, 0.25
 # Pixels of a look over which what is coarse is averaged.
 _COARSE = (25, 25)
-# Whoever is seen in so many looks is not hidden by a copy.
+# A person seen in so many looks is not hidden by a copy.
 _SEEN = 0.3
 # Two regions can be wrong in more ways than one; a person should look.
 _TWICE = 0.75
@@ -55,7 +55,7 @@ class Film:
 
 
 def find(view: View, frame_size: tuple[int, int]) -> Film | None:
-    """The film of a view; None if no panel can be one."""
+    """Return the film of a view; None if no panel can be one."""
     panels = view.panels
     if len(panels) < 2:
         return None
@@ -89,7 +89,7 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
 
 
 def _filled_up(region: Rect, chosen: int, view: View, frame_size: tuple[int, int]) -> Rect:
-    """The whole screen, where the film nearly fills it and nobody sits in what is left: bars that some scenes have."""
+    """Return the whole screen, where the film nearly fills it and the rest is empty: bars that some scenes have."""
     width, height = frame_size
     if (region[2] - region[0]) * (region[3] - region[1]) < _FILLS * width * height:
         return region
@@ -98,7 +98,7 @@ def _filled_up(region: Rect, chosen: int, view: View, frame_size: tuple[int, int
 
 
 def known(view: View, regions: Sequence[TriggerRegion]) -> Film:
-    """The film of a view whose regions are known from elsewhere."""
+    """Return the film of a view whose regions are known from elsewhere."""
     rects = [tuple(round(v) for v in r.box) for r in regions]
     whole = [(r[0], r[1], r[2], r[3]) for r in rects]
     inside = tuple(i for i, p in enumerate(view.panels) if any(covers(r, p.panel.rect) >= _HOST for r in whole))
@@ -124,7 +124,7 @@ def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int
 
 
 def _is_blur(panel: Watched, view: View, frame_size: tuple[int, int]) -> bool:
-    """Whether it is what lies behind the panels: nobody in it; something lively and sharper changes as it does."""
+    """Whether it is what lies behind the panels: it is empty; something lively and sharper changes as it does."""
     if panel.sitting > 0 or panel.panel.inset:
         return False
     if panel.detail < _FAINT * float(np.median([p.detail for p in view.panels])):
@@ -164,15 +164,15 @@ def _agree(behind: Rect, film: Rect, view: View, frame_size: tuple[int, int]) ->
 
 
 def _coarse(picture: npt.NDArray[np.float32], free: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The mean around each pixel of what is free."""
+    """Return the mean around each pixel of what is free."""
     return np.asarray(cv2.blur(picture * free, _COARSE) / np.maximum(cv2.blur(free, _COARSE), 1e-3), np.float32)
 
 
 def _equals(panels: Sequence[Watched], likeness: dict[int, float], order: Sequence[int]) -> list[int]:
-    """The second of the order if it is as much a film as the first, and all others are people.
+    """Return the second of the order if it is as much a film as the first, and all others are people.
 
     A copy that lags behind, or is cut another way, does not change alike at the same times; but it shows the film's
-    pictures, or nobody in the same place.
+    pictures, or no person in the same place.
     """
     if len(order) < 3 or not any(panels[i].sitting >= _SEATED for i in order[2:]):
         return []
@@ -201,7 +201,7 @@ def _plain(thumbs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _second(
     copy: Copy, film: Rect, view: View, seats: Sequence[int], frame_size: tuple[int, int]
 ) -> tuple[Rect | None, list[int]]:
-    """The region of a copy, and the panels that are nothing else; no region if it would hide somebody.
+    """Return the region of a copy, and the panels that are nothing else; no region if it would hide somebody.
 
     Args:
         copy: where it is.
@@ -227,7 +227,7 @@ def _second(
 
 
 def _snapped(rect: Rect, others: Sequence[Rect], near: float) -> Rect:
-    """The rectangle with each side on the nearest side of another, if one is so near (px)."""
+    """Return the rectangle with each side on the nearest side of another, if one is so near (px)."""
 
     def snap(value: int, lines: set[int]) -> int:
         line = min(lines, key=lambda at: abs(at - value))

@@ -44,7 +44,7 @@ class _Run:
 
 
 def inset_in(evidence: Evidence, rect: Rect, least: float, but: Sequence[Rect] = ()) -> Inset | None:
-    """A rectangle inside another, with sides of at least `least` px; None if there is none.
+    """Return a rectangle inside another, with sides of at least `least` px; None if there is none.
 
     `but` are those that are known; what lies in one of them is part of it.
 
@@ -65,7 +65,7 @@ def inset_in(evidence: Evidence, rect: Rect, least: float, but: Sequence[Rect] =
                 continue
             top = _side(evidence.horizontal, (left.at, right.at), (left.start, right.start), (y0, y1), first=True)
             bottom = _side(evidence.horizontal, (left.at, right.at), (left.end, right.end), (y0, y1), first=False)
-            # What lies over the rectangle's own side ends there for whoever looks inside it.
+            # What lies over the rectangle's own side ends there, seen from inside.
             top = y0 if top is None and start - y0 <= _LOOSE else top
             bottom = y1 if bottom is None and y1 - end <= _LOOSE else bottom
             if top is None or bottom is None or bottom - top < least:
@@ -113,7 +113,7 @@ def _runs(lines: LineMap, along: tuple[int, int], across: tuple[int, int], least
 
 
 def _stretches(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Runs of True as (start, end)."""
+    """Find runs of True as (start, end)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return [(int(s), int(e)) for s, e in edges.reshape(-1, 2)]
 
@@ -121,7 +121,7 @@ def _stretches(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 def _side(
     lines: LineMap, span: tuple[int, int], near: tuple[int, int], bounds: tuple[int, int], *, first: bool
 ) -> int | None:
-    """The outermost line near the ends of two runs that the stretch between them speaks for."""
+    """Return the outermost line near the ends of two runs that the stretch between them speaks for."""
     low, high = max(bounds[0] + 3, min(near) - _LOOSE), min(bounds[1] - 4, max(near) + _LOOSE)
     if high - low < 1:
         return None

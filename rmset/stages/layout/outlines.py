@@ -1,6 +1,6 @@
 """The outline of a picture that lies over another, found from the face in it: a circle, or a rectangle.
 
-Whoever is shown over a film is filmed by a camera of their own, so along the outline both sides move apart, while what
+A person shown over a film is filmed by a camera of their own, so along the outline both sides move apart, while what
 a film shows of a face has no such outline. A circle has no straight side, and boxes in a column share theirs; both are
 found from the inside.
 """
@@ -39,7 +39,7 @@ class Outline:
 
 
 def around(evidence: Evidence, face: Box) -> Outline | None:
-    """The outline of the picture that a face is in; None if none is seen."""
+    """Return the outline of the picture that a face is in; None if none is seen."""
     found = [o for o in (_circle(evidence, face), _rectangle(evidence, face)) if o is not None]
     return max(found, key=lambda o: o.support, default=None)
 

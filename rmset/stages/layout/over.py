@@ -34,7 +34,7 @@ _SAME, _CROSSES = 0.6, 0.35
 
 
 def with_people_over(evidence: Evidence, panels: Sequence[Panel], looks: Sequence[Detections]) -> list[Panel]:
-    """The panels of a span, and those of people whose picture has none or lies over another.
+    """Return the panels of a span, and those of people whose picture has none or lies over another.
 
     Args:
         evidence: edges of the span.
@@ -60,7 +60,7 @@ def with_people_over(evidence: Evidence, panels: Sequence[Panel], looks: Sequenc
 
 
 def _moves(evidence: Evidence, rect: Rect) -> bool:
-    """Whether anything moves in it: a picture on a title card is nobody who reacts."""
+    """Whether anything moves in it: a picture on a title card does not react."""
     x0, y0, x1, y1 = rect
     return bool(evidence.moving[y0:y1, x0:x1].mean() >= _ALIVE)
 
@@ -72,7 +72,7 @@ def _may_lie_over(face: Box, host: Panel, screen: float) -> bool:
 
 
 def _inside(face: Box, panels: Sequence[Panel]) -> list[Panel]:
-    """The panels that hold most of a face."""
+    """Return the panels that hold most of a face."""
     share = [float(covered(as_boxes([face]), as_boxes([p.box]))[0]) for p in panels]
     return [p for p, s in zip(panels, share, strict=True) if s > 0.5]
 

@@ -150,7 +150,7 @@ class _Search:
         self.insets: list[Inset] = []
 
     def leaves(self, known: tuple[_Cut, ...]) -> list[Rect]:
-        """The parts that cannot be cut any more."""
+        """Return the parts that cannot be cut any more."""
         done: list[Rect] = []
         todo = [self._frame]
         while todo:
@@ -291,7 +291,7 @@ class _Ledger:
 
 
 def _running(values: npt.NDArray) -> npt.NDArray[np.float32]:
-    """Sums (length + 1, lines) from the start of each line."""
+    """Sum from the start of each line: (length + 1, lines)."""
     sums = np.zeros((values.shape[0] + 1, values.shape[1]), np.float32)
     np.cumsum(values, axis=0, out=sums[1:], dtype=np.float32)
     return sums

@@ -11,7 +11,7 @@ from rmset.stages.layout.portraits import OTHER_ROOM, SAME_ROOM, Portrait, liken
 from rmset.stages.layout.sitters import Sitter
 from rmset.stages.layout.watch import View, Watched
 
-# A face that is seen in so few looks is nobody's.
+# A face that is seen in so few looks belongs to no person.
 _PRESENT = 0.15
 # A second face of one panel must be seen so often, and be so large beside the first.
 _SECOND, _SECOND_SIZE = 0.6, 0.5
@@ -37,7 +37,7 @@ def sitters(panel: Watched) -> list[Sitter]:
 
 
 def reference_look(view: View, seated: Sequence[Sitter]) -> int:
-    """Number of the look in which most people are seen; of equals, the sharpest."""
+    """Return the number of the look in which most people are seen; of equals, the sharpest."""
     if not view.frames:
         return 0
     sharpest = max(max(view.sharpness), 1e-6)
@@ -48,7 +48,7 @@ def reference_look(view: View, seated: Sequence[Sitter]) -> int:
 
 
 def people_of(view: View, film: Sequence[int], regions: Sequence[Box]) -> tuple[int, tuple[Person, ...]]:
-    """(reference frame, people) of a view, numbered in reading order of their panels."""
+    """Choose (reference frame, people) of a view, numbered in reading order of their panels."""
     seats = [(panel, s) for n, panel in enumerate(view.panels) if n not in film for s in sitters(panel)]
     look = reference_look(view, [s for _, s in seats])
     people: list[Person] = []
@@ -69,7 +69,7 @@ def _lies_over(panel: Watched, region: Box) -> bool:
 
 
 def _box_at(sitter: Sitter, look: int) -> Box:
-    """The face in this look, or in the nearest in which it is seen."""
+    """Return the face in this look, or in the nearest in which it is seen."""
     order = sorted(range(len(sitter.boxes)), key=lambda i: (abs(i - look), i))
     return next(box for i in order if (box := sitter.boxes[i]) is not None)
 
@@ -94,7 +94,7 @@ class Faces:
         )
 
     def portrait(self, segment: Segment, person: Person) -> Portrait | None:
-        """A person's usual picture in the first view of a segment that has their panel; None if none has."""
+        """Return a person's usual picture in the first view of a segment that has their panel; None if none has."""
         for (start, end, panel), picture in sorted(self.seen.items(), key=lambda item: item[0]):
             if start < segment.end_frame and segment.start_frame < end and panel == person.panel:
                 return picture
@@ -130,10 +130,10 @@ class _Known:
 
 
 def with_lasting_ids(segments: Sequence[Segment], faces: Faces | None = None) -> tuple[Segment, ...]:
-    """The segments with ids that are unique in the video and stay with the person.
+    """Return the segments with ids that are unique in the video and stay with the person.
 
     A panel that keeps its place keeps its id while it shows the same room. Who comes into another panel, or into one
-    that shows another room, has the id of whoever had that room before, or a new one.
+    that shows another room, has the id of the person who had that room before, or a new one.
     """
     faces = faces or Faces({})
     known: list[_Known] = []
@@ -146,7 +146,7 @@ def with_lasting_ids(segments: Sequence[Segment], faces: Faces | None = None) ->
             if mine is None:
                 known.append(_Known(person_id, _place(person), picture))
             else:
-                # Full screen for a moment is nobody's place.
+                # Full screen for a moment is no person's place.
                 mine.place = _place(person) if len(segment.people) > 1 or len(segments) == 1 else mine.place
                 mine.portrait = picture if picture is not None else mine.portrait
         named = tuple(replace(p, person_id=i) for p, i in zip(segment.people, ids, strict=True))
@@ -155,7 +155,7 @@ def with_lasting_ids(segments: Sequence[Segment], faces: Faces | None = None) ->
 
 
 def _named(places: Sequence[Box], portraits: Sequence[Portrait | None], known: Sequence[_Known]) -> list[int]:
-    """An id for each place: the surest pairs of a place and a known person first, new ids for the rest."""
+    """Return an id for each place: the surest pairs of a place and a known person first, new ids for the rest."""
     scores: list[tuple[float, int, int]] = []
     for row, (place, picture) in enumerate(zip(places, portraits, strict=True)):
         for column, person in enumerate(known):

@@ -28,14 +28,14 @@ _LEAST = 18
 
 
 def portrait(picture: npt.NDArray[np.uint8]) -> Portrait:
-    """The picture (H, W, 3) of a panel, made small."""
+    """Return the picture (H, W, 3) of a panel, made small."""
     height, width = picture.shape[:2]
     wide = min(_WIDEST, max(8, round(width * _TALL / height)))
     return np.asarray(cv2.resize(picture, (wide, _TALL), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def usual(portraits: Sequence[Portrait]) -> Portrait:
-    """The median of some pictures of one panel."""
+    """Return the median of some pictures of one panel."""
     return np.asarray(np.median(np.stack(portraits), axis=0), np.uint8)
 
 

@@ -44,7 +44,7 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
         What was found: segments, people, trigger regions, and the least confidence of a segment.
 
     Raises:
-        LayoutError: nobody's face is found.
+        LayoutError: no face is found.
         VideoError: the video cannot be decoded.
     """
     record = root.record(video_id)
@@ -80,7 +80,7 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
 
 
 def _by_neighbors(seen: Sequence[tuple[range, View]], record: VideoRecord) -> list[Segment]:
-    """The segments; where the film is not sure, it is where a sure neighbor with the same grid has it."""
+    """Return the segments; where the film is not sure, it is where a sure neighbor with the same grid has it."""
     alone = [_segment(frames, view, films.find(view, record.frame_size)) for frames, view in seen]
     segments = []
     for number, (frames, view) in enumerate(seen):
@@ -105,7 +105,7 @@ def _segment(frames: range, view: View, film: films.Film | None) -> Segment:
         regions = tuple(TriggerRegion(_floats(r), "proposed", film.confidence) for r in film.regions)
     reference, people = people_of(view, film.panels if film else (), [r.box for r in regions])
     if not people:
-        # Nobody to react: a title, or a film over the whole screen.
+        # No one reacts: a title, or a film over the whole screen.
         regions = _whole_screen(view)
     confidence = min([r.confidence for r in regions] + [_mean([p.confidence for p in people])])
     reference = min(max(reference, frames.start), frames.stop - 1)
@@ -113,7 +113,7 @@ def _segment(frames: range, view: View, film: films.Film | None) -> Segment:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Mean; nobody at all is nothing to be unsure of."""
+    """Return the mean; 1 without people."""
     return float(np.mean(values)) if values else 1.0
 
 
@@ -125,7 +125,7 @@ def _whole_screen(view: View) -> tuple[TriggerRegion, ...]:
 def arranged(
     segments: Sequence[Segment], frame_size: tuple[int, int], faces: Faces | None = None
 ) -> tuple[Segment, ...]:
-    """The segments of a whole video: what one of them cannot know, neighbors that are alike joined, lasting ids."""
+    """Arrange the segments of a whole video: join neighbors that are alike, give lasting ids."""
     grid = any(len(s.people) >= 2 for s in segments)
     faces = faces or Faces({})
     known = [_as_film(s, frame_size, faces, segments) if grid else s for s in segments]

@@ -62,6 +62,6 @@ def spread_out(frames: Sequence[int], most: int) -> list[int]:
 
 
 def cheapest(frames: Sequence[int], keys: Sequence[int], enough: int) -> list[int]:
-    """The key frames among the frames if there are enough of them, else all."""
+    """Return the key frames among the frames if there are enough of them, else all."""
     cheap = sorted(set(frames) & set(keys))
     return cheap if len(cheap) >= enough else list(frames)

@@ -63,7 +63,7 @@ def _settled(pictures: Sequence[Portrait]) -> bool:
 
 
 def _exactly(reader: VideoReader, rect: Rect, low: int, high: int, before: Portrait, after: Portrait) -> int:
-    """The first frame in (low, high] that is more like what comes after."""
+    """Return the first frame in (low, high] that is more like what comes after."""
     x0, y0, x1, y1 = rect
     while high - low > 1:
         middle = [int(v) for v in np.linspace(low, high, min(high - low + 1, 17)).round()[1:-1]]

@@ -54,7 +54,7 @@ class Span:
 
 
 def find(reader: VideoReader, record: VideoRecord, edge_samples: int, progress: Progress) -> list[Span]:
-    """The spans of a video, in order and without gaps.
+    """Return the spans of a video, in order and without gaps.
 
     Raises:
         VideoError: the video cannot be decoded.
@@ -75,7 +75,7 @@ def find(reader: VideoReader, record: VideoRecord, edge_samples: int, progress: 
 
 
 def parts(reader: VideoReader, span: Span, cuts: Sequence[int], edge_samples: int) -> list[Span]:
-    """A span cut at frames: each part with the same panels as far as they are seen there, else with its own."""
+    """Return a span cut at frames: each part with the same panels as far as they are seen there, else with its own."""
     bounds = [span.start, *cuts, span.end]
     made = []
     for start, end in pairwise(bounds):
@@ -101,7 +101,7 @@ def _between(
     *,
     join: bool = True,
 ) -> list[Span]:
-    """The spans between cuts; a cut on whose sides the layout is the same is left out if `join`."""
+    """Return the spans between cuts; a cut on whose sides the layout is the same is left out if `join`."""
     shortest = _SHORTEST_S * record.fps
     bounds = [0]
     for cut in sorted(cuts):
@@ -128,7 +128,7 @@ def _between(
 
 
 def _exactly(reader: VideoReader, looks: Sequence[Gray], frames: Sequence[int], gap: int, where: changes.Flags) -> int:
-    """The first frame of the new layout; everything between two looks is decoded."""
+    """Return the first frame of the new layout; everything between two looks is decoded."""
     low, high = frames[gap], frames[gap + 1]
     before, after = changes.around(looks, gap)
     between = [changes.shrunk(f.gray) for f in ahead(reader.sample(range(low + 1, high)))]
@@ -150,7 +150,7 @@ def _joins(
         where = _within(panel.rect, record.frame_size)
         for over in span.panels:
             if over.inset and over is not panel:
-                # A film over a corner of a card moves; whoever the card stands for does not.
+                # A film over a corner of a card moves; what the card stands for does not.
                 where &= ~_around(over.rect, record.frame_size)
         if not where.any():
             continue
@@ -165,7 +165,7 @@ def _joins(
 
 
 def _within(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
-    """The pixels of a small look that lie well inside a panel, bool (180, 320)."""
+    """Return the pixels of a small look that lie well inside a panel, bool (180, 320)."""
     x0, y0, x1, y1 = changes.in_small(rect, frame_size)
     where = np.zeros(changes.SMALL[::-1], bool)
     where[min(y0 + 2, y1 - 1) : max(y1 - 2, y0 + 1), min(x0 + 2, x1 - 1) : max(x1 - 2, x0 + 1)] = True
@@ -173,7 +173,7 @@ def _within(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
 
 
 def _around(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
-    """The pixels of a small look that show anything of a panel, bool (180, 320)."""
+    """Return the pixels of a small look that show anything of a panel, bool (180, 320)."""
     x0, y0, x1, y1 = changes.in_small(rect, frame_size)
     where = np.zeros(changes.SMALL[::-1], bool)
     where[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = True

@@ -119,7 +119,7 @@ def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeCo
 
 
 def _without(image: Image | Gray, panel: Panel, others: Sequence[Panel]) -> Image | Gray:
-    """The panel's pixels; what lies over it is grayed out."""
+    """Return the panel's pixels; what lies over it is grayed out."""
     x0, y0, x1, y1 = panel.rect
     part = image[y0:y1, x0:x1]
     over = [o.rect for o in others if o.inset and o is not panel]
