@@ -106,7 +106,7 @@ class RunFolder:
             overwrite: whether a run of other settings may be replaced.
 
         Raises:
-            UsageError: an unfinished run of other settings is there, and nobody asked to replace it.
+            UsageError: an unfinished run of other settings is there, and it is not to be replaced.
         """
         finished = (self.path / "metrics.json").exists()
         if stands == "none" and not finished and self.weights.exists():

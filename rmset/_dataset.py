@@ -142,7 +142,7 @@ class Dataset(os.PathLike[str]):
         return self.root.layout(video_id)
 
     def tracks(self, video_id: str) -> Result:
-        """Return a video's face rows by person and frame; take them with `.arrow()`, `.pandas()`, `.polars()` or `.rows()`.
+        """Return a video's face rows by person and frame; read them by `.arrow()`, `.pandas()`, `.polars()`, `.rows()`.
 
         Raises:
             RootError: there is no such video, or it was not tracked yet.

@@ -274,7 +274,7 @@ def _gradient(size: tuple[int, int], seconds: float) -> Image:
 
 
 def _empty_room(size: tuple[int, int], seed: int) -> Image:
-    """Return a room with nobody in it, (H, W, 3)."""
+    """Draw an empty room, (H, W, 3)."""
     width, height = size
     rng = np.random.default_rng([seed, 77])
     room = np.full((90, 160, 3), rng.integers(60, 180, 3), np.uint8)

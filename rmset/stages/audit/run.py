@@ -106,7 +106,7 @@ def _counts(audit: Audit) -> dict[str, float | str]:
 
 
 def _frames(segment: Segment, config: AuditConfig) -> list[int]:
-    """Frames of a segment to look at, evenly; none where nobody is."""
+    """Frames of a segment to look at, evenly; none in empty segments."""
     length = segment.end_frame - segment.start_frame
     if not segment.people:
         return []

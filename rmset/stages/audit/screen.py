@@ -92,7 +92,7 @@ def _found(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
     """Faces that stay, are not masked and belong to no track; people whose face is seen but not tracked."""
     answers = []
     for box, frame_idx, share in _staying(looks, as_boxes(list(segment.masked)), inside=False):
-        detail = f"a face stays in {share:.0%} of the frames and belongs to nobody"
+        detail = f"a face stays in {share:.0%} of the frames and belongs to no person"
         answers.append(Answer(FOUND, "no", False, detail, frame_idx, box, None, _LEFT[FOUND]))
     return answers
 

@@ -28,7 +28,7 @@ _FILLS = 0.7
 # Two panels are film alike when their likeness differs by no more; somebody sits where a face stays so surely.
 _EQUAL, _SEATED = 0.5, 0.5
 # Each picture of a copy that lags behind is so much like one that the film shows in some look; or its panel is one in
-# which nobody sits so surely.
+# which no person sits so surely.
 _SHOWN, _NOBODY_SITS = 0.8, 0.25
 # Pixels of a look over which what is coarse is averaged.
 _COARSE = (25, 25)
