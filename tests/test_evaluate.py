@@ -135,3 +135,13 @@ def test_what_is_no_motchallenge_table_is_refused_with_its_line(tmp_path, text):
     path.write_text(text)
     with pytest.raises(RmsetError, match="MOTChallenge file"):
         mot.read_tracks(path)
+
+
+def test_a_guess_at_the_rest_of_a_cut_face_is_neither_right_nor_wrong():
+    shown, guess = (0.0, 60.0, 80.0, 100.0), (0.0, 0.0, 80.0, 100.0)
+    nothing = Boxed.of(np.array([], int), np.array([], int), np.empty((0, 4)))
+    ignored = Boxed.of(np.array([0]), np.array([0]), np.array([shown]))
+    face = Boxed.of(np.array([1]), np.array([1]), np.array([guess]))
+    found = Boxed.of(np.array([0, 1]), np.array([0, 1]), np.array([guess, guess]))
+    assert tracks(face, found, ignored).precision == 1.0
+    assert tracks(face, found, nothing).precision == 0.5

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rmset.geometry import Boxes, as_boxes, iou
+from rmset.geometry import Boxes, area, as_boxes, intersection, iou
+
+# A box lies on what is shown of a cut face when it holds so much of it and is at most so many times as large.
+_HOLDS, _LARGER = 0.8, 8.0
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,11 @@ def _sequence(truth: Boxed, found: Boxed, ignored: Boxed) -> tuple[dict, int]:
         similarity = iou(boxes, their_boxes)
         if len(may) and len(theirs):
             elsewhere = similarity.max(axis=0, initial=0) < 0.5
-            drop = elsewhere & (iou(may, their_boxes).max(axis=0, initial=0) >= 0.5)
+            on_it = iou(may, their_boxes) >= 0.5
+            # Of a face that is cut, detectors guess the rest: their box holds all that is shown, and more.
+            shown = intersection(may, their_boxes) / np.maximum(area(may), 1)[:, None]
+            on_it |= (shown >= _HOLDS) & (area(their_boxes)[None] <= _LARGER * area(may)[:, None])
+            drop = elsewhere & on_it.any(axis=0)
             theirs, similarity = theirs[~drop], similarity[:, ~drop]
             left_out += int(drop.sum())
         gt_ids.append(np.searchsorted(true_names, names))
