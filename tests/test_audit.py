@@ -173,3 +173,10 @@ def test_dlib_tells_one_face_from_another():
     one, again = made.embed(photo, box)[0], made.embed(darker, box)[0]
     assert one.shape == (128,)
     assert np.linalg.norm(one - again) < made.same
+
+
+def test_faces_that_their_panel_cuts_are_not_compared():
+    from rmset.stages.audit.run import _whole
+
+    boxes = as_boxes([FACE, (60.0, 20.0, 140.0, 70.0)])
+    assert _whole(SEGMENT, np.array([0, 0]), boxes, (300, 200)).tolist() == [True, False]

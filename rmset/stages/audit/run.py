@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from rmset.answers import PERSON, Answer, Audit, Rename
 from rmset.errors import RootError, UsageError
-from rmset.geometry import as_boxes, pixels
+from rmset.geometry import as_boxes, covered, pixels
 from rmset.parts import identity as embedders
 from rmset.parts.detect import Detector, load
 from rmset.parts.detect.screen import faces_on
@@ -28,6 +28,8 @@ _detector = cache(load)
 _embedder = cache(embedders.load)
 # (width, height) of the small pictures by which a place is compared with itself.
 _THUMB = (24, 14)
+# A face that is compared lies in its panel with so much of its box.
+_WHOLE = 0.92
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
             looks[number].append(_look(frame, segment, names, boxes, detector))
             if embedder is not None:
                 sharp = (scores >= config.least_score) & (boxes[:, 3] - boxes[:, 1] >= config.least_face)
+                sharp &= _whole(segment, names, boxes, layout.frame_size)
                 samples += _compared(embedder, frame, names[sharp], boxes[sharp], samples, number, config)
             progress(f"audit {video_id}", done, len(segment_of))
     answers = screen.ask([(layout.segments[n], found) for n, found in looks.items()])
@@ -113,6 +116,19 @@ def _frames(segment: Segment, config: AuditConfig) -> list[int]:
     count = min(length, max(config.fewest, length // config.every))
     # Between, not at the ends: the frames beside a boundary may still be blending.
     return sorted({int(v) for v in np.linspace(segment.start_frame, segment.end_frame - 1, count + 2)[1:-1]})
+
+
+def _whole(
+    segment: Segment, names: npt.NDArray[np.int64], boxes: npt.NDArray[np.float32], frame_size: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Which faces (N,) lie in their panels: the rest of a cut face would be what is beside the panel."""
+    frame = (0.0, 0.0, float(frame_size[0]), float(frame_size[1]))
+    panels = {p.person_id: p.panel or frame for p in segment.people}
+    share = [
+        float(covered(as_boxes(box[None]), as_boxes([panels.get(name, frame)]))[0])
+        for name, box in zip(names.tolist(), boxes, strict=True)
+    ]
+    return np.asarray(share) >= _WHOLE if share else np.zeros(0, bool)
 
 
 @dataclass(frozen=True)
