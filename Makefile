@@ -33,7 +33,7 @@ package: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	dist="$(CURDIR)/dist"; place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; cd "$$place" && \
-	$(PYTHON) -m venv empty && empty/bin/pip install --quiet "$$dist"/*.whl && PATH="$$place/empty/bin:$$PATH" && \
+	$(PYTHON) -m venv empty && empty/bin/pip install --quiet "$$(ls "$$dist"/*.whl)[demo]" && PATH="$$place/empty/bin:$$PATH" && \
 	rmset --help >/dev/null && fertrain --help >/dev/null && \
 	rmset compose --layout 2x2 --size 640x360 --seconds 2 -o mashup.mp4 && \
 	rmset --version && rmset add mashup.mp4 --root root && rmset layout propose --root root && \
