@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from rmset.bounded import open_regular
+
 
 @dataclass(frozen=True)
 class Stamp:
@@ -84,9 +86,9 @@ class Files(Protocol):
 
 
 def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Hash a regular file's bytes: hex sha256. A FIFO or device, which may never end, is refused."""
+    with open_regular(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # it is a BufferedReader
 
 
 def hash_of(value: Any) -> str:

@@ -143,6 +143,7 @@ class CropStore:
         shard = np.searchsorted(self._inner, wanted, side="right").tolist()
         held = self._files.take(set(shard))
         fds = {number: handle.fd for number, handle in held.items()}
+        self._check_sizes(where["size"], shard)
         sizes = where["size"].tolist()
         found = [read_at(fds[s], size, at) for s, size, at in zip(shard, sizes, where["offset"].tolist(), strict=True)]
         if list(map(len, found)) != sizes:
@@ -152,6 +153,15 @@ class CropStore:
                 f"{path}: expected {sizes[short]} bytes of a picture, found {len(found[short])}; it is cut short"
             )
         return found
+
+    def _check_sizes(self, sizes: npt.NDArray[np.integer], shard: list[int]) -> None:
+        """Refuse pictures larger than their shard, which only a damaged index has, before memory is taken."""
+        room = np.array([self.index.shards[s].bytes for s in shard])
+        if ((sizes < 0) | (sizes > room)).any():
+            raise ShardError(
+                f"{self.root.path}: expected pictures no larger than their shards, found an index that is damaged; "
+                "remove state/index, it is made again"
+            )
 
     def images(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> list[Image]:
         """Return the decoded picture of each row, uint8 (H, W, 3) RGB.
