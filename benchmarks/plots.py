@@ -5,6 +5,7 @@ python -m benchmarks.plots
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import re
@@ -142,6 +143,7 @@ FIGURES = {"results-world": known_world, "results-labels": labels_4000, "results
 
 def main() -> None:
     """Write all figures, each below 100 kB."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for name, draw in FIGURES.items():
         draw().savefig(IMAGES / f"{name}.png", dpi=110, metadata={"Software": None})
 

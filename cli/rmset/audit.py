@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import Format, FormatOption, emit, progress, say
+from ..console import Format, FormatOption, emit, progress, say, warn
 from .build import EmbedderOption, audit_step
 from .options import ForceOption, JobsOption, QuietOption, RootOption, VideosArgument, find_root
 
@@ -48,7 +48,7 @@ def audit(
     if mend:
         _mend(place, chosen)
     for outcome in failed:
-        typer.echo(f"rmset: audit: {outcome.error}", err=True)
+        warn(f"rmset: audit: {outcome.error}")
     if failed:
         raise typer.Exit(1)
 

@@ -115,3 +115,7 @@ class Folder(Listed):
         given = classes if isinstance(classes, Mapping) else list(classes)
         super().__init__(name, read(path, {"classes": given} if given else {}))
         self.path = path
+
+    def splits(self) -> list[str]:
+        """Return the splits that have a folder: an empty one is refused when it is opened, not passed over."""
+        return [split for split in SPLITS if split in self.listing.rows]

@@ -146,6 +146,8 @@ class Seen:
         those before them, so none is taken between which and the next one there is damage.
         """
         found = [Key(n, self.packet[n], *self.where[self.packet[n]]) for n in self.keys if self.packet[n] in self.where]
+        if not found:
+            return ()
         places = Counter((key.pos, key.size) for key in found)
         bad = np.array(
             sorted({*self.broken, *(self.packet[n] for n in self.damaged), *(packet for _, packet, _ in self.errors)}),

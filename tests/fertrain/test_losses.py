@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fertrain.errors import UnknownNameError
 from fertrain.losses.rmfer import acl, attended, attention, cosines, kept, refine, similarity
 from fertrain.losses.supervised import SCHEMES, cel, draw, ml
+from rmset.errors import UsageError
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -109,7 +110,7 @@ def test_nobody_attends_to_himself_and_gradients_are_finite():
 
 
 def test_attention_refuses_a_batch_of_one_and_unknown_masks():
-    with pytest.raises(ValueError, match="two images"):
+    with pytest.raises(UsageError, match="two images"):
         attention(random(1, 3), 1.0)
     with pytest.raises(UnknownNameError, match="epsilon"):
         similarity(random(2, 3), "epsilom")
