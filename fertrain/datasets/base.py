@@ -165,6 +165,8 @@ class Listing:
     """What the reader skipped, did or did not read, and why."""
     groups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """`subject`, `sequence` or `video` of images by their name, strongest first."""
+    folders: tuple[str, ...] = ()
+    """Splits that have a folder: an empty one is refused when it is opened, not passed over."""
 
 
 class Listed:
@@ -178,7 +180,7 @@ class Listed:
 
     def splits(self) -> list[str]:
         """In the order train, valid, test."""
-        return [split for split in SPLITS if self.listing.rows.get(split)]
+        return [split for split in SPLITS if self.listing.rows.get(split) or split in self.listing.folders]
 
     def rules(self) -> list[str]:
         """One label per image: nothing to choose."""

@@ -42,7 +42,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Listing:
         split: [(name, classes.position(owner, f"the folder of {name}")) for name, owner in listed]
         for split, listed in found.items()
     }
-    return Listing(classes.order, rows, FolderBytes(path), None, tuple(notes))
+    return Listing(classes.order, rows, FolderBytes(path), None, tuple(notes), folders=tuple(by_split))
 
 
 def split_folders(path: Path) -> dict[str, Path]:
@@ -115,7 +115,3 @@ class Folder(Listed):
         given = classes if isinstance(classes, Mapping) else list(classes)
         super().__init__(name, read(path, {"classes": given} if given else {}))
         self.path = path
-
-    def splits(self) -> list[str]:
-        """Return the splits that have a folder: an empty one is refused when it is opened, not passed over."""
-        return [split for split in SPLITS if split in self.listing.rows]
