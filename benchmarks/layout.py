@@ -21,8 +21,8 @@ from benchmarks.mashups import MASHUPS, Mashup, cache_folder, clips_folder, comp
 from rmset.geometry import as_boxes
 from rmset.inspect.evaluate import mask
 from rmset.inspect.scores import Boxed
+from rmset.layout_record import Layout
 from rmset.parts.frames import VideoReader
-from rmset.records import Layout
 from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.layout import ProposeConfig, propose

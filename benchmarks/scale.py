@@ -21,10 +21,11 @@ import numpy as np
 import pyarrow as pa
 
 from rmset import schema
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.local_files import LocalFiles
 from rmset.parts.shards import CROP_ROW_GROUP, crop_writer, write_faces
 from rmset.parts.tracks import SOURCES
-from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
+from rmset.records import VideoRecord
 from rmset.root import Root
 
 FPS = 30.0

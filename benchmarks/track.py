@@ -26,11 +26,11 @@ from benchmarks.track_mashups import compose, decode, drawn_by_hand
 from rmset.geometry import as_boxes
 from rmset.inspect import evaluate
 from rmset.inspect.scores import Boxed, tracks
+from rmset.layout_record import Layout
 from rmset.parts.detect import load
 from rmset.parts.frames import VideoReader
 from rmset.parts.shards import read_faces
 from rmset.pipeline import run_stage
-from rmset.records import Layout
 from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.track import TrackConfig

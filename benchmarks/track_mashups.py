@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from benchmarks.wander import Wander, Wanderer
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.parts.detect import load
 from rmset.parts.frames import VideoReader
-from rmset.records import Layout, Person, Segment, TriggerRegion
 from rmset.synth.acts import Act, compose_acts
 from rmset.synth.clips import ClipSource, find_clips
 from rmset.synth.layouts import make_layout

@@ -41,11 +41,12 @@ if TYPE_CHECKING:
         UsageError,
         VideoError,
     )
+    from rmset.layout_record import Layout, Person, Segment, TriggerRegion
     from rmset.pipeline import Outcome
     from rmset.progress import Progress
     from rmset.read.result import Result
     from rmset.read.sequence import Crop, Crops, Pair, Pairs
-    from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
+    from rmset.records import VideoRecord
     from rmset.stages.export import ExportConfig
     from rmset.stages.layout import ProposeConfig
     from rmset.stages.track import TrackConfig

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rmset._dataset import AnyRoot, Dataset, root_of
+from rmset.engine import build as run_stages
 from rmset.errors import IncompleteError, RmsetError, UsageError
 from rmset.parts import identity
 from rmset.pipeline import Config, Outcome
-from rmset.pipeline import build as run_stages
 from rmset.progress import Progress, bars
 from rmset.records import VideoRecord
 from rmset.stages import audit, fetch, layout

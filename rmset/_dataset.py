@@ -14,6 +14,7 @@ import numpy as np
 from rmset.errors import RootError
 from rmset.geometry import Box
 from rmset.inspect import stats
+from rmset.layout_record import Layout
 from rmset.progress import Progress, bars
 from rmset.read import queries
 from rmset.read.arrange import PairRule, Unit
@@ -22,7 +23,7 @@ from rmset.read.crops import CropStore
 from rmset.read.pairindex import Quality, open_sampler, step_of
 from rmset.read.result import Result
 from rmset.read.sequence import Crops, Pairs
-from rmset.records import Layout, VideoRecord
+from rmset.records import VideoRecord
 from rmset.root import Root
 
 __all__ = ["AnyRoot", "Dataset", "RootStats", "VideoPerson", "open", "root_of"]

@@ -8,8 +8,9 @@ from pathlib import Path
 from rmset.answers import Audit
 from rmset.errors import LayoutError, RmsetError, RootError, UnreadableError
 from rmset.files import Files
+from rmset.layout_record import Layout
 from rmset.local_files import LocalFiles
-from rmset.records import VIDEO_ID, Layout, StageRecord, VideoRecord, check_video_id
+from rmset.records import VIDEO_ID, StageRecord, VideoRecord, check_video_id
 
 DEFAULT_ROOT = Path("data/rmset")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rmset.records import Layout, Person, Segment, TriggerRegion
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.root import Root
 from rmset.truth import Truth
 
@@ -63,7 +63,7 @@ def finished_root(laid_out_root: Root, tmp_path_factory: pytest.TempPathFactory)
     """The same root, tracked and exported."""
     import shutil
 
-    from rmset.pipeline import build
+    from rmset.engine import build
     from rmset.stages.export import ExportConfig
     from rmset.stages.track import TrackConfig
 

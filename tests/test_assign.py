@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmset.errors import UsageError
+from rmset.layout_record import Person
 from rmset.parts.assign import match, tracker
 from rmset.parts.detect import Detections
-from rmset.records import Person
 
 PEOPLE = [Person(0, (0, 0, 100, 100)), Person(1, (200, 0, 300, 100))]
 

@@ -8,8 +8,8 @@ import pytest
 from rmset.answers import FILM, FOUND, MASKED, PERSON, Answer, Audit, Rename
 from rmset.errors import RootError, UsageError
 from rmset.geometry import as_boxes
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.parts import identity as embedders
-from rmset.records import Layout, Person, Segment, TriggerRegion
 from rmset.stages.audit import AuditConfig, identity, mended, screen
 
 FACE, PANEL, REGION = (20.0, 20.0, 60.0, 70.0), (0.0, 0.0, 100.0, 100.0), (100.0, 0.0, 300.0, 200.0)

@@ -13,13 +13,13 @@ import pytest
 
 from rmset.errors import VideoError
 from rmset.inspect.verify import verify
+from rmset.layout_record import Layout, Person, Segment
 from rmset.parts import cropping
 from rmset.parts.pictures import decode
 from rmset.parts.shards import batches, read_faces
 from rmset.parts.survey import survey
 from rmset.pipeline import run_stage
 from rmset.read.video import reader_of
-from rmset.records import Layout, Person, Segment
 from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.export import ExportConfig

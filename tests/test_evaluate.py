@@ -8,7 +8,7 @@ from rmset.geometry import as_boxes
 from rmset.inspect import mot
 from rmset.inspect.evaluate import mask
 from rmset.inspect.scores import Boxed, count, together, tracks
-from rmset.records import Layout, Person, Segment, TriggerRegion
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.truth import Truth, TruthSegment
 
 HERE, THERE = (0, 0, 10, 10), (100, 0, 110, 10)

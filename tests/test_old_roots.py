@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from rmset.engine import build
 from rmset.inspect.verify import verify
 from rmset.parts.shards import read_faces
-from rmset.pipeline import build
 from rmset.read.video import reader_of
 from rmset.root import Root
 from rmset.stages.export import ExportConfig

@@ -14,8 +14,9 @@ from pyarrow import parquet
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from rmset.engine import build
 from rmset.files import sha256_of
-from rmset.pipeline import build, run_stage, run_stages
+from rmset.pipeline import run_stage, run_stages
 from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.export import ExportConfig

@@ -5,17 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmset.errors import LayoutError, UsageError
-from rmset.records import (
-    VIDEO_ID,
-    Layout,
-    Person,
-    Segment,
-    StageRecord,
-    TriggerRegion,
-    VideoRecord,
-    check_video_id,
-    local_video_id,
-)
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
+from rmset.records import VIDEO_ID, StageRecord, VideoRecord, check_video_id, local_video_id
 
 
 def record(**changes):

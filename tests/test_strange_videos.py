@@ -15,12 +15,12 @@ from skimage import data
 
 from rmset.errors import VideoError
 from rmset.geometry import as_boxes, iou
+from rmset.layout_record import Layout, Person, Segment
 from rmset.parts.detect import load
 from rmset.parts.frames import VideoReader
 from rmset.parts.probe import probe
 from rmset.parts.shards import read_faces
 from rmset.pipeline import run_stage
-from rmset.records import Layout, Person, Segment
 from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.track import TrackConfig

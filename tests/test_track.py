@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from rmset.engine import build
 from rmset.inspect import evaluate, stats
 from rmset.parts.shards import read_faces
-from rmset.pipeline import build, check_tracks, run_stage
+from rmset.pipeline import check_tracks, run_stage
 from rmset.root import Root
 from rmset.stages.track import TrackConfig
 from rmset.synth.encode import Encoder
@@ -114,7 +115,7 @@ def _clip(path, pictures, fps=30):
 
 
 def test_a_face_that_goes_ends_its_track_and_begins_a_new_one_when_it_returns(tmp_path):
-    from rmset.records import Layout, Person, Segment
+    from rmset.layout_record import Layout, Person, Segment
     from rmset.stages import fetch
     from rmset.synth.faces import Person as Face
     from rmset.synth.faces import Pose
@@ -140,7 +141,7 @@ def test_a_face_that_goes_ends_its_track_and_begins_a_new_one_when_it_returns(tm
 
 
 def test_somebody_without_a_panel_is_followed_out_of_where_they_began_and_keeps_their_name(tmp_path):
-    from rmset.records import Layout, Person, Segment
+    from rmset.layout_record import Layout, Person, Segment
     from rmset.stages import fetch
     from rmset.synth.faces import Person as Face
     from rmset.synth.faces import Pose
@@ -171,7 +172,7 @@ def test_somebody_without_a_panel_is_followed_out_of_where_they_began_and_keeps_
 
 @pytest.mark.parametrize(("clip", "man_comes_first"), [("face_noface.mov", True), ("noface_face.mov", False)])
 def test_a_cut_between_a_man_and_a_cartoon_ends_or_starts_the_track(real_data, tmp_path, clip, man_comes_first):
-    from rmset.records import Layout, Person, Segment
+    from rmset.layout_record import Layout, Person, Segment
     from rmset.stages import fetch
 
     root = Root(tmp_path / "root")

@@ -32,8 +32,8 @@ def audit(
 
     Example: rmset audit mashup-ab12cd34 --embedder dlib
     """
+    from rmset.engine import build
     from rmset.parts.identity import load
-    from rmset.pipeline import build
 
     place = find_root(root)
     chosen = place.select(videos)

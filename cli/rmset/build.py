@@ -42,7 +42,7 @@ def run_steps(
     Raises:
         typer.Exit: with code 1 if any video failed.
     """
-    from rmset.pipeline import build
+    from rmset.engine import build
 
     with progress() as report:
         _tell(build(root, root.select(videos), steps, jobs=jobs, force=force, check=check, progress=report))
@@ -245,7 +245,7 @@ def build(
 
     Example: rmset build manifests/mashups.csv --jobs 2
     """
-    from rmset.pipeline import build as run
+    from rmset.engine import build as run
     from rmset.stages import export as export_stage
     from rmset.stages import layout, track
     from rmset.stages.fetch.config import FetchConfig

@@ -53,7 +53,7 @@ def set_(
     Example: rmset layout set mashup-ab12cd34 --trigger 640,360,1280,720 --person 120,80,260,250 --reviewed
     """
     from rmset.geometry import parse_box
-    from rmset.records import Layout, Segment
+    from rmset.layout_record import Layout, Segment
     from rmset.stages.layout import edit
 
     place = find_root(root)

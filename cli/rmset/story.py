@@ -29,8 +29,9 @@ def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, An
     Raises:
         RmsetError: a stage failed.
     """
+    from rmset.engine import build
     from rmset.inspect import evaluate, preview, sheet, stats
-    from rmset.pipeline import Config, build
+    from rmset.pipeline import Config
     from rmset.stages import audit, export, fetch, layout, track
     from rmset.synth.compose import compose_demo
     from rmset.synth.labeled import write_labeled_set

@@ -14,12 +14,12 @@ import numpy.typing as npt
 from rmset.errors import RootError
 from rmset.geometry import Boxes, as_boxes, iou, outside, pixels
 from rmset.inspect.evaluate import faces_found
+from rmset.layout_record import Segment
 from rmset.parts.assign import match
 from rmset.parts.detect import Detector, load
 from rmset.parts.search import blanked
 from rmset.progress import Progress, silent
 from rmset.read.video import reader_of
-from rmset.records import Segment
 from rmset.root import Root
 
 LOW = 0.95

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from rmset.errors import RootError
 from rmset.geometry import Box, as_box, as_boxes, clip
 from rmset.inspect.scores import Boxed, Counted, count, together
+from rmset.layout_record import Layout
 from rmset.parts.shards import read_faces
-from rmset.records import Layout
 from rmset.root import Root
 from rmset.synth import shapes
 from rmset.synth.scene import FILM

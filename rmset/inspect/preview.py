@@ -10,13 +10,13 @@ import numpy as np
 
 from rmset.errors import RootError
 from rmset.geometry import Box, pixels
+from rmset.layout_record import Layout, Segment
 from rmset.outputs import written
 from rmset.parts.frames import Image
 from rmset.parts.media import create_media
 from rmset.parts.shards import read_faces
 from rmset.progress import Progress, silent
 from rmset.read.video import reader_of
-from rmset.records import Layout, Segment
 from rmset.root import Root
 
 # Colors that stay apart from each other on skin and film alike (RGB).

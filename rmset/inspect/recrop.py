@@ -10,12 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rmset.layout_record import Layout
 from rmset.parts import cropping
 from rmset.parts.frames import Image
 from rmset.parts.pictures import decode, encoder
 from rmset.parts.shards import batches, read_faces
 from rmset.read.video import reader_of
-from rmset.records import Layout, StageRecord
+from rmset.records import StageRecord
 from rmset.root import Root
 
 # Mean difference, 0 to 255, of the same pixels encoded alike; the same face a moment later makes more. Where the ledger

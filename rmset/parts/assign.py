@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from rmset.errors import UsageError
 from rmset.geometry import as_boxes, iou
+from rmset.layout_record import Person
 from rmset.parts.detect import Detections
-from rmset.records import Person
 
 Rows = npt.NDArray[np.intp]
 

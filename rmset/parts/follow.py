@@ -22,12 +22,12 @@ import numpy.typing as npt
 
 from rmset.geometry import Box, Boxes, as_boxes, clip, iou, outside, paired_iou, pixels, scale_about_center
 from rmset.geometry import area as area_of
+from rmset.layout_record import Person
 from rmset.parts.assign import match
 from rmset.parts.detect import Detections, cascade
 from rmset.parts.detect.nets import Nets
 from rmset.parts.pixels import Pixels, Rect
 from rmset.parts.still import Stillness
-from rmset.records import Person
 
 # Side of R-Net's square by the side of the box that O-Net makes of it, and how much lower it lies; medians over faces
 # of clips found by the whole cascade, then tuned by how well a loop of 400 frames stays on them.

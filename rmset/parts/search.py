@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from rmset.geometry import Box, as_boxes, clip, outside, pixels, scale_about_center
+from rmset.layout_record import Person
 from rmset.parts.assign import Tracker
 from rmset.parts.detect import Detections, Detector
 from rmset.parts.follow import Found
 from rmset.parts.frames import Frame, Image
 from rmset.parts.pixels import Rect
-from rmset.records import Person
 
 
 class Searcher:

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from rmset.errors import LayoutError, RmsetError
+from rmset.layout_record import Layout
 from rmset.read.video import reader_of
-from rmset.records import Layout
 from rmset.root import Root
 from rmset.stages.layout import check
 

@@ -20,13 +20,13 @@ import numpy.typing as npt
 
 from rmset.errors import RootError, UsageError
 from rmset.geometry import Box
+from rmset.layout_record import Layout
 from rmset.parts import cropping
 from rmset.parts.frames import Frame
 from rmset.parts.pictures import SUFFIX, PictureFormat, encoder
 from rmset.parts.shards import CropWriter, read_faces
 from rmset.progress import Progress, silent
 from rmset.read.video import reader_of
-from rmset.records import Layout
 from rmset.root import Root
 
 NAME = "export"

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from rmset import schema
 from rmset.errors import RootError, UsageError
 from rmset.geometry import as_boxes, iou, pixels
+from rmset.layout_record import Layout, Segment
 from rmset.parts import assign
 from rmset.parts.detect import DETECTORS, Detector, load
 from rmset.parts.detect.nets import Nets
@@ -27,7 +28,6 @@ from rmset.parts.shards import write_faces
 from rmset.parts.tracks import Sightings, bridge
 from rmset.progress import Progress, silent
 from rmset.read.video import reader_of
-from rmset.records import Layout, Segment
 from rmset.root import Root
 
 NAME = "track"

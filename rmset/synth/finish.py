@@ -18,12 +18,13 @@ import pyarrow as pa
 from rmset import schema
 from rmset.files import hash_of, sha256_of
 from rmset.geometry import Boxes, as_boxes, clip, iou
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.parts import cropping
 from rmset.parts.pictures import SUFFIX, encoder
 from rmset.parts.probe import probe
 from rmset.parts.shards import CropWriter, write_faces
 from rmset.progress import Progress, silent
-from rmset.records import Layout, Person, Segment, StageRecord, TriggerRegion, VideoRecord, local_video_id
+from rmset.records import StageRecord, VideoRecord, local_video_id
 from rmset.root import Root
 from rmset.synth.acts import Act, compose_acts
 from rmset.synth.layouts import PanelLayout

@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 
 from rmset import manifest
 from rmset.errors import RmsetError
+from rmset.layout_record import Layout
 from rmset.pipeline import run_stage
 from rmset.read.crops import CropStore
 from rmset.read.index import damaged
 from rmset.read.pairindex import open_sampler
-from rmset.records import Layout, StageRecord, VideoRecord
+from rmset.records import StageRecord, VideoRecord
 from rmset.root import Root
 from rmset.stages.export import ExportConfig
 from rmset.stages.fetch.ledger import FetchRecord, read_silences

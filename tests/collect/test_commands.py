@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from rmset.engine import build
 from rmset.errors import ManifestError, UsageError
 from rmset.inspect import doctor
 from rmset.inspect.calibrate import Rates
 from rmset.inspect.estimate import PAPER_COVERAGE, estimate
+from rmset.layout_record import Layout, Person, Segment
 from rmset.manifest import Entry, write
-from rmset.pipeline import build
-from rmset.records import Layout, Person, Segment
 from rmset.root import Root
 from rmset.stages import fetch as collect
 from rmset.stages.export import ExportConfig

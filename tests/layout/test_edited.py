@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from worlds import noise
 
-from rmset.records import Layout, Person, Segment, TriggerRegion
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.layout import ProposeConfig, check, propose

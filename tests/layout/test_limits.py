@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from rmset.errors import LayoutError
-from rmset.records import MOST_BOXES, MOST_SEGMENTS, Layout, Person, Segment, TriggerRegion
+from rmset.layout_record import MOST_BOXES, MOST_SEGMENTS, Layout, Person, Segment, TriggerRegion
 from rmset.review import limits
 from rmset.stages.layout import check
 

@@ -7,8 +7,8 @@ import pytest
 from worlds import screens, turned, write_video
 
 from rmset.errors import LayoutError
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.parts.frames import VideoReader
-from rmset.records import Layout, Person, Segment, TriggerRegion
 from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.layout import ProposeConfig, check, is_manual, propose

@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 
-from rmset.records import Layout, Person, Segment, TriggerRegion
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.root import Root
 from rmset.stages import fetch
 

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rmset.errors import UsageError
+from rmset.layout_record import Layout, Segment
 from rmset.read import queries
 from rmset.read.arrange import PairRule
 from rmset.read.catalog import Catalog
@@ -13,7 +14,7 @@ from rmset.read.crops import CropKeys, CropStore
 from rmset.read.index import FOLDER
 from rmset.read.pairindex import Quality, open_sampler, where
 from rmset.read.pairs import PairSampler
-from rmset.records import Layout, Segment, VideoRecord
+from rmset.records import VideoRecord
 from rmset.root import Root
 
 from .worlds import crop_root, crop_row, write_crops

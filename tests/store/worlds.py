@@ -5,9 +5,10 @@ import pyarrow as pa
 import simplejpeg
 
 from rmset import schema
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.parts.shards import CropWriter, write_faces
 from rmset.parts.tracks import SOURCES
-from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
+from rmset.records import VideoRecord
 from rmset.root import Root
 from rmset.synth.encode import Encoder
 

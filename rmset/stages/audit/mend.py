@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rmset.answers import Rename
-from rmset.records import Layout, Segment
+from rmset.layout_record import Layout, Segment
 
 
 def mended(layout: Layout, renames: Sequence[Rename]) -> Layout:

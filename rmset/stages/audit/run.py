@@ -13,13 +13,13 @@ import numpy.typing as npt
 from rmset.answers import PERSON, Answer, Audit, Rename
 from rmset.errors import RootError, UsageError
 from rmset.geometry import as_boxes, covered, pixels
+from rmset.layout_record import Segment
 from rmset.parts import identity as embedders
 from rmset.parts.detect import Detector, load
 from rmset.parts.detect.screen import faces_on
 from rmset.parts.frames import Frame, VideoReader
 from rmset.parts.shards import read_faces
 from rmset.progress import Progress, silent
-from rmset.records import Segment
 from rmset.root import Root
 from rmset.stages.audit import identity, screen
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rmset.answers import FILM, FOUND, MASKED, Answer
 from rmset.geometry import Box, Boxes, as_box, as_boxes, center, contains_point, covered, iou
-from rmset.records import Segment
+from rmset.layout_record import Segment
 
 # A face stays when it is seen in so many of the frames of its segment, and so many at least, so near its usual place.
 _PRESENT, _FEWEST, _STEADY = 0.6, 3, 0.5

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rmset.errors import FetchError, LayoutError
 from rmset.files import sha256_of
-from rmset.records import Layout, VideoRecord
+from rmset.layout_record import Layout
+from rmset.records import VideoRecord
 from rmset.root import Root
 from rmset.stages.fetch import cut
 from rmset.stages.fetch.causes import Cause, one_line

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rmset.geometry import Box
+from rmset.layout_record import Layout, Segment
 from rmset.parts.numbering import VERSION
 from rmset.parts.probe import probe
 from rmset.progress import Progress, silent
-from rmset.records import Layout, Segment, VideoRecord
+from rmset.records import VideoRecord
 from rmset.root import Root
 
 

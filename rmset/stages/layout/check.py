@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from rmset.geometry import area, as_boxes, center, clip, contains_point, covered, iou
-from rmset.records import Layout, Segment
+from rmset.layout_record import Layout, Segment
 
 # Two people whose boxes overlap so much are one, or one of them is no person.
 _SAME_FACE = 0.4

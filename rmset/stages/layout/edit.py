@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rmset.errors import LayoutError
 from rmset.geometry import Box, center
-from rmset.records import Layout, Person, Segment, TriggerRegion
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.root import Root
 
 

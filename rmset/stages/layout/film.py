@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.geometry import center
-from rmset.records import TriggerRegion
+from rmset.layout_record import TriggerRegion
 from rmset.stages.layout import changes, copies
 from rmset.stages.layout.bars import covers, with_bars
 from rmset.stages.layout.copies import Copy

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rmset.geometry import Box, as_boxes, center, clip, contains_point, iou
-from rmset.records import Person, Segment
+from rmset.layout_record import Person, Segment
 from rmset.stages.layout.portraits import OTHER_ROOM, SAME_ROOM, Portrait, likeness, usual
 from rmset.stages.layout.sitters import Sitter
 from rmset.stages.layout.watch import View, Watched

@@ -11,10 +11,11 @@ import numpy as np
 
 from rmset.errors import LayoutError
 from rmset.geometry import Box, area, as_boxes, center, contains_point, iou
+from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.parts.detect import load
 from rmset.progress import Progress, silent
 from rmset.read.video import reader_of
-from rmset.records import Layout, Person, Segment, TriggerRegion, VideoRecord
+from rmset.records import VideoRecord
 from rmset.root import Root
 from rmset.stages.layout import film as films
 from rmset.stages.layout import seats, spans
