@@ -68,11 +68,12 @@ _HOMES = {
     "_dataset": "Dataset RootStats VideoPerson open",
     "errors": "DetectorError FetchError IncompleteError LayoutError ManifestError QueryError RmsetError RootError "
     "ShardError UnreadableError UsageError VideoError",
+    "layout_record": "Layout Person Segment TriggerRegion",
     "pipeline": "Outcome",
     "progress": "Progress",
     "read.result": "Result",
     "read.sequence": "Crop Crops Pair Pairs",
-    "records": "Layout Person Segment TriggerRegion VideoRecord",
+    "records": "VideoRecord",
     "stages.export": "ExportConfig",
     "stages.layout": "ProposeConfig",
     "stages.track": "TrackConfig",

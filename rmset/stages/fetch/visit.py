@@ -1,8 +1,7 @@
-"""One visit to one host for one video: what is there, and its download. The only module that knows yt-dlp's API."""
+"""One visit to one host for one video: what is there, and its download. With `downloader`, all that knows yt-dlp's API."""
 
 from __future__ import annotations
 
-import io
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from rmset.stages.fetch.bounds import MOST_REQUESTS, check_bytes
 from rmset.stages.fetch.causes import Cause, own_words
 from rmset.stages.fetch.choose import selector
 from rmset.stages.fetch.config import FetchConfig
+from rmset.stages.fetch.downloader import Log, params
 from rmset.stages.fetch.pace import HostSilent, Pace, Stopped, host_of, retry_after
 from rmset.stages.fetch.responses import Steady, bound_page
 
@@ -41,23 +41,6 @@ class _Ended(DownloadCancelled):  # type: ignore[misc]
     def __init__(self, reason: Stopped | HostSilent) -> None:
         super().__init__(str(reason))
         self.reason = reason
-
-
-class _Log:
-    """Takes what yt-dlp would print, and keeps the last warning, which may explain an error that follows."""
-
-    def __init__(self) -> None:
-        self.warning_text = ""
-
-    def debug(self, message: str) -> None:
-        """Nothing anybody needs."""
-
-    def warning(self, message: str) -> None:
-        """Kept."""
-        self.warning_text = message
-
-    def error(self, message: str) -> None:
-        """Raise what yt-dlp raises."""
 
 
 class PacedYoutubeDL(YoutubeDL):  # type: ignore[misc]
@@ -125,8 +108,8 @@ class Visitor:
     """A worker's yt-dlp, used for one video after the other."""
 
     def __init__(self, config: FetchConfig, pace: Pace) -> None:
-        self._config, self._log = config, _Log()
-        self._ydl = PacedYoutubeDL(_params(config, self._log), pace)
+        self._config, self._log = config, Log()
+        self._ydl = PacedYoutubeDL(params(config, self._log), pace)
 
     @property
     def warning(self) -> str:
@@ -272,54 +255,3 @@ def _prepare(folder: Path, format_id: str) -> None:
         whole.unlink(missing_ok=True)
     for path in folder.glob("*.ytdl"):
         path.unlink()
-
-
-def _params(config: FetchConfig, log: _Log) -> dict[str, Any]:
-    def longer(n: int) -> float:
-        return min(60.0, config.pause * 2.0**n)
-
-    params: dict[str, Any] = {
-        "quiet": True,
-        "noprogress": True,
-        "logger": log,
-        "color": "never",
-        "outtmpl": {"default": "%(id)s"},
-        "noplaylist": True,
-        "retries": config.retries,
-        "fragment_retries": config.retries,
-        "extractor_retries": config.retries,
-        "retry_sleep_functions": {"http": longer, "fragment": longer, "extractor": longer},
-        # A piece that is left out leaves a video that looks whole.
-        "skip_unavailable_fragments": False,
-        "keep_fragments": True,
-        "socket_timeout": config.timeout,
-        "buffersize": 1 << 14,
-        # Files are repaired and cut here, without the program ffmpeg, and always by yt-dlp's own downloaders:
-        # external ones would go past the pace.
-        "fixup": "never",
-        "external_downloader": {"default": "native"},
-        "hls_prefer_native": True,
-        "enable_file_urls": False,
-        "updatetime": False,
-        "proxy": config.proxy,
-    }
-    if config.rate_limit is not None:
-        params["ratelimit"] = config.rate_limit / config.jobs
-    if config.cookies is not None:
-        # As a stream: yt-dlp would write the user's file back, from every worker.
-        params["cookiefile"] = io.StringIO(config.cookies.read_text(encoding="utf-8"))
-    if config.cookies_from_browser is not None:
-        params["cookiesfrombrowser"] = _browser(config.cookies_from_browser)
-    return params
-
-
-def _browser(text: str) -> tuple[str, str | None, str | None, str | None]:
-    """Take `BROWSER[+KEYRING][:PROFILE][::CONTAINER]` apart.
-
-    >>> _browser("firefox:default::Work"), _browser("chrome+gnomekeyring")
-    (('firefox', 'default', None, 'Work'), ('chrome', None, 'GNOMEKEYRING', None))
-    """
-    rest, _, container = text.partition("::")
-    rest, _, profile = rest.partition(":")
-    name, _, keyring = rest.partition("+")
-    return name.lower(), profile or None, keyring.upper() or None, container or None
