@@ -1,4 +1,4 @@
-"""One visit to one host for one video: what is there, and its download. With `downloader`, all that knows yt-dlp's API."""
+"""One visit to one host for one video: what is there, and its download. Only this and `downloader` know yt-dlp."""
 
 from __future__ import annotations
 
