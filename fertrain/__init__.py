@@ -1,12 +1,12 @@
 """Facial expression recognition from crowd votes and from reaction mashups.
 
-errors, labels, files   what can go wrong; label orders; files that appear whole
+errors, labels, files   exceptions; label orders; atomic file writes
 config                  settings of a run, without torch
 transforms, losses      augmentation, input spec; losses as pure functions
 datasets, run_folder    labeled sets; the folder that a run writes
 unlabeled, models       crops of a root and their candidates; networks
-methods                 phases, a loss, what follows a step
-evaluation              metrics, predictions, features, the page of a run
+methods                 RMFER and its rivals: phases, a loss, an update after each step
+evaluation              metrics, predictions, features, the report of a run
 training                one loop; `experiment.run(RunConfig(...))` writes one run folder
 analysis                several runs and roots: comparisons, pairs, explanations, taggers
 
@@ -17,7 +17,7 @@ In Python:
     run.metrics, run.predict("photo.jpg"), run.features(fertrain.CropDataset("data/rmset"))
     fertrain.losses.acl(positive, negative, tau=1.0)
 
-Every public name is below; a name is imported when it is first used, so `import fertrain` costs nothing and imports no
+Every public name is listed below and imported on first use, so `import fertrain` is quick and does not import
 torch.
 """
 
@@ -63,7 +63,7 @@ __all__ = [
     "SimSiamConfig", "TrainingError", "UdaConfig", "UnknownNameError", "WeightsError", "load_run", "losses", "train",
 ]  # fmt: skip
 
-# before any library is imported that would send something
+# before importing any library that reports usage over the network
 _privacy.opt_out()
 
 _HOMES = {

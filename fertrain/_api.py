@@ -37,22 +37,22 @@ __all__ = ["Face", "Run", "load_run", "train"]
 
 @dataclass(frozen=True)
 class Face:
-    """One face of a picture or of a film's frame, as a run sees it."""
+    """One face in a picture or a video frame, with a run's prediction."""
 
     file: str
-    """As it was given."""
+    """The path as given."""
     frame: int
-    """Of a film, from 0; 0 for a picture."""
+    """Frame of a video, from 0; 0 for a picture."""
     time_ms: float
-    """Since the film's start; 0 for a picture."""
+    """Time since the start of the video; 0 for a picture."""
     box: Box
     """xyxy, px."""
     score: float
-    """Of the detector, 0 to 1; 1 where the whole image was taken."""
+    """Confidence of the detector, 0 to 1; 1 where the whole image was used."""
     label: str
     """The most probable class."""
     probabilities: dict[str, float]
-    """By class, in the run's order; they sum to 1."""
+    """Probability of each class, in the run's order; they sum to 1."""
 
 
 class Run:
@@ -73,7 +73,7 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """Scores as in metrics.json, with the split and the rule that they are of."""
+        """Scores as in metrics.json, with the split and rule that they were computed on."""
         return self.folder.metrics()
 
     @cached_property
@@ -112,20 +112,21 @@ class Run:
         stride: int = 1,
         progress: Progress | bool | None = None,
     ) -> list[Face]:
-        """Every face of a picture, of a folder of pictures and films, or of a film.
+        """Predict every face in a picture, in a video, or in a folder of both.
 
         Args:
             target: the file or folder.
-            detect: find faces; False takes each picture whole, as is right for sets that come cropped.
+            detect: find faces; False uses each picture whole, for sets that are already cropped.
             detector: `mtcnn` or `yunet`.
-            min_face: smallest face that is looked for, px.
-            widen: share of the face's width by which a crop is wider; None: as the run learned, else 0.31.
-            stride: of films, in frames.
-            progress: None for a bar where it can be seen, False for none, or a callback.
+            min_face: smallest face to look for, px.
+            widen: margin added to a crop, as a share of the face's width; None: as in the run's training data, else
+                0.31.
+            stride: of videos, in frames.
+            progress: None for a bar in a terminal or notebook, False for none, or a callback.
 
         Raises:
-            UsageError: there is nothing at `target`, or a value that cannot be.
-            IncompleteError: a file of a folder cannot be read, or a film ends early; `done` has the other faces.
+            UsageError: there is nothing at `target`, or a value is out of range.
+            IncompleteError: a file of a folder cannot be read, or a video ends early; `done` has the other faces.
 
         >>> faces = fertrain.load_run("runs/cel").predict("photo.jpg")
         >>> faces[0].label in faces[0].probabilities, round(sum(faces[0].probabilities.values()), 6)
@@ -153,10 +154,10 @@ class Run:
     def extract(
         self, images: CropDataset | Images | AnyRoot, *, workers: int = 0, progress: Progress | bool | None = None
     ) -> Extracted:
-        """Features f, projected features z, and probabilities of images, each seen by itself.
+        """Features f, projected features z, and probabilities of images, independent of batching.
 
         Args:
-            images: crops of a root (resized as the run expects them, and normalized by their own mean and std), or
+            images: crops of a root (resized to the run's input size, normalized by their own mean and std), or
                 any `Images` of the run's size.
             workers: processes that decode.
             progress: None for a bar where it can be seen, False for none, or a callback.
@@ -191,11 +192,11 @@ class Run:
     def evaluate(
         self, on: str, *, eval_rule: str = "majority", progress: Progress | bool | None = None
     ) -> dict[str, Any]:
-        """Scores on another split, as `fertrain evaluate` counts them; the run writes down that it was looked at.
+        """Scores on another split, as `fertrain evaluate` computes them; the run logs every evaluation.
 
         Args:
-            on: a name of `fertrain datasets list`, or KIND:PATH; `:SPLIT` behind it.
-            eval_rule: which images, where there are votes.
+            on: a name of `fertrain datasets list`, or KIND:PATH; either may end in `:SPLIT`.
+            eval_rule: rule that selects images, for sets with votes.
             progress: None for a bar where it can be seen, False for none, or a callback.
 
         >>> fertrain.load_run("runs/cel").evaluate("ferplus:valid")["n"]
@@ -206,7 +207,7 @@ class Run:
         return values
 
     def figures(self) -> dict[str, Figure]:
-        """Figures of the report: confusion matrix, reliability, and learning curves where an epoch was run.
+        """Figures of the report: confusion matrix, reliability, and learning curves if an epoch was run.
 
         >>> sorted(fertrain.load_run("runs/cel").figures())
         ['confusion', 'curves', 'reliability']
@@ -247,23 +248,23 @@ def train(
 ) -> Run:
     """Train, choose the epoch on a held-out part, evaluate once, and write the run folder.
 
-    Without a config, settings start where the commands start: `fertrain supervised` without unlabeled images, else
-    `fertrain semi`. The same settings give the same weights; a run that was interrupted resumes in the same `out`.
+    Without a config, the defaults are those of the commands: `fertrain supervised` without unlabeled images, else
+    `fertrain semi`. The same settings give the same weights; an interrupted run resumes in the same `out`.
 
     Args:
-        config: all settings; what is given beside it is changed.
+        config: all settings; the other arguments override it.
         labeled: a name of `fertrain datasets list`, or KIND:PATH.
         unlabeled: a data set, its folder as a `Path`, or a name: `rmset`, `rmset:PATH`, `rest`, another labeled set.
-        method: `supervised`, `rmfer`, `fixmatch`, …; RMFER where there are unlabeled images.
+        method: `supervised`, `rmfer`, `fixmatch`, …; default with unlabeled images: RMFER.
         out: the run folder; a new one below `runs` if omitted.
-        progress: None for bars where they can be seen (a terminal, a notebook), False for none, or a callback.
-        say: callback for one line of talk now and then, such as `print`.
+        progress: None for bars in a terminal or notebook, False for none, or a callback.
+        say: callback for one-line messages, such as `print`.
         settings: any setting by its own name (`epochs=5`, `lr=1e-3`, `image_size=64`, `tau=0.1`), or a group
             (`optim=fertrain.OptimConfig(...)`, `optim={"lr": 1e-3}`); `model` also takes a network's name.
 
     Raises:
         UsageError: an unknown name, or settings that contradict each other.
-        RmsetError: data or weights that are not what they should be, or a loss that is not finite.
+        RmsetError: unreadable or unfitting data or weights, or a loss that is not finite.
 
     >>> run = fertrain.train(labeled="ferplus", scheme="cel", model="resnet10t", image_size=32, epochs=1,
     ...                      batch_size=16, precision="fp32", out="runs/example", overwrite=True)

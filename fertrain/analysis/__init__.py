@@ -1,7 +1,7 @@
 """Analysis of finished runs.
 
 compare     seeds × variants into one table; significance; runs across data sets
-pairs       what candidates are worth
+pairs       quality of candidates: agreement, refinement, delays
 explain     saliency, attention, maps of features
-annotators  how many taggers a face needs
+annotators  agreement by number of taggers
 """

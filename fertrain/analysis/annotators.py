@@ -1,11 +1,11 @@
 """Agreement study of a FERPlus set: how many taggers does a face need, and which images are disputed?
 
-Our definition: for each image the ten votes are an urn. k of them are drawn without replacement; their plurality
-(ties broken by a fair draw) agrees if it is the plurality of all ten. Images whose ten votes tie for most are left
-out, as they have no plurality to agree with. An agreement is the mean over images and draws.
+Our definition: k of an image's ten votes are drawn without replacement; their plurality (ties broken by a fair
+draw) agrees if it is the plurality of all ten. Images whose ten votes tie for most have no plurality and are left
+out. An agreement is the mean over images and draws.
 
-The FERPlus paper reports 46 % with 3 taggers, 67 % with 5 and over 80 % with 7, and does not say of what. Ours is
-not fitted to these numbers.
+The FERPlus paper reports 46 % with 3 taggers, 67 % with 5 and over 80 % with 7, without defining the measure. Ours
+is not fitted to these numbers.
 
     votes: int (N, 10), columns as in `labels.ORDERS["ferplus-votes"]`, rows sum to about ten
 """
@@ -37,25 +37,25 @@ _DPI = 130
 
 @dataclass(frozen=True)
 class Study:
-    """What was found."""
+    """Agreement by number of taggers, and the files written."""
 
     agreements: list[Agreement]
-    """By number of taggers."""
+    """One entry per number of taggers."""
     human: float
     """Share of single votes that agree with the plurality of the others."""
     human_images: int
-    """Images that this is over."""
+    """Images counted in `human`."""
     files: list[Path]
-    """What was written."""
+    """Files written."""
     unreadable: int
-    """Images of the sheet that cannot be read; a gray tile stands for each."""
+    """Unreadable images of the sheet; each is drawn as a gray tile."""
 
 
 def study(
     name: str, out: Path, *, draws: int = 20, disputed: int = 48, split: str | None = None, seed: int = 0,
     progress: Progress = silent,
 ) -> Study:  # fmt: skip
-    """Resample, rank, draw.
+    """Resample votes, rank images by dispute, draw the figures.
 
     Raises:
         UsageError: the data set has no votes, or not that split.
@@ -93,7 +93,7 @@ def study(
 
 
 def _sheet(data: FerPlus, rows: npt.NDArray[np.int64], bits: npt.NDArray[np.float64], most: int, path: Path) -> int:
-    """Draw the most disputed images, as far as they are here; returns how many of them cannot be read."""
+    """Draw the most disputed images that are on disk; returns how many of them cannot be read."""
     unreadable = 0
     images: list[npt.NDArray[np.uint8]] = []
     captions: list[str] = []
@@ -107,7 +107,7 @@ def _sheet(data: FerPlus, rows: npt.NDArray[np.int64], bits: npt.NDArray[np.floa
         try:
             image = decode(data.source.get(name), name, gray=True)
         except FileNotFoundError:
-            continue  # a split whose images are not here has votes all the same
+            continue  # votes are known even where the images of a split are missing
         except DatasetError:
             image, said = np.full((48, 48, 1), 128, np.uint8), "cannot be read"
             unreadable += 1
@@ -123,7 +123,7 @@ PUBLISHED = {3: 0.46, 5: 0.67, 7: 0.80}
 
 @dataclass(frozen=True)
 class Agreement:
-    """What k taggers are worth."""
+    """Agreement of k taggers with all taggers."""
 
     taggers: int
     """k."""
@@ -143,7 +143,7 @@ def agreement(votes: Votes, taggers: int, draws: int = 20, seed: int = 0) -> Agr
     agreed = 0
     for _ in range(draws):
         drawn = _draw(usable, taggers, rng)
-        # a number below one breaks ties fairly and changes nothing else
+        # adding less than one breaks ties fairly and changes nothing else
         agreed += int(((drawn + rng.random(drawn.shape) * 0.5).argmax(axis=1) == truth).sum())
     share = agreed / (draws * len(usable)) if len(usable) else float("nan")
     return Agreement(taggers, share, len(usable), PUBLISHED.get(taggers))
@@ -153,8 +153,8 @@ def one_against_nine(votes: Votes) -> tuple[float, int]:
     """Compute the human baseline: one vote against the plurality of the others, over all ways to pick the one.
 
     Returns:
-        Share that is right, and the images counted: those whose other votes have one plurality for every vote that
-        can be taken away.
+        Share that agrees, and the number of images counted: those whose remaining votes have one plurality
+        whichever vote is left out.
     """
     right, total, images = 0.0, 0.0, 0
     distinct, counts = np.unique(votes, axis=0, return_counts=True)
@@ -175,13 +175,13 @@ def one_against_nine(votes: Votes) -> tuple[float, int]:
 
 
 def dispute(votes: Votes) -> npt.NDArray[np.float64]:
-    """How much taggers differ: entropy of each image's votes in bits; 0 where all say the same. (N, C) -> (N,)."""
+    """Disagreement of taggers: entropy of each image's votes in bits; 0 where all agree. (N, C) -> (N,)."""
     p = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
     return np.asarray(-(p * np.log2(np.where(p > 0, p, 1))).sum(axis=1))
 
 
 def _settled(votes: Votes) -> npt.NDArray[np.bool_]:
-    """One column has the most votes; (N,)."""
+    """Whether one column has strictly the most votes; (N,)."""
     most = votes.max(axis=1, keepdims=True)
     return np.asarray(((votes == most).sum(axis=1) == 1) & (most[:, 0] > 0), dtype=np.bool_)
 
@@ -214,7 +214,7 @@ def agreements(found: Sequence[Agreement]) -> Figure:
 
 
 def contact_sheet(images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str], columns: int = 8) -> Figure:
-    """Images (H, W, 1 or 3) with a caption each. For the user's own eyes: they may show real people."""
+    """Draw images (H, W, 1 or 3) with a caption each. Not for publication: they may show real people."""
     rows = max(1, -(-len(images) // columns))
     figure = Figure(figsize=(1.45 * columns, 1.9 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)

@@ -8,12 +8,12 @@ A grid is a TOML file:
     [settings]                         # as in a run's config.toml, common to all; or recipe = "NAME" on top
     method = "rmfer"
 
-    [variants."without attention"]     # what each changes; the first is what the others are compared with
+    [variants."without attention"]     # what each changes; the first is the baseline
     rmfer.lambda1 = 0.0
 
 Every run is an ordinary run folder, `OUT/VARIANT/seed-K`, which `fertrain compare` reads too. Finished runs are not
-repeated, one that was broken off goes on. Seeds go round all variants, so that a grid that was stopped is a whole
-table of fewer seeds.
+repeated, an interrupted one resumes. Every variant gets its first seed before any gets its second, so a stopped grid
+is a complete table of fewer seeds.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ _KEYS = {"about", "seeds", "recipe", "settings", "variants"}
 
 @dataclass(frozen=True)
 class Grid:
-    """What is compared."""
+    """A grid: seeds, common settings, and variants."""
 
     about: str
-    """In words."""
+    """One sentence on what the grid compares."""
     seeds: tuple[int, ...]
-    """Each is run with every variant."""
+    """Seeds; each variant runs with each of them."""
     start: RunConfig
     """Settings that all variants share."""
     variants: Mapping[str, Mapping[str, Any]]
-    """What each changes, by its name; the first is the baseline of the table."""
+    """Changed settings by name of the variant; the first variant is the baseline of the table."""
     source: str = "the grid"
-    """Where it was read, for messages."""
+    """File it was read from, for messages."""
 
     def __post_init__(self) -> None:
         if not self.seeds or not self.variants or len(set(self.seeds)) != len(self.seeds):
@@ -69,7 +69,7 @@ class Grid:
             raise UsageError(f"expected variants whose folders differ in {self.source}, found {list(self.variants)}")
 
     def configs(self, out: Path) -> dict[str, RunConfig]:
-        """Make the settings of each variant; an unknown name fails here, before anything runs."""
+        """Return the settings of each variant; an unknown name fails here, before anything runs."""
         configs = {}
         for name, changes in self.variants.items():
             config = changed(self.start, changes, f"variant '{name}'")
@@ -83,14 +83,14 @@ class Grid:
 
 @dataclass(frozen=True)
 class GridResult:
-    """What a grid came to."""
+    """Result of a grid."""
 
     rows: list[dict[str, Any]]
-    """One a variant, as in table.json."""
+    """One row per variant, as in table.json."""
     files: list[Path]
-    """The tables."""
+    """Table files written."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Runs that had to stop, by folder, and why."""
+    """Failed runs by folder, with the reason."""
 
 
 def names() -> list[str]:
@@ -141,8 +141,8 @@ def ablate(
 ) -> GridResult:  # fmt: skip
     """Run what is not finished, and write `table.md`, `table.csv` and `table.json` after every run.
 
-    A run whose loss is no number is noted in the table; the others go on. With `only` no more than these variants
-    are run, and the table still shows what there is of the others.
+    A run whose loss becomes NaN is noted in the table and the others continue. `only` restricts the variants that
+    run; the table also shows finished runs of the others.
 
     Raises:
         UsageError: an unknown setting, or a folder with a run of other settings.
@@ -182,10 +182,10 @@ def run_many(
     config: RunConfig, runs: int, progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
 ) -> list[RunResult]:  # fmt: skip
-    """Seeds `config.seed`, `config.seed + 1` … in `out/seed-K`; finished ones are kept, unless they are replaced.
+    """Run seeds `config.seed`, `config.seed + 1` … in `out/seed-K`; keep finished ones, unless `overwrite` is set.
 
     Raises:
-        UsageError: `runs` is no positive number, or a folder holds a run with other settings.
+        UsageError: `runs` is below 1, or a folder holds a run with other settings.
     """
     if runs < 1:
         raise UsageError(f"expected one run or more, found {runs}")
@@ -196,7 +196,7 @@ def run_seed(
     config: RunConfig, seed: int, progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
 ) -> RunResult:  # fmt: skip
-    """One seed in `out/seed-K`; kept if it is finished, gone on with if it was broken off.
+    """Run one seed in `out/seed-K`; keep it if it is finished, resume it if it was interrupted.
 
     Raises:
         UsageError: the folder holds a finished run with other settings.
@@ -215,5 +215,5 @@ def run_seed(
 
 
 def seed_folder(config: RunConfig, seed: int) -> Path:
-    """Where the run of a seed lies."""
+    """Folder of a seed's run."""
     return Path(config.out) / f"seed-{seed}"

@@ -1,4 +1,4 @@
-"""Train on one, test on another: every run on every data set, over the classes that both have, by name."""
+"""Cross-data-set evaluation: every run on every data set, over their common classes, matched by name."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ...run_folder import RunFolder
 def cross(
     runs: Sequence[Path], targets: Sequence[str], eval_rule: str = "majority", progress: Progress = silent
 ) -> list[dict[str, Any]]:
-    """One row per run and target: what was counted, over how many classes, and both accuracies.
+    """One row per run and target: images and classes counted, and both accuracies.
 
-    A class that the run does not know is left out of the data set; a class that the data set does not have is left
-    out of the network's answers. The columns `classes` and `left_out` say so for each cell.
+    Images of a class unknown to the run are left out; outputs for a class that the data set lacks are ignored. The
+    columns `classes` and `left_out` record this for each row.
     """
     rows: list[dict[str, Any]] = []
     for path in runs:

@@ -17,7 +17,7 @@ from .significance import Group
 
 
 def write(groups: Sequence[Group], rows: Sequence[Mapping[str, Any]], measure: str, path: Path) -> None:
-    """Dots by group, the table, and what the tests are."""
+    """Render a dot plot by group, the table, and a description of the tests."""
     title = f"{measure.replace('_', ' ')} of {len(groups)} groups of runs"
     head = ("group", "runs", "mean", "std", "min", "max", "Welch t", "p", "pairs", "paired t", "p")
     lines = [
@@ -44,7 +44,7 @@ def write(groups: Sequence[Group], rows: Sequence[Mapping[str, Any]], measure: s
 
 
 def dots(groups: Sequence[Group]) -> Figure:
-    """Every run of every group, and the mean of each group."""
+    """Plot every run and the mean of each group."""
     figure = Figure(figsize=(7, 0.7 + 0.55 * len(groups)), layout="constrained")
     axes = figure.subplots()
     for k, g in enumerate(groups):

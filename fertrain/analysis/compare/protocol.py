@@ -1,7 +1,7 @@
-"""A protocol over subjects as one table: k folds, or one subject left out at a time.
+"""Cross-validation over subjects as one table: k folds, or leave-one-subject-out.
 
-Every fold is a run of its own in `out/fold-K`; finished ones are kept, so the same command resumes. The last row adds
-the confusion matrices: every image was counted once, by a network that has not seen its subject.
+Every fold is a separate run in `out/fold-K`; finished ones are kept, so the same command resumes. The last row sums
+the confusion matrices: every image is counted once, by a network that was not trained on its subject.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from ...training.experiment import run
 
 @dataclass(frozen=True)
 class Protocol:
-    """What the folds came to."""
+    """Results of all folds."""
 
     rows: list[dict[str, Any]]
-    """One a fold; the last one over all images, with the spread of the folds."""
+    """One row per fold; the last one over all images, with the spread of the folds."""
     pooled: Scores
     """Over all images."""
     files: list[Path]
@@ -47,10 +47,10 @@ def run_folds(config: RunConfig, wanted: str, progress: Progress = silent, say: 
         config: settings of all folds; `out` is the folder of the table.
         wanted: number of folds, or `subjects`.
         progress: progress callback.
-        say: callback for one line of talk.
+        say: callback for one-line messages.
 
     Raises:
-        UsageError: the set does not know its subjects; a folder holds a finished run with other settings.
+        UsageError: the set does not name its subjects; a folder holds a finished run with other settings.
     """
     data = open_labeled(config.data.labeled)
     scores: dict[str, Scores] = {}

@@ -18,7 +18,7 @@ from rmset.errors import UsageError
 
 from ...run_folder import RunFolder
 
-# Runs whose values differ by less than this share of them do not differ.
+# Relative differences below this are rounding: the runs count as equal.
 _ROUNDING = 1e-12
 
 
@@ -27,15 +27,15 @@ class Group:
     """Runs that differ in their seed only."""
 
     name: str
-    """What the table calls it."""
+    """Name in the table."""
     values: dict[int, float]
     """The measure of each run by its seed."""
     counted: str
-    """Split, rule and n: what was counted."""
+    """Split, rule and n of the images counted."""
 
     @property
     def mean(self) -> float:
-        """Over the runs."""
+        """Mean over the runs."""
         return float(np.mean(list(self.values.values())))
 
     @property
@@ -48,18 +48,18 @@ class Group:
 class Test:
     """A two-sided t-test."""
 
-    __test__ = False  # pytest takes any Test… for its own
+    __test__ = False  # pytest collects classes named Test…
 
     t: float
     """Positive if the second group is better."""
     p: float
-    """Probability of a |t| as large if there is no difference; NaN where it cannot be known."""
+    """Probability of a |t| at least as large if there is no difference; NaN where undefined."""
     df: float
     """Degrees of freedom."""
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> Test:
-    """B against a, variances not assumed equal; NaN with fewer than two runs on a side, or if none of them varies."""
+    """Welch's test of b against a; NaN with fewer than two runs on a side, or if neither side varies."""
     from scipy import stats
 
     if len(a) < 2 or len(b) < 2:
@@ -73,7 +73,7 @@ def welch(a: Sequence[float], b: Sequence[float]) -> Test:
 
 
 def paired(a: Sequence[float], b: Sequence[float]) -> Test:
-    """B against a, run by run; NaN with fewer than two pairs, or if all differ by the same."""
+    """Paired test of b against a; NaN with fewer than two pairs, or if all differences are equal."""
     from scipy import stats
 
     d = np.asarray(b) - np.asarray(a)
@@ -87,7 +87,7 @@ def group(path: Path, measure: str = "overall_accuracy") -> Group:
     """Collect the finished runs in a folder: the folder itself, or its subfolders.
 
     Raises:
-        UsageError: there is none, they counted different images, or two have one seed.
+        UsageError: there is none, they counted different images, or two share a seed.
     """
     folders = [path] if (path / "metrics.json").is_file() else sorted(p.parent for p in path.glob("*/metrics.json"))
     if not folders:
@@ -109,10 +109,10 @@ def group(path: Path, measure: str = "overall_accuracy") -> Group:
 
 
 def table(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """One row a group; t-tests are against the first one, paired over the seeds that both have.
+    """One row per group; t-tests are against the first group, paired over common seeds.
 
     Raises:
-        UsageError: the groups counted different images, which no test makes comparable.
+        UsageError: the groups counted different images, so their scores are not comparable.
     """
     first = groups[0]
     if strange := [g for g in groups if g.counted != first.counted]:

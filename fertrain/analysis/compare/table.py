@@ -17,13 +17,13 @@ MEASURES = ("overall_accuracy", "average_accuracy")
 def write(
     about: str, folders: Mapping[str, Path], seeds: Sequence[int], failed: Mapping[str, str], out: Path
 ) -> tuple[list[dict[str, Any]], list[Path]]:
-    """Write `table.md`, `table.csv` and `table.json` over what is finished; returns the rows and the files.
+    """Write `table.md`, `table.csv` and `table.json` of the finished runs; returns the rows and the files.
 
     Args:
         about: heading.
-        folders: of each variant, with a folder for each seed inside.
-        seeds: those that belong to the grid; other runs in the folders are not counted.
-        failed: runs that had to stop, and why.
+        folders: folder of each variant, with one folder per seed inside.
+        seeds: seeds of the grid; other runs in the folders are not counted.
+        failed: failed runs, with the reason.
         out: where the tables go.
     """
     found = {measure: {name: _finished(path, measure, seeds) for name, path in folders.items()} for measure in MEASURES}
@@ -46,7 +46,7 @@ def write(
 
 
 def rows(overall: Mapping[str, Group | None], average: Mapping[str, Group | None]) -> list[dict[str, Any]]:
-    """One row a variant; differences and tests of overall accuracy are against the first, None where unknown."""
+    """One row per variant; differences and tests of overall accuracy are against the first, None where unknown."""
     first = next(iter(overall.values()))
     table = []
     for name, g in overall.items():

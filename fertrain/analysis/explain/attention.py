@@ -1,4 +1,4 @@
-"""Attention as numbers: of an anchor over its candidates, and of classes over classes.
+"""Attention of an anchor over its candidates, and of classes over classes.
 
 anchor   w_j = e^{s_j/τ} / Σ_{P ∪ N} e^{s/τ}: the weights of equation (10). Their sum over P is e^{−L_ACL}.
          Before refinement over all candidates, afterwards over P_imp ∪ N_imp
@@ -22,16 +22,16 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Attended:
-    """One anchor's candidates as a run weighs them; (p + q,), positives first."""
+    """Weights that a run gives to one anchor's candidates; (p + q,), positives first."""
 
     similarity: npt.NDArray[np.float64]
     """s, cosine of z."""
     before: npt.NDArray[np.float64]
     """Weights over all candidates."""
     after: npt.NDArray[np.float64]
-    """Weights over those that refinement keeps, 0 for the others."""
+    """Weights over the candidates kept by refinement, 0 for the others."""
     positives: int
-    """p."""
+    """Number of positives p."""
 
     @property
     def on_positives(self) -> tuple[float, float]:
@@ -41,15 +41,15 @@ class Attended:
 
 @dataclass(frozen=True)
 class AnchorView:
-    """One anchor with its candidates, as every run weighs them."""
+    """One anchor with its candidates, and each run's weights."""
 
     name: str
     """VIDEO:PERSON:FRAME."""
     rows: list[int]
-    """Of the anchor, its positives, its negatives."""
+    """Rows of the anchor, its positives, its negatives."""
     positives: int
     attended: dict[str, Attended]
-    """By run."""
+    """Weights by run."""
 
 
 def over_candidates(projected: Tensor, positives: int, gamma: float, tau: float) -> Attended:
@@ -76,7 +76,7 @@ def between_classes(projected: Tensor, labels: Rows, classes: int, tau: float, s
 
     Args:
         projected: (B, E), z of one batch.
-        labels: (B,) classes; as many images of each, or attention to the commoner ones is larger by their number.
+        labels: (B,) classes, balanced: attention to a class grows with its number of images.
         classes: K.
         tau: temperature.
         self_mask: as in training.

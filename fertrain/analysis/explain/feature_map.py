@@ -1,4 +1,4 @@
-"""Features of labeled images on a plane, and how near they lie to the center of their class.
+"""Features of labeled images projected to a plane, and their distances to the class centers.
 
     u = f / |f|                      distances between images are those of directions, as in training
     MDS: plane points y whose distances come closest to those of u (SMACOF; de Leeuw, 1977)
@@ -23,24 +23,24 @@ MAPS = ("mds", "tsne")
 
 @dataclass(frozen=True)
 class Spread:
-    """How tight classes are, and how far apart; of points (n, D) in any space."""
+    """Spread within classes and distance between them, for points (n, D) in any space."""
 
     to_centre: float
     """Mean distance of a point to the center of its class."""
     by_class: dict[int, float]
-    """The same, class by class."""
+    """The same for each class."""
     between: float
-    """Mean distance between the centers of two classes; a network that shrinks all distances shrinks this too."""
+    """Mean distance between class centers; shrinking all distances also shrinks this."""
 
 
 def unit(features: npt.NDArray[np.floating]) -> Points:
-    """Each row (D,) at length 1."""
+    """Scale each row (D,) to length 1."""
     f = np.asarray(features, np.float64)
     return np.asarray(f / np.maximum(np.linalg.norm(f, axis=1, keepdims=True), 1e-12))
 
 
 def spread(points: Points, labels: Labels) -> Spread:
-    """Of points (n, D) with classes (n,)."""
+    """Compute the spread of points (n, D) with classes (n,)."""
     classes = np.unique(labels)
     centers = np.stack([points[labels == k].mean(axis=0) for k in classes])
     apart = np.linalg.norm(points - centers[np.searchsorted(classes, labels)], axis=1)
@@ -60,16 +60,16 @@ def distances(points: Points) -> Points:
 
 
 def mds(wanted: Points, rounds: int = 300, tolerance: float = 1e-7) -> tuple[Points, float]:
-    """Points (n, 2) whose distances come closest to those wanted (n, n), and what is left: Kruskal's stress-1.
+    """Points (n, 2) whose distances come closest to the given ones (n, n), and the residual: Kruskal's stress-1.
 
-    It starts from classical scaling, which is unique, so that the same distances give the same map. Each round is a
-    Guttman transform, after which the stress is never higher.
+    It starts from classical scaling, which is unique, so the same distances give the same map. Each round is a
+    Guttman transform, which never increases the stress.
     """
     n = len(wanted)
     centered = np.eye(n) - 1 / n
     values, vectors = np.linalg.eigh(-0.5 * centered @ wanted**2 @ centered)
     y = vectors[:, -1:-3:-1] * np.sqrt(np.maximum(values[-1:-3:-1], 0))
-    # eigenvectors have no sign of their own
+    # the sign of an eigenvector is arbitrary
     y = y * np.where(y[np.abs(y).argmax(axis=0), [0, 1]] < 0, -1, 1)
     scale = max(float((wanted**2).sum()), 1e-300)
     last = np.inf
@@ -87,13 +87,13 @@ def mds(wanted: Points, rounds: int = 300, tolerance: float = 1e-7) -> tuple[Poi
 
 
 def on_plane(points: Points, how: str, seed: int) -> tuple[Points, float | None]:
-    """Points (n, D) as points (n, 2) by `mds`, or by `tsne`, which keeps neighbors and no distances.
+    """Project points (n, D) to (n, 2) by `mds`, or by `tsne`, which preserves neighbors but not distances.
 
     Returns:
-        The points, and for MDS the stress-1 that is left.
+        The points, and for MDS the remaining stress-1.
 
     Raises:
-        UsageError: another name.
+        UsageError: an unknown map.
     """
     if how == "mds":
         return mds(distances(points))
@@ -106,9 +106,9 @@ def on_plane(points: Points, how: str, seed: int) -> tuple[Points, float | None]
 
 
 def turned_onto(points: Points, labels: Labels, other: Points) -> Points:
-    """Points (n, 2) turned and mirrored, not stretched, so that class centers lie nearest to those of `other` (n, 2).
+    """Rotate and mirror points (n, 2), without scaling, to bring class centers nearest to those of `other` (n, 2).
 
-    A map has no direction of its own; side by side, the same classes should stand in the same places (Procrustes).
+    The orientation of a map is arbitrary; side by side, the same classes should be in the same places (Procrustes).
     """
     classes = np.unique(labels)
     a, b = (np.stack([p[labels == k].mean(axis=0) for k in classes]) for p in (points, other))

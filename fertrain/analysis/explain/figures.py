@@ -28,11 +28,11 @@ _COLORS = (
     "#ff9da7",
 )
 _INCH = 0.62
-"""Side of a candidate."""
+"""Side of a drawn candidate, inches."""
 
 
 def candidates(views: Sequence[AnchorView], images: Mapping[int, npt.NDArray[np.uint8]], crops: Crops) -> Figure:
-    """For each anchor its candidates, and under each the attention of every run, before and after refinement."""
+    """Draw each anchor's candidates, and under each the attention of every run, before and after refinement."""
     runs = list(views[0].attended)
     p = max(v.positives for v in views)
     q = max(len(v.rows) - 1 - v.positives for v in views)
@@ -48,7 +48,7 @@ def candidates(views: Sequence[AnchorView], images: Mapping[int, npt.NDArray[np.
         for r, run in enumerate(runs):
             _weights(figure, grid, view, run, 1 + r, p)
     keys = [Rectangle((0, 0), 1, 1, color=c) for c in (_LEFT, _KEPT)]
-    said = ["attention over all candidates", "kept by refinement; written: its attention over those that are kept"]
+    said = ["attention over all candidates", "kept by refinement; the number is its attention among the kept"]
     figure.legend(keys, said, ncols=2, frameon=False, fontsize=8, loc="upper right")
     return figure
 
@@ -93,7 +93,7 @@ def _weights(figure: Any, grid: Any, view: AnchorView, run: str, row: int, p: in
 
 
 def _column(k: int, view: AnchorView, p: int) -> int:
-    """Where the k-th candidate stands: positives, a gap, negatives."""
+    """Column of the k-th candidate: positives, a gap, negatives."""
     return 3 + k if k < view.positives else 4 + p + k - view.positives
 
 
@@ -106,12 +106,12 @@ def _picture(axes: Axes, image: npt.NDArray[np.uint8], color: str) -> None:
 
 
 def classes(matrices: Mapping[str, npt.NDArray[np.float64]], labels: Sequence[str], chance: float) -> Figure:
-    """How much of its attention an image of one class gives to the images of another, run by run.
+    """Draw attention between classes, one matrix per run.
 
     Args:
         matrices: by run, (K, K), rows sum to 1.
         labels: K.
-        chance: what an image gives to its own class if it attends to all alike.
+        chance: attention of an image to its own class if it attends to all images equally.
     """
     k = len(labels)
     side = 0.46 * k + 0.5
@@ -142,12 +142,12 @@ def embedding(
     maps: Mapping[str, npt.NDArray[np.float64]], labels: npt.NDArray[np.int64], names: Sequence[str],
     table: Sequence[Mapping[str, Any]],
 ) -> Figure:  # fmt: skip
-    """Points by class with their centers; all maps to one scale, so that what is tighter looks tighter."""
+    """Draw points by class with their centers; all maps share one scale, so spreads are comparable."""
     figure = Figure(figsize=(4.1 * len(maps), 5.0), layout="constrained")
     cells = figure.subplots(1, len(maps), squeeze=False)
     reach = 1.06 * max(float(np.abs(points - _middle(points)).max()) for points in maps.values())
     colors = np.array([_COLORS[label % len(_COLORS)] for label in labels])
-    # points overlap: no class is always drawn last
+    # points overlap, so the drawing order is mixed and no class covers the others
     order = np.random.default_rng(0).permutation(len(labels))
     for axes, (run, points), row in zip(cells.flat, maps.items(), table, strict=True):
         middle = _middle(points)
@@ -171,5 +171,5 @@ def embedding(
 
 
 def _middle(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Of the rectangle that holds all points."""
+    """Extent of the rectangle that holds all points."""
     return np.asarray((points.min(axis=0) + points.max(axis=0)) / 2)

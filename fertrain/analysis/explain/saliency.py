@@ -1,6 +1,6 @@
 """Saliency of a run by class: occlusion (Deep-Emotion, section 4) and integrated gradients, as figures and numbers.
 
-occlusion     share of the correctly classified images whose prediction a covered region makes wrong
+occlusion     share of the correctly classified images that are misclassified when a region is covered
 attribution   mean of |gradient · (x − baseline)| along a path (Sundararajan et al., 2017)
 """
 
@@ -32,10 +32,10 @@ from ...transforms.input_spec import InputSpec
 
 @dataclass(frozen=True)
 class Explained:
-    """What was written."""
+    """Saliency by class, and the files written."""
 
     rows: list[dict[str, Any]]
-    """By kind and class: images, largest value, and where it lies (row and column, as shares of the face)."""
+    """By kind and class: images, largest value, and its position (row and column, as shares of the face)."""
     files: list[Path]
     """Figures, and the maps as .npz."""
 
@@ -44,10 +44,10 @@ def explain_run(
     path: Path, on: str | None, out: Path, *, occlusion: bool, attribution: bool, side: int | None = None,
     per_class: int = 20, eval_rule: str = "majority", progress: Progress = silent,
 ) -> Explained:  # fmt: skip
-    """Explain a run on a split by maps.
+    """Write saliency maps of a run on a split.
 
     Raises:
-        UsageError: the network judges none of the images right, so that there is nothing to explain.
+        UsageError: the network classifies no image correctly, so there is nothing to explain.
     """
     folder = RunFolder.open(path)
     model, labels, spec = load(folder.weights)
@@ -56,7 +56,7 @@ def explain_run(
     images = images_of(split, spec)
     rows = chosen(model, labels, spec, split, images, per_class)
     if not any(rows.values()):
-        raise UsageError(f"expected images of {split.dataset}:{name} that {path} judges right, found none")
+        raise UsageError(f"expected images of {split.dataset}:{name} that {path} classifies correctly, found none")
     made: dict[str, list[ClassMap]] = {}
     region = side or max(1, spec.size // 8)
     if occlusion:
@@ -91,14 +91,14 @@ Map = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClassMap:
-    """One class's mean map over its mean face."""
+    """Mean map and mean face of one class."""
 
     label: str
     """The class."""
     images: int
-    """Images that were averaged: of this class and judged right."""
+    """Number of images averaged: those of this class that were classified correctly."""
     face: Map
-    """Their mean, gray, (S, S) in [0, 1]; an average of many people."""
+    """Mean gray image, (S, S) in [0, 1]; an average of many people."""
     values: Map
     """(R, R) shares of 0 to 1 for occlusion; (S, S), largest 1, for attribution."""
 
@@ -106,7 +106,7 @@ class ClassMap:
 def chosen(
     model: nn.Module, labels: Sequence[str], spec: InputSpec, split: Split, images: Images, most: int
 ) -> dict[str, list[int]]:
-    """For each class up to `most` rows, evenly spaced, that the network judges right."""
+    """For each class up to `most` rows, evenly spaced, that the network classifies correctly."""
     columns = permutation(labels, split.order.classes)
     rows: dict[str, list[int]] = {}
     for k, name in enumerate(split.order.classes):
@@ -145,7 +145,7 @@ def attributed(
     model: nn.Module, labels: Sequence[str], spec: InputSpec, images: Images,
     rows: dict[str, list[int]], steps: int = 16, progress: Progress = silent,
 ) -> list[ClassMap]:  # fmt: skip
-    """Integrated gradients by class, from the data set's mean image, `steps` points of the path."""
+    """Integrated gradients by class; the path starts at the data set's mean image and has `steps` points."""
     from captum.attr import IntegratedGradients
 
     with eval_mode(model, gradients=True):
@@ -172,15 +172,15 @@ def _mean_face(images: Images, rows: Sequence[int]) -> Map:
 def occlusion(
     model: nn.Module, spec: InputSpec, pixels: Tensor, columns: Sequence[int], label: int, side: int
 ) -> npt.NDArray[np.bool_]:
-    """Cover one square region after the other; a region matters if its covering makes the prediction wrong.
+    """Cover one square region after another; a region matters if covering it makes the prediction wrong.
 
     Args:
         model: prepared images -> logits.
         spec: what the model expects.
         pixels: one image, uint8 (C, S, S).
-        columns: of the logits, in the order of the data set's classes; the model may know others, which do not count.
-        label: the class that is right, counted among `columns`.
-        side: of a region, px; the last ones of a row or column may be smaller.
+        columns: columns of the logits in the order of the data set's classes; other outputs are ignored.
+        label: the true class, as an index into `columns`.
+        side: side of a region, px; the last ones of a row or column may be smaller.
 
     Returns:
         (R, R) with R = ⌈S / side⌉: True where the prediction is wrong without the region.
@@ -196,7 +196,7 @@ def occlusion(
 
 
 def class_maps(maps: Sequence[ClassMap], title: str) -> Figure:
-    """Each class's map over its mean face."""
+    """Draw each class's map over its mean face."""
     columns = min(4, max(1, len(maps)))
     rows = max(1, -(-len(maps) // columns))
     figure = Figure(figsize=(2.5 * columns, 2.8 * rows), layout="constrained")

@@ -36,7 +36,7 @@ _DPI = 130
 
 @dataclass(frozen=True)
 class Seen:
-    """What was written, and a table of it."""
+    """Files written, and a table of the figures in them."""
 
     rows: list[dict[str, Any]]
     files: list[Path]
@@ -50,14 +50,14 @@ def explain_attention(
     """Attention of anchors over candidates, and of classes over classes.
 
     Args:
-        paths: runs; each by its own τ and γ.
-        root: where anchors are drawn.
-        on: labeled set for the classes; what the first run was trained on if None.
+        paths: run folders; each run uses its own τ and γ.
+        root: root from which anchors are drawn.
+        on: labeled set for the classes; None: that of the first run.
         out: folder of `attention-*.png` and `attention.json`.
-        anchors: VIDEO:PERSON:FRAME; chosen among a draw if empty: the surest of the first run, of different classes.
-        most: anchors that are chosen.
-        candidates: of each kind, drawn for an anchor.
-        per_class: images of each class in the batch that attends to itself.
+        anchors: VIDEO:PERSON:FRAME; if empty, drawn: the most confident of the first run, of different classes.
+        most: number of anchors to draw.
+        candidates: number of each kind drawn for an anchor.
+        per_class: images of each class in the batch for class attention.
         eval_rule: which images, where there are votes.
         seed: of the draws.
         progress: progress callback on faces.
@@ -116,7 +116,7 @@ def explain_embedding(
 
     Args:
         paths: runs.
-        on: labeled set; what the first run was trained on if None.
+        on: labeled set; None: that of the first run.
         out: folder of `embedding-*.png` and `embedding.json`.
         how: `mds` or `tsne`.
         per_class: images of each class.
@@ -150,7 +150,7 @@ def explain_embedding(
         }
     out.mkdir(parents=True, exist_ok=True)
     figure, file = out / f"embedding-{how}.png", out / "embedding.json"
-    # panels that must be square leave a constrained layout too little room for three lines above them
+    # square panels leave a constrained layout too little room for three title lines
     sidebyside.embedding(maps, labels, split.order.classes, table).savefig(figure, dpi=_DPI, bbox_inches="tight")
     write_json(file, values)
     return Seen(table, [figure, file])
@@ -164,7 +164,7 @@ def _opened(paths: Sequence[Path]) -> list[OpenedRun]:
 def _anchors(
     run: OpenedRun, crops: Crops, anchors: Anchors, names: Sequence[str], most: int, seed: int
 ) -> list[tuple[list[int], int]]:
-    """Rows of each anchor and its candidates: those named, or the surest of a draw, one for each class."""
+    """Rows of each anchor and its candidates: those named, or the most confident of a draw, one for each class."""
     if names:
         rows = np.array([_row_of(name, crops) for name in names])
         if strange := [n for n, row in zip(names, rows, strict=True) if row not in anchors.candidates.anchors]:
@@ -210,8 +210,8 @@ def _classes(
     """Compute each run's attention between the classes that have images.
 
     Returns:
-        The split, these classes, the matrices, and what an image gives to its own class if it attends to all others
-        alike.
+        The split, these classes, the matrices, and the attention of an image to its own class if it attends to all
+        other images equally.
     """
     split, rows, looked = _looked_at(runs, on, per_class, eval_rule, seed, progress)
     present, labels = np.unique(split.classes[rows], return_inverse=True)
@@ -227,7 +227,7 @@ def _classes(
 def _looked_at(
     runs: Sequence[OpenedRun], on: str | None, per_class: int, eval_rule: str, seed: int, progress: Progress
 ) -> tuple[Split, npt.NDArray[np.int64], list[Extracted]]:
-    """Open a split, choose as many rows of each class as there are, and extract each run's features of them."""
+    """Open a split, draw up to `per_class` rows of each class, and extract each run's features of them."""
     data, name = open_target(on or runs[0].folder.config().data.labeled)
     split = open_split(data, name, eval_rule)
     rng = np.random.default_rng([seed, 18])
@@ -240,7 +240,7 @@ def _looked_at(
     )
     looked = []
     for run in runs:
-        permutation(run.labels, split.order.classes)  # a run that does not know these classes says so
+        permutation(run.labels, split.order.classes)  # raises for a run that does not know these classes
         images = images_of(split, run.spec)
         looked.append(extract(run.model, run.projection, images, run.spec, rows.tolist(), progress=progress))
     return split, rows, looked
