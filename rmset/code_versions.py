@@ -31,15 +31,17 @@ NUMBERING = Change(2, "frames are numbered, timed and shown as by a player", _is
 
 
 def _every_video(record: VideoRecord) -> bool:  # noqa: ARG001
-    """Touch all videos: whether a mashup is edited so is known only by looking."""
+    """Touch all videos: whether a mashup is cut so is known only by looking."""
     return True
 
 
 EDITED = Change(3, "people over the film, moments full screen and changed places are found", _every_video)
 
+FILLING = Change(4, "a face as large as its panel is held where it is", _every_video)
+
 CHANGES: dict[str, tuple[Change, ...]] = {
     # tracks and crops follow a layout that comes out otherwise
-    "layout": (NUMBERING, EDITED), "track": (NUMBERING,), "export": (NUMBERING,),
+    "layout": (NUMBERING, EDITED), "track": (NUMBERING, FILLING), "export": (NUMBERING,),
 }  # fmt: skip
 """by stage; add a change with the next version when a stage's results change"""
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from rmset import code_versions
 from rmset.engine import build
 from rmset.inspect.verify import verify
 from rmset.parts.shards import read_faces
@@ -23,6 +24,7 @@ from rmset.stages.track import TrackConfig
 from rmset_cli.rmset.app import app
 
 WHOLE, LATE, WIDE = "whole-07e1e5c7", "late-a82b675f", "wide-111b26c1"
+CHANGES_OF_TRACK = code_versions.CHANGES["track"]
 STEPS = [("track", TrackConfig(precision="f32")), ("export", ExportConfig(size=32, stride=2, quality=90))]
 
 
@@ -37,8 +39,11 @@ def built(tmp_path_factory):
     """The old root, built by this version: outcomes by video and stage."""
     root = old_root(tmp_path_factory.mktemp("old") / "root")
     before = {p: p.stat().st_mtime_ns for p in root.path.rglob("*") if WHOLE in str(p) and "state" not in p.parts}
-    outcomes = {(o.video_id, o.stage): o for o in build(root, root.video_ids(), STEPS)}
-    return root, outcomes, before
+    with pytest.MonkeyPatch.context() as patch:
+        # The change of numbering alone, which touches some videos; the tracker has changed for all since.
+        patch.setitem(code_versions.CHANGES, "track", (code_versions.NUMBERING,))
+        outcomes = {(o.video_id, o.stage): o for o in build(root, root.video_ids(), STEPS)}
+        yield root, outcomes, before
 
 
 def test_wrong_crops_of_an_old_root_are_found_by_looking_at_their_frames_again(tmp_path):
@@ -66,6 +71,12 @@ def test_a_video_that_comes_out_as_before_is_left_alone(built):
     assert {outcomes[WHOLE, stage].status for stage in ("track", "export")} == {"already done"}
     kept = {p: p.stat().st_mtime_ns for p in before if p.name != f"{WHOLE}.json" or p.parent.name != "videos"}
     assert kept == {p: before[p] for p in kept}
+
+
+def test_a_change_of_the_tracker_tracks_every_video_again(tmp_path, monkeypatch):
+    monkeypatch.setitem(code_versions.CHANGES, "track", CHANGES_OF_TRACK)
+    root = old_root(tmp_path / "root")
+    assert {o.stage: o.status for o in build(root, [WHOLE], STEPS)}["track"] == "done"
 
 
 def test_rows_are_of_frames_that_the_video_has_with_their_times(built):

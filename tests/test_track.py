@@ -140,6 +140,43 @@ def test_a_face_that_goes_ends_its_track_and_begins_a_new_one_when_it_returns(tm
     assert abs(parts[1][0] - 120) <= 10
 
 
+def test_a_face_as_large_as_its_panel_is_held_where_it_is(tmp_path):
+    from rmset.geometry import as_boxes, paired_iou
+    from rmset.records import Layout, Person, Segment
+    from rmset.stages import fetch
+    from rmset.synth.faces import Person as Face
+    from rmset.synth.faces import Pose
+    from rmset.synth.identity import cast
+
+    faces = [Face(person) for person in cast("close", 2, 3)]
+    # Two wide panels, one over the other, that show little but a face; its chin or its brow is cut a little.
+    shows = [face.render("neutral", 0.0, Pose(), (480, 480)) for face in faces]
+    tops = [int(p.box[1]) for p in shows]
+    tall = [round(0.97 * (p.box[3] - p.box[1])) // 2 * 2 for p in shows]
+    steps = [round(0.03 * tall[0] * np.sin(k / 5)) for k in range(90)]
+    pictures = [
+        np.vstack([p.image[t + k : t + k + h] for p, t, h in zip(shows, tops, tall, strict=True)]) for k in steps
+    ]
+    _clip(tmp_path / "close.mp4", pictures)
+    root = Root(tmp_path / "root")
+    record = fetch.add(root, tmp_path / "close.mp4")
+    panels = [(0.0, 0.0, 480.0, float(tall[0])), (0.0, float(tall[0]), 480.0, float(sum(tall)))]
+    size = record.frame_size
+    at = [as_boxes([np.add(p.box, (0, y - t - k, 0, y - t - k)) for k in steps])
+          for p, t, (_, y, _, _) in zip(shows, tops, panels, strict=True)]  # fmt: skip
+    people = tuple(
+        Person(i, (float(b[0][0]), panels[i][1], float(b[0][2]), panels[i][3]), panels[i]) for i, b in enumerate(at)
+    )
+    root.write_layout(Layout(record.video_id, size, (Segment(0, len(steps), 0, (), people),)))
+    tracked(root)
+    rows = read_faces(root.files.local(root.tracks_key(record.video_id))).to_pylist()
+    for person, boxes in enumerate(at):
+        mine = sorted((r for r in rows if r["person_id"] == person), key=lambda r: r["frame_idx"])
+        assert [r["frame_idx"] for r in mine] == list(range(len(steps)))
+        found = as_boxes([[r[n] for n in ("x0", "y0", "x1", "y1")] for r in mine])
+        assert paired_iou(found, boxes).min() > 0.6
+
+
 def test_somebody_without_a_panel_is_followed_out_of_where_they_began_and_keeps_their_name(tmp_path):
     from rmset.layout_record import Layout, Person, Segment
     from rmset.stages import fetch

@@ -166,7 +166,7 @@ class Follower:
         asked = np.array([p for p in np.flatnonzero(self._held) if self._still.moved(int(p), picture)], dtype=np.intp)
         if len(asked):
             squares = entry_squares(self._last[asked])
-            answer = cascade.output(self._nets, picture, self._areas[asked], squares)
+            answer = cascade.output(self._nets, picture, self._areas[asked], squares, padded=True)
             boxes[asked], scores[asked], landmarks[asked] = answer.boxes, answer.scores, answer.landmarks
             low, high = cascade.bounded(squares, self._areas[asked])
             for person, (x0, y0), (x1, y1) in zip(asked, low.tolist(), high.tolist(), strict=True):
@@ -224,7 +224,7 @@ class Follower:
         if trusted[members].all() and (self._searches[members] % self._config.full_every).all():
             side = np.sqrt(area_of(self._last[members]))
             least, most = max(least, float(side.min()) * 0.6), float(side.max()) * 1.6
-        faces = cascade.search(self._nets, picture, area, _rounded(least), most)
+        faces = cascade.search(self._nets, picture, area, _rounded(least), most, padded=True)
         return faces.where(outside(faces.boxes, self._removed))
 
     def _named(

@@ -22,6 +22,8 @@ THRESHOLDS = (0.6, 0.7, 0.7)
 FACTOR = 0.709
 _WINDOW, _STRIDE = 12, 2
 _COARSE = 48
+# Neither dark nor light: the nets are given 0 for it, or nearly so.
+_GRAY = 127
 
 
 def scales(min_face: float, max_face: float, side: float) -> list[float]:
@@ -63,18 +65,20 @@ def propose(nets: Nets, pixels: Pixels, area: Rect, min_face: float, max_face: f
     return squared(table[:, :4] + table[:, 5:9] * size) + np.array([x0, y0, x0, y0], np.float32)
 
 
-def refine(nets: Nets, pixels: Pixels, area: Rect, candidates: Boxes) -> Boxes:
-    """R-Net's candidates (M, 4), squared, out of P-Net's (N, 4)."""
+def refine(nets: Nets, pixels: Pixels, area: Rect, candidates: Boxes, *, padded: bool = False) -> Boxes:
+    """R-Net's candidates (M, 4), squared, out of P-Net's (N, 4); `padded` as in `output`."""
     if not len(candidates):
         return candidates
-    offsets, probability = nets.refine(_patches(pixels, area, candidates, 24))
+    offsets, probability = nets.refine(_patches(pixels, area, candidates, 24, padded=padded))
     keep = probability > THRESHOLDS[1]
     squares, offsets, probability = candidates[keep], offsets[keep], probability[keep]
     pick = nms(squares, probability, 0.7)
     return squared(_regressed(squares[pick], offsets[pick]))
 
 
-def output(nets: Nets, pixels: Pixels, area: Rect | npt.NDArray[np.int64], squares: Boxes) -> Detections:
+def output(
+    nets: Nets, pixels: Pixels, area: Rect | npt.NDArray[np.int64], squares: Boxes, *, padded: bool = False
+) -> Detections:
     """O-Net's faces on each of R-Net's squares (N, 4), in their order, none dropped.
 
     Args:
@@ -82,10 +86,12 @@ def output(nets: Nets, pixels: Pixels, area: Rect | npt.NDArray[np.int64], squar
         pixels: the picture.
         area: what patches must not reach beyond: one rectangle, or one for each square (N, 4).
         squares: where to look, px.
+        padded: a square that reaches beyond its area is filled up with gray; otherwise what is left of it is stretched
+            to a square, as facenet-pytorch does.
     """
     if not len(squares):
         return Detections.none()
-    offsets, points, probability = nets.output(_patches(pixels, area, squares, 48))
+    offsets, points, probability = nets.output(_patches(pixels, area, squares, 48, padded=padded))
     size = squares[:, 2:] - squares[:, :2] + 1
     landmarks = np.stack(
         [points[:, :5] * size[:, :1] + squares[:, :1] - 1, points[:, 5:] * size[:, 1:] + squares[:, 1:2] - 1], axis=2
@@ -93,14 +99,16 @@ def output(nets: Nets, pixels: Pixels, area: Rect | npt.NDArray[np.int64], squar
     return Detections(_regressed(squares, offsets), probability.astype(np.float32), landmarks.astype(np.float32))
 
 
-def search(nets: Nets, pixels: Pixels, area: Rect, min_face: float, max_face: float = np.inf) -> Detections:
-    """Return the whole cascade in a rectangle of the picture; faces best first."""
+def search(
+    nets: Nets, pixels: Pixels, area: Rect, min_face: float, max_face: float = np.inf, *, padded: bool = False
+) -> Detections:
+    """Return the whole cascade in a rectangle of the picture; faces best first; `padded` as in `output`."""
     if min(area[2] - area[0], area[3] - area[1]) < _WINDOW:
         return Detections.none()
     # The first two nets need no more than this of the smallest face, and look at many patches.
     coarse = pixels.reduced(area, _COARSE / min_face)
-    candidates = refine(nets, coarse, area, propose(nets, coarse, area, min_face, max_face))
-    faces = output(nets, pixels, area, candidates)
+    candidates = refine(nets, coarse, area, propose(nets, coarse, area, min_face, max_face), padded=padded)
+    faces = output(nets, pixels, area, candidates, padded=padded)
     faces = faces.where(faces.scores > THRESHOLDS[2])
     if not len(faces):
         return faces
@@ -154,18 +162,38 @@ def _regressed(boxes: Boxes, offsets: F32) -> Boxes:
     return np.asarray(boxes + offsets * size, dtype=np.float32)
 
 
-def _patches(pixels: Pixels, area: Rect | npt.NDArray[np.int64], boxes: Boxes, side: int) -> Patch:
-    """Cut the boxes (N, 4) inside the area, resized to (N, side, side, 3), as facenet-pytorch does.
+def _patches(
+    pixels: Pixels, area: Rect | npt.NDArray[np.int64], boxes: Boxes, side: int, *, padded: bool = False
+) -> Patch:
+    """Cut the boxes (N, 4) inside the area, resized to (N, side, side, 3), as facenet-pytorch does unless `padded`.
 
     A box that does not touch the area is black; facenet-pytorch loses count of its boxes there and raises.
     """
     low, high = bounded(boxes, area)
     black = np.zeros((side, side, 3), np.uint8)
     patches: list[Patch] = []
-    for (x0, y0), (x1, y1) in zip(low.tolist(), high.tolist(), strict=True):
-        inside = x0 < x1 and y0 < y1
-        patches.append(pixels.patch((x0, y0, x1, y1), (side, side)) if inside else black)
+    for square, (x0, y0), (x1, y1) in zip(np.trunc(boxes).astype(np.int64), low.tolist(), high.tolist(), strict=True):
+        if x0 >= x1 or y0 >= y1:
+            patches.append(black)
+        elif padded:
+            patches.append(_padded(pixels, square - np.array([1, 1, 0, 0]), (x0, y0, x1, y1), side))
+        else:
+            patches.append(pixels.patch((x0, y0, x1, y1), (side, side)))
     return cast(Patch, np.stack(patches))
+
+
+def _padded(pixels: Pixels, square: npt.NDArray[np.int64], rect: Rect, side: int) -> Patch:
+    """Return a square's patch (side, side, 3) of which only the rectangle is known; the rest is gray."""
+    shape = np.tile(side / np.maximum(square[2:] - square[:2], 1), 2)
+    at = np.rint((np.array(rect) - np.tile(square[:2], 2)) * shape).astype(np.int64)
+    left, top = (int(v) for v in np.minimum(at[:2], side - 1))
+    right, bottom = (int(v) for v in np.minimum(np.maximum(at[2:], (left + 1, top + 1)), side))
+    part = pixels.patch(rect, (right - left, bottom - top))
+    if part.shape[:2] == (side, side):
+        return part
+    patch = np.full((side, side, 3), _GRAY, part.dtype)
+    patch[top:bottom, left:right] = part
+    return cast(Patch, patch)
 
 
 def bounded(boxes: Boxes, area: Rect | npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
