@@ -1,13 +1,13 @@
-"""What can go wrong in training, as a branch of rmset's tree.
+"""Exceptions of training, a branch of rmset's tree.
 
 RmsetError
 ├── UsageError
 │   └── UnknownNameError     a data set, model, method, scheme or rule that does not exist (exit code 2)
 └── FertrainError
     ├── LabelError           an unknown label order, or orders that do not share the classes asked for
-    ├── DatasetError         a folder that does not hold what its kind promises
+    ├── DatasetError         a data set that does not match its kind
     ├── WeightsError         a weights file that cannot be read, or does not fit the model
-    ├── TrainingError        a run that had to stop; says where
+    ├── TrainingError        a run that cannot continue: it diverged, or the disk is full
     └── InvarianceError      predictions that depend on batch size, order or companions
 """
 
@@ -20,7 +20,7 @@ from rmset.errors import RmsetError, UsageError
 
 
 class FertrainError(RmsetError):
-    """Base of what this package raises on purpose."""
+    """Base class of this package's exceptions."""
 
 
 class LabelError(FertrainError):
@@ -28,7 +28,7 @@ class LabelError(FertrainError):
 
 
 class DatasetError(FertrainError):
-    """A data set that is not what its kind promises."""
+    """A data set that does not match its kind."""
 
 
 class WeightsError(FertrainError):
@@ -36,7 +36,7 @@ class WeightsError(FertrainError):
 
 
 class TrainingError(FertrainError):
-    """A run that had to stop."""
+    """A run that cannot continue: it diverged, or the disk is full."""
 
 
 class InvarianceError(FertrainError):
@@ -47,9 +47,9 @@ class UnknownNameError(UsageError):
     """Unknown name; the message suggests close matches.
 
     Args:
-        what: the kind of thing, in the words of the user ("data set", "model").
-        name: what was asked for.
-        known: the names there are.
+        what: the kind of thing, in the user's words ("data set", "model").
+        name: the unknown name.
+        known: all valid names.
         remedy: what to do if none of them is meant.
     """
 

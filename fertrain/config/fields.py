@@ -3,7 +3,7 @@
     lr: NotNegative = 1e-3                                        # a number in a range
     schedule: Literal["cosine", "constant"] = "cosine"            # one of a few names
 
-The command line reads the same types, so an option's type, choices and range stand here alone.
+The command line reads the same types, so an option's type, choices and range are defined only here.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ..errors import UnknownNameError
 
 @dataclass(frozen=True)
 class Range:
-    """Values that a number may have. NaN is in no range."""
+    """Range of a number. NaN is in no range."""
 
     words: str
-    """As messages say it."""
+    """The range in words, for messages."""
     holds: Callable[[float], bool]
     """Whether a number is in the range."""
 
@@ -43,16 +43,16 @@ Seed = Annotated[int, Range("from 0 to 2^63 - 1", lambda x: 0 <= x < 2**63)]
 
 @dataclass(frozen=True)
 class FieldType:
-    """Type of a setting, taken apart."""
+    """Parsed type of a setting."""
 
     base: type
     """`int`, `float`, `bool`, `str`, `tuple`, or a group."""
     optional: bool
-    """None is allowed."""
+    """Whether None is allowed."""
     range: Range | None = None
-    """Of a number."""
+    """Range of a number."""
     choices: tuple[str, ...] = ()
-    """Of a name; empty if any will do."""
+    """Choices of a name; empty if any name is allowed."""
     item: type | None = None
     """Type of the items of a tuple."""
 
@@ -67,7 +67,7 @@ class Settings:
     """
 
     GROUP: ClassVar[str] = ""
-    """What stands before the names of the fields, "optim." say."""
+    """Prefix of the field names, such as "optim."."""
 
     def __post_init__(self) -> None:
         for name, kind in field_types(type(self)).items():  # type: ignore[arg-type]

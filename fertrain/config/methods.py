@@ -1,6 +1,6 @@
-"""Settings of each method, with the origin of each default. No torch: `--help` reads them.
+"""Settings of each method, with the origin of each default. Free of torch, so `--help` is quick.
 
-`ratio` is μ, unlabeled images for each labeled one; it decides most of what a step costs.
+`ratio` is μ, unlabeled images per labeled one; it dominates the cost of a step.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ class RmferConfig(Settings):
     gamma: Share = 0.1
     """Share γ of the candidates that refinement keeps (paper)."""
     d: Whole = 5
-    """Positives: other people at most so many steps away (paper)."""
+    """Positives: other people at most d steps away (paper)."""
     d_far: Whole = 30
-    """Negatives: the same person more than so many steps away (paper: d')."""
+    """Negatives: the same person more than d' steps away (paper)."""
     max_candidates: Count = 50
-    """At most so many positives, and so many negatives, are drawn for an anchor (authors' code)."""
+    """Most positives, and most negatives, drawn for an anchor (authors' code)."""
     anchors: Count = 1
-    """Anchors of RMset beside each labeled batch. Not published; one keeps the cost near the labeled step's."""
+    """Anchors of RMset per labeled batch. Not published; one keeps the cost near that of a labeled step."""
     candidates: Literal["mashup", "random", "random-positives", "delay"] = "mashup"
     """`mashup` (the paper's P and N), `random` (as many, drawn from anywhere, the authors' control), `random-positives`
     (the paper's N, P from anywhere), or `delay` (ours: P around each other person's own delay instead of around T)."""
     delays: str | None = None
     """For `delay`: the file that `fertrain pairs-quality` wrote for this root."""
     self_mask: Literal["exclude", "epsilon", "off"] = "exclude"
-    """What stands on the diagonal of equation (1): `exclude` −∞, `epsilon` the paper's 1e-6, `off` cos = 1."""
+    """Diagonal of equation (1): `exclude` −∞, `epsilon` the paper's 1e-6, `off` cos = 1."""
     ial_lr: NotNegative = 0.06
     """Learning rate of the IAL phase, as a share of the base rate (authors: 6e-6 of 1e-4)."""
     acl_lr: NotNegative = 0.02
@@ -95,7 +95,7 @@ class MixMatchConfig(Settings):
     weight: NotNegative = 75.0
     """λ_U at the end of its rise (paper, CIFAR-10)."""
     rise: Whole = 16_000
-    """Steps over which λ_U rises from 0 (paper). At its full weight from the start it teaches the first guesses."""
+    """Steps over which λ_U rises from 0 (paper). At full weight from the start, the first wrong guesses are learned."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class ReMixMatchConfig(Settings):
     unmixed_weight: NotNegative = 0.5
     """λ_Û1, of the first strong view as it is (paper)."""
     rotation_weight: NotNegative = 0.5
-    """λ_r, of telling by how many quarter turns the first strong view was turned (paper)."""
+    """λ_r, of predicting the rotation (in quarter turns) of the first strong view (paper)."""
     rise: Whole = 16_384
     """Steps over which the first two weights rise from 0 (authors' code: 1,024 kimg at a batch of 64)."""
 
@@ -131,15 +131,15 @@ class AdaCmConfig(Settings):
     ratio: Count = 1
     """As many unlabeled as labeled images (authors' code)."""
     margin: Share = 0.8
-    """Confidence margin of every class at the start, and the least it can be (authors' code)."""
+    """Confidence margin of every class at the start, and its minimum (authors' code)."""
     beta: Share = 0.97
-    """β: the most of a class's confidence that its margin can reach (authors' code)."""
+    """β: upper bound of a margin, as a share of the class's mean confidence (authors' code)."""
     labeled_weight: NotNegative = 0.5
-    """Of cross-entropy on labels (authors' code)."""
+    """Weight of cross-entropy on labels (authors' code)."""
     confident_weight: NotNegative = 1.0
-    """Of cross-entropy with guessed labels beyond the margin (authors' code)."""
+    """Weight of cross-entropy with guessed labels above the margin (authors' code)."""
     contrast_weight: NotNegative = 0.1
-    """Of the contrast between two views of the others (authors' code)."""
+    """Weight of the contrast between two views of the others (authors' code)."""
     tau: Positive = 0.07
     """Temperature of that contrast (authors' code)."""
 
@@ -171,9 +171,9 @@ class MocoConfig(Settings):
     tau: Positive = 0.2
     """Temperature (v2)."""
     momentum: Share = 0.999
-    """Of the key network (paper, for 200 epochs and more: after 60 steps it still is the initial network by 94 %)."""
+    """Momentum of the key network (paper, for 200 epochs or more: after 60 steps it is still 94 % initial weights)."""
     queue: Count = 4096
-    """Keys kept as negatives. Paper: 65,536 of ImageNet's million; this is about as large a share of 60,000 faces."""
+    """Keys kept as negatives. Paper: 65,536 of ImageNet's million; this is about the same share of 60,000 faces."""
 
 
 @dataclass(frozen=True)
@@ -185,11 +185,12 @@ class ByolConfig(Settings):
     ratio: Count = 8
     """Ours: 256 images in a step of 32; the paper's batch is 4,096, and smaller ones cost it little down to 256."""
     dim: Count = 256
-    """Length of what is predicted (paper)."""
+    """Length of the predicted vectors (paper)."""
     hidden: Count = 4096
     """Width inside projector and predictor (paper)."""
     momentum: Share = 0.996
-    """Of the target network at the start; it rises to 1 (paper, for 1,000 epochs; its code has 0.97 for 40)."""
+    """Momentum of the target network at the start; it rises to 1 (paper, for 1,000 epochs; its code has 0.97 for
+    40)."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,6 @@ class SimSiamConfig(Settings):
     ratio: Count = 8
     """Ours: 256 images in a step of 32; the paper's batch is 512, and 256 does as well."""
     dim: Count = 2048
-    """Width of the projector and length of what is predicted (paper)."""
+    """Width of the projector and length of the predicted vectors (paper)."""
     bottleneck: Count = 512
     """Width inside the predictor (paper)."""

@@ -1,8 +1,8 @@
-"""Published settings by name: one TOML file each, which names paper, command, expected score and time.
+"""Published settings by name: one TOML file each, with paper, command, expected score and time.
 
-A recipe is a starting point: whatever a command line says beside it wins. `--recipe` also takes a path, so that a
-recipe can be written without touching this package; it looks like a run's config.toml with four lines on top. What
-such a file has measured is passed over; any other name that is no setting is a mistake.
+A recipe is a starting point: other options of the command line override it. `--recipe` also takes the path of your
+own recipe: a run's config.toml with four lines on top. Measurements in such a file are ignored; any other unknown
+name is an error.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from .serialization import changed, earlier_defaults
 _FOLDER = "recipe_files"
 _ABOUT = ("paper", "command", "expects", "time")
 _NO_SETTINGS = (*_ABOUT, "measured", "made_with", "out", "overwrite")
-"""What else a run's config.toml holds: not what is learned, nor where it lay."""
+"""Keys of a run's config.toml that are not settings: measurements and paths."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings with where they come from and what to expect of them."""
+    """Settings with their origin and the expected score."""
 
     paper: str
-    """Whose settings."""
+    """The paper."""
     command: str
-    """How to run them."""
+    """The command that runs them."""
     expects: str
     """Published score, with its rule."""
     time: str
-    """How long it takes, and where that was measured."""
+    """Duration, and the machine it was measured on."""
     config: RunConfig
     """The settings."""
 
@@ -65,7 +65,7 @@ def parse(text: str, name: str) -> Recipe:
         raise UsageError(f"expected a recipe in TOML in {name}, found: {error}") from None
     if missing := [key for key in _ABOUT if not isinstance(values.get(key), str)]:
         raise UsageError(f"expected {', '.join(_ABOUT)} in the recipe {name}, found no {missing[0]}")
-    # a run's config.toml is a recipe too, and repeats that run
+    # a run's config.toml is also a valid recipe, and repeats that run
     start = earlier_defaults(values) if "measured" in values else RunConfig()
     config = changed(start, {k: v for k, v in values.items() if k not in _NO_SETTINGS}, name)
     return Recipe(values["paper"], values["command"], values["expects"], values["time"], config)

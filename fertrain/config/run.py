@@ -22,51 +22,51 @@ from .methods import (
 )  # fmt: skip
 
 Rule = Literal["majority", "distribution", "multi", "argmax"]
-"""Which images are kept, where there are votes (FERPlus paper; `argmax`: what most later papers report)."""
+"""Rules that select images by their votes (FERPlus paper; `argmax`: most later papers)."""
 
 
 @dataclass(frozen=True)
 class DataConfig(Settings):
-    """Which images are counted, and by which rule."""
+    """Which images train and evaluate, and by which rule."""
 
     GROUP: ClassVar[str] = "data."
 
     labeled: str = ""
-    """Name in datasets.toml, or `kind:path` for a data set used once."""
+    """Name in datasets.toml, or `kind:path` for a data set that is not registered."""
     scheme: Literal["mv", "ml", "pld", "cel"] = "mv"
     """How votes become a loss: `mv`, `ml`, `pld` or `cel` (FERPlus paper). Plain labels allow `mv` only."""
     rule: Rule | None = None
-    """Which training images are kept, where there are votes; the scheme's own rule if None."""
+    """Rule that selects training images by their votes; None: the scheme's own."""
     eval_rule: Rule = "majority"
-    """Which images held-out accuracy is counted on, whatever the scheme; the FERPlus paper's rule."""
+    """Rule that selects the images for held-out accuracy, whatever the scheme; default: the FERPlus paper's."""
     labels: Count | None = None
-    """Label budget: so many training images in all, chosen evenly over the classes, seeded; None for all."""
+    """Label budget: total number of training images, drawn evenly over the classes, seeded; None for all."""
     labels_file: str | None = None
-    """An index file that an earlier run wrote (`labels.csv`), given again instead of `labels`."""
+    """An index file of an earlier run (`labels.csv`), used instead of `labels`."""
     holdout: Within = 0.1
-    """Share of the training images, of each class, that only chooses the epoch. The test split never does."""
+    """Share of the training images, per class, used only to choose the epoch. The test split never is."""
     holdout_by: Literal["group", "subject", "sequence", "video", "picture", "name", "valid"] = "group"
-    """What stays on one side: `group` (subject, sequence, video, as the set knows them, else pictures), one of these by
-    name, `picture`, `name` (earlier versions); or `valid`: the set's own split chooses, where another is reported."""
+    """Unit that is never split between both sides: `group` (subject, sequence or video if known, else pictures), one of
+    these by name, `picture`, `name` (earlier versions); or `valid`: the set's own split chooses the epoch."""
     fold: str | None = None
-    """A fold of the set's subjects that is reported, as `3/10` or `3/subjects`; all other subjects are `train`."""
+    """Fold of subjects to report, as `3/10` or `3/subjects`; all other subjects are `train`."""
     report_on: str | None = None
-    """Split that is counted once, at the end; None: `test` if there, else `valid`, else the held-out part."""
+    """Split that is evaluated once, at the end; None: `test` if present, else `valid`, else the held-out part."""
     unlabeled: str | None = None
-    """`rmset` (the current root), `rmset:PATH`, `rest` (what the label budget left), or another labeled set."""
+    """`rmset` (the current root), `rmset:PATH`, `rest` (images outside the label budget), or another labeled set."""
     unlabeled_fraction: Share = 1.0
-    """Share of the unlabeled images, seeded: whole videos of a root, else images. 0: the run has none."""
+    """Share of the unlabeled images to use, seeded: whole videos of a root, else images. 0: none."""
     root: str | None = None
     """Root that the bare name `rmset` means; None: $RMSET_ROOT, else data/rmset."""
     balanced: bool = False
     """Draw every class equally often (the RMFER authors do)."""
     report_best_on_test: bool = False
-    """Also count the reported split after every epoch, and print its best epoch, labeled as chosen on it."""
+    """Also evaluate the reported split after every epoch, and print its best epoch, marked as chosen on that split."""
 
 
 @dataclass(frozen=True)
 class ModelConfig(Settings):
-    """Which network, and what it starts from."""
+    """Network and initial weights."""
 
     GROUP: ClassVar[str] = "model."
 
@@ -77,9 +77,9 @@ class ModelConfig(Settings):
     weights: str | None = None
     """Start from this file: safetensors, or a state dict that loads without unpickling code."""
     weights_part: str | None = None
-    """Which state dict or prefix of that file, as `ema_model` or `module.encoder_k`, where it holds several."""
+    """State dict or prefix in that file, such as `ema_model` or `module.encoder_k`, if it holds several."""
     weights_partial: bool = False
-    """Also take weights that give less than half of the network's parameters."""
+    """Also accept weights that cover less than half of the network's parameters."""
     image_size: Annotated[int, Range("16 or more", lambda x: x >= 16)] = 64
     """Height and width of the network's input, px."""
     head: Literal["linear", "embedding"] = "linear"
@@ -87,25 +87,25 @@ class ModelConfig(Settings):
     vectors: str | None = None
     """Word vectors for `embedding`: a word2vec file in the C format, text or binary, or a small text table."""
     words: tuple[str, ...] = ()
-    """Word of a class where it is not the usual one, as `happiness=joy`."""
+    """Words for classes that differ from the usual ones, as `happiness=joy`."""
 
 
 @dataclass(frozen=True)
 class OptimConfig(Settings):
-    """How the weights move."""
+    """Optimizer, schedule and budget."""
 
     GROUP: ClassVar[str] = "optim."
 
     epochs: tuple[Whole, ...] = (20,)
     """Passes over the labeled images: one number for every phase, or one per phase."""
     images: Count | None = None
-    """Budget: so many images go through the network, each view of each counted; every epoch gets an equal share."""
+    """Budget: total number of views that pass through the network; every epoch gets an equal share."""
     batch_size: Annotated[int, Range("2 or more", lambda x: x >= 2)] = 64
     """Labeled images in a step. RMFER's authors: 32."""
     optimizer: Literal["adamw", "adam", "sgd", "sam"] = "adamw"
     """`adamw`, `adam`, `sgd`, or `sam` (sharpness-aware, over Adam)."""
     lr: NotNegative = 1e-3
-    """Highest learning rate of the first phase; later phases state theirs relative to it."""
+    """Peak learning rate of the first phase; rates of later phases are relative to it."""
     weight_decay: NotNegative = 1e-4
     """Decoupled for AdamW, L2 for the others; none on biases and normalization layers."""
     momentum: NotNegative = 0.9
@@ -117,16 +117,17 @@ class OptimConfig(Settings):
     schedule: Literal["cosine", "one-cycle", "constant", "steps"] = "cosine"
     """`cosine` (5 % warm-up, then to zero), `one-cycle` (30 % up from lr/25, then to zero), `constant`, `steps`."""
     steps: tuple[tuple[int, float], ...] = ()
-    """For `steps`: (epochs, learning rate) in order, in each phase; the last one stays. They stand in place of `lr`;
-    a phase whose rate is a share of it (`rmfer.ial_lr`, `rmfer.acl_lr`) takes that share of them."""
+    """For `steps`: (epochs, learning rate) in order, in each phase; the last one stays. They replace `lr`; a phase
+    whose
+    rate is a share of it (`rmfer.ial_lr`, `rmfer.acl_lr`) takes that share of them."""
     accumulate: Count = 1
-    """Batches whose gradients make one step: the effective batch is `batch_size` times this."""
+    """Batches per step (gradient accumulation): the effective batch is `batch_size` times this."""
     label_smoothing: BelowOne = 0.0
-    """Share of each target that is spread evenly over all classes; not for `ml`, which counts any positive share."""
+    """Label smoothing: share of each target spread evenly over all classes; not for `ml`, which counts any share."""
     ema: BelowOne = 0.0
-    """Decay of the moving average of the weights that is judged and kept, say 0.999; 0 for none."""
+    """Decay of the moving average of the weights, which is evaluated and saved, say 0.999; 0 for none."""
     patience: Whole = 0
-    """Stop a phase after so many epochs without a better held-out accuracy; 0 runs them all."""
+    """Stop a phase after this many epochs without a better held-out accuracy; 0 runs them all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -145,9 +146,9 @@ class RunConfig(Settings):
     model: ModelConfig = field(default_factory=ModelConfig)
     """Which network."""
     optim: OptimConfig = field(default_factory=OptimConfig)
-    """How it learns."""
+    """Optimization."""
     rmfer: RmferConfig = field(default_factory=RmferConfig)
-    """Only used by `method = "rmfer"`, as each of the following by the method of its name."""
+    """Only used by `method = "rmfer"`; each of the following groups is used by the method of its name."""
     fixmatch: FixMatchConfig = field(default_factory=FixMatchConfig)
     uda: UdaConfig = field(default_factory=UdaConfig)
     mixmatch: MixMatchConfig = field(default_factory=MixMatchConfig)
@@ -164,19 +165,19 @@ class RunConfig(Settings):
     mix: Literal["none", "mixup", "cutmix"] = "none"
     """`mixup` (Zhang et al., 2018) or `cutmix` (Yun et al., 2019): images and targets blended in pairs."""
     mix_alpha: Positive = 0.2
-    """Both parameters of the Beta distribution that the share of a blend is drawn from."""
+    """Both parameters of the Beta distribution of the mixing share."""
     preprocess: Literal["none", "ferplus"] = "none"
-    """`ferplus`: equalized histogram, fitted plane subtracted, divided by the spread, each image by itself."""
+    """`ferplus`: per image, equalize the histogram, subtract a fitted plane, divide by the spread."""
     seed: Seed = 0
-    """Seeds weights, subsets, order, augmentation and draws; the number of workers changes nothing."""
+    """Seed of weights, subsets, order, augmentation and draws; the number of workers changes nothing."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`fp32`, `bf16`, or `auto`: bf16 where the processor has instructions for it, except for depthwise nets."""
+    """`fp32`, `bf16`, or `auto`: bf16 if the processor has instructions for it, except for depthwise nets."""
     device: Literal["auto", "cpu"] = "auto"
     """`auto` (CUDA, MPS, else the processor) or `cpu`."""
     channels_last: bool = True
-    """Images lie in memory with their channels innermost, which convolutions on processors run faster on."""
+    """Channels-last memory format, which is faster for convolutions on processors."""
     checkpoint_steps: Count = 500
-    """The run's place is kept after so many steps, and after every epoch; the same command then goes on there."""
+    """Steps between checkpoints; one is also written after every epoch. The same command resumes from it."""
     tensorboard: bool = False
     """Also write events for TensorBoard into the run folder; needs the extra of that name."""
     wandb: str | None = None
@@ -184,7 +185,7 @@ class RunConfig(Settings):
     workers: Whole = 1
     """Processes that decode images when they do not fit into memory."""
     memory_mb: Whole = 2048
-    """Image sets up to this size, decoded, are kept in memory, in MiB."""
+    """Largest decoded image set that is kept in memory, MiB."""
     out: str = ""
     """The run folder."""
     overwrite: bool = False
@@ -192,9 +193,9 @@ class RunConfig(Settings):
 
 
 def start_for(method: str) -> RunConfig:
-    """Return the settings that a method starts from.
+    """Return the default settings of a method.
 
-    Beside unlabeled images these are RMFER's authors' rule, batch, balance, augmentation and epochs, for all methods.
+    With unlabeled images these are the RMFER authors' rule, batch, balance, augmentation and epochs, for all methods.
     """
     if method == "supervised":
         return RunConfig()

@@ -1,7 +1,7 @@
-"""Settings to and from TOML, and changed by name.
+"""Settings to and from TOML, and changes by name.
 
 A grid, a recipe or `--set rmfer.tau=0.1` is read strictly: an unknown name is an error. A run's own config.toml is
-read leniently, as it also holds what was measured.
+read leniently, because it also holds measurements.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from ..errors import UnknownNameError
 from .run import RunConfig
 
 EARLIER = {"labelled_weight": "labeled_weight"}
-"""Names of settings in files of earlier versions."""
+"""Today's names of settings by their names in earlier versions."""
 
 
 def changed(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunConfig:
     """Change some settings by name, strictly.
 
     Args:
-        config: where to start.
-        changes: names and values, groups as nested mappings, as TOML gives them.
-        where: the source of the changes, as messages call it.
+        config: the settings to change.
+        changes: names and values; groups are nested mappings, as in TOML.
+        where: source of the changes, for messages.
 
     Raises:
         UnknownNameError: an unknown setting.
-        UsageError: a value of another type than the setting's.
+        UsageError: a value of the wrong type.
     """
     filled: RunConfig = _filled(config, changes, where, strict=True)
     return filled
 
 
 def config_from(mapping: Mapping[str, Any], where: str = "config.toml") -> RunConfig:
-    """Read the settings of a run's config.toml; what is no setting (hashes, measurements) is ignored.
+    """Read the settings of a run's config.toml; other keys (hashes, measurements) are ignored.
 
     Raises:
-        UsageError: a value of another type than the setting's.
+        UsageError: a value of the wrong type.
     """
     filled: RunConfig = _filled(earlier_defaults(mapping), mapping, where, strict=False)
     return filled
 
 
 def earlier_defaults(mapping: Mapping[str, Any]) -> RunConfig:
-    """Where the settings of a run's file begin: what it does not name is as it was when it was written."""
+    """Defaults for a run's file: a setting it does not name has the default of the version that wrote it."""
     start, data = RunConfig(), mapping.get("data")
     if isinstance(data, Mapping) and "holdout_by" not in data:
         start = replace(start, data=replace(start.data, holdout_by="name"))
@@ -113,7 +113,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if get_origin(hint) in (Union, UnionType):
         return any(_fits(value, one) for one in get_args(hint))
     if get_origin(hint) is Literal:
-        return isinstance(value, str)  # which one, the group itself checks
+        return isinstance(value, str)  # the group itself checks the choice
     if get_origin(hint) is tuple:
         items = get_args(hint)
         if not isinstance(value, (list, tuple)):
@@ -126,7 +126,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def to_toml(value: Mapping[str, Any]) -> str:
-    """Write a nested mapping of plain values as TOML; `None` is left out, as TOML has no word for it."""
+    """Write a nested mapping of plain values as TOML; `None` is omitted, because TOML has no null."""
     lines: list[str] = []
     tables: list[tuple[str, Mapping[str, Any]]] = []
     for key, item in value.items():
@@ -168,13 +168,13 @@ METHOD_GROUPS = ("rmfer", "fixmatch", "uda", "mixmatch", "remixmatch", "ada_cm",
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:
-    """Return the settings as nested plain values, without those of other methods than the run's own."""
+    """Return the settings as nested plain values, without the groups of other methods."""
     own = config.method.replace("-", "_")
     return {k: v for k, v in asdict(config).items() if k not in METHOD_GROUPS or k == own}
 
 
 def deciding(config: RunConfig) -> dict[str, Any]:
-    """Return the settings that decide the weights: not the folder of the run, nor the number of decoding processes."""
+    """Return the settings that determine the weights: without the run's folder and the number of workers."""
     nothing = {"out", "overwrite", "workers", "memory_mb", "checkpoint_steps", "tensorboard", "wandb"}
     return {k: v for k, v in settings_of(config).items() if k not in nothing}
 

@@ -1,4 +1,4 @@
-"""AffectNet in the forms that people have; seven or eight classes.
+"""AffectNet in its published and common layouts; seven or eight classes.
 
 training.csv, validation.csv     subDirectory_filePath … expression …; here or in Manually_Annotated_file_lists/,
                                  images below, or in Manually_Annotated_Images/
@@ -6,7 +6,7 @@ train_set/, val_set/             images/<n>.jpg and annotations/<n>_exp.npy
 labels.csv                       pth, label, relFCs: Kaggle's, beside anger/ …; it has no splits
 train/, valid/, test/            images/<n>.jpg and labels/<n>.txt (YOLO: class x y w h), names in data.yaml
 
-Expressions 8 to 10 (none, uncertain, no face) are no emotion and are skipped. The test set was never released:
+Expressions 8 to 10 (none, uncertain, no face) are not emotions and are skipped. The test set was never released:
 papers report on the validation set, 500 images of each class, which is the split `valid` here.
 """
 
@@ -65,7 +65,7 @@ def find_yolo(path: Path) -> Path | None:
 
 
 def find_kaggle(path: Path) -> Path | None:
-    """Kaggle's table with the columns pth, label, relFCs."""
+    """Return Kaggle's table with the columns pth, label, relFCs."""
     file = path / "labels.csv"
     return file if file.is_file() and {"pth", "label"} <= set(read_header(file)) else None
 
@@ -96,7 +96,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Listing:
 
 
 def _table(file: Path) -> Table:
-    """Return a table of the authors, whose header some copies have lost."""
+    """Return a table of the authors, with or without its header; some copies lack it."""
     columns = read_header(file)
     if not {"subDirectory_filePath", "expression"} <= set(columns):
         if len(columns) == len(_COLUMNS) and columns[0].lower().endswith((".jpg", ".jpeg", ".png", ".bmp", ".tif")):
@@ -108,7 +108,7 @@ def _table(file: Path) -> Table:
 
 
 def _from_table(table: Table, path: Path, notes: list[Issue]) -> list[Labeled]:
-    """Name and expression number of every row, as the file has them."""
+    """Name and expression number of every row, as in the file."""
     named: list[str] = []
     numbers: list[int] = []
     for row in table.rows:

@@ -1,8 +1,8 @@
-"""Crop the faces of a labeled set the way RMset's crops are made, so that both streams show the same of a face.
+"""Crop the faces of a labeled set as in RMset, so that both streams show the same part of a face.
 
     image -> detector -> the face nearest to the middle, larger ones first -> rmset.parts.cropping.cut -> PNG
 
-The result is a set of the kind `folder`: SPLIT/CLASS/name.png, and a note of how its faces were cut.
+The result is a set of the kind `folder`: SPLIT/CLASS/name.png, and a note with the crop settings.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ MISSED = "missed.csv"
 
 @dataclass(frozen=True)
 class AlignSettings:
-    """How faces are cut; the defaults are RMset's."""
+    """Crop settings; the defaults are RMset's."""
 
     size: int = 260
     """Side of a crop, px."""
     widen: float = 0.31
-    """Share of the box's width that the crop is wider."""
+    """Margin added to the box, as a share of its width."""
     min_face: float = 20
-    """Smallest face that is looked for, px."""
+    """Smallest face to look for, px."""
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """What became of the images."""
+    """Counts of cropped and missed images."""
 
     written: int
     """Crops in the new folder."""
     missed: tuple[str, ...]
-    """Images that are none, or in which no face was found; they are left out, and missed.csv says why."""
+    """Images left out because they are unreadable or show no face; missed.csv gives each reason."""
 
 
 def main_face(found: Detections, size: tuple[int, int]) -> npt.NDArray[np.float32] | None:
-    """Return the box (4,) of the face that a photograph is of: large, and near the middle; None if there is none.
+    """Return the box (4,) of a photograph's main face: large, and near the middle; None if there is none.
 
     Args:
         found: all faces.
@@ -73,7 +73,7 @@ def align(
     """Write the crops of every split.
 
     Raises:
-        UsageError: the set has votes (FERPlus comes cropped), or `out` holds something already.
+        UsageError: the set has votes (FERPlus is already cropped), or `out` is not empty.
     """
     s = settings or AlignSettings()
     if data.rules() != [GIVEN]:
@@ -115,5 +115,5 @@ def align(
 
 
 def _flat(name: str) -> str:
-    """Return a path as one file name, so that images of different folders stay apart."""
+    """Return a path as one file name, so that images of different folders do not collide."""
     return Path(name).with_suffix("").as_posix().replace("/", "__").replace("#", "-")

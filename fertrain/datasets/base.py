@@ -19,7 +19,7 @@ from .images import decode
 from .sources import Bytes
 
 GIVEN = "given"
-"""The "rule" of data sets that come with one label per image."""
+"""The "rule" of data sets with one label per image."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class Split:
     rule: str
     """The rule that kept these images: a key of `rules.RULES`, or `given`."""
     order: LabelOrder
-    """What the columns of `targets` mean."""
+    """Classes of the columns of `targets`."""
     names: tuple[str, ...]
     """File name of each image, relative to `source`; (N,)."""
     targets: npt.NDArray[np.float32]
     """Share of each class, rows sum to 1; (N, C)."""
     source: Bytes = field(repr=False)
-    """Where the files are."""
+    """Source of the files."""
     gray: bool = False
-    """The images have no color."""
+    """Whether the images are gray."""
     shares: npt.NDArray[np.float32] | None = field(default=None, repr=False)
-    """Where there are votes: each class's share of all votes for an emotion, whatever the rule made of them; (N, C)."""
+    """For sets with votes: each class's share of the votes for an emotion, before any rule; (N, C)."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    """What images share that a hold-out must not tear apart, strongest first: `subject`, `sequence`, `video`; (N,)."""
+    """Groups that a hold-out must not split, strongest first: `subject`, `sequence`, `video`; (N,)."""
 
     def __post_init__(self) -> None:
         if self.targets.shape != (len(self.names), len(self.order)):
@@ -61,7 +61,7 @@ class Split:
 
     @property
     def classes(self) -> npt.NDArray[np.int64]:
-        """The peak of each target; (N,)."""
+        """Index of each target's largest share; (N,)."""
         return np.asarray(self.targets.argmax(axis=1), dtype=np.int64)
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Split:
@@ -78,37 +78,37 @@ class Split:
         return dict(zip(self.order.classes, found.tolist(), strict=True))
 
     def sha256(self) -> str:
-        """Hash of names and targets: two runs with the same hash counted the same images."""
+        """Hash of names and targets: equal hashes mean the same images and labels."""
         digest = hashlib.sha256("\n".join(self.names).encode())
         digest.update(np.round(self.targets, 6).astype("<f4").tobytes())
         return digest.hexdigest()
 
 
 class Level(StrEnum):
-    """How much a finding matters."""
+    """Severity of a finding."""
 
     ERROR = "error"
-    """Training stops at it, or learns what is wrong."""
+    """Training would stop, or learn wrong labels."""
     WARNING = "warning"
-    """It may not be what is meant: columns that are not read, a split that was drawn."""
+    """Possibly not intended: columns that are not read, a split that was drawn."""
     NOTE = "note"
     """Good to know."""
 
 
 @dataclass(frozen=True)
 class Issue:
-    """Something that `datasets check` has to say."""
+    """One finding of `datasets check`."""
 
     split: str
-    """Where."""
+    """The split."""
     what: str
     """`missing file`, `unreadable`, `two rows, one image` …"""
     n: int
-    """How often."""
+    """Number of cases."""
     example: str = ""
-    """One of them."""
+    """An example."""
     level: Level = Level.NOTE
-    """How much it matters."""
+    """Its severity."""
 
     def __str__(self) -> str:
         example = f", e.g. {self.example}" if self.example else ""
@@ -122,20 +122,20 @@ class LabeledSet(Protocol):
     order: LabelOrder
 
     def splits(self) -> list[str]:
-        """Return the splits whose images are here."""
+        """Return the splits whose images are present."""
 
     def rules(self) -> list[str]:
-        """Return the rules that may be asked for; the first is the default."""
+        """Return the available rules; the first is the default."""
 
     def load(self, split: str, rule: str) -> Split:
-        """Return the images of a split that a rule keeps."""
+        """Return the images of a split that a rule selects."""
 
     def findings(self) -> list[Issue]:
-        """Return what the files themselves cannot tell: rows without images, names that stand twice."""
+        """Return findings of the reader: rows without images, names that occur twice."""
 
 
 def require_split(data: LabeledSet, split: str) -> None:
-    """Refuse a split that is not here, in one line."""
+    """Raise DatasetError for a split that is not present."""
     if split not in data.splits():
         raise DatasetError(
             f"expected a split '{split}' of {data.name}, found {', '.join(data.splits()) or 'none'}; "
@@ -144,25 +144,25 @@ def require_split(data: LabeledSet, split: str) -> None:
 
 
 Labeled = tuple[str, int]
-"""An image name relative to the source, and its position in the label order."""
+"""Image name relative to the source, and position of its class in the label order."""
 SPLITS = ("train", "valid", "test")
 _GRAY_SAMPLE = 32
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a layout reader found."""
+    """Result of a layout reader."""
 
     order: LabelOrder
     """The official numbering of this data set."""
     rows: Mapping[str, Sequence[Labeled]]
     """Images by split; a split without images is left out."""
     source: Bytes
-    """Where they are."""
+    """Source of the images."""
     gray: bool | None = False
-    """They have no color; None where an evenly spaced sample of them tells."""
+    """Whether the images are gray; None: decided by an evenly spaced sample."""
     notes: tuple[Issue, ...] = ()
-    """What the reader skipped, did or did not read, and why."""
+    """Findings: what was skipped or not read, and why."""
     groups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """`subject`, `sequence` or `video` of images by their name, strongest first."""
     folders: tuple[str, ...] = ()
@@ -170,7 +170,7 @@ class Listing:
 
 
 class Listed:
-    """A `LabeledSet` out of a `Listing`; each layout is one function that makes such a listing."""
+    """A `LabeledSet` made of a `Listing`; each layout is one function that returns such a listing."""
 
     def __init__(self, name: str, listing: Listing) -> None:
         self.name, self.listing = name, listing
@@ -183,7 +183,7 @@ class Listed:
         return [split for split in SPLITS if self.listing.rows.get(split) or split in self.listing.folders]
 
     def rules(self) -> list[str]:
-        """One label per image: nothing to choose."""
+        """Return the one rule of sets with one label per image."""
         return [GIVEN]
 
     def load(self, split: str, rule: str = GIVEN) -> Split:
@@ -215,13 +215,13 @@ class Listed:
 
 
 def gray_sample(source: Bytes, names: Sequence[str]) -> bool:
-    """No color in these images; those that cannot be read say nothing."""
+    """Whether these images are gray; unreadable ones are ignored."""
     seen = False
     for name in names:
         try:
             image = decode(source.get(name), name, gray=False)
         except (DatasetError, FileNotFoundError):
-            continue  # `check` reports it; it says nothing about color
+            continue  # unreadable: `check` reports it
         seen = True
         if (image != image[:, :, :1]).any():
             return False
@@ -229,14 +229,14 @@ def gray_sample(source: Bytes, names: Sequence[str]) -> bool:
 
 
 Reader = Callable[[Path, Mapping[str, object]], Listing]
-"""A layout: (folder, options of datasets.toml) -> what is in it."""
+"""A layout reader: (folder, options of datasets.toml) -> listing."""
 
 
 def position(number: int, first: int, order: LabelOrder, where: str) -> int:
     """Return a data set's class number as a position in its order.
 
     Raises:
-        DatasetError: the number is out of range; says where it stands.
+        DatasetError: the number is out of range; the message names the place.
     """
     k = number - first
     if not 0 <= k < len(order):

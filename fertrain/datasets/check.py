@@ -2,8 +2,8 @@
 
 Every image is read by the reader that training uses, so both agree on what is there.
 
-A wrong label order shows as the published class counts under other names: 4,772 RAF-DB training images are happy, so
-a folder in which they are sad has another numbering than the official one.
+A wrong label order shows as published class counts under other names: RAF-DB has 4,772 happy training images, so a
+folder with 4,772 sad ones does not use the official numbering.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ Pictures = dict[str, list[tuple[str, str, int]]]
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Counts as table rows, and what is wrong."""
+    """Counts as table rows, and findings."""
 
     counts: list[dict[str, object]]
     """One row per split and rule: split, rule, images, then one column per class."""
     findings: list[Issue]
-    """What a user should know."""
+    """All findings."""
 
     @property
     def broken(self) -> bool:
-        """Training would stop at something, or learn what is wrong."""
+        """Whether training would stop, or learn wrong labels."""
         return any(f.level is Level.ERROR for f in self.findings)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def check(data: LabeledSet, progress: Progress = silent) -> CheckReport:
 
 
 def _opened(data: LabeledSet, split: str, seen: dict[str, int], pictures: Pictures, progress: Progress) -> list[Issue]:
-    """Files that are missing, no images, or damaged; every other one is added to `pictures` by what it shows."""
+    """Missing, damaged and non-image files; adds every other file to `pictures` under its pixel hash."""
     source = data.load(split, data.rules()[0]).source
     bad: dict[str, list[str]] = {"missing file": [], "unreadable": [], _DAMAGED: []}
     for done, (name, k) in enumerate(seen.items(), start=1):
@@ -91,17 +91,17 @@ def _opened(data: LabeledSet, split: str, seen: dict[str, int], pictures: Pictur
     return [Issue(split, what, len(names), names[0], Level.ERROR) for what, names in bad.items() if names]
 
 
-_DAMAGED = "damaged image, of which decoders make something up"
+_DAMAGED = "damaged image: decoders invent the missing part"
 
 
 def jpeg_fault(content: bytes) -> str | None:
-    """Return what a decoder has to say of a JPEG that it reads all the same; None for whole ones and other formats."""
+    """Return the decoder's warning about a damaged JPEG; None for whole ones and other formats."""
     if not content.startswith(b"\xff\xd8"):
         return None
     try:
         check_picture(content)
     except ValueError:
-        return None  # `decode` refuses it
+        return None  # `decode` raises for it
     try:
         simplejpeg.decode_jpeg(content, "GRAY", strict=True)
     except ValueError as error:
@@ -111,7 +111,7 @@ def jpeg_fault(content: bytes) -> str | None:
 
 
 def evidence(data: LabeledSet) -> list[Issue]:
-    """Return what the counts say of the order, one finding per split that something is published of."""
+    """Compare class counts with published ones; one finding per split with published counts."""
     found = [Issue("all", f"label order {data.order.name}", len(data.order), ", ".join(data.order.classes))]
     rule = data.rules()[0]
     counts = {split: tuple(data.load(split, rule).counts().values()) for split in data.splits()}
@@ -128,7 +128,7 @@ def _verdict(counts: Sequence[int], known: Sequence[Sequence[int]]) -> tuple[str
         if tuple(published) == tuple(counts):
             return "counts of every class are the published ones", Level.NOTE
         if sorted(published) == sorted(counts):
-            other = "the published counts stand on OTHER classes; the numbering is not the official one"
+            other = "the published counts belong to OTHER classes; the numbering is not the official one"
             return other, Level.ERROR
         if near(counts, published):
             return "counts of every class are within 3 % of the published ones", Level.NOTE
@@ -136,13 +136,13 @@ def _verdict(counts: Sequence[int], known: Sequence[Sequence[int]]) -> tuple[str
 
 
 def twins(pictures: Mapping[str, Sequence[tuple[str, str, int]]]) -> list[Issue]:
-    """Pictures that stand more than once.
+    """Pictures that occur more than once.
 
     Args:
         pictures: by hash of the pixels: (split, name, class) of each image that shows them.
 
     Returns:
-        Copies within a split, copies across splits (a test image that was learned from), copies that contradict.
+        Copies within a split, copies across splits (a test image in the training set), copies with different labels.
     """
     within: dict[str, list[str]] = {}
     across: dict[str, list[str]] = {}

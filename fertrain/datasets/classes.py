@@ -1,9 +1,9 @@
-"""From what a set calls its classes to a label order: names, misspelled names, numbers, or the user's own mapping.
+"""Map the class names or numbers of a set to a label order; misspelled names are recognized.
 
-    --classes a,b,c                    an order: names in the sequence of the head, or what the numbers from 0 mean
-    --classes 1=surprise,suprise=surprise    a mapping: what the set calls a class = what it is
+    --classes a,b,c                    an order: names in the sequence of the head, or of the numbers from 0
+    --classes 1=surprise,suprise=surprise    a mapping: class in the set = canonical name
 
-Nothing is guessed: a numbering is taken without being asked for only where the published counts say that it is it.
+Nothing is guessed: without this option, a numbering is accepted only if the published class counts match it.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ Given = Sequence[str] | Mapping[str, str]
 
 @dataclass(frozen=True)
 class ClassReader:
-    """What each value of a set's labels means."""
+    """Meaning of each label value of a set."""
 
     order: LabelOrder
     """The classes."""
     positions: Mapping[str, int]
-    """Position in the order by value, as `spelled` has it."""
+    """Position in the order, by value as normalized by `spelled`."""
     why: str = ""
-    """How a numbering was recognized; empty where nothing had to be."""
+    """How a numbering was recognized; empty for names."""
 
     def position(self, value: object, where: str) -> int:
         """Return the position of a label's class.
 
         Raises:
-            DatasetError: the value is none of the set's; says where it stands.
+            DatasetError: an unknown value; the message names the place.
         """
         k = self.positions.get(spelled(value))
         if k is None:
@@ -58,7 +58,7 @@ class ClassReader:
 
 
 def spelled(value: object) -> str:
-    """Return a label as text: 3, 3.0 and "3.0" are "3"; a name is without case and spaces around it."""
+    """Normalize a label: 3, 3.0 and "3.0" become "3"; names become lower case, without surrounding spaces."""
     text = str(value).strip()
     k = _number(text)
     return text.lower() if k is None else str(k)
@@ -67,16 +67,16 @@ def spelled(value: object) -> str:
 def read_classes(
     counts: Mapping[str, Mapping[str, int]], given: Given | None, where: str, named: Sequence[str] | None = None
 ) -> ClassReader:
-    """Return what the labels of a set mean.
+    """Return the meaning of a set's labels.
 
     Args:
         counts: images by label (`spelled`) by split.
-        given: the user's word.
+        given: the option `classes`.
         where: the folder or file, for messages.
-        named: names that the file itself gives to the numbers from 0.
+        named: names of the numbers from 0, if the file has them.
 
     Raises:
-        LabelError: names of no known order, or numbers that nothing says the meaning of; says what to give.
+        LabelError: names of no known order, or numbers of unknown meaning; the message says what to give.
         DatasetError: a class that the user did not name.
     """
     values = Counter[str]()
@@ -85,7 +85,7 @@ def read_classes(
     if isinstance(given, Mapping):
         return _mapped(given, list(values), where)
     order = given or named
-    # what most labels are, the odd one is not: it is that one which is named
+    # the message names the odd label, which most of the others differ from
     numbers = {v for v in values if _number(v) is not None}
     numeric = 2 * sum(values[v] for v in numbers) >= values.total()
     if order:
@@ -105,7 +105,7 @@ def read_classes(
 
 def _mapped(given: Mapping[str, str], values: Iterable[str], where: str) -> ClassReader:
     named = {spelled(value): canonical(name) for value, name in given.items()}
-    # names that the mapping does not mention mean what they always do
+    # names outside the mapping keep their usual meaning
     rest = {v: canonical(v) for v in values if v not in named}
     strange = sorted(v for v, name in rest.items() if _number(v) is not None or name not in KNOWN_CLASSES)
     if strange:
@@ -154,7 +154,7 @@ def _set_of(classes: frozenset[str], names: Mapping[str, str], where: str) -> La
 
 
 def _asked(numbers: set[int], where: str) -> str:
-    """Return the message for numbers that nothing says the meaning of, with the command that does."""
+    """Return the message for numbers of unknown meaning, with the command that gives it."""
     advice = [
         f"{name}: `classes='"
         + ",".join(f"{k}={c}" for k, c in zip(numbers_of(name), ORDERS[name].classes, strict=True))
@@ -171,7 +171,7 @@ def _asked(numbers: set[int], where: str) -> str:
 
 
 def _number(text: str) -> int | None:
-    """Return a whole number: "3", "3.0", " 3"; None for anything else."""
+    """Parse a whole number: "3", "3.0", " 3"; None for anything else."""
     try:
         return int(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What kind of data set lies in a folder, found out by looking: layout first, then counts against published ones."""
+"""Detect the kind of data set in a folder: by layout first, then by published class counts."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _TABLES = (".csv", ".tsv", ".txt")
 
 @dataclass(frozen=True)
 class Guess:
-    """What a folder holds."""
+    """The detected kind of a folder."""
 
     kind: str
     """A kind of `registry.KINDS`, or `rmset`."""
     path: Path
     """The folder that the kind reads."""
     why: str
-    """What was found there."""
+    """The evidence, in words."""
 
 
 Look = Callable[[Path], str | None]
-"""What speaks for a kind in a folder; None if nothing does."""
+"""Test for one kind: evidence for it in a folder; None if there is none."""
 
 
 def _rmset(path: Path) -> str | None:
@@ -131,14 +131,14 @@ LOOKS: dict[str, Look] = {
     "rmset": _rmset, "ferplus": _ferplus, "fer2013": _fer2013, "rafdb": _rafdb, "affectnet": _affectnet,
     "ckplus": _ckplus, "ferg": _ferg, "jaffe": _jaffe, "parquet": _parquet, "csv": _csv, "folder": _folder,
 }  # fmt: skip
-"""What speaks for each kind, the most particular layouts first."""
+"""Tests by kind, the most specific layouts first."""
 
 
 def detect(path: Path) -> Guess:
-    """Return what lies in a folder, or in the only folder inside of it.
+    """Return the kind of data set in a folder, or in its only subfolder.
 
     Raises:
-        UsageError: there is no such folder, or nothing in it looks like a data set.
+        UsageError: there is no such folder, or its layout is unknown.
     """
     if not path.is_dir():
         raise UsageError(f"expected a folder for the data set, found none at {path}")

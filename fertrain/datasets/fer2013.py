@@ -1,9 +1,9 @@
-"""FER2013 as Kaggle gave it out, and its pixels as a source of images for FERPlus.
+"""FER2013 as published on Kaggle, and its pixels as a source of images for FERPlus.
 
 fer2013.csv          emotion, pixels (48·48 numbers), Usage          the archive's file
 icml_face_data.csv   the same with the columns in another order      the later release
 train.csv            emotion, pixels                                 the competition's; its test.csv has no labels
-Training/Angry/…     class folders of any of the usual names: Training, PublicTest, PrivateTest; train, test; or none
+Training/Angry/…     class folders, in split folders of any usual names (Training, PublicTest, …; train, test) or none
 fer2013_labels.csv   row, usage, image_name, emotion beside the folders FER2013Train/ … of the FERPlus tools
 """
 
@@ -32,7 +32,7 @@ _ORDER = ORDERS["fer2013"]
 
 
 def find_table(path: Path) -> Path | None:
-    """Return the pixel table of a folder, if there is one: below it too, as the archive unpacks to `fer2013/`."""
+    """Return the pixel table of a folder or its subfolder, if any (the archive unpacks to `fer2013/`)."""
     for base in here_and_below(path):
         for name in TABLES:
             if (base / name).is_file():
@@ -47,7 +47,7 @@ def find_competition(path: Path) -> Path | None:
 
 
 def read(path: Path, options: Mapping[str, Any]) -> Listing:
-    """FER2013 out of its table, out of names beside image folders, or out of class folders."""
+    """FER2013 from its table, from names beside image folders, or from class folders."""
     table = find_table(path)
     skip_ambiguous = bool(options.get("skip_ambiguous", False))
     names = path / NAMES
@@ -60,7 +60,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Listing:
     if (competition := find_competition(path)) is not None:
         return _from_competition(competition)
     if folder.split_folders(path) or folder.class_folders(path):
-        # the kind says what numbers mean: 0 angry … 6 neutral
+        # class numbers of this kind: 0 angry … 6 neutral
         owners = {p.name for base in (folder.split_folders(path).values() or (path,)) for p in folders(base)}
         numbered = bool(owners) and all(name.isdecimal() for name in owners)
         given = {str(k): name for k, name in enumerate(_ORDER.classes)} if numbered else list(_ORDER.classes)
@@ -81,7 +81,7 @@ def _from_pixels(table: Path) -> Listing:
 
 
 def _from_competition(train: Path) -> Listing:
-    """`train.csv`; `test.csv` was given out without emotions, and is read where it has them."""
+    """Read `train.csv`, and `test.csv` if it has emotions; the published one has none."""
     test = train.with_name(COMPETITION[1])
     labeled = test.is_file() and "emotion" in read_header(test)
     source = CsvPixels(train, *([test] if labeled else []))

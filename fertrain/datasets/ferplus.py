@@ -4,9 +4,9 @@ fer2013new.csv      the votes
 FER2013Train/       fer0000000.png …      (or these folders inside one zip beside the votes)
 FER2013Valid/
 FER2013Test/
-fer2013.csv         or Kaggle's pixels instead of the folders: row k of the one is row k of the other
+fer2013.csv         or Kaggle's pixels instead of the folders: row k of both files is the same image
 
-The folders may lie in `images/` or `data/`; without fer2013new.csv the `label.csv` in each of them is read, which the
+The folders may be in `images/` or `data/`. Without fer2013new.csv, the `label.csv` in each folder is read, which the
 authors' tools write.
 """
 
@@ -42,17 +42,17 @@ class VoteTable:
     splits: npt.NDArray[np.str_]
     """`train`, `valid`, `test`; (N,)."""
     names: npt.NDArray[np.str_]
-    """Image name, which is what folders go by: the number in it and the row drift apart; (N,)."""
+    """Image name, used by the folders: the number in it is not the row; (N,)."""
     votes: npt.NDArray[np.int64]
     """(N, 10), columns as in `ORDERS["ferplus-votes"]`."""
     rows: npt.NDArray[np.int64]
-    """Row of the file, counted from 0 below the header, which is also the row of fer2013.csv; (N,)."""
+    """Row of the file, from 0 below the header; the same row in fer2013.csv; (N,)."""
     nameless: int
     """Rows skipped because they name no image."""
 
 
 def read_votes(path: Path) -> VoteTable:
-    """Read fer2013new.csv; an odd row is an error that says its line."""
+    """Read fer2013new.csv; the error for a malformed row names its line."""
     columns = read_header(path)
     if len(columns) != _COLUMNS or [folded(c) for c in columns[:2]] != ["usage", "imagename"]:
         raise DatasetError(
@@ -78,7 +78,7 @@ def read_folder_labels(files: Mapping[str, Path]) -> VoteTable:
 
 
 class _Votes:
-    """Rows of votes on their way into a table."""
+    """Builder of a vote table."""
 
     def __init__(self) -> None:
         self.splits: list[str] = []
@@ -88,7 +88,7 @@ class _Votes:
         self.nameless = 0
 
     def add(self, split: str | None, name: str, cells: Sequence[str], row: int, where: str) -> None:
-        """Take one row in; refuses an odd one, and says where it stands."""
+        """Add one row; the error for a malformed one names its place."""
         try:
             counts = [int(v) for v in cells]
         except ValueError:
@@ -106,7 +106,7 @@ class _Votes:
         self.rows.append(row)
 
     def table(self) -> VoteTable:
-        """All of them."""
+        """Return the table of all rows added."""
         return VoteTable(
             np.asarray(self.splits, dtype=np.str_), np.asarray(self.names, dtype=np.str_),
             np.asarray(self.votes, dtype=np.int64).reshape(-1, _COLUMNS - 2), np.asarray(self.rows, dtype=np.int64),
@@ -115,7 +115,7 @@ class _Votes:
 
 
 def find_bases(path: Path) -> list[Path]:
-    """Where the folders of images may lie."""
+    """Possible parents of the image folders."""
     return [path, *(path / name for name in ("images", "data", "Images", "FERPlus") if (path / name).is_dir())]
 
 
@@ -150,18 +150,18 @@ class FerPlus:
         return read_votes(self._votes) if self._votes is not None else read_folder_labels(self._lists)
 
     def splits(self) -> list[str]:
-        """Those whose folder is here."""
+        """Return the splits whose folder is present."""
         if isinstance(self.source, CsvPixels):
             return [split for split in FOLDERS if (self.table.splits == split).any()]
         present = {name.split("/", 1)[0] for name in self._images}
         return [split for split, folder in FOLDERS.items() if folder in present]
 
     def rules(self) -> list[str]:
-        """Return the paper's four."""
+        """Return the four rules of the paper."""
         return list(RULES)
 
     def load(self, split: str, rule: str) -> Split:
-        """Return the images of a split that a rule keeps, in the order of the file."""
+        """Return the images of a split that a rule selects, in file order."""
         if rule not in RULES:
             raise UnknownNameError("rule", rule, RULES)
         require_split(self, split)
@@ -175,7 +175,7 @@ class FerPlus:
         return Split(self.name, split, rule, self.order, names, kept, self.source, gray=True, shares=shares)
 
     def findings(self) -> list[Issue]:
-        """Rows without an image, names on two rows, and what ties do."""
+        """Rows without an image, names on two rows, and ties."""
         found: list[Issue] = []
         if self.table.nameless:
             found.append(Issue("all", "row names no image (skipped)", self.table.nameless))
@@ -195,7 +195,7 @@ class FerPlus:
         return found
 
     def image_of(self, split: str, row: int | np.intp) -> str:
-        """Folders go by the image's name, fer2013.csv by the row: the two drift apart by up to 85."""
+        """Key of each image: its name in folders, its row in fer2013.csv; the two differ by up to 85."""
         if isinstance(self.source, CsvPixels):
             return f"{self.table.rows[row]:05d}"
         return f"{FOLDERS[split]}/{self.table.names[row]}"

@@ -1,4 +1,4 @@
-"""Any labeled set as folders: split/class/image, or class/image, which is then split by what the pictures show."""
+"""Any labeled set as folders: split/class/image, or class/image, which is then split by pixel hash."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .sources import FolderBytes, children, files_below, folders, is_image
 Found = dict[str, list[tuple[str, str]]]
 """By split: (name of an image, its class folder)."""
 VALID, TEST = 10, 20
-"""Of a hundred pictures, those of a set without splits that choose and that are counted."""
+"""Percent of pictures for `valid` and `test` in a set without splits."""
 
 
 def read(path: Path, options: Mapping[str, Any]) -> Listing:
-    """Classes are folder names ("happy" counts as "happiness"); their order is a known one, or is given.
+    """Read class folders ("happy" counts as "happiness"); their order is a known one, or is given.
 
     Raises:
         DatasetError: no such folders, or two folders for one split.
-        LabelError: classes of no known order, or numbers that nothing says the meaning of.
+        LabelError: classes of no known order, or numbers of unknown meaning.
     """
     by_split = split_folders(path)
     notes: list[Issue] = []
@@ -46,7 +46,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Listing:
 
 
 def split_folders(path: Path) -> dict[str, Path]:
-    """Return the folders of a set that are splits, by the split they are; empty if it has none."""
+    """Return the split folders of a set by split; empty if it has none."""
     found: dict[str, Path] = {}
     for folder in folders(path):
         split = split_of(folder.name)
@@ -55,7 +55,7 @@ def split_folders(path: Path) -> dict[str, Path]:
         if split in found:
             raise DatasetError(
                 f"expected one folder for the split {split} in {path}, found {found[split].name} and {folder.name}; "
-                "put them together, or one of them away"
+                "merge them, or move one of them away"
             )
         found[split] = folder
     return {split: found[split] for split in SPLITS if split in found}
@@ -67,7 +67,7 @@ def class_folders(path: Path) -> list[str]:
 
 
 def _images(folder: Path, base: Path, split: str, notes: list[Issue]) -> list[tuple[str, str]]:
-    """Images below the class folders of a split, sorted; what is none is noted."""
+    """Images in the class folders of a split, sorted; other files are noted."""
     found: list[tuple[str, str]] = []
     stray: list[str] = []
     other: list[str] = []
@@ -82,12 +82,12 @@ def _images(folder: Path, base: Path, split: str, notes: list[Issue]) -> list[tu
     if stray:
         notes.append(Issue(split, "image outside of a class folder (skipped)", len(stray), stray[0], Level.WARNING))
     if other:
-        notes.append(Issue(split, "file that is no image (skipped)", len(other), other[0]))
+        notes.append(Issue(split, "file that is not an image (skipped)", len(other), other[0]))
     return found
 
 
 def _drawn(found: Sequence[tuple[str, str]], path: Path, notes: list[Issue]) -> Found:
-    """Split a set that has no splits: a picture goes where its pixels say, so that copies of it stay together."""
+    """Split a set without splits by pixel hash, so that copies of a picture stay together."""
     if len({owner for _, owner in found}) < 2:
         here = ", ".join(p.name for p in children(path)[:6]) or "an empty folder"
         raise DatasetError(
@@ -96,7 +96,7 @@ def _drawn(found: Sequence[tuple[str, str]], path: Path, notes: list[Issue]) -> 
     source = FolderBytes(path)
     sides: Found = {split: [] for split in SPLITS}
     for (name, owner), digest in zip(found, pixel_hashes(source, [n for n, _ in found]), strict=True):
-        # an image that cannot be read is to be found by training or `check`: it stays in
+        # an unreadable image stays in, so that training or `check` reports it
         part = int(digest[:8], 16) % 100 if digest else 99
         side = "test" if part < TEST else "valid" if part < TEST + VALID else "train"
         sides[side].append((name, owner))

@@ -1,7 +1,7 @@
-"""Protocols for sets that know the subject: k folds of subjects, or one subject left out at a time.
+"""Protocols for sets that name the subject: k folds of subjects, or leave-one-subject-out.
 
 A fold is written `3/10` (the third of ten) or `3/subjects` (the third subject, by name). Its subjects are the split
-`test`; all others are `train`, out of which the hold-out takes subjects of its own. The set's own splits are pooled.
+`test`; all others are `train`, from which whole subjects are held out. The set's own splits are pooled.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SUBJECTS = "subjects"
 
 
 def folds_of(data: LabeledSet, wanted: str) -> list[str]:
-    """Every fold of a protocol: `10` gives "1/10" … "10/10", `subjects` one for each subject.
+    """Return every fold of a protocol: `10` gives "1/10" … "10/10", `subjects` one per subject.
 
     Raises:
-        UsageError: the set does not know its subjects, or has fewer of them than folds.
+        UsageError: the set does not name its subjects, or has fewer subjects than folds.
     """
     people = len(_subjects(_pooled(data)))
     n = people if wanted == SUBJECTS else int(wanted) if wanted.isdecimal() else 0
@@ -34,7 +34,7 @@ def folds_of(data: LabeledSet, wanted: str) -> list[str]:
 
 
 def fold_of(data: LabeledSet, fold: str | None) -> LabeledSet:
-    """Return the set as one fold sees it; unchanged where no fold is asked for."""
+    """Return the set with the splits of one fold; unchanged if no fold is given."""
     return data if fold is None else Folded(data, fold)
 
 
@@ -60,7 +60,7 @@ class Folded:
         return self.inner.rules()
 
     def load(self, split: str, rule: str) -> Split:  # noqa: ARG002
-        """Images of the fold's subjects, or of all others."""
+        """Return images of the fold's subjects, or of all others."""
         require_split(self, split)
         inside = np.isin(np.asarray(self._whole.groups["subject"]), self.subjects)
         rows = np.flatnonzero(inside if split == "test" else ~inside)
@@ -76,7 +76,7 @@ def _pooled(data: LabeledSet) -> Split:
     parts = [data.load(split, data.rules()[0]) for split in data.splits()]
     if len(data.rules()) > 1 or any("subject" not in part.groups for part in parts):
         raise UsageError(
-            "expected a set that knows its subjects for folds (ckplus, jaffe, ferg, or a table with a column subject), "
+            "expected a set that names its subjects for folds (ckplus, jaffe, ferg, or a table with a column subject), "
             f"found {data.name}"
         )
     names = [name for part in parts for name in part.names]
@@ -93,7 +93,7 @@ def _subjects(whole: Split) -> list[str]:
 
 
 def _of_fold(people: Sequence[str], k: int, of: str) -> list[str]:
-    """Return the subjects of fold `k`: dealt out after one shuffle that is the same for every fold and run."""
+    """Return the subjects of fold `k`: dealt out after one fixed shuffle, the same for every fold and run."""
     if of == SUBJECTS:
         return [people[k - 1]]
     dealt = np.random.default_rng(0).permutation(np.asarray(people, dtype=np.str_)).tolist()

@@ -1,12 +1,12 @@
 """The held-out part that chooses the epoch: whole subjects, sequences, videos or pictures of the training images.
 
-A frame of a sequence that is learned from says nothing about other people: held out, it chooses the epoch at which the
-network has memorized most. So what belongs together stays on one side.
+A held-out frame of a sequence that is also trained on rewards memorizing, so it would choose the wrong epoch.
+Therefore groups are never split.
 
-    group      the strongest that the set knows: subject, sequence, video; else picture (the default)
+    group      the strongest group that the set names: subject, sequence, video; else picture (the default)
     picture    images with the same pixels
     name       images with the same name, as earlier versions did
-    valid      nothing of the training images: the set's own split `valid` chooses
+    valid      no training images: the set's own split `valid` chooses the epoch
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .subsets import Rows, hold_out
 
 GROUP, PICTURE, NAME, VALID = "group", "picture", "name", "valid"
 WAYS = (GROUP, "subject", "sequence", "video", PICTURE, NAME, VALID)
-"""What `holdout_by` may be."""
+"""Allowed values of `holdout_by`."""
 
 
 def require_way(by: str) -> None:
-    """Refuse a way of holding out that there is not."""
+    """Raise UnknownNameError for an unknown value of `holdout_by`."""
     if by not in WAYS:
         raise UnknownNameError("way of holding out", by, WAYS)
 
@@ -37,23 +37,23 @@ def require_way(by: str) -> None:
 def hold_out_by(
     split: Split, share: float, seed: int, by: str = GROUP, progress: Progress = silent
 ) -> tuple[Rows, Rows, str]:
-    """Rows to learn from, rows that only choose the epoch, and by what they were parted.
+    """Split rows into those to learn from and those that only choose the epoch; also names the grouping used.
 
     Args:
         split: training images.
-        share: of each class that is held out, one at least; whole groups may make it more.
+        share: share of each class to hold out, at least one image; whole groups may exceed it.
         seed: of the draw.
         by: one of `WAYS`, `valid` excepted.
         progress: progress callback.
 
     Raises:
-        UsageError: the set does not know what its images share.
+        UsageError: the set does not name these groups.
     """
     require_way(by)
     if by == NAME:
         return *hold_out(split, share, seed), NAME
     if by == GROUP:
-        # one subject cannot be parted
+        # one subject cannot be split
         by = next((kind for kind, of in split.groups.items() if len(set(of)) > 1), PICTURE)
     if by == PICTURE:
         hashes = pixel_hashes(split.source, split.names, progress, "compare training images")
@@ -62,14 +62,14 @@ def hold_out_by(
         groups = split.groups[by]
     else:
         known = ", ".join([*split.groups, PICTURE])
-        raise UsageError(f"expected what {split.dataset} knows of its images for holdout_by ({known}), found '{by}'")
+        raise UsageError(f"expected a grouping of {split.dataset} for holdout_by ({known}), found '{by}'")
     return *hold_out_groups(split, groups, share, seed), by
 
 
 def hold_out_groups(split: Split, groups: Sequence[str], share: float, seed: int) -> tuple[Rows, Rows]:
-    """Whole groups until every class gives its share; no class gives all that it has.
+    """Draw whole groups until every class reaches its share; no class is used up.
 
-    Rare classes are served first, as their groups bring images of the others with them.
+    Rare classes come first, because their groups also contain images of the others.
     """
     rng = np.random.default_rng([seed, 12])
     _, at = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)

@@ -1,6 +1,6 @@
 """Pixels by row number: from files, from a zip, from an RMset root, or out of memory.
 
-`Images` is all that training knows of them: how many there are, and a batch of some rows as uint8.
+`Images` is the interface for training: a length, and batches of rows as uint8.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Images(Protocol):
     """Random access to decoded images of one size."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of images."""
 
     def read(self, rows: Sequence[int]) -> Tensor:
         """Return the images of these rows: uint8 (n, C, S, S), RGB or gray (C = 1)."""
@@ -37,7 +37,7 @@ def decode(data: bytes, name: str, *, gray: bool) -> npt.NDArray[np.uint8]:
     """Return an encoded image as uint8 (H, W, C), RGB (C = 3) or gray (C = 1).
 
     Raises:
-        DatasetError: nothing can be decoded out of the bytes.
+        DatasetError: the bytes cannot be decoded.
     """
     flag = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
     try:
@@ -47,14 +47,14 @@ def decode(data: bytes, name: str, *, gray: bool) -> npt.NDArray[np.uint8]:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
     except cv2.error:
-        image = None  # what the head promises would not fit into memory, or contradicts itself
+        image = None  # the header names a size that does not fit into memory, or contradicts itself
     if image is None:
         raise DatasetError(f"expected an image in {name}, found {len(data):,} bytes that cannot be decoded as one")
     return np.asarray(image.reshape(image.shape[0], image.shape[1], -1), dtype=np.uint8)
 
 
 def resized(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """(H, W, C) -> (size, size, C); area-averaged when it shrinks, so that no detail aliases."""
+    """Resize (H, W, C) -> (size, size, C); area-averaged when shrinking, against aliasing."""
     if image.shape[:2] == (size, size):
         return image
     shrinks = image.shape[0] > size
@@ -63,12 +63,12 @@ def resized(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
 
 
 def stacked(images: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
-    """Arrays (S, S, C) as one tensor (n, C, S, S)."""
+    """Stack arrays (S, S, C) into one tensor (n, C, S, S)."""
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
 
 
 class ImageFiles:
-    """A list of named images out of a folder or a zip."""
+    """Named images in a folder or a zip."""
 
     def __init__(self, source: Bytes, names: Sequence[str], size: int, *, gray: bool) -> None:
         self.source, self.names, self.size, self.gray = source, list(names), size, gray
@@ -109,14 +109,14 @@ class InMemory:
 def in_memory(
     images: Images, shape: tuple[int, int, int], budget_mb: int, progress: Progress = silent, what: str = "images"
 ) -> Images:
-    """Return the same images, decoded once and kept if they fit the budget; unchanged if not.
+    """Return the images decoded in memory if they fit the budget; unchanged if not.
 
     Args:
-        images: what to read.
+        images: the images to decode.
         shape: (C, S, S) of one image.
         budget_mb: MiB that this set may take.
-        progress: told how many are decoded.
-        what: what the progress bar calls them.
+        progress: progress callback on decoded images.
+        what: label of the progress bar.
     """
     if len(images) * int(np.prod(shape)) > budget_mb * 2**20:
         return images
@@ -129,14 +129,14 @@ def in_memory(
 
 
 _AHEAD = 4
-"""Batches that a worker may have under way."""
+"""Batches prefetched per worker."""
 
 
 class _Reader(Dataset[Tensor]):
-    """Lets a DataLoader fetch whole batches; the row lists come from its batch sampler.
+    """Data set of whole batches for a DataLoader; the row lists come from its batch sampler.
 
-    A worker writes its batches into a few buffers in turn: fresh shared memory costs half of what decoding does, as the
-    system clears and maps every page of it.
+    A worker writes its batches into a few buffers in turn, because fresh shared memory costs half as much as decoding:
+    the system clears and maps every page.
     """
 
     def __init__(self, images: Images) -> None:
@@ -148,12 +148,12 @@ class _Reader(Dataset[Tensor]):
         try:
             pixels = self.images.read(rows)
         except RmsetError as error:
-            return error  # a DataLoader would make a page of traceback out of its one line
+            return error  # raised in a worker, a one-line error would become a page of traceback
         buffer = self._buffer(pixels)
         return buffer.copy_(pixels)
 
     def _buffer(self, like: Tensor) -> Tensor:
-        # those under way, the one that the consumer holds, and one more for safety
+        # those prefetched, the one that the consumer holds, and one more for safety
         self._turn = (self._turn + 1) % (_AHEAD + 2)
         if self._turn == len(self._buffers):
             self._buffers.append(torch.empty(0, dtype=torch.uint8))
@@ -171,15 +171,15 @@ def _as_is(batch: Any) -> Any:
 
 
 def alone(worker: int) -> None:  # noqa: ARG001 - every loader's worker is told its number
-    """One thread in each worker: there are as many workers as there should be threads."""
+    """Limit each worker to one thread; workers already provide the parallelism."""
     cv2.setNumThreads(0)
 
 
 def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iterator[Tensor]:
     """Yield the images of each list of rows, in order; decoded by worker processes if they are not in memory.
 
-    The lists are asked for as they are needed, so an epoch of 45 million images may name them one step at a time.
-    A batch holds its pixels until the next one is asked for; what must last is cloned.
+    Lists are consumed lazily, so an epoch of 45 million images can be listed step by step. A batch is valid until the
+    next one is requested; clone what must last.
     """
     if isinstance(images, InMemory) or workers == 0:
         for chosen in rows:
@@ -192,7 +192,7 @@ def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iter
         num_workers=workers,
         prefetch_factor=_AHEAD,
         worker_init_fn=alone,
-        # else each loader takes a number out of torch's own generator, and dropout depends on how many there were
+        # without it each loader draws from torch's generator, and dropout would depend on the number of loaders
         generator=torch.Generator(),
     )
     for batch in loader:

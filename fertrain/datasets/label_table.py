@@ -1,6 +1,6 @@
-"""Tables of labels as people have them: any delimiter, any case of the columns, spaces, blank lines, true line numbers.
+"""Tolerant reader of label tables: any delimiter, any case of column names, spaces, blank lines; true line numbers.
 
-Every table of every layout is read by `read_table`; which column is what is said in `COLUMNS`.
+All layouts read tables by `read_table`; `COLUMNS` lists the accepted names of each column.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "video": ("video", "video_id", "clip", "clip_id", "movie"),
     "sequence": ("sequence", "sequence_id", "session"),
 }  # fmt: skip
-"""What a column may be called, in any case and with or without `_`; the first that is there is taken."""
+"""Accepted column names, in any case and with or without `_`; the first match is used."""
 
 SPLIT_NAMES: Mapping[str, str] = {
     **dict.fromkeys(("train", "training", "trainset", "trainingset", "trn", "traindata"), "train"),
@@ -41,18 +41,18 @@ SPLIT_NAMES: Mapping[str, str] = {
     ),
     **dict.fromkeys(("test", "testing", "tst", "testset", "privatetest", "testdata"), "test"),
 }
-"""What a split may be called, in any case and with or without `_`, in folders, files and columns."""
+"""Accepted names of a split, in any case and with or without `_`, in folders, files and columns."""
 _DELIMITERS = (",", "\t", ";", "|")
 csv.field_size_limit(1 << 24)
 
 
 def folded(name: str) -> str:
-    """Return a name without case, spaces, `_` and `-`: "Image_Name" -> "imagename"."""
+    """Normalize a name: lower case, no spaces, `_` or `-`: "Image_Name" -> "imagename"."""
     return "".join(c for c in name.lower() if c not in " _-\t")
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a name means: "PublicTest" -> "valid"; None if it means none."""
+    """Return the split that a name means: "PublicTest" -> "valid"; None for other names."""
     return SPLIT_NAMES.get(folded(name))
 
 
@@ -61,7 +61,7 @@ class Row:
     """One row of a table."""
 
     line: int
-    """Where it begins in the file, from 1."""
+    """First line in the file, from 1."""
     cells: Mapping[str, str]
     """Text by column, without spaces around it; "" where the row is short."""
 
@@ -73,16 +73,16 @@ class Table:
     path: Path
     """The file."""
     columns: tuple[str, ...]
-    """As the file has them, without spaces around them."""
+    """Column names as in the file, without surrounding spaces."""
     rows: tuple[Row, ...]
-    """Blank lines left out."""
+    """Rows, without blank lines."""
 
     def at(self, row: Row) -> str:
-        """Where a row stands, for messages."""
+        """Return the place of a row, for messages."""
         return f"{self.path}, line {row.line}"
 
     def column(self, what: str, given: Mapping[str, str]) -> str:
-        """Return the column that is `what`.
+        """Return the column for `what`.
 
         Raises:
             DatasetError: there is none.
@@ -96,12 +96,12 @@ class Table:
         return found
 
     def find(self, what: str, given: Mapping[str, str]) -> str | None:
-        """Return the column that is `what`, by the user's word or by its name; None if there is none."""
+        """Return the column for `what`: the one named by the user, else by its usual names; None if there is none."""
         return find_column(self.columns, what, given, self.path)
 
 
 def find_column(columns: Sequence[str], what: str, given: Mapping[str, str], path: Path) -> str | None:
-    """Return the column of `columns` that is `what`, by the user's word or by its name.
+    """Return the column for `what`: the one named by the user, else by its usual names.
 
     Raises:
         UsageError: the user named a column that is not there.
@@ -118,11 +118,11 @@ def find_column(columns: Sequence[str], what: str, given: Mapping[str, str], pat
 
 
 _LARGEST, _LONGEST = 4 << 30, 1 << 20
-"""bytes of a table, and letters of one line; FER2013 as its competition gave it has 300 MB in lines of 10 KB"""
+"""Limits: bytes of a table, letters of one line; the FER2013 competition file has 300 MB in lines of 10 KB."""
 
 
 class _Lines(io.TextIOWrapper):
-    """Text whose lines have an end."""
+    """Text stream that limits the length of a line."""
 
     def __next__(self) -> str:  # type: ignore[override]
         line = self.readline(_LONGEST)
@@ -138,9 +138,9 @@ def table_text(path: Path) -> Iterator[TextIO]:
     """Open a table for the `csv` module.
 
     Raises:
-        DatasetError: in the body of the `with`, at a byte that is no UTF-8 or a row that is no CSV.
+        DatasetError: in the body of the `with`, for invalid UTF-8 or invalid CSV.
     """
-    # A FIFO would be waited for, and a file of zeros is one line without an end.
+    # Opening a FIFO would block, and a file of zeros is one endless line.
     with _Lines(open_regular(path, _LARGEST), encoding="utf-8-sig", newline="") as stream:
         try:
             yield stream
@@ -153,7 +153,7 @@ def table_text(path: Path) -> Iterator[TextIO]:
 
 
 def delimiter_of(head: str) -> str:
-    """Return what stands most often between the names of a header, a space if nothing else does."""
+    """Return the most frequent delimiter of a header; a space if there is no other."""
     counts = {d: head.count(d) for d in _DELIMITERS}
     best = max(_DELIMITERS, key=lambda d: counts[d])
     return best if counts[best] else (" " if " " in head.strip() else ",")
@@ -167,19 +167,19 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> Table:
         columns: names of the columns where the file has no header.
 
     Raises:
-        DatasetError: it is no table; a row has more cells than there are columns.
+        DatasetError: the file is not a table; a row has more cells than there are columns.
     """
     names = tuple(columns) or read_header(path)
     return Table(path, names, tuple(iter_rows(path, columns)))
 
 
 def read_header(path: Path) -> tuple[str, ...]:
-    """Return the names of a table's columns; none where it is empty."""
+    """Return the column names of a table; an empty list for an empty file."""
     return next((tuple(cells) for _, cells in _lines(path)), ())
 
 
 def iter_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
-    """Yield the rows of a table one by one, as tables of pixels are too large to be kept as text."""
+    """Yield the rows of a table one by one; tables of pixels are too large to keep as text."""
     names = list(columns)
     for line, cells in _lines(path):
         if not names:
@@ -194,7 +194,7 @@ def iter_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Where each row begins, and its cells without spaces around them; blank lines are left out."""
+    """Yield each row's first line and its stripped cells; blank lines are skipped."""
     with table_text(path) as stream:
         first = stream.readline()
         stream.seek(0)

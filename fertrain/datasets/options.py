@@ -1,7 +1,7 @@
-"""What a kind of data set may be told beside its folder: names, types and ranges, in one table.
+"""Options of each kind of data set: names, types and ranges, in one table.
 
-An option comes as text from `--set KEY=VALUE`, or as whatever datasets.toml holds. It is made what its kind reads here,
-so that the readers meet no other values; a name or a value that a kind does not know is a mistake.
+Options come as text from `--set KEY=VALUE`, or as TOML values from datasets.toml. They are converted and checked here,
+so readers get only valid values; an unknown name or value is an error.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from rmset.errors import UsageError
 from ..errors import UnknownNameError
 
 Option = Callable[[object], Any]
-"""From a value as it was given to the value that a reader takes; ValueError says in words what was expected."""
+"""Converter from a given value to the reader's value; its ValueError says in words what was expected."""
 
 
 def flag(value: object) -> bool:
-    """Read true or false; `bool` would take the text "false" for true."""
+    """Parse true or false; `bool("false")` would be true."""
     known = {"true": True, "false": False}
     if str(value).lower() not in known:
         raise ValueError("true or false")
@@ -26,7 +26,7 @@ def flag(value: object) -> bool:
 
 
 def whole(least: int) -> Option:
-    """Return a whole number of `least` or more."""
+    """Parse a whole number of `least` or more."""
 
     def read(value: object) -> int:
         text = str(value)
@@ -50,7 +50,7 @@ def one_of(*known: str | int) -> Option:
 
 
 def names(value: object) -> list[str]:
-    """Names, as a list or separated by commas."""
+    """Parse names, as a list or separated by commas."""
     listed = value.split(",") if isinstance(value, str) else value
     found = [str(name).strip() for name in listed] if isinstance(listed, (list, tuple)) else []
     if not found or not all(found):
@@ -59,7 +59,7 @@ def names(value: object) -> list[str]:
 
 
 def pairs(value: object) -> dict[str, str]:
-    """KEY=VALUE, as a table or separated by commas."""
+    """Parse KEY=VALUE pairs, as a table or separated by commas."""
     if isinstance(value, Mapping):
         found = {str(k).strip(): str(v).strip() for k, v in value.items()}
     else:
@@ -73,12 +73,12 @@ def pairs(value: object) -> dict[str, str]:
 
 
 def classes(value: object) -> list[str] | dict[str, str]:
-    """Names in the order of the head, or what the set calls a class = what it is."""
+    """Parse `classes`: names in the order of the head, or pairs of the set's name and the canonical name."""
     return pairs(value) if isinstance(value, Mapping) or (isinstance(value, str) and "=" in value) else names(value)
 
 
 def columns(value: object) -> dict[str, str]:
-    """Which column of a table is what."""
+    """Parse `columns`: pairs of role and column name."""
     known = ("image", "label", "split", "subject", "video", "sequence")
     found = pairs(value)
     if strange := [key for key in found if key not in known]:
@@ -111,14 +111,14 @@ OPTIONS: dict[str, Mapping[str, Option]] = {
     "csv": {**_TABLE, "table": text},
     "rmset": {},
 }
-"""By kind: every option it reads, and what its value has to be."""
+"""Options by kind, each with its converter."""
 
 
 def read_options(kind: str, given: Mapping[str, object]) -> dict[str, Any]:
-    """Return the options of a data set as its kind reads them.
+    """Convert and check the options of a data set.
 
     Raises:
-        UnknownNameError: an option that the kind does not read.
+        UnknownNameError: an option that the kind does not have.
         UsageError: a value of another type, or out of range.
     """
     known, found = OPTIONS[kind], {}

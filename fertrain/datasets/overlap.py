@@ -1,8 +1,7 @@
-"""The same picture in two sets or splits: copied, mirrored, saved again, or of another size.
+"""Pictures shared by two sets or splits: copied, mirrored, recompressed, or resized.
 
-Thumbnails of 16×16 gray pixels, without their mean and spread, are compared with all of the other side; pairs that are
-near are compared again at 48×48, mirrored too. Images of one person from one second look alike as well: the similarity
-stands beside each pair.
+Standardized 16×16 gray thumbnails of both sides are compared; near pairs are compared again at 48×48, also mirrored.
+Frames of one person within a second also look alike, so each pair is listed with its similarity.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from .pictures import pixel_hash
 
 _SMALL, _LARGE = 16, 48
 NEAR_SMALL, NEAR = 0.98, 0.985
-"""Correlations of two pictures from which on they are compared, and are one. Of 300 pictures of FERPlus, saved as JPEG
-of quality 60 at 1.5 times their size, 283 are found again."""
+"""Correlation thresholds: to compare two pictures closely, and to call them the same. Of 300 pictures of FERPlus, saved
+as JPEG of quality 60 at 1.5 times their size, 283 are found again."""
 _BLOCK = 2048
 
 Vectors = npt.NDArray[np.float32]
@@ -37,9 +36,9 @@ class Pair:
     """One picture on both sides."""
 
     a: tuple[str, str, str]
-    """Set and split, name, class."""
+    """Set and split, name, class of the first image."""
     b: tuple[str, str, str]
-    """The same of the other side."""
+    """The same for the second image."""
     how: str
     """`same pixels`, `mirrored`, or `saved again or resized`."""
     similarity: float
@@ -55,9 +54,9 @@ class Pair:
 
 
 def overlap(here: Sequence[Split], there: Sequence[Split], progress: Progress = silent) -> list[Pair]:
-    """Pictures that both sides show, each image of the one with the most similar of the other.
+    """Find pictures on both sides; each image of one side is paired with the most similar of the other.
 
-    A split that stands on both sides is not compared with itself.
+    A split that is on both sides is not compared with itself.
     """
     found: list[Pair] = []
     thumbs = {_key(split): _thumbs(split, progress) for split in [*here, *there]}

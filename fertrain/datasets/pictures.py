@@ -1,4 +1,4 @@
-"""What pictures show, as numbers: copies of a picture have the same hash, whatever their files are called."""
+"""Hashes of pixels: copies of a picture have the same hash, whatever the file name."""
 
 from __future__ import annotations
 

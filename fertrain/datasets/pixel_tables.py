@@ -26,9 +26,9 @@ class PixelRows:
     pixels: npt.NDArray[np.uint8]
     """(N, 48, 48)."""
     splits: list[str]
-    """By the column Usage, else by the file's name."""
+    """Split, by the column Usage, else by the file's name."""
     emotions: list[int]
-    """-1 where the file has none."""
+    """Class number; -1 where the file has none."""
     places: list[str]
     """File and line, for messages."""
 
@@ -36,7 +36,7 @@ class PixelRows:
 class CsvPixels:
     """The images of a table as PNG bytes; an image's name is its row, "00000", counted from 0.
 
-    Several tables are read one after the other, as one.
+    Several tables are read as one, in order.
     """
 
     def __init__(self, path: Path, *more: Path) -> None:
@@ -91,5 +91,5 @@ class CsvPixels:
         return bytes(cv2.imencode(".png", image)[1])
 
     def names(self) -> set[str]:
-        """Every row."""
+        """Names of all rows."""
         return {f"{row:05d}" for row in range(len(self.table.pixels))}

@@ -1,4 +1,4 @@
-"""The small posed sets, which name the subject in every file and come without splits: CK+, JAFFE, FERG.
+"""The small posed sets without splits: CK+, JAFFE, FERG; their files name the subject.
 
 CK+      cohn-kanade-images/S005/001/S005_001_00000011.png with Emotion/S005/001/S005_001_00000011_emotion.txt,
          below any folders, or both official zips side by side as they were downloaded
@@ -7,9 +7,9 @@ CK+.csv  ckextended.csv (Kaggle): emotion, pixels, Usage; it does not name the s
 JAFFE    KA.AN1.39.tiff: subject, expression, take
 FERG     aia/aia_anger/aia_anger_1.png: six drawn characters
 
-The option `split` is `subject` (no subject in two splits) or `image` (as Deep-Emotion counts), `seed` draws it. A
-split by image measures, in part, how well faces are remembered; papers report it, so it can be asked for by name.
-Options come as `options.read_options` has made them.
+The option `split` is `subject` (no subject in two splits) or `image` (as in Deep-Emotion); `seed` seeds the draw. A
+split by image partly measures how well faces are memorized; papers report it, so it is available.
+Options are those returned by `options.read_options`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ZIP_WORDS = ("cohn-kanade", "emotion")
 
 
 def find_ck(path: Path) -> Bytes | None:
-    """Return the source of CK+ as its authors give it: a folder, or the two zips; None if it is not here."""
+    """Return the source of CK+ as published: a folder, or the two zips; None if it is not present."""
     if (path / "cohn-kanade-images").is_dir() or any((p / "cohn-kanade-images").is_dir() for p in folders(path)):
         return FolderBytes(path)
     zips = [p for p in children(path) if p.suffix.lower() == ".zip" and any(w in p.name.lower() for w in _ZIP_WORDS)]
@@ -52,7 +52,7 @@ def find_ck(path: Path) -> Bytes | None:
 
 
 def find_ck48(path: Path) -> Path | None:
-    """Return the folder of CK+48's class folders: known by its files' names, `S010_004_00000017.png`."""
+    """Return the parent of CK+48's class folders, recognized by file names like `S010_004_00000017.png`."""
     for base in (path, *folders(path)):
         owners = [p for p in folders(base) if canonical(p.name) in ORDERS["ckplus7"].classes]
         if len(owners) > 1 and all(any(_CK48_NAME.fullmatch(f.stem) for f in children(p)) for p in owners):
@@ -169,7 +169,7 @@ def jaffe(path: Path, options: Mapping[str, Any]) -> Listing:
         rows.append((image.relative_to(path).as_posix(), order.classes.index(_JAFFE[code])))
         subjects.append(parts[0].upper())
     groups = {"subject": {name: who for (name, _), who in zip(rows, subjects, strict=True)}}
-    # 23 of the 213 images choose the epoch
+    # 23 of the 213 images are the split that chooses the epoch
     sides = _split(rows, subjects, options, "subject", 23 / 213, 10)
     return Listing(order, sides, FolderBytes(path), True, groups=groups)
 
@@ -197,7 +197,7 @@ def _split(
     test: float,
 ) -> Parts:  # fmt: skip
     how, seed = options.get("split", default), options.get("seed", 0)
-    # a tenth and a fifth of the people, whatever the paper counts in images
+    # a tenth and a fifth of the people; the paper gives counts of images only
     if how == "subject" and len(set(subjects)) > 2:
         return by_subject(rows, subjects, (0.1, 0.2), seed)
     return by_class(rows, valid, test, seed)
@@ -207,12 +207,12 @@ Parts = dict[str, list[Labeled]]
 
 
 def by_subject(rows: Sequence[Labeled], subjects: Sequence[str], shares: tuple[float, float], seed: int = 0) -> Parts:
-    """Whole people to each split.
+    """Assign whole people to splits.
 
     Args:
         rows: the images.
-        subjects: who each shows; as long as `rows`.
-        shares: of the *people* that go to valid and to test, rounded, one at least; the rest is train.
+        subjects: subject of each row.
+        shares: shares of the *people* for valid and test, rounded, at least one; the rest is train.
         seed: of the draw.
     """
     people = sorted(set(subjects))
@@ -226,7 +226,7 @@ def by_subject(rows: Sequence[Labeled], subjects: Sequence[str], shares: tuple[f
 
 
 def by_class(rows: Sequence[Labeled], valid: float, test: int | float, seed: int = 0) -> Parts:
-    """Return the same number, or the same share, of every class to each split; people may be on both sides.
+    """Assign the same number, or share, of every class to each split; people may be on both sides.
 
     Args:
         rows: the images.
@@ -254,7 +254,7 @@ def by_class(rows: Sequence[Labeled], valid: float, test: int | float, seed: int
 
 
 def _spread(wanted: npt.NDArray[np.floating]) -> list[int]:
-    """Whole numbers near those wanted, whose sum is theirs, rounded: the largest remainders are rounded up."""
+    """Round numbers so that their sum is the rounded sum: the largest remainders are rounded up."""
     whole = np.floor(wanted).astype(np.int64)
     left = round(float(wanted.sum())) - int(whole.sum())
     whole[np.argsort(whole - wanted, kind="stable")[:left]] += 1

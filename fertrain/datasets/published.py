@@ -1,4 +1,4 @@
-"""Class counts as papers and sites print them: by them a numbering of classes is recognized, or found to be another."""
+"""Published class counts, to recognize or reject a numbering of classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..labels import ORDERS, LabelOrder
 
 Counts = tuple[int, ...]
 NEAR = 0.03
-"""Counts of the same release differ by a few images that could not be read, or were taken out later."""
+"""Tolerance: counts of the same release differ by a few images that were unreadable or removed later."""
 
 
 PUBLISHED: dict[str, dict[str, tuple[Counts, ...]]] = {
@@ -32,14 +32,14 @@ FIRST = {"rafdb": 1, "ckplus7": 1}
 
 @dataclass(frozen=True)
 class Numbering:
-    """What the numbers of a set mean, and how that is known."""
+    """A recognized numbering, with the evidence."""
 
     order: LabelOrder
-    """The order they are of."""
+    """The label order."""
     first: int
     """The number of its first class."""
     why: str
-    """In words."""
+    """The evidence in words."""
 
 
 def numbers_of(name: str) -> tuple[int, ...]:
@@ -49,12 +49,12 @@ def numbers_of(name: str) -> tuple[int, ...]:
 
 
 def near(counts: Sequence[int], published: Sequence[int]) -> bool:
-    """Every class within three in a hundred of the published count."""
+    """Whether every class is within 3 % of the published count."""
     return len(counts) == len(published) and all(abs(a - b) <= NEAR * b for a, b in zip(counts, published, strict=True))
 
 
 def recognized(counts: Mapping[str, Mapping[int, int]]) -> Numbering | None:
-    """Return the numbering whose published counts are those of a set; None where no counts say so, or several do.
+    """Return the numbering whose published counts match a set; None if none or several match.
 
     Args:
         counts: images by number, by split.

@@ -5,7 +5,7 @@ as its authors give it:
     Image/aligned/train_00001_aligned.jpg
 as Kaggle has it:
     train/1/train_00001_aligned.jpg …     (or below DATASET/), test/…; the folder is the number of the class
-    train_labels.csv, test_labels.csv     image, label; compared with the folders where they are there
+    train_labels.csv, test_labels.csv     image, label; if present, compared with the folders
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PREFIXES = ("Image/aligned", "Image/original", "aligned", "original", "Image/al
 
 
 def find_list(path: Path) -> tuple[Path, Path] | None:
-    """Return the set's folder and its list of labels, if it is as the authors give it."""
+    """Return the set's folder and its list of labels, if it has the authors' layout."""
     for base in here_and_below(path):
         for name in LISTS:
             for file in (base / "EmoLabel" / name, base / name):
@@ -38,7 +38,7 @@ def find_list(path: Path) -> tuple[Path, Path] | None:
 
 
 def find_numbered(path: Path) -> Path | None:
-    """Return the folder with `train/1/` … `train/7/`, if it is as Kaggle has it."""
+    """Return the folder with `train/1/` … `train/7/`, if it has Kaggle's layout."""
     for base in here_and_below(path):
         splits = split_folders(base)
         if splits and all({p.name for p in folders(f)} == _NUMBERS for f in splits.values()):
@@ -101,7 +101,7 @@ def _from_folders(base: Path, path: Path) -> Listing:
 
 
 def _compared(file: Path, split: str, rows: list[Labeled]) -> list[Issue]:
-    """Where the table says another class than the folder, or names other images."""
+    """Compare the table with the folders: other classes, other images."""
     table = read_table(file)
     image, label = table.column("image", {}), table.column("label", {})
     said = {row.cells[image].replace("\\", "/").rpartition("/")[2]: row for row in table.rows}

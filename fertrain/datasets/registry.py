@@ -6,7 +6,7 @@
 
 A new kind with one label per image is a function from a folder to a `Listing` and one entry in `LAYOUTS`; any
 other is a class with `splits`, `rules`, `load`, `findings` (see `LabeledSet`) and one entry in `KINDS`. Its options
-stand in `options.OPTIONS`. Every labeled kind takes the option `drop`, classes to leave out (eight to seven by name).
+are listed in `options.OPTIONS`. Every labeled kind has the option `drop`: classes to leave out, by name.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Entry:
     """One data set of datasets.toml."""
 
     name: str
-    """What commands call it."""
+    """Its name in commands."""
     kind: str
     """A key of `KINDS`, or `rmset`."""
     path: Path
     """Its folder."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What else its kind wants to know, as `classes` of a folder; see `options.OPTIONS`."""
+    """Options of its kind, such as `classes` of a folder; see `options.OPTIONS`."""
     file: Path | None = None
     """The datasets.toml that names it; None for `kind:path`."""
 
@@ -67,7 +67,7 @@ LAYOUTS: dict[str, Reader] = {
     "parquet": tables.parquet,
     "csv": tables.labels_csv,
 }
-"""Kinds with one label per image, by what their folders look like."""
+"""Layout readers of the kinds with one label per image."""
 
 
 def _listed(read: Reader) -> Callable[[Entry], LabeledSet]:
@@ -88,12 +88,12 @@ def user_file() -> Path:
 
 
 def files() -> list[Path]:
-    """Where names are looked up, nearest first."""
+    """Files in which names are looked up, nearest first."""
     return [path for path in (Path(FILE), user_file()) if path.is_file()]
 
 
 def entries() -> dict[str, Entry]:
-    """Every data set that can be named; a name here hides the same name in the user's folder."""
+    """Every registered data set; a name here hides the same name in the user's folder."""
     found: dict[str, Entry] = {}
     for file in reversed(files()):
         for name, table in _read(file).items():
@@ -110,9 +110,9 @@ def entries() -> dict[str, Entry]:
 
 
 def add(entry: Entry, *, here: bool = False) -> Path:
-    """Write an entry, after opening it; returns the file it went to.
+    """Open an entry, then write it; returns the file written.
 
-    It goes to `datasets.toml` of this folder if there is one or `here` is asked for, else to the user's.
+    That is `datasets.toml` of this folder if it exists or `here` is set, else the user's.
     """
     entry = _checked(entry)
     if entry.kind != UNLABELED:
@@ -125,7 +125,7 @@ def add(entry: Entry, *, here: bool = False) -> Path:
 
 
 def resolve(name: str) -> Entry:
-    """Return the entry of a name, or of `kind:path` for a set that is used once."""
+    """Return the entry of a name, or of `kind:path` for an unregistered set."""
     known = entries()
     if name in known:
         return known[name]
@@ -138,10 +138,10 @@ def resolve(name: str) -> Entry:
 
 
 def name_and_split(on: str) -> tuple[str, str]:
-    """`NAME[:SPLIT]` or `KIND:PATH[:SPLIT]` taken apart; the split is "" where none is named.
+    """Parse `NAME[:SPLIT]` or `KIND:PATH[:SPLIT]`; the split is "" if none is named.
 
-    Names and paths may hold colons themselves, so the whole text is tried first. Where a set is called like a kind,
-    `ferplus:test` is its split and `ferplus:./test` the folder.
+    Names and paths may contain colons, so the whole text is tried first. For a set named like a kind, `ferplus:test`
+    is its split and `ferplus:./test` the folder.
     """
     known = entries()
     head, _, tail = on.rpartition(":")
@@ -178,7 +178,7 @@ def open_entry(entry: Entry) -> LabeledSet:
 
 
 def _checked(entry: Entry) -> Entry:
-    """Check an entry and read its options as its kind does; refuses unknown kinds, folders and options."""
+    """Check an entry and convert its options; raises for unknown kinds, folders and options."""
     if entry.kind not in OPTIONS:
         raise UnknownNameError("kind of data set", entry.kind, OPTIONS)
     if not entry.path.is_dir():
@@ -194,12 +194,12 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def rule_for(data: LabeledSet, rule: str) -> str:
-    """Return the rule asked for, or `given` for a data set that has one label per image and no rules to choose from."""
+    """Return the rule asked for, or `given` for a data set with one label per image."""
     return GIVEN if data.rules() == [GIVEN] else rule
 
 
 def reported(data: LabeledSet, wanted: str | None) -> str | None:
-    """Return the split that is counted: the one that was asked for, else test, else valid; None if neither is here."""
+    """Return the split to report: the one asked for, else test, else valid; None if neither is present."""
     return wanted or next((split for split in ("test", "valid") if split in data.splits()), None)
 
 
@@ -207,14 +207,14 @@ def open_split(data: LabeledSet, split: str, rule: str) -> Split:
     """Return a split under an evaluation rule.
 
     Raises:
-        DatasetError: it is not here, or has no images that the rule keeps.
+        DatasetError: it is not present, or the rule selects none of its images.
     """
     require_split(data, split)
     return require_images(data.load(split, rule_for(data, rule)))
 
 
 def require_images(split: Split) -> Split:
-    """Refuse a split with nothing to count: its accuracy would read 0 %, which was not measured."""
+    """Raise for a split without images: an accuracy of 0 % would be reported, but nothing measured."""
     if len(split) == 0:
         raise DatasetError(
             f"expected images to count in {split.dataset}:{split.split} under the rule {split.rule}, found none; put "
@@ -224,19 +224,19 @@ def require_images(split: Split) -> Split:
 
 
 def images_of(split: Split, spec: InputSpec) -> ImageFiles:
-    """Its images, decoded as the spec says."""
+    """Open the images of a split, decoded by the spec."""
     return ImageFiles(split.source, split.names, spec.size, gray=spec.gray)
 
 
 def open_target(on: str) -> tuple[LabeledSet, str]:
-    """Return the data set and the split of `NAME[:SPLIT]`; without SPLIT `test` if there is one, else `valid`."""
+    """Return the data set and the split of `NAME[:SPLIT]`; default split: `test` if present, else `valid`."""
     name, split = name_and_split(on)
     dataset = open_labeled(name)
     return dataset, reported(dataset, split) or "test"
 
 
 def splits_of(on: str) -> list[Split]:
-    """Every split of `NAME[:SPLIT]`, under the set's first rule."""
+    """Load every split of `NAME[:SPLIT]`, under the set's first rule."""
     name, split = name_and_split(on)
     data = open_labeled(name)
     if split:
@@ -248,15 +248,15 @@ NOTE = "crop.toml"
 
 
 def note_crop(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write down how the faces of a folder were cut."""
+    """Record the crop settings of a folder."""
     (folder / NOTE).write_text(to_toml(settings), encoding="utf-8")
 
 
 def crop_of(folder: Path) -> str:
-    """How they were cut, as an `InputSpec` says it.
+    """Return the crop settings of a folder in the notation of `InputSpec`.
 
     Raises:
-        DatasetError: there is a note that cannot be read.
+        DatasetError: the note cannot be read.
     """
     note = folder / NOTE
     if not note.is_file():

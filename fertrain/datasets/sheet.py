@@ -1,6 +1,6 @@
-"""Contact sheet of a labeled set: classes × splits, as the images will be learned.
+"""Contact sheet of a labeled set: classes × splits, with the labels that training uses.
 
-The one look that catches every label mix-up: a row of happy faces called sadness needs no number.
+It makes label mix-ups visible: a row of happy faces titled sadness.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PAPER, _INK, _PALE = 250, (30, 30, 30), (150, 150, 150)
 
 @dataclass(frozen=True)
 class Sheet:
-    """What was drawn."""
+    """The sheet and its counts."""
 
     file: Path
     """The PNG."""
@@ -43,8 +43,8 @@ def draw(
     Args:
         data: the set.
         out: the file.
-        rule: which images, where there are votes; the set's first rule if None.
-        each: images of a class and split.
+        rule: rule that selects images by votes; None: the set's first.
+        each: images per class and split.
         tile: side of an image, px.
         seed: of the images that are drawn.
         progress: progress callback.
@@ -81,7 +81,7 @@ def _put(sheet: Pixels, split: Split, row: int, at: tuple[int, int], tile: int) 
     try:
         image = resized(decode(split.source.get(name), name, gray=split.gray), tile - 2)
     except (DatasetError, FileNotFoundError):
-        _text(sheet, "?", (x + tile // 2 - 4, y + tile // 2), _PALE)  # `check` names it
+        _text(sheet, "?", (x + tile // 2 - 4, y + tile // 2), _PALE)  # reported by `check`
         return
     sheet[y : y + tile - 2, x : x + tile - 2] = image
 

@@ -1,6 +1,6 @@
-"""Encoded images by name, out of a folder or of zip archives; which files count as data.
+"""Encoded images by name, from a folder or zip archives, and which files count as data.
 
-Names that begin with a dot are no data: what macOS, Jupyter and editors leave beside a set has never been labeled.
+Names that begin with a dot are skipped: macOS, Jupyter and editors leave such files beside a set.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm",
      ".pnm", ".gif", ".jp2", ".avif"}
 )  # fmt: skip
-"""Endings of image files; a file of another ending, or of none, is looked into."""
+"""Endings of image files; for any other ending, the first bytes decide."""
 _LOCATED_SAMPLE = 64
 _NO_DATA = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini"})
 
@@ -44,31 +44,31 @@ class Bytes(Protocol):
         """
 
     def names(self) -> set[str]:
-        """All file names there are."""
+        """All file names."""
 
 
 def no_data(name: str) -> bool:
-    """Return a name below the set's folder that holds nothing labeled: `._x.jpg`, `.ipynb_checkpoints/x.jpg`."""
+    """Whether a name is hidden, thus not data: `._x.jpg`, `.ipynb_checkpoints/x.jpg`."""
     return any((p.startswith(".") and p not in (".", "..")) or p in _NO_DATA for p in name.split("/"))
 
 
 def children(folder: Path) -> list[Path]:
-    """Return what lies in a folder, sorted, without what is no data."""
+    """Return the entries of a folder, sorted, without hidden ones."""
     return sorted(p for p in folder.iterdir() if not no_data(p.name))
 
 
 def folders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted, without what is no data."""
+    """Return the subfolders of a folder, sorted, without hidden ones."""
     return [p for p in children(folder) if p.is_dir()]
 
 
 def here_and_below(path: Path) -> list[Path]:
-    """Return a folder and those directly in it: archives are unpacked into a folder of their own, or not."""
+    """Return a folder and its direct subfolders: archives may unpack into a folder of their own."""
     return [path, *folders(path)] if path.is_dir() else []
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file of data below a folder. Links to folders are followed, which `rglob` does not: sets are linked."""
+    """Every data file below a folder. Unlike `rglob`, links to folders are followed, because sets are often linked."""
     for here, below, names in os.walk(folder, followlinks=True):
         below[:] = [name for name in below if not no_data(name) and not _leads_back(here, name)]
         for name in names:
@@ -77,17 +77,17 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def _leads_back(here: str, name: str) -> bool:
-    """Return a link to a folder above it, which would never end."""
+    """Whether a link leads to a folder above itself, an endless loop."""
     path = Path(here, name)
     return path.is_symlink() and Path(here).resolve().is_relative_to(path.resolve())
 
 
 def is_image(path: Path) -> bool:
-    """Return an image by its ending, or by its first bytes where the ending is none of an image."""
+    """Whether a file is an image, by its ending or its first bytes."""
     if path.suffix.lower() in SUFFIXES:
         return True
     if not path.is_file():
-        return False  # opening a pipe would wait for ever
+        return False  # opening a pipe would block forever
     try:
         return bool(cv2.haveImageReader(str(path)))
     except cv2.error:
@@ -111,16 +111,16 @@ def plain_name(name: str, folder: Path) -> str:
 
 
 def located(names: Sequence[str], folder: Path, prefixes: Sequence[str] = ()) -> tuple[list[str], str]:
-    """Names of a table as they are below a folder, and in words what was done to them; "" if nothing was.
+    """Match names of a table to files below a folder; also says in words how names were changed ("" if not).
 
-    Tables are moved, and written on other machines: where no name is here as it stands, leading folders are taken off
-    (`C:/faces/train/1.jpg` -> `train/1.jpg`) and the folder's own ones are tried (`train/1.jpg` ->
+    Tables get moved between machines. If no name exists as written, leading folders are removed
+    (`C:/faces/train/1.jpg` -> `train/1.jpg`) and the folder's own subfolders are tried (`train/1.jpg` ->
     `Images/train/1.jpg`). An evenly spaced sample decides.
 
     Args:
-        names: as the table has them.
-        folder: of the set.
-        prefixes: folders to try first, where a layout has usual ones.
+        names: names in the table.
+        folder: folder of the set.
+        prefixes: usual folders of the layout, tried first.
     """
     plain = [plain_name(name, folder) for name in names]
     sample = plain[:: max(1, len(plain) // _LOCATED_SAMPLE)]
@@ -138,7 +138,7 @@ def located(names: Sequence[str], folder: Path, prefixes: Sequence[str] = ()) ->
 
 
 def _moved(name: str, taken: int, prefix: str) -> str:
-    """Return a name without its first folders, below another."""
+    """Replace the first folders of a name by another."""
     parts = name.strip("/").split("/")
     return "/".join(([prefix] if prefix else []) + parts[min(taken, len(parts) - 1) :])
 
@@ -168,14 +168,14 @@ class FolderBytes:
         return {p.relative_to(self.folder).as_posix() for p in files_below(self.folder)}
 
 
-# damaged, cut short, encrypted, packed by a method that Python does not have
+# damaged, truncated, encrypted, or compressed by a method that Python lacks
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 
 
 class ZipBytes:
     """Members of a zip archive, read in place.
 
-    Each process opens the archive for itself, forked or not: two that share a descriptor move each other's place in it.
+    Each process opens the archive itself, forked or not: a shared descriptor has one shared position.
     """
 
     def __init__(self, path: Path) -> None:
@@ -206,7 +206,7 @@ class ZipBytes:
                 raise DatasetError(f"expected {name} whole in {self.path}, found: {error}") from None
 
     def names(self) -> set[str]:
-        """Names of all members that are files of data."""
+        """Names of all members that are data files."""
         return {name for name in self._open().namelist() if not name.endswith("/") and not no_data(name)}
 
     def _open(self) -> zipfile.ZipFile:

@@ -24,22 +24,22 @@ Rows = npt.NDArray[np.int64]
 
 
 def shares(available: npt.NDArray[np.int64], budget: int) -> npt.NDArray[np.int64]:
-    """How many rows each class gives to a budget: as even as the classes allow. (C,) -> (C,).
+    """Rows per class for a budget, as even as possible. (C,) -> (C,).
 
-    A class with fewer rows than its share gives all it has, and the others make up for it.
+    A class smaller than its share is taken whole, and the others make up for it.
     """
     level = 0
     while np.minimum(available, level + 1).sum() <= budget and level < available.max(initial=0):
         level += 1
     given = np.minimum(available, level)
-    # what is left is less than one more for each class: the first classes that have more give it
+    # the remainder is less than one per class: the first classes with rows left give it
     more = np.flatnonzero(available > level)[: budget - int(given.sum())]
     given[more] += 1
     return given
 
 
 def class_aware(split: Split, budget: int, seed: int) -> Rows:
-    """`budget` rows of a split, evenly over its classes, sorted; the same seed gives the same rows."""
+    """Draw `budget` rows of a split, evenly over its classes, sorted; the same seed gives the same rows."""
     if not 0 < budget <= len(split):
         raise DatasetError(
             f"expected a label budget from 1 to {len(split)} (training images of {split.dataset}, "
@@ -53,16 +53,16 @@ def class_aware(split: Split, budget: int, seed: int) -> Rows:
 
 
 def hold_out(split: Split, share: float, seed: int) -> tuple[Rows, Rows]:
-    """Rows to learn from and rows that only choose the epoch, in every class the same share (one at least).
+    """Split rows into those to learn from and those that choose the epoch, the same share of each class (at least one).
 
-    Equal names stay together: an image that stands on two rows may not be on both sides.
+    Rows with equal names stay on one side.
     """
     rng = np.random.default_rng([seed, 2])
     classes = split.classes
     held_names: set[str] = set()
     for k in range(len(split.order)):
         rows = rng.permutation(np.flatnonzero(classes == k))
-        # with few labels a tenth of a class rounds to nothing, and nothing would choose the epoch
+        # at least one: with few labels a tenth of a class rounds to zero
         n = max(round(share * len(rows)), 1) if len(rows) > 1 else 0
         held_names.update(split.names[i] for i in rows[:n])
     held = np.asarray([name in held_names for name in split.names], dtype=np.bool_)
@@ -76,7 +76,7 @@ def write_index(split: Split, path: Path) -> None:
 
 
 def index_hash(split: Split) -> str:
-    """Return the sha256 of the file that `write_index` writes, by which a subset is known."""
+    """Return the sha256 of the file that `write_index` writes; it identifies the subset."""
     return hashlib.sha256(_index_bytes(split)).hexdigest()
 
 
@@ -95,16 +95,16 @@ def named_in(path: Path) -> list[str]:
 
 
 def _index(path: Path) -> list[dict[str, str]]:
-    """Return the rows of an index file: `name`, and `class` where it was written by a run.
+    """Return the rows of an index file: `name`, and `class` if a run wrote it.
 
     Raises:
-        DatasetError: there is none, it names nothing, or fewer or more images than its head says.
+        DatasetError: no such file, no names, or a number of images that differs from its header.
     """
     if not path.is_file():
         raise DatasetError(f"expected an index file (labels.csv of an earlier run), found none at {path}")
     with table_text(path) as file:
         lines = file.readlines()
-    # only at the top: further down it is an image whose name begins so
+    # only at the top: further down, an image name may begin with #
     head = list(takewhile(lambda line: line.startswith("#"), lines))
     rows = list(csv.DictReader(lines[len(head) :]))
     if not rows or "name" not in rows[0]:
@@ -123,14 +123,14 @@ def read_index(split: Split, path: Path) -> Rows:
     """Return the rows of a split that an index file names.
 
     Raises:
-        DatasetError: it names images that the split does not have, or has under another class.
+        DatasetError: it names images that the split lacks, or has under another class.
     """
     listed = _index(path)
     wanted = [row["name"] for row in listed]
     rows: dict[str, list[int]] = {}
     for i, name in reversed(list(enumerate(split.names))):
         rows.setdefault(name, []).append(i)
-    # A name that stands on two rows is written twice, and is taken twice.
+    # A name that occurs on two rows is written twice and read twice.
     found = [rows[name].pop() if rows.get(name) else -1 for name in wanted]
     missing = [name for name, row in zip(wanted, found, strict=True) if row < 0]
     if missing:
@@ -153,9 +153,9 @@ def read_index(split: Split, path: Path) -> Rows:
 
 
 def without(split: Split, order: LabelOrder) -> Split:
-    """Return a split in an order that has fewer classes: images whose peak is no longer there are left out.
+    """Return a split with fewer classes: images whose main class is dropped are left out.
 
-    What a soft target gave to a class that is gone is shared out among the others in proportion.
+    A soft target's share of a dropped class is distributed proportionally over the others.
     """
     columns = [split.order.classes.index(name) for name in order.classes]
     rows = np.flatnonzero(np.isin(split.classes, columns))
@@ -172,7 +172,7 @@ def without(split: Split, order: LabelOrder) -> Split:
 
 
 class Narrowed:
-    """A data set without some of its classes. The others keep their sequence."""
+    """A data set without some of its classes; the others keep their order."""
 
     def __init__(self, inner: LabeledSet, drop: Sequence[str]) -> None:
         self.inner, self.name = inner, inner.name
@@ -193,11 +193,11 @@ class Narrowed:
         return self.inner.rules()
 
     def load(self, split: str, rule: str) -> Split:
-        """Return the images that a rule keeps and whose class is still there."""
+        """Return the images that a rule selects and whose class is kept."""
         return without(self.inner.load(split, rule), self.order)
 
     def findings(self) -> list[Issue]:
-        """Those of the whole set, and what is left out."""
+        """Return the findings of the whole set, and the classes left out."""
         found = self.inner.findings()
         for split in self.splits():
             counts = self.inner.load(split, self.rules()[0]).counts()
@@ -206,7 +206,7 @@ class Narrowed:
 
 
 def common(a: LabelOrder, classes: Sequence[str]) -> LabelOrder:
-    """Return the classes of `a` that a model or another data set knows too, in the sequence of `a`.
+    """Return the classes of `a` that a model or another data set also has, in the order of `a`.
 
     Raises:
         LabelError: they share fewer than two.

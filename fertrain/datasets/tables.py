@@ -4,8 +4,8 @@
               the split is the file's first word (train-00000-of-00002.parquet), or a column `split`
 labels.csv    columns name, label, and split if there is more than train; or one table a split (train.csv, test.tsv)
 
-Columns may be called otherwise (`label_table.COLUMNS`), or be named by the option `columns`. Those called subject,
-video or sequence keep the hold-out from tearing apart what belongs together.
+Other usual column names are accepted (`label_table.COLUMNS`); the option `columns` names any other. Columns called
+subject, video or sequence define groups that a hold-out does not split.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ParquetBytes:
             try:
                 self._open[file] = _columns(self.folder / file, [column])[column]
             except DatasetError as error:
-                self._open[file] = error  # found out once, not for each of its rows
+                self._open[file] = error  # checked once per file, not per row
         if isinstance(self._open[file], DatasetError):
             raise self._open[file]
         value = self._open[file][int(row)].as_py()
@@ -71,12 +71,12 @@ class ParquetBytes:
         return {f"{file}#{row}" for file, n in self._rows.items() for row in range(n)}
 
     def __getstate__(self) -> dict[str, Any]:
-        # each process opens the files for itself
+        # each process opens the files itself
         return {**self.__dict__, "_open": {}}
 
 
 def parquet(path: Path, options: Mapping[str, Any]) -> Listing:
-    """Parquet files; `classes` gives the order, or the meaning of the numbers, where the files do not."""
+    """Read Parquet files; `classes` gives the order or the meaning of numbers if the files do not."""
     files = sorted(p for p in files_below(path) if p.suffix == ".parquet")
     if not files:
         raise DatasetError(f"expected *.parquet in {path}, found none")
@@ -106,7 +106,7 @@ def parquet(path: Path, options: Mapping[str, Any]) -> Listing:
 
 
 def labels_csv(path: Path, options: Mapping[str, Any]) -> Listing:
-    """Return a table of labels beside images, or one for each split; `classes` says what numbers mean."""
+    """Read a table of labels beside images, or one per split; `classes` gives the meaning of numbers."""
     named: list[str] = []
     rows: list[tuple[str, object, str, Mapping[str, str]]] = []
     notes: list[Issue] = []
@@ -132,10 +132,10 @@ def labels_csv(path: Path, options: Mapping[str, Any]) -> Listing:
 
 
 def _tables(path: Path, options: Mapping[str, Any]) -> dict[Path, str | None]:
-    """Return the tables of a folder, with the split that each is of; None where its rows say it.
+    """Return the tables of a folder with their splits; None if a column gives the split.
 
     Raises:
-        DatasetError: there is none, or nothing says which of several is meant.
+        DatasetError: there is none, or the choice is ambiguous.
     """
     if wanted := options.get("table"):
         if not (path / wanted).is_file():
@@ -157,13 +157,13 @@ def _tables(path: Path, options: Mapping[str, Any]) -> dict[Path, str | None]:
 
 
 def _picked(columns: Sequence[str], given: Mapping[str, str], file: Path, images: Sequence[str] = ()) -> dict[str, str]:
-    """Which column is what; image and label have to be there.
+    """Find the columns; image and label are required.
 
     Args:
         columns: of the file.
-        given: the user's words.
+        given: the option `columns`.
         file: for messages.
-        images: names of an image column that stand before the usual ones.
+        images: names of an image column, preferred to the usual ones.
     """
     found: dict[str, str] = {}
     for what in ("image", "label", "split", *GROUPS):
@@ -181,7 +181,7 @@ def _picked(columns: Sequence[str], given: Mapping[str, str], file: Path, images
 
 
 def _unread(table: Table, picked: Mapping[str, str], of_file: str | None) -> list[Issue]:
-    """Columns that nothing was made of, and that there are no splits."""
+    """Report unread columns and a missing split column."""
     unread = [column for column in table.columns if column and column not in picked.values()]
     found = []
     if unread:
@@ -234,7 +234,7 @@ def _columns(file: Path, names: Sequence[str]) -> Any:
 
 
 def _require_bytes(field: Any, file: Path) -> None:
-    """Refuse a column that holds no encoded images: names, or pixels as text."""
+    """Raise for a column without encoded images, such as names or pixels as text."""
     kind = field.type
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         kind = kind.field("bytes").type

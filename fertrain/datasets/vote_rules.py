@@ -1,4 +1,4 @@
-"""FERPlus: which images a rule keeps, and what it makes of ten people's votes (Barsoum et al., 2016).
+"""FERPlus rules: which images are kept, and their targets from ten people's votes (Barsoum et al., 2016).
 
 Every rule is a pure function from a vote table to targets. Rows that it drops are all zero:
 
@@ -7,7 +7,7 @@ Every rule is a pure function from a vote table to targets. Rows that it drops a
 
 Counts kept on the released votes (train / valid / test): majority 25,060 / 3,199 / 3,153; distribution
 27,956 / 3,505 / 3,505; multi 27,671 / 3,472 / 3,472; argmax 28,389 / 3,553 / 3,546.
-Ties between classes go to the one that stands first in the file, as in the authors' tools.
+Ties go to the class that comes first in the file, as in the authors' tools.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EMOTIONS = 8
 
 
 def without_single_votes(votes: Votes) -> Votes:
-    """Votes of 1 become 0: one tagger against nine is taken for a slip. (N, 10) -> (N, 10)."""
+    """Set single votes to 0: one tagger against nine counts as a slip. (N, 10) -> (N, 10)."""
     return np.where(votes == 1, 0, votes)
 
 
@@ -53,11 +53,10 @@ def multi(votes: Votes) -> Targets:
 def distribution(votes: Votes) -> Targets:
     """Return the largest classes, taken until they hold 0.75 of the votes or there are three of them.
 
-    Classes that tie are taken together. `unknown` and `nf` end the taking, and are left out again if an emotion
-    came before them. Dropped are images of whose votes no more than half were taken, or whose ties brought in a
-    fourth class.
+    Tied classes are taken together. `unknown` and `nf` stop the walk, and are removed again if an emotion came before
+    them. Images are dropped if at most half of their votes were taken, or if a tie adds a fourth class.
     """
-    # Rows repeat (some 7,000 distinct ones in 35,714), and the rule is a walk: take each row once.
+    # Only some 7,000 of 35,714 rows are distinct, and the rule is a slow walk: process each once.
     distinct, back = np.unique(without_single_votes(votes), axis=0, return_inverse=True)
     walked = np.stack([_walk(row) for row in distinct]) if len(distinct) else distinct
     chosen = walked[back.reshape(-1)]
@@ -67,7 +66,7 @@ def distribution(votes: Votes) -> Targets:
 
 
 def _walk(row: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the votes that `distribution` takes out of one row (10,), the others 0."""
+    """Return the votes of one row (10,) that `distribution` keeps, the others 0."""
     left, chosen, total = row.copy(), np.zeros_like(row), row.sum()
     while row[left != row].sum() < 0.75 * total and (chosen > 0).sum() < 3:
         for k in np.flatnonzero(left == left.max()):
@@ -96,7 +95,7 @@ def _one_hot(classes: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> Tar
 
 
 def _normalized(chosen: Votes, kept: npt.NDArray[np.bool_]) -> Targets:
-    """Shares among the emotions chosen; a row whose peak is no emotion is dropped."""
+    """Return shares among the chosen emotions; a row whose largest class is not an emotion is dropped."""
     emotions = chosen[:, :EMOTIONS].astype(np.float64)
     total = emotions.sum(axis=1)
     keep = kept & (chosen.argmax(axis=1) < EMOTIONS) & (total > 0)

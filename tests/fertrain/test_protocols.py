@@ -42,7 +42,7 @@ def test_every_image_is_counted_in_one_fold_and_its_subject_is_learned_from_in_n
 
 
 def test_sets_without_subjects_and_folds_that_cannot_be_are_refused(faces, tmp_path):
-    with pytest.raises(UsageError, match="a set that knows its subjects for folds"):
+    with pytest.raises(UsageError, match="a set that names its subjects for folds"):
         folds_of(open_entry(Entry("f", "folder", faces, {})), "5")
     data = open_entry(Entry("j", "jaffe", layouts.jaffe(tmp_path), {}))
     for wanted in ("1", "6", "x", "0"):

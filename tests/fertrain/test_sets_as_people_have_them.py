@@ -410,7 +410,7 @@ def test_a_damaged_jpeg_with_an_intact_end_is_named(tmp_path, capfd):
     (root / "train" / "fear" / "cut.jpg").write_bytes(content[: len(content) // 2])
     report = check(Folder("x", root))
     assert {(f.what, f.example) for f in report.findings if f.level is Level.ERROR} == {
-        ("damaged image, of which decoders make something up", "train/fear/hurt.jpg"),
+        ("damaged image: decoders invent the missing part", "train/fear/hurt.jpg"),
         ("unreadable", "train/fear/cut.jpg"),
     }
     assert report.broken
