@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: what a killed process was writing is never taken for a result."""
+"""Atomic file writes: a killed process leaves the old file or the new one, never a partial result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rmset.outputs import written
 
 
 def whole(path: Path) -> AbstractContextManager[Path]:
-    """Give a path to write to, whose file replaces `path` once it is on disk, as those of a root do.
+    """Yield a temporary path; its file replaces `path` once it is on disk.
 
     Raises:
         RmsetError: on leaving, if the disk is full or the folder cannot be written.
@@ -20,11 +20,11 @@ def whole(path: Path) -> AbstractContextManager[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8."""
+    """Write text as UTF-8."""
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Indented, with a newline at the end."""
+    """Write indented JSON, with a newline at the end."""
     write_text(path, json.dumps(values, indent=1) + "\n")

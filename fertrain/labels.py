@@ -1,7 +1,7 @@
 """Every label order of the field, in one place.
 
-Papers, data sets and checkpoints number the same seven or eight expressions differently. A head is never read
-by position alone: an order is named, and heads are permuted between orders by the names of their classes.
+Papers, data sets and checkpoints number the same seven or eight expressions differently. So every head carries a
+named order, and heads are permuted between orders by class name, never by position.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LabelOrder:
     """Class names in the order of a head's outputs."""
 
     name: str
-    """What the order is called: a key of `ORDERS`, or "custom"."""
+    """Name of the order: a key of `ORDERS`, or "custom"."""
     classes: tuple[str, ...]
     """Canonical class names; output k of a head means `classes[k]`."""
 
@@ -51,7 +51,7 @@ ORDERS: dict[str, LabelOrder] = {
     for order in (
         # fer2013new.csv, columns 3 to 10
         _order("ferplus", "neutral happiness surprise sadness anger disgust fear contempt"),
-        # the same file with its two columns that are no emotion
+        # the same file with its two non-emotion columns
         _order("ferplus-votes", "neutral happiness surprise sadness anger disgust fear contempt unknown nf"),
         # fer2013.csv, column "emotion", 0 to 6
         _order("fer2013", "anger disgust fear happiness sadness surprise neutral"),
@@ -77,10 +77,9 @@ KNOWN_CLASSES = frozenset(name for order in ORDERS.values() for name in order.cl
 
 
 def order_of(classes: Sequence[str]) -> LabelOrder:
-    """Make the order that a *list* of classes stands for, in the list's own sequence.
+    """Make the order of a *list* of classes, in the list's own sequence.
 
-    A list equal to a known order takes its name, any other is called "custom": what counts is that it was given
-    as a list, so its sequence is meant.
+    A list equal to a known order takes its name, any other is called "custom".
     """
     names = tuple(canonical(c) for c in classes)
     for order in ORDERS.values():
@@ -92,9 +91,8 @@ def order_of(classes: Sequence[str]) -> LabelOrder:
 def order_of_set(classes: frozenset[str]) -> LabelOrder:
     """Find the known order for an *unordered* set of classes, as a folder of class folders gives them.
 
-    Several known orders hold the same classes; the first written down above is taken, which is safe because
-    the order chosen travels with the weights. A set that no known order has is refused: its numbering would be
-    in somebody's head only.
+    Several known orders hold the same classes; the first in `ORDERS` is taken, which is safe because the order is
+    stored with the weights. Unknown sets are refused, because their numbering would be documented nowhere.
     """
     names = frozenset(canonical(c) for c in classes)
     for order in ORDERS.values():
@@ -107,7 +105,7 @@ def order_of_set(classes: frozenset[str]) -> LabelOrder:
 
 
 def permutation(source: Sequence[str], target: Sequence[str]) -> list[int]:
-    """Where each class of `target` stands in `source`: `source[p[k]] == target[k]`.
+    """Position of each class of `target` in `source`: `source[p[k]] == target[k]`.
 
     `logits[:, p]` turns a head in the order of `source` into one in the order of `target`. Classes that only
     `source` has are left out (eight classes to seven); classes that only `target` has are refused.

@@ -4,5 +4,6 @@ metrics   accuracy, calibration, agreement with votes
 evaluate  a network or a run on a split; check that predictions do not depend on the batch
 features  features and probabilities of a run, row by row
 predict   faces in a user's own pictures and videos
+probe     linear probe and nearest neighbors on frozen features
 report, plots, html    one page per run
 """

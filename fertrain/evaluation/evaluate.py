@@ -1,4 +1,4 @@
-"""Counting a finished network on a split, and proving that it judges every image alone."""
+"""Evaluate a model and verify that its predictions do not depend on the batch."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from . import report
 from .metrics import Scores, agreement, confusion_matrix, reliability
 
 TOLERANCE = 1e-3
-"""Largest difference between two logits of one image that rounding may make, relative to the largest logit."""
+"""Largest difference between two logits of one image explained by rounding, relative to the largest logit."""
 _SAMPLE = 24
 
 
 @dataclass(frozen=True)
 class Invariance:
-    """How far logits moved when nothing but their company changed."""
+    """Largest change of logits when the batch changes around an image."""
 
     images: int
     """Sample size."""
@@ -43,17 +43,17 @@ class Invariance:
 
 @dataclass(frozen=True)
 class EvalResult:
-    """What a network says of every image of a split."""
+    """Predictions of a network on a split, with scores."""
 
     scores: Scores
-    """Everything that the confusion matrix says."""
+    """Scores from the confusion matrix."""
     split: Split
     """The images, in order."""
     probabilities: npt.NDArray[np.float64]
     """(N, K) in the split's label order; rows sum to 1."""
 
     def to_json(self) -> dict[str, Any]:
-        """Scores, calibration, agreement with the votes where there are any, and the surest mistakes."""
+        """Scores, calibration, agreement with votes if there are any, and the most confident mistakes."""
         values = self.scores.to_json()
         values["calibration"] = reliability(self.probabilities, self.split.classes).to_json()
         if self.split.shares is not None and len(self.split):
@@ -90,11 +90,11 @@ def judge(
 
     Args:
         model: uint8-prepared images -> logits in the order of `labels`.
-        labels: class of each output. Outputs for classes that the split does not have are left out.
+        labels: class of each output. Outputs for classes that the split lacks are left out.
         spec: what the model expects.
-        split: what is true.
+        split: names and true labels.
         images: the split's pixels, in its order.
-        part: what to call it in reports, if not by its split.
+        part: name in reports; default: the split.
         workers: processes that decode.
         progress: progress callback.
     """
@@ -102,7 +102,7 @@ def judge(
     k = len(split.order)
     found = logits(model, images, spec, workers=workers, progress=progress)
     probabilities = found[:, columns].double().softmax(dim=1).numpy() if len(split) else np.zeros((0, k))
-    # of the logits, as equal probabilities after rounding may have been different before
+    # argmax of logits, because probabilities can be equal after rounding
     predicted = found[:, columns].argmax(dim=1).numpy() if len(split) else np.zeros(0, dtype=np.int64)
     matrix = confusion_matrix(split.classes, predicted, k)
     scores = Scores(matrix, split.order.classes, part or f"{split.dataset}:{split.split}", split.rule)
@@ -110,7 +110,7 @@ def judge(
 
 
 def thumbnails(judged: EvalResult, spec: InputSpec) -> dict[str, bytes]:
-    """PNG files of the surest mistakes, by name: for a user's own report, which shows their own data."""
+    """PNG files of the most confident mistakes, by name, for the local report."""
     gray = judged.split.gray
     found: dict[str, bytes] = {}
     for mistake in judged.mistakes():
@@ -120,11 +120,11 @@ def thumbnails(judged: EvalResult, spec: InputSpec) -> dict[str, bytes]:
 
 
 def check_invariance(model: nn.Module, spec: InputSpec, images: Images, seed: int = 0) -> Invariance:
-    """Judge a sample together, in reverse order by sevens, and one by one; the logits must agree.
+    """Run a sample as one batch, in reverse order by sevens, and one by one; the logits must agree.
 
     Raises:
-        InvarianceError: they do not: something looks at the rest of the batch.
-        TrainingError: they are no numbers: the training has diverged.
+        InvarianceError: they differ: some layer depends on the batch.
+        TrainingError: they are NaN or infinite: the training has diverged.
     """
     rng = np.random.default_rng([seed, 6])
     rows = rng.permutation(len(images))[:_SAMPLE].tolist()
@@ -151,10 +151,10 @@ def check_invariance(model: nn.Module, spec: InputSpec, images: Images, seed: in
 def evaluate_run(
     path: Path, on: str, eval_rule: str = "majority", progress: Progress = silent
 ) -> tuple[Scores, Invariance, dict[str, Any]]:
-    """Count a finished run on `NAME[:SPLIT]`, after the invariance check on a sample.
+    """Evaluate a finished run on `NAME[:SPLIT]`, after the invariance check on a sample.
 
     Returns:
-        The scores, what the invariance check found, and both as JSON values.
+        The scores, the result of the invariance check, and both as JSON values.
     """
     folder = RunFolder.open(path)
     model, labels, spec = load(folder.weights)

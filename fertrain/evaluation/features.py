@@ -1,6 +1,6 @@
-"""What a finished run makes of images: f = f_Feat(x), z = H(f), and the probabilities of f_FER(f), row by row.
+"""Outputs of a finished run by image: f = f_Feat(x), z = H(f), and the probabilities of f_FER(f).
 
-The projection H lies beside the weights (`method.safetensors`); a run that has learned none compares f itself.
+The projection H is stored in `method.safetensors`; without one, z = f.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _PREFIX = "projection."
 
 @dataclass(frozen=True)
 class OpenedRun:
-    """A finished run, ready to be asked."""
+    """A finished run, opened for inference."""
 
     name: str
-    """Its folder's name; more of its path where runs of one name stand side by side."""
+    """Its folder's name, with parents if several runs share it."""
     model: Classifier
     """f_FER ∘ f_Feat."""
     projection: nn.Module
-    """H; the identity where the run has learned none."""
+    """H; the identity if the run has none."""
     labels: tuple[str, ...]
     """Class of each output."""
     spec: InputSpec
-    """What the network expects, with the labeled stream's mean and std."""
+    """Input spec, with the labeled stream's mean and std."""
     folder: RunFolder
-    """Where it lies."""
+    """The run folder."""
 
     @property
     def projects(self) -> bool:
@@ -51,7 +51,7 @@ class OpenedRun:
 
 @dataclass(frozen=True)
 class Extracted:
-    """Rows in the order asked for, float32 on the processor."""
+    """Outputs in the order of the rows, float32 on the CPU."""
 
     features: Tensor
     """f, (n, D)."""
@@ -84,15 +84,15 @@ def extract(
     model: Classifier, projection: nn.Module, images: Images, spec: InputSpec, rows: Sequence[int],
     *, batch_size: int = 256, workers: int = 0, progress: Progress = silent,
 ) -> Extracted:  # fmt: skip
-    """Look at some rows of images, each by itself.
+    """Compute the outputs for some rows, independent of batching.
 
     Args:
         model: f_FER ∘ f_Feat.
         projection: H.
         images: uint8 images.
-        spec: with the mean and std of *these* images: unlabeled streams have their own.
-        rows: which, in this order.
-        batch_size: images at once; changes nothing but the time.
+        spec: input spec with the mean and std of *these* images: unlabeled streams have their own.
+        rows: rows, in the order wanted.
+        batch_size: images at once; affects only the time.
         workers: processes that decode.
         progress: progress callback.
     """
@@ -113,6 +113,6 @@ def extract(
 
 
 def on_root(run: OpenedRun, images: Callable[[InputSpec], Images]) -> tuple[Images, InputSpec]:
-    """Images of an unlabeled set as a run sees them: decoded by its spec, normalized by their own mean and std."""
+    """Open an unlabeled set for a run: decoded by its spec, normalized by the set's own mean and std."""
     found = images(run.spec)
     return found, run.spec.with_moments(channel_stats(found, run.spec))

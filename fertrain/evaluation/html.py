@@ -1,4 +1,4 @@
-"""HTML pieces of a self-contained page: no script, no font and no picture from anywhere else."""
+"""HTML pieces of a self-contained page: no scripts, no external fonts or pictures."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def page(title: str, body: Sequence[str]) -> str:
 
 
 def facts(values: Iterable[tuple[str, str]]) -> str:
-    """Render the few numbers that a reader looks for first: (number, what it is)."""
+    """Render the key figures at the top: (number, caption)."""
     boxes = "".join(f"<div><b>{escape(a)}</b><span>{escape(b)}</span></div>" for a, b in values)
     return f'<div class="facts">{boxes}</div>'
 
@@ -63,7 +63,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text: bool = Fa
 
 
 class Markup(str):
-    """HTML that a table shows as it is; any other text is escaped."""
+    """Ready HTML for a table cell; plain text is escaped."""
 
     __slots__ = ()
 
@@ -83,7 +83,7 @@ def picture(path: Path, alt: str) -> str:
 
 
 def sheet(mistakes: Iterable[Mapping[str, Any]], thumbnails: Mapping[str, bytes]) -> str:
-    """Thumbnails with what is true and what was said."""
+    """Render thumbnails with true and predicted class."""
     cells = []
     for m in mistakes:
         shown = _img(thumbnails[m["name"]], m["name"]) if m["name"] in thumbnails else ""

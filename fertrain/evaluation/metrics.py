@@ -25,7 +25,7 @@ def confusion_matrix(
 
 @dataclass(frozen=True)
 class Scores:
-    """What a confusion matrix says, and which images it counted.
+    """Scores of a confusion matrix, with the split and rule counted.
 
     >>> scores = Scores(np.array([[3, 1], [0, 4]]), ("sad", "happy"), "test", "majority")
     >>> scores.overall_accuracy, scores.average_accuracy
@@ -37,9 +37,9 @@ class Scores:
     labels: tuple[str, ...]
     """Class of each row."""
     split: str
-    """Which split was counted, as `ferplus:valid`."""
+    """Split, as `ferplus:valid`."""
     rule: str
-    """Which rule kept its images."""
+    """Rule that selected its images."""
 
     def __post_init__(self) -> None:
         k = len(self.labels)
@@ -64,7 +64,7 @@ class Scores:
 
     @cached_property
     def per_class(self) -> dict[str, dict[str, float]]:
-        """n, recall, precision and F1 by class; 0 where nothing was to be divided."""
+        """n, recall, precision and F1 by class; 0 for a zero denominator."""
         rows, columns, right = self.confusion.sum(axis=1), self.confusion.sum(axis=0), np.diag(self.confusion)
         return {
             name: {
@@ -97,7 +97,7 @@ class Scores:
 
 
 def scores_from(metrics: dict[str, Any]) -> Scores:
-    """Read the scores of a metrics.json."""
+    """Scores from a metrics.json."""
     confusion = np.asarray(metrics["confusion"], dtype=np.int64)
     return Scores(confusion, tuple(metrics["labels"]), metrics["split"], metrics["rule"])
 
@@ -187,7 +187,7 @@ def jensen_shannon(p: Shares, q: Shares) -> Shares:
 
 
 def agreement(votes: Shares, predicted: Shares) -> dict[str, float]:
-    """Means over the images, as metrics.json holds them; `entropy` is the least that the cross-entropy can be."""
+    """Means over the images, as in metrics.json; `entropy` is the lower bound of the cross-entropy."""
     return {
         "cross_entropy": float(cross_entropy(votes, predicted).mean()),
         "kl": float(kl(votes, predicted).mean()),

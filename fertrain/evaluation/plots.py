@@ -12,7 +12,7 @@ from .metrics import Scores
 
 
 def curves(history: Sequence[Mapping[str, str]]) -> Figure:
-    """Losses, and held-out accuracy and other shares, by epoch; phases differ by the background."""
+    """Plot losses, held-out accuracy and other shares by epoch; the background marks phases."""
     epochs = [int(row["epoch"]) for row in history]
     phases = [row["phase"] for row in history]
     figure = Figure(figsize=(9, 3.2), layout="constrained")
@@ -42,7 +42,7 @@ def curves(history: Sequence[Mapping[str, str]]) -> Figure:
 
 
 def confusion(scores: Scores) -> Figure:
-    """Share of each true class by row, counts below."""
+    """Plot shares of each true class by row, with counts below."""
     rows = scores.confusion.sum(axis=1, keepdims=True)
     share = np.divide(scores.confusion, rows, out=np.zeros(scores.confusion.shape), where=rows > 0)
     k = len(scores.labels)
@@ -64,7 +64,7 @@ def confusion(scores: Scores) -> Figure:
 
 
 def reliability(calibration: Mapping[str, Any]) -> Figure:
-    """Accuracy against confidence; bars on the diagonal mean that confidence is accuracy."""
+    """Plot accuracy against confidence; bars on the diagonal mean calibrated confidence."""
     bins = calibration["bins"]
     width = 1 / len(bins)
     middles = [(k + 0.5) * width for k in range(len(bins))]

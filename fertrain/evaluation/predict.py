@@ -1,4 +1,4 @@
-"""Faces in a user's own pictures and films, judged by a run: detect, cut as in training, one row per face.
+"""Prediction on your own pictures and videos: detect faces, crop as in training, one row per face.
 
 image or frame -> detector -> rmset.parts.cropping.cut -> the run's input spec -> probabilities
 """
@@ -36,14 +36,14 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture, or a frame of a film."""
+    """A picture, or a frame of a video."""
 
     file: str
     """Path as the user gave it."""
     frame: int
     """From 0; 0 for a picture."""
     time_ms: float
-    """Since the film's start; 0 for a picture."""
+    """Time since the start of the video; 0 for a picture."""
     image: Pixels
     """uint8 (H, W, 3), RGB."""
 
@@ -53,15 +53,15 @@ class Prediction:
     """One face."""
 
     frame: Frame
-    """Where it was seen."""
+    """Its picture or frame."""
     face: int
-    """Number within the frame, surest detection first."""
+    """Number within the frame, most confident detection first."""
     box: Box
     """xyxy, px."""
     score: float
-    """Of the detector, 0 to 1; 1 where the whole image was taken."""
+    """Confidence of the detector, 0 to 1; 1 where the whole image was used."""
     probabilities: tuple[float, ...]
-    """In the run's label order."""
+    """Probabilities in the run's label order."""
 
 
 def _raised(error: RmsetError) -> None:
@@ -71,19 +71,19 @@ def _raised(error: RmsetError) -> None:
 def frames_of(
     target: Path, stride: int = 1, progress: Progress = silent, tell: Callable[[RmsetError], None] = _raised
 ) -> Iterator[Frame]:
-    """Pictures of a folder (sorted, subfolders too), one picture, or every `stride`-th frame of a film.
+    """Yield the pictures of a folder (sorted, recursive), one picture, or every `stride`-th frame of a video.
 
     Args:
         target: the folder or file.
-        stride: of films, in frames.
-        progress: progress callback on files, or on the frames of a single film.
-        tell: gets the error of each file of a folder that cannot be read, which is left out, and of each film that
-            ends early, whose frames up to there are given; it may raise it, as it does if omitted.
+        stride: of videos, in frames.
+        progress: progress callback on files, or on the frames of a single video.
+        tell: callback for errors: an unreadable file of a folder is skipped, and of a truncated video the frames so
+            far are used. The default raises the error.
 
     Raises:
-        UsageError: there is nothing at `target`, or nothing that can be judged.
-        DatasetError: `target` is one file, and no image.
-        VideoError: `target` is one file, and no video.
+        UsageError: there is nothing at `target`, or no picture or video in it.
+        DatasetError: `target` is one file, and not an image.
+        VideoError: `target` is one file, and not a video.
     """
     if target.is_dir():
         files = sorted(p for p in files_below(target) if p.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES)
@@ -110,15 +110,15 @@ def frames_of(
 
 
 def _film(file: Path, stride: int, progress: Progress, tell: Callable[[RmsetError], None]) -> Iterator[Frame]:
-    """Every `stride`-th frame; then, if frames are missing, that they are."""
+    """Yield every `stride`-th frame; report missing frames at the end."""
     seen = probe(file)
     with VideoReader(file, index=seen.index) as reader:
         for frame in reader.frames(stride=stride):
             yield Frame(str(file), frame.frame_idx, frame.time_ms, frame.rgb)
             progress("predict", frame.frame_idx + 1, seen.frame_count)
-    # the decoder says where it had to stop; packets that the file has lost are nothing to stop at
+    # the decoder's error names where it stopped; lost packets alone are not an error
     if fault := reader.fault or seen.fault:
-        tell(VideoError(f"{file}: {fault}; what is there is judged"))
+        tell(VideoError(f"{file}: {fault}; the frames up to there are used"))
 
 
 def predict(
@@ -131,16 +131,16 @@ def predict(
     widen: float = 0.31,
     batch: int = 64,
 ) -> Iterator[Prediction]:
-    """Every face of every frame, in order.
+    """Yield every face of every frame, in order.
 
     Args:
-        model: of a run.
-        spec: what it expects.
+        model: network of a run.
+        spec: its input spec.
         frames: pictures.
-        detector: finds faces; None takes each picture whole, as it is right for sets that come cropped.
-        min_face: smallest face that is looked for, px.
-        widen: share of the face's width that the crop is wider, as `rmset export` and `datasets align` have it.
-        batch: faces that are judged together, which changes no prediction.
+        detector: face detector; None uses each picture whole, for sets that are already cropped.
+        min_face: smallest face to look for, px.
+        widen: margin of the crop as a share of the face's width, as in `rmset export` and `datasets align`.
+        batch: faces per forward pass; does not affect predictions.
     """
     waiting: list[tuple[Frame, int, Box, float, Pixels]] = []
     for frame in frames:
@@ -152,7 +152,7 @@ def predict(
 
 
 def crop_widening(spec: InputSpec, asked: float | None = None) -> float:
-    """Share of a face's width by which its crop is wider: as asked, else as the network learned, else the paper's."""
+    """Margin of a crop as a share of the face's width: as asked, else that of the training data, else the paper's."""
     return next(w for w in (asked, spec.widen, 0.31) if w is not None)
 
 
@@ -161,7 +161,7 @@ def _faces(
 ) -> list[tuple[Frame, int, Box, float, Pixels]]:
     height, width = frame.image.shape[:2]
     whole: Box = (0.0, 0.0, float(width), float(height))
-    # the row of a face needs its place, not the frame's pixels, which would fill the memory
+    # keep the frame's place without its pixels, which would fill the memory
     light = Frame(frame.file, frame.frame, frame.time_ms, np.empty((0, 0, 3), np.uint8))
     if detector is None:
         return [(light, 0, whole, 1.0, resized(frame.image, spec.size))]
@@ -187,7 +187,7 @@ def _judged(
 
 
 def _named(file: str) -> str:
-    """Return a file's name that a spreadsheet takes for no formula and any encoding holds; it still leads to the file.
+    """Return a path that spreadsheets do not read as a formula and any encoding can store; it still opens the file.
 
     >>> _named("=sum.jpg"), _named("faces/=sum.jpg")
     ('./=sum.jpg', 'faces/=sum.jpg')
@@ -197,7 +197,7 @@ def _named(file: str) -> str:
 
 
 def write_csv(predictions: Iterator[Prediction], labels: Sequence[str], stream: TextIO) -> dict[str, int]:
-    """One row a face as they come; returns how often each class was the most probable.
+    """Write one row per face as they come; returns how often each class was the most probable.
 
     Columns: file, frame, time_ms, face, x0, y0, x1, y1, score, label, confidence, then one per class.
     """

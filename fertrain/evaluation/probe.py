@@ -1,8 +1,8 @@
-"""What a run's features are worth on any labeled set: a linear probe and nearest neighbors, the network unchanged.
+"""Linear probe and nearest neighbors: how well a run's frozen features classify any labeled set.
 
 features of train (f, or z of the projection) → standardized → logistic regression, C chosen on a part held out by group
                                               → k nearest by cosine, weighted by similarity
-both counted once on the split that is reported
+both evaluated once on the reported split
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .features import OpenedRun, extract, open_run
 from .metrics import Scores, confusion_matrix
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
-"""Inverse strengths of the probe's L2 penalty, of which one is chosen."""
+"""Candidates for C, the inverse strength of the probe's L2 penalty."""
 _TEMPERATURE = 0.07
 
 Features = npt.NDArray[np.float64]
@@ -34,18 +34,18 @@ Features = npt.NDArray[np.float64]
 def probe(
     path: Path, on: str, *, k: int = 20, rule: str = "majority", seed: int = 0, progress: Progress = silent
 ) -> list[dict[str, Any]]:
-    """One row a probe: what was learned from, what was counted, and both accuracies.
+    """Return one row per probe: images learned from, images counted, and both accuracies.
 
     Args:
         path: a run folder.
-        on: a labeled set by name; its split `train` is learned from.
+        on: a labeled set by name; the probes train on its split `train`.
         k: neighbors.
-        rule: which images, where there are votes.
+        rule: rule that selects images by votes.
         seed: of the part that chooses C.
         progress: progress callback.
 
     Raises:
-        UsageError: the set reports no split beside `train`.
+        UsageError: the set has no split to report besides `train`.
     """
     run = open_run(path)
     data = open_labeled(on)
@@ -72,7 +72,7 @@ def probe(
 
 
 def _features(run: OpenedRun, split: Split, progress: Progress) -> Features:
-    """F of every image, (N, D): normalized by the set's own mean and std, as unlabeled streams are in training."""
+    """Features f of every image, (N, D), normalized by the set's own mean and std, as for unlabeled streams."""
     images = images_of(split, run.spec)
     spec = run.spec.with_moments(channel_stats(images, run.spec))
     found = extract(run.model, run.projection, images, spec, range(len(split)), progress=progress)
@@ -87,7 +87,7 @@ def _linear(
 
     def fitted(rows: npt.NDArray[np.int64], strength: float) -> Any:
         with warnings.catch_warnings():
-            # a probe that has not converged is judged as it stands; it is a probe
+            # a probe that has not converged is good enough
             warnings.simplefilter("ignore")
             return LogisticRegression(C=strength, max_iter=300).fit(scaled[rows], classes[rows])
 

@@ -1,4 +1,4 @@
-"""One self-contained page per run, made of nothing but the run folder (and thumbnails of the user's own images)."""
+"""Report of a run: one self-contained page, made from the run folder (and thumbnails of the user's own images)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from . import plots
 from .metrics import Scores, scores_from
 
 _LARGEST = 256 << 20
-"""bytes of a page with all its pictures"""
+"""Largest page, bytes, with all its pictures."""
 _COUNTED = "<h2>How often it was counted</h2>"
 _DATA = "<h2>Data</h2>"
 _DPI = 130
@@ -29,7 +29,7 @@ def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> P
 
     Args:
         folder: of a finished run.
-        thumbnails: PNG files by image name, shown beside the surest mistakes.
+        thumbnails: PNG files by image name, shown beside the most confident mistakes.
     """
     metrics, config = folder.metrics(), folder.config_values()
     scores = scores_from(metrics)
@@ -71,17 +71,16 @@ def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> P
 
 
 def recount(folder: RunFolder) -> None:
-    """Bring what the page says of how often images were counted up to date, after a later command counted some.
+    """Update the page's log of evaluations after a later command evaluated the run.
 
-    The rest of the page stays as it is: thumbnails are not kept anywhere else. Of a run that is not finished there is
-    nothing to say.
+    The rest of the page stays: its thumbnails are stored nowhere else. An unfinished run has no page.
     """
     if not folder.report.is_file() or not (folder.path / "metrics.json").is_file():
         return
     try:
         text = read_text(folder.report, _LARGEST)
     except UnreadableError:
-        return  # no page of ours, and no result either
+        return  # not a page of ours
     before, heading, after = text.partition(_DATA)
     said = _looked(folder.evaluations(), folder.metrics()["split"])
     write_text(folder.report, before.partition(_COUNTED)[0] + said + "\n" + heading + after)
@@ -110,7 +109,7 @@ def _classes(scores: Scores) -> str:
         (name, f"{c['n']:,}", f"{c['precision']:.1%}", f"{c['recall']:.1%}", f"{c['f1']:.1%}", page.bar(c["f1"]))
         for name, c in scores.per_class.items()
     ]
-    # as average accuracy counts: a class without images has no recall to be averaged
+    # as in average accuracy: a class without images has no recall
     seen = [c for c in scores.per_class.values() if c["n"]]
     means = [sum(c[key] for c in seen) / max(1, len(seen)) for key in ("precision", "recall", "f1")]
     rows.append(("mean of classes", f"{scores.n:,}", *(f"{m:.1%}" for m in means), ""))
@@ -130,7 +129,7 @@ def _votes(votes: Mapping[str, float]) -> str:
 
 
 def _looked(rows: list[dict[str, str]], split: str) -> str:
-    """Every count, those for one reason in one line, and how many were of the split that the run reports."""
+    """Summarize all evaluations, one line per reason, and count those of the reported split."""
     head = ("split", "rule", "overall accuracy", "times", "why")
     lines = []
     for (split_, rule, why), same in itertools.groupby(rows, key=lambda r: (r["split"], r["rule"], r["why"])):

@@ -1,7 +1,7 @@
 """Two views of the same images, no labels: SimCLR, MoCo, BYOL, SimSiam.
 
-a, b: (U, E), row i of both is the same image. Own few lines: the library with these losses brings a training
-framework with it.
+a, b: (U, E), row i of both is the same image. Written here because the library with these losses requires a training
+framework.
 
 Products are taken outside of autocast, which would round cosines to bf16's three digits before τ divides them.
 """
@@ -34,7 +34,7 @@ def nt_xent(a: Tensor, b: Tensor, tau: float) -> Tensor:
 def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, tau: float) -> Tensor:
     """MoCo, equation (1): −log( e^{q·k/τ} / (e^{q·k/τ} + Σ_queue e^{q·k'/τ}) ) of unit vectors.
 
-    Keys and queue are another network's work and get no gradient.
+    Keys and queue come from another network and get no gradient.
 
     Args:
         queries: (U, E).

@@ -2,7 +2,7 @@
 
     p, q: (U, K) probabilities on weak views, rows sum to 1    logits: (U, K) on strong views
 
-q is a target. Every function here cuts its gradient, so that no method can learn by changing its own targets.
+q is a target: every function stops its gradient, or a method could lower its loss by changing its own targets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def confident_cross_entropy(logits: Tensor, q: Tensor, margins: Tensor | float) 
     Args:
         logits: of the strong views, (U, K).
         q: of the weak views, (U, K), rows sum to 1.
-        margins: one for all, or one for each class (K,), that of the guessed class holds.
+        margins: one for all, or one per class (K,); the guessed class selects it.
 
     Returns:
         The loss, and which images counted, bool (U,).
@@ -49,7 +49,7 @@ def sharpened_divergence(
 ) -> tuple[Tensor, Tensor]:
     """(1/U) Σ_b 1(max q_b > β) · KL(softmax(weak_b / τ) ‖ p_b), where q = softmax(weak): UDA, section 2.3.
 
-    Confidence is that of the guess before it is sharpened.
+    Confidence is measured before sharpening.
 
     Returns:
         The loss, and which images counted, bool (U,).
@@ -67,12 +67,12 @@ def sharpened_divergence(
 
 
 def annealed_threshold(done: float, classes: int, schedule: str) -> float:
-    """η_t = α_t (1 − 1/K) + 1/K (UDA, section 2.4 of the first versions): labels known better than this wait.
+    """η_t = α_t (1 − 1/K) + 1/K (UDA, section 2.4 of the first versions): images above it are left out.
 
     Args:
         done: t/T, share of the training that is done.
         classes: K.
-        schedule: α_t: `linear` t/T, `log` 1 − e^{−5 t/T}, `exp` e^{5 (t/T − 1)}; `none` 1, so that none waits.
+        schedule: α_t: `linear` t/T, `log` 1 − e^{−5 t/T}, `exp` e^{5 (t/T − 1)}; `none` 1, which keeps all images.
     """
     if schedule not in ANNEALING:
         raise UnknownNameError("training signal annealing", schedule, ANNEALING)
@@ -99,22 +99,22 @@ def adapted_margins(confidence: Tensor, counts: Tensor, epoch: int, beta: float,
     """Ada-CM's margins after an epoch: T_c = max(least, β / (1 + e^{−epoch}) · mean confidence of class c).
 
     Args:
-        confidence: (K,) sum over the labeled images of class c that were recognized.
-        counts: (K,) how many those are; a class without any gets the least.
+        confidence: (K,) confidences summed over the correctly classified labeled images of each class.
+        counts: (K,) number of these images; a class without any gets the minimum.
         epoch: from 1.
         beta: β.
-        least: where margins begin.
+        least: initial and smallest margin.
     """
     mean = confidence / counts.clamp_min(1)
     return (beta / (1 + math.exp(-epoch)) * mean).clamp_min(least)
 
 
 def recognized(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Confidence in the labeled images that are recognized, summed by class, and their numbers: (K,) and (K,)."""
+    """Confidence of correctly classified labeled images, summed by class, and their counts: (K,) and (K,)."""
     confidence, guess = logits.detach().float().softmax(dim=1).max(dim=1)
     right = guess == targets.argmax(dim=1)
     classes = F.one_hot(guess[right], logits.shape[1]).float()
-    # no product of matrices: autocast would round the sum to bf16
+    # not a matrix product: autocast would round the sum to bf16
     return (confidence[right, None] * classes).sum(dim=0), classes.sum(dim=0)
 
 
@@ -129,7 +129,7 @@ def sharpen(q: Tensor, temperature: float) -> Tensor:
 
 
 def align_distribution(q: Tensor, wanted: Tensor, found: Tensor) -> Tensor:
-    """Normalize(q · p(y) / p̃(y)): ReMixMatch, section 3.1. Guesses as often of each class as labels are.
+    """Normalize(q · p(y) / p̃(y)): ReMixMatch, section 3.1. Class frequencies of guesses match those of labels.
 
     Args:
         q: (U, K) guesses.
@@ -145,7 +145,7 @@ def align_distribution(q: Tensor, wanted: Tensor, found: Tensor) -> Tensor:
 
 
 def brier(logits: Tensor, q: Tensor) -> Tensor:
-    """(1 / KU) Σ_b ‖q_b − p_b‖²: MixMatch, equation (4); bounded, so one wrong guess cannot rule.
+    """(1 / KU) Σ_b ‖q_b − p_b‖²: MixMatch, equation (4); bounded, so one wrong guess cannot dominate.
 
     >>> fertrain.losses.brier(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item()
     0.25
@@ -154,17 +154,17 @@ def brier(logits: Tensor, q: Tensor) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
-    """(1/U) Σ_b H(q_b, p_b) with whole distributions as targets, which get no gradient."""
+    """(1/U) Σ_b H(q_b, p_b) with soft targets, which get no gradient."""
     return cel(logits, q.detach())
 
 
 def ramp_up(step: int, over: int) -> float:
-    """How far a weight has ramp_up: from 0 to 1 over the first `over` steps."""
+    """Linear ramp of a weight from 0 to 1 over the first `over` steps."""
     return 1.0 if over <= 0 else min(1.0, step / over)
 
 
 def turned(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Each image turned by 0 to 3 quarters, and by how many: (U, C, S, S) -> the same, int64 (U,)."""
+    """Rotate each image by 0 to 3 quarter turns: (U, C, S, S) -> rotated images, int64 (U,) quarter turns."""
     quarters = torch.randint(4, (len(x),), generator=generator).to(x.device)
     options = torch.stack([torch.rot90(x, k, dims=(2, 3)) for k in range(4)])
     return options[quarters, torch.arange(len(x), device=x.device)], quarters

@@ -21,7 +21,7 @@ from ..errors import UnknownNameError
 SELF_MASKS: tuple[str, ...] = ("exclude", "epsilon", "off")
 
 EPSILON = 1e-6
-"""What the paper writes on the diagonal. exp(1e-6/τ) ≈ 1, so this masks next to nothing."""
+"""The paper's value on the diagonal. exp(1e-6/τ) ≈ 1, so it masks almost nothing."""
 
 
 def similarity(z: Tensor, self_mask: str = "exclude") -> Tensor:
@@ -29,8 +29,8 @@ def similarity(z: Tensor, self_mask: str = "exclude") -> Tensor:
 
     Args:
         z: projected features.
-        self_mask: what stands on the diagonal: `exclude` −∞, so that no image attends to itself (what the
-            authors' code does); `epsilon` 1e-6, the paper's letter; `off` the cosine itself, 1.
+        self_mask: the diagonal: `exclude` −∞, so that no image attends to itself (authors' code); `epsilon` 1e-6, as
+            printed in the paper; `off` the cosine itself, 1.
 
     >>> fertrain.losses.similarity(torch.eye(2), self_mask="off")
     tensor([[1., 0.],
@@ -85,15 +85,15 @@ def cosines(anchor: Tensor, candidates: Tensor) -> Tensor:
 
 
 def kept(n: int, gamma: float) -> int:
-    """How many of n candidates refinement keeps: max(1, ⌈γn⌉)."""
+    """Count the candidates that refinement keeps of n: max(1, ⌈γn⌉)."""
     # ⌈0.1·50⌉ is 5, but 0.1·30 is 3.0000000000000004 in floats
     return max(1, math.ceil(gamma * n - 1e-9))
 
 
 def refine(similarities: Tensor, gamma: float, *, most_similar: bool) -> Tensor:
-    """Which candidates matter: P_imp the γ most similar, N_imp the γ least similar. (n,) -> int64 (kept,).
+    """Choose the candidates to keep: P_imp the γ most similar, N_imp the γ least similar. (n,) -> int64 (kept,).
 
-    Ties go to the candidate that stands first, so that the choice is the same on every machine.
+    Ties go to the first candidate, so that the choice is the same on every machine.
 
     >>> fertrain.losses.refine(torch.tensor([0.1, 0.9, 0.5]), gamma=0.5, most_similar=True)
     tensor([1, 2])

@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 from ..splitmix import unit
 
 ML_SMOOTHING = 0.001
-"""The authors' ε, which keeps the logarithm of ML finite where no kept class has any probability."""
+"""The authors' ε; it keeps ML's logarithm finite if no kept class has any probability."""
 
 
 def cel(logits: Tensor, p: Tensor) -> Tensor:
@@ -38,19 +38,19 @@ def cel(logits: Tensor, p: Tensor) -> Tensor:
 def ml(logits: Tensor, p: Tensor, smoothing: float = ML_SMOOTHING) -> Tensor:
     """Multi-label: −log max_k(t_k q_k), where t is 1 for every kept class; averaged over the batch.
 
-    Any of the kept classes is right: only the most probable of them is pushed up.
+    Any kept class counts as correct: only the most probable of them gets a gradient.
 
     >>> logits, p = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.5, 0.5, 0.0]])
     >>> round(fertrain.losses.ferplus_ml(logits, p).item(), 4)
     0.2395
     """
     t = (1 - smoothing) * (p > 0).float() + smoothing
-    # in logarithms: the product underflows for sure predictions
+    # in logarithms: the product underflows for confident predictions
     return -(t.log() + F.log_softmax(logits.float(), dim=1)).amax(dim=1).mean()
 
 
 def mv(logits: Tensor, p: Tensor) -> Tensor:
-    """Majority vote: cross-entropy with the class of most votes, averaged over the batch.
+    """Majority vote: cross-entropy with the most voted class, averaged over the batch.
 
     >>> logits, p = torch.zeros(2, 4), torch.tensor([[0.7, 0.3, 0, 0], [0, 0, 0.4, 0.6]])
     >>> round(fertrain.losses.ferplus_mv(logits, p).item(), 4)
@@ -78,9 +78,9 @@ def pld(logits: Tensor, p: Tensor, generator: Generator | None = None) -> Tensor
 
 
 def draw(p: npt.NDArray[np.float32], samples: npt.NDArray[np.int64], epoch: int, seed: int) -> npt.NDArray[np.float32]:
-    """PLD: one label for each image out of its own distribution, anew in every epoch.
+    """PLD: draw one label per image from its own distribution, again in every epoch.
 
-    The draw is a function of (seed, epoch, sample) alone. Order, batch and workers change nothing.
+    The draw depends only on (seed, epoch, sample), not on order, batch or workers.
 
     Args:
         p: (B, C), rows sum to 1.
@@ -93,21 +93,21 @@ def draw(p: npt.NDArray[np.float32], samples: npt.NDArray[np.int64], epoch: int,
     """
     u = unit(samples, epoch, seed)
     edges = np.cumsum(p.astype(np.float64), axis=1)
-    # scaled by the last edge, as float shares need not reach 1 exactly
+    # scaled by the last edge, because float shares may not sum to exactly 1
     label = (u[:, None] * edges[:, -1:] >= edges).sum(axis=1)
     return np.asarray(np.eye(p.shape[1], dtype=np.float32)[label])
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """How votes become a loss."""
+    """A scheme: from votes to a loss."""
 
     rule: str
-    """The rule that keeps its training images in the paper."""
+    """The rule that selects its training images in the paper."""
     loss: Callable[[Tensor, Tensor], Tensor]
     """(logits, targets) -> scalar."""
     draws: bool = False
-    """Targets are drawn anew in every epoch."""
+    """Whether targets are drawn again in every epoch."""
 
 
 SCHEMES: dict[str, Scheme] = {

@@ -5,9 +5,9 @@
     L    = λ₁ CE(p(x), y) + λ₂ (1/U) Σ 1(max p̄ ≥ T_{argmax p̄}) H(argmax p̄, p(strong(u)))
            + λ₃ NT-Xent( f(weak_1(u)), f(weak_2(u)) ) over the u below their margin
 
-The authors find the confidences in a pass of the averaged network over the labeled images after each epoch; here
-they are those of the epoch's own steps, which costs nothing and sees the same images. The contrast is on features of
-unit length, as theirs, and NT-Xent is what their loss comes to without labels.
+The authors measure confidences in an extra pass of the averaged network over the labeled images after each epoch; here
+they come from the epoch's own steps, at no cost and on the same images. As in their code the contrast uses unit
+features; without labels their loss equals NT-Xent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .semi_supervised import SemiSupervised, joint_features
 
 
 class Margins(nn.Module):
-    """A margin for each class, and what the next ones will be made of. Saved with the run."""
+    """Margins by class, and the sums for the next margins. Saved with the run."""
 
     current: Tensor
     confidence: Tensor
@@ -42,12 +42,12 @@ class Margins(nn.Module):
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
 
     def take(self, confidence: Tensor, counts: Tensor) -> None:
-        """Count the recognized images of one batch: (K,) and (K,)."""
+        """Add the correctly classified images of one batch: (K,) and (K,)."""
         self.confidence += confidence
         self.counts += counts
 
     def turn(self, epoch: int, beta: float, least: float) -> None:
-        """Adapt at the first batch of an epoch; at any other nothing happens."""
+        """Adapt the margins at the first batch of an epoch; do nothing at any other."""
         if epoch == int(self.epoch):
             return
         self.current.copy_(adapted_margins(self.confidence, self.counts, epoch, beta, least))
@@ -58,14 +58,14 @@ class Margins(nn.Module):
 
 @dataclass(frozen=True)
 class Seen:
-    """Found once for a batch."""
+    """Per-batch cache."""
 
     guess: Tensor
     """(U, K) p̄."""
     confidence: Tensor
-    """(K,) of the recognized labeled images, summed."""
+    """(K,) confidences of the correctly classified labeled images, summed."""
     counts: Tensor
-    """(K,) how many these are."""
+    """(K,) number of these images."""
 
 
 class AdaCm(SemiSupervised[Seen]):
@@ -78,7 +78,7 @@ class AdaCm(SemiSupervised[Seen]):
         self.module = nn.ModuleDict({"model": model, "margins": self.margins})
 
     def begin(self, phase: Phase) -> None:
-        """Every margin at its least."""
+        """Set every margin to its minimum."""
         super().begin(phase)
         self.margins.current.fill_(self.settings.margin)
 
@@ -99,7 +99,7 @@ class AdaCm(SemiSupervised[Seen]):
         return StepOutput(loss, logs, shares)
 
     def after_step(self) -> None:
-        """Count the step's confidences, once."""
+        """Add the step's confidences, once."""
         for seen in self.kept:
             self.margins.take(seen.confidence, seen.counts)
         super().after_step()

@@ -1,4 +1,4 @@
-"""What the loop knows of a method, and what a method knows of a step."""
+"""Interface between the training loop and a method: steps, losses, phases."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class AnchorBatch:
     images: Tensor
     """(1 + p + q, C, S, S), normalized: the anchor, p positives, q negatives."""
     positives: int
-    """p."""
+    """Number of positives p."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """Unlabeled images beside the labeled batch, and in how many ways each is seen."""
+    """Number of unlabeled images per labeled one, and of views of each."""
 
     ratio: int
-    """Unlabeled images for each labeled one of a batch (μ); also in phases that see no labeled ones."""
+    """μ: unlabeled images per labeled one of a batch; also sets the batch in phases without labels."""
     weak: int = 0
-    """Views augmented as labeled images are."""
+    """Views with the augmentation of labeled images."""
     strong: int = 0
-    """Views augmented strongly."""
+    """Views with strong augmentation."""
     again: int = 0
-    """Passes of the U images through a network beyond one for each view; only an image budget wants to know."""
+    """Extra passes of the U images, beyond one per view; used only by an image budget."""
 
     def __post_init__(self) -> None:
         if self.ratio < 1 or min(self.weak, self.strong) < 0 or self.weak + self.strong == 0:
@@ -44,7 +44,7 @@ class Views:
             )
 
     def passes(self, images: int) -> int:
-        """Images that pass through the network when it is shown so many in all their views."""
+        """Count the network inputs for that many images in all their views."""
         return images * (self.weak + self.strong + self.again)
 
 
@@ -65,48 +65,48 @@ class Unlabeled:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees, on the device."""
+    """Input of one step, on the device."""
 
     images: Tensor
     """(B, C, S, S), augmented and normalized; B = 0 in phases without labels."""
     targets: Tensor
     """(B, K), rows sum to 1."""
     anchors: tuple[AnchorBatch, ...] = ()
-    """Empty in phases that need none."""
+    """Anchors; empty in phases without them."""
     unlabeled: Unlabeled | None = None
-    """None in phases that need none, and in runs without unlabeled images."""
+    """Views of unlabeled images; None in phases without them."""
     seed: int = 0
-    """Of what the method itself draws for this batch, a function of the run's seed, epoch and step."""
+    """Seed of the method's own draws for this batch, a function of the run's seed, epoch and step."""
     epoch: int = 0
-    """Of the phase, from 0."""
+    """Epoch of the phase, from 0."""
     step: int = 0
-    """Batches of the phase before this one."""
+    """Number of earlier batches of the phase."""
     done: float = 0.0
-    """Share of the phase that these are, in [0, 1)."""
+    """Share of the phase done before this batch, in [0, 1)."""
     passes: int = 0
-    """Images that pass through the network in its step, each view of each, candidates of anchors included."""
+    """Number of network inputs of its step: all views, with candidates of anchors."""
 
 
 @dataclass(frozen=True)
 class StepOutput:
-    """A loss with its gradient, and numbers for the history."""
+    """A differentiable loss, and numbers for the history."""
 
     loss: Tensor
     """Scalar."""
     logs: Mapping[str, float] = field(default_factory=dict)
     """Parts of the loss."""
     shares: Mapping[str, float] = field(default_factory=dict)
-    """What else is worth a curve, each from 0 to 1: how many guesses counted, a margin."""
+    """Other values to plot, each from 0 to 1: share of accepted guesses, a margin."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of epochs with one objective and one optimizer."""
+    """Consecutive epochs with one objective and one optimizer."""
 
     name: str
-    """As in the history."""
+    """Name in the history."""
     epochs: int
-    """Passes over the labeled images, or over the unlabeled ones where it sees no others."""
+    """Passes over the labeled images, or over the unlabeled ones in phases without labels."""
     lr: float
     """Highest learning rate."""
     optimizer: str
@@ -114,34 +114,34 @@ class Phase:
     anchors: int = 0
     """Anchors in each step, each with its candidates."""
     views: Views | None = None
-    """Unlabeled images in each step; None: the phase needs none."""
+    """Unlabeled images in each step; None: no unlabeled images."""
     labeled: bool = True
-    """Whether it sees labeled images; if not, an epoch is a pass over the unlabeled ones."""
+    """Whether it uses labeled images; if not, an epoch is a pass over the unlabeled ones."""
     judged: bool = True
-    """Whether its best epoch is chosen by held-out accuracy; if not, its last is taken: no head has learned yet."""
+    """Whether held-out accuracy chooses its best epoch; if not (the head does not learn yet), the last is used."""
     steps: int | None = None
     """Steps in an epoch; None: one pass. Set by an image budget."""
 
     @property
     def needs_unlabeled(self) -> bool:
-        """Whether it will ask for unlabeled images."""
+        """Whether the phase uses unlabeled images."""
         return self.epochs > 0 and (self.anchors > 0 or self.views is not None)
 
 
 class Method(Protocol):
-    """A way of learning. The loop calls these, and knows nothing else of it."""
+    """A training method. The loop uses only this interface."""
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """In order; a phase of 0 epochs is skipped."""
+        """Phases in order; a phase of 0 epochs is skipped."""
 
     @property
     def module(self) -> nn.Module:
-        """Everything that learns."""
+        """All trained parameters."""
 
     @property
     def model(self) -> Classifier:
-        """What runs at test: a part of `module`."""
+        """The network used at test time: a part of `module`."""
 
     def begin(self, phase: Phase) -> None:
         """Prepare for a phase; called before its first step."""
@@ -157,18 +157,18 @@ Found = TypeVar("Found")
 
 
 class StepCache(Generic[Found]):
-    """What a method found for each batch of a step, until the step is over.
+    """Per-step cache, so SAM's second pass reuses the same targets.
 
-    SAM looks at every batch of a step twice. What is a target (a guessed label, a choice of candidates, a teacher's
-    features) must be the same in both looks, and what moves a queue or a mean must be counted once.
+    SAM passes every batch of a step twice. Targets (guessed labels, chosen candidates, a teacher's features) must be
+    the same in both passes, and queues or means must be updated only once.
     """
 
     def __init__(self) -> None:
-        # the batch is kept too, so that no other can get its id
+        # keep the batch too, so that its id is not reused
         self._found: dict[int, tuple[Batch, Found]] = {}
 
     def get(self, batch: Batch, find: Callable[[], Found]) -> Found:
-        """Return the value of this batch; compute it at the first look."""
+        """Return the value of this batch; compute it on the first call."""
         if id(batch) not in self._found:
             self._found[id(batch)] = (batch, find())
         return self._found[id(batch)][1]
@@ -183,7 +183,7 @@ class StepCache(Generic[Found]):
 
 
 def epochs_of(names: tuple[str, ...], epochs: tuple[int, ...]) -> tuple[int, ...]:
-    """Epochs by phase: one number stands for every phase, otherwise there is one for each."""
+    """Epochs by phase: one number for all phases, or one per phase."""
     if len(epochs) == 1:
         return epochs * len(names)
     if len(epochs) != len(names):

@@ -1,4 +1,4 @@
-"""BYOL (Grill et al., NeurIPS 2020), then labels: predict what a slower network says of the other view.
+"""BYOL (Grill et al., NeurIPS 2020), then labels: predict a slower network's projection of the other view.
 
 z = g(f(view)),  p = h(z),  z' = g'(f'(view))                                                   no gradient to z'
 L = 2 − 2 cos(p_1, z'_2) + 2 − 2 cos(p_2, z'_1)                                                 equation (2)
@@ -27,7 +27,7 @@ def momentum_at(done: float, start: float) -> float:
 
 
 class Byol(SelfSupervised):
-    """No negatives; a predictor and a slow target keep the features from becoming all the same."""
+    """BYOL without negatives; a predictor and a slow target prevent collapsed features."""
 
     def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         s = self.settings = config.byol
@@ -40,7 +40,7 @@ class Byol(SelfSupervised):
         self._done = 0.0
 
     def begin(self, phase: Phase) -> None:
-        """Copy the weights to the target: they may have come from a file since it was made."""
+        """Copy the weights to the target: they may have been loaded from a file after it was built."""
         super().begin(phase)
         if phase.name == "pretrain":
             self.target.load_state_dict(self.online.state_dict())

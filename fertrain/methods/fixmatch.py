@@ -1,4 +1,4 @@
-"""FixMatch (Sohn et al., NeurIPS 2020): what is guessed of a weak view with confidence is learned on a strong one.
+"""FixMatch (Sohn et al., NeurIPS 2020): confident guesses on weak views are targets for strong views.
 
 q = p(weak(u))                                                                                  no gradient
 L = CE(p(weak(x)), y) + λ_u (1/μB) Σ 1(max q ≥ τ) H(argmax q, p(strong(u)))                     equations (3), (4)

@@ -4,7 +4,7 @@
     X', U' = MixUp of all images with all images, λ' = max(λ, 1 − λ), λ ~ Beta(α, α)     equations (8) to (11)
     L  = CE on X' + λ_U (1 / KU) Σ ‖q − p‖² on U'                                        equations (3) to (5)
 
-λ_U rises from 0. Everything mixed is passed in one batch, where the authors interleave.
+λ_U rises from 0. All mixed images pass as one batch; the authors interleave several.
 """
 
 from __future__ import annotations

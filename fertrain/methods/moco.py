@@ -4,10 +4,9 @@
     L = −log( e^{q·k/τ} / (e^{q·k/τ} + Σ_queue e^{q·k'/τ}) )                                        equation (1)
     θ' ← m θ' + (1 − m) θ after every step; then the keys join the queue, and the oldest leave      equation (2)
 
-The authors shuffle images between devices, or on one device between parts of the batch that are normalized apart, so
-that batch statistics cannot give a pair away (their CIFAR-10 notebook: 4 points in 800 epochs). That is left out here:
-query and key are normalized over the same images. A queue longer than the unlabeled set holds an image's own older
-keys.
+The authors shuffle images between devices (or separately normalized parts of the batch), so that batch statistics do
+not reveal pairs (their CIFAR-10 notebook: worth 4 points in 800 epochs). This is omitted here: query and key are
+normalized over the same images. A queue longer than the unlabeled set contains an image's own older keys.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from .self_supervised import SelfSupervised, frozen, perceptron, update_momentum
 
 
 class Queue(nn.Module):
-    """The last keys, unit vectors; random at the start. Saved with the run."""
+    """Queue of the last keys, unit vectors; random at the start. Saved with the run."""
 
     keys: Tensor
     at: Tensor
@@ -47,7 +46,7 @@ class Queue(nn.Module):
 
 
 class Moco(SelfSupervised):
-    """A second network follows the first and fills a queue of negatives."""
+    """MoCo v2: a momentum network fills a queue of negatives."""
 
     def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         s = self.settings = config.moco
@@ -58,7 +57,7 @@ class Moco(SelfSupervised):
         super().__init__(model, config, scheme, parts, ratio=s.ratio)
 
     def begin(self, phase: Phase) -> None:
-        """Copy the weights to the key network: they may have come from a file since it was made."""
+        """Copy the weights to the key network: they may have been loaded from a file after it was built."""
         super().begin(phase)
         if phase.name == "pretrain":
             self.key.load_state_dict(self.query.state_dict())
@@ -69,7 +68,7 @@ class Moco(SelfSupervised):
         return info_nce(self.query(one), keys, self.queue.keys, self.settings.tau)
 
     def after_step(self) -> None:
-        """Equation (2), and the queue moves on."""
+        """Apply equation (2), and update the queue."""
         for keys in self.kept:
             self.queue.push(keys)
         if self._phase == "pretrain":

@@ -5,10 +5,10 @@
     L  = H(X') + λ_U H(U') + λ_Û1 H(q, p(strong_1(u))) + λ_r H(r, p_rot(Turn(strong_1(u), r)))      section 3.3
 
 p(y) and p̃(y) are means over the last 128 batches, of labels and of guesses (the authors' p(y) is the known
-distribution of the labels). With balanced batches p(y) is even, and where the unlabeled images are not, alignment
-moves guesses toward classes that are rare among them. λ_U and λ_Û1 rise from 0. Strong views
-are the run's own (`strong`), not CTAugment, and labeled images are augmented weakly, so that all methods see the same.
-The weak view is mixed among the strong ones, as in the authors' code.
+distribution of the labels). With balanced batches p(y) is uniform; if the unlabeled images are not, alignment
+moves guesses toward their rare classes. λ_U and λ_Û1 rise from 0. Strong views use the run's setting (`strong`) instead
+of CTAugment, and labeled images are augmented weakly, so that all methods see the same images. The weak view is mixed
+among the strong ones, as in the authors' code.
 """
 
 from __future__ import annotations
@@ -51,23 +51,23 @@ class Shares(nn.Module):
 
 @dataclass(frozen=True)
 class Guess:
-    """Found once for a batch."""
+    """Per-batch cache."""
 
     q: Tensor
     """(U, K) aligned and sharpened."""
     raw: Tensor
-    """(K,) mean of the guesses before that."""
+    """(K,) mean of the guesses before alignment."""
     labels: Tensor
     """(K,) mean of the targets."""
 
 
 class ReMixMatch(SemiSupervised[Guess]):
-    """One weak and K strong views of each unlabeled image, and a second head that tells how an image is turned."""
+    """One weak and K strong views of each unlabeled image, and a second head that predicts the rotation."""
 
     def __init__(self, model: Classifier, config: RunConfig, scheme: Scheme) -> None:
         refuse_multi_label("remixmatch", scheme)
         self.settings = config.remixmatch
-        # the weak view is guessed on and mixed; the first strong one is passed mixed, as it is, and turned
+        # the weak view gives the guess and is mixed; the first strong view passes mixed, unchanged, and rotated
         views = Views(self.settings.ratio, weak=1, strong=self.settings.views, again=3)
         super().__init__("remixmatch", model, config, scheme, views)
         self.turns = nn.Linear(model.dim, 4)
@@ -102,7 +102,7 @@ class ReMixMatch(SemiSupervised[Guess]):
         return Guess(sharpen(q, self.settings.temperature), p.mean(dim=0), batch.targets.mean(dim=0))
 
     def after_step(self) -> None:
-        """Count the step's shares, once."""
+        """Add the step's shares, once."""
         for guess in self.kept:
             self.shares.take(guess.labels, guess.raw)
         super().after_step()

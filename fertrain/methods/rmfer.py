@@ -5,7 +5,7 @@
     acl    L_total = L_pre + λ₂ L_ACL                              equation (10)
 
 f: (B, D) features, z = H(f): (B, D), v: (B, D) attended features. At test only f_FER ∘ f_Feat runs. λ₁ = 0 is the
-ablation without attention, λ₂ = 0 the one without contrast; a run without unlabeled images is the latter.
+ablation without attention, λ₂ = 0 without contrast; a run without unlabeled images equals λ₂ = 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .semi_supervised import joint_features
 
 PHASES = ("base", "ial", "acl")
 _AT_ONCE = 32
-"""Candidates scored in one pass. Each is seen as at test, so the number changes rounding and memory alone."""
+"""Candidates scored in one pass. Scoring is in eval mode, so this affects only rounding and memory."""
 
 
 def projection_head(dim: int) -> nn.Sequential:
@@ -52,17 +52,17 @@ class Rmfer:
     def _phases(self, config: RunConfig) -> tuple[Phase, ...]:
         base, ial, contrast = epochs_of(PHASES, config.optim.epochs)
         o, r = config.optim, self.settings
-        # the authors use plain Adam for attention, and SAM around it
+        # the authors use plain Adam for the attention phase, and SAM for the others
         between = "adam" if o.optimizer == "sam" else o.optimizer
         return (
             Phase("base", base, o.lr, o.optimizer),
             Phase("ial", ial, o.lr * r.ial_lr, between),
-            # without the contrast there is nothing to ask of unlabeled images
+            # without the contrast, unlabeled images are not used
             Phase("acl", contrast, o.lr * r.acl_lr, o.optimizer, anchors=r.anchors if r.lambda2 else 0),
         )
 
     def begin(self, phase: Phase) -> None:
-        """f_IAL starts as a copy of what f_FER has become, when attention is first used."""
+        """Start f_IAL as a copy of the trained f_FER, when attention is first used."""
         if self._phase == "base" and phase.name != "base":
             self.ial_head.load_state_dict(self.model.head.state_dict())
         self._phase = phase.name
@@ -72,8 +72,8 @@ class Rmfer:
         """Compute the objective of the phase."""
         contrasted = batch.anchors if self._phase == "acl" else ()
         chosen = self._refined(batch) if contrasted else []
-        # One pass: were the chosen normalized by the running statistics instead, their gradients would push features
-        # to where those statistics are wrong, and the network answers by them at test (docs/method.md has the figures).
+        # One pass: if the chosen candidates were normalized by running statistics instead, their gradients would make
+        # those statistics wrong, and the network uses them at test (docs/method.md has the figures).
         f, *beside = joint_features(self.model, batch.images, *_parts(contrasted, chosen))
         ce = self.scheme.loss(self.model.head(f), batch.targets)
         if self._phase == "base":
@@ -105,13 +105,13 @@ class Rmfer:
         return torch.stack(losses).mean()
 
     def _refined(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-        """Which images of each anchor are P_imp and N_imp; SAM's second look takes the same."""
+        """Choose P_imp and N_imp of each anchor; SAM's second pass reuses the choice."""
         return self._chosen.get(batch, lambda: self._score(batch.anchors))
 
     def _score(self, anchors: tuple[AnchorBatch, ...]) -> list[tuple[Tensor, Tensor]]:
         gamma = self.settings.gamma
         with eval_mode(self.module):
-            # a few at a time: all candidates of several anchors at once would take more memory than the step itself
+            # in chunks: all candidates of several anchors together would need more memory than the step itself
             parts = torch.split(torch.cat([a.images for a in anchors]), _AT_ONCE)
             z = torch.cat([self.projection(self.model.features(part)) for part in parts])
         chosen = []
@@ -124,5 +124,5 @@ class Rmfer:
 
 
 def _parts(anchors: tuple[AnchorBatch, ...], chosen: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    """Of each anchor: itself, P_imp, N_imp. Only these get gradients."""
+    """Images of each anchor that get gradients: itself, P_imp, N_imp."""
     return [torch.cat([a.images[:1], a.images[p], a.images[q]]) for a, (p, q) in zip(anchors, chosen, strict=True)]

@@ -1,9 +1,9 @@
 """What SimCLR, MoCo, BYOL and SimSiam share: unlabeled images first, labels afterwards, in the same loop.
 
     pretrain     two strong views of each unlabeled image are compared; no labels, no held-out accuracy
-    supervised   the whole network is trained on the labels from there, as supervised-only is; the head is as it began
+    supervised   then the whole network trains on labels as in supervised-only; the head starts untrained
 
-The last state of the first phase is taken: nothing could choose among its epochs.
+The last state of the first phase is used: without labels no score can choose among its epochs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PHASES = ("pretrain", "supervised")
 
 
 class SelfSupervised(ABC):
-    """Two phases; a method says how two views are compared."""
+    """Two phases; a subclass defines how two views are compared."""
 
     def __init__(
         self, model: Classifier, config: RunConfig, scheme: Scheme, parts: Mapping[str, nn.Module], *, ratio: int,
@@ -43,7 +43,7 @@ class SelfSupervised(ABC):
         self.kept: StepCache[Tensor] = StepCache()
 
     def begin(self, phase: Phase) -> None:
-        """Nothing was found yet."""
+        """Start with an empty cache."""
         self.kept.clear()
         self._phase = phase.name
 
@@ -85,12 +85,12 @@ def perceptron(*widths: int, normalized: bool, ends: bool = False) -> nn.Sequent
 
 
 def frozen(module: nn.Module) -> nn.Module:
-    """Turn gradients of a module off: a momentum network."""
+    """Turn off gradients of a module, for momentum networks."""
     return module.requires_grad_(requires_grad=False)
 
 
 @torch.no_grad()
 def update_momentum(target: nn.Module, source: nn.Module, momentum: float) -> None:
-    """θ' ← m θ' + (1 − m) θ for every weight; running statistics are the target's own."""
+    """θ' ← m θ' + (1 − m) θ for every weight; the target keeps its own running statistics."""
     for own, other in zip(target.parameters(), source.parameters(), strict=True):
         own.lerp_(other, 1 - momentum)

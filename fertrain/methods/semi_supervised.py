@@ -1,4 +1,4 @@
-"""What the methods share that learn from labeled and unlabeled images side by side, in one phase."""
+"""Base of the methods that train on labeled and unlabeled images together, in one phase."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .base import Batch, Found, Phase, StepCache, StepOutput, Unlabeled, Views, 
 
 
 class SemiSupervised(ABC, Generic[Found]):
-    """One phase. Where there are no unlabeled images (a fraction of 0) it is supervised-only.
+    """One phase; without unlabeled images (a fraction of 0) it is supervised-only.
 
-    What a method finds once for a batch, such as its guesses, is `Found`.
+    `Found` is what a method computes once per batch, such as guesses.
     """
 
     def __init__(self, name: str, model: Classifier, config: RunConfig, scheme: Scheme, views: Views) -> None:
@@ -32,7 +32,7 @@ class SemiSupervised(ABC, Generic[Found]):
         self.kept: StepCache[Found] = StepCache()
 
     def begin(self, phase: Phase) -> None:  # noqa: ARG002 - there is one
-        """Nothing was found yet."""
+        """Start with an empty cache."""
         self.kept.clear()
 
     def loss(self, batch: Batch) -> StepOutput:
@@ -52,11 +52,10 @@ class SemiSupervised(ABC, Generic[Found]):
 
 
 def joint_features(model: Classifier, *parts: Tensor) -> tuple[Tensor, ...]:
-    """Features of several sets of images, found in one pass, so that batch normalization sees one batch of them all.
+    """Features of several sets of images from one pass, so that batch normalization sees them as one batch.
 
-    Passed one by one, each set would be normalized by its own statistics, and those of whichever came last would
-    weigh most at test. Most authors of these methods mix them, by interleaving or by concatenation; Ada-CM's pass them
-    one by one.
+    In separate passes, each set would be normalized by its own statistics, and the last set would dominate the running
+    statistics used at test. Most authors of these methods interleave or concatenate; Ada-CM's use separate passes.
     """
     return torch.split(model.features(torch.cat(parts)), [len(part) for part in parts])
 
@@ -64,9 +63,9 @@ def joint_features(model: Classifier, *parts: Tensor) -> tuple[Tensor, ...]:
 def predict_with_batch_stats(model: Classifier, images: Tensor) -> Tensor:
     """Logits (U, K), float32, without gradients and dropout; batch normalization uses the images' own statistics.
 
-    The authors guess in training mode, too, FixMatch's and UDA's in the pass that learns. Running statistics lag
-    behind the weights, so early guesses made with them are wrong or unsure, and would be learned. They are not moved
-    here: only images that the network learns from decide what it will know at test.
+    The authors also guess in training mode, FixMatch's and UDA's in the training pass itself. Running statistics lag
+    behind the weights, so guesses made with them would be wrong early on. They are not updated here: only trained
+    images should set the statistics used at test.
     """
     with eval_mode(model), frozen_statistics(model):
         for layer in model.modules():
@@ -77,6 +76,6 @@ def predict_with_batch_stats(model: Classifier, images: Tensor) -> Tensor:
 
 
 def refuse_multi_label(name: str, scheme: Scheme) -> None:
-    """Mixed targets give every class a share, and the scheme ml counts any positive share as right."""
+    """Raise for the scheme ml: mixed targets give every class a share, and ml counts any positive share as correct."""
     if scheme.loss is ml:
         raise UsageError(f"expected the scheme mv, pld or cel for {name}, which mixes targets, found ml")

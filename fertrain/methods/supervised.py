@@ -1,4 +1,4 @@
-"""Labels only: the loss of the voting scheme, one phase. Also what every other method is compared with."""
+"""Labels only: the loss of the voting scheme, one phase. The baseline of all other methods."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Supervised:
         """Nothing to prepare."""
 
     def loss(self, batch: Batch) -> StepOutput:
-        """Compute the scheme's loss of f_FER(f), or the cosine loss where the head predicts words."""
+        """Compute the scheme's loss of f_FER(f), or the cosine loss if the head predicts words."""
         logits = self.model(batch.images)
         if isinstance(self.model.head, EmbeddingHead):
             return StepOutput(cosine(logits / SCALE, batch.targets))

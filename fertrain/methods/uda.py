@@ -1,11 +1,11 @@
-"""UDA (Xie et al., NeurIPS 2020): the whole guessed distribution, sharpened, is learned on a strong view.
+"""UDA (Xie et al., NeurIPS 2020): sharpened guessed distributions are soft targets for strong views.
 
     q = p(u)                                                                                        no gradient
     L = CE(p(x), y) + λ (1/U) Σ 1(max q > β) KL(softmax(logits(u) / τ) ‖ p(strong(u)))
 
 Training signal annealing (off by default, as in the authors' script for 4,000 labels) leaves out labeled images
 whose class is already more probable than η_t, which rises from 1/K to 1. It replaces the scheme's loss by
-cross-entropy with the targets. The authors guess on the unaugmented image; here it is the weak view.
+cross-entropy with the targets. The authors guess on the unaugmented image, this code on the weak view.
 """
 
 from __future__ import annotations

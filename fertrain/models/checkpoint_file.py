@@ -1,4 +1,4 @@
-"""Checkpoint files of other programs: which state dicts a file holds, and their tensors. No code of a file is run."""
+"""Checkpoint files of other programs: find and read their state dicts, without running code from the file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CONTAINERS = (
     "state_dict", "model_state_dict", "model_state", "model", "net", "network", "ema_model", "eval_model", "ema",
     "ema_state_dict", "model_ema", "teacher", "student", "train_model", "encoder", "backbone", "params", "weights",
 )  # fmt: skip
-"""Keys under which training programs put a network, in the order in which they are taken where a file has several:
-the plain ones, then what TorchSSL (`ema_model`, `eval_model`) and DINO (`teacher`) judge, then what they train."""
+"""Keys of a network in checkpoints of training programs, preferred first: plain ones, then the networks that TorchSSL
+(`ema_model`, `eval_model`) and DINO (`teacher`) evaluate, then those they train."""
 _DEEP = 3
 
 
@@ -27,13 +27,13 @@ class Checkpoint:
     """The state dicts of a file."""
 
     parts: dict[str, dict[str, Tensor]]
-    """By their key, "model.state_dict" where one lies in another; "" where the file is a state dict itself."""
+    """State dicts by key, "model.state_dict" for nested ones; "" if the file itself is a state dict."""
     meta: dict[str, str] = field(default_factory=dict)
-    """Of a safetensors file."""
+    """Metadata of a safetensors file."""
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Every state dict of a file.
+    """Read every state dict of a file.
 
     Raises:
         WeightsError: the file cannot be read, or holds no tensors by name.
@@ -63,7 +63,7 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def state_dicts(content: Mapping[object, object], deep: int = _DEEP) -> dict[str, dict[str, Tensor]]:
-    """State dicts inside of a checkpoint by their key, in the order of `CONTAINERS`."""
+    """State dicts in a checkpoint by key, in the order of `CONTAINERS`."""
     found: dict[str, dict[str, Tensor]] = {}
     known = {name: k for k, name in enumerate(CONTAINERS)}
     for key in sorted((k for k in content if k in known), key=lambda k: known[str(k)]):
@@ -75,7 +75,7 @@ def state_dicts(content: Mapping[object, object], deep: int = _DEEP) -> dict[str
 
 
 def read_plain(path: Path) -> object:
-    """Read what `torch.save` wrote of tensors and plain values, on the CPU; no code in the file is run.
+    """Read tensors and plain values from a `torch.save` file, on the CPU, without running code from the file.
 
     Raises:
         WeightsError: the file cannot be read, or holds anything else.
@@ -88,7 +88,7 @@ def read_plain(path: Path) -> object:
             "model whose maker you trust, `fertrain convert` makes safetensors of it"
         ) from None
     except Exception as error:
-        # bytes that are no pickle make the unpickler fail in any way: KeyError and IndexError as well as its own
+        # on arbitrary bytes the unpickler fails in many ways: KeyError and IndexError besides its own errors
         found = f"{type(error).__name__} {_first_line(error)}"
         raise WeightsError(
             f"expected a readable weights file at {path}, found none that torch reads: {found}"

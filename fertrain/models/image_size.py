@@ -1,4 +1,4 @@
-"""Whether a network takes an image size, found out by a trial pass before anything is read."""
+"""Check whether a network accepts an image size, by a trial pass before any data is read."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _TRIALS = 10
 def trial(
     make: Callable[[int], nn.Module], name: str, size: int, channels: int, own_size: int | None = None
 ) -> nn.Module:
-    """Return a network that has seen one black image of this size.
+    """Build a network and pass one black image of this size.
 
     Args:
         make: builds the network for a size.
-        name: of the network, for the message.
+        name: name of the network, for the message.
         size: height and width, px.
-        channels: of the input.
-        own_size: what its authors train it with, if known; tried first where `size` does not do.
+        channels: channels of the input.
+        own_size: size used by its authors, if known; tried first if `size` does not work.
 
     Raises:
-        UsageError: it cannot be built for that size, or cannot take it; names a size that it takes.
+        UsageError: it cannot be built for that size, or does not accept it; the message names a size that works.
     """
     with torch.random.fork_rng(devices=[]):
         state = torch.random.get_rng_state()
@@ -39,7 +39,7 @@ def trial(
         except RmsetError:
             raise
         except Exception as error:
-            # networks fail in whatever line the size no longer divides
+            # the error can come from any layer whose size does not divide
             works = _working(make, size, channels, own_size)
             torch.random.set_rng_state(state)
             advice = f"`model.image_size={works}` works" if works else "take another `model.name`"
@@ -47,7 +47,7 @@ def trial(
             raise UsageError(
                 f"expected an image size that {name} takes, found {size} px ({reason}); {advice}"
             ) from None
-    # as if nothing had been tried: what is drawn next is what it would have been
+    # restore the random state, so that the trial changes no later draw
     torch.random.set_rng_state(built)
     return model
 
@@ -58,7 +58,7 @@ def _pass(model: nn.Module, size: int, channels: int) -> None:
 
 
 def _working(make: Callable[[int], nn.Module], size: int, channels: int, own_size: int | None) -> int | None:
-    """Return the nearest usual size that works; the authors' own first where it is known."""
+    """Return the nearest usual size that works; the authors' own comes first if known."""
     near = sorted(_SIZES, key=lambda one: (abs(one - size), one))
     tried = [one for one in near if one != size][:_TRIALS]
     for one in [*tried, *([own_size] if own_size and own_size not in tried else [])]:

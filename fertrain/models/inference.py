@@ -21,7 +21,7 @@ _MOMENTS_SAMPLE = 2048
 def eval_mode(module: nn.Module, *, gradients: bool = False) -> Iterator[None]:
     """Turn dropout and batch statistics off, and gradients unless asked for; restore each submodule's mode afterwards.
 
-    Modes are kept one by one, as a part of a network may be frozen while the rest learns.
+    Modes are saved per submodule, because part of a network may be frozen while the rest trains.
     """
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
@@ -31,15 +31,16 @@ def eval_mode(module: nn.Module, *, gradients: bool = False) -> Iterator[None]:
     finally:
         for m, training in modes:
             m.training = training
-        # Autocast keeps cast weights until its block ends. Those cast here have no graph, and torch 2.9 would use them
-        # again for what is learned in the same block: no gradient, and no complaint (pytorch/pytorch#112583, mended in
-        # its #165068). Outside of autocast there is nothing to clear.
+        # Autocast caches cast weights until its block ends. Those cast here have no graph, and torch 2.9 would reuse
+        # them
+        # in training within the same block: silently without gradient (pytorch/pytorch#112583, fixed in #165068).
+        # Outside of autocast there is nothing to clear.
         torch.clear_autocast_cache()
 
 
 @contextmanager
 def frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Batch normalization keeps its running statistics, whatever passes through it."""
+    """Keep the running statistics of batch normalization unchanged."""
     layers = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
@@ -61,7 +62,7 @@ def logits(
     workers: int = 0,
     progress: Progress = silent,
 ) -> Tensor:
-    """float32 (N, K) on the processor, in the order of `rows` (all if None)."""
+    """Compute logits, float32 (N, K) on the CPU, in the order of `rows` (all if None)."""
     chosen = list(range(len(images)) if rows is None else rows)
     parts = [chosen[i : i + batch_size] for i in range(0, len(chosen), batch_size)]
     device = next(model.parameters()).device
@@ -76,7 +77,7 @@ def logits(
 
 
 def channel_stats(images: Images, spec: InputSpec) -> Moments:
-    """Mean and std of each channel over an evenly spaced sample of the images, as the spec makes them."""
+    """Mean and std of each channel over an evenly spaced sample of the images, prepared by the spec."""
     rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), _MOMENTS_SAMPLE)).round().astype(np.int64))
     total, squares, count = torch.zeros(spec.channels), torch.zeros(spec.channels), 0
     for start in range(0, len(rows), 256):
@@ -86,5 +87,5 @@ def channel_stats(images: Images, spec: InputSpec) -> Moments:
         count += x.numel() // spec.channels
     mean = total / count
     std = (squares / count - mean**2).clamp_min(1e-8).sqrt()
-    # four digits are what papers print, and make the spec readable
+    # four digits, as in papers, keep the spec readable
     return Moments(tuple(round(v, 4) for v in mean.tolist()), tuple(max(round(v, 4), 1e-4) for v in std.tolist()))

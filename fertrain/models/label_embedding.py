@@ -1,8 +1,8 @@
-"""A head that predicts a word vector: the answer is the class whose word is nearest by cosine.
+"""A head that predicts a word vector; the predicted class is the one with the nearest word by cosine.
 
-    v = W f + b (B, D)    logit_k = s cos(v, w_k)    s = 10, so that a softmax of the logits means something
+    v = W f + b (B, D)    logit_k = s cos(v, w_k)    s = 10 spreads the softmax of the logits
 
-The words are a buffer of the head: they are stored with the weights, so predictions need no word file.
+The words are a buffer of the head, stored with the weights, so predictions need no word file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WORDS: dict[str, str] = {
     "anger": "angry", "disgust": "disgust", "fear": "fear", "happiness": "happy", "neutral": "neutral",
     "sadness": "sad", "surprise": "surprise", "contempt": "contempt",
 }  # fmt: skip
-"""The word that stands for a class, unless settings say otherwise."""
+"""Default word of each class."""
 _LONGEST_WORD = 1024
 
 
@@ -42,7 +42,7 @@ class EmbeddingHead(nn.Module):
         """(K, D), of length 1."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits (B, K); the largest belongs to the nearest word."""
+        """Compute logits (B, K); the largest belongs to the nearest word."""
         predicted: Tensor = self.project(features)
         # autocast would round cosines to bf16's three digits
         with torch.autocast(predicted.device.type, enabled=False):
@@ -68,7 +68,7 @@ def read_vectors(path: Path, words: Sequence[str]) -> Tensor:
     Args:
         path: a word2vec file in the C format, text (a header "count D", then a word and D numbers a line) or binary
             (the same header, then word, space, D little-endian float32), or such lines without a header.
-        words: in the order wanted; case decides only where the file has both spellings.
+        words: words in the order wanted; case matters only if the file has both spellings.
 
     Raises:
         WeightsError: the file is none of these, or lacks a word.
@@ -103,7 +103,7 @@ def _is_binary(path: Path) -> bool:
         if _header(file.readline(_LONGEST_WORD)) is None:
             return False
         second = file.read(4096)
-    # numbers as text are printable; little-endian floats hardly ever are
+    # numbers as text are printable; little-endian floats almost never are
     return any(byte < 9 or 13 < byte < 32 or byte == 127 for byte in second)
 
 
@@ -142,5 +142,5 @@ def _read_binary(path: Path, wanted: set[str]) -> Vectors:
 
 
 def _with_lower(found: dict[str, npt.NDArray[np.float32]]) -> Vectors:
-    """Also under the lower-case spelling, where the file has not got that itself."""
+    """Add the lower-case spelling, unless the file has it."""
     return {word.lower(): vector for word, vector in reversed(found.items())} | found

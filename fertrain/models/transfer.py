@@ -1,8 +1,8 @@
-"""Start a network from a weights file: containers, prefixes, position tables, heads. Nothing is guessed in silence.
+"""Initialize a network from a weights file: containers, prefixes, position tables, heads. Every choice is reported.
 
     file → one state dict of it → names without their prefix → position tables resampled (timm) → tensors that fit
 
-A file that gives less than half of the network's parameters belongs to another network, and is refused.
+A file that covers less than half of the network's parameters is refused as another network's.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ from .classifier import Classifier
 from .weights import labels_in
 
 LEAST = 0.5
-"""Share of the network's parameters that a file has to give, unless a part is asked for."""
+"""Share of the network's parameters that a file must cover, unless partial weights are allowed."""
 HEAD = re.compile(r"(?:.+\.)?(?:head|fc|fc2|classifier|last_linear|linear|logits)(?:\.fc|\.\d+)?\.weight")
-"""Layers that give the answers, as timm, torchvision and the authors of FER models call them."""
+"""Names of the output layer in timm, torchvision and published FER models."""
 _WRAPPERS = ("module", "_orig_mod")
 _EXAMPLES = 3
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of the tensors of a file."""
+    """Report of loaded and unused tensors."""
 
     used: int
-    """Tensors of the network that came out of the file."""
+    """Number of the network's tensors loaded from the file."""
     left: int
-    """Tensors of the network that keep their start."""
+    """Number of the network's tensors that keep their initial values."""
     head: bool
-    """The head was among them."""
+    """Whether the head was loaded."""
     share: float = 1.0
-    """Share of the network's parameters, the head left out, that came out of the file; 0 to 1."""
+    """Share of the network's parameters, without the head, loaded from the file; 0 to 1."""
     part: str = ""
-    """Which state dict of the file was read: `ema_model`, `state_dict` …; empty where there is one only."""
+    """Key of the state dict that was read: `ema_model`, `state_dict` …; empty if there is only one."""
     prefix: str = ""
-    """What was taken off the names in the file."""
+    """Prefix removed from the names in the file."""
     others: tuple[str, ...] = ()
-    """Other state dicts or prefixes of the file that would have fit as well."""
+    """Other state dicts or prefixes of the file that would also fit."""
     missing: tuple[str, ...] = ()
-    """Parameters of the network that the file does not give."""
+    """Parameters of the network that are not in the file."""
     unused: tuple[str, ...] = ()
-    """Tensors of the file that the network has no place for."""
+    """Tensors of the file that the network lacks."""
     resampled: tuple[str, ...] = ()
-    """Position tables made for this image size out of those of another, as timm does."""
+    """Position tables resampled to this image size, as in timm."""
     foreign_head: str = ""
-    """A head in the file that is not used, as nothing says what its outputs mean, or they mean other classes."""
+    """A head in the file that is not used, because its classes are unknown or different."""
 
     def told(self, file: Path | str) -> list[str]:
-        """Return what a user should know, a line each."""
+        """Return the report as lines for the user."""
         head = "head included" if self.head else "head starts anew"
         lines = [f"{file}: {self.used} tensors used, {self.left} keep their start, {head}"]
         if self.part or self.prefix:
@@ -83,7 +83,7 @@ class Loaded:
         return lines
 
     def record(self) -> dict[str, Any]:
-        """For a run's config.toml."""
+        """Return the report for a run's config.toml."""
         kept = {k: v for k, v in asdict(self).items() if k in ("used", "left", "head", "part", "prefix")}
         return {**kept, "share": round(self.share, 4), "missing": list(self.missing), "resampled": list(self.resampled)}
 
@@ -91,19 +91,19 @@ class Loaded:
 def load_into(
     model: Classifier, path: Path, labels: tuple[str, ...], *, part: str | None = None, partial: bool = False
 ) -> Loaded:
-    """Start a network from a file: tensors that fit by name and shape are taken.
+    """Initialize a network from a file: tensors that match by name and shape are loaded.
 
-    A head is taken only if the file says what its outputs mean; it is permuted to `labels` by name.
+    A head is loaded only if the file names its classes; it is permuted to `labels` by name.
 
     Args:
         model: the network; it is changed.
-        path: safetensors, or what `torch.save` wrote of tensors.
+        path: safetensors, or a `torch.save` file of tensors.
         labels: class of each output.
-        part: which state dict or prefix of the file, where it holds several.
-        partial: also take a file that gives less than half of the parameters.
+        part: state dict or prefix in the file, if it holds several.
+        partial: also accept a file that covers less than half of the parameters.
 
     Raises:
-        WeightsError: the file gives less than half of the network's parameters.
+        WeightsError: the file covers less than half of the network's parameters.
         UsageError: there is no such part.
     """
     checkpoint = read_checkpoint(path)
@@ -120,7 +120,7 @@ def load_into(
             known = sorted({name for kind, _ in checkpoint.parts.items() for name in (kind,) if name})
             raise UsageError(f"expected a part of {path} for `model.weights_part`, found '{part}'; {_known(known)}")
     most = max((numel for _, _, numel in fits), default=0)
-    # of those that fit alike the first: state dicts stand in the order in which their authors judge them
+    # the first of those that fit equally: state dicts are ordered by preference
     best = [fit for fit in fits if fit[2] == most]
     kind, prefix, _ = best[0] if best else (next(iter(checkpoint.parts)), "", 0)
     tensors = {_unwrapped(name).removeprefix(prefix): t for name, t in checkpoint.parts[kind].items()}
@@ -162,12 +162,12 @@ def _is_head_bias(name: str) -> bool:
 
 
 def _unwrapped(name: str) -> str:
-    """Remove what `DataParallel` and `torch.compile` add to a name: "module._orig_mod.fc.bias" -> "fc.bias"."""
+    """Remove the prefixes of `DataParallel` and `torch.compile`: "module._orig_mod.fc.bias" -> "fc.bias"."""
     return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
 
 
 def _prefixes(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Counter[str]:
-    """How many numbers of the network a file gives under each prefix of its names; counters do not count."""
+    """Count the network's parameters that a file covers under each prefix of its names; counters are ignored."""
     found: Counter[str] = Counter()
     for name, tensor in tensors.items():
         parts = _unwrapped(name).split(".")
@@ -179,7 +179,7 @@ def _prefixes(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Count
 
 
 def _resampled(features: nn.Module, tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Tensors of another image size made fit by the network's own timm filter; the others stay as they are."""
+    """Adapt tensors of another image size by the network's own timm filter; the others are unchanged."""
     own = features.state_dict()
     misfits = [name for name, tensor in tensors.items() if name in own and own[name].shape != tensor.shape]
     filtered = getattr(sys.modules[type(features).__module__], "checkpoint_filter_fn", None)
@@ -189,7 +189,7 @@ def _resampled(features: nn.Module, tensors: dict[str, Tensor]) -> tuple[dict[st
         with torch.no_grad():
             made = filtered(dict(tensors), features)
     except Exception:
-        # a filter meets tensors of any other network here; what it makes of them is not missed
+        # filters fail on tensors of other networks; those are not needed
         return tensors, []
     fit = [name for name in misfits if name in made and made[name].shape == own[name].shape]
     return {**tensors, **{name: made[name] for name in fit}}, fit
@@ -220,7 +220,7 @@ def _head(
         named = labels_in(meta["labels"], path)
         rows = permutation(named, labels)
     except (LabelError, WeightsError):
-        return None  # other classes, or labels that cannot be read: the head starts anew
+        return None  # other classes, or unreadable labels: keep the fresh head
     bias = tensors.get("head.bias")
     if tensors["head.weight"].shape[:1] != (len(named),) or bias is None or bias.shape != (len(named),):
         return None  # labels of another head

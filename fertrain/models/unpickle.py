@@ -1,8 +1,8 @@
-"""Tensors out of pickles whose classes are not on this machine.
+"""Tensors from pickles whose classes are not installed.
 
-Every class that cannot be imported becomes a stand-in, which takes whatever a pickle does to an object: arguments,
-state (`__dict__`, `__slots__`, `__setstate__`), items of a dict or list subclass, members of an enumeration. The
-tensors are then looked up in what is left. Everything else in the file is run as it stands.
+Every class that cannot be imported is replaced by a stand-in, which accepts everything that a pickle does to an
+object: arguments, state (`__dict__`, `__slots__`, `__setstate__`), items of a dict or list subclass, members of an
+enumeration. The tensors are then collected from the stand-ins. All other code in the file runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..errors import WeightsError
 
 
 class _Members(type):
-    """A stand-in's attributes are stand-ins: members of an enumeration are pickled by their names."""
+    """Metaclass whose attributes are stand-ins: members of an enumeration are pickled by name."""
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
@@ -30,7 +30,7 @@ class _Members(type):
 
 
 class StandIn(metaclass=_Members):
-    """Stands for an object of a class that is not here; holds what the pickle gave it, cannot run."""
+    """Stand-in for an object of a missing class; holds its pickled state and has no behavior."""
 
     args: tuple[Any, ...]
     items: dict[Any, Any]
@@ -70,7 +70,7 @@ class StandIn(metaclass=_Members):
         self.listed.append(value)
 
     def __setstate__(self, state: Any) -> None:
-        # a pair where the class has slots: (what lies in __dict__, what lies in slots)
+        # a pair for classes with slots: (state of __dict__, state of the slots)
         for part in state if isinstance(state, tuple) else (state,):
             if isinstance(part, Mapping):
                 self.state.update({str(k): v for k, v in part.items()})
@@ -79,7 +79,7 @@ class StandIn(metaclass=_Members):
 
 
 def _rebuilt(cls: Any, base: Any, state: Any) -> Any:
-    """`copyreg._reconstructor`, which pickles of protocols 0 and 1 make their objects with."""
+    """Replace `copyreg._reconstructor`, used by pickles of protocols 0 and 1."""
     if isinstance(cls, _Members):
         made = cls()
         if isinstance(state, Mapping):
@@ -94,7 +94,7 @@ def _rebuilt(cls: Any, base: Any, state: Any) -> Any:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds the classes that are here, and makes up those that are not."""
+    """Unpickler that replaces missing classes by stand-ins."""
 
     stood_in: dict[str, Any]
 
@@ -107,7 +107,7 @@ class _Unpickler(pickle.Unpickler):
         try:
             return super().find_class(module, name)
         except Exception:
-            # absent, or a module that fails when it is imported
+            # absent, or a module that fails on import
             self.stood_in[full] = _Members(name.rpartition(".")[2], (StandIn,), {"__module__": module})
             return self.stood_in[full]
 
@@ -126,7 +126,7 @@ def load_trusted(path: Path) -> tuple[object, list[str]]:
     try:
         content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=False, pickle_module=made)
     except Exception as error:
-        # code of strangers raises whatever it likes
+        # foreign code can raise anything
         raise WeightsError(
             f"expected a file of torch.save at {path}, found: {type(error).__name__}: {error}"
         ) from error
@@ -134,7 +134,7 @@ def load_trusted(path: Path) -> tuple[object, list[str]]:
 
 
 def named_tensors(content: object) -> dict[str, Tensor]:
-    """Tensors of a module, real or stood in for, or of a mapping, by the names that a state dict gives them."""
+    """Tensors of a module (or its stand-in) or of a mapping, by their names in a state dict."""
     if isinstance(content, nn.Module) and not _stood_in_below(content):
         return dict(content.state_dict())
     return dict(_walk(content, "", set()))

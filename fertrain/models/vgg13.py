@@ -40,8 +40,8 @@ class Vgg13Features(nn.Module):
         return hidden
 
     def _start(self) -> None:
-        # Glorot's, as the authors' tool has it. Ten ReLU layers without normalization: with PyTorch's default learning
-        # never starts, with He's dropout swells the signal to losses of 6, and rate 0.05 ends in NaN.
+        # Glorot's, as in the authors' tool. These are ten ReLU layers without normalization: with PyTorch's default the
+        # network does not learn; with He's, dropout inflates the signal to losses of 6, and rate 0.05 ends in NaN.
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.xavier_uniform_(module.weight)

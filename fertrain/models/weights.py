@@ -1,6 +1,6 @@
-"""Weights files of ours, in and out.
+"""The project's weights files: save and load.
 
-A weights file of ours is safetensors; its metadata holds what the numbers mean:
+A weights file is safetensors; its metadata describes the network:
 
     model       name, as for `models.build`
     labels      JSON list: class of each output
@@ -30,7 +30,7 @@ from .label_embedding import EmbeddingHead
 
 
 def save(model: Classifier, labels: tuple[str, ...], spec: InputSpec, path: Path) -> None:
-    """Write a network with what it expects and means; the file is there whole or not at all."""
+    """Write a network with its labels and input spec, atomically."""
     meta = {
         "model": model.name,
         "image_size": str(spec.size),
@@ -50,7 +50,7 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) 
 
 
 def _in_order(data: bytes) -> bytes:
-    """Sort the metadata of a safetensors file by name: the library writes them in any order, and files would differ."""
+    """Sort the metadata of a safetensors file by name: the library's order varies, so equal files would differ."""
     length = int.from_bytes(data[:8], "little")
     head = json.loads(data[8 : 8 + length])
     head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
@@ -60,7 +60,7 @@ def _in_order(data: bytes) -> bytes:
 
 
 _LARGEST = 4096
-"""px; the largest image size that a file may ask for"""
+"""Largest image size that a file may request, px."""
 
 
 def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
@@ -84,7 +84,7 @@ def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
             network.speak(torch.ones(len(labels), int(head[1])))
         return network
 
-    # Its shapes first, without memory: a file of a few bytes may name a network of gigabytes.
+    # Check shapes before allocating: a file of a few bytes may name a network of gigabytes.
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         wanted = sum(tensor.numel() for tensor in built().state_dict().values())
     given = sum(tensor.numel() for tensor in tensors.values())

@@ -385,7 +385,7 @@ def test_images_of_any_ending_and_of_none_are_learned_from(tmp_path):
     assert ImageFiles(split.source, split.names, 16, gray=False).read(range(len(split))).shape == (11, 3, 16, 16)
     report = check(data)
     assert not report.broken
-    assert [(f.n, f.example) for f in report.findings if "no image" in f.what] == [(1, "train/fear/notes.txt")]
+    assert [(f.n, f.example) for f in report.findings if "not an image" in f.what] == [(1, "train/fear/notes.txt")]
 
 
 def test_two_folders_for_one_split_are_refused(tmp_path):
