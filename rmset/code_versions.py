@@ -39,9 +39,13 @@ EDITED = Change(3, "people over the film, moments full screen and changed places
 
 FILLING = Change(4, "a face as large as its panel is held where it is", _every_video)
 
+SECOND = Change(5, "a second person of a panel may be small beside the first", _every_video)
+ASKED = Change(2, "the audit looks again where it doubts, at rooms and at gaps", _every_video)
+
 CHANGES: dict[str, tuple[Change, ...]] = {
     # tracks and crops follow a layout that comes out otherwise
-    "layout": (NUMBERING, EDITED), "track": (NUMBERING, FILLING), "export": (NUMBERING,),
+    "layout": (NUMBERING, EDITED, SECOND), "track": (NUMBERING, FILLING), "export": (NUMBERING,),
+    "audit": (ASKED,),
 }  # fmt: skip
 """by stage; add a change with the next version when a stage's results change"""
 

@@ -1,6 +1,7 @@
 """The audit after tracking: masked people, unmasked film, people not found, identities; and what is done about it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from rmset.errors import RootError, UsageError
 from rmset.geometry import as_boxes
 from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.parts import identity as embedders
-from rmset.stages.audit import AuditConfig, identity, mended, screen
+from rmset.stages.audit import AuditConfig, gaps, identity, mended, screen
 
 FACE, PANEL, REGION = (20.0, 20.0, 60.0, 70.0), (0.0, 0.0, 100.0, 100.0), (100.0, 0.0, 300.0, 200.0)
 
@@ -22,11 +23,16 @@ def pictures(cutting, count, seed):
     return [rng.normal(size=(14, 24)).astype(np.float32) if cutting else scene for _ in range(count)]
 
 
-def looks(faces, tracked=(FACE,), film_cuts=True, panel_cuts=False, count=6):
-    film, panel = pictures(film_cuts, count, 0), pictures(panel_cuts, count, 1)
+def looks(faces, tracked=(FACE,), film_cuts=True, panel_cuts=False, room_cuts=False, count=6):
+    film, panel, room = pictures(film_cuts, count, 0), pictures(panel_cuts, count, 1), pictures(room_cuts, count, 2)
     return [
         screen.Look(
-            i, as_boxes(list(faces)), as_boxes(list(tracked)), np.zeros(len(tracked), np.int64), (film[i], panel[i])
+            i,
+            as_boxes(list(faces)),
+            as_boxes(list(tracked)),
+            np.zeros(len(tracked), np.int64),
+            (film[i], panel[i]),
+            (room[i],) * len(faces),
         )
         for i in range(count)
     ]
@@ -55,6 +61,28 @@ def test_a_face_that_stays_in_the_film_while_it_cuts_is_somebody_masked():
     (answer,) = [a for a in screen.ask([(SEGMENT, looks([FACE, masked]))]) if a.question == MASKED]
     assert answer.box == masked
     assert answer.confidence < 0.8
+
+
+def test_a_face_of_the_film_whose_surroundings_change_with_it_is_nobody_masked():
+    assert bad(looks([FACE, (150.0, 50.0, 190.0, 100.0)], room_cuts=True)) == set()
+
+
+def test_somebody_whose_boxes_lie_beside_their_panel_is_told():
+    beside = (60.0, 80.0, 100.0, 180.0)
+    (answer,) = [a for a in screen.ask([(SEGMENT, looks([beside], tracked=[beside]))]) if a.good is False]
+    assert (answer.question, answer.person_id, answer.box) == (FOUND, 0, beside)
+
+
+def test_who_is_not_found_while_their_panel_looks_as_before_may_be_lost():
+    found = np.array([f for f in range(60) if not 20 <= f < 40])
+    (gap,) = gaps.between(SEGMENT, SEGMENT.people[0], found)
+    assert (gap.frames, gap.inside, gap.beside) == (20, (29,), (19, 40))
+    rng = np.random.default_rng(0)
+    there, gone = (rng.integers(0, 255, (200, 300), np.uint8) for _ in range(2))
+    (answer,) = gaps.ask([gaps.seen(gap, {19: there, 29: there, 40: there})], [SEGMENT])
+    assert answer.question == FOUND
+    assert "person 0 is not found in 20 frames" in answer.detail
+    assert gaps.ask([gaps.seen(gap, {19: there, 29: gone, 40: there})], [SEGMENT]) == []
 
 
 def test_where_the_film_never_cuts_its_face_may_stay():
@@ -91,6 +119,16 @@ def samples(*tracks):
 
 def asked(*tracks):
     return identity.ask(samples(*tracks), same=0.5, other=0.8)
+
+
+def test_a_mood_that_looks_like_somebody_else_is_the_same_person_in_the_same_room():
+    # Two faces in one mood, 0.9 from all others.
+    mood = [replace(s, vector=s.vector * 0.64) for s in samples((0, [0, 0, 1, 1, 0, 0]))]
+    room = pictures(False, 1, 5)[0]
+    assert identity.ask([replace(s, room=room) for s in mood], 0.5, 0.8)[1] == []
+    other = pictures(False, 1, 6)[0]
+    moved = [replace(s, room=other if s.frame_idx in (20, 30) else room) for s in mood]
+    assert [r.frame_idx for r in identity.ask(moved, 0.5, 0.8)[1]] == [11, 31]
 
 
 def test_people_who_stay_themselves_are_not_renamed():

@@ -13,9 +13,14 @@ import numpy.typing as npt
 
 from rmset.answers import PERSON, Answer, Rename
 from rmset.geometry import Box
+from rmset.stages.audit.screen import unlike
 
 # A piece has so many faces at least; fewer say nothing.
 _FEWEST = 2
+# Panels that differ by more show other rooms, as far as their small pictures tell.
+_OTHER_ROOM = 0.3
+# Faces so far apart, so many on each side and each side so alike, are two people whatever the room looks like.
+_FAR, _MANY, _ONE = 0.1, 3, 0.75
 # What is left of the confidence where identities are mixed.
 _MIXED = 0.3
 
@@ -30,6 +35,8 @@ class Sample:
     vector: npt.NDArray[np.float32]
     segment: int = 0
     """of the layout"""
+    room: npt.NDArray[np.float32] | None = None
+    """small gray picture of the person's panel; None where it is not known"""
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,9 @@ def split(samples: Sequence[Sample], other: float) -> list[Piece]:
             # What comes later may be the first person again.
             before, after = ordered[max(0, k - window) : k], ordered[k : k + window]
             apart, within = _apart(before, after), max(_within(before), _within(after))
-            if apart >= other and apart - within > best:
+            # A mood can look like another person; but another person sits in another room.
+            sure = min(len(before), len(after)) >= _MANY and apart >= other + _FAR and within <= _ONE * other
+            if apart >= other and apart - within > best and (sure or _rooms_apart(before, after) >= _OTHER_ROOM):
                 best, at = apart - within, k
     if not at:
         return [Piece(ordered[0].person_id, tuple(ordered))]
@@ -97,6 +106,12 @@ def _apart(one: Sequence[Sample], two: Sequence[Sample]) -> float:
     """Median distance between faces of two groups."""
     a, b = np.stack([s.vector for s in one]), np.stack([s.vector for s in two])
     return float(np.median(np.linalg.norm(a[:, None] - b[None], axis=2)))
+
+
+def _rooms_apart(one: Sequence[Sample], two: Sequence[Sample]) -> float:
+    """Median difference between the rooms of two groups, 0 to 1; 1 where a room is not known."""
+    steps = [unlike(a.room, b.room) if a.room is not None and b.room is not None else 1.0 for a in one for b in two]
+    return float(np.median(steps))
 
 
 def _within(group: Sequence[Sample]) -> float:
@@ -128,7 +143,13 @@ def _named(pieces: Sequence[Piece], same: float) -> list[int]:
         mine = pieces[i]
         near = sorted((_apart(mine.samples, pieces[j].samples), j) for j in names if not _overlap(mine, pieces[j]))
         taken = {names[j] for j in names if _overlap(mine, pieces[j])}
-        known = [names[j] for distance, j in near if distance < same and names[j] not in taken]
+        known = [
+            names[j]
+            for distance, j in near
+            if distance < same and names[j] not in taken
+            # Who looks like somebody who is gone sits in their room too, or has kept the name.
+            if names[j] == mine.person_id or _like_room(mine, pieces[j])
+        ]
         # Between the same and another the track's own name stands.
         if known:
             names[i] = known[0]
@@ -137,6 +158,12 @@ def _named(pieces: Sequence[Piece], same: float) -> list[int]:
         else:
             names[i] = mine.person_id
     return [names[i] for i in range(len(pieces))]
+
+
+def _like_room(one: Piece, two: Piece) -> bool:
+    """Whether the rooms of two pieces are alike, or not known."""
+    known = all(s.room is not None for s in (*one.samples, *two.samples))
+    return not known or _rooms_apart(one.samples, two.samples) < _OTHER_ROOM
 
 
 def _told(pieces: Sequence[Piece], names: Sequence[int]) -> tuple[list[Answer], list[Rename]]:

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from rmset.answers import PERSON, Answer, Audit, Rename
 from rmset.errors import RootError, UsageError
-from rmset.geometry import as_boxes, covered, pixels
-from rmset.layout_record import Segment
+from rmset.geometry import as_box, as_boxes, covered, scale_about_center
+from rmset.layout_record import Person, Segment
 from rmset.parts import identity as embedders
 from rmset.parts.detect import Detector, load
 from rmset.parts.detect.screen import faces_on
-from rmset.parts.frames import Frame, VideoReader
+from rmset.parts.frames import Frame, Gray, VideoReader
 from rmset.parts.shards import read_faces
 from rmset.progress import Progress, silent
+from rmset.read.video import reader_of
 from rmset.root import Root
-from rmset.stages.audit import identity, screen
+from rmset.stages.audit import gaps, identity, screen
+from rmset.stages.audit.screen import thumb
 
 # One detector and one embedder a process: making them takes longer than auditing a short video.
 _detector = cache(load)
 _embedder = cache(embedders.load)
-# (width, height) of the small pictures by which a place is compared with itself.
-_THUMB = (24, 14)
+# Height at which the screen is searched for faces, px.
+_TALL = 360
+# In shorter segments it is not expected that people change places (frames).
+_LONG = 120
+# A face's room is so many times as large as its box.
+_ROOM = 1.8
 # A face that is compared lies in its panel with so much of its box.
 _WHOLE = 0.92
 
@@ -37,9 +42,11 @@ class AuditConfig:
     """What decides the answers."""
 
     every: int = 300
-    """one frame in so many is looked at"""
-    fewest: int = 4
-    """frames of a segment that are looked at, at least, if it has so many"""
+    """one frame in so many is searched for faces"""
+    fewest: int = 3
+    """frames of a segment that are searched, at least, if it has so many"""
+    again: int = 8
+    """frames more that are searched where a face is where none should be"""
     faces: int = 12
     """faces of a person in a segment that are compared, at most"""
     least_face: float = 28
@@ -51,8 +58,8 @@ class AuditConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.every < 1 or self.fewest < 1 or self.faces < 2:
-            raise UsageError("expected every and fewest of 1 or more and faces of 2 or more")
+        if self.every < 1 or self.fewest < 1 or self.again < 0 or self.faces < 2:
+            raise UsageError("expected every and fewest of 1 or more, again of 0 or more and faces of 2 or more")
         embedders.resolve(self.embedder)
 
 
@@ -71,23 +78,38 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
         raise RootError(f"video {video_id}: has no tracks yet; run `rmset track {video_id}` first")
     tracks = _Tracks.of(root, video_id)
     embedder = _embedder(config.embedder)
-    chosen = {n: frames for n, s in enumerate(layout.segments) if (frames := _frames(s, config))}
     detector = _detector("mtcnn")
-    looks: dict[int, list[screen.Look]] = {n: [] for n in chosen}
+    segments = dict(enumerate(s for s in layout.segments))
+    searched = {n: _frames(s, config) for n, s in segments.items() if s.people}
+    compared = {n: _between(segments[n], f, config) if embedder else [] for n, f in searched.items()}
+    looks: dict[int, list[screen.Look]] = {n: [] for n in searched}
     samples: list[identity.Sample] = []
-    segment_of = {frame: n for n, frames in chosen.items() for frame in frames}
-    with VideoReader(root.video_path(video_id)) as reader:
+    missing: list[gaps.Gap] = []
+    with reader_of(root, video_id) as reader:
+        segment_of = {frame: n for m in (searched, compared) for n, frames in m.items() for frame in frames}
         for done, frame in enumerate(reader.sample(sorted(segment_of))):
             number = segment_of[frame.frame_idx]
-            segment = layout.segments[number]
+            segment = segments[number]
             names, boxes, scores = tracks.at(frame.frame_idx)
-            looks[number].append(_look(frame, segment, names, boxes, detector))
+            if frame.frame_idx in searched[number]:
+                looks[number].append(_look(frame, segment, names, boxes, detector))
             if embedder is not None:
                 sharp = (scores >= config.least_score) & (boxes[:, 3] - boxes[:, 1] >= config.least_face)
                 sharp &= _whole(segment, names, boxes, layout.frame_size)
-                samples += _compared(embedder, frame, names[sharp], boxes[sharp], samples, number, config)
+                samples += _compared(embedder, frame, names[sharp], boxes[sharp], samples, (number, segment), config)
             progress(f"audit {video_id}", done, len(segment_of))
-    answers = screen.ask([(layout.segments[n], found) for n, found in looks.items()])
+        # More frames only where something may be wrong.
+        doubted = {n: _evenly(segments[n], config.again, but=searched[n]) for n in looks
+                   if screen.doubts(segments[n], looks[n])}  # fmt: skip
+        segment_of = {frame: n for n, frames in doubted.items() for frame in frames}
+        for frame in reader.sample(sorted(segment_of)):
+            number = segment_of[frame.frame_idx]
+            names, boxes, _ = tracks.at(frame.frame_idx)
+            looks[number].append(_look(frame, segments[number], names, boxes, detector))
+        for found in looks.values():
+            found.sort(key=lambda look: look.frame_idx)
+        missing = _missing(reader, segments, tracks)
+    answers = screen.ask([(segments[n], found) for n, found in looks.items()], gaps.ask(missing, layout.segments))
     renames: list[Rename] = []
     if embedder is None:
         answers.append(Answer(PERSON, "not asked", None, "no embedder; `pip install 'rmset[identity]'`"))
@@ -95,7 +117,8 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
         more, renames = identity.ask(samples, embedder.same, embedder.other)
         answers += more
     name = embedder.name if embedder else None
-    audit = Audit(video_id, name, len(segment_of), len(samples), tuple(answers), tuple(renames))
+    count = sum(len(found) for found in looks.values())
+    audit = Audit(video_id, name, count, len(samples), tuple(answers), tuple(renames))
     root.write_text(root.audit_key(video_id), audit.to_json())
     return _counts(audit)
 
@@ -109,13 +132,30 @@ def _counts(audit: Audit) -> dict[str, float | str]:
 
 
 def _frames(segment: Segment, config: AuditConfig) -> list[int]:
-    """Frames of a segment to look at, evenly; none in empty segments."""
-    length = segment.end_frame - segment.start_frame
-    if not segment.people:
-        return []
-    count = min(length, max(config.fewest, length // config.every))
-    # Between, not at the ends: the frames beside a boundary may still be blending.
-    return sorted({int(v) for v in np.linspace(segment.start_frame, segment.end_frame - 1, count + 2)[1:-1]})
+    """Frames of a segment to search, evenly."""
+    return _evenly(segment, max(config.fewest, (segment.end_frame - segment.start_frame) // config.every))
+
+
+def _between(segment: Segment, searched: Sequence[int], config: AuditConfig) -> list[int]:
+    """Frames of a segment in which faces are compared: those that are searched, and in a long one as many between."""
+    if segment.end_frame - segment.start_frame < _LONG:
+        return list(searched)
+    return sorted({*searched, *_evenly(segment, min(2 * len(searched) + 1, config.faces))})
+
+
+def _evenly(segment: Segment, count: int, but: Sequence[int] = ()) -> list[int]:
+    """Return frames of a segment, between its ends: those beside a boundary may still be blending."""
+    count = min(segment.end_frame - segment.start_frame, count)
+    frames = {int(v) for v in np.linspace(segment.start_frame, segment.end_frame - 1, count + 2)[1:-1]}
+    return sorted(frames - set(but))
+
+
+def _missing(reader: VideoReader, segments: Mapping[int, Segment], tracks: _Tracks) -> list[gaps.Gap]:
+    """Return the stretches in which people are not found, with how their panels look there."""
+    wanted = [g for s in segments.values() for p in s.people for g in gaps.between(s, p, tracks.of_person(s, p))]
+    frames = sorted({f for g in wanted for f in (*g.inside, *g.beside)})
+    shown: dict[int, Gray] = {f.frame_idx: f.gray for f in reader.sample(frames)} if frames else {}
+    return [gaps.seen(gap, shown) for gap in wanted]
 
 
 def _whole(
@@ -159,18 +199,22 @@ class _Tracks:
         low, high = np.searchsorted(self.frame, [frame_idx, frame_idx + 1])
         return self.name[low:high], self.box[low:high], self.score[low:high]
 
+    def of_person(self, segment: Segment, person: Person) -> npt.NDArray[np.int64]:
+        """Frames of a segment in which a person is found, ascending."""
+        low, high = np.searchsorted(self.frame, [segment.start_frame, segment.end_frame])
+        return np.asarray(self.frame[low:high][self.name[low:high] == person.person_id], np.int64)
+
 
 def _look(
     frame: Frame, segment: Segment, names: npt.NDArray[np.int64], boxes: npt.NDArray[np.float32], detector: Detector
 ) -> screen.Look:
     gray = frame.gray
     places = [r.box for r in segment.trigger_regions] + [p.panel or p.box for p in segment.people]
-    thumbs = []
-    for place in places:
-        x0, y0, x1, y1 = pixels(place, (gray.shape[1], gray.shape[0]))
-        small = cv2.resize(gray[y0:y1, x0:x1], _THUMB, interpolation=cv2.INTER_AREA)
-        thumbs.append(np.asarray(small, np.float32))
-    return screen.Look(frame.frame_idx, faces_on(frame.rgb, detector).boxes, boxes, names, tuple(thumbs))
+    faces = faces_on(frame.rgb, detector, _TALL).boxes
+    rooms = [scale_about_center(as_box(face), _ROOM) for face in faces]
+    return screen.Look(
+        frame.frame_idx, faces, boxes, names, *(tuple(thumb(gray, p) for p in part) for part in (places, rooms))
+    )
 
 
 def _compared(
@@ -179,15 +223,19 @@ def _compared(
     names: npt.NDArray[np.int64],
     boxes: npt.NDArray[np.float32],
     before: Sequence[identity.Sample],
-    segment: int,
+    of: tuple[int, Segment],
     config: AuditConfig,
 ) -> Iterator[identity.Sample]:
     """Faces of the frame as samples, of people who do not have enough of this segment."""
-    have = [s.person_id for s in before if s.segment == segment]
+    number, segment = of
+    panels = {p.person_id: p.panel for p in segment.people}
+    have = [s.person_id for s in before if s.segment == number]
     rows = [row for row, name in enumerate(names.tolist()) if have.count(name) < config.faces]
     if not rows:
         return
     vectors = embedder.embed(frame.rgb, as_boxes(boxes[rows]))
     for row, vector in zip(rows, vectors, strict=True):
         x0, y0, x1, y1 = (round(float(v), 1) for v in boxes[row])
-        yield identity.Sample(int(names[row]), frame.frame_idx, (x0, y0, x1, y1), vector, segment)
+        panel = panels.get(int(names[row]))
+        room = thumb(frame.gray, panel) if panel is not None else None
+        yield identity.Sample(int(names[row]), frame.frame_idx, (x0, y0, x1, y1), vector, number, room)

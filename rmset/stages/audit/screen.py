@@ -6,17 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from rmset.answers import FILM, FOUND, MASKED, Answer
-from rmset.geometry import Box, Boxes, as_box, as_boxes, center, contains_point, covered, iou
+from rmset.geometry import Box, Boxes, as_box, as_boxes, center, contains_point, covered, iou, pixels
 from rmset.layout_record import Segment
+from rmset.parts.frames import Gray
 
 # A face stays when it is seen in so many of the frames of its segment, and so many at least, so near its usual place.
 _PRESENT, _FEWEST, _STEADY = 0.6, 3, 0.5
 # A place shows another picture when this much of it differs from frame to frame (1 minus correlation).
 _CUT, _OFTEN = 0.45, 0.5
+# (width, height) of the small pictures by which a place is compared with itself.
+_THUMB = (24, 14)
+# What somebody is in differs by less.
+_STAYS = 0.25
+# Less of somebody's faces in their panel, seen so often, lies beside it.
+_BESIDE, _TWICE = 0.5, 2
 # A face is one that was tracked when they share so much.
 _SAME = 0.3
 # What is left of the confidence when the answer is bad.
@@ -36,11 +44,25 @@ class Look:
     """(M,): their people"""
     places: tuple[npt.NDArray[np.float32], ...]
     """small gray pictures: of each trigger region, then of each person's panel"""
+    rooms: tuple[npt.NDArray[np.float32], ...]
+    """small gray pictures: of what each of the N faces is in"""
 
 
-def ask(segments: Sequence[tuple[Segment, Sequence[Look]]]) -> list[Answer]:
-    """Answers to the three questions, over all segments."""
-    bad: list[Answer] = []
+def thumb(gray: Gray, place: Box) -> npt.NDArray[np.float32]:
+    """Return a place of a frame (H, W) as a small picture, float32 (14, 24)."""
+    x0, y0, x1, y1 = pixels(place, (gray.shape[1], gray.shape[0]))
+    return np.asarray(cv2.resize(gray[y0:y1, x0:x1], _THUMB, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def doubts(segment: Segment, looks: Sequence[Look]) -> bool:
+    """Whether a face that is masked, or belongs to no person, is seen twice at one place: then it is looked again."""
+    masked = as_boxes(list(segment.masked))
+    return any(_lines(looks, masked, inside=inside, fewest=2) for inside in (True, False))
+
+
+def ask(segments: Sequence[tuple[Segment, Sequence[Look]]], more: Sequence[Answer] = ()) -> list[Answer]:
+    """Answers to the three questions, over all segments; `more` are bad ones that are known already."""
+    bad: list[Answer] = list(more)
     for segment, looks in segments:
         if len(looks) < _FEWEST:
             continue
@@ -59,15 +81,22 @@ def _masked(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
     """Return a face on masked pixels that keeps its place and size while the film cuts is a person."""
     regions = segment.trigger_regions
     masked = as_boxes(list(segment.masked))
-    cutting = [_cuts([look.places[n] for look in looks]) >= 2 / len(looks) for n in range(len(regions))]
     found = []
-    for box, frame_idx, share in _staying(looks, masked, inside=True):
-        here = [n for n, r in enumerate(regions) if bool(contains_point(as_boxes([r.box]), *center(box)).any())]
-        # Where the film never cuts, a face in it may stay as well.
-        if any(cutting[n] for n in here):
-            detail = f"a face keeps its place in {share:.0%} of the frames while the film cuts"
-            found.append(Answer(MASKED, "yes", False, detail, frame_idx, box, None, _LEFT[MASKED]))
+    for line in _lines(looks, masked, inside=True):
+        here = [n for n, r in enumerate(regions) if bool(contains_point(as_boxes([r.box]), *center(line.box)).any())]
+        if any(_outlives(line, n) for n in here):
+            detail = f"a face keeps its place in {line.share:.0%} of the frames while the film cuts"
+            found.append(Answer(MASKED, "yes", False, detail, line.frame_idx, line.box, None, _LEFT[MASKED]))
     return found
+
+
+def _outlives(line: _Line, region: int) -> bool:
+    """Whether a face and what it is in stay where they are at the cuts of a region; a face of the film does not."""
+    cuts = [
+        change for before, after, change in line.steps if unlike(before.places[region], after.places[region]) >= _CUT
+    ]
+    outlived = sum(change < _STAYS for change in cuts)
+    return outlived >= _TWICE and outlived >= 2 * (len(cuts) - outlived)
 
 
 def _film(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
@@ -91,15 +120,42 @@ def _film(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
 def _found(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
     """Faces that stay, are not masked and belong to no track; people whose face is seen but not tracked."""
     answers = []
-    for box, frame_idx, share in _staying(looks, as_boxes(list(segment.masked)), inside=False):
-        detail = f"a face stays in {share:.0%} of the frames and belongs to no person"
-        answers.append(Answer(FOUND, "no", False, detail, frame_idx, box, None, _LEFT[FOUND]))
+    for line in _lines(looks, as_boxes(list(segment.masked)), inside=False):
+        detail = f"a face stays in {line.share:.0%} of the frames and belongs to no person"
+        answers.append(Answer(FOUND, "no", False, detail, line.frame_idx, line.box, None, _LEFT[FOUND]))
+    for person in segment.people:
+        where = [(look, row) for look in looks for row in np.flatnonzero(look.names == person.person_id)]
+        boxes = as_boxes([as_box(look.tracked[row]) for look, row in where])
+        if person.panel is None or len(boxes) < _TWICE or _inside(boxes, person.panel) >= _BESIDE:
+            continue
+        detail = f"the faces of person {person.person_id} lie beside their panel"
+        answers.append(
+            Answer(FOUND, "no", False, detail, where[0][0].frame_idx, as_box(boxes[0]), person.person_id, _LEFT[FOUND])
+        )
     return answers
 
 
-def _staying(looks: Sequence[Look], masked: Boxes, *, inside: bool) -> list[tuple[Box, int, float]]:
+def _inside(boxes: Boxes, panel: Box) -> float:
+    """Usual share of boxes (N, 4) that lies in a panel."""
+    return float(np.median(covered(boxes, as_boxes([panel]))))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A face that keeps its place from frame to frame."""
+
+    box: Box
+    frame_idx: int
+    """where it has this box"""
+    share: float
+    """of the frames in which it is seen"""
+    steps: tuple[tuple[Look, Look, float], ...]
+    """frames in which it is seen, one after the other, and how unlike what it is in has become, 0 to 1"""
+
+
+def _lines(looks: Sequence[Look], masked: Boxes, *, inside: bool, fewest: int = _FEWEST) -> list[_Line]:
     """Faces that keep their place, of those masked or of those that are neither masked nor tracked."""
-    lines: list[list[tuple[int, Box]]] = []
+    lines: list[list[tuple[Look, int]]] = []
     for look in looks:
         hidden = covered(look.faces, masked) > 0.5 if len(masked) else np.zeros(len(look.faces), bool)
         mine = hidden if inside else ~hidden
@@ -109,36 +165,33 @@ def _staying(looks: Sequence[Look], masked: Boxes, *, inside: bool) -> list[tupl
             mine &= covered(look.faces, look.tracked) < _SAME
         free = set(range(len(lines)))
         for row in np.flatnonzero(mine):
-            box = as_box(look.faces[row])
-            near = {n: float(iou(as_boxes([box]), as_boxes([lines[n][-1][1]]))[0, 0]) for n in free}
+            last = {n: lines[n][-1] for n in free}
+            near = {n: float(iou(look.faces[row : row + 1], o.faces[r : r + 1])[0, 0]) for n, (o, r) in last.items()}
             best = max(near, key=lambda n: near[n], default=None)
             if best is None or near[best] < _SAME:
-                lines.append([(look.frame_idx, box)])
+                lines.append([(look, int(row))])
             else:
-                lines[best].append((look.frame_idx, box))
+                lines[best].append((look, int(row)))
                 free.discard(best)
     found = []
     for line in lines:
-        boxes = as_boxes([b for _, b in line])
+        boxes = as_boxes([as_box(look.faces[row]) for look, row in line])
         usual = np.median(boxes, axis=0, keepdims=True).astype(np.float32)
         share = len(line) / len(looks)
-        if len(line) >= _FEWEST and share >= _PRESENT and float(iou(boxes, usual).mean()) >= _STEADY:
-            middle = line[len(line) // 2]
-            found.append((middle[1], middle[0], share))
+        if len(line) >= fewest and share >= _PRESENT and float(iou(boxes, usual).mean()) >= _STEADY:
+            look, at = line[len(line) // 2]
+            steps = tuple((a, b, unlike(a.rooms[i], b.rooms[j])) for (a, i), (b, j) in pairwise(line))
+            found.append(_Line(as_box(look.faces[at]), look.frame_idx, share, steps))
     return found
-
-
-def _cuts(pictures: Sequence[npt.NDArray[np.float32]]) -> float:
-    """Share of steps at which a place shows another picture, 0 to 1."""
-    return float((_steps(pictures) >= _CUT).mean())
 
 
 def _steps(pictures: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """How unlike each picture is to the one before, 0 to 1."""
-    return np.array([_unlike(a, b) for a, b in pairwise(pictures)] or [0.0], np.float32)
+    return np.array([unlike(a, b) for a, b in pairwise(pictures)] or [0.0], np.float32)
 
 
-def _unlike(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+def unlike(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    """How unlike two small pictures are: 0 (the same but for brightness) to 1 (nothing in common)."""
     one, other = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((one**2).sum() * (other**2).sum()))
     return float(np.clip(1 - (one * other).sum() / scale, 0, 1)) if scale > 1e-3 else 0.0

@@ -13,8 +13,10 @@ from rmset.stages.layout.watch import View, Watched
 
 # A face that is seen in so few looks belongs to no person.
 _PRESENT = 0.15
-# A second face of one panel must be seen so often, and be so large beside the first.
+# A second face of one panel must be seen so often, and be so large beside the first; less where it stirs (a share of
+# its height), as a picture on the wall never does.
 _SECOND, _SECOND_SIZE = 0.6, 0.5
+_SMALL_SECOND, _STIRS = 0.15, 0.02
 # Panels that overlap so much are the same place.
 _SAME_PLACE = 0.6
 
@@ -30,7 +32,7 @@ def sitters(panel: Watched) -> list[Sitter]:
         for s in steady
         if s is not first
         and s.presence >= _SECOND
-        and _area(s.usual) >= _SECOND_SIZE * _area(first.usual)
+        and _area(s.usual) >= (_SMALL_SECOND if s.stirs >= _STIRS else _SECOND_SIZE) * _area(first.usual)
         and float(iou(as_boxes([s.usual]), as_boxes([first.usual]))[0, 0]) < 0.2
     ]
     return [first, *more]

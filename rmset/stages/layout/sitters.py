@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rmset.geometry import Box, as_box, as_boxes, iou
+from rmset.geometry import Box, Boxes, as_box, as_boxes, iou
 from rmset.parts.detect import Detections
 
 # Boxes of one face from look to look overlap at least so much with where that face usually is.
@@ -26,6 +26,8 @@ class Sitter:
     """mean IoU with its median box where seen, 0 to 1"""
     score: float
     """mean of the detector's score"""
+    stirs: float = 0.0
+    """mean distance of the face from where it usually is, as a share of its height: next to 0 for a picture of one"""
 
     @property
     def usual(self) -> Box:
@@ -56,5 +58,13 @@ def sitters_of(looks: Sequence[Detections], count: int) -> tuple[Sitter, ...]:
         middle = np.median(seen, axis=0, keepdims=True).astype(np.float32)
         steadiness = float(iou(seen, middle).mean())
         scores = float(np.mean([s for _, _, s in line]))
-        sitters.append(Sitter(tuple(boxes), len(line) / max(1, count), steadiness, scores))
+        sitters.append(Sitter(tuple(boxes), len(line) / max(1, count), steadiness, scores, _stirs(seen)))
     return tuple(sorted(sitters, key=lambda s: -s.presence * s.steadiness))
+
+
+def _stirs(boxes: Boxes) -> float:
+    """Mean distance of boxes' (N, 4) centers from their median, beside the height of the usual box."""
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    usual = np.median(centers, axis=0)
+    tall = float(np.median(boxes[:, 3] - boxes[:, 1]))
+    return float(np.linalg.norm(centers - usual, axis=1).mean()) / max(tall, 1.0)
