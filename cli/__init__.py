@@ -1,4 +1,4 @@
-"""The command lines `rmset` and `fertrain`: each command parses, calls one public function, and prints.
+"""The commands of `rmset` and `fertrain`: each parses its arguments, calls one public function, and prints.
 
-Nothing heavy is imported at the top of these modules, so that `--help` answers at once.
+Heavy imports are inside functions, so that `--help` is quick.
 """

@@ -1,7 +1,7 @@
-"""What the two command lines share: tables, progress, and errors as one line.
+"""Output of both command lines: tables, progress, and one-line errors.
 
-Results go to stdout, talk goes to stderr. `--quiet` silences the talk, never the results. Nothing else prints: what is
-printed may be a stranger's, and is made harmless here (`printed`).
+Results go to stdout, messages to stderr. `--quiet` silences messages, never results. All output goes through this
+module, because it may contain untrusted text, which is escaped here (`printed`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from . import printed
 
 
 class Format(StrEnum):
-    """How a command prints data."""
+    """Output format of a command."""
 
     TABLE = "table"
     JSON = "json"
@@ -45,18 +45,18 @@ FormatOption = Annotated[
 
 
 class _Talk:
-    """Whether talk is wanted; set once by the app's callback."""
+    """Whether to print messages; set once by the app's callback."""
 
     quiet = False
 
 
 def set_quiet(quiet: bool) -> None:
-    """Silence talk and progress for the rest of the process."""
+    """Silence messages and progress for the rest of the process."""
     _Talk.quiet = quiet
 
 
 def _quiet_given(quiet: bool) -> None:
-    # not the other way round: a command's default does not undo the program's own --quiet
+    # never switched off again: a command's default must not undo the program's own --quiet
     if quiet:
         set_quiet(True)
 
@@ -66,7 +66,7 @@ QuietOption = Annotated[
     typer.Option(
         "--quiet",
         "-q",
-        help="No progress and no talk; results only.",
+        help="Print results only: no progress, no messages.",
         callback=_quiet_given,
         is_eager=True,
         rich_help_panel=PANEL_OUTPUT,
@@ -88,7 +88,7 @@ VersionOption = Annotated[
 
 
 class PanelCommand(TyperCommand):
-    """A command whose `--help` lists options under the headings that they name, in the order of their first option."""
+    """A command whose `--help` groups options by their headings, in the order of the first option of each."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the sections."""
@@ -103,26 +103,26 @@ class PanelCommand(TyperCommand):
 
 
 def say(message: str) -> None:
-    """Tell the user something that is not the result, on one line."""
+    """Print a one-line message on stderr."""
     if not _Talk.quiet:
         warn(message)
 
 
 def warn(message: str) -> None:
-    """Tell the user, on one line of stderr, what is said even under `--quiet`: a failure that ends nothing."""
+    """Print a one-line warning on stderr, even under `--quiet`: a failure that does not end the command."""
     sys.stderr.write(printed.one_line(message) + "\n")
     sys.stderr.flush()
 
 
 def echo(text: str) -> None:
-    """Print a result that is neither table nor document, of one or more lines, on stdout."""
+    """Print a result that is plain text, of one or more lines, on stdout."""
     sys.stdout.write(printed.lines(text) + "\n")
     sys.stdout.flush()
 
 
 def document(value: Any) -> None:
-    """Print one JSON document on stdout; what is no finite number is null."""
-    # all but ASCII is escaped, DEL is left to us
+    """Print one JSON document on stdout; NaN and infinity become null."""
+    # json escapes all but ASCII; DEL is escaped here
     text = json.dumps(plain(value), indent=1)
     sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
 
@@ -138,17 +138,17 @@ def emit(
     """Print rows on stdout as a table, as a JSON array, or as CSV.
 
     Args:
-        rows: one mapping a row; all have the same keys.
-        fmt: the form.
+        rows: one mapping per row; all have the same keys.
+        fmt: output format.
         columns: names and their order; those of the first row if omitted.
-        title: stands above the table, and nowhere else.
-        cell: what is done to each text of a CSV; texts that a spreadsheet takes for formulas are guarded if omitted.
+        title: heading of the table; not used in JSON and CSV.
+        cell: conversion of CSV texts; the default escapes texts that a spreadsheet would run as formulas.
     """
     names = list(columns) if columns is not None else (list(rows[0]) if rows else [])
     if fmt is Format.JSON:
         document([{n: row[n] for n in names} for row in rows])
     elif fmt is Format.CSV:
-        # Left as they are, texts may hold carriage returns, for which the module puts no quotes.
+        # Texts may contain carriage returns, which the csv module does not quote.
         guarded = cell is printed.cell
         writer = csv.writer(
             sys.stdout, lineterminator="\n", quoting=csv.QUOTE_MINIMAL if guarded else csv.QUOTE_NONNUMERIC
@@ -192,19 +192,19 @@ def progress() -> AbstractContextManager[Progress]:
 
 
 TERMINATED = 143
-"""exit code of a program that SIGTERM ended: 128 + 15, as a shell has it"""
+"""Exit code after SIGTERM, as in a shell: 128 + 15."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 def _end_on_sigterm() -> None:
-    """Let SIGTERM end the program as Ctrl-C does: what is half written goes, what is begun can be gone on with."""
+    """Handle SIGTERM like Ctrl-C: remove partial files, keep finished work resumable."""
     own = os.getpid()
 
     def end(signum: int, frame: object) -> None:
         if os.getpid() != own:
-            # A forked worker has nothing to put in order.
+            # A forked worker has nothing to clean up.
             os._exit(TERMINATED)
-        # A second one must not cut the cleaning short.
+        # A second signal must not interrupt the cleanup.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         sys.exit(TERMINATED)
 
@@ -213,12 +213,12 @@ def _end_on_sigterm() -> None:
 
 
 def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> None:
-    """Run an app; turn every expected error into one line and the right exit code.
+    """Run an app; print every expected error as one line, with the right exit code.
 
     Args:
         app: the program.
-        name: as users type it.
-        as_flags: turns names of parameters in a message into flags.
+        name: name of the program.
+        as_flags: replaces parameter names in a message by flags.
     """
     printed.plain_streams()
     _end_on_sigterm()
@@ -228,26 +228,26 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
         warn(f"{name}: {as_flags(str(error))}")
         sys.exit(error.exit_code)
     except (SystemExit, KeyboardInterrupt) as ended:
-        # What Typer makes of Ctrl-C, and what SIGTERM ends with.
+        # Typer's exception for Ctrl-C, and the exit after SIGTERM.
         code = ended.code if isinstance(ended, SystemExit) else 130
         if code not in (130, TERMINATED):
             raise
-        warn(f"{name}: stopped; run the same command again to go on")
+        warn(f"{name}: stopped; run the same command again to resume")
         _leave(int(code))
     except BrokenPipeError:
-        # The reader of a pipe (head, less) has seen enough.
+        # The reader of a pipe (head, less) has closed it.
         sys.stderr.close()
         sys.exit(0)
     except MemoryError:
         warn(f"{name}: expected work that fits into memory, found more; ask for less at once, or take a larger machine")
         sys.exit(1)
     except OSError as error:
-        # what no command foresaw: a folder that cannot be written, a file where a folder should be
+        # not handled by the command: an unwritable folder, a file in place of a folder
         if error.filename is not None:
             found = f"expected to read or write {error.filename}, found: {error.strerror}; name another"
         elif error.errno in _FULL:
             found = f"expected a disk that takes what is written, found: {error.strerror}; free some space"
-            # What is still buffered for a full standard output would fail once more at the end.
+            # Flushing the buffer of a full standard output would fail again at exit.
             sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
         else:
             raise
@@ -256,7 +256,7 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
 
 
 def _leave(code: int) -> None:
-    """End the process, at once if DuckDB still works on one huge value, which cannot be interrupted."""
+    """End the process; exit at once if DuckDB is busy with one huge value, which cannot be interrupted."""
     if any(thread.name == "rmset-sql" and thread.is_alive() for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()

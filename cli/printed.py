@@ -1,7 +1,7 @@
-"""Text of strangers, made harmless before it is printed: titles, file names, errors of hosts, cells of tables.
+"""Escape untrusted text before printing: titles, file names, errors of hosts, cells of tables.
 
-A title may hold escape sequences that rewrite a terminal, marks that turn the direction of writing so that a name reads
-as another, or a formula that a spreadsheet runs. Everything that both command lines print goes through here.
+A title may contain terminal escape sequences, direction marks that make one name read as another, or a spreadsheet
+formula. All output of both command lines goes through this module.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def _shown(code: int) -> str:
 
 _ONE_LINE = {code: _shown(code) for code in _UNSAFE}
 _LINES = {code: text for code, text in _ONE_LINE.items() if code not in (9, 10)}
-# What a spreadsheet takes for a formula; a number and an id that begin with a sign are none.
+# Texts that a spreadsheet runs as a formula; signed numbers and ids with a leading sign are not.
 _FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")
 _HARMLESS = re.compile(r"[+-]?[\d.,]+(e[+-]?\d+)?%?|-[\w-]{0,63}", re.ASCII | re.IGNORECASE)
-# How signs that this program prints itself read on a terminal that has only ASCII.
+# ASCII replacements for the program's own symbols, for terminals without Unicode.
 _PLAIN = {
     "–": "-", "—": "-", "−": "-", "×": "x", "…": "...", "±": "+/-", "≥": ">=", "≤": "<=", "→": "->", "τ": "tau",
     "λ": "lambda", "Δ": "delta", "‘": "'", "’": "'", "“": '"', "”": '"', "•": "*", "·": "*", "°": " deg", "≈": "~",
@@ -38,7 +38,7 @@ _HANDLER = "rmset-plain"
 
 
 def one_line(text: str) -> str:
-    r"""Write out the control characters of a text, line breaks included.
+    r"""Escape the control characters of a text, line breaks included.
 
     >>> one_line("a\x1b[31mb\n\u202ec")
     'a\\x1b[31mb\\n\\u202ec'
@@ -47,7 +47,7 @@ def one_line(text: str) -> str:
 
 
 def lines(text: str) -> str:
-    r"""Write out the control characters of a text of several lines, but not its line breaks.
+    r"""Escape the control characters of a text of several lines, except its line breaks.
 
     >>> lines("a\n\x9bb")
     'a\n\\x9bb'
@@ -56,9 +56,9 @@ def lines(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Make a text a cell of a CSV that a spreadsheet can open: no control characters, and no formula.
+    """Make a text safe as a CSV cell for spreadsheets: no control characters, no formulas.
 
-    What would be a formula gets an apostrophe in front; a number and a video's id stay as they are.
+    Formulas get an apostrophe in front; numbers and video ids are unchanged.
 
     >>> cell("=cmd()"), cell("-1.5"), cell("-dQw4w9WgXcQ"), cell("a=b")
     ("'=cmd()", '-1.5', '-dQw4w9WgXcQ', 'a=b')
@@ -68,7 +68,7 @@ def cell(text: str) -> str:
 
 
 def plain_streams() -> None:
-    """Let stdout and stderr write what their encoding lacks in ASCII, instead of failing."""
+    """Make stdout and stderr replace unencodable characters by ASCII instead of failing."""
     codecs.register_error(_HANDLER, _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIO) or hasattr(stream, "reconfigure"):

@@ -1,12 +1,12 @@
-"""The folder that a run writes, and that every later command reads.
+"""The run folder: written by training, read by all later commands.
 
 config.toml           everything needed to repeat the run, hashes of the data included
-model.safetensors     f_FER ∘ f_Feat, with label order and input spec in its metadata
-method.safetensors    what else the method learned (projection, attention head); only for looking at it
-labels.csv            the images learned from, where a budget chose them
-history.csv           one row an epoch
-evaluations.csv       one row each time that a split which chose nothing was counted: how often it was looked at
-resume.pt             where a run stands that is not finished
+model.safetensors     the network f_FER ∘ f_Feat, with label order and input spec in its metadata
+method.safetensors    other trained parts of the method (projection, attention head); for analysis only
+labels.csv            the training images, if a label budget chose them
+history.csv           one row per epoch
+evaluations.csv       log of evaluations on reported splits: repeated looks make a test score optimistic
+resume.pt             checkpoint of an unfinished run
 .lock                 held by the process that writes the run
 metrics.json          scores; written last, so a run that has it is finished
 *.png, report.html    pictures
@@ -37,7 +37,7 @@ _RESULTS = (
     "metrics.json", "model.safetensors", "method.safetensors", "labels.csv", "history.csv", "evaluations.csv",
     "resume.pt", "report.html", "confusion.png", "reliability.png", "curves.png", "config.toml",
 )  # fmt: skip
-"""What a run writes, in the order in which it is taken away: without the first it is not finished."""
+"""Files of a run, in the order of removal: without the first, the run is unfinished."""
 
 
 @dataclass(frozen=True)
@@ -49,32 +49,32 @@ class RunFolder:
 
     @property
     def weights(self) -> Path:
-        """What runs at test."""
+        """Path of the network's weights."""
         return self.path / "model.safetensors"
 
     @property
     def method_weights(self) -> Path:
-        """What else learned."""
+        """Path of the method's other weights."""
         return self.path / "method.safetensors"
 
     @property
     def labels(self) -> Path:
-        """Index file of the label budget."""
+        """Path of the label budget's index file."""
         return self.path / "labels.csv"
 
     @property
     def checkpoint(self) -> Path:
-        """Where an unfinished run stands."""
+        """Path of the checkpoint."""
         return self.path / "resume.pt"
 
     @property
     def report(self) -> Path:
-        """The page."""
+        """Path of the report."""
         return self.path / "report.html"
 
     @classmethod
     def create(cls, path: Path, *, overwrite: bool) -> RunFolder:
-        """Return a folder for a new run; refuses one that holds a finished run, unless `begin` may replace it later."""
+        """Return a folder for a new run; raises if it holds a finished run, unless `overwrite` is set."""
         folder = cls(path)
         if (path / "metrics.json").exists() and not overwrite:
             raise UsageError(f"expected a new folder for the run, found a finished run in {path}; "
@@ -89,7 +89,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for the one process that writes the run; the system lets go of it when the process dies.
+        """Lock the folder for the one process that writes the run; the system releases it when the process dies.
 
         Raises:
             RootError: another process writes a run there.
@@ -98,15 +98,15 @@ class RunFolder:
             yield
 
     def begin(self, *, stands: str, settings: Mapping[str, Any], overwrite: bool) -> None:
-        """Take the results of an earlier run away; called once nothing but the training itself can fail any more.
+        """Remove the results of an earlier run; called after all checks, just before training.
 
         Args:
-            stands: what the checkpoint is: `none`, `same` (of these settings, to be gone on with), `other` or `torn`.
-            settings: those that decide the weights.
+            stands: state of the checkpoint: `none`, `same` (these settings, can be resumed), `other` or `torn`.
+            settings: settings that determine the weights.
             overwrite: whether a run of other settings may be replaced.
 
         Raises:
-            UsageError: an unfinished run of other settings is there, and it is not to be replaced.
+            UsageError: the folder holds an unfinished run of other settings, and `overwrite` is not set.
         """
         finished = (self.path / "metrics.json").exists()
         if stands == "none" and not finished and self.weights.exists():
@@ -137,7 +137,7 @@ class RunFolder:
         return cls(path)
 
     def write_config(self, values: Mapping[str, Any]) -> None:
-        """Write the settings, and what was measured of the data."""
+        """Write the settings, and measurements of the data."""
         write_text(self.path / "config.toml", to_toml(values))
 
     def config(self) -> RunConfig:
@@ -145,14 +145,14 @@ class RunFolder:
         return config_from(self.config_values())
 
     def config_values(self) -> dict[str, Any]:
-        """Return settings and measures as they stand in the file."""
+        """Return settings and measurements as in the file."""
         try:
             return read_toml(self.path / "config.toml")
         except (FileNotFoundError, UnreadableError) as error:
             raise FertrainError(f"expected a readable config.toml in {self.path}, found: {error}") from None
 
     def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """One row an epoch; columns are those of all rows, as phases log different things."""
+        """Write one row per epoch; the columns are the union over all rows, because phases log different values."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
         with whole(self.path / "history.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
@@ -164,9 +164,9 @@ class RunFolder:
         return self._rows("history.csv", ("phase", "epoch"), ("loss", "heldout_accuracy"))
 
     def note_evaluation(self, split: str, rule: str, overall: float, why: str) -> int:
-        """Write down that a split was counted; returns how often it was, this time included.
+        """Log an evaluation of a split; returns the number so far, this one included.
 
-        A number that was looked at many times while settings were changed is no longer a test.
+        Repeated looks while tuning make a test score optimistic.
         """
         row = {"split": split, "rule": rule, "overall_accuracy": f"{overall:.6f}", "why": why}
         rows = [*self.evaluations(), row]
@@ -181,7 +181,7 @@ class RunFolder:
         return self._rows("evaluations.csv", ("split", "rule", "why"), ("overall_accuracy",))
 
     def _rows(self, name: str, texts: Sequence[str], numbers: Sequence[str]) -> list[dict[str, str]]:
-        """Return the rows of a table of the folder, each with these columns; none if there is no such file."""
+        """Return the rows of a table in the folder, each with these columns; empty if there is no such file."""
         try:
             text = read_text(self.path / name)
             rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -200,14 +200,14 @@ class RunFolder:
         return rows
 
     def write_metrics(self, values: Mapping[str, Any]) -> None:
-        """Scores; call it last."""
+        """Write the scores; call it last, because it marks the run as finished."""
         write_json(self.path / "metrics.json", values)
 
     def metrics(self) -> dict[str, Any]:
         """Scores as written.
 
         Raises:
-            FertrainError: there are none, or they are no scores.
+            FertrainError: the file is missing or invalid.
         """
         try:
             loaded = read_json(self.path / "metrics.json")
@@ -223,7 +223,7 @@ _COUNT, _SHARE = 2**53, 1 + 1e-9
 
 
 def _fault(metrics: object) -> str:
-    """Return what is wrong with the content of a metrics.json; nothing if it holds scores."""
+    """Describe the fault in the content of a metrics.json; empty if it is valid."""
     if not isinstance(metrics, dict):
         return f"{type(metrics).__name__}"
     if missing := {"n", "overall_accuracy", "average_accuracy", "confusion", "labels", "split", "rule"} - set(metrics):
@@ -249,15 +249,15 @@ def _fault(metrics: object) -> str:
 
 
 def new_path(config: RunConfig) -> Path:
-    """Return a folder below `runs` for a run that was given none, by time, method and network."""
+    """Return a default folder below `runs`, named by time, method and network."""
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{config.method}-{config.model.name}"
 
 
 def told_apart(paths: Sequence[Path]) -> list[str]:
-    """Names of runs: as many last folders of their paths as tell them apart, `delay/seed-0` where `seed-0` does not.
+    """Return short unique names of runs: the last folders of their paths, as many as needed, such as `delay/seed-0`.
 
     Raises:
-        UsageError: a run stands there twice.
+        UsageError: a run is listed twice.
     """
     parts = [path.resolve().parts for path in paths]
     if twice := [path for k, path in enumerate(paths) if parts[k] in parts[:k]]:

@@ -1,4 +1,4 @@
-"""SplitMix64: numbers that are functions of a key, with no state between draws (Steele, Lea and Flood, 2014)."""
+"""SplitMix64: stateless random numbers, each a function of its key (Steele, Lea and Flood, 2014)."""
 
 from __future__ import annotations
 

@@ -36,13 +36,13 @@ def ablate(
     *,
     given: Mapping[str, Any],
 ) -> None:
-    """Run seeds × variants and write one table with means and spreads: table.md, table.csv, table.json in --out.
+    """Run every variant with every seed; write means and spreads to table.md, table.csv and table.json in --out.
 
     Example: fertrain ablate rmfer --labeled ferplus --labels 4000 --unlabeled rmset --seeds 3 --out runs/ablation
 
-    Options change what all variants share; a variant's own settings win. Finished runs are not repeated, so the same
-    command goes on where it was stopped. A grid is a TOML file of settings and variants;
-    `fertrain.analysis.compare.ablation` shows one.
+    Options change the common settings; a variant's own settings override them. Finished runs are not repeated, so the
+    same command resumes. A grid is a TOML file of settings and variants; `fertrain.analysis.compare.ablation` shows
+    one.
     """
     from fertrain.analysis.compare.ablation import ablate as run_grid
     from fertrain.analysis.compare.ablation import read

@@ -1,4 +1,4 @@
-"""`fertrain`: its commands. Nothing here imports torch; commands do when they run."""
+"""The program `fertrain`. Only running commands import torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import ablate, datasets, evaluate, explain, pairs, predict, study, train,
 from .options import as_flags
 
 app = typer.Typer(
-    help="Train and judge facial expression recognition, from crowd votes and from reaction mashups.\n\n"
+    help="Train and evaluate facial expression recognition, from crowd votes and from reaction mashups.\n\n"
     "Example: fertrain supervised --labeled ferplus --scheme cel --model resnet10t --epochs 1 --out runs/first",
     no_args_is_help=True,
     add_completion=False,
@@ -22,7 +22,7 @@ app = typer.Typer(
 
 @app.callback()
 def _all(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no talk; results only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results only: no progress, no messages.")] = False,
     version: console.VersionOption = False,
 ) -> None:
     console.set_quiet(quiet)

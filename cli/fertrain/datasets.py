@@ -1,4 +1,4 @@
-"""`fertrain datasets`: names for folders, and what is in them."""
+"""`fertrain datasets`: register, check and view data sets."""
 
 from __future__ import annotations
 
@@ -21,46 +21,48 @@ app = typer.Typer(
 
 @app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="What commands will call it.")],
+    name: Annotated[str, typer.Argument(help="Name for use in commands.")],
     where: Annotated[Path | None, typer.Argument(metavar="[PATH]", help="Its folder.", show_default=False)] = None,
     kind: Annotated[
         str | None,
         typer.Option(
             help="ferplus, fer2013, affectnet, rafdb, ckplus, jaffe, ferg, folder (train/CLASS/image), parquet, "
             "csv (labels.csv), or rmset (a root).",
-            show_default="what is found there",
+            show_default="detected",
         ),
     ] = None,
-    path: Annotated[Path | None, typer.Option(help="Its folder, as PATH.")] = None,
+    path: Annotated[Path | None, typer.Option(help="The folder; same as PATH.")] = None,
     classes: Annotated[
         str | None,
         typer.Option(
-            help="For folder, parquet, csv: class names in the order of the head, a,b,c; or what the set calls them, "
+            help="For folder, parquet, csv: class names in the order of the head, a,b,c; or pairs NAME=CLASS, "
             "1=surprise,suprise=surprise."
         ),
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="For csv, parquet: which column is what, image=pth,label=expression; also split, subject."),
+        typer.Option(help="For csv, parquet: names of the columns, image=pth,label=expression; also split, subject."),
     ] = None,
-    drop: Annotated[str | None, typer.Option(help="Classes to leave out, a,b: `contempt` makes eight seven.")] = None,
+    drop: Annotated[
+        str | None, typer.Option(help="Classes to leave out, a,b: `contempt` turns eight classes into seven.")
+    ] = None,
     options: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="What a kind wants to know: expressions=7 (affectnet), split=image|subject, seed=N, frames=3, "
+            help="Options of a kind: expressions=7 (affectnet), split=image|subject, seed=N, frames=3, "
             "neutral=true (ckplus), images=original (rafdb), skip_ambiguous=true (fer2013), table=FILE (csv).",
         ),
     ] = None,
-    here: Annotated[bool, typer.Option(help="Write datasets.toml in this folder, not in the user's.")] = False,
+    here: Annotated[bool, typer.Option(help="Write datasets.toml into this folder instead of the user's.")] = False,
 ) -> None:
-    """Make a data set known by a name, after looking into its folder.
+    """Register a data set by name, after checking its folder.
 
     Example: fertrain datasets add ferplus /data/ferplus
 
-    Without --kind the folder is looked into, and what was found is said. Names stand in datasets.toml here if there is
-    one, else in the user's configuration folder.
+    Without --kind the kind is detected and printed. Names are stored in datasets.toml of this folder if it exists, else
+    in the user's configuration folder.
     """
     from fertrain.datasets.check import evidence
     from fertrain.datasets.detect import detect
@@ -88,7 +90,7 @@ def add(
         for finding in [*data.findings(), *evidence(data)[1:]]:
             say(str(finding))
     say(
-        f"{name} is known now, in {file}; `fertrain datasets check {name}` opens every image, "
+        f"{name} is registered in {file}; `fertrain datasets check {name}` opens every image, "
         f"`fertrain datasets show {name}` shows them"
     )
 
@@ -103,7 +105,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 @app.command("list")
 def list_(fmt: FormatOption = Format.TABLE) -> None:
-    """List the data sets that have a name.
+    """List the registered data sets.
 
     Example: fertrain datasets list
     """
@@ -130,14 +132,14 @@ def check(
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Count images per split, rule and class; find missing, double, damaged and unreadable ones.
+    """Count images per split, rule and class; find missing, duplicate, damaged and unreadable ones.
 
     Example: fertrain datasets check ferplus --format csv
 
-    Images are read as training reads them. Exits with 1 at a finding of the level error: training would stop at it, or
-    learn what is wrong. As JSON and CSV, findings are rows with the columns finding, level, n and example.
-    With --against nothing else is looked at, every picture that is on both sides is a row, and the exit code is 1 if
-    there is one: `fertrain datasets check ferplus:train --against ferplus:test`.
+    Images are read as in training. The exit code is 1 for findings of the level error: training would stop, or learn
+    wrong labels. As JSON and CSV, findings are rows with the columns finding, level, n and example.
+    With --against, pictures on both sides are listed instead, and the exit code is 1 if there are any:
+    `fertrain datasets check ferplus:train --against ferplus:test`.
     """
     from fertrain.datasets.check import check as look
     from fertrain.datasets.registry import open_labeled
@@ -160,7 +162,7 @@ def check(
 
 
 def _compare(name: str, against: list[str], fmt: Format) -> None:
-    """Pictures that are on both sides."""
+    """Print pictures that are on both sides."""
     from fertrain.datasets.overlap import overlap
     from fertrain.datasets.registry import splits_of
 
@@ -181,18 +183,18 @@ def _compare(name: str, against: list[str], fmt: Format) -> None:
 def show(
     name: Annotated[str, typer.Argument(help="A name of `datasets list`, or KIND:PATH.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="PNG.", show_default="NAME-sheet.png")] = None,
-    rule: Annotated[str | None, typer.Option(help="Which images, where there are votes.", show_default="first")] = None,
-    each: Annotated[int, typer.Option(min=1, help="Images of each class and split.")] = 6,
+    rule: Annotated[str | None, typer.Option(help="Rule that selects images by votes.", show_default="first")] = None,
+    each: Annotated[int, typer.Option(min=1, help="Images per class and split.")] = 6,
     tile: Annotated[int, typer.Option(min=16, help="Side of an image, px.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Which images.")] = 0,
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw a contact sheet, classes × splits, as they will be learned: the look that catches every label mix-up.
+    """Draw a contact sheet, classes × splits, with the labels that training uses; label mix-ups become visible.
 
     Example: fertrain datasets show ferplus -o ferplus.png
 
-    The sheet shows faces of the set: it is for you.
+    The sheet shows faces of the set; keep it private.
     """
     from fertrain.datasets.registry import open_labeled
     from fertrain.datasets.sheet import draw
@@ -212,17 +214,18 @@ def align(
     name: Annotated[str, typer.Argument(help="A name of `datasets list`, or KIND:PATH.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the crops.")],
     size: Annotated[int, typer.Option(min=16, help="Side of a crop, px.")] = 260,
-    widen: Annotated[float, typer.Option(min=0, help="Share of the face's width that the crop is wider.")] = 0.31,
+    widen: Annotated[float, typer.Option(min=0, help="Margin of the crop, as a share of the face's width.")] = 0.31,
     detector: Annotated[str, typer.Option(help="mtcnn or yunet.")] = "mtcnn",
-    min_face: Annotated[float, typer.Option(help="Smallest face that is looked for, px.")] = 20,
+    min_face: Annotated[float, typer.Option(help="Smallest face to look for, px.")] = 20,
     quiet: QuietOption = False,
 ) -> None:
-    """Cut the faces of a labeled set out the way RMset's crops are cut.
+    """Crop the faces of a labeled set as in RMset.
 
     Example: fertrain datasets align rafdb-photographs -o data/rafdb-aligned --size 260
 
-    For sets that come as whole photographs. Files that are no image and images without a face that is found are left
-    out and named in missed.csv. The result is a set of the kind `folder`.
+    For sets of whole photographs. Files that are not images, and images without a detected face, are left out and
+    listed
+    in missed.csv. The result is a set of the kind `folder`.
     """
     from fertrain.datasets.align import AlignSettings
     from fertrain.datasets.align import align as cut_all

@@ -13,11 +13,11 @@ from ..console import Format, FormatOption, QuietOption, document, emit, progres
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     on: Annotated[str, typer.Option(help="NAME or NAME:SPLIT; without a split `test`, else `valid`.")],
-    eval_rule: Annotated[str, typer.Option(help="Which images are counted, where there are votes.")] = "majority",
+    eval_rule: Annotated[str, typer.Option(help="Rule that selects images by votes.")] = "majority",
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Count a run on a split, after proving on a sample that predictions do not depend on their batch.
+    """Evaluate a run on a split, after verifying on a sample that predictions do not depend on the batch.
 
     Example: fertrain evaluate runs/cel --on ferplus:valid --format json
     """
@@ -26,7 +26,7 @@ def evaluate(
     with progress() as bar:
         scores, invariance, values = evaluate_run(run, on, eval_rule, bar)
     say(str(scores))
-    say(f"alone or in company: logits of {invariance.images} images agree to {invariance.largest:.1g}")
+    say(f"batch invariance: logits of {invariance.images} images agree to {invariance.largest:.1g}")
     if fmt is Format.JSON:
         document(values)
         return
@@ -42,16 +42,17 @@ def probe(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     on: Annotated[str, typer.Option(help="Any labeled set: NAME, or KIND:PATH.")],
     k: Annotated[int, typer.Option(min=1, help="Nearest neighbors.")] = 20,
-    eval_rule: Annotated[str, typer.Option(help="Which images, where there are votes.")] = "majority",
-    seed: Annotated[int, typer.Option(min=0, help="Of the part that chooses the probe's penalty.")] = 0,
+    eval_rule: Annotated[str, typer.Option(help="Rule that selects images by votes.")] = "majority",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the part that chooses the probe's penalty.")] = 0,
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Judge a run's features on any set, the network unchanged: a linear probe, and nearest neighbors.
+    """Evaluate a run's frozen features on any set: a linear probe, and nearest neighbors.
 
     Example: fertrain probe runs/simclr --on rafdb --k 20
 
-    The probe learns from the set's split `train` and is counted on `test`, else `valid`; its classes need not be the
+    The probe trains on the set's split `train` and is evaluated on `test`, else `valid`; its classes may differ from
+    the
     run's.
     """
     from fertrain.evaluation.probe import probe as judge

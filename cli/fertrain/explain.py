@@ -1,4 +1,4 @@
-"""`fertrain explain`: what runs look at, where their attention goes, how their features lie."""
+"""`fertrain explain`: saliency, attention and feature maps of runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
 
 class Map(StrEnum):
-    """How features are brought onto a plane."""
+    """Projection of features to a plane."""
 
     MDS = "mds"
     TSNE = "tsne"
@@ -23,45 +23,49 @@ class Map(StrEnum):
 def explain(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; several are shown side by side.")],
     on: Annotated[
-        str | None, typer.Option(help="NAME or NAME:SPLIT.", show_default="what the first run was trained on")
+        str | None, typer.Option(help="NAME or NAME:SPLIT.", show_default="the first run's labeled set")
     ] = None,
     occlusion: Annotated[bool, typer.Option(help="Cover regions one by one (Deep-Emotion).")] = False,
     attribution: Annotated[bool, typer.Option(help="Integrated gradients (captum), averaged per class.")] = False,
     attention: Annotated[
-        bool, typer.Option(help="Of anchors over their candidates, before and after refinement; between classes.")
+        bool,
+        typer.Option(help="Attention of anchors over candidates, before and after refinement, and between classes."),
     ] = False,
     embedding: Annotated[
         bool, typer.Option(help="Features of labeled images on a plane, and mean distances to class centers.")
     ] = False,
-    side: Annotated[int | None, typer.Option(min=1, help="Of a covered region, px.", show_default="an eighth")] = None,
+    side: Annotated[
+        int | None, typer.Option(min=1, help="Side of a covered region, px.", show_default="an eighth")
+    ] = None,
     per_class: Annotated[
         int | None,
-        typer.Option(min=2, help="Images of each class.", show_default="20; 16 for attention, 40 for embedding"),
+        typer.Option(min=2, help="Images per class.", show_default="20; 16 for attention, 40 for embedding"),
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option(help="For --attention: where anchors are.", show_default="$RMSET_ROOT, else data/rmset"),
+        typer.Option(help="For --attention: root of the anchors.", show_default="$RMSET_ROOT, else data/rmset"),
     ] = None,
     anchor: Annotated[
         list[str] | None,
-        typer.Option(metavar="VIDEO:PERSON:FRAME", help="An anchor.", show_default="three that the run is sure of"),
+        typer.Option(metavar="VIDEO:PERSON:FRAME", help="An anchor.", show_default="three with confident predictions"),
     ] = None,
-    candidates: Annotated[int, typer.Option(min=1, max=25, help="Of each kind, for an anchor.")] = 10,
-    map_: Annotated[Map, typer.Option("--map", help="mds keeps distances, tsne neighbors.")] = Map.MDS,
-    eval_rule: Annotated[str, typer.Option(help="Which images, where there are votes.")] = "majority",
-    seed: Annotated[int, typer.Option(min=0, help="Of the images, anchors and candidates that are drawn.")] = 0,
+    candidates: Annotated[int, typer.Option(min=1, max=25, help="Candidates of each kind per anchor.")] = 10,
+    map_: Annotated[Map, typer.Option("--map", help="mds preserves distances, tsne neighbors.")] = Map.MDS,
+    eval_rule: Annotated[str, typer.Option(help="Rule that selects images by votes.")] = "majority",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the figures.", show_default="RUN/explain")
     ] = None,
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Show what runs look at, as figures and numbers: regions of a face, candidates, classes, maps of features.
+    """Explain runs by figures and numbers: important regions of a face, attention, maps of features.
 
     Example: fertrain explain runs/base runs/ial runs/acl --attention --embedding --root data/rmset -o pictures
 
-    Occlusion and attribution are of one run each and go to RUN/explain, or to a folder named after the run in --out.
-    Figures of --attention show faces of the root: they are for you.
+    Occlusion and attribution are written per run, to RUN/explain or to a folder named after the run in --out. Figures
+    of
+    --attention show faces of the root; keep them private.
     """
     if not (occlusion or attribution or attention or embedding):
         raise UsageError("expected --occlusion, --attribution, --attention or --embedding, found none")

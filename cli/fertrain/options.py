@@ -1,7 +1,7 @@
 """Options of the training commands: one table. A new setting is a field of `fertrain.config` and one row here.
 
-Type, choices and range come from the field, the default that `--help` shows from the command's start config.
-`with_settings` gives a command the options of its rows; `as_flags` turns parameter names in messages into flags.
+Type, choices and range come from the field; the default shown in `--help` comes from the command's start config.
+`with_settings` adds the options to a command; `as_flags` replaces parameter names in messages by flags.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ class Option:
     """An option of a training command."""
 
     path: str
-    """Of the setting, as in config.toml: `optim.lr`."""
+    """Path of the setting, as in config.toml: `optim.lr`."""
     help: str
-    """One line."""
+    """One-line help."""
     panel: str
-    """Heading under which `--help` lists it."""
+    """Heading in `--help`."""
     commands: tuple[str, ...] = _TRAINING
-    """Commands that have it."""
+    """Commands with this option."""
     flag: str = ""
-    """As typed; `--` and the last part of the path if empty."""
+    """The flag; default: `--` and the last part of the path."""
     shown: Mapping[str, str] = field(default_factory=dict)
-    """Default in words, by command or for all (""), where the value itself says too little."""
+    """Default in words, by command or for all (""), if the value alone is unclear."""
     metavar: str = ""
-    """What stands for the value in `--help`."""
+    """Placeholder for the value in `--help`."""
     required: tuple[str, ...] = ()
-    """Commands that cannot do without it."""
+    """Commands that require it."""
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class Option:
         return field_types(settings)[name]  # type: ignore[arg-type]
 
     def parameter(self, command: str, start: RunConfig) -> inspect.Parameter:
-        """Make the function parameter from which Typer makes the option."""
+        """Make the function parameter that Typer turns into the option."""
         kind = self.kind
         listed = kind.base is tuple and kind.item is str
         typed: Any = list[str] if listed else str if kind.base is tuple else kind.base
@@ -109,27 +109,27 @@ OPTIONS = (
     Option("data.labeled", "Labeled set: a name of `fertrain datasets list`, or KIND:PATH.", DATA, _ALL,
            shown={"ablate": "the grid's"}, required=_TRAINING),
     Option("data.unlabeled",
-           "rmset (the current root), rmset:PATH, rest (what the label budget left), or another labeled set.",
+           "rmset (the current root), rmset:PATH, rest (images outside the label budget), or another labeled set.",
            DATA, ("semi", "ablate"), shown={"ablate": "the grid's"}),
-    Option("data.root", "Root that `rmset` means.", DATA, ("semi", "ablate"), metavar="PATH",
+    Option("data.root", "The root for `--unlabeled rmset`.", DATA, ("semi", "ablate"), metavar="PATH",
            shown={"": "$RMSET_ROOT, else data/rmset"}),
-    Option("data.labels", "Learn from so many images, chosen evenly over the classes.", DATA, _ALL),
-    Option("data.labels_file", "Learn from the images of this labels.csv, of an earlier run.", DATA, _ALL,
+    Option("data.labels", "Label budget: number of training images, drawn evenly over the classes.", DATA, _ALL),
+    Option("data.labels_file", "Train on the images listed in labels.csv of an earlier run.", DATA, _ALL,
            metavar="PATH"),
     Option("data.unlabeled_fraction", "Share of the unlabeled images: whole videos of a root; 0 for none.", DATA, _SEMI,
            shown={"": "1"}),
-    Option("data.scheme", "How votes are learned. Plain labels: mv.", DATA),
-    Option("data.rule", "Which training images are kept; `argmax` is what RMFER reports.", DATA,
+    Option("data.scheme", "Voting scheme. Plain labels: mv.", DATA),
+    Option("data.rule", "Rule that selects training images by votes; RMFER reports `argmax`.", DATA,
            shown={"supervised": "the scheme's own"}),
-    Option("data.eval_rule", "Which images accuracy is counted on.", DATA),
+    Option("data.eval_rule", "Rule that selects images for evaluation by votes.", DATA),
     Option("data.balanced", "Draw every class equally often.", DATA),
-    Option("data.holdout", "Share of the training images that only chooses the epoch.", DATA),
+    Option("data.holdout", "Share of the training images held out to choose the epoch.", DATA),
     Option(
-        "data.holdout_by", "What the held-out part does not tear apart; group: subject, sequence or video where the "
-        "set knows them, else picture. valid: the set's own split chooses, where another is reported.", DATA,
+        "data.holdout_by", "Unit that the hold-out never splits; group: subject, sequence or video if known, else "
+        "picture. valid: the set's own split chooses the epoch.", DATA,
     ),
-    Option("data.report_on", "Split counted once at the end.", DATA, shown={"": "test, else valid"}),
-    Option("data.report_best_on_test", "Also print the best epoch *on test*, labeled as such.", DATA,
+    Option("data.report_on", "Split evaluated once, at the end.", DATA, shown={"": "test, else valid"}),
+    Option("data.report_best_on_test", "Also print the best epoch *on test*, marked as such.", DATA,
            flag="--report-best-on-test"),
     Option("augment", "none, flip, affine, crop, one-of, randaugment, erasing; several with +, as affine+erasing.",
            DATA),
@@ -144,44 +144,44 @@ OPTIONS = (
     Option("model.weights", "Start from this file: safetensors, or a state dict without code.", MODEL, _ALL,
            metavar="PATH"),
     Option("model.weights_part", "State dict or prefix of that file, as ema_model or module.encoder_k.", MODEL),
-    Option("model.weights_partial", "Also take weights that give less than half of the network's parameters.", MODEL,
+    Option("model.weights_partial", "Also accept weights that cover less than half of the network's parameters.", MODEL,
            flag="--weights-partial"),
     Option("model.head", "embedding: predict a word vector.", MODEL),
     Option("model.vectors", "Word vectors: word2vec in the C format, or a small text table.", MODEL, metavar="PATH"),
-    Option("model.words", "Another word for a class.", MODEL, flag="--word", metavar="CLASS=WORD"),
+    Option("model.words", "Replace the word of a class.", MODEL, flag="--word", metavar="CLASS=WORD"),
     Option("optim.epochs",
            "Passes over the labeled images: one number for *each* phase, or one per phase, for rmfer BASE,IAL,ACL; "
            "0 skips one.", OPTIMIZATION, metavar="N[,N…]", shown={"semi": "rmfer: 20,30,15; others: 20"}),
-    Option("optim.lr", "Highest learning rate, of the first phase; rmfer: IAL takes 0.06 of it, ACL 0.02.",
+    Option("optim.lr", "Peak learning rate of the first phase; rmfer: IAL uses 0.06 of it, ACL 0.02.",
            OPTIMIZATION),
     Option("optim.batch_size", "Labeled images in a step.", OPTIMIZATION),
-    Option("optim.images", "Budget: so many images pass through the network, however many steps that is.", OPTIMIZATION,
+    Option("optim.images", "Budget: total number of network inputs.", OPTIMIZATION,
            _ALL, shown={"": "none"}),
     Option("optim.optimizer", "sam: sharpness-aware, over Adam.", OPTIMIZATION),
     Option("optim.schedule", "Learning rate over the steps of a phase.", OPTIMIZATION),
     Option("optim.label_smoothing", "Share of targets spread over all classes.", OPTIMIZATION),
     Option("optim.ema", "Decay of a moving average of the weights, say 0.999; 0 for none.", OPTIMIZATION),
-    Option("optim.accumulate", "Batches whose gradients make one step.", OPTIMIZATION),
-    Option("optim.patience", "Stop after so many epochs that were no better; 0 for never.", OPTIMIZATION),
+    Option("optim.accumulate", "Batches per step (gradient accumulation).", OPTIMIZATION),
+    Option("optim.patience", "Stop after this many epochs without improvement; 0 for never.", OPTIMIZATION),
     Option("seed", "Same seed, same weights.", OPTIMIZATION),
-    Option("precision", "bf16 where it is faster, with auto.", OPTIMIZATION),
+    Option("precision", "auto: bf16 if it is faster.", OPTIMIZATION),
     Option("device", "auto: CUDA, MPS, else the processor.", OPTIMIZATION, _ALL),
-    Option("channels_last", "Keep channels innermost in memory.", OPTIMIZATION, shown={"": "on"}),
+    Option("channels_last", "Use the channels-last memory format.", OPTIMIZATION, shown={"": "on"}),
     Option("workers", "Processes that decode images that do not fit into memory.", OPTIMIZATION, _ALL),
     Option("method",
            "rmfer, fixmatch, mixmatch, remixmatch, uda, ada-cm; simclr, moco, byol, simsiam as pre-training; "
-           "supervised to compare with.", METHOD, _SEMI),
+           "supervised for comparison.", METHOD, _SEMI),
     Option("rmfer.tau", "RMFER: temperature τ.", METHOD, _SEMI),
     Option("rmfer.lambda1", "RMFER: weight of the attention loss.", METHOD, _SEMI),
     Option("rmfer.lambda2", "RMFER: weight of the contrastive loss.", METHOD, _SEMI),
     Option("rmfer.gamma", "RMFER: share of the candidates kept.", METHOD, _SEMI),
-    Option("rmfer.d", "RMFER: positives at most so many steps away.", METHOD, _SEMI),
-    Option("rmfer.d_far", "RMFER: negatives more than so many.", METHOD, _SEMI),
+    Option("rmfer.d", "RMFER: positives are at most this many steps away.", METHOD, _SEMI),
+    Option("rmfer.d_far", "RMFER: negatives are more than this many steps away.", METHOD, _SEMI),
     Option("rmfer.anchors", "RMFER: anchors in a step.", METHOD, _SEMI),
     Option("rmfer.candidates",
-           "RMFER: random, the control without the mashup's priors; random-positives, the control for the moment "
-           "alone; or delay, P around each person's own delay.", METHOD, _SEMI),
-    Option("rmfer.delays", "For --candidates delay: what `fertrain pairs-quality` wrote.", METHOD, _SEMI,
+           "RMFER: random, the control without the mashup's priors; random-positives, the control without the "
+           "shared moment; or delay, P around each person's own delay.", METHOD, _SEMI),
+    Option("rmfer.delays", "For --candidates delay: the file written by `fertrain pairs-quality`.", METHOD, _SEMI,
            metavar="PATH"),
     Option("rmfer.self_mask", "RMFER: diagonal of the attention.", METHOD, _SEMI),
     Option("tensorboard", "Also write events for TensorBoard (needs its extra).", OUTPUT, flag="--tensorboard"),
@@ -201,19 +201,19 @@ Sets = Annotated[
 ]
 Recipe = Annotated[
     str | None,
-    typer.Option(help="Start from a name of `fertrain recipes`, or from a file.toml.", rich_help_panel=METHOD),
+    typer.Option(help="Start from a recipe: a name of `fertrain recipes`, or a file.toml.", rich_help_panel=METHOD),
 ]
 Runs = Annotated[
     int,
     typer.Option(
-        help="So many seeds, one folder each in --out; `fertrain compare` reads them.", rich_help_panel=OUTPUT
+        help="Number of seeds, one folder each in --out; `fertrain compare` reads them.", rich_help_panel=OUTPUT
     ),
 ]
 Folds = Annotated[
     str | None,
     typer.Option(
         metavar="N|subjects",
-        help="N folds of subjects, or each subject left out: one run a fold in --out, one table.",
+        help="N folds of subjects, or `subjects` to leave each out: one run per fold in --out, one table.",
         show_default="none",
         rich_help_panel=OUTPUT,
     ),
@@ -224,7 +224,7 @@ Out = Annotated[
 
 
 def with_settings(command: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of its rows; the function gets those that were typed as `given`, by path."""
+    """Add options to a command; the function gets those that were typed as `given`, by path."""
     rows = [row for row in OPTIONS if command in row.commands]
     start = start_for("rmfer" if command == "semi" else "supervised")
 
@@ -237,7 +237,7 @@ def with_settings(command: str) -> Callable[[Callable[..., None]], Callable[...,
             typed = {row.path: values.pop(row.name) for row in rows}
             function(**values, given={path: value for path, value in typed.items() if value is not None})
 
-        # Typer reads both
+        # Typer reads both attributes
         call.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in parameters])  # type: ignore[attr-defined]
         call.__annotations__ = {p.name: p.annotation for p in parameters}
         return call
@@ -246,17 +246,17 @@ def with_settings(command: str) -> Callable[[Callable[..., None]], Callable[...,
 
 
 def settings(start: RunConfig, given: Mapping[str, Any], sets: list[str] | None) -> RunConfig:
-    """Change a start config by the options that were typed.
+    """Apply the typed options to a start config.
 
     Args:
         start: defaults, or a recipe.
         given: values by path.
-        sets: words of `--set`, which stand above the options.
+        sets: words of `--set`, which override the options.
     """
     values = {path: _epochs(value) if path == "optim.epochs" else value for path, value in given.items()}
     for one, other in (("data.labels", "data.labels_file"), ("data.labels_file", "data.labels")):
         if one in values and other not in values:
-            # they exclude each other, and an option stands above the recipe
+            # they exclude each other, and an option overrides the recipe
             values[other] = None
     nested: dict[str, Any] = {}
     for path, value in values.items():
@@ -267,9 +267,9 @@ def settings(start: RunConfig, given: Mapping[str, Any], sets: list[str] | None)
 
 
 def method_settings(start: RunConfig, given: Mapping[str, Any], sets: list[str] | None) -> RunConfig:
-    """Change a start config of one method; refuses what was typed for another, which would do nothing.
+    """Apply the typed options to the start config of one method; raises for options of another method.
 
-    A word of `--set` for another method is said to do nothing, as scripts give one list of them to several methods.
+    A `--set` for another method only gets a message, because scripts give one list to several methods.
 
     Raises:
         UsageError: an option that belongs to another method.
@@ -294,12 +294,12 @@ def method_settings(start: RunConfig, given: Mapping[str, Any], sets: list[str] 
 
 
 def talk(line: str) -> None:
-    """Print a library's line of talk, with flags for parameters."""
+    """Print a library's message, with flags for parameters."""
     say(as_flags(line))
 
 
 def as_flags(message: str) -> str:
-    """Turn parameters in a library's message into what a user types: `data.unlabeled='rest'` -> `--unlabeled rest`."""
+    """Replace parameters in a library's message by flags: `data.unlabeled='rest'` -> `--unlabeled rest`."""
 
     def flag(found: re.Match[str]) -> str:
         name, value = found["name"], found["value"]

@@ -1,4 +1,4 @@
-"""`fertrain pairs-quality`: what candidates are worth."""
+"""`fertrain pairs-quality`: quality of candidates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
 
 class By(StrEnum):
-    """Which table is printed; all are written."""
+    """Table to print; all are written."""
 
     KIND = "kind"
     DISTANCE = "distance"
@@ -29,14 +29,14 @@ def pairs_quality(
         Path | None, typer.Option(help="The data set.", show_default="$RMSET_ROOT, else data/rmset")
     ] = None,
     judge: Annotated[
-        Path | None, typer.Option(help="Another run, which says what faces show.", show_default="the same run")
+        Path | None, typer.Option(help="Another run, used to classify the faces.", show_default="the same run")
     ] = None,
-    by: Annotated[By, typer.Option(help="Which table to print; all are written.")] = By.KIND,
-    anchors: Annotated[int, typer.Option(min=1, help="How many are drawn.")] = 200,
-    d: Annotated[int, typer.Option("--d", min=0, help="Positives: at most so many steps away.")] = 5,
-    d_far: Annotated[int, typer.Option(min=1, help="Negatives: more than so many steps away.")] = 30,
+    by: Annotated[By, typer.Option(help="Table to print; all are written.")] = By.KIND,
+    anchors: Annotated[int, typer.Option(min=1, help="Number of anchors to draw.")] = 200,
+    d: Annotated[int, typer.Option("--d", min=0, help="Positives are at most this many steps away.")] = 5,
+    d_far: Annotated[int, typer.Option(min=1, help="Negatives are more than this many steps away.")] = 30,
     gamma: Annotated[float, typer.Option(min=0, max=1, help="Share of the candidates that refinement keeps.")] = 0.1,
-    max_lag: Annotated[int, typer.Option(min=1, help="Longest delay that is looked for, steps.")] = 30,
+    max_lag: Annotated[int, typer.Option(min=1, help="Longest delay to look for, steps.")] = 30,
     fraction: Annotated[float, typer.Option(help="Share of the root's videos.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that decode; 0: this one.")] = 0,
@@ -46,13 +46,14 @@ def pairs_quality(
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """How often candidates show what their anchor shows, and who reacts how much later than whom.
+    """Measure how often candidates share their anchor's expression, and the delays between people.
 
     Example: fertrain pairs-quality runs/rmfer --root data/rmset --by distance
 
-    `agree` is as the run sees it, beside what chance gives: the same people at any moment. Agreement in N is better
-    low. A delay is found where the expressions of two people go together best; delays.json then serves
-    `fertrain semi --candidates delay --delays`. A root of known truth (`rmset world`) also shows how far that is right.
+    `agree` uses the run's predictions; chance is the agreement of the same people at any moment. Agreement in N should
+    be
+    low. The delay of two people maximizes the correlation of their expressions; delays.json is the input of
+    `fertrain semi --candidates delay --delays`. For roots with known truth (`rmset world`), true values are added.
     """
     from fertrain.analysis.pairs.plots import pairs_figure
     from fertrain.analysis.pairs.quality import QualityConfig

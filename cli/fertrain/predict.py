@@ -1,4 +1,4 @@
-"""`fertrain predict`: a run on pictures and films."""
+"""`fertrain predict`: a run on pictures and videos."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ def predict(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     target: Annotated[Path, typer.Argument(help="An image, a folder of images, or a video.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV, one row per face.")],
-    detect: Annotated[bool, typer.Option(help="Find faces; --no-detect takes images that are faces already.")] = True,
+    detect: Annotated[
+        bool, typer.Option(help="Detect faces; --no-detect for images that are already face crops.")
+    ] = True,
     detector: Annotated[str, typer.Option(help="mtcnn or yunet.")] = "mtcnn",
-    min_face: Annotated[float, typer.Option(help="Smallest face that is looked for, px.")] = 40,
+    min_face: Annotated[float, typer.Option(help="Smallest face to look for, px.")] = 40,
     widen: Annotated[
         float | None,
         typer.Option(
             min=0,
-            help="Share of the face's width that the crop is wider.",
-            show_default="as the run learned, else 0.31",
+            help="Margin of the crop, as a share of the face's width.",
+            show_default="as in the run's training data, else 0.31",
         ),
     ] = None,
-    stride: Annotated[int, typer.Option(min=1, help="Of a video, every so many frames.")] = 1,
+    stride: Annotated[int, typer.Option(min=1, help="Use every N-th frame of a video.")] = 1,
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Judge every face of an image, a folder or a video: probabilities per class and frame.
+    """Predict every face in an image, a folder or a video: probabilities per class and frame.
 
     Example: fertrain predict runs/cel film.mp4 --stride 5 -o film.csv
 
-    Faces are detected, cut as `rmset export` and `datasets align` cut them, and given to the network as its input
-    spec says.
+    Faces are detected, cropped as in `rmset export` and `datasets align`, and prepared by the network's input spec.
 
-    A file of a folder that cannot be read is left out; a video that ends early is judged as far as it goes. Both are
-    named on stderr, the CSV is written all the same, and the exit code is 1: as with `rmset fetch`, what is not whole
-    does not pass as whole.
+    Unreadable files of a folder are skipped; a truncated video is used as far as it goes. Both are named on stderr; the
+    CSV is still written, but the exit code is 1, because the result is incomplete.
     """
     from fertrain.evaluation.predict import crop_widening, frames_of, write_csv
     from fertrain.evaluation.predict import predict as judge

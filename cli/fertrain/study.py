@@ -1,4 +1,4 @@
-"""`fertrain cross`, `compare` and `votes`: runs against data sets, runs against runs, taggers against taggers."""
+"""`fertrain cross`, `compare` and `votes`: runs × data sets, runs against runs, agreement of taggers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
 
 class Measure(StrEnum):
-    """What is compared."""
+    """Measure to compare."""
 
     OVERALL = "overall_accuracy"
     AVERAGE = "average_accuracy"
@@ -25,11 +25,11 @@ Runs = Annotated[list[Path], typer.Argument(help="Run folders.")]
 def cross(
     runs: Runs,
     on: Annotated[list[str], typer.Option(help="NAME or NAME:SPLIT; may be given several times.")],
-    eval_rule: Annotated[str, typer.Option(help="Which images are counted, where there are votes.")] = "majority",
+    eval_rule: Annotated[str, typer.Option(help="Rule that selects images by votes.")] = "majority",
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Train on one, test on another: every run on every data set, over the classes that both have.
+    """Evaluate every run on every data set, over their common classes.
 
     Example: fertrain cross runs/ferplus runs/rafdb --on ferplus:valid --on rafdb:test --format csv
     """
@@ -42,15 +42,17 @@ def cross(
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs (of --runs N), or single runs; first: baseline.")],
-    measure: Annotated[Measure, typer.Option(help="Over all images, or the mean of class recalls.")] = Measure.OVERALL,
+    measure: Annotated[
+        Measure, typer.Option(help="Accuracy over all images, or the mean of class recalls.")
+    ] = Measure.OVERALL,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write a page, x.html.")] = None,
     fmt: FormatOption = Format.TABLE,
 ) -> None:
-    """Means and spreads over seeds, and t-tests against the first: Welch's, and paired over common seeds.
+    """Compare groups of runs: means and spreads over seeds, and t-tests against the first group.
 
     Example: fertrain compare runs/mv runs/pld runs/cel -o comparison.html
 
-    Groups that counted other images are refused: no test makes them comparable.
+    The tests are Welch's, and paired over common seeds. All groups must have counted the same images.
     """
     from fertrain.analysis.compare.page import write
     from fertrain.analysis.compare.significance import group, table
@@ -74,13 +76,13 @@ def votes(
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """How many taggers does a face need? Agreement by resampling, the human baseline, the most disputed images.
+    """Measure agreement by number of taggers, the human baseline, and the most disputed images.
 
     Example: fertrain votes ferplus -o votes
 
-    Agreement: k of an image's votes, drawn without replacement, have the plurality that all ten have; ties of the
-    k are broken fairly, images whose ten tie are left out. The paper's 46/67/80 % do not say what they count.
-    The sheet shows the data set's own photographs: it is for you, not for publication.
+    Agreement: k votes of an image, drawn without replacement, have the same plurality as all ten; ties among the k are
+    broken fairly, images whose ten votes tie are left out. The paper gives 46/67/80 % without defining the measure.
+    The sheet shows the data set's own photographs; do not publish it.
     """
     from fertrain.analysis.annotators import study
 

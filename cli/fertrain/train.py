@@ -31,8 +31,8 @@ def supervised(
     Example: fertrain supervised --labeled ferplus --scheme cel --model resnet10t --image-size 64 --epochs 1
     --out runs/cel
 
-    The epoch is chosen on a held-out tenth of the training images; the split that is reported is counted once.
-    A run that was interrupted resumes when the same command is given again with the same --out.
+    The epoch is chosen on a held-out tenth of the training images; the reported split is evaluated once.
+    To resume an interrupted run, give the same command with the same --out.
     """
     start = replace(_recipe(recipe) or RunConfig(), method="supervised")
     _run(o.method_settings(start, given, sets), out, fmt, runs, folds)
@@ -55,9 +55,9 @@ def semi(
     Example: fertrain semi --labeled ferplus --labels 4000 --unlabeled rmset --method rmfer --model resnet10t
     --image-size 64 --epochs 1 --out runs/rmfer
 
-    RMFER has three phases: base (labels alone), IAL (attention within the batch), ACL (contrast on RMset). Each
-    starts from the best state of the one before; the result is the best state of the last. The rivals run in the
-    same loop, on the same streams; --images gives all of them the same work.
+    RMFER has three phases: base (labels only), IAL (attention within the batch), ACL (contrast on RMset). Each starts
+    from the best state of the previous one; the result is the best state of the last. The rivals use the same loop and
+    streams; --images gives all of them the same amount of work.
     """
     start = _recipe(recipe) or start_for(given.get("method", "rmfer"))
     _run(o.method_settings(start, given, sets), out, fmt, runs, folds)

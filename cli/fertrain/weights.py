@@ -1,4 +1,4 @@
-"""`fertrain convert` and `fertrain recipes`: weights of other people, settings of other people."""
+"""`fertrain convert` and `fertrain recipes`: published weights and settings."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from ..console import Format, FormatOption, emit, say
 def convert(
     source: Annotated[Path, typer.Argument(help="A pickled file, x.pt or x.pth.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.")],
-    trust: Annotated[bool, typer.Option("--trust", help="Yes, run the code in this file; I know its maker.")] = False,
-    labels: Annotated[str | None, typer.Option(help="What its outputs mean, in order: a,b,c.")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code in this file; required. Only for files from people you trust.")
+    ] = False,
+    labels: Annotated[str | None, typer.Option(help="Classes of its outputs, in order: a,b,c.")] = None,
     part: Annotated[
-        str | None, typer.Option(help="Which of several networks in the file, as ema_model.", show_default="the first")
+        str | None, typer.Option(help="One of several networks in the file, as ema_model.", show_default="the first")
     ] = None,
 ) -> None:
-    """Make safetensors of a pickled model. Reading such a file runs the code inside: do it knowingly.
+    """Convert a pickled model to safetensors. This runs the code inside the file.
 
     Example: fertrain convert model.pt --trust --labels neutral,happiness,sadness -o model.safetensors
 
-    Everything else here reads weights without running code and refuses such files.
+    All other commands read weights without running code, and refuse such files.
     """
     from fertrain.models.convert import convert as write
 
@@ -36,11 +38,11 @@ def convert(
     if done.others:
         say(f"the file also holds {', '.join(done.others)}: --part takes another")
     for name in done.stood_in:
-        say(f"not on this machine, stood in for: {name}")
+        say(f"not installed, replaced by a stand-in: {name}")
 
 
 def recipes(fmt: FormatOption = Format.TABLE) -> None:
-    """List published settings that `--recipe` knows: paper, command, expected score, time.
+    """List the published settings for `--recipe`: paper, command, expected score, time.
 
     Example: fertrain recipes --format json
     """

@@ -1,4 +1,4 @@
-"""`fertrain world`: a root of labeled images whose truth is known."""
+"""`fertrain world`: a root made of labeled images, with known truth."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from ..console import Format, FormatOption, QuietOption, emit, progress, say
 
 def world(
     labeled: Annotated[str, typer.Option(help="Labeled set: a name of `fertrain datasets list`, or KIND:PATH.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The root to write; there must be none yet.")],
-    rule: Annotated[str, typer.Option(help="Which training images, where there are votes.")] = "majority",
-    without: Annotated[
-        Path | None, typer.Option(help="Leave out the images of this labels.csv, which a run learns from.")
-    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The root to write; it must not exist.")],
+    rule: Annotated[str, typer.Option(help="Rule that selects training images by votes.")] = "majority",
+    without: Annotated[Path | None, typer.Option(help="Leave out the images listed in labels.csv of a run.")] = None,
     videos: Annotated[int, typer.Option(min=1, help="How many mashups.")] = 8,
     people: Annotated[int, typer.Option(min=1, help="Panels in each.")] = 8,
     seconds: Annotated[float, typer.Option(help="Length of each, 3 or more.")] = 60.0,
-    fps: Annotated[float, typer.Option(help="Images of a panel in a second.")] = 10.0,
+    fps: Annotated[float, typer.Option(help="Images per second of a panel.")] = 10.0,
     max_delay: Annotated[float, typer.Option(help="Longest delay of a panel, seconds.")] = 0.5,
-    noise: Annotated[float, typer.Option(help="Probability of not following an event, 0 to 1.")] = 0.1,
+    noise: Annotated[float, typer.Option(help="Probability of ignoring an event, 0 to 1.")] = 0.1,
     size: Annotated[int, typer.Option(help="Side of the crops, px.")] = 48,
-    seed: Annotated[int, typer.Option(min=0, help="Decides script and images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of script and images.")] = 0,
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
@@ -32,8 +30,8 @@ def world(
 
     Example: fertrain world --labeled ferplus --videos 1 --people 3 --seconds 6 -o scripted
 
-    Real pixels, no identity, and the truth is known; `rmset world` has identities, but its faces are generated. The
-    root holds the images themselves: it is yours to keep, not to publish. Learn from it with
+    Pixels are real and the truth is known, but people have no identity; `rmset world` has identities, but generated
+    faces. The root contains the images themselves; do not publish it. Train on it with
     `fertrain semi --unlabeled rmset:scripted`.
     """
     from fertrain.config.methods import RmferConfig
@@ -49,7 +47,7 @@ def world(
     emit([{"expression": name, "images": n} for name, n in counts.items()], fmt)
     if missing := [e for e in EXPRESSIONS if e not in counts]:
         say(f"no images of {', '.join(missing)}; those expressions are omitted")
-    # all panels at one moment, and the moments that candidates are drawn from, in steps as `semi` has them
+    # images shown at one moment by all panels, times the moments from which candidates are drawn (defaults of `semi`)
     if few := [name for name, n in counts.items() if n < people * (2 * RmferConfig().d + 1)]:
         say(f"few images of {', '.join(few)}: the positives of such a face will show its own photograph")
     faces = videos * people * round(seconds * fps)

@@ -10,7 +10,7 @@ from . import audit, build, collect, demo, layout, look, plan, query, search, st
 app = typer.Typer(
     name="rmset",
     help="Build RMset, a data set of unlabeled faces, out of reaction mashup videos.\n\n"
-    "Begin with `rmset demo`. The stages are `add`, `layout`, `track`, `export`; `build` runs them all.",
+    "Start with `rmset demo`. The stages are `add`, `layout`, `track`, `export`; `build` runs them all.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

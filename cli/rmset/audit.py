@@ -19,16 +19,16 @@ _COLUMNS = ["video_id", "question", "answer", "person_id", "frame_idx", "box", "
 def audit(
     videos: VideosArgument = None,
     embedder: EmbedderOption = "auto",
-    mend: Annotated[bool, typer.Option("--mend", help="Put identities right in the layout; then track again.")] = False,
+    mend: Annotated[bool, typer.Option("--mend", help="Correct identities in the layout; then track again.")] = False,
     jobs: JobsOption = 1,
     force: ForceOption = False,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Ask of tracked videos: is somebody masked, is film unmasked, is everybody found, is it still the same person?
+    """Audit tracked videos: masked people, unmasked film, missed people, swapped identities.
 
-    `track` and `build` ask too. Embeddings of faces are compared in memory and never written.
+    `track` and `build` also run the audit. Face embeddings are compared in memory and never written.
 
     Example: rmset audit mashup-ab12cd34 --embedder dlib
     """
@@ -78,7 +78,7 @@ def _mend(root: Root, video_ids: list[str]) -> None:
             if better == layout:
                 continue
             root.write_layout(better)
-        say(f"{video_id}: {len(found.renames)} ids put right in the layout; run `rmset track {video_id}`")
+        say(f"{video_id}: {len(found.renames)} ids corrected in the layout; run `rmset track {video_id}`")
 
 
 def register(app: typer.Typer) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def run_steps(
     root: Root, videos: list[str] | None, steps: Sequence[tuple[str, Any]], jobs: int, force: bool, check: int = 0
 ) -> None:
-    """Run stages on videos, tell what became of each, end with a table of failures.
+    """Run stages on videos, print the outcome of each, end with a table of failures.
 
     Raises:
         typer.Exit: with code 1 if any video failed.
@@ -49,7 +49,7 @@ def run_steps(
 
 
 def _tell(outcomes: Iterable[Outcome]) -> None:
-    """Tell what became of each stage, end with a table of failures."""
+    """Print the outcome of each stage, end with a table of failures."""
     failures: list[dict[str, Any]] = []
     for outcome in outcomes:
         counts = ", ".join(f"{k} {v:g}" if isinstance(v, (int, float)) else f"{k}: {v}" for k, v in _plain(outcome))
@@ -68,34 +68,35 @@ def _tell(outcomes: Iterable[Outcome]) -> None:
 
 
 def _plain(outcome: Outcome) -> list[tuple[str, Any]]:
-    """Its counts in a row, without what has a line of its own."""
+    """Return the counts of a stage in one row, without those that have their own line."""
     return [(k, v) for k, v in outcome.counts.items() if not isinstance(v, dict)]
 
 
 Check = Annotated[
-    bool, typer.Option("--check", help="Hold the tracks against the exact detector on some whole frames.")
+    bool, typer.Option("--check", help="Compare the tracks with the exact detector on some whole frames.")
 ]
 CheckFrames = Annotated[
-    int, typer.Option("--check-frames", min=1, help="So many frames of a video, about half a second each.")
+    int, typer.Option("--check-frames", min=1, help="Frames per video for --check, about half a second each.")
 ]
 EmbedderOption = Annotated[
     str,
     typer.Option(
         "--embedder",
-        help="What tells people apart in the audit: dlib (extra `identity`), a file .onnx or .pt, none; auto: dlib if "
+        help="Face embedder of the audit: dlib (extra `identity`), a file .onnx or .pt, none; auto: dlib if "
         "it is installed.",
     ),
 ]
 Detector = Annotated[str, typer.Option("--detector", help="mtcnn or yunet.")]
 Weights = Annotated[
-    Path | None, typer.Option("--weights", help="The file of a detector that brings none (yunet); else it is fetched.")
+    Path | None,
+    typer.Option("--weights", help="Weights file of a detector without its own (yunet); default: fetch it."),
 ]
 Assign = Annotated[str, typer.Option("--assign", help="previous, reference (the paper) or bytetrack.")]
 Search = Annotated[
     str,
     typer.Option(
         "--search",
-        help="follow: MTCNN's last net from frame to frame, searches where in doubt. panel: the detector in every "
+        help="follow: MTCNN's last net from frame to frame, full search when in doubt. panel: the detector in every "
         "panel of every frame. frame: on every whole frame (the paper).",
     ),
 ]
@@ -103,20 +104,20 @@ Precision = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="auto: faster arithmetic (bf16) where the processor has it. f32: the same everywhere, to six digits.",
+        help="auto: bf16 if the processor has it, which is faster. f32: the same results everywhere, to six digits.",
     ),
 ]
 Stride = Annotated[int, typer.Option("--stride", min=1, help="Take every N-th frame.")]
 Size = Annotated[int, typer.Option("--size", min=8, help="Side of a crop, px.")]
-Widen = Annotated[float, typer.Option("--widen", min=0, help="Share by which a face's width grows.")]
+Widen = Annotated[float, typer.Option("--widen", min=0, help="Margin of the crop, as a share of the face's width.")]
 Quality = Annotated[int, typer.Option("--quality", min=1, max=100, help="JPEG or WebP quality.")]
 PictureFormat = Annotated[str, typer.Option("--format", help="jpeg, png or webp.")]
-MinSize = Annotated[float, typer.Option("--min-size", min=0, help="Leave out faces less high than this, px.")]
+MinSize = Annotated[float, typer.Option("--min-size", min=0, help="Leave out faces lower than this height, px.")]
 MinScore = Annotated[float, typer.Option("--min-score", min=0, help="Leave out faces with a lower score.")]
 MaxPerPerson = Annotated[
-    int, typer.Option("--max-per-person", min=0, help="Crops of one person at most, spread evenly; 0 keeps all.")
+    int, typer.Option("--max-per-person", min=0, help="Most crops per person, spread evenly; 0 keeps all.")
 ]
-ShardMb = Annotated[int, typer.Option("--shard-mb", min=1, help="Size of a shard, about, MB.")]
+ShardMb = Annotated[int, typer.Option("--shard-mb", min=1, help="Approximate size of a shard, MB.")]
 
 
 def track_config(
@@ -126,7 +127,7 @@ def track_config(
     assign: Assign = "previous",
     precision: Precision = "auto",
 ) -> TrackConfig:
-    """Make the track stage's config of its options, all but the stride."""
+    """Make the track stage's config from its options, except the stride."""
     from rmset.stages.track import TrackConfig
 
     return TrackConfig(
@@ -149,7 +150,7 @@ def export_config(
     max_per_person: MaxPerPerson = 0,
     shard_mb: ShardMb = 1000,
 ) -> ExportConfig:
-    """Make the export stage's config of its options."""
+    """Make the export stage's config from its options."""
     from rmset.stages.export import ExportConfig
 
     return ExportConfig(
@@ -218,7 +219,7 @@ def export(
 
 @takes(tracking=track_config, exporting=export_config)
 def build(
-    manifest: Annotated[Path | None, typer.Argument(help="Which videos; all of the root if omitted.")] = None,
+    manifest: Annotated[Path | None, typer.Argument(help="Manifest of videos; all of the root if omitted.")] = None,
     track_stride: Annotated[int, typer.Option("--track-stride", min=1, help="Track every N-th frame.")] = 1,
     check: Check = False,
     check_frames: CheckFrames = 24,
@@ -239,9 +240,9 @@ def build(
     tracking: TrackConfig,
     exporting: ExportConfig,
 ) -> None:
-    """Run all stages, video by video: fetch, layout, track, audit, export. A stage that is done is not done again.
+    """Run all stages, video by video: fetch, layout, track, audit, export. Finished stages are not repeated.
 
-    With a manifest, what is missing is fetched, and what has arrived is worked on meanwhile.
+    With a manifest, missing videos are fetched while those already here are processed.
 
     Example: rmset build manifests/mashups.csv --jobs 2
     """

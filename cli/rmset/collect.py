@@ -1,4 +1,4 @@
-"""Taking videos in: add, fetch."""
+"""Commands that collect videos: add, fetch."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _ADD_COLUMNS = ["video_id", "size", "fps", "frames", "seconds", "codec"]
 
 def add(
     files: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
-    copy: Annotated[bool, typer.Option("--copy", help="Copy even where a hard link would do.")] = False,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy even if a hard link is possible.")] = False,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Take local video files in: probe, hash, link or copy.
+    """Add local video files: probe, hash, link or copy.
 
     Example: rmset add mashup.mp4 more_mashups/
     """
@@ -57,7 +57,7 @@ def add(
             try:
                 record = fetch.add(place, path, copy=copy, progress=report)
             except Exception as error:
-                # One file's failure is one row: the others are taken.
+                # One file's failure is one row; the others are added.
                 failed += 1
                 cause = str(error) if isinstance(error, RmsetError) else f"{path}: {type(error).__name__}: {error}"
                 warn(f"rmset: {cause}")
@@ -80,24 +80,28 @@ def add(
 
 
 def fetch(
-    manifest: Annotated[Path, typer.Argument(help="CSV or TOML: which videos.")],
+    manifest: Annotated[Path, typer.Argument(help="Manifest of videos, CSV or TOML.")],
     min_height: MinHeight = 1080,
-    audio: Annotated[bool, typer.Option("--audio", help="Also the sound (needs ffmpeg to be merged).")] = False,
-    begin: Annotated[str | None, typer.Option("--from", help="Take each video from here: seconds or h:m:s.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Take each video up to here: seconds or h:m:s.")] = None,
+    audio: Annotated[bool, typer.Option("--audio", help="Also download the sound (merging needs ffmpeg).")] = False,
+    begin: Annotated[
+        str | None, typer.Option("--from", help="Start of the part of each video: seconds or h:m:s.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End of the part of each video: seconds or h:m:s.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Downloads and connections at once.")] = 2,
     retry: Retry = None,
     sleep: Sleep = 10.0,
     limit_rate: LimitRate = None,
-    retries: Annotated[int, typer.Option("--retries", min=1, help="Tries after trouble that may pass.")] = 3,
-    pause: Annotated[float, typer.Option("--pause", min=0, help="Wait after the first such trouble, s; doubles.")] = 2,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Give up a silent connection after, s.")] = 20,
+    retries: Annotated[int, typer.Option("--retries", min=1, help="Retries after temporary errors.")] = 3,
+    pause: Annotated[float, typer.Option("--pause", min=0, help="Wait before the first retry, s; doubles.")] = 2,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Timeout of a silent connection, s.")] = 20,
     backoff: Annotated[
-        float, typer.Option("--backoff", min=0.01, help="Silence after a refusal that names no time, s; doubles.")
+        float, typer.Option("--backoff", min=0.01, help="Pause after a refusal without a stated time, s; doubles.")
     ] = 60,
     patience: Annotated[
         float,
-        typer.Option("--patience", min=0, help="How long a host may refuse before it is left to the next run, s."),
+        typer.Option(
+            "--patience", min=0, help="Longest time to wait for a refusing host, s; then it is left to the next run."
+        ),
     ] = 6 * 3600,
     cookies: Cookies = None,
     cookies_from_browser: CookiesFromBrowser = None,
@@ -107,10 +111,10 @@ def fetch(
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Download what a manifest names: H.264 first, then VP9 and AV1, at least --min-height, checked before it counts.
+    """Download the videos of a manifest: H.264 first, then VP9 and AV1, at least --min-height; each file is verified.
 
-    Run it again to go on. What may pass (network, a busy host) is tried again, what is final is not, unless with
-    --retry. A host that asks for silence gets it, from all downloads.
+    Run it again to resume. Temporary errors (network, a busy host) are retried; final ones only with --retry. When a
+    host asks for a pause, all downloads from it pause.
 
     Example: rmset fetch manifests/mashups.csv --jobs 2 --cookies-from-browser firefox
     """

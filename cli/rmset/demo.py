@@ -1,4 +1,4 @@
-"""Trying it out: compose a mashup, and the whole path on one."""
+"""Commands to try the program: demo, compose."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def demo(
     folder: Annotated[Path, typer.Option("-o", "--output", help="Where everything goes.")] = Path("demo"),
-    seed: Annotated[int, typer.Option("--seed", help="Decides the people, the film and the training.")] = 0,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what an earlier demo left there.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of people, film and training.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the results of an earlier demo there.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Compose a small reaction mashup, run every stage on it, train on it, and report.
@@ -44,7 +44,7 @@ def demo(
 
 LAYOUTS_HELP = "3x3, 2x3, 2x2, side, inset, bordered, row or center."
 EDITS_HELP = (
-    "What an editor does to it, comma separated, or `random`: vertical, square, film-full, rounded, bubbles, borders, "
+    "Edits, comma separated, or `random`: vertical, square, film-full, rounded, bubbles, borders, "
     "own-blur, letterbox, duo, punch-ins, jump-cuts, film-cuts, leave, swap, replace, end-card, fade, moment, "
     "film-moment, title, captions, countdown, stickers, low-bitrate."
 )
@@ -59,11 +59,13 @@ def compose(
         Path | None, typer.Option("--film", help="Video for the trigger panel; a generated film if omitted.")
     ] = None,
     layout: Annotated[str, typer.Option("--layout", help=LAYOUTS_HELP)] = "3x3",
-    people: Annotated[int | None, typer.Option("--people", min=1, help="How many; as many as fit if omitted.")] = None,
+    people: Annotated[
+        int | None, typer.Option("--people", min=1, help="Number of people; as many as fit if omitted.")
+    ] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Length.")] = 30.0,
     size: Annotated[str, typer.Option("--size", help="Width x height of the frame.")] = "1920x1080",
     cover: Annotated[
-        bool, typer.Option("--cover", help="Fill panels with clips, even where that cuts faces; else pad.")
+        bool, typer.Option("--cover", help="Fill panels with clips, even if that crops faces; default: pad.")
     ] = False,
     letterbox: Annotated[bool, typer.Option("--letterbox", help="Show the whole film, between bars.")] = False,
     fps: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 30.0,
@@ -71,12 +73,12 @@ def compose(
     seed: Annotated[int, typer.Option("--seed", help="Decides everything generated.")] = 0,
     quiet: QuietOption = False,
 ) -> None:
-    """Compose a reaction mashup with known truth, of clips or of generated people.
+    """Compose a reaction mashup with known truth, from clips or generated people.
 
-    Clips are played forwards and backwards. The true boxes of clips are those of the exact detector on the clip
-    itself; they are remembered, so composing again is faster.
+    Clips are played forwards and backwards. Their true boxes come from the exact detector on the clip itself; they are
+    cached, so composing again is faster.
 
-    With `--edits` the truth also says what lies over what, and whose face is covered.
+    With `--edits` the truth also records what covers what, including covered faces.
 
     Example: rmset compose --clips clips/ --film film.mp4 --seconds 60 -o mashup.mp4
     """
@@ -132,7 +134,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _exact_detector() -> Detect:
-    """Load the detector whose boxes count as true when the first clip asks for it."""
+    """Load the detector for true boxes when the first clip needs it."""
     from rmset.geometry import Boxes
     from rmset.parts.detect import Detector, load
     from rmset.parts.frames import Image

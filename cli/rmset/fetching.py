@@ -1,4 +1,4 @@
-"""What `fetch` and `build` share: options, and telling what became of each video."""
+"""Shared parts of `fetch` and `build`: options, and messages about each video."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rmset.stages.fetch.ledger import FetchRecord
     from rmset.stages.fetch.run import Fetched, Fetching
 
-MinHeight = Annotated[int, typer.Option("--min-height", min=1, help="Smallest height, px; a manifest's own counts.")]
+MinHeight = Annotated[int, typer.Option("--min-height", min=1, help="Smallest height, px; a manifest can override it.")]
 Sleep = Annotated[float, typer.Option("--sleep", min=0, help="Pause between two videos of one host, s.")]
 LimitRate = Annotated[
     str | None, typer.Option("--limit-rate", help="Bytes per second, all downloads together: 500K, 5M.")
@@ -32,18 +32,16 @@ CookiesFromBrowser = Annotated[
 ]
 Proxy = Annotated[str | None, typer.Option("--proxy", help="http://…, https://… or socks5://….")]
 Retry = Annotated[
-    str | None, typer.Option("--retry", help="Also what failed for good: failed, or causes such as private,removed.")
+    str | None, typer.Option("--retry", help="Also retry final failures: `failed`, or causes such as private,removed.")
 ]
-AllowLocalFiles = Annotated[
-    bool, typer.Option("--allow-local-files", help="Let this manifest name files of this machine.")
-]
+AllowLocalFiles = Annotated[bool, typer.Option("--allow-local-files", help="Allow local files in this manifest.")]
 
 
 def parse_rate(text: str | None) -> float | None:
-    """Bytes per second from `500K`, `5M`, `1.5G`.
+    """Parse bytes per second: `500K`, `5M`, `1.5G`.
 
     Raises:
-        UsageError: it is no rate.
+        UsageError: it is not a rate.
     """
     from rmset.errors import UsageError
 
@@ -56,10 +54,10 @@ def parse_rate(text: str | None) -> float | None:
 
 
 def parse_moment(option: str, text: str | None) -> float | None:
-    """Seconds from `90`, `1:30` or `1:02:03.5`.
+    """Parse seconds: `90`, `1:30` or `1:02:03.5`.
 
     Raises:
-        UsageError: it is no moment.
+        UsageError: it is not a time.
     """
     from rmset.errors import UsageError
 
@@ -74,10 +72,10 @@ def parse_moment(option: str, text: str | None) -> float | None:
 
 
 def read_manifest(root: Root, path: Path, allow_local_files: bool) -> list[Entry]:
-    """Read a manifest that may have been written by anybody.
+    """Read an untrusted manifest.
 
     Raises:
-        ManifestError: it is wrong, or names files of this machine without leave to do so.
+        ManifestError: it is invalid, or names local files without permission.
     """
     from rmset.errors import ManifestError
     from rmset.manifest import content_hash, read
@@ -96,18 +94,18 @@ def read_manifest(root: Root, path: Path, allow_local_files: bool) -> list[Entry
 
 
 def tell_silence(host: str, until: float, why: str) -> None:
-    """Say that a host asked to be left alone."""
+    """Print that a host asked for a pause."""
     say(f"{host} is left alone until {time.strftime('%H:%M:%S', time.localtime(until))} ({why}); the rest goes on")
 
 
 class Told:
-    """Says what became of each video, and keeps the endings for the table of causes."""
+    """Printer of outcomes; collects them for the table of causes."""
 
     def __init__(self) -> None:
         self.records: list[FetchRecord] = []
 
     def __call__(self, outcome: Fetched) -> None:
-        """Tell one outcome."""
+        """Print one outcome."""
         record, video = outcome.record, outcome.video
         self.records.append(record)
         if record.status == "failed":
@@ -122,7 +120,7 @@ class Told:
 
     @property
     def failed(self) -> bool:
-        """Whether any video could not be had."""
+        """Whether any video failed."""
         return any(r.status != "done" for r in self.records)
 
 
@@ -130,14 +128,14 @@ CAUSE_COLUMNS = ["state", "cause", "videos", "in its own words", "remedy"]
 
 
 def emit_causes(records: list[FetchRecord], fmt: Format) -> None:
-    """Print how many videos ended how, the commonest first."""
+    """Print the number of videos by outcome, most frequent first."""
     from rmset.stages.fetch.ledger import commonest_causes
 
     emit(commonest_causes(records), fmt, CAUSE_COLUMNS, title="how fetching ended")
 
 
 def take_local(root: Root, manifest: Path, entries: list[Entry], told: Told) -> Iterator[tuple[Entry, str]]:
-    """Take the manifest's local files in, and yield each entry with its video's id."""
+    """Add the manifest's local files, and yield each entry with its video's id."""
     from rmset.errors import VideoError
     from rmset.records import url_video_id
     from rmset.stages import fetch
@@ -162,7 +160,7 @@ def take_local(root: Root, manifest: Path, entries: list[Entry], told: Told) -> 
 
 
 def place_layouts(root: Root, manifest: Path, entry: Entry, video_id: str) -> None:
-    """Give a video the layout that its entry names."""
+    """Copy the layout named in an entry to its video."""
     from rmset.stages.fetch.arrive import place_layout
 
     if entry.layout is not None and place_layout(root, video_id, manifest.parent / entry.layout):

@@ -1,4 +1,4 @@
-"""`rmset layout`: where the film is and who is in which panel."""
+"""`rmset layout`: trigger regions and people."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def propose(
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Propose trigger regions and people. What a person has drawn or confirmed is kept.
+    """Propose trigger regions and people. Layouts drawn or confirmed by hand are kept.
 
     Example: rmset layout propose
     """
@@ -43,12 +43,12 @@ def set_(
     segment: Annotated[str | None, typer.Option("--segment", help="Frames A:B; all segments if omitted.")] = None,
     trigger: Annotated[list[str] | None, typer.Option("--trigger", help="x0,y0,x1,y1 px; may be repeated.")] = None,
     person: Annotated[list[str] | None, typer.Option("--person", help="x0,y0,x1,y1 px; may be repeated.")] = None,
-    append: Annotated[bool, typer.Option("--append", help="Add to what is there instead of replacing it.")] = False,
-    reviewed: Annotated[bool | None, typer.Option("--reviewed/--unreviewed", help="Confirmed by a person.")] = None,
+    append: Annotated[bool, typer.Option("--append", help="Add to the layout instead of replacing it.")] = False,
+    reviewed: Annotated[bool | None, typer.Option("--reviewed/--unreviewed", help="Mark as confirmed.")] = None,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Replace what is named, in the segments named.
+    """Replace the given parts of a layout, in the given segments.
 
     Example: rmset layout set mashup-ab12cd34 --trigger 640,360,1280,720 --person 120,80,260,250 --reviewed
     """
@@ -138,7 +138,7 @@ def check(
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Find what cannot be, and what is not reviewed; exit code 1 if something cannot be.
+    """Find invalid and unreviewed layouts; exit code 1 if one is invalid.
 
     Example: rmset layout check --format csv
     """
@@ -156,7 +156,7 @@ def check(
     if rows or format is not Format.TABLE:
         emit(rows, format, ["video_id", "segment", "frames", "weight", "problem", "remedy"])
     else:
-        say("nothing to find: every layout is whole and reviewed")
+        say("no findings: every layout is valid and reviewed")
     if any(row["weight"] == "error" for row in rows):
         raise typer.Exit(1)
 
@@ -172,19 +172,19 @@ def _row(video_id: str, segment: int | None, frames: str, problem: str, remedy: 
 @app.command()
 def review(
     videos: VideosArgument = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 for any that is free.")] = 0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 for any free one.")] = 0,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Confirm layouts on a local page; least confident first, `a` accepts. Ctrl-C closes it.
+    """Confirm layouts on a local page, least confident first; `a` accepts, Ctrl-C closes it.
 
     Example: rmset layout review --no-open
     """
     from rmset.review import serve
 
     def ready(address: str) -> None:
-        # The address is the result: it carries the token that gives access.
+        # The address is the result: it contains the access token.
         echo(address)
         say("open it in a browser on this machine; Ctrl-C closes it")
         if open_browser:

@@ -1,4 +1,4 @@
-"""Looking at what came out: preview, sheet, stats, verify, evaluate."""
+"""Commands to inspect results: preview, sheet, stats, verify, evaluate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VideoArgument = Annotated[str, typer.Argument(help="Video id.")]
 def preview(
     video: VideoArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="The MP4 to write.")],
-    seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="Only so much of the video.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="Length of the preview.")] = None,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -65,8 +65,8 @@ def stats(
 ) -> None:
     """Count videos, frames, people, faces, crops, and describe them.
 
-    coverage: faces / (people × frames). gaps: how often a track broke off. aspect: h_f / w_f of faces, and of crops
-    after widening. masked: removed share of all pixels.
+    coverage: faces / (people × frames). gaps: interruptions of tracks. aspect: h_f / w_f of faces, and of crops after
+    widening. masked: removed share of all pixels.
 
     Example: rmset stats --pixels --format json
     """
@@ -91,7 +91,7 @@ def stats(
         charts.write(plots, rows, inspect.distributions(place))
         say(f"plots written to {plots}")
     if format is Format.JSON:
-        # One document, whatever was asked for.
+        # One document for all options.
         document({"videos": rows, "total": every, "pixels": asdict(found) if found else None})
         return
     emit([*rows, every], format)
@@ -113,16 +113,16 @@ def verify(
         typer.Argument(
             min=1,
             metavar="[N]",
-            help="With --pixels: also decode N random frames of each video anew, and compare crops with them.",
+            help="With --pixels: also decode N random frames of each video again, and compare crops with them.",
         ),
     ] = None,
     pixels: Annotated[bool, typer.Option("--pixels/--no-pixels", help="Decode every crop.")] = True,
-    repair: Annotated[bool, typer.Option("--repair", help="Make anew what is broken, and nothing else.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Rebuild broken files only.")] = False,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Check that the data set is whole; exit code 1 if it is not.
+    """Verify the data set; exit code 1 if anything is missing or damaged.
 
     Example: rmset verify --pixels 20
     """
@@ -155,7 +155,7 @@ def verify(
 def evaluate(
     truth: Annotated[
         list[Path],
-        typer.Option("--truth", help="A .truth.json, or a MOTChallenge gt.txt; may be repeated, one a video."),
+        typer.Option("--truth", help="A .truth.json, or a MOTChallenge gt.txt; repeat it for each video."),
     ],
     videos: Annotated[
         list[str] | None, typer.Argument(metavar="[VIDEO]...", help="Videos, in the order of the truth files.")
@@ -168,15 +168,15 @@ def evaluate(
     ] = None,
     write_mot: Annotated[
         Path | None,
-        typer.Option("--write-mot", help="Also write truth and tracks into this folder as TrackEval reads them."),
+        typer.Option("--write-mot", help="Also write truth and tracks into this folder in TrackEval's format."),
     ] = None,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Score tracks, layout and mask against truth: HOTA, IDF1, MOTA, per video and in all.
+    """Score tracks, layout and mask against truth: HOTA, IDF1, MOTA, per video and overall.
 
-    Without a video, `x.truth.json` is taken to belong to the video added as `x.mp4`.
+    Without a video, `x.truth.json` belongs to the video added as `x.mp4`.
 
     Example: rmset evaluate --truth mashup.truth.json
     """
@@ -200,7 +200,7 @@ def evaluate(
         evaluated = [of_root(place, v, p, write_mot) for v, p in zip(ids, truth, strict=True)]
     rows: list[dict[str, Any]] = [e.row for e in evaluated]
     if format is Format.TABLE and len(rows) == 1:
-        # One video reads better downwards.
+        # One video is easier to read as a column.
         emit([{"score": k, "value": v} for k, v in rows[0].items()], format)
     else:
         emit([*rows, scoring.overall(evaluated)] if len(rows) > 1 else rows, format)

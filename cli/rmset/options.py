@@ -21,8 +21,8 @@ RootOption = Annotated[
     typer.Option("--root", help="The data set; else $RMSET_ROOT, else data/rmset.", show_default=False),
 ]
 VideosArgument = Annotated[list[str] | None, typer.Argument(metavar="[VIDEO]...", help="Video ids; all if omitted.")]
-JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos worked on at once.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Run again even if nothing has changed.")]
+JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos processed in parallel.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Run again even if nothing changed.")]
 
 
 def find_root(path: Path | None) -> Root:
@@ -33,7 +33,7 @@ def find_root(path: Path | None) -> Root:
 
 
 def takes(**made: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of functions that make a config of them; it gets the configs by name.
+    """Give a command the options of config functions; it gets the configs by name.
 
     @takes(config=export_config)
     def export(videos: VideosArgument = None, *, config: ExportConfig) -> None: ...
@@ -51,7 +51,7 @@ def takes(**made: Callable[..., Any]) -> Callable[[Callable[..., None]], Callabl
             configs = {name: made[name](**{p.name: values.pop(p.name) for p in found}) for name, found in lent.items()}
             function(**values, **configs)
 
-        # Typer reads both
+        # Typer reads both attributes
         call.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in parameters])  # type: ignore[attr-defined]
         call.__annotations__ = {p.name: p.annotation for p in parameters}
         return call
@@ -60,7 +60,7 @@ def takes(**made: Callable[..., Any]) -> Callable[[Callable[..., None]], Callabl
 
 
 def _parameters(function: Callable[..., Any], unknown: Iterable[str] = ()) -> list[inspect.Parameter]:
-    """Resolve annotations; those of `unknown` parameters and of the result name classes that are imported late."""
+    """Resolve annotations, except those of `unknown` parameters and the result: their classes are imported late."""
     late = {function.__annotations__[name]: object for name in (*unknown, "return")}
     hints = get_type_hints(function, localns=late, include_extras=True)
     return [p.replace(annotation=hints[p.name]) for p in inspect.signature(function).parameters.values()]

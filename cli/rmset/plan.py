@@ -1,4 +1,4 @@
-"""Before anything is spent: doctor, estimate."""
+"""Planning commands: doctor, estimate."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Calibrate = Annotated[bool, typer.Option("--calibrate", help="Measure this machi
 
 
 def estimate(
-    manifest: Annotated[Path, typer.Argument(help="CSV or TOML: which videos.")],
+    manifest: Annotated[Path, typer.Argument(help="Manifest of videos, CSV or TOML.")],
     min_height: MinHeight = 1080,
     people: Annotated[
-        float | None, typer.Option("--people", min=0.1, help="People a video; the root's, else the paper's 16.")
+        float | None, typer.Option("--people", min=0.1, help="People per video; the root's, else the paper's 16.")
     ] = None,
     track_stride: Annotated[int, typer.Option("--track-stride", min=1, help="Track every N-th frame.")] = 1,
     stride: Annotated[int, typer.Option("--stride", min=1, help="Export every N-th frame.")] = 1,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Workers that share the hours.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Parallel workers.")] = 1,
     calibrate: Calibrate = False,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Tell disk and hours before they are spent, from rates measured on this machine; exit code 1 if the disk is full.
+    """Estimate disk and hours, from rates measured on this machine; exit code 1 if the disk is too small.
 
-    The first time a small mashup is composed and worked on to measure the rates; they are kept.
+    The first call processes a small composed mashup to measure the rates, and stores them.
 
     Example: rmset estimate manifests/mashups.csv --stride 3 --jobs 8
     """
@@ -66,12 +66,14 @@ def estimate(
 
 
 def doctor(
-    manifest: Annotated[Path | None, typer.Argument(help="Hold the disk against this manifest's estimate.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Argument(help="Compare the free disk with this manifest's estimate.")
+    ] = None,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Look at what collecting needs: yt-dlp, JavaScript, decoders, disk, weights. Exit code 1 if something is missing.
+    """Check the requirements of collecting: yt-dlp, JavaScript, decoders, disk, weights. Exit code 1 if one is missing.
 
     Example: rmset doctor manifests/mashups.csv
     """

@@ -30,14 +30,14 @@ _HISTORY = 2000
 
 
 def loop(catalog: Catalog, answer: Callable[[str, Format, Path | None], None]) -> None:
-    """Read statements from the terminal and answer each, until the user leaves.
+    """Read statements from the terminal and run each, until the user leaves.
 
     Args:
-        catalog: whose names are completed.
+        catalog: source of names for completion.
         answer: runs a query and prints its result in a format, or writes it to a file.
     """
     with _terminal(catalog):
-        say(f"{catalog.root.path}: .help tells what can be typed, Ctrl-D leaves")
+        say(f"{catalog.root.path}: .help lists commands, Ctrl-D leaves")
         fmt, output = Format.TABLE, None
         for text in statements(_lines()):
             try:
@@ -63,14 +63,14 @@ def loop(catalog: Catalog, answer: Callable[[str, Format, Path | None], None]) -
                     for line in HELP.splitlines():
                         say(line)
             except RmsetError as error:
-                # A typing error is no reason to leave.
+                # A typing error does not end the prompt.
                 warn(str(error))
             except KeyboardInterrupt:
                 warn("stopped")
 
 
 def statements(lines: Iterator[str]) -> Iterator[str]:
-    r"""Join lines into statements: up to a semicolon that ends a line; a dot command is a line of its own.
+    r"""Join lines into statements, which end at a semicolon at the end of a line; a dot command is one line.
 
     >>> list(statements(iter(["select 1,", "2;", ".help", "select 3"])))
     ['select 1,\n2', '.help', 'select 3']
@@ -91,14 +91,14 @@ def statements(lines: Iterator[str]) -> Iterator[str]:
 
 
 def words(catalog: Catalog) -> list[str]:
-    """List what can be completed: tables, columns, macros, keywords."""
+    """List words for completion: tables, columns, macros, keywords."""
     rows = catalog.sql("select distinct table_name, column_name from duckdb_columns() where not internal").rows()
     names = {row["table_name"] for row in rows} | {row["column_name"] for row in rows}
     return sorted(names | {"positives(", "negatives(", "all_positives("}) + sorted(_KEYWORDS)
 
 
 def completer(known: list[str]) -> Callable[[str, int], str | None]:
-    """Make a completer for readline: the n-th known word that begins like the text, in the case that the user types."""
+    """Make a completer for readline: the n-th word that begins with the text, in the case that the user types."""
 
     def complete(text: str, n: int) -> str | None:
         found = [w for w in known if w.startswith(text.lower())]
@@ -125,7 +125,7 @@ def _lines() -> Iterator[str]:
 
 
 class _terminal:  # noqa: N801  (reads as a context)
-    """History and completion, where the system has readline."""
+    """History and completion, if the system has readline."""
 
     def __init__(self, catalog: Catalog) -> None:
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"

@@ -1,4 +1,4 @@
-"""Asking questions: sql, pairs."""
+"""Query commands: sql, pairs."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ def sql(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write all rows to this Parquet or CSV file.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Rows printed at most.")] = _TERMINAL_ROWS,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most rows to print.")] = _TERMINAL_ROWS,
     memory: Annotated[
-        str, typer.Option("--memory", help="Memory for a query, such as 8GB; sorts and joins beyond it use the disk.")
+        str, typer.Option("--memory", help="Memory for a query, such as 8GB; larger sorts and joins use the disk.")
     ] = "2GB",
     csv_guard: Annotated[
         bool,
         typer.Option(
-            "--csv-guard/--no-csv-guard", help="In CSV, put an apostrophe before texts that a spreadsheet would run."
+            "--csv-guard/--no-csv-guard",
+            help="In CSV, put an apostrophe before texts that a spreadsheet would run as formulas.",
         ),
     ] = True,
     format: FormatOption = Format.TABLE,
@@ -43,7 +44,7 @@ def sql(
 ) -> None:
     """Run read-only SQL (DuckDB) over the data set.
 
-    Without a query it prompts for some, with history and completion; a query may also come through a pipe.
+    Without a query it opens a prompt with history and completion; a query may also come through a pipe.
 
     Example: rmset sql "select person_id, count(*) n from faces group by 1 order by 1"
     """
@@ -87,17 +88,17 @@ def _answer(result: Result, fmt: Format, output: Path | None, limit: int, cell: 
 
 def pairs(
     anchor: Annotated[str | None, typer.Option("--anchor", help="VIDEO:PERSON:FRAME.")] = None,
-    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Draw so many anchors.")] = None,
+    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Number of anchors to draw.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All anchors; needs -o.")] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Decides what is drawn.")] = 0,
-    d: Annotated[float, typer.Option("--d", min=0, help="Positives lie within ± this.")] = 5,
-    d_far: Annotated[float, typer.Option("--d-far", min=0, help="Negatives lie beyond ± this.")] = 30,
-    unit: Annotated[str, typer.Option("--unit", help="Of --d and --d-far: frames, steps or seconds.")] = "steps",
-    candidates: Annotated[int, typer.Option("--candidates", min=1, help="Of each kind, at most.")] = 50,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.")] = 0,
+    d: Annotated[float, typer.Option("--d", min=0, help="Positives are within ± this distance.")] = 5,
+    d_far: Annotated[float, typer.Option("--d-far", min=0, help="Negatives are beyond ± this distance.")] = 30,
+    unit: Annotated[str, typer.Option("--unit", help="Unit of --d and --d-far: frames, steps or seconds.")] = "steps",
+    candidates: Annotated[int, typer.Option("--candidates", min=1, help="Most candidates of each kind.")] = 50,
     same_segment: Annotated[
-        bool, typer.Option("--same-segment", help="No positives from beyond a change of layout.")
+        bool, typer.Option("--same-segment", help="Positives from the anchor's segment only.")
     ] = False,
-    reviewed: Annotated[bool, typer.Option("--reviewed", help="Only segments that a person has reviewed.")] = False,
+    reviewed: Annotated[bool, typer.Option("--reviewed", help="Reviewed segments only.")] = False,
     min_sharpness: Annotated[float | None, typer.Option("--min-sharpness", help="Leave out blurred crops.")] = None,
     min_brightness: Annotated[
         float | None, typer.Option("--min-brightness", help="Leave out dark ones, 0 to 1.")
@@ -109,7 +110,7 @@ def pairs(
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Show the positive and negative candidates of an anchor, of a sample of anchors, or write all.
+    """Print the positive and negative candidates of an anchor or of a sample of anchors, or write all.
 
     A step is one exported frame, so with `rmset export --stride 6` a step is 6 frames.
 
@@ -128,7 +129,7 @@ def pairs(
     if everything and output is None:
         raise UsageError("pairs --all: expected -o FILE.parquet, found none; millions of pairs are not for a terminal")
     place = find_root(root)
-    # A stride matters to steps alone; without them videos of different strides may stand together.
+    # The stride matters only for steps; with other units, videos of different strides may be mixed.
     rule = PairRule(d, d_far, unit, step_of(place) if unit == "steps" else 1, same_segment)  # type: ignore[arg-type]
     with progress() as report:
         store = CropStore(place, progress=report)

@@ -1,4 +1,4 @@
-"""What `rmset evaluate` scores: tracks of a root or of a file, against truth of ours or MOTChallenge's."""
+"""Scoring for `rmset evaluate`: tracks of a root or a file, against a .truth.json or MOTChallenge truth."""
 
 from __future__ import annotations
 

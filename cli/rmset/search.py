@@ -1,4 +1,4 @@
-"""Finding videos: search."""
+"""The command that finds videos: search."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _COLUMNS = ["video", "title", "channel", "duration_s", "height", "views", "licen
 
 
 def search(
-    query: Annotated[list[str] | None, typer.Argument(metavar="[QUERY]...", help="What to search for.")] = None,
+    query: Annotated[list[str] | None, typer.Argument(metavar="[QUERY]...", help="Search words.")] = None,
     queries: Annotated[
         Path | None, typer.Option("--queries", help="CSV with a column `query`, such as manifests/queries.csv.")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write a manifest here.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Results asked for each query.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Results per query.")] = 50,
     min_height: MinHeight = 1080,
     min_duration: Annotated[str, typer.Option("--min-duration", help="Seconds or h:m:s.")] = "2:00",
     max_duration: Annotated[str, typer.Option("--max-duration", help="Seconds or h:m:s.")] = "1:00:00",
     min_views: Annotated[int, typer.Option("--min-views", min=0, help="Views at least.")] = 0,
-    language: Annotated[str | None, typer.Option("--language", help="Two letters, where the host tells.")] = None,
+    language: Annotated[str | None, typer.Option("--language", help="Two letters, if the host states it.")] = None,
     license: Annotated[str | None, typer.Option("--license", help="Such as creative-commons.")] = None,
-    min_score: Annotated[float, typer.Option("--min-score", help="How likely a mashup; 0 keeps all.")] = 1.0,
+    min_score: Annotated[float, typer.Option("--min-score", help="Least mashup score; 0 keeps all.")] = 1.0,
     known: Annotated[
         list[Path] | None, typer.Option("--known", help="Manifests whose videos are left out; may be repeated.")
     ] = None,
@@ -41,9 +41,9 @@ def search(
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Search for reaction mashups and write a manifest of those that fit, the likeliest first.
+    """Search for reaction mashups and write a manifest of matches, best first.
 
-    What the root, the output file or a --known manifest has already is left out.
+    Videos already in the root, the output file or a --known manifest are left out.
 
     Example: rmset search "try not to laugh reaction mashup" --license creative-commons -o manifests/laugh.csv
     """
@@ -79,7 +79,7 @@ def search(
     except FetchError:
         raise
     except Exception as error:
-        # yt-dlp raises anything; the user gets its words.
+        # yt-dlp can raise anything; its message is shown.
         raise FetchError(f"search: {own_words(error)}; see `rmset doctor`", classify(error)) from error
     table: list[dict[str, Any]] = [
         {name: e.extra.get(name) if name in e.extra else getattr(e, name, None) for name in _COLUMNS}

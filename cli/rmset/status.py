@@ -1,4 +1,4 @@
-"""What is done, what waits, what failed and why: status."""
+"""The command `status`: finished, waiting and failed stages."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 def status(
     causes: Annotated[
-        bool, typer.Option("--causes", help="Only how fetching ended, the commonest causes first.")
+        bool, typer.Option("--causes", help="Only outcomes of fetching, most frequent causes first.")
     ] = False,
     why: Annotated[
         str | None,
-        typer.Option("--why", metavar="VIDEO", help="All that is known of one video's failures, tracebacks included."),
+        typer.Option("--why", metavar="VIDEO", help="Details of one video's failures, with tracebacks."),
     ] = None,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Show what is done, what waits, what failed and why.
+    """Show finished, waiting and failed stages, with reasons.
 
-    A stage is `running` while a process works on it, and `killed` if that process has gone. The column `check` is the
-    recall that `rmset track --check` measured; `confidence` is the least of the layout's and the audit's.
+    A stage is `running` while a process works on it, and `killed` if that process is gone. The column `check` is the
+    recall measured by `rmset track --check`; `confidence` is the lower of the layout's and the audit's.
 
     Example: rmset status --why mashup-ab12cd34
     """
@@ -60,7 +60,7 @@ _WHY_COLUMNS = ["stage", "status", "why", "finished", "seconds", "config", "trac
 
 
 def _explain(root: Root, video_id: str, fetched: FetchRecord | None, format: Format) -> None:
-    """Print every stage's ending with its cause, and where in the program the cause arose."""
+    """Print every stage's outcome with its cause and traceback."""
     from rmset.pipeline import STAGES
 
     rows: list[dict[str, Any]] = []
@@ -101,7 +101,7 @@ def _status(root: Root, entry: StageRecord) -> str:
 
 
 def _fault(root: Root, video_id: str) -> str | None:
-    """Return what is wrong with a video's file, or with what is known of it."""
+    """Return the faults of a video's file or its records."""
     try:
         return root.record(video_id).fault
     except RmsetError as error:
@@ -123,7 +123,7 @@ def _row(root: Root, video_id: str, fetched: FetchRecord | None) -> dict[str, An
         entry = root.stage_record(stage, video_id) if present else None
         row[stage] = _status(root, entry) if entry else ("waiting" if present else None)
         if entry and entry.error and entry.error not in (why or ""):
-            # What failed first is the cause; later stages only lack its result.
+            # The first failure is the cause; later stages only lack its result.
             why = why or entry.error
     checked = root.stage_record("track", video_id) if present else None
     check = checked.counts.get(KEY) if checked else None
@@ -142,7 +142,7 @@ def _row(root: Root, video_id: str, fetched: FetchRecord | None) -> dict[str, An
 
 
 def _moved(root: Root, video_id: str) -> str | None:
-    """Why a layout may not fit its video any more; a layout that cannot be read is told by its stage."""
+    """Return why a layout may no longer fit its video; unreadable layouts are reported by their stage."""
     from rmset.errors import RmsetError
 
     try:

@@ -1,6 +1,6 @@
-"""The story that `rmset demo` tells: the whole path, once, on pixels in the public domain.
+"""The steps of `rmset demo`: the whole path once, on pixels in the public domain.
 
-compose a mashup -> add -> layout -> track -> export -> look -> train on it -> count on people never seen
+compose a mashup -> add -> layout -> track -> export -> preview -> train -> evaluate on people never seen
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ CROP_SIZE, STRIDE = 128, 2
 
 
 def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, Any]:
-    """Walk the whole path in `folder`; what is done there already is not done again.
+    """Run the whole path in `folder`; finished steps are not repeated.
 
     Returns:
-        What the demo ends with: accuracy, chance, and where the pictures lie.
+        The results: accuracy, chance, and paths of the pictures.
 
     Raises:
         RmsetError: a stage failed.
@@ -45,7 +45,7 @@ def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, An
         if not (mashup.exists() and truth_file.exists()):
             compose_demo(mashup, seconds=SECONDS, size=SIZE, people=PEOPLE, seed=seed, progress=progress)
         say(f"   {mashup}, its truth in {truth_file.name}")
-    with _step(2, "take it in, find the film and the people, follow every face, write crops"):
+    with _step(2, "add it, find the film and the people, track every face, write crops"):
         record = fetch.add(root, mashup)
         steps: list[tuple[str, Config]] = [
             (layout.NAME, layout.ProposeConfig()),
@@ -58,7 +58,7 @@ def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, An
                 raise RmsetError(f"demo, {outcome.stage}: {outcome.error}")
             counted = ", ".join(f"{k} {v}" for k, v in outcome.counts.items())
             say(f"   {outcome.stage:7} {counted}")
-    with _step(3, "count, and hold the tracks against the truth"):
+    with _step(3, "count, and compare the tracks with the truth"):
         rows = stats.per_video(root)
         emit([stats.total(rows)], Format.TABLE)
         scores = evaluate.video(root, record.video_id, Truth.read(truth_file)).row
@@ -71,7 +71,7 @@ def tell(folder: Path, seed: int, jobs: int, progress: Progress) -> dict[str, An
         say(f"   {folder / 'preview.mp4'}, {folder / 'layout.png'}, {folder / 'sheet.png'}")
     with _step(5, "train: a small labeled set of other people, RMset as the unlabeled one (RMFER)"):
         if not labeled.exists():
-            # Written beside and renamed, so that a demo broken off here begins this step anew.
+            # Written beside and renamed, so that an interrupted demo repeats this step.
             unfinished = folder / "labeled.partial"
             _remove(unfinished)
             write_labeled_set(unfinished, size=96, seed=seed, progress=progress)
@@ -96,7 +96,7 @@ def _train(folder: Path, labeled: Path, root: Root, seed: int, progress: Progres
     config = RunConfig(
         method="rmfer",
         data=DataConfig(labeled=f"folder:{labeled}", unlabeled=f"rmset:{root.path}", balanced=True),
-        # ImageNet's weights come from a package, so nothing is asked of a model hub.
+        # ImageNet weights come from a package, so no model hub is needed.
         model=ModelConfig(name="tf_efficientnet_lite0", image_size=64, pretrained=True),
         optim=OptimConfig(epochs=(4, 1, 1), batch_size=32, lr=1e-3),
         rmfer=RmferConfig(max_candidates=20),
@@ -116,7 +116,7 @@ def _remove(folder: Path) -> None:
 
 
 class _step:  # noqa: N801  (used like the word it is)
-    """Says what begins, and how long it took."""
+    """Print each step and its duration."""
 
     def __init__(self, number: int, what: str) -> None:
         self._head = f"{number}. {what}"

@@ -1,4 +1,4 @@
-"""A world whose truth is known: world."""
+"""The command `world`: a data set with known truth."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .options import QuietOption
 
 
 def world(
-    output: Annotated[Path, typer.Option("-o", "--output", help="New or empty folder: root/ and labelled/ go there.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="New or empty folder for root/ and labelled/.")],
     videos: Annotated[int, typer.Option("--videos", min=1, help="How many mashups.")] = 4,
-    people: Annotated[int, typer.Option("--people", min=1, help="In each; no person is in two.")] = 6,
+    people: Annotated[int, typer.Option("--people", min=1, help="People per video; no person is in two videos.")] = 6,
     seconds: Annotated[float, typer.Option("--seconds", help="Length of each, 3 or more.")] = 30.0,
-    fps: Annotated[float, typer.Option("--fps", help="Faces of a person in a second.")] = 10.0,
+    fps: Annotated[float, typer.Option("--fps", help="Faces per second of a person.")] = 10.0,
     max_delay: Annotated[float, typer.Option("--max-delay", help="Longest delay of a person, seconds.")] = 0.5,
-    noise: Annotated[float, typer.Option("--noise", help="Probability of not following an event, 0 to 1.")] = 0.1,
+    noise: Annotated[float, typer.Option("--noise", help="Probability of ignoring an event, 0 to 1.")] = 0.1,
     size: Annotated[int, typer.Option("--size", help="Side of the crops and labeled images, px.")] = 64,
     labeled: Annotated[
         bool,
@@ -26,14 +26,13 @@ def world(
             "--labeled/--no-labeled", "--labelled/--no-labelled", help="Also write a labeled set of other people."
         ),
     ] = True,
-    seed: Annotated[int, typer.Option("--seed", help="Decides the people, the films and who follows them.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of people, films and reactions.")] = 0,
     quiet: QuietOption = False,
 ) -> None:
-    """Write a root of generated people whose expression, identity and delay are known, to measure against.
+    """Write a root of generated people with known expression, identity and delay.
 
-    No video is tracked: boxes are known. The root is a real one; `root/truth/` tells what every face shows. Somebody
-    who does not follow an event of the film shows something of their own instead, so at noise 1 people agree exactly
-    as often as chance has it.
+    Boxes are known, so nothing is tracked. The root is an ordinary one; `root/truth/` holds the expression of every
+    face. A person who ignores an event shows another expression, so at noise 1 people agree only by chance.
 
     Example: rmset world -o world --videos 1 --people 3 --seconds 6 --noise 0.2
     """

@@ -118,8 +118,7 @@ class OptimConfig(Settings):
     """`cosine` (5 % warm-up, then to zero), `one-cycle` (30 % up from lr/25, then to zero), `constant`, `steps`."""
     steps: tuple[tuple[int, float], ...] = ()
     """For `steps`: (epochs, learning rate) in order, in each phase; the last one stays. They replace `lr`; a phase
-    whose
-    rate is a share of it (`rmfer.ial_lr`, `rmfer.acl_lr`) takes that share of them."""
+    whose rate is a share of `lr` (`rmfer.ial_lr`, `rmfer.acl_lr`) takes the same share of them."""
     accumulate: Count = 1
     """Batches per step (gradient accumulation): the effective batch is `batch_size` times this."""
     label_smoothing: BelowOne = 0.0

@@ -32,9 +32,8 @@ def eval_mode(module: nn.Module, *, gradients: bool = False) -> Iterator[None]:
         for m, training in modes:
             m.training = training
         # Autocast caches cast weights until its block ends. Those cast here have no graph, and torch 2.9 would reuse
-        # them
-        # in training within the same block: silently without gradient (pytorch/pytorch#112583, fixed in #165068).
-        # Outside of autocast there is nothing to clear.
+        # them in training within the same block: silently without gradient (pytorch/pytorch#112583, fixed in
+        # #165068). Outside of autocast there is nothing to clear.
         torch.clear_autocast_cache()
 
 

@@ -2,9 +2,9 @@
 
 resolve     names in a config -> objects; combinations checked before anything is read
 experiment  `run(RunConfig(...))`: data, loop, evaluation, report
-data        which images, how normalized
+data        images and their normalization
 batches     the batches of each step
-loop        phases, epochs, steps; it knows no method's name
+loop        phases, epochs, steps; independent of the method
 optim       optimizers, schedules, SAM, moving average
 checkpoint  an interrupted run resumes to bit-identical weights
 loggers     TensorBoard and Weights & Biases

@@ -31,25 +31,25 @@ class EpochContext:
     """Seed, epoch, steps and device for one pass over a stream."""
 
     seed: int
-    """Of the run."""
+    """Seed of the run."""
     epoch: int
-    """Counted over the whole run, so that no two phases see the same draws."""
+    """Epoch of the whole run, so that no two phases share draws."""
     steps: range
-    """Steps of that epoch that are wanted."""
+    """Steps of that epoch to produce."""
     workers: int
-    """Processes that decode what is not in memory."""
+    """Processes that decode images that are not in memory."""
     device: torch.device
-    """Where batches go."""
+    """Device of the batches."""
     layout: torch.memory_format
-    """How their images lie in memory."""
+    """Memory format of their images."""
 
     def generator(self, stream: int, step: int) -> Generator:
-        """For the draws of one stream in one step."""
+        """Seed for the draws of one stream in one step."""
         return torch.Generator().manual_seed(seed_of(self.seed, stream, self.epoch, step))
 
 
 def seed_of(seed: int, stream: int, epoch: int, step: int) -> int:
-    """One seed out of four numbers."""
+    """Combine four numbers into one seed."""
     return int(np.random.SeedSequence([seed, stream, epoch, step]).generate_state(1)[0])
 
 
@@ -60,22 +60,22 @@ class LabeledStream:
     split: Split
     """Names and targets."""
     images: Images
-    """Their pixels, in the same order."""
+    """Pixels, in the same order."""
     spec: InputSpec
-    """With this stream's mean and std."""
+    """Input spec with this stream's mean and std."""
     scheme: Scheme
-    """Says whether targets are drawn anew in every epoch (PLD)."""
+    """Voting scheme; PLD draws targets again in every epoch."""
     augment: Augmentation
     """On the batch, before normalization."""
     balanced: bool = False
-    """Every class equally often."""
+    """Whether to draw every class equally often."""
     smoothing: float = 0.0
-    """Share of each target that is spread evenly over the classes."""
+    """Label smoothing: share of each target spread evenly over the classes."""
     mix: Mix | None = None
-    """Blends images and targets in pairs."""
+    """Function that blends images and targets in pairs."""
 
     def batches(self, context: EpochContext, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images (B, C, S, S) and targets (B, K) of each step."""
+        """Yield images (B, C, S, S) and targets (B, K) of each step."""
         rows = labeled_rows(self.split.classes, batch_size, context, balanced=self.balanced)
         for step, chosen, pixels in zip(context.steps, rows, batches(self.images, rows, context.workers), strict=True):
             index = np.asarray(chosen, dtype=np.int64)
@@ -90,7 +90,7 @@ class LabeledStream:
             yield self.spec.normalize(x).contiguous(memory_format=context.layout), y
 
     def nothing(self, context: EpochContext) -> Iterator[tuple[Tensor, Tensor]]:
-        """No images and no targets, for steps that see none."""
+        """Return empty images and targets, for steps without labels."""
         size, channels = self.spec.size, self.spec.channels
         for _ in context.steps:
             x = torch.empty(0, channels, size, size, device=context.device)
@@ -104,20 +104,20 @@ class AnchorStream:
     anchors: Anchors
     """Rows of anchors and candidates."""
     images: Images
-    """All that can be an anchor or a candidate."""
+    """Images of all anchors and candidates."""
     spec: InputSpec
     """With this stream's own mean and std."""
     augment: Augmentation
     """On the batch, before normalization."""
 
     def images_per_anchor(self) -> float:
-        """Mean number of images that come with an anchor, itself included, over a draw of 64."""
+        """Mean number of images per anchor, itself included, over a draw of 64."""
         drawn = self.anchors.draw(0, 0, 64)
         return sum(len(rows) for rows, _ in drawn) / len(drawn)
 
     def batches(self, context: EpochContext, n: int) -> Iterator[tuple[AnchorBatch, ...]]:
         """Yield the `n` anchors of each step."""
-        # drawn as they are needed, by the workers' queue a few steps ahead of the network
+        # drawn lazily; the workers' queue runs a few steps ahead of the network
         ahead, drawn = itertools.tee(self.anchors.draw(context.epoch, step, n) for step in context.steps)
         rows = ([row for anchor, _ in step for row in anchor] for step in ahead)
         for step, pixels, anchors in zip(
@@ -130,19 +130,19 @@ class AnchorStream:
 
 @dataclass(frozen=True)
 class UnlabeledStream:
-    """Images without labels, each seen in weak and strong views."""
+    """Unlabeled images, each in weak and strong views."""
 
     images: Images
     """Their pixels."""
     spec: InputSpec
     """With this stream's own mean and std."""
     weak: Augmentation
-    """That of labeled images."""
+    """Augmentation of labeled images."""
     strong: Augmentation
-    """The other one."""
+    """Strong augmentation."""
 
     def batch_size(self, views: Views, labeled: int) -> int:
-        """Images in a step beside a batch of so many labeled ones: μ times as many, or all there are."""
+        """Count the unlabeled images for a labeled batch: μ times as many, at most all."""
         return min(views.ratio * labeled, len(self.images))
 
     def batches(self, context: EpochContext, views: Views, n: int) -> Iterator[Unlabeled]:
@@ -163,7 +163,7 @@ def labeled_rows(
 ) -> list[list[int]]:
     """Rows of each step: a pass has every image once in random order, or as many draws with equally likely classes.
 
-    An epoch that is longer than a pass goes on with another order.
+    An epoch longer than a pass continues with a new order.
     """
     a_pass = max(1, len(classes) // batch_size)
     orders: dict[int, npt.NDArray[np.int64]] = {}
@@ -185,9 +185,9 @@ def _order(classes: npt.NDArray[np.int64], key: Sequence[int], *, balanced: bool
 
 
 def unlabeled_rows(total: int, n: int, seed: int, epoch: int, step: int) -> npt.NDArray[np.int64]:
-    """Rows (n,) of one step: none twice in a step, nor in the steps of a pass; every pass has its own order."""
+    """Rows (n,) of one step, without repetition within a pass; every pass has its own order."""
     turn, k = divmod(step, total // n)
-    # passes of an epoch are numbered on from it: 2¹⁶ of them are more than an epoch has
+    # key of a pass: epoch · 2¹⁶ + pass; no epoch has that many passes
     return shuffled(np.arange(k * n, (k + 1) * n), total, seed, (epoch << 16) + turn)
 
 
@@ -219,7 +219,7 @@ class TrainLoader:
         self.batch_size, self.seed, self.workers, self.device = batch_size, seed, workers, device
 
     def steps(self, phase: Phase) -> int:
-        """Batches in an epoch; a last one that is not full is left out, unless it is the only one."""
+        """Count the batches of an epoch; an incomplete last batch is dropped, unless it is the only one."""
         if phase.steps is not None:
             return phase.steps
         if not phase.labeled and phase.views and self.unlabeled:
@@ -227,7 +227,7 @@ class TrainLoader:
         return max(1, len(self.labeled.split) // self.batch_size)
 
     def images_per_step(self, phase: Phase) -> float:
-        """Images that pass through the network in a step, each view of each; candidates of anchors on average."""
+        """Network inputs per step: all views, plus candidates of anchors on average."""
         total = float(min(self.batch_size, len(self.labeled.split))) if phase.labeled else 0.0
         if phase.views and self.unlabeled:
             total += phase.views.passes(self.unlabeled.batch_size(phase.views, self.batch_size))
@@ -239,10 +239,10 @@ class TrainLoader:
         """Yield the batches of one epoch.
 
         Args:
-            epoch: counted over the whole run, so that no two phases see the same draws.
-            phase: says what stands beside the labeled images.
-            in_phase: the epoch's number in its phase, from 0.
-            start: the first batch wanted; those before it were seen by a run that was broken off.
+            epoch: epoch of the whole run, so that no two phases share draws.
+            phase: determines the unlabeled streams.
+            in_phase: epoch of the phase, from 0.
+            start: first batch to yield; an interrupted run has already used those before it.
         """
         steps = self.steps(phase)
         context = EpochContext(self.seed, epoch, range(start, steps), self.workers, self.device, self.layout)
@@ -273,9 +273,9 @@ def within(phases: Sequence[Phase], images: int | None, per_step: Callable[[Phas
     """Set the steps of each phase's epochs from the budget; without one the phases are unchanged.
 
     Args:
-        phases: of the method.
-        images: that go through the network in the whole run, each view of each counted.
-        per_step: images of a step.
+        phases: phases of the method.
+        images: network inputs of the whole run, every view counted.
+        per_step: network inputs of a step.
     """
     epochs = sum(phase.epochs for phase in phases)
     if images is None or epochs == 0:

@@ -1,7 +1,7 @@
-"""Where a run stands, so that a run that was broken off comes to the same weights as one that was not.
+"""Checkpoints: an interrupted run resumes to bit-identical weights.
 
-The file holds tensors and plain values only, and is read without running any code that it may contain. Order,
-augmentation and draws are functions of (seed, epoch, step); dropout is not, so the generator's state is kept too.
+The file holds only tensors and plain values, and is read without running code from it. Order, augmentation and draws
+are functions of (seed, epoch, step); dropout is not, so the generator's state is saved too.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .optim import EMA
 
 _LAYOUT = 3
 _ROOM = 1 << 20
-"""bytes; a disk with less is full"""
+"""Free bytes below which the disk counts as full."""
 
 
 @dataclass
 class Tally:
-    """Sums over the part of an epoch that is done."""
+    """Sums over the finished part of an epoch."""
 
     batches: int = 0
     """Labeled batches seen."""
@@ -37,9 +37,9 @@ class Tally:
     steps: int = 0
     """Optimizer steps."""
     images: int = 0
-    """Images that the network looked at."""
+    """Network inputs."""
     seconds: float = 0.0
-    """Time spent."""
+    """Seconds spent."""
     logs: dict[str, float] = field(default_factory=dict)
     """Sums of the loss's parts."""
     shares: dict[str, float] = field(default_factory=dict)
@@ -55,22 +55,24 @@ class Position:
     in_phase: int
     """Epoch of the phase, from 0."""
     tally: Tally
-    """How far that epoch is."""
+    """Progress within that epoch."""
     history: list[dict[str, Any]]
-    """Rows of the epochs that are done."""
+    """Rows of the finished epochs."""
     best: int | None
     """Index in `history` of this phase's best epoch."""
     best_state: dict[str, Tensor]
-    """Weights of the best epoch, or those that the phase began with."""
+    """Weights of the best epoch, or those at the start of the phase."""
 
 
 class Checkpoints:
-    """One file that is replaced as a run goes on, and removed when it is finished."""
+    """The checkpoint file: replaced during a run, removed when it is finished."""
 
     def __init__(self, path: Path, settings: str, every: int = 500) -> None:
         self.path, self.settings, self.every = path, settings, every
-        """`settings` is a hash of everything that decides the weights; another one's file is not resumed. The file is
-        written after `every` so many steps, and after every epoch."""
+        """Settings that determine the weights enter as the hash `settings`: only a file with the same hash is resumed.
+
+        The file is written every `every` steps, and after every epoch.
+        """
 
     def save(self, position: Position, module: nn.Module, optimizer: Any, average: EMA) -> None:
         """Write the file; a kill leaves the old one or the new one."""
@@ -89,7 +91,7 @@ class Checkpoints:
             try:
                 torch.save(content, file)
             except RuntimeError as error:
-                # On a full disk torch tells where in its own code it was; the file system tells why.
+                # On a full disk torch's error names its own code; the file system knows the reason.
                 if shutil.disk_usage(self.path.parent).free < _ROOM:
                     raise OSError(errno.ENOSPC, "no space left on device", str(self.path)) from None
                 found = (str(error).splitlines() or [type(error).__name__])[0][:160]
@@ -98,12 +100,12 @@ class Checkpoints:
                 ) from None
 
     def stands(self) -> str:
-        """Classify the file: `none`, `same` (of these settings, can be resumed), `other` or `torn`."""
+        """Classify the file: `none`, `same` (these settings, can be resumed), `other` or `torn`."""
         self._content, self._why = None, ""
         if not self.path.exists():
             return "none"
         try:
-            # Opening a FIFO would wait for a writer.
+            # Opening a FIFO would block.
             content = read_plain(self.path) if self.path.is_file() else None
         except WeightsError:
             content = None
@@ -120,10 +122,10 @@ class Checkpoints:
         return "torn"
 
     def load(self, say: Callable[[str], None]) -> Resumed | None:
-        """Load the checkpoint of an earlier run; None if there is none with the same settings, and `say` why.
+        """Load the checkpoint of an earlier run of the same settings; else return None and `say` the reason.
 
         Raises:
-            WeightsError: the file is of this run, and damaged.
+            WeightsError: the file belongs to this run, but is damaged.
         """
         if self.stands() == "none":
             return None
@@ -144,17 +146,17 @@ class Checkpoints:
 
 @dataclass(frozen=True)
 class Resumed:
-    """A checkpoint that was read."""
+    """A loaded checkpoint."""
 
     position: Position
-    """Where to go on."""
+    """Position to resume from."""
     content: Mapping[str, Any]
     """The whole file."""
     path: Path
-    """Where it lies."""
+    """Its path."""
 
     def restore(self, module: nn.Module, optimizer: Any, average: EMA) -> None:
-        """Put weights, optimizer, average and generator back.
+        """Restore weights, optimizer, average and generator.
 
         Raises:
             WeightsError: the file does not fit the run.

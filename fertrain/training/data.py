@@ -31,29 +31,29 @@ from .resolve import Resolved
 
 @dataclass(frozen=True)
 class LabeledData:
-    """All that a run reads."""
+    """Labeled data of a run."""
 
     dataset: LabeledSet
     """The labeled set."""
     learn: LabeledStream
-    """What is learned from."""
+    """Training images."""
     held: Split
     """The held-out part of the training images, under the evaluation rule."""
     held_images: Images
     """Its pixels."""
     spec: InputSpec
-    """Of the network: the labeled stream's."""
+    """Input spec of the network, with the labeled stream's mean and std."""
     rest: Split
-    """Training images under the same rule that a label budget left: neither learned from nor held out."""
+    """Images of `train` outside the label budget, under the same rule: neither trained on nor held out."""
     chosen: Split | None
-    """What a budget or an index file chose, for the run's labels.csv; None where all training images are used."""
+    """Images chosen by a budget or an index file, for the run's labels.csv; None if all are used."""
     measured: dict[str, Any] = field(default_factory=dict)
     """Counts, hashes, means: what config.toml records beside the settings."""
     held_by: str = "name"
-    """By what the held-out part was parted from what is learned; `valid` where it is the set's own split."""
+    """Grouping of the held-out part; `valid` if it is the set's own split."""
 
     def selected_on(self, labeled: str) -> str:
-        """Return what chooses the epoch, in words; `labeled` is what the settings call the set."""
+        """Describe the images that choose the epoch; `labeled` is the set's name in the settings."""
         images = f"{len(self.held):,} images, rule {self.held.rule}"
         if self.held_by == VALID:
             return f"{labeled}:valid ({images})"
@@ -61,7 +61,7 @@ class LabeledData:
 
 
 def plain_spec(size: int, channels: int, *, gray: bool, preprocess: str = "none") -> InputSpec:
-    """Make a spec before anything is measured."""
+    """Make a spec before its mean and std are measured."""
     return InputSpec(
         size, channels, (0.0,) * channels, (1.0,) * channels, gray=gray or channels == 1, preprocess=preprocess
     )
@@ -73,11 +73,11 @@ def open_labeled_data(
     """Choose the labeled images of a run and measure them.
 
     Args:
-        run: its config, resolved.
-        dataset: its labeled set, opened.
-        channels: of the network's input.
+        run: resolved config.
+        dataset: opened labeled set.
+        channels: channels of the network's input.
         progress: callback on the number of decoded images.
-        say: callback with one line on what was chosen.
+        say: callback for one line on the chosen images.
     """
     config, data = run.config, run.config.data
     for finding in dataset.findings():
@@ -85,7 +85,7 @@ def open_labeled_data(
             say(f"{data.labeled}: {finding}")
     available, chosen_rule = _training_split(dataset, data, run.scheme)
     if (counted := reported(dataset, data.report_on)) is not None:
-        # that there is nothing to report on is to be found before the training, not after it
+        # a missing split to report must be found before the training, not after it
         open_split(dataset, counted, data.eval_rule)
     train = available
     measured: dict[str, Any] = {"train": {"rule": chosen_rule, "available": len(train)}}
@@ -125,7 +125,7 @@ def open_labeled_data(
 def _held_out(
     config: RunConfig, dataset: LabeledSet, train: Split, counted: str | None, progress: Progress
 ) -> tuple[Split, Split, str]:
-    """Images to learn from, images that choose the epoch, and by what they were parted."""
+    """Split images into those to learn from and those that choose the epoch; also names the grouping."""
     data = config.data
     if data.holdout_by == VALID:
         if counted in (VALID, None):
@@ -155,17 +155,17 @@ def _training_split(dataset: LabeledSet, data: DataConfig, scheme: Scheme) -> tu
     if data.scheme != "mv" and rule != scheme.rule:
         split = _with_targets(split, dataset.load("train", scheme.rule))
     if data.scheme == "mv":
-        # MV on images that a softer rule kept still means one label: the peak
+        # MV uses one label, the most voted class, even on images selected by a softer rule
         peaks = np.eye(len(split.order), dtype=np.float32)[split.classes]
         split = replace(split, targets=peaks)
     return split, rule
 
 
 def _with_targets(split: Split, own: Split) -> Split:
-    """Keep the images of both rules, with the targets of the scheme's own: another rule's are other targets."""
+    """Keep the images selected by both rules, with the targets of the scheme's own rule."""
 
     def rows(of: Split) -> list[tuple[str, bytes]]:
-        # a few names stand on two rows, with other votes
+        # a few names occur on two rows, with different votes
         shares = of.shares if of.shares is not None else of.targets
         return [(name, votes.tobytes()) for name, votes in zip(of.names, shares, strict=True)]
 
@@ -175,7 +175,7 @@ def _with_targets(split: Split, own: Split) -> Split:
 
 
 def _under_eval_rule(dataset: LabeledSet, held: Split, rule: str) -> Split:
-    """Held-out images that the evaluation rule keeps, with its labels."""
+    """Held-out images selected by the evaluation rule, with its labels."""
     if dataset.rules() == [GIVEN]:
         return held
     names = set(held.names)
@@ -185,14 +185,14 @@ def _under_eval_rule(dataset: LabeledSet, held: Split, rule: str) -> Split:
 
 @dataclass(frozen=True)
 class UnlabeledData:
-    """What stands beside the labeled images of a run."""
+    """Unlabeled streams of a run."""
 
     phases: tuple[Phase, ...]
-    """Those of the method, less those that nothing is there for."""
+    """Phases of the method that have data."""
     anchors: AnchorStream | None = None
-    """For phases with anchors."""
+    """Anchors, for phases with contrast."""
     images: UnlabeledStream | None = None
-    """For phases with views."""
+    """Unlabeled images, for phases with views."""
     measured: dict[str, Any] = field(default_factory=dict)
     """Counts, hash, mean and std; empty if there are none."""
 
@@ -202,11 +202,11 @@ def open_unlabeled(
 ) -> UnlabeledData:
     """Open, decode and measure the unlabeled images that the phases ask for.
 
-    A run with the fraction 0 has none: phases that see nothing else are left out, the others keep their loss on
-    labeled images. An unlabeled set smaller than a step asks for is seen whole in every step.
+    With the fraction 0 there are none: phases that need them are left out, the others keep their labeled loss. An
+    unlabeled set smaller than the step's batch is used whole in every step.
 
     Raises:
-        UsageError: none were named, or candidates were asked for that need a mashup where there is none.
+        UsageError: no unlabeled set was named, or the candidates need a mashup and the set is none.
     """
     config, fraction = run.config, run.config.data.unlabeled_fraction
     wanted = tuple(phases)

@@ -1,4 +1,4 @@
-"""One run from settings to report: the only place where training, evaluation and report meet.
+"""One run, from settings to report: training, evaluation, report.
 
 run(RunConfig(data=DataConfig(labeled="ferplus"), out="runs/first"))
 """
@@ -51,7 +51,7 @@ _ON_TEST = "accuracy_on_reported_split"
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to."""
+    """Result of a run."""
 
     folder: Path
     """The run folder."""
@@ -67,18 +67,18 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = quiet) -> Run
     Args:
         config: all settings; the same ones give the same weights.
         progress: progress callback.
-        say: callback for one line of talk.
+        say: callback for one-line messages.
 
     Raises:
         UsageError: an unknown name, or settings that contradict each other.
-        FertrainError: data or weights that are not what they should be, or a loss that is not finite.
+        FertrainError: unreadable or unfitting data or weights, or a loss that is not finite.
     """
     with ExitStack() as held:
         return _run(config, progress, say, held)
 
 
 def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> RunResult:
-    """Return the run itself; what it holds, it holds until its end."""
+    """Run inside the folder's lock; everything it holds is freed on return."""
     if not config.out:
         raise UsageError("expected a folder for the run, found none; give `out`")
     parts = resolve(config)
@@ -102,7 +102,7 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     )  # fmt: skip
     phases = within(beside.phases, config.optim.images, loader.images_per_step)
     if config.optim.images is not None:
-        # whole steps in every epoch: of a small budget they leave some over, or take some more
+        # every epoch has whole steps, so a small budget is met only approximately
         passing = sum(p.epochs * loader.steps(p) * loader.images_per_step(p) for p in phases)
         say(f"budget: {config.optim.images:,} images, {passing:,.0f} of them in whole steps")
     measured = {
@@ -169,7 +169,7 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
 
 
 def _started(config: RunConfig, model: Classifier, labels: tuple[str, ...], say: Say) -> Loaded | None:
-    """Take the weights that the settings name; None if they name none."""
+    """Load the weights named in the settings; None if there are none."""
     m = config.model
     if not m.weights:
         return None
@@ -180,7 +180,7 @@ def _started(config: RunConfig, model: Classifier, labels: tuple[str, ...], say:
 
 
 def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: LabeledData, history: list[Epoch]) -> None:
-    """Write the weights as they are now, and the history that led to them."""
+    """Write the current weights and the history so far."""
     save(method.model, labels, data.spec, folder.weights)
     own = {f"model.{k}" for k in method.model.state_dict()}
     rest = {k: v for k, v in method.module.state_dict().items() if k not in own}
@@ -190,18 +190,18 @@ def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: Labe
 
 
 def _deciding(config: RunConfig, measured: Mapping[str, Any]) -> str:
-    """Hash everything that decides the weights."""
+    """Hash everything that determines the weights."""
     return hashlib.sha256(json.dumps([deciding(config), measured], default=str).encode()).hexdigest()
 
 
 def _made_with(device: torch.device) -> dict[str, str]:
-    """Name what rounding depends on: the same settings give the same bits with the same processor and libraries."""
+    """Record processor and library versions, because rounding depends on them."""
     packages = {name: version(name) for name in ("rmset", "torch", "timm")}
     return {"device": str(device), "processor": platform.machine(), "python": platform.python_version(), **packages}
 
 
 class _Counted:
-    """The split that is reported. It is opened when it is first counted, and every count is written down."""
+    """The reported split, opened on first use; every evaluation is logged."""
 
     def __init__(self, config: RunConfig, data: LabeledData, folder: RunFolder) -> None:
         self.config, self.data, self.folder, self.times = config, data, folder, 0
@@ -210,7 +210,7 @@ class _Counted:
     def judge(
         self, model: Classifier, labels: tuple[str, ...], why: str, progress: Progress = silent, *, check: bool = False
     ) -> evaluate.EvalResult:
-        """Judge its images; with `check` after proving that predictions do not depend on their batch."""
+        """Evaluate the split; `check` first verifies that predictions do not depend on the batch."""
         config, data = self.config, self.data
         name = reported(data.dataset, config.data.report_on)
         if name is None:

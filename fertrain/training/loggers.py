@@ -1,4 +1,4 @@
-"""Curves for those who keep TensorBoard or Weights & Biases open beside a run; history.csv has the same numbers."""
+"""Loggers for TensorBoard and Weights & Biases; history.csv has the same numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..config.serialization import settings_of
 
 
 class Curves(Protocol):
-    """Where the numbers of a run are drawn."""
+    """Interface of a logger."""
 
     def write(self, epoch: int, row: Mapping[str, object]) -> None:
         """Every number of an epoch."""

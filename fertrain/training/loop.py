@@ -1,8 +1,8 @@
-"""The loop: phases, epochs, steps. It knows no method's name.
+"""The training loop: phases, epochs, steps; independent of the method.
 
-The epoch is chosen on a held-out part of the training images. Each phase starts from the best state of the one
-before, and the run's result is the best state of the last phase, so that a result always went through all of them.
-A phase in which the head does not learn cannot be judged that way; its last state is taken.
+The epoch is chosen on a held-out part of the training images. Each phase starts from the best state of the previous
+one, and the result is the best state of the last phase, so every result has passed all phases. A phase in which the
+head does not learn has no held-out accuracy; its last state is used.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ class Epoch:
     phase: str
     """The method's phase."""
     epoch: int
-    """Counted over the whole run, from 1."""
+    """Epoch of the whole run, from 1."""
     lr: float
     """Learning rate of the last step."""
     loss: float
-    """Mean over the steps."""
+    """Mean loss over the steps."""
     heldout_accuracy: float
-    """On the held-out part of the training images; NaN in a phase that is not judged."""
+    """Accuracy on the held-out part of the training images; NaN in a phase without it."""
     images: int
-    """Images that passed through the network, each view of each."""
+    """Network inputs, every view counted."""
     images_per_s: float
-    """Of these, a second, evaluation left out."""
+    """Network inputs per second, without evaluation."""
     seconds: float
-    """Of the epoch, evaluation left out."""
+    """Duration of the epoch, without evaluation."""
     logs: dict[str, float] = field(default_factory=dict)
     """Means of the loss's parts."""
     shares: dict[str, float] = field(default_factory=dict)
@@ -67,16 +67,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the loop leaves behind; the method's module holds the chosen weights."""
+    """Result of the loop; the method's module holds the chosen weights."""
 
     history: list[Epoch]
     """Every epoch."""
     best: Epoch | None
-    """The epoch whose weights were taken; None if there was none."""
+    """The epoch whose weights were chosen; None if no epoch was run."""
 
 
 def accelerator_for(device: str = "auto", precision: str = "auto", *, depthwise: bool) -> Accelerator:
-    """Choose device and precision. Accelerate keeps them in global state, which belongs to one run only here."""
+    """Choose device and precision. Accelerate's global state is reset for each run."""
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
     if precision == "auto":
@@ -88,7 +88,7 @@ def accelerator_for(device: str = "auto", precision: str = "auto", *, depthwise:
 
 
 def _bf16_is_faster(device: torch.device, *, depthwise: bool) -> bool:
-    """Bfloat16 instructions make it twice as fast; without them, or for depthwise convolutions, it is slower."""
+    """Whether bfloat16 pays: twice as fast with instructions for it, slower without or for depthwise convolutions."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return (
@@ -115,21 +115,21 @@ def fit(
     """Train through all phases.
 
     Args:
-        method: what is learned, and how.
+        method: objective and network.
         loader: the batches.
-        score: accuracy of `method.model` on the held-out part, as it is now.
+        score: returns the current accuracy of `method.model` on the held-out part.
         optim: optimizer and schedule.
         accelerator: device and precision.
-        phases: the method's, as a budget or a lack of unlabeled images has changed them.
+        phases: phases of the method, adapted to the budget and the available data.
         keep: called with the history whenever the module holds the best state so far.
-        observe: called with every epoch while the module holds the weights that were judged; may add to its logs.
-        say: callback with one line an epoch.
+        observe: called with every epoch while the module holds the evaluated weights; may add to its logs.
+        say: callback for one line per epoch.
         progress: progress callback, called at every step.
-        checkpoints: where the run's place is kept, and from where an earlier run goes on.
+        checkpoints: checkpoint file, to resume from and write to.
 
     Raises:
-        TrainingError: the loss is no longer a number. The module is back at its last good state, and `keep` was
-            called with it.
+        TrainingError: the loss is not finite. The module is reset to its last good state, and `keep` was called
+            with it.
     """
     method.module.to(accelerator.device, memory_format=loader.layout)  # type: ignore[call-overload]
     resumed = checkpoints.load(say) if checkpoints else None
@@ -193,7 +193,7 @@ def fit(
 
 @dataclass(frozen=True)
 class _Work:
-    """What an epoch needs."""
+    """Shared objects of all epochs."""
 
     method: Method
     loader: TrainLoader
@@ -205,7 +205,7 @@ class _Work:
     checkpoint_every: int
 
     def epoch(self, phase: Phase, in_phase: int, done: int, tally: Tally, mark: Callable[[int, Tally], None]) -> Epoch:
-        """One epoch, or what a broken run left of it."""
+        """Run one epoch, or the rest of an interrupted one."""
         together = self.optim.accumulate
         total = self.loader.steps(phase)
         steps = -(-total // together)
@@ -238,7 +238,7 @@ class _Work:
         return Epoch(phase.name, done + 1, rate, mean, 0.0, tally.images, speed, tally.seconds, logs, shares)
 
     def _look(self, group: Sequence[Batch], where: str) -> StepOutput:
-        """Loss and gradient of one step: the mean over its batches."""
+        """Compute loss and gradient of one step: the mean over its batches."""
         total: Tensor | None = None
         logs: dict[str, float] = defaultdict(float)
         shares: dict[str, float] = defaultdict(float)
@@ -256,12 +256,12 @@ class _Work:
             for sums, values in ((logs, output.logs), (shares, output.shares)):
                 for name, value in values.items():
                     sums[name] += value / len(group)
-        assert total is not None  # a step has a batch at least
+        assert total is not None  # a step has at least one batch
         return StepOutput(total, dict(logs), dict(shares))
 
 
 def _refuse_nan(method: Method, where: str) -> None:
-    """Check that the weights are finite: a step can spoil them after a finite loss."""
+    """Check that the weights are finite: a step can make them NaN after a finite loss."""
     for name, value in method.module.state_dict().items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise TrainingError(

@@ -1,8 +1,8 @@
 """Optimizers by name, learning rates by step, SAM, and the moving average of the weights.
 
-SAM takes the gradient at the worst point within ρ (Foret et al., 2021). The average, not the weights that learn, is
-evaluated and kept: w̄ ← d w̄ + (1 − d) w with d = min(decay, (1 + t) / (10 + t)) after step t, which soon forgets the
-start.
+SAM takes the gradient at the worst point within ρ (Foret et al., 2021). With averaging, the average is evaluated and
+saved instead of the trained weights: w̄ ← d w̄ + (1 − d) w with d = min(decay, (1 + t) / (10 + t)) after step t, so
+early weights are soon forgotten.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..methods import Phase, StepOutput
 from ..models.inference import frozen_statistics
 
 Closure = Callable[[], StepOutput]
-"""Computes the loss of the current batch and its gradients."""
+"""Closure that computes the loss of the current batch and its gradients."""
 
 _WARM_UP = 0.05
 _ONE_CYCLE_RISE, _ONE_CYCLE_START = 0.3, 1 / 25  # Smith & Topin, 2018, with the defaults of torch and fastai
@@ -41,7 +41,7 @@ def _sgd(groups: Groups, lr: float, config: OptimConfig) -> torch.optim.Optimize
 
 
 OPTIMIZERS = {"adamw": _adamw, "adam": _adam, "sgd": _sgd, "sam": _adam}
-"""Optimizers by name; `sam` is Adam under `Stepper`'s second look."""
+"""Optimizers by name; `sam` is Adam with the second pass of `Stepper`."""
 
 
 def optimizer_for(module: nn.Module, phase: Phase, config: OptimConfig) -> torch.optim.Optimizer:
@@ -76,14 +76,14 @@ def _one_cycle(step: int, total: int, highest: float) -> float:
 
 
 def _half_wave(x: float) -> float:
-    """From 1 to 0 along a cosine, x in [0, 1]."""
+    """Cosine from 1 to 0 for x in [0, 1]."""
     return 0.5 * (1 + math.cos(math.pi * x))
 
 
 def rate_at(step: int, steps_per_epoch: int, phase: Phase, config: OptimConfig) -> float:
     """Learning rate of a step, counted from the phase's start."""
     if config.schedule == "steps" and config.steps:
-        # the rates are those of a phase that runs at `lr`; one that runs at a share of it takes that share of them
+        # the rates are for a phase with rate `lr`; a phase with a share of `lr` takes that share of them
         share = phase.lr / config.lr if config.lr else 1.0
         return share * _piece(step, steps_per_epoch, config)
     return SCHEDULES[config.schedule](step, max(1, phase.epochs * steps_per_epoch), phase.lr)
@@ -101,7 +101,7 @@ def _piece(step: int, steps_per_epoch: int, config: OptimConfig) -> float:
 SCHEDULES: dict[str, Schedule] = {
     "cosine": _cosine, "one-cycle": _one_cycle, "constant": _constant, "steps": _constant,
 }  # fmt: skip
-"""Learning rates by name; `steps` without any is constant."""
+"""Schedules by name; `steps` without steps is constant."""
 
 
 class Stepper:
@@ -111,7 +111,7 @@ class Stepper:
         self.optimizer, self.module, self.sam_rho = optimizer, module, sam_rho
 
     def __call__(self, closure: Closure, rate: float) -> StepOutput:
-        """Move the weights once; returns what the first look at the batch said."""
+        """Update the weights once; returns the loss of the first pass."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
@@ -125,7 +125,7 @@ class Stepper:
 
     @contextmanager
     def _climbed(self, rho: float) -> Iterator[None]:
-        """Weights at w + ρ g/‖g‖; back at w, with the gradients found up there, afterwards."""
+        """Move the weights to w + ρ g/‖g‖ for the body; then restore w, with the gradients of that point."""
         moved = [p for p in self.module.parameters() if p.grad is not None]
         with torch.no_grad():
             norm = torch.stack([_norm(p) for p in moved]).norm() + 1e-12
@@ -156,7 +156,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are after a step."""
+        """Add the weights after a step to the average."""
         if not self.state:
             return
         self.steps += 1
@@ -169,7 +169,7 @@ class EMA:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Put the average into the module for the body, and its own weights back afterwards."""
+        """Use the average in the module for the body; then restore its own weights."""
         if not self.state:
             yield
             return

@@ -21,34 +21,34 @@ from .loggers import require
 
 @dataclass(frozen=True)
 class Resolved:
-    """A config whose names were looked up."""
+    """A config with its names resolved."""
 
     config: RunConfig
-    """The numbers and paths."""
+    """The config."""
     labeled: Entry
     """The labeled set, not yet opened."""
     unlabeled: Origin | None
-    """Where unlabeled images come from, not yet opened; None where none are named."""
+    """Source of unlabeled images, not yet opened; None if none is named."""
     scheme: Scheme
-    """How votes become a loss."""
+    """Voting scheme."""
     method: MethodClass
-    """Makes the method around a network."""
+    """Builds the method around a network."""
     model: Builder
-    """Makes the network."""
+    """Builds the network."""
     weak: Augmentation
-    """Of labeled images, and of weak views."""
+    """Augmentation of labeled images and weak views."""
     strong: Augmentation
-    """Of strong views."""
+    """Augmentation of strong views."""
     mix: Mix | None
-    """Blends labeled images in pairs."""
+    """Function that blends labeled images in pairs."""
 
 
 def resolve(config: RunConfig) -> Resolved:
-    """Look up every name of a config and check what contradicts.
+    """Look up every name in a config and check for contradictions.
 
     Raises:
         UnknownNameError: a name that does not exist; the message suggests close matches.
-        UsageError: settings that contradict each other, or a file or package that they need and lack.
+        UsageError: settings that contradict each other, or a required file or package that is missing.
     """
     if config.method not in METHODS:
         raise UnknownNameError("method", config.method, METHODS)

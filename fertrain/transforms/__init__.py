@@ -1,4 +1,4 @@
-"""Pixels on the way into a network.
+"""Preprocessing and augmentation of network inputs.
 
 input_spec  size, channels, mean, std, preprocessing: stored with the weights
 augment     augmentations of whole batches, drawn from an explicit generator

@@ -1,8 +1,8 @@
 """Augmentation of whole batches: float (B, C, S, S) in [0, 1] in, the same out, from an explicit generator.
 
-All random numbers are drawn on the processor from that generator, so a batch is augmented alike on every device and
-with any number of decoding workers. RandAugment and random erasing are torchvision's. They draw from torch's global
-generator, which is seeded for each image from the generator given and restored afterwards.
+All random numbers come from that generator on the CPU, so augmentation is the same on every device and with any
+number of workers. RandAugment and random erasing are torchvision's. They draw from torch's global generator, which is
+seeded for each image from the given generator and restored afterwards.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Augmentation = Callable[[Tensor, Generator], Tensor]
 
 @dataclass(frozen=True)
 class AffineRange:
-    """How far a face may be moved; the defaults are those of the FERPlus tools."""
+    """Ranges of affine augmentation; the defaults are those of the FERPlus tools."""
 
     shift: float = 0.08
     """Largest shift, as a share of the image's side."""
@@ -37,7 +37,7 @@ class AffineRange:
 
 @dataclass(frozen=True)
 class JitterRange:
-    """How far colors may be moved; the defaults are those of the RMFER authors' code."""
+    """Ranges of color jitter; the defaults are those of the RMFER authors' code."""
 
     brightness: float = 0.25
     """Factor in 1 ± this."""
@@ -46,7 +46,7 @@ class JitterRange:
     saturation: float = 0.25
     """Factor in 1 ± this."""
     hue: float = 0.125
-    """Turn of the color circle in ± this, as a share of a full turn."""
+    """Hue shift in ± this, as a share of the color circle."""
 
 
 def none(x: Tensor, generator: Generator) -> Tensor:  # noqa: ARG001 - all augmentations are called alike
@@ -55,7 +55,7 @@ def none(x: Tensor, generator: Generator) -> Tensor:  # noqa: ARG001 - all augme
 
 
 def flip(x: Tensor, generator: Generator) -> Tensor:
-    """Each image mirrored with probability ½."""
+    """Mirror each image with probability ½."""
     chosen = (torch.rand(len(x), generator=generator) < 0.5).to(x.device)
     return torch.where(chosen.view(-1, 1, 1, 1), x.flip(-1), x)
 
@@ -83,8 +83,8 @@ def affine(x: Tensor, generator: Generator, ranges: AffineRange | None = None) -
 def crop(x: Tensor, generator: Generator, least: float = 0.2) -> Tensor:
     """Crop a square of `least` to all of the area, resize it to the old size, and mirror it with probability ½.
 
-    What SimCLR, MoCo, BYOL and SimSiam cannot do without on photographs (MoCo: 20 % at least; SimCLR 8 %); whether a
-    part of a face still shows its expression is another question, so nothing crops unless it is asked to.
+    Essential for SimCLR, MoCo, BYOL and SimSiam on photographs (MoCo: 20 % at least; SimCLR 8 %). A part of a face may
+    not show its expression, so cropping is off by default.
     """
     draw = torch.rand(len(x), 3, generator=generator)
     side = (least + (1 - least) * draw[:, 0]).sqrt()
@@ -97,7 +97,7 @@ def crop(x: Tensor, generator: Generator, least: float = 0.2) -> Tensor:
 
 
 def grayed(x: Tensor) -> Tensor:
-    """Color taken out, channels kept; images of one channel are gray already."""
+    """Remove color but keep the channels; images of one channel are already gray."""
     if x.shape[1] == 1:
         return x
     luma = x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
@@ -126,7 +126,7 @@ def jitter(x: Tensor, generator: Generator, ranges: JitterRange | None = None) -
 
 
 def _turn_hue(x: Tensor, angle: Tensor) -> Tensor:
-    """Each image's colors turned by an angle (n,), radians, around the gray axis."""
+    """Rotate each image's colors by an angle (n,), radians, around the gray axis."""
     to_yiq = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
     turn = torch.zeros(len(x), 3, 3)
     turn[:, 0, 0] = 1
@@ -156,7 +156,7 @@ def erasing(x: Tensor, generator: Generator) -> Tensor:
     """Make a rectangle of half of the images gray (Zhong et al., 2020), 2 to 33 % of their area."""
     from torchvision.transforms import v2
 
-    # mid-gray rather than black: it lies near the mean, so that what is covered says nothing
+    # mid-gray rather than black: near the mean, it carries no information
     return _each(v2.RandomErasing(p=0.5, value=0.5), x, generator)
 
 
@@ -165,7 +165,7 @@ def _each(transform: Any, x: Tensor, generator: Generator) -> Tensor:
     with torch.random.fork_rng(devices=[]):
         out = []
         for image, seed in zip(x, seeds, strict=True):
-            # not torch.manual_seed, which also reseeds every other device: slow, and those would not be restored
+            # not torch.manual_seed: it also reseeds every other device, which is slow and would not be undone
             torch.default_generator.manual_seed(seed)
             out.append(transform(image))
     return torch.stack(out)
@@ -180,11 +180,11 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "randaugment": randaugment,
     "erasing": erasing,
 }
-"""Every augmentation by the name that commands use."""
+"""Augmentations by name."""
 
 
 def augmentation(name: str) -> Augmentation:
-    """Look up an augmentation, or several, one after the other: "affine+erasing"."""
+    """Look up an augmentation, or a chain of several: "affine+erasing"."""
     parts = [part.strip() for part in name.split("+")]
     for part in parts:
         if part not in AUGMENTATIONS:

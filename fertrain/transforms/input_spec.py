@@ -28,7 +28,7 @@ AS_LABELED = "as labelled"
 """Pre-cropped data; crop method unknown."""
 
 _LARGEST = 4096
-"""px; the side of the largest input"""
+"""Side of the largest input, px."""
 _WIDENED = re.compile(r"widened (\d+(?:\.\d+)?(?:e[+-]\d+)?)")
 
 
@@ -49,7 +49,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """From uint8 pixels to a network's input: `prepare` does it, `normalize` is its last step."""
+    """Conversion from uint8 pixels to network input: `prepare` applies it, `normalize` is its last step."""
 
     size: int
     """Height and width, px."""
@@ -60,13 +60,13 @@ class InputSpec:
     std: tuple[float, ...]
     """Divided by, per channel."""
     gray: bool = False
-    """Color is taken out of the images (and repeated over three channels where the network has three)."""
+    """Whether images are converted to gray (repeated over three channels if the network has three)."""
     order: str = "RGB"
-    """Channel order of color images; images are decoded in no other."""
+    """Channel order of color images; the only supported one."""
     crop: str = AS_LABELED
-    """How the faces learned from were cut out: `as labelled`, or `widened 0.31` where `datasets align` did it."""
+    """Crop of the training faces: `as labelled`, or `widened 0.31` after `datasets align`."""
     preprocess: str = "none"
-    """`ferplus`: `ferplus` stands in the place of mean and std."""
+    """`none`, or `ferplus`, which replaces mean and std."""
 
     def __post_init__(self) -> None:
         if type(self.size) is not int or not 1 <= self.size <= _LARGEST:
@@ -94,13 +94,13 @@ class InputSpec:
 
     @property
     def widen(self) -> float | None:
-        """Share of a face's width by which the crops were wider than its box; None if unknown."""
+        """Margin of the crops around the face's box, as a share of its width; None if unknown."""
         found = _WIDENED.fullmatch(self.crop)
         return float(found[1]) if found else None
 
     @property
     def stored_channels(self) -> int:
-        """Channels of the decoded images: gray ones are kept once, not three times."""
+        """Channels of the decoded images: gray images are stored with one channel, not three."""
         return 1 if self.gray else 3
 
     @property
@@ -115,8 +115,7 @@ class InputSpec:
     def to_float(self, pixels: Tensor, *, spread: bool = True) -> Tensor:
         """uint8 (n, C, S, S) -> float32 (n, channels, S, S) in [0, 1], gray if the spec says so.
 
-        Without `spread` a gray image keeps its one channel, which a third of the augmentation's work is enough for;
-        `normalize` repeats it.
+        Without `spread` a gray image keeps its one channel, so augmentation costs a third; `normalize` repeats it.
         """
         if pixels.dtype != torch.uint8 or pixels.shape[1] not in (1, 3) or pixels.shape[2:] != (self.size, self.size):
             raise WeightsError(
@@ -125,7 +124,7 @@ class InputSpec:
         x = pixels.float().div_(255)
         if self.gray and x.shape[1] == 3:
             x = (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-        # `expand` would share memory between the channels, and augmentation writes into them
+        # not `expand`: the channels would share memory, and augmentation writes in place
         return x.repeat(1, self.channels, 1, 1) if spread and x.shape[1] != self.channels else x
 
     def normalize(self, x: Tensor) -> Tensor:
@@ -142,12 +141,12 @@ class InputSpec:
         return self.normalize(self.to_float(pixels))
 
     def to_json(self) -> str:
-        """For the metadata of a weights file, where `gray` is called `grey` since the first version."""
+        """Return the spec as metadata of a weights file; `gray` is spelled `grey` there, as in the first version."""
         return json.dumps({"grey" if k == "gray" else k: v for k, v in asdict(self).items()})
 
     @classmethod
     def from_json(cls, text: str) -> InputSpec:
-        """Out of the metadata of a weights file."""
+        """Read a spec from the metadata of a weights file."""
         try:
             values = {"gray" if k == "grey" else k: v for k, v in parse_json(text, "input").items()}
             return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
@@ -168,7 +167,7 @@ def ferplus(x: Tensor) -> Tensor:
     n, c, height, width = x.shape
     rows = flat.view(n * c, height * width)
     rest = rows - rows @ inverse.T @ basis.T
-    # an even picture has no spread; it stays even
+    # a uniform picture has no spread; it stays uniform
     spread = rest.std(dim=1, correction=0, keepdim=True).clamp_min(1e-3)
     return (rest / spread).view(n, c, height, width)
 

@@ -22,7 +22,7 @@ Mix = Callable[[Tensor, Tensor, Generator], tuple[Tensor, Tensor]]
 def mixup(x: Tensor, y: Tensor, generator: Generator, alpha: float, *, nearest: bool = False) -> tuple[Tensor, Tensor]:
     """λ x_i + (1 − λ) x_j, and the targets alike (Zhang et al., ICLR 2018, equation 1).
 
-    With `nearest` λ' = max(λ, 1 − λ), so that every row stays nearer to itself than to its partner.
+    With `nearest` λ' = max(λ, 1 − λ), so that every row stays closer to itself than to its partner.
     """
     share, other = _draw(len(x), generator, alpha)
     share = max(share, 1 - share) if nearest else share
@@ -39,13 +39,13 @@ def cutmix(x: Tensor, y: Tensor, generator: Generator, alpha: float) -> tuple[Te
     left, right = (min(max(round(cx + s * side * width / 2), 0), width) for s in (-1, 1))
     mixed = x.clone()
     mixed[:, :, top:bottom, left:right] = x[other][:, :, top:bottom, left:right]
-    # the rectangle is cut off at the border, so the share is counted, not taken from the draw
+    # the border clips the rectangle, so the share is computed from the area, not from the draw
     kept = 1 - (bottom - top) * (right - left) / (height * width)
     return mixed, kept * y + (1 - kept) * y[other]
 
 
 MIXES = {"mixup": mixup, "cutmix": cutmix}
-"""By the name that settings use."""
+"""Blends by name."""
 
 
 def mix(name: str, alpha: float) -> Mix | None:
@@ -61,6 +61,6 @@ def mix(name: str, alpha: float) -> Mix | None:
 
 
 def _draw(n: int, generator: Generator, alpha: float) -> tuple[float, Tensor]:
-    """λ, and each image's partner."""
+    """Draw λ, and each image's partner."""
     seed = int(torch.randint(2**62, (1,), generator=generator))
     return float(np.random.default_rng(seed).beta(alpha, alpha)), torch.randperm(n, generator=generator)

@@ -1,9 +1,9 @@
 """Candidates of an anchor: the mashup's positives and negatives, or a control without its priors.
 
 mashup   P: other people within ± d steps, N: the same person beyond ± d' steps (RMFER, section 4.2)
-random   as many of each, drawn from anywhere: the difference is what the priors are worth (authors' control)
-random-positives   N as in mashup, as many P drawn from anywhere: what the film's moment alone is worth
-delay    P: other people within ± d steps of T + δ_l − δ_L, the moment at which *they* show what the anchor shows at T,
+random   as many of each, drawn from anywhere: the control without both priors (authors')
+random-positives   N as in mashup, as many P drawn from anywhere: the control without the shared moment
+delay    P: other people within ± d steps of T + δ_l − δ_L, the moment of *their* reaction to what the anchor sees at T,
          δ the delay of each person as `fertrain pairs-quality` has estimated it; N as in mashup. Beyond the paper
 
 Delays are a JSON file:
@@ -42,22 +42,22 @@ Rows = npt.NDArray[np.integer]
 
 
 class Candidates(Protocol):
-    """Positives and negatives of any anchor; `PairSampler` is one."""
+    """Interface of a sampler of candidates, such as `PairSampler`."""
 
     anchors: Rows
     """(A,) rows that can be anchors, ascending."""
 
     def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
-        """Rows of positives and of negatives for each of several anchors (n,), at least one of each."""
+        """Return rows of positives and of negatives for each of several anchors (n,), at least one of each."""
 
 
 class RandomCandidates:
-    """Positives and negatives from anywhere: any other images, none of them twice.
+    """Positives and negatives from anywhere: any other images, without repetition.
 
     Args:
-        total: images there are.
-        most: positives, and negatives, of an anchor.
-        like: takes its anchors and its numbers of candidates from here, so that nothing but the priors differs.
+        total: number of images.
+        most: most positives, and most negatives, of an anchor.
+        like: source of anchors and numbers of candidates, so that only the priors differ.
 
     Raises:
         DatasetError: fewer than an anchor, a positive and a negative.
@@ -70,7 +70,7 @@ class RandomCandidates:
         self.anchors: Rows = np.arange(total) if like is None else like.anchors
 
     def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
-        """As many as `like` would draw, or `most` of each; half and half where there are not that many."""
+        """Draw as many as `like` would, or `most` of each; half and half if there are too few images."""
         drawn: list[tuple[Rows, Rows]] = []
         for row, (p, n) in zip(rows.tolist(), self._numbers(rows, rng), strict=True):
             if p + n > self.total - 1:
@@ -86,11 +86,11 @@ class RandomCandidates:
 
 
 class RandomPositives:
-    """The negatives of others, with as many positives from anywhere as they draw.
+    """Anchors and negatives of another sampler, with as many positives drawn from anywhere.
 
     Args:
-        total: images there are.
-        like: whose anchors, negatives and numbers are kept.
+        total: number of images.
+        like: the other sampler.
     """
 
     def __init__(self, total: int, like: Candidates) -> None:
@@ -98,7 +98,7 @@ class RandomPositives:
         self.anchors: Rows = like.anchors
 
     def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
-        """Positives are neither the anchor nor one of its negatives."""
+        """Draw candidates; positives are neither the anchor nor one of its negatives."""
         drawn: list[tuple[Rows, Rows]] = []
         for row, (positives, negatives) in zip(rows.tolist(), self.like.draw_many(rows, rng), strict=True):
             taken = sorted({row, *negatives.tolist()})
@@ -107,10 +107,10 @@ class RandomPositives:
 
 
 def _others(total: int, taken: Sequence[int], n: int, rng: np.random.Generator) -> Rows:
-    """`n` different rows below `total`, none of those taken, which ascend."""
+    """Draw `n` different rows below `total`, none of those in `taken` (ascending)."""
     found = rng.choice(total - len(taken), size=n, replace=False)
     for row in taken:
-        # stepped over: a list of all that is left would be as long as the data set
+        # taken rows are skipped by arithmetic: a list of the others would be as long as the data set
         found += found >= row
     return found
 
@@ -135,13 +135,13 @@ def _with_anchors(sampler: PairSampler, crops: Crops, settings: RmferConfig) -> 
 
 
 def random(crops: Crops, settings: RmferConfig) -> RandomCandidates:
-    """Make the control: the mashup's anchors and numbers without its priors; any anchor where the mashup has none."""
+    """Make the control: the mashup's anchors and numbers without its priors; any anchor if the mashup has none."""
     sampler = _sampler(crops, settings)
     return RandomCandidates(len(crops), settings.max_candidates, like=sampler if len(sampler.anchors) else None)
 
 
 def random_positives(crops: Crops, settings: RmferConfig) -> RandomPositives:
-    """Make the control for the moment alone.
+    """Make the control without the shared moment.
 
     Raises:
         DatasetError: no crop has both a positive and a negative.
@@ -150,9 +150,9 @@ def random_positives(crops: Crops, settings: RmferConfig) -> RandomPositives:
 
 
 def delay(crops: Crops, settings: RmferConfig) -> PairSampler:
-    """P around each person's own delay: everybody's clock is set back by it, and then P is what it is in the paper.
+    """Shift each person's frames back by their delay, then use P as in the paper.
 
-    Faces of people whose delay is not known keep their clock.
+    People without a known delay are not shifted.
 
     Raises:
         DatasetError: the file has no person of this root, or no crop has both a positive and a negative.
@@ -164,7 +164,7 @@ def delay(crops: Crops, settings: RmferConfig) -> PairSampler:
             f"expected delays of people in {crops.store.root.path}, found those of others in {settings.delays}; "
             "run `fertrain pairs-quality` on this root"
         )
-    # whole frames: a clock of fractions would put |t − T| = d now inside, now outside
+    # whole frames: with fractions, |t − T| = d would sometimes be inside, sometimes outside
     back = np.nan_to_num(late).round().astype(crops.keys.frame.dtype)
     rule = PairRule(d=settings.d, d_far=settings.d_far, stride=crops.stride)
     on_time = replace(crops.keys, frame=crops.keys.frame - back)
@@ -174,7 +174,7 @@ def delay(crops: Crops, settings: RmferConfig) -> PairSampler:
 def _sampler(crops: Crops, settings: RmferConfig) -> PairSampler:
     rule = PairRule(d=settings.d, d_far=settings.d_far, stride=crops.stride)
     if crops.whole:
-        # its arrays are kept in the root, so that the next run has them at once
+        # its arrays are cached in the root, so that the next run starts at once
         return open_sampler(crops.store, rule, max_candidates=settings.max_candidates)
     return PairSampler(crops.keys, rule=rule, max_candidates=settings.max_candidates)
 
@@ -182,19 +182,19 @@ def _sampler(crops: Crops, settings: RmferConfig) -> PairSampler:
 CANDIDATES: dict[str, Callable[[Crops, RmferConfig], Candidates]] = {
     "mashup": mashup, "random": random, "random-positives": random_positives, "delay": delay,
 }  # fmt: skip
-"""Kinds of candidates by the name that commands use."""
+"""Candidate strategies by name."""
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """Which rows can be anchors, and a seeded draw of their candidates."""
+    """Anchors, and a seeded draw of their candidates."""
 
     candidates: Candidates
-    """Who stands for and against an anchor."""
+    """Sampler of candidates."""
     seed: int
-    """Of the run."""
+    """Seed of the run."""
     measured: Mapping[str, Any] = field(default_factory=dict)
-    """What a run's config.toml records of them."""
+    """Values for a run's config.toml."""
 
     def __len__(self) -> int:
         return len(self.candidates.anchors)
@@ -202,7 +202,7 @@ class Anchors:
     def draw(self, epoch: int, step: int, n: int) -> list[tuple[list[int], int]]:
         """Rows for a step's anchors, each as ([anchor, positives…, negatives…], number of positives).
 
-        A function of (seed, epoch, step) alone, whatever was drawn before and whichever process decodes it.
+        Depends only on (seed, epoch, step), not on earlier draws or the decoding process.
         """
         rng = np.random.default_rng([self.seed, 3, epoch, step])
         rows = rng.choice(self.candidates.anchors, size=n, replace=n > len(self))
@@ -213,10 +213,10 @@ class Anchors:
 
 
 def require_delays(settings: RmferConfig) -> None:
-    """Check that the strategy `delay` has its file, before anything is read.
+    """Validate the candidate strategy; `delay` requires a delays file.
 
     Raises:
-        UsageError: it has none.
+        UsageError: the file is not given.
     """
     if settings.candidates == "delay" and settings.delays is None:
         raise UsageError(
@@ -226,10 +226,10 @@ def require_delays(settings: RmferConfig) -> None:
 
 
 def open_anchors(crops: Crops, settings: RmferConfig, seed: int) -> Anchors:
-    """Open the anchors of a root's crops, with the candidates that the settings name.
+    """Open the anchors of a root's crops, with candidates by the strategy in the settings.
 
     Raises:
-        UsageError: a strategy that lacks its file.
+        UsageError: a strategy without its file.
         DatasetError: the crops have no such candidates.
     """
     require_delays(settings)
@@ -248,13 +248,13 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Delays:
-    """By person of each video."""
+    """Delays by person and video."""
 
     frames: Mapping[tuple[str, int], float | None]
-    """(video_id, person_id) -> frames later than the video's mean; None where nothing could be estimated."""
+    """(video_id, person_id) -> frames later than the video's mean; None if it could not be estimated."""
 
     def of(self, keys: CropKeys) -> npt.NDArray[np.float64]:
-        """Look up the delay (N,) of each crop's person, frames; NaN where it is not known."""
+        """Look up the delay (N,) of each crop's person, frames; NaN if unknown."""
         track = tracks_of(keys)
         tracks = np.unique(track)
         known = [self.frames.get((keys.video_ids[t >> 16], t & 0xFFFF)) for t in tracks.tolist()]
@@ -277,10 +277,10 @@ def write_delays(
 
 
 def read_delays(path: Path) -> Delays:
-    """Read what `write_delays` wrote.
+    """Read a file of `write_delays`.
 
     Raises:
-        DatasetError: there is no such file, or it is none of these.
+        DatasetError: the file is missing or invalid.
     """
     try:
         raw = read_json(path)

@@ -1,6 +1,6 @@
-"""RMset for torch: a root, its crops by row, and who they show when.
+"""RMset for torch: the crops of a root by row, with person and time.
 
-rmset itself knows no torch. Who is compared with whom is said in `candidates`.
+Pixels become tensors here, because rmset does not import torch. Positives and negatives are in `candidates`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Crops:
-    """The crops that take part in a run: all of a root, or whole videos of it. Rows count these, from 0."""
+    """The crops used by a run: all of a root, or whole videos of it. Row numbers refer to these, from 0."""
 
     store: CropStore
     """All crops of the root."""
     keys: CropKeys
-    """Who and when, of those that take part; N."""
+    """Person and time of each used crop; N."""
     rows: npt.NDArray[np.int64] | None
     """(N,) their rows in the store, ascending; None for all."""
     stride: int
@@ -51,11 +51,11 @@ class Crops:
 
     @property
     def whole(self) -> bool:
-        """Whether all of the root takes part."""
+        """Whether all crops of the root are used."""
         return self.rows is None
 
     def sha256(self) -> str:
-        """Hash of the shards that the crops lie in and of who is seen when: another export has another."""
+        """Hash of the shards, people and times: another export has another hash."""
         ids = [self.keys.video_ids[v] for v in np.unique(self.keys.video).tolist()]
         shards = [[s.key, s.bytes] for s in self.store.index.shards if s.video_id in set(ids)]
         digest = hashlib.sha256(json.dumps(shards).encode())
@@ -66,11 +66,11 @@ class Crops:
     def described(self) -> str:
         """Describe the crops in one line: crops, people, videos with one person alone, the longest track."""
         track = tracks_of(self.keys)
-        # searched for: np.unique's own inverse would sort every crop, and there may be tens of millions
+        # searchsorted: np.unique's inverse would sort every crop, possibly tens of millions
         people = np.unique(track)
         of = np.searchsorted(people, track)
         videos, company = np.unique(people >> 16, return_counts=True)
-        # of the frames' own type: numpy casts one by one here, forty times slower
+        # same dtype as the frames: otherwise numpy casts one by one, forty times slower
         first = np.full(len(people), np.iinfo(self.keys.frame.dtype).max, self.keys.frame.dtype)
         last = np.zeros_like(first)
         np.minimum.at(first, of, self.keys.frame)
@@ -83,10 +83,10 @@ class Crops:
 
 
 def tracks_of(keys: CropKeys) -> npt.NDArray[np.int64]:
-    """Who each crop shows, as one number (N,): video · 2¹⁶ + person.
+    """Person of each crop as one number (N,): video · 2¹⁶ + person.
 
     Raises:
-        DatasetError: a person's number has no place there.
+        DatasetError: a person's number is out of range.
     """
     if len(keys) and (keys.person.min() < 0 or keys.person.max() >= 1 << 16):
         raise DatasetError(
@@ -98,11 +98,11 @@ def tracks_of(keys: CropKeys) -> npt.NDArray[np.int64]:
 def open_crops(root: Root, fraction: float = 1.0, seed: int = 0) -> Crops:
     """Open the crops of a root, or of a seeded share of its videos.
 
-    Pairs live within videos, so whole videos are taken: the nearest number of them, one at least, and those of a
-    smaller share are among those of a larger one. Of a root with one video its people are taken, two at least.
+    Pairs are within videos, so whole videos are drawn: the nearest number, at least one; a smaller share is a subset of
+    a larger one. From a root with one video, people are drawn instead, at least two.
 
     Raises:
-        UsageError: videos were exported with different strides, so that a step means nothing.
+        UsageError: videos were exported with different strides, so a step is undefined.
     """
     store = CropStore(root)
     keys, stride = store.keys, recorded_step(root) or stride_of(store.keys.frame)
@@ -118,7 +118,7 @@ def open_crops(root: Root, fraction: float = 1.0, seed: int = 0) -> Crops:
 
 
 class CropItem(NamedTuple):
-    """One crop as a training loop takes it; `torch.utils.data.DataLoader` collates several into one of these."""
+    """One crop of `CropDataset`; `torch.utils.data.DataLoader` collates several into a batch of the same fields."""
 
     pixels: Tensor
     """uint8 (C, S, S); of a batch (n, C, S, S)."""
@@ -133,12 +133,12 @@ class CropItem(NamedTuple):
 
 
 class CropDataset(Dataset[CropItem]):
-    """The crops of a root, decoded: a torch data set for anybody's loop, and the `Images` that training reads.
+    """Decoded crops of a root as a torch data set; also implements `Images`, the interface for training.
 
     Args:
-        root: a data set, its folder, or the crops of it that take part (`open_crops`).
-        image_size: side S of the pictures, px; that of the first crop if omitted.
-        gray: color is taken out: one channel instead of three.
+        root: a data set, its folder, or part of its crops (`open_crops`).
+        image_size: side S of the pictures, px; default: that of the first crop.
+        gray: convert to gray: one channel instead of three.
 
     Raises:
         RootError: the root has no crops.
@@ -162,7 +162,7 @@ class CropDataset(Dataset[CropItem]):
 
     @classmethod
     def for_spec(cls, crops: Crops, spec: InputSpec) -> CropDataset:
-        """Make the data set of crops that a network expects: its size, gray or color."""
+        """Make the data set of crops for a network's input spec: its size, gray or color."""
         return cls(crops, image_size=spec.size, gray=spec.gray)
 
     def __len__(self) -> int:
@@ -176,7 +176,7 @@ class CropDataset(Dataset[CropItem]):
         return self.__getitems__([index % len(self)])[0]
 
     def __getitems__(self, indices: list[int]) -> list[CropItem]:
-        """Several crops, read together; a `DataLoader` asks for its batches so."""
+        """Read several crops together; used by `DataLoader` for batches."""
         batch = self.items(indices, self.read(indices))
         return [
             CropItem(*one)
@@ -186,7 +186,7 @@ class CropDataset(Dataset[CropItem]):
         ]
 
     def items(self, indices: Sequence[int] | npt.NDArray[np.integer], pixels: Tensor) -> CropBatch:
-        """Pixels (n, C, S, S) of some crops with who and when they are."""
+        """Read pixels (n, C, S, S) of some crops, with person and time."""
         index, keys = np.asarray(indices, dtype=np.int64), self.crops.keys
         row = index if self.rows is None else self.rows[index]
         video = [keys.video_ids[v] for v in keys.video[index].tolist()]
@@ -194,7 +194,7 @@ class CropDataset(Dataset[CropItem]):
         return CropBatch(pixels, torch.from_numpy(row), video, person, frame)
 
     def read(self, rows: Sequence[int]) -> Tensor:
-        """uint8 (n, C, S, S). JPEG is decoded near the size wanted, which is most of the cost.
+        """Read uint8 (n, C, S, S). JPEGs are decoded near the target size, because decoding is most of the cost.
 
         Raises:
             DatasetError: a crop is damaged.
@@ -227,7 +227,7 @@ class CropDataset(Dataset[CropItem]):
 
 
 class CropBatch(NamedTuple):
-    """Several crops; its fields are those of `CropItem`, and what `DataLoader` makes of several of them."""
+    """A batch of crops, with the fields of `CropItem`."""
 
     pixels: Tensor
     """uint8 (n, C, S, S), or float32 in [0, 1] where the loader augments."""
@@ -242,5 +242,5 @@ class CropBatch(NamedTuple):
 
 
 def stride_of(frames: npt.NDArray[np.integer]) -> int:
-    """Frames in one step where no export is recorded: what divides all frame numbers. Gaps can make it too large."""
+    """Frames per step if no export is recorded: the greatest common divisor of frame numbers, too large with gaps."""
     return max(1, int(np.gcd.reduce(frames - frames.min()))) if len(frames) else 1

@@ -1,4 +1,4 @@
-"""What is known for certain of the crops of a generated root, row by row."""
+"""Ground truth of the crops of a generated root, row by row."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class GroundTruth:
     classes: tuple[str, ...]
     """Names of the expressions."""
     expression: npt.NDArray[np.int64]
-    """(N,) position in `classes`; -1 where the truth does not say."""
+    """(N,) position in `classes`; -1 if unknown."""
     person: npt.NDArray[np.int64]
-    """(N,) who it is over all videos; people of unknown identity are different in each video."""
+    """(N,) identity over all videos; people of unknown identity differ in each video."""
     delays: dict[tuple[str, int], int]
-    """(video_id, person_id) -> frames by which the person follows the film."""
+    """(video_id, person_id) -> frames by which the person lags behind the film."""
 
 
 def read_ground_truth(root: Root, keys: CropKeys, classes: tuple[str, ...] | None = None) -> GroundTruth | None:
-    """Read the truth of a root's crops; None where the root has no truth.
+    """Read the truth of a root's crops; None if it has none.
 
     Args:
-        root: where `truth/` may lie.
-        keys: who and when, of the crops that are asked for.
-        classes: the order that expressions are counted in; that of their names if None.
+        root: folder that may hold `truth/`.
+        keys: person and time of the crops.
+        classes: order of expressions; None: by name.
 
     Raises:
-        DatasetError: a video has a truth and another has none, or an expression is not among `classes`.
+        DatasetError: only some videos have a truth, or an expression is not among `classes`.
     """
     ids = [keys.video_ids[v] for v in np.unique(keys.video).tolist()]
     there = [v for v in ids if root.files.exists(root.truth_key(v))]

@@ -1,4 +1,4 @@
-"""Crops of a root for a training loop of one's own: batches in an order that any number of workers gives.
+"""Batches of crops for your own training loop, in the same order for any number of workers.
 
 CropBatches (rows of each step) ── processes that decode ──> CropLoader (pixels, people, frames)
 
@@ -28,7 +28,7 @@ from .crops import CropBatch, CropDataset
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of training reads: rows, and the numbers that seed its augmentation."""
+    """Rows of one step, and the numbers that seed its augmentation."""
 
     epoch: int
     step: int
@@ -37,15 +37,15 @@ class Step:
 
 
 class CropBatches(Sampler[Step]):
-    """Every row of an epoch once, in an order that (seed, epoch) alone decides; can go on at any step.
+    """Every row of an epoch once, in an order that depends only on (seed, epoch); can start at any step.
 
-    The order is a permutation worked out number by number (a Feistel network), so that shuffling 45 million rows takes
-    no memory and going on at step k takes no time.
+    The order is a permutation computed element by element (a Feistel network), so that shuffling 45 million rows needs
+    no memory and starting at step k no time.
 
     Args:
         total: number of rows.
-        batch: rows in a step; a last step with fewer is left out, unless it is the only one.
-        seed: of the run.
+        batch: rows per step; an incomplete last step is dropped, unless it is the only one.
+        seed: seed of the run.
     """
 
     def __init__(self, total: int, *, batch: int, seed: int = 0) -> None:
@@ -60,7 +60,7 @@ class CropBatches(Sampler[Step]):
         return max(1, self.total // self.batch)
 
     def resume(self, epoch: int, step: int = 0) -> None:
-        """Let the next iteration be this epoch, from this step on; a loader's workers run ahead, so the loop counts."""
+        """Set epoch and first step of the next iteration; the loop counts, because a loader's workers run ahead."""
         self.epoch, self.first = epoch, step
 
     def __len__(self) -> int:
@@ -68,7 +68,7 @@ class CropBatches(Sampler[Step]):
         return max(0, self.steps - self.first)
 
     def __iter__(self) -> Iterator[Step]:
-        """Yield the steps of an epoch; the iteration after it is the next epoch's."""
+        """Yield the steps of an epoch; the following iteration is the next epoch."""
         epoch, first = self.epoch, self.first
         self.epoch, self.first = epoch + 1, 0
         for step in range(first, self.steps):
@@ -77,7 +77,7 @@ class CropBatches(Sampler[Step]):
 
 
 def shuffled(places: npt.NDArray[np.int64], total: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    """Which row stands at each place (n,) of a shuffled order of `total` rows; a bijection for each (seed, epoch).
+    """Row at each position (n,) of a shuffled order of `total` rows; a bijection for each (seed, epoch).
 
     Four rounds of a balanced Feistel network over the next power of four, walked until the number falls below `total`
     (Black and Rogaway, 2002).
@@ -97,20 +97,20 @@ def shuffled(places: npt.NDArray[np.int64], total: int, seed: int, epoch: int) -
 
 
 class CropLoader:
-    """Shuffled batches of crops for a training loop of one's own, read as `fertrain` reads them when it trains.
+    """Shuffled batches of crops for your own training loop, read as in `fertrain`'s training.
 
-    Every iteration is the next epoch. The same seed gives the same batches, whatever the number of workers.
+    Every iteration is one epoch. The same seed gives the same batches, whatever the number of workers.
 
     Args:
         dataset: the crops.
-        batch_size: crops in a step.
-        seed: of the order, and of the augmentation.
-        workers: processes that decode; 0 decodes in this one.
-        augment: a name that `--augment` knows, such as `one-of` (RMFER's), or several joined by +. Pixels are then
+        batch_size: crops per step.
+        seed: seed of order and augmentation.
+        workers: decoding processes; 0 decodes in this process.
+        augment: a value of `--augment`, such as `one-of` (RMFER's), or several joined by +. Pixels are then
             float32 in [0, 1], augmented in this process as in training; without it they are uint8.
 
     Raises:
-        UsageError: no crops, a batch of none, or an augmentation that is not known.
+        UsageError: no crops, an empty batch, or an unknown augmentation.
 
     >>> ds = fertrain.CropDataset("data/rmset", image_size=48)
     >>> loader = fertrain.CropLoader(ds, batch_size=16, seed=0, augment="one-of")
@@ -134,7 +134,7 @@ class CropLoader:
         self._augment = None if augment is None else augmentation(augment)
 
     def resume(self, epoch: int, step: int = 0) -> None:
-        """Let the next iteration be this epoch, from this step on."""
+        """Set epoch and first step of the next iteration."""
         self.order.resume(epoch, step)
 
     def __len__(self) -> int:
@@ -142,7 +142,7 @@ class CropLoader:
         return len(self.order)
 
     def __iter__(self) -> Iterator[CropBatch]:
-        # the workers' queue runs a few steps ahead of the batch in hand
+        # the workers' queue runs a few steps ahead
         ahead, steps = itertools.tee(self.order)
         pixels = batches(self.dataset, (step.rows.tolist() for step in ahead), self.workers)
         for step, read in zip(steps, pixels, strict=True):
@@ -150,7 +150,7 @@ class CropLoader:
 
     def _seen(self, pixels: Tensor, step: Step) -> Tensor:
         if self._augment is None:
-            # a worker writes into the memory of this batch again as soon as the next one is asked for
+            # a worker reuses the memory of this batch as soon as the next one is requested
             return pixels.clone() if self.workers else pixels
         key = np.random.SeedSequence([self.order.seed, 7, step.epoch, step.step])
         generator = torch.Generator().manual_seed(int(key.generate_state(1)[0]))

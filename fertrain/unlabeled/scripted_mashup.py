@@ -1,9 +1,10 @@
 """A root with real pixels and known truth: panels show labeled images that follow a scripted expression.
 
-    script: who shows what when -> for each frame a training image of it -> a root as `rmset world` makes them
+    script: expression by person and frame -> a training image of it for each frame -> a root like those of `rmset
+        world`
 
-Each frame shows another image, so a "person" here has no identity: only the expression is common to candidates, and
-whatever a method gains on such a root, it gains on photographs, with purity known.
+Each frame shows a different image, so a "person" here has no identity: candidates share only the expression. A gain on
+such a root is a gain on photographs, with known purity.
 """
 
 from __future__ import annotations
@@ -38,30 +39,30 @@ _WIDEN = 0.31
 
 @dataclass(frozen=True)
 class ScriptedConfig:
-    """Whose images are shown, and to what script. The same config gives the same bytes."""
+    """Images and script of the mashup. The same config gives the same bytes."""
 
     labeled: str
     """A labeled data set; its training images are shown, and no others."""
     rule: str = "majority"
-    """Which of them, where there are votes; a label should be sure here."""
+    """Rule that selects images by votes; labels should be certain here."""
     without: str | None = None
-    """An index file (`labels.csv` of a run) whose images are left out: a run that learns from them sees new ones."""
+    """An index file (`labels.csv` of a run) whose images are left out, so that this run sees only new images."""
     videos: int = 8
-    """Mashups; between two of them no candidate is shared."""
+    """Number of mashups; candidates are within one."""
     people: int = 8
-    """Panels of each."""
+    """Panels per mashup."""
     seconds: float = 60.0
-    """Length of each."""
+    """Length of a mashup, seconds."""
     fps: float = 10.0
-    """Images of one panel in a second."""
+    """Images per second of a panel."""
     max_delay: float = 0.5
-    """Seconds; each panel's delay is drawn evenly from 0 to it, in whole frames."""
+    """Longest delay, seconds; each panel's delay is uniform from 0 to it, in whole frames."""
     noise: float = 0.1
-    """Probability that a panel does not follow an event, but shows something of its own."""
+    """Probability that a panel ignores an event and shows another expression."""
     size: int = 48
     """Side of the crops, px; FERPlus's own."""
     seed: int = 0
-    """Decides script and images."""
+    """Seed of script and images."""
 
     def __post_init__(self) -> None:
         check_crowd(self.videos, self.people, self.seconds, self.fps, self.max_delay, self.noise)
@@ -70,17 +71,17 @@ class ScriptedConfig:
 
 
 class ShownImages:
-    """A panel that shows, in each frame, some image of the expression that the story asks for."""
+    """A panel that shows, in each frame, an image of the scripted expression."""
 
     def __init__(
         self, story: Story, person: int, names: Mapping[str, Sequence[str]], source: Bytes, seed: Sequence[int]
     ) -> None:
-        """`names` are the images of each expression; `seed` decides, with person and frame, which one is shown."""
+        """Take the images of each expression as `names`; `seed`, person and frame choose the one shown."""
         self._story, self._person, self._names, self._source = story, person, names, source
         self._seed = list(seed)
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        """Make an image as large as the panel; its box widened is the whole panel, so the crop is the image itself."""
+        """Resize an image to the panel; its widened box is the whole panel, so the crop is the image itself."""
         expression = self._story.label_at(self._person, index)
         names = self._names[expression]
         name = names[int(np.random.default_rng([*self._seed, self._person, index]).integers(len(names)))]
@@ -89,7 +90,7 @@ class ShownImages:
         return PanelFrame(image, (margin, 0.0, size[0] - margin, float(size[1])), expression)
 
     def loop_points(self, frames: int) -> tuple[int, ...]:  # noqa: ARG002 - the protocol's argument
-        """None: no image leads to the next."""
+        """Return None: images of successive frames are unrelated."""
         return ()
 
 
@@ -97,10 +98,10 @@ def write_scripted(path: Path, config: ScriptedConfig, progress: Progress = sile
     """Write the root.
 
     Returns:
-        The root, and how many images of each expression were there to be shown.
+        The root, and the number of available images of each expression.
 
     Raises:
-        DatasetError: the set has no neutral faces, or nothing beside them; images to leave out are not of the set.
+        DatasetError: the set has no neutral faces, or only neutral ones; or images to leave out are not in the set.
     """
     data = open_labeled(config.labeled)
     shown = _images(data, config)
@@ -123,7 +124,7 @@ def _images(data: LabeledSet, config: ScriptedConfig) -> Split:
     if config.without is None:
         return train
     left_out = set(named_in(Path(config.without)))
-    # whatever the rule was that the run kept its images by
+    # under any rule, because the run may have used another
     strange = left_out.difference(*(data.load("train", rule).names for rule in data.rules()))
     if strange:
         raise DatasetError(

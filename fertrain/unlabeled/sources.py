@@ -1,10 +1,10 @@
 """Images without labels: crops of a root, the rest of the labeled set, or another labeled set.
 
     rmset            the current root, or `rmset:PATH`, or a name in datasets.toml
-    rest             training images of the labeled set that the label budget left, under the run's own rule
-    any other name   training images of that labeled set; what it says they show is not read
+    rest             training images of the labeled set outside the label budget, under the run's own rule
+    any other name   training images of that labeled set; its labels are not read
 
-A share (`--unlabeled-fraction`) is seeded, and those of a smaller share are among those of a larger one.
+A share (`--unlabeled-fraction`) is seeded; a smaller share is a subset of a larger one.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from ..transforms.input_spec import InputSpec
 from .crops import CropDataset, Crops, open_crops
 
 REST = "rest"
-"""The name of what the label budget left."""
+"""Name of the images outside the label budget."""
 _FER2013 = {"ferplus", "fer2013"}
-"""Kinds whose images are those of FER2013, whatever they are called there."""
+"""Kinds that share FER2013's images under other names."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where unlabeled images come from."""
+    """An opened source of unlabeled images."""
 
     name: str
-    """As messages call it."""
+    """Name for messages."""
     images: Images
     """Their pixels, not yet decoded."""
     crops: Crops | None
-    """Who they show when, if they are crops of a root."""
+    """Person and time, if they are crops of a root."""
     measured: dict[str, Any]
     """Counts and hash, for config.toml."""
     warning: str = ""
-    """A caution for readers of the results, one line."""
+    """One-line caution about the results."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the unlabeled images of a name are: crops of a root, another labeled set, or the rest of the set itself."""
+    """The source behind a name: crops of a root, another labeled set, or the rest of the set itself."""
 
     name: str
-    """As in the settings."""
+    """Name in the settings."""
     labeled: Entry
     """The labeled set beside them."""
     root: Root | None = None
@@ -72,7 +72,7 @@ def resolve_origin(name: str, root: str | None, labeled: Entry) -> Origin:
 
     Raises:
         UnknownNameError: an unknown name.
-        UsageError: the labeled set itself, which would bring in images that choose the epoch.
+        UsageError: the labeled set itself, which contains the images that choose the epoch.
     """
     if name == REST:
         return Origin(name, labeled)
@@ -93,11 +93,11 @@ def open_source(origin: Origin, fraction: float, seed: int, spec: InputSpec, res
     """Open the unlabeled images of an origin.
 
     Args:
-        origin: where they are.
+        origin: their source.
         fraction: share of them, above 0.
-        seed: of the share.
-        spec: size, and whether they are made gray.
-        rest: training images of the labeled set that are neither learned from nor held out.
+        seed: seed of the share.
+        spec: size, and conversion to gray.
+        rest: training images of the labeled set that are neither trained on nor held out.
 
     Raises:
         DatasetError: fewer than two images.
@@ -111,7 +111,7 @@ def open_source(origin: Origin, fraction: float, seed: int, spec: InputSpec, res
     rule = rest.rule if rest.rule in other.rules() else other.rules()[0]
     source = _files(other.load("train", rule), origin.name, fraction, seed, spec, rest.order.classes)
     if {origin.entry.kind, labeled.kind} <= _FER2013:
-        # names differ between the two, so that nothing here can tell which they are
+        # names differ between the two, so the images cannot be matched
         warning = (
             f"warning: {origin.name} and {labeled.name} are both FER2013's images, so those that choose the epoch are "
             "seen unlabeled; `--unlabeled rest` leaves them out"
@@ -121,7 +121,7 @@ def open_source(origin: Origin, fraction: float, seed: int, spec: InputSpec, res
 
 
 def rest_of(train: Split, taken: Sequence[str]) -> Split:
-    """Keep the images of a split whose names are not among those taken; a name on two rows goes with its first."""
+    """Keep the images of a split whose names are not taken; a name on two rows is one image."""
     names = set(taken)
     return train.take([i for i, name in enumerate(train.names) if name not in names])
 
@@ -141,7 +141,7 @@ def _files(
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
     measured: dict[str, Any] = {"set": name, "images": len(names), "rule": split.rule, "sha256": digest}
     if beside is not None:
-        # its labels are not read, but other expressions come in, which matters for comparisons
+        # its labels are not read, but it may add other expressions, which matters for comparisons
         measured["classes_only_here"] = sorted(set(split.order.classes) - set(beside))
         measured["classes_missing_here"] = sorted(set(beside) - set(split.order.classes))
     return _source(name, ImageFiles(split.source, names, spec.size, gray=spec.gray), None, measured)

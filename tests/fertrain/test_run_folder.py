@@ -284,7 +284,7 @@ def test_sigterm_ends_a_run_as_ctrl_c_does_and_it_goes_on(faces, tmp_path):
     process.terminate()
     _, talk = process.communicate()
     assert process.returncode == 143, talk
-    assert talk.splitlines()[-1] == "fertrain: stopped; run the same command again to go on"
+    assert talk.splitlines()[-1] == "fertrain: stopped; run the same command again to resume"
     assert "Traceback" not in talk
     assert not (tmp_path / "a" / "metrics.json").exists()
     for name in "ab":
