@@ -25,7 +25,7 @@ BATCH, STEPS, WORKERS = 64, 240, 2
 
 
 def _bare(pipe: Connection, data: CropDataset, share: list[tuple[list[bytes], np.ndarray]]) -> None:
-    """One process of the bare loop: decodes its share whenever it is told to."""
+    """Worker process of the bare loop: decodes its share once per message from the pipe."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     while pipe.recv():

@@ -55,10 +55,10 @@ def facts(values: Iterable[tuple[str, str]]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text: bool = False) -> str:
-    """Numbers stand right, or with `text` everything left."""
+    """Render a table; numbers are right-aligned, bars and (with `text`) all cells left-aligned."""
     style = ' class="text"' if text else ""
     cells = "".join(f"<th{style}>{escape(h)}</th>" for h in head)
-    lines = "".join("<tr>" + "".join(f"<td{style}>{_cell(c)}</td>" for c in row) + "</tr>" for row in rows)
+    lines = "".join("<tr>" + "".join(_cell(c, style) for c in row) + "</tr>" for row in rows)
     return f"<table><tr>{cells}</tr>{lines}</table>"
 
 
@@ -73,8 +73,8 @@ def bar(share: float, width: float = 6) -> Markup:
     return Markup(f'<span class="bar" style="width:{width * share:.2f}em"></span>')
 
 
-def _cell(value: str) -> str:
-    return value if isinstance(value, Markup) else escape(value)
+def _cell(value: str, style: str) -> str:
+    return f'<td class="text">{value}</td>' if isinstance(value, Markup) else f"<td{style}>{escape(value)}</td>"
 
 
 def picture(path: Path, alt: str) -> str:

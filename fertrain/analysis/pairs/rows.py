@@ -1,4 +1,4 @@
-"""Tables of how often candidates show what their anchor shows: by kind, by distance, by two people."""
+"""Tables of agreement between anchors and candidates: by kind, by distance in time, by pair of people."""
 
 from __future__ import annotations
 
