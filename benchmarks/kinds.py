@@ -51,6 +51,10 @@ class Kind:
     film: str
     edits: tuple[str, ...]
     seconds: float = SECONDS
+    size: tuple[int, int] = SIZE
+    """(width, height), px"""
+    cover: bool = True
+    """whether clips fill their panels and lose the overhang; else they are shown whole between black bars"""
 
 
 KINDS: tuple[Kind, ...] = (
@@ -90,7 +94,7 @@ def compose(kind: Kind, half: str, cache: Path, *, turn: int = 0) -> Path:
         return output
     seed = sum(f"{kind.name}/{half}/{turn}".encode()) * 7919 % 100_003
     frames = round(kind.seconds * FPS)
-    screen = make_layout(kind.layout, kind.people, SIZE)
+    screen = make_layout(kind.layout, kind.people, kind.size)
     scene = edited(scene_of(screen, frames, FPS), kind.edits, seed)
     count = kind.people + extra_people(kind.edits)
     story, moves, cuts = np.random.default_rng(seed).spawn(3)
@@ -104,7 +108,8 @@ def compose(kind: Kind, half: str, cache: Path, *, turn: int = 0) -> Path:
     real = list(np.random.default_rng(seed + 1).permutation(count)[: len(files)])
     for number, identity in enumerate(cast("mashup", count, seed)):
         if number in real:
-            people[number] = _clip(files[order[real.index(number)]], frames + scene.ahead(number), cache, detector)
+            clip = files[order[real.index(number)]]
+            people[number] = _clip(clip, frames + scene.ahead(number), cache, detector, cover=kind.cover)
         else:
             people[number] = GeneratedPerson(Person(identity), number, script, draw_motion(moves), FPS)
     film: PanelSource = GeneratedFilm(cut_film(cuts, longest, FPS), seed)
@@ -114,9 +119,9 @@ def compose(kind: Kind, half: str, cache: Path, *, turn: int = 0) -> Path:
     return output
 
 
-def _clip(path: Path, frames: int, cache: Path, detector: object) -> AnySize:
+def _clip(path: Path, frames: int, cache: Path, detector: object, *, cover: bool = True) -> AnySize:
     detect = (lambda image: detector.detect(image, 40).boxes) if detector is not None else None  # type: ignore[attr-defined]
-    return AnySize(lambda size: ClipSource(path, size, frames, FPS, cover=True, detect=detect, cache=cache / "boxes"))
+    return AnySize(lambda size: ClipSource(path, size, frames, FPS, cover=cover, detect=detect, cache=cache / "boxes"))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""Sixty short mashups in which people change places, are replaced, leave and come back: does each id stay one person?
+
+Half of them show the people of `benchmarks.kinds` that are for tuning, half the held-out ones; each has its own seed,
+layout and set of edits. Clips are shown whole: a face that its panel cuts counts for nothing. A *silent mix* is a video
+whose IDF1 is below 0.95 though its confidence is 0.8 or more.
+
+    python -m benchmarks.places [--first 0] [--count 60] [--json rows.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.kinds import Kind, Row, compose, measure
+from benchmarks.mashups import cache_folder
+
+SIZE, SECONDS = (640, 360), 5.0
+EDITS: tuple[tuple[str, ...], ...] = (
+    ("swap",),
+    ("replace",),
+    ("leave",),
+    ("leave", "swap"),
+    ("swap", "replace"),
+    ("leave", "replace"),
+)
+LAYOUTS = (("2x2", 3), ("2x3", 5), ("row", 4), ("side", 3), ("bordered", 4))
+COUNT = 60
+LEAST, SURE = 0.95, 0.8
+
+
+def kind_of(number: int) -> tuple[Kind, str]:
+    """The video of a number, and the half whose people it shows."""
+    layout, people = LAYOUTS[number // 2 % len(LAYOUTS)]
+    edits = EDITS[number // 2 % len(EDITS)]
+    name = f"places-{number:02}"
+    half = "tuning" if number % 2 == 0 else "held-out"
+    return Kind(name, layout, people, "generated", (*edits, "film-cuts"), SECONDS, SIZE, cover=False), half
+
+
+def told(rows: Sequence[Row]) -> str:
+    """Scores of a group as one line."""
+    silent = [r for r in rows if r.idf1 < LEAST and r.confidence >= SURE]
+    wrong = [r for r in rows if r.idf1 < LEAST]
+    unsure = [r for r in rows if r.confidence < SURE]
+    return (
+        f"{len(rows)} videos: mean IDF1 {np.mean([r.idf1 for r in rows]):.3f}, mean recall "
+        f"{np.mean([r.recall for r in rows]):.3f}, {len(wrong)} below {LEAST}, {len(unsure)} unsure, "
+        f"{len(silent)} silent"
+    )
+
+
+def main() -> None:
+    """Compose what is missing, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    rows = []
+    began = time.perf_counter()
+    for number in range(options.first, min(options.first + options.count, COUNT)):
+        kind, half = kind_of(number)
+        rows.append(measure(kind, half, compose(kind, half, cache)))
+        row = rows[-1]
+        edits = "+".join(kind.edits[:-1])
+        print(
+            f"{kind.name} {half} {kind.layout} {edits} recall={row.recall} idf1={row.idf1} switches={row.switches} "
+            f"confidence={row.confidence} said={row.said}",
+            flush=True,
+        )
+    for half in ("tuning", "held-out"):
+        if some := [r for r in rows if r.half == half]:
+            print(f"{half}: {told(some)}")
+    print(f"all: {told(rows)}; {time.perf_counter() - began:.0f} s")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
