@@ -32,6 +32,10 @@ class Answer:
     person_id: int | None = None
     confidence: float = 1.0
     """what is left of the confidence in the video"""
+    other_frame_idx: int | None = None
+    """where a second face is seen, that should be the same person"""
+    other_box: Box | None = None
+    """px of the frame"""
 
 
 @dataclass(frozen=True)
@@ -91,5 +95,5 @@ class Audit:
 
 
 def _answer(raw: dict[str, Any]) -> Answer:
-    box = raw["box"]
-    return Answer(**{**raw, "box": None if box is None else (box[0], box[1], box[2], box[3])})
+    boxes = {name: raw.get(name) for name in ("box", "other_box")}
+    return Answer(**{**raw, **{n: None if b is None else (b[0], b[1], b[2], b[3]) for n, b in boxes.items()}})

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from rmset.answers import FOUND, MASKED, PERSON, Answer, Audit
+
 
 def waiting(root):
     """The video that stands first in the queue: the least confident."""
@@ -54,6 +56,27 @@ def test_the_least_confident_video_is_shown_first_with_its_boxes(page, root):
     assert page.locator(".box.region").count() == 1
     assert page.locator(".box.person").count() == 1
     assert page.locator("#strip button").count() == 10
+
+
+def test_what_the_audit_doubts_comes_first_and_is_drawn_with_its_faces(page, root):
+    (doubted,) = [v for v in root.video_ids() if v.startswith("one")]
+    masked = Answer(MASKED, "yes", False, "a face keeps its place", 7, (200.0, 40.0, 240.0, 90.0), None, 0.2)
+    mixed = Answer(
+        PERSON, "no", False, "person 0 is person 1", 3, (20.0, 40.0, 60.0, 90.0), 0, 0.1, 9, (60.0, 40.0, 99.0, 90.0)
+    )
+    good = Answer(FOUND, "yes", True)
+    root.write_text(root.audit_key(doubted), Audit(doubted, None, 4, 0, (masked, mixed, good)).to_json())
+    page.reload()
+    shows(page, "#title", "^one$")
+    shows(page, "#where", "^frame 3,")
+    assert page.locator("#queue .name").all_text_contents() == ["one", "two"]
+    doubts = page.locator("#doubts button")
+    assert doubts.locator("strong").all_text_contents() == ["same person", "somebody masked"]
+    assert [doubts.nth(i).locator("svg image").count() for i in range(2)] == [2, 1]
+    assert page.locator("rect.evidence").get_attribute("x") == "20"
+    doubts.nth(1).click()
+    shows(page, "#where", "^frame 7,")
+    assert page.locator("rect.evidence").get_attribute("x") == "200"
 
 
 def test_a_region_is_drawn_with_the_mouse_and_written_at_once(page, root):

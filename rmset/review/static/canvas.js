@@ -35,9 +35,10 @@ export class Canvas {
     this.draw(this.model, this.selected);
   }
 
-  draw(model, selected) {
+  // `evidence` are boxes of the audit in the frame that is shown.
+  draw(model, selected, evidence = this.evidence) {
     const isNew = model !== this.model;
-    Object.assign(this, { model, selected });
+    Object.assign(this, { model, selected, evidence });
     if (!model) return;
     if (isNew) { this.drag = null; this.fit(); return; }
     this.svg.setAttribute("viewBox", `0 0 ${model.size[0]} ${model.size[1]}`);
@@ -46,6 +47,7 @@ export class Canvas {
     for (const one of model.boxes) parts.push(...this.shape(one, this.isSelected(one)));
     const chosen = model.boxes.find((one) => this.isSelected(one));
     if (chosen) parts.push(...GRIPS.map((grip) => this.handle(chosen, grip)));
+    for (const box of evidence ?? []) parts.push(this.rect(box, "evidence"));
     if (this.drag?.drawn) parts.push(this.rect(this.drag.drawn, "drawn"));
     this.svg.replaceChildren(...parts);
   }

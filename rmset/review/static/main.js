@@ -4,13 +4,14 @@ import * as api from "./api.js";
 import { moved, resized } from "./boxes.js";
 import { Canvas } from "./canvas.js";
 import { Model } from "./model.js";
-import { drawFacts, drawQueue, drawSegments, drawStrip } from "./panes.js";
+import { drawDoubts, drawFacts, drawQueue, drawSegments, drawStrip } from "./panes.js";
 
 const $ = (id) => document.getElementById(id);
 let videos = [];
 let model = null;
 let selected = null;
 let frame = 0;
+let doubt = null;
 let wanted = null;
 let saving = Promise.resolve();
 let refusals = 0;
@@ -43,7 +44,21 @@ function draw() {
   drawSegments($("segments"), model, toSegment);
   drawStrip($("strip"), model, moments(), frame, toFrame);
   drawFacts($("facts"), $("findings"), model, selected, (box) => { selected = box; draw(); });
-  canvas.draw(model, selected);
+  drawDoubts($("doubts"), model, doubt, toDoubt);
+  canvas.draw(model, selected, evidence());
+}
+
+// Boxes of the audit in the frame that is shown.
+function evidence() {
+  const seen = model.doubts.flatMap((d) => [[d.frame_idx, d.box], [d.other_frame_idx, d.other_box]]);
+  return seen.filter(([number, box]) => number === frame && box).map(([, box]) => box);
+}
+
+function toDoubt(one) {
+  doubt = one;
+  model.number = model.segmentAt(one.frame_idx);
+  selected = null;
+  toFrame(one.frame_idx);
 }
 
 function toFrame(number) {
@@ -66,7 +81,7 @@ function toFrame(number) {
 function toSegment(number) {
   if (number < 0 || number >= model.layout.segments.length) return;
   model.number = number;
-  selected = null;
+  selected = doubt = null;
   toFrame(model.segment.reference_frame);
 }
 
@@ -89,11 +104,13 @@ async function show(video) {
   } catch (error) { say(error.message, true); }
 }
 
-// Without a number the segment in which most is to be seen; a title is the last thing to look at.
+// Without a number what the audit doubts most, else the segment in which most is to be seen; a title is the last thing
+// to look at.
 function take(opened, number) {
   tool(null);
   model = opened;
   wanted = model.video;
+  if (number === undefined && model.doubts.length && !model.isReviewed) { toDoubt(model.doubts[0]); return; }
   const counts = model.layout.segments.map((s) => s.trigger_regions.length + s.people.length);
   toSegment(Math.min(number ?? counts.indexOf(Math.max(...counts)), counts.length - 1));
 }

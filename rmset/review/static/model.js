@@ -10,6 +10,7 @@ export class Model {
     this.layout = opened.layout;
     this.version = opened.version;
     this.findings = opened.findings;
+    this.doubts = opened.audit.filter((a) => a.frame_idx !== null && a.box !== null).sort((a, b) => a.confidence - b.confidence);
     this.fps = opened.fps;
     this.frameCount = opened.frame_count;
     this.title = opened.title;
@@ -22,6 +23,9 @@ export class Model {
   get video() { return this.layout.video_id; }
   get size() { return this.layout.frame_size; }
   get segment() { return this.layout.segments[this.number]; }
+  get isReviewed() { return this.layout.segments.every((s) => s.reviewed); }
+
+  segmentAt(frame) { return Math.max(0, this.layout.segments.findIndex((s) => s.start_frame <= frame && frame < s.end_frame)); }
 
   // Everything drawn in the segment, in the order in which Tab goes through it.
   get boxes() {

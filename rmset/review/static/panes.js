@@ -78,3 +78,37 @@ export function drawFacts(list, findings, model, selected, onSelect) {
   list.replaceChildren(...rows);
   findings.replaceChildren(...model.findings.map((f) => element("p", { textContent: `${f.problem}: ${f.remedy}` })));
 }
+
+const SVG = "http://www.w3.org/2000/svg";
+
+// A face cut out of its frame, with something around it.
+function face(model, frame, [x0, y0, x1, y1]) {
+  const side = 1.6 * Math.max(x1 - x0, y1 - y0);
+  const [width, height] = model.size;
+  const made = document.createElementNS(SVG, "svg");
+  made.setAttribute("viewBox", `${(x0 + x1 - side) / 2} ${(y0 + y1 - side) / 2} ${side} ${side}`);
+  const image = document.createElementNS(SVG, "image");
+  for (const [key, value] of Object.entries({ href: frameAddress(model.video, frame, 1600), width, height })) image.setAttribute(key, value);
+  const title = document.createElementNS(SVG, "title");
+  title.textContent = `frame ${frame}`;
+  made.append(title, image);
+  return made;
+}
+
+// What the audit doubts, worst first, with the faces that it saw; a click shows the frame.
+export function drawDoubts(list, model, open, onOpen) {
+  const rows = model.doubts.map((doubt) => {
+    const faces = [[doubt.frame_idx, doubt.box], [doubt.other_frame_idx, doubt.other_box]].filter(([, box]) => box);
+    const button = element(
+      "button", { title: `${percent(doubt.confidence)} sure` },
+      element("strong", { textContent: doubt.question }),
+      element("span", { textContent: doubt.detail }),
+      element("span", { className: "faces" }, ...faces.map(([frame, box]) => face(model, frame, box))),
+    );
+    button.setAttribute("aria-pressed", String(doubt === open));
+    button.addEventListener("click", () => { button.blur(); onOpen(doubt); });
+    return button;
+  });
+  if (rows.length) rows.unshift(element("h3", { textContent: "Doubts of the audit" }));
+  list.replaceChildren(...rows);
+}

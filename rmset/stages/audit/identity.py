@@ -177,10 +177,25 @@ def _told(pieces: Sequence[Piece], names: Sequence[int]) -> tuple[list[Answer], 
             continue
         # The change lies between the last face before and the first one after.
         start = before[-1].end + 1 if before else piece.start
-        known = any(n == name and p is not piece for p, n in zip(pieces, names, strict=True))
-        who = f"person {name}" if known else "somebody new"
+        others = [p for p, n in zip(pieces, names, strict=True) if n == name and p is not piece]
+        who = f"person {name}" if others else "somebody new"
         first = piece.samples[0]
+        # Beside a face of whom it is, or of whom the track has been until then.
+        beside = min((s for p in (others or before) for s in p.samples), key=lambda s: abs(s.frame_idx - start))
         detail = f"from about frame {start} on, person {piece.person_id} is {who}"
-        answers.append(Answer(PERSON, "no", False, detail, first.frame_idx, first.box, piece.person_id, _MIXED))
+        answers.append(
+            Answer(
+                PERSON,
+                "no",
+                False,
+                detail,
+                first.frame_idx,
+                first.box,
+                piece.person_id,
+                _MIXED,
+                beside.frame_idx,
+                beside.box,
+            )
+        )
         renames.append(Rename(start, piece.person_id, name))
     return answers, renames
