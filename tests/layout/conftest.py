@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from patience import PATIENCE_MS
 from worlds import plain_root
 
 ARGUMENTS = [
@@ -59,6 +60,7 @@ def chromium():
 @pytest.fixture
 def page(chromium, address):
     context = chromium.new_context(viewport={"width": 1300, "height": 800})
+    context.set_default_timeout(PATIENCE_MS)
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda e: errors.append(str(e)))

@@ -179,7 +179,7 @@ def test_a_head_that_never_ends_is_not_waited_for(address, monkeypatch):
         while True:
             line.sendall(b"X")
             time.sleep(0.05)
-            if time.monotonic() - began > 60:
+            if time.monotonic() - began > 300:
                 pytest.fail("the connection was kept")
     except OSError:
         pass

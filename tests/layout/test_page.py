@@ -5,12 +5,13 @@ import re
 from dataclasses import replace
 
 import pytest
+from patience import PATIENCE_MS
 
 from rmset.answers import FOUND, MASKED, PERSON, Answer, Audit
 
 
 def waiting(root):
-    """The video that stands first in the queue: the least confident."""
+    """Return the first video of the queue: the least confident."""
     return next(v for v in root.video_ids() if v.startswith("two"))
 
 
@@ -24,12 +25,12 @@ def saved(page):
 
 
 def until(page, holds, found=lambda: ""):
-    """Wait for a state that is no element's, with the browser's own patience (30 s without any change)."""
-    for _ in range(1500):
+    """Wait for a state that is not an element's; the page's events are handled meanwhile."""
+    for _ in range(PATIENCE_MS // 20):
         if holds():
             return
         page.wait_for_timeout(20)
-    raise AssertionError(f"it never came: {found()}")
+    raise AssertionError(f"the state was not reached: {found()}")
 
 
 def written(page, root, holds):
@@ -187,7 +188,7 @@ def test_a_second_tab_is_told_instead_of_overwriting(page, root, address):
 
 
 def changed_by_a_command(root, video_id):
-    """The layout with nobody in it, written behind the page's back."""
+    """Remove all people from the layout, as a command would while the page is open."""
     layout = root.layout(video_id)
     changed = replace(layout, segments=tuple(replace(s, people=()) for s in layout.segments))
     root.write_layout(changed)
@@ -218,7 +219,7 @@ def leave_while_saving(page):
     return late[0]
 
 
-def test_whoever_goes_on_too_early_is_kept_by_a_refused_change(page, root):
+def test_going_on_too_early_stays_at_a_refused_change(page, root):
     changed = changed_by_a_command(root, waiting(root))
     leave_while_saving(page).continue_()
     shows(page, "#saved", "^two was changed elsewhere")
@@ -229,7 +230,7 @@ def test_whoever_goes_on_too_early_is_kept_by_a_refused_change(page, root):
     shows(page, "#title", "^one$")
 
 
-def test_whoever_goes_on_again_once_told_of_the_refusal_goes_on(page, root):
+def test_going_on_again_after_the_refusal_is_shown_goes_on(page, root):
     changed_by_a_command(root, waiting(root))
     queues = []
     page.route("**/api/queue", lambda r: queues.append(r))

@@ -1,0 +1,4 @@
+"""How long a test waits for the browser."""
+
+PATIENCE_MS = 300_000
+"""Far beyond what a busy machine needs, so that only a state that never comes fails."""
