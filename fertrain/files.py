@@ -25,6 +25,18 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def write_figure(path: Path, figure: Any, **settings: Any) -> None:
+    """Write a figure of matplotlib, in the form that the file's ending names.
+
+    Args:
+        path: the file.
+        figure: what is drawn.
+        **settings: of `savefig`.
+    """
+    with whole(path) as part:
+        figure.savefig(part, format=path.suffix[1:], **settings)
+
+
 def write_json(path: Path, values: Any) -> None:
     """Write indented JSON, with a newline at the end."""
     write_text(path, json.dumps(values, indent=1) + "\n")

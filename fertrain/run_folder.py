@@ -7,7 +7,7 @@ labels.csv            the training images, if a label budget chose them
 history.csv           one row per epoch
 evaluations.csv       log of evaluations on reported splits: repeated looks make a test score optimistic
 resume.pt             checkpoint of an unfinished run
-.lock                 held by the process that writes the run
+.lock                 held by the process that writes the run; .counting.lock: while an evaluation is noted
 metrics.json          scores; written last, so a run that has it is finished
 *.png, report.html    pictures
 """
@@ -19,7 +19,7 @@ import io
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from typing import Any
 from rmset.bounded import read_json, read_text, read_toml
 from rmset.errors import RmsetError, UnreadableError, UsageError
 from rmset.locks import hold
+from rmset.outputs import plain_errors
 
 from .config.run import RunConfig
 from .config.serialization import config_from, deciding, to_toml
@@ -77,6 +78,8 @@ class RunFolder:
         """Return a folder for a new run; raises if it holds a finished run, unless `overwrite` is set."""
         folder = cls(path)
         if (path / "metrics.json").exists() and not overwrite:
+            # A kill between the last two steps of a run leaves what nothing needs any more.
+            folder.checkpoint.unlink(missing_ok=True)
             raise UsageError(f"expected a new folder for the run, found a finished run in {path}; "
                              "choose another `out`, or replace it with `overwrite`")  # fmt: skip
         try:
@@ -163,18 +166,40 @@ class RunFolder:
         """Rows as written."""
         return self._rows("history.csv", ("phase", "epoch"), ("loss", "heldout_accuracy"))
 
-    def note_evaluation(self, split: str, rule: str, overall: float, why: str) -> int:
+    def note_evaluation(self, split: str, rule: str, overall: float, why: str, *, once: bool = False) -> int:
         """Log an evaluation of a split; returns the number so far, this one included.
 
         Repeated looks while tuning make a test score optimistic.
+
+        Args:
+            split: which images.
+            rule: which of them count.
+            overall: the accuracy that was found.
+            why: on what occasion.
+            once: whether an equal last row is that of this occasion, from a process that was killed after writing it.
         """
         row = {"split": split, "rule": rule, "overall_accuracy": f"{overall:.6f}", "why": why}
-        rows = [*self.evaluations(), row]
-        with whole(self.path / "evaluations.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
+        with self.counting():
+            rows = self.evaluations()
+            if not (once and rows[-1:] == [row]):
+                rows.append(row)
+            with whole(self.path / "evaluations.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, list(row), lineterminator="\n", extrasaction="ignore")
+                writer.writeheader()
+                writer.writerows(rows)
         return sum(row["split"] == split for row in rows)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Let one process at a time note an evaluation, or write of them in the page; the others wait for their turn.
+
+        Raises:
+            RootError: another process takes longer than a minute, or the folder cannot be written to.
+        """
+        with ExitStack() as stack:
+            with plain_errors(self.path, "another run folder"):
+                stack.enter_context(hold(self.path / ".counting.lock", f"run folder {self.path}", patience=60.0))
+            yield
 
     def evaluations(self) -> list[dict[str, str]]:
         """Rows as written."""

@@ -159,8 +159,14 @@ class Dataset(os.PathLike[str]):
             f"select * from faces where video_id = {queries.literal(video_id)} order by person_id, frame_idx"  # noqa: S608
         )
 
-    def sql(self, query: str) -> Result:
+    def sql(self, query: str, *, bounded: bool = False) -> Result:
         """One `select` over videos, segments, regions, people, faces and crops.
+
+        Args:
+            query: SQL.
+            bounded: refuse the process more memory, while the query works, than it has, half as much again as
+                DuckDB's 2 GB, and 512 MiB. For queries that somebody else wrote: DuckDB does not count a single huge
+                value, such as a text of gigabytes. The bound holds for all threads of the process; Linux alone has it.
 
         Raises:
             QueryError: it is wrong, is not one `select`, or reaches beyond the root.
@@ -168,7 +174,7 @@ class Dataset(os.PathLike[str]):
         >>> rmset.open("data/rmset").sql("select count(distinct person_id) as people from faces").rows()
         [{'people': 3}]
         """
-        return self.catalog.sql(query)
+        return self.catalog.sql(query, bounded=bounded)
 
     def run(self, query: str, parameters: Mapping[str, Any] | None = None) -> Result:
         """Return a query of a program's own, which may use any function that the locked connection allows.

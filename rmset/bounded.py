@@ -6,6 +6,7 @@ A FIFO, a device or a folder in its place is refused at once; opening it could w
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -28,6 +29,32 @@ _FLAGS = ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY", "O_NOINHERIT")
 _READING = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in _FLAGS)
 
 
+class _Readable(io.FileIO):
+    """A file whose reads name it when a disk refuses them: Python says only what went wrong."""
+
+    def __init__(self, handle: int, path: Path) -> None:
+        super().__init__(handle, "rb")
+        self._path = path
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read into a buffer."""
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise _unreadable(self._path, error) from None
+
+    def readall(self) -> bytes:
+        """Return the rest of the file."""
+        try:
+            return super().readall()
+        except OSError as error:
+            raise _unreadable(self._path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> UnreadableError:
+    return UnreadableError(f"{path}: expected a file to read, found: {(error.strerror or '').lower()}")
+
+
 def open_regular(path: Path, most: int | None = None) -> BinaryIO:
     """Return a regular file, opened for reading.
 
@@ -37,7 +64,7 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
 
     Raises:
         FileNotFoundError: there is none.
-        UnreadableError: it is no regular file, is too large, or may not be read.
+        UnreadableError: it is no regular file, is too large, or may not be read; also from its reads.
     """
     try:
         # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
@@ -45,14 +72,14 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(2, "no such file", str(path)) from None
     except OSError as error:
-        raise UnreadableError(f"{path}: expected a file to read, found: {(error.strerror or '').lower()}") from None
+        raise _unreadable(path, error) from None
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise UnreadableError(f"{path}: expected a regular file, found {_kind(found.st_mode)}; remove it")
         if most is not None and found.st_size > most:
             raise UnreadableError(f"{path}: expected at most {most:,} bytes, found {found.st_size:,}; remove it")
-        return os.fdopen(handle, "rb")
+        return io.BufferedReader(_Readable(handle, path))
     except BaseException:
         os.close(handle)
         raise
@@ -66,10 +93,7 @@ def read_bytes(path: Path, most: int = SMALL) -> bytes:
         UnreadableError: it is no regular file, is too large, or cannot be read.
     """
     with open_regular(path, most) as stream:
-        try:
-            data = stream.read(most + 1)
-        except OSError as error:
-            raise UnreadableError(f"{path}: expected a file to read, found: {(error.strerror or '').lower()}") from None
+        data = stream.read(most + 1)
     if len(data) > most:
         # The files of /proc say that they are empty; others grow while they are read.
         raise UnreadableError(f"{path}: expected at most {most:,} bytes, found more; remove it")

@@ -7,6 +7,8 @@ taken over on the same host, and on another host has to be removed by hand. The 
 from __future__ import annotations
 
 import errno
+import hashlib
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,12 +24,13 @@ _PATIENCE = 0.25
 
 
 @contextmanager
-def hold(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock; do not wait for it.
+def hold(path: Path, what: str, *, patience: float = 0.0) -> Iterator[None]:
+    """Hold a lock.
 
     Args:
         path: the lock's file; it is made, and left in place.
         what: what is locked, for the message.
+        patience: how long to wait for it, s; for a short change that another process makes at this moment.
 
     Raises:
         RootError: another process holds it.
@@ -37,13 +40,13 @@ def hold(path: Path, what: str) -> Iterator[None]:
 
     with ExitStack() as stack:
         try:
-            _acquire(path, stack)
+            _acquire(path, stack, patience)
         except Timeout:
             raise RootError(f"{what}: another process is working on it{_holder(path)}") from None
         yield
 
 
-def _acquire(path: Path, stack: ExitStack) -> None:
+def _acquire(path: Path, stack: ExitStack, patience: float) -> None:
     with warnings.catch_warnings():
         # It warns where only markers are there.
         warnings.simplefilter("ignore")
@@ -54,14 +57,37 @@ def _acquire(path: Path, stack: ExitStack) -> None:
         marker, hard = _marker(path), False
         if not issubclass(FileLock, SoftFileLock):
             try:
-                stack.enter_context(FileLock(path, mode=0o600, blocking=False, fallback_to_soft=False))
+                stack.enter_context(FileLock(path, mode=0o600, timeout=patience, fallback_to_soft=False))
                 hard = True
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise
         # A marker counts beside a lock, too: it may be that of a machine to which this file system gives no locks.
         if not hard or marker.exists():
-            stack.enter_context(SoftFileLock(marker, mode=0o600, timeout=_PATIENCE, poll_interval=_PATIENCE / 5))
+            stack.enter_context(
+                SoftFileLock(marker, mode=0o600, timeout=max(_PATIENCE, patience), poll_interval=_PATIENCE / 5)
+            )
+
+
+@contextmanager
+def change(path: Path) -> Iterator[None]:
+    """Let one process at a time read a file and write it anew; the others wait a minute for their turn.
+
+    The lock lies in the user's cache, not beside the file.
+
+    Args:
+        path: the file, which need not be there yet.
+    """
+    named = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rmset" / "locks"
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stack.enter_context(hold(folder / named, str(path), patience=60.0))
+        except (OSError, RuntimeError):
+            # A user without a home, or with one that cannot be written to, works alone.
+            pass
+        yield
 
 
 def _marker(path: Path) -> Path:

@@ -45,6 +45,32 @@ def written(path: Path, mode: int | None = 0o600) -> Iterator[Path]:
             raise
 
 
+@contextmanager
+def written_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to write results to; it appears under its name with all in it, or not at all.
+
+    Args:
+        path: the result; no folder, or an empty one.
+
+    Raises:
+        RootError: the place cannot be written to, or the disk is full.
+    """
+    with plain_errors(path, "-o"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}{PARTIAL}")
+        clear(partial)
+        partial.mkdir()
+        try:
+            yield partial
+            if path.is_dir():
+                path.rmdir()
+            partial.replace(path)
+            sync(path.parent)
+        except BaseException:
+            clear(partial)
+            raise
+
+
 def begin(partial: Path, mode: int | None) -> None:
     """Make an empty file of this name, whatever was there: writers that follow links find a file of their own."""
     clear(partial)

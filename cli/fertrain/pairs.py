@@ -59,13 +59,14 @@ def pairs_quality(
     from fertrain.analysis.pairs.quality import QualityConfig
     from fertrain.analysis.pairs.quality import pairs_quality as measure
     from fertrain.config.methods import RmferConfig
+    from fertrain.files import write_figure
     from rmset.root import Root
 
     config = QualityConfig(anchors, RmferConfig(d=d, d_far=d_far, gamma=gamma), max_lag, fraction, seed, workers)
     folder = out or run / "pairs-quality"
     with progress() as bar:
         found = measure(run, Root.find(root), folder, config, judge=judge, progress=bar)
-    pairs_figure(found).savefig(folder / "pairs-quality.png", dpi=130)
+    write_figure(folder / "pairs-quality.png", pairs_figure(found), dpi=130)
     tables = {By.KIND: found.kinds, By.DISTANCE: found.distances, By.PAIR: found.pairs, By.PERSON: found.people,
               By.RETRIEVAL: found.retrieval}  # fmt: skip
     if by is By.RETRIEVAL and not found.retrieval:

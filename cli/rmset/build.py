@@ -15,6 +15,7 @@ from .fetching import (
     Cookies,
     CookiesFromBrowser,
     LimitRate,
+    MaxSize,
     MinHeight,
     Proxy,
     Sleep,
@@ -22,6 +23,7 @@ from .fetching import (
     arriving,
     emit_causes,
     parse_rate,
+    parse_size,
     read_manifest,
 )
 from .options import ForceOption, JobsOption, QuietOption, RootOption, VideosArgument, find_root, takes
@@ -228,6 +230,7 @@ def build(
     fetch_jobs: Annotated[int, typer.Option("--fetch-jobs", min=1, help="Downloads at once.")] = 2,
     sleep: Sleep = 10.0,
     limit_rate: LimitRate = None,
+    max_size: MaxSize = None,
     cookies: Cookies = None,
     cookies_from_browser: CookiesFromBrowser = None,
     proxy: Proxy = None,
@@ -266,6 +269,7 @@ def build(
         jobs=fetch_jobs,
         sleep=sleep,
         rate_limit=parse_rate(limit_rate),
+        max_bytes=parse_size(max_size),
         cookies=cookies,
         cookies_from_browser=cookies_from_browser,
         proxy=proxy,

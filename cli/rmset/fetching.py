@@ -26,6 +26,10 @@ Sleep = Annotated[float, typer.Option("--sleep", min=0, help="Pause between two 
 LimitRate = Annotated[
     str | None, typer.Option("--limit-rate", help="Bytes per second, all downloads together: 500K, 5M.")
 ]
+MaxSize = Annotated[
+    str | None,
+    typer.Option("--max-size", help="Most bytes of one video: 40G; else by its length, 16G if that is unknown."),
+]
 Cookies = Annotated[Path | None, typer.Option("--cookies", help="Cookies file in Netscape form; it is only read.")]
 CookiesFromBrowser = Annotated[
     str | None, typer.Option("--cookies-from-browser", help="BROWSER[+KEYRING][:PROFILE][::CONTAINER].")
@@ -47,10 +51,31 @@ def parse_rate(text: str | None) -> float | None:
 
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?(?:/s)?", text.strip(), re.IGNORECASE)
-    if not found or float(found[1]) <= 0:
+    if (found := _bytes(text.strip().removesuffix("/s"))) is None:
         raise UsageError(f"--limit-rate {text}: expected bytes per second such as 500K or 5M; correct it")
-    return float(found[1]) * 1024.0 ** ["", "K", "M", "G"].index(found[2].upper())
+    return found
+
+
+def parse_size(text: str | None) -> int | None:
+    """Bytes from `500M`, `40G`.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    from rmset.errors import UsageError
+
+    if text is None:
+        return None
+    if (found := _bytes(text.strip())) is None:
+        raise UsageError(f"--max-size {text}: expected bytes such as 500M or 40G; correct it")
+    return int(found)
+
+
+def _bytes(text: str) -> float | None:
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    if not found or float(found[1]) <= 0:
+        return None
+    return float(found[1]) * 1024.0 ** ["", "K", "M", "G", "T"].index(found[2].upper())
 
 
 def parse_moment(option: str, text: str | None) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import Format, FormatOption, document, emit, progress, say
+from ..console import Format, FormatOption, document, emit, progress, say, warn
 from .options import QuietOption, RootOption, find_root
 
 if TYPE_CHECKING:
@@ -141,7 +141,10 @@ def verify(
             for finding in findings:
                 say(f"{finding.key}: {finding.problem}")
             for outcome in mend(place, findings, progress=report):
-                say(f"{outcome.stage} {outcome.video_id}  {outcome.error or 'made anew'}")
+                if outcome.error:
+                    warn(f"rmset: {outcome.stage} {outcome.video_id}: {outcome.error}")
+                else:
+                    say(f"{outcome.stage} {outcome.video_id}  made anew")
             broken = sorted({finding.video_id for finding in findings} & set(place.video_ids()))
             findings = [f for f in findings if f.video_id not in broken]
             findings += check(place, pixels=pixels, frames=drawn, progress=report, video_ids=broken)

@@ -48,6 +48,7 @@ def search(
     Example: rmset search "try not to laugh reaction mashup" --license creative-commons -o manifests/laugh.csv
     """
     from rmset.errors import FetchError, UsageError
+    from rmset.locks import change
     from rmset.manifest import Entry, read, read_queries, write
     from rmset.stages.fetch.causes import classify, own_words
     from rmset.stages.fetch.config import FetchConfig
@@ -89,8 +90,13 @@ def search(
     for reason, count in sorted(found.left_out.items(), key=lambda item: -item[1]):
         say(f"left out: {count} ({reason})")
     if output is not None:
-        write(output, [*before, *found.entries])
-        say(f"{len(found.entries)} videos added to {output}, which now has {len(before) + len(found.entries)}")
+        with change(output):
+            # Another search may have added to it meanwhile.
+            latest = read(output) if output.exists() else []
+            known_now = {e.video for e in latest}
+            added = [e for e in found.entries if e.video not in known_now]
+            write(output, [*latest, *added])
+        say(f"{len(added)} videos added to {output}, which now has {len(latest) + len(added)}")
     if not found.entries:
         say("nothing new was found; widen the filters, or search for something else")
 

@@ -29,6 +29,7 @@ from ..datasets.images import decode
 from ..datasets.registry import open_labeled
 from ..datasets.vote_rules import Votes
 from ..errors import DatasetError
+from ..files import whole, write_figure
 from ..labels import ORDERS
 
 TAGGERS = tuple(range(1, 11))
@@ -75,11 +76,11 @@ def study(
     human, images = one_against_nine(votes)
     out.mkdir(parents=True, exist_ok=True)
     files = [out / "agreement.png", out / "dispute.csv"]
-    agreements(found).savefig(files[0], dpi=_DPI)
+    write_figure(files[0], agreements(found), dpi=_DPI)
     bits = dispute(votes)
     order = np.argsort(-bits, kind="stable")
     columns = ORDERS["ferplus-votes"].classes
-    with files[1].open("w", newline="", encoding="utf-8") as file:
+    with whole(files[1]) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["split", "name", "dispute_bits", *columns])
         for i in order:
@@ -113,7 +114,7 @@ def _sheet(data: FerPlus, rows: npt.NDArray[np.int64], bits: npt.NDArray[np.floa
             unreadable += 1
         images.append(image)
         captions.append(f"{data.table.names[row].removesuffix('.png')}, {b:.1f} bit\n{said}")
-    contact_sheet(images, captions).savefig(path, dpi=_DPI)
+    write_figure(path, contact_sheet(images, captions), dpi=_DPI)
     return unreadable
 
 

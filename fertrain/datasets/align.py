@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import UsageError
+from rmset.outputs import written_folder
 from rmset.parts.cropping import cut
 from rmset.parts.detect import Detections, Detector
 from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
-from .base import GIVEN, LabeledSet
+from .base import GIVEN, LabeledSet, Split
 from .images import decode
 from .registry import note_crop
 
@@ -81,37 +82,44 @@ def align(
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"expected an empty folder for the crops, found files in {out}; give another -o")
     written, missed = 0, dict[str, str]()
-    for name in splits or data.splits():
-        split = data.load(name, GIVEN)
-        for done, (image_name, k) in enumerate(zip(split.names, split.classes.tolist(), strict=True), start=1):
-            progress(f"align {name}", done, len(split))
-            try:
-                image = decode(split.source.get(image_name), image_name, gray=False)
-            except (DatasetError, FileNotFoundError) as error:
-                # one bad file in a large set costs one image
-                missed[image_name] = "no file" if isinstance(error, FileNotFoundError) else "no image"
-                continue
-            image = image if image.shape[2] == 3 else image.repeat(3, axis=2)
-            height, width = image.shape[:2]
-            box = main_face(detector.detect(image, s.min_face), (width, height))
-            if box is None:
-                missed[image_name] = "no face"
-                continue
-            x0, y0, x1, y1 = (float(v) for v in box)
-            crop = cut(image, (x0, y0, x1, y1), (0, 0, width, height), s.size, s.widen)
-            target = out / name / split.order.classes[k] / (_flat(image_name) + ".png")
-            if target.exists():
-                # a.jpg beside a.png
-                target = target.with_stem(f"{target.stem}-{Path(image_name).suffix[1:]}")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not cv2.imwrite(str(target), cv2.cvtColor(crop.image, cv2.COLOR_RGB2BGR)):
-                raise DatasetError(f"expected to write {target}, found that it cannot be written; is the disk full?")
-            written += 1
-    out.mkdir(parents=True, exist_ok=True)
-    note_crop(out, asdict(s))
-    with (out / MISSED).open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([("name", "why"), *missed.items()])
+    # A set of which some images are missing must not look like a set.
+    with written_folder(out) as folder:
+        for name in splits or data.splits():
+            split = data.load(name, GIVEN)
+            for done, (image_name, k) in enumerate(zip(split.names, split.classes.tolist(), strict=True), start=1):
+                progress(f"align {name}", done, len(split))
+                if why := _write_crop(folder / name / split.order.classes[k], split, image_name, detector, s):
+                    missed[image_name] = why
+                else:
+                    written += 1
+        note_crop(folder, asdict(s))
+        with (folder / MISSED).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([("name", "why"), *missed.items()])
     return Aligned(written, tuple(missed))
+
+
+def _write_crop(folder: Path, split: Split, name: str, detector: Detector, s: AlignSettings) -> str:
+    """Write the crop of one image; returns why there is none, else nothing."""
+    try:
+        image = decode(split.source.get(name), name, gray=False)
+    except (DatasetError, FileNotFoundError) as error:
+        # one bad file in a large set costs one image
+        return "no file" if isinstance(error, FileNotFoundError) else "no image"
+    image = image if image.shape[2] == 3 else image.repeat(3, axis=2)
+    height, width = image.shape[:2]
+    box = main_face(detector.detect(image, s.min_face), (width, height))
+    if box is None:
+        return "no face"
+    x0, y0, x1, y1 = (float(v) for v in box)
+    crop = cut(image, (x0, y0, x1, y1), (0, 0, width, height), s.size, s.widen)
+    target = folder / (_flat(name) + ".png")
+    if target.exists():
+        # a.jpg beside a.png
+        target = target.with_stem(f"{target.stem}-{Path(name).suffix[1:]}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Not cv2.imwrite, which tells nothing of a full disk.
+    target.write_bytes(cv2.imencode(".png", cv2.cvtColor(crop.image, cv2.COLOR_RGB2BGR))[1].tobytes())
+    return ""
 
 
 def _flat(name: str) -> str:

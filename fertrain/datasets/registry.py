@@ -19,6 +19,7 @@ from typing import Any
 
 from rmset.bounded import read_toml
 from rmset.errors import UnreadableError, UsageError
+from rmset.locks import change
 
 from ..config.serialization import to_toml
 from ..errors import DatasetError, UnknownNameError
@@ -118,9 +119,10 @@ def add(entry: Entry, *, here: bool = False) -> Path:
     if entry.kind != UNLABELED:
         open_entry(entry)
     file = Path(FILE) if here or Path(FILE).is_file() else user_file()
-    tables = _read(file) if file.is_file() else {}
-    tables[entry.name] = {"kind": entry.kind, "path": str(entry.path.resolve()), **entry.options}
-    write_text(file, to_toml(tables))
+    with change(file):
+        tables = _read(file) if file.is_file() else {}
+        tables[entry.name] = {"kind": entry.kind, "path": str(entry.path.resolve()), **entry.options}
+        write_text(file, to_toml(tables))
     return file
 
 
@@ -249,7 +251,7 @@ NOTE = "crop.toml"
 
 def note_crop(folder: Path, settings: Mapping[str, Any]) -> None:
     """Record the crop settings of a folder."""
-    (folder / NOTE).write_text(to_toml(settings), encoding="utf-8")
+    write_text(folder / NOTE, to_toml(settings))
 
 
 def crop_of(folder: Path) -> str:

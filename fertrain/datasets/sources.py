@@ -5,6 +5,7 @@ Names that begin with a dot are skipped: macOS, Jupyter and editors leave such f
 
 from __future__ import annotations
 
+import errno
 import lzma
 import os
 import posixpath
@@ -100,7 +101,7 @@ def plain_name(name: str, folder: Path) -> str:
     An absolute name inside of the folder becomes relative; any other stays absolute, and is read from there.
     """
     name = name.strip()
-    if "\\" in name and not (folder / name).exists():
+    if "\\" in name and not _is_here(folder, name):
         name = name.replace("\\", "/")
     name = posixpath.normpath(name)
     if name.startswith("/"):
@@ -124,17 +125,27 @@ def located(names: Sequence[str], folder: Path, prefixes: Sequence[str] = ()) ->
     """
     plain = [plain_name(name, folder) for name in names]
     sample = plain[:: max(1, len(plain) // _LOCATED_SAMPLE)]
-    if not sample or any((folder / name).is_file() for name in sample):
+    if not sample or any(_is_here(folder, name) for name in sample):
         return plain, ""
     deep = max(name.count("/") for name in sample) + 1
     tried = ["", *prefixes, *(p.name for p in folders(folder))]
     ways = [(taken, prefix) for taken in range(deep) for prefix in tried]
-    hits = {way: sum((folder / _moved(name, *way)).is_file() for name in sample) for way in ways}
+    hits = {way: sum(_is_here(folder, _moved(name, *way)) for name in sample) for way in ways}
     best = max(ways, key=lambda way: hits[way])
     if not hits[best]:
         return plain, ""
     moved = [_moved(name, *best) for name in plain]
     return moved, f"images found under other names than the table's: {names[0]} is {moved[0]}"
+
+
+def _is_here(folder: Path, name: str) -> bool:
+    """Whether a name of a table is that of a file; one that no file system takes is none."""
+    try:
+        return (folder / name).is_file()
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
+            return False
+        raise
 
 
 def _moved(name: str, taken: int, prefix: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from rmset.bounded import read_text
 from rmset.errors import UnreadableError
 
-from ..files import write_text
+from ..files import write_figure, write_text
 from ..run_folder import RunFolder
 from . import html as page
 from . import plots
@@ -24,14 +24,15 @@ _DATA = "<h2>Data</h2>"
 _DPI = 130
 
 
-def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> Path:
+def write(folder: RunFolder, metrics: dict[str, Any], thumbnails: Mapping[str, bytes] | None = None) -> Path:
     """Draw the figures and write report.html; returns its path.
 
     Args:
-        folder: of a finished run.
+        folder: of a trained run.
+        metrics: its scores, as `metrics.json` will hold them; that file comes last.
         thumbnails: PNG files by image name, shown beside the most confident mistakes.
     """
-    metrics, config = folder.metrics(), folder.config_values()
+    config = folder.config_values()
     scores = scores_from(metrics)
     history = folder.history()
     title = f"{config['method']} · {config['model']['name']} · {config['data']['labeled'].rpartition('/')[2]}"
@@ -43,16 +44,16 @@ def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> P
             f"{escape(best['warning'])}.</p>"
         )
     body += ["<h2>Classes</h2>", _classes(scores)]
-    plots.confusion(scores).savefig(folder.path / "confusion.png", dpi=_DPI)
+    write_figure(folder.path / "confusion.png", plots.confusion(scores), dpi=_DPI)
     figures = [page.picture(folder.path / "confusion.png", "confusion matrix")]
     if "calibration" in metrics:
-        plots.reliability(metrics["calibration"]).savefig(folder.path / "reliability.png", dpi=_DPI)
+        write_figure(folder.path / "reliability.png", plots.reliability(metrics["calibration"]), dpi=_DPI)
         figures.append(page.picture(folder.path / "reliability.png", "reliability diagram"))
     body += ["<h2>Confusion and confidence</h2>", '<div class="pair">' + "".join(figures) + "</div>"]
     if "votes" in metrics:
         body += ["<h2>Agreement with the votes</h2>", _votes(metrics["votes"])]
     if history:
-        plots.curves(history).savefig(folder.path / "curves.png", dpi=_DPI)
+        write_figure(folder.path / "curves.png", plots.curves(history), dpi=_DPI)
         body += ["<h2>Learning</h2>", page.picture(folder.path / "curves.png", "loss and held-out accuracy by epoch")]
     if metrics.get("mistakes"):
         body += ["<h2>Surest mistakes</h2>", page.sheet(metrics["mistakes"], thumbnails or {})]
@@ -63,7 +64,7 @@ def write(folder: RunFolder, thumbnails: Mapping[str, bytes] | None = None) -> P
         page.table(("what", "value"), _flat(config.get("measured", {})), text=True),
         "<h2>Settings</h2>",
         "<details open><summary>config.toml</summary><pre>"
-        + escape((folder.path / "config.toml").read_text(encoding="utf-8"))
+        + escape(read_text(folder.path / "config.toml"))
         + "</pre></details>",
     ]
     write_text(folder.report, page.page(title, body))
@@ -77,13 +78,14 @@ def recount(folder: RunFolder) -> None:
     """
     if not folder.report.is_file() or not (folder.path / "metrics.json").is_file():
         return
-    try:
-        text = read_text(folder.report, _LARGEST)
-    except UnreadableError:
-        return  # not a page of ours
-    before, heading, after = text.partition(_DATA)
-    said = _looked(folder.evaluations(), folder.metrics()["split"])
-    write_text(folder.report, before.partition(_COUNTED)[0] + said + "\n" + heading + after)
+    with folder.counting():
+        try:
+            text = read_text(folder.report, _LARGEST)
+        except UnreadableError:
+            return  # not a page of ours
+        before, heading, after = text.partition(_DATA)
+        said = _looked(folder.evaluations(), folder.metrics()["split"])
+        write_text(folder.report, before.partition(_COUNTED)[0] + said + "\n" + heading + after)
 
 
 def _facts(scores: Scores, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:

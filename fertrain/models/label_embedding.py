@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from rmset.bounded import open_regular
 from rmset.errors import UsageError
 
 from ..errors import WeightsError
@@ -27,7 +28,7 @@ WORDS: dict[str, str] = {
     "sadness": "sad", "surprise": "surprise", "contempt": "contempt",
 }  # fmt: skip
 """Default word of each class."""
-_LONGEST_WORD = 1024
+_LONGEST_WORD, _LONGEST_LINE = 1024, 1 << 20
 
 
 class EmbeddingHead(nn.Module):
@@ -85,9 +86,12 @@ def read_vectors(path: Path, words: Sequence[str]) -> Tensor:
             "word with `model.words`, as CLASS=WORD"
         )
     lengths = {len(row) for row in rows if row is not None}
-    if len(lengths) != 1:
+    if len(lengths) != 1 or 0 in lengths:
         raise WeightsError(f"expected vectors of one length in {path}, found {sorted(lengths)}")
-    return torch.from_numpy(np.stack([row for row in rows if row is not None]).astype(np.float32))
+    vectors = np.stack([row for row in rows if row is not None]).astype(np.float32)
+    if not np.isfinite(vectors).all() or not (vectors != 0).any(axis=1).all():
+        raise WeightsError(f"expected vectors of finite numbers that are not all 0 in {path}, found others")
+    return torch.from_numpy(vectors)
 
 
 Vectors = Mapping[str, npt.NDArray[np.float32]]
@@ -99,7 +103,7 @@ def _header(line: bytes) -> tuple[int, int] | None:
 
 
 def _is_binary(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if _header(file.readline(_LONGEST_WORD)) is None:
             return False
         second = file.read(4096)
@@ -109,11 +113,13 @@ def _is_binary(path: Path) -> bool:
 
 def _read_text(path: Path, wanted: set[str]) -> Vectors:
     found: dict[str, npt.NDArray[np.float32]] = {}
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            if number == 1 and _header(line.encode()):
+    with open_regular(path) as file:
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), start=1):
+            if number == 1 and _header(line):
                 continue
-            word, *values = line.replace(",", " ").split() or [""]
+            if len(line) == _LONGEST_LINE:
+                raise WeightsError(f"expected a word and numbers in {path}, found a line {number} without an end")
+            word, *values = line.decode(errors="replace").replace(",", " ").split() or [""]
             if word.lower() in wanted:
                 try:
                     found.setdefault(word, np.asarray(values, dtype=np.float32))
@@ -124,8 +130,10 @@ def _read_text(path: Path, wanted: set[str]) -> Vectors:
 
 def _read_binary(path: Path, wanted: set[str]) -> Vectors:
     found: dict[str, npt.NDArray[np.float32]] = {}
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         count, dim = _header(file.readline(_LONGEST_WORD)) or (0, 0)
+        if dim > _LONGEST_LINE // 16:
+            raise WeightsError(f"expected vectors of at most {_LONGEST_LINE // 16:,} numbers in {path}, found {dim:,}")
         for _ in range(count):
             letters = bytearray()
             while (letter := file.read(1)) not in (b" ", b""):

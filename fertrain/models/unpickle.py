@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rmset.bounded import open_regular
+
 from ..errors import WeightsError
 
 
@@ -124,7 +126,9 @@ def load_trusted(path: Path) -> tuple[object, list[str]]:
     made.Unpickler = unpickler  # type: ignore[attr-defined]
     made.load = lambda file, **options: unpickler(file, **options).load()  # type: ignore[attr-defined]
     try:
-        content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=False, pickle_module=made)
+        with open_regular(path) as file:
+            data = io.BytesIO(file.read())
+        content = torch.load(data, map_location="cpu", weights_only=False, pickle_module=made)
     except Exception as error:
         # foreign code can raise anything
         raise WeightsError(

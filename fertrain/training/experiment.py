@@ -161,9 +161,9 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
             "warning": f"chosen on {scores.split} itself, which flatters; not comparable with overall_accuracy",
         }  # fmt: skip
         say(f"best on test, chosen on {scores.split} itself: {best.shares[_ON_TEST]:.2%} in epoch {best.epoch}")
+    report.write(folder, metrics, evaluate.thumbnails(judged, data.spec))
     folder.write_metrics(metrics)
     checkpoints.remove()
-    report.write(folder, evaluate.thumbnails(judged, data.spec))
     say(f"{scores}; epoch chosen on {selected}")
     return RunResult(folder.path, metrics, scores)
 
@@ -229,5 +229,5 @@ class _Counted:
             evaluate.check_invariance(model, data.spec, images)
         judged = evaluate.judge(model, labels, data.spec, split, images, workers=config.workers, progress=progress)
         scores = judged.scores
-        self.times = self.folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, why)
+        self.times = self.folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, why, once=check)
         return judged

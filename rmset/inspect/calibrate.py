@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from rmset.bounded import read_json
 from rmset.outputs import written
 from rmset.parts.frames import VideoReader
 from rmset.progress import Progress, silent
@@ -50,7 +51,7 @@ def rates(*, again: bool = False, progress: Progress = silent) -> Rates:
     path = cache_path()
     if not again:
         try:
-            known = Rates(**json.loads(path.read_text(encoding="utf-8")))
+            known = Rates(**read_json(path))
             if known.cores == (os.cpu_count() or 1):
                 return known
         except (OSError, ValueError, TypeError):

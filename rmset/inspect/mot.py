@@ -7,14 +7,19 @@ Frames and ids count from 1 there and from 0 here. In a truth, confidence 0 mark
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from rmset.bounded import read_text
 from rmset.errors import RmsetError
 from rmset.inspect.scores import Boxed
+from rmset.outputs import written
 
+_MOST = 1 << 30
+"""bytes of a table; one video has some hundred MB at most"""
 TRACKER = "rmset"
 """Name of the folder that tracks are written into."""
 
@@ -49,9 +54,9 @@ def write_truth(folder: Path, name: str, must: Boxed, may: Boxed, frames: int, s
     both = np.concatenate([_table(must, 1.0, (1, 1)), _table(may, 0.0, (1, 0))])
     path = folder / "gt" / name / "gt" / "gt.txt"
     _write(path, both)
-    (path.parent.parent / "seqinfo.ini").write_text(
-        f"[Sequence]\nname={name}\nseqLength={frames}\nimWidth={size[0]}\nimHeight={size[1]}\n", encoding="utf-8"
-    )
+    about = f"[Sequence]\nname={name}\nseqLength={frames}\nimWidth={size[0]}\nimHeight={size[1]}\n"
+    with written(path.parent.parent / "seqinfo.ini") as partial:
+        partial.write_text(about, encoding="utf-8")
     return path
 
 
@@ -65,14 +70,16 @@ def write_tracks(folder: Path, name: str, found: Boxed) -> Path:
 def _rows(path: Path) -> npt.NDArray[np.float64]:
     """(N, 7) numbers: frame, id, left, top, width, height, confidence."""
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        rows = [[float(v) for v in line.replace(",", " ").split()[:7]] for line in lines]
-    except OSError as error:
+        text = read_text(path, _MOST)
+    except FileNotFoundError as error:
         raise RmsetError(f"MOTChallenge file {path}: cannot be read ({error.strerror}); give a gt.txt") from error
+    lines = [line for line in text.splitlines() if line.strip()]
+    try:
+        rows = [[float(v) for v in line.replace(",", " ").split()[:7]] for line in lines]
     except ValueError as error:
         raise RmsetError(f"MOTChallenge file {path}: expected numbers between commas, found {error}") from error
     for number, row in enumerate(rows, 1):
-        if len(row) < 7 or row[0] < 1 or row[1] < 1 or row[4] <= 0 or row[5] <= 0:
+        if len(row) < 7 or not all(map(math.isfinite, row)) or row[0] < 1 or row[1] < 1 or row[4] <= 0 or row[5] <= 0:
             raise RmsetError(
                 f"MOTChallenge file {path}, line {number}: expected frame,id,left,top,width,height,confidence with "
                 f"frames and ids from 1 and sizes above 0, found {lines[number - 1]!r}"
@@ -92,6 +99,7 @@ def _table(faces: Boxed, confidence: float, kind: tuple[int, int]) -> npt.NDArra
 
 
 def _write(path: Path, rows: npt.NDArray[np.float64]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     order = np.lexsort((rows[:, 1], rows[:, 0]))
-    np.savetxt(path, rows[order], fmt=["%d", "%d", "%.3f", "%.3f", "%.3f", "%.3f", "%g", "%d", "%d"], delimiter=",")
+    form = ["%d", "%d", "%.3f", "%.3f", "%.3f", "%.3f", "%g", "%d", "%d"]
+    with written(path) as partial, partial.open("w", encoding="utf-8") as file:
+        np.savetxt(file, rows[order], fmt=form, delimiter=",")

@@ -151,14 +151,19 @@ class Catalog:
         ((text,),) = self._db.cursor().execute("select current_setting('memory_limit')").fetchall()
         return size(text)
 
-    def sql(self, query: str) -> Result:
+    def sql(self, query: str, *, bounded: bool = False) -> Result:
         """Run one query of a user.
+
+        Args:
+            query: one `select`.
+            bounded: hold the whole process to `memory` while the query works; see `Dataset.sql`.
 
         Raises:
             QueryError: it is wrong, is not one `select`, or reaches beyond the root.
         """
         cursor = self._db.cursor()
-        return self._result(guard.check(cursor, query, queries.NAMES), None)
+        statement = guard.check(cursor, query, queries.NAMES)
+        return self._result(statement, None, self.memory if bounded else None)
 
     def run(self, query: str, parameters: Mapping[str, Any] | None = None) -> Result:
         """Run one query of the program itself, which may use any function that the locked connection allows.
@@ -172,5 +177,7 @@ class Catalog:
         """
         return self._result(query, parameters)
 
-    def _result(self, query: duckdb.Statement | str, parameters: Mapping[str, Any] | None) -> Result:
-        return Result(self._db.cursor(), query, parameters, keep=self._folder)
+    def _result(
+        self, query: duckdb.Statement | str, parameters: Mapping[str, Any] | None, bound: int | None = None
+    ) -> Result:
+        return Result(self._db.cursor(), query, parameters, keep=self._folder, bound=bound)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _UNITS = {"bytes": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
@@ -31,6 +34,11 @@ def hold(memory: int) -> bool:
     Args:
         memory: bytes that DuckDB may use.
     """
+    return _lower(memory) is not None
+
+
+def _lower(memory: int) -> tuple[int, int] | None:
+    """Set the bound; returns the one that was there, or None where none can be set."""
     try:
         import resource
 
@@ -41,5 +49,38 @@ def hold(memory: int) -> bool:
         known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
         resource.setrlimit(resource.RLIMIT_DATA, (min([most, *known]), hard))
     except (ImportError, OSError, ValueError, AttributeError):
-        return False
-    return True
+        return None
+    return soft, hard
+
+
+class _Turn:
+    """How many pieces of work share the bound, and the one that was there before the first."""
+
+    lock = threading.Lock()
+    working = 0
+    before: tuple[int, int] | None = None
+
+
+@contextmanager
+def within(memory: int | None) -> Iterator[None]:
+    """Hold the bound of `hold` while something is done, and take it back at the end.
+
+    Args:
+        memory: bytes that DuckDB may use; None sets no bound.
+    """
+    if memory is None:
+        yield
+        return
+    with _Turn.lock:
+        if not _Turn.working:
+            _Turn.before = _lower(memory)
+        _Turn.working += 1
+    try:
+        yield
+    finally:
+        with _Turn.lock:
+            _Turn.working -= 1
+            if not _Turn.working and _Turn.before is not None:
+                import resource
+
+                resource.setrlimit(resource.RLIMIT_DATA, _Turn.before)

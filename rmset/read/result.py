@@ -12,6 +12,7 @@ import duckdb
 from rmset.errors import QueryError
 from rmset.outputs import written
 from rmset.read.guard import one_line
+from rmset.read.limits import within
 from rmset.read.values import csv_batch, unchanged, unique
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Result:
         query: a statement that may run.
         parameters: values of its $names.
         keep: kept alive as long as the result.
+        bound: bytes that DuckDB may use, to which the process is held while it works; see `rmset.read.limits.within`.
     """
 
     def __init__(
@@ -46,10 +48,11 @@ class Result:
         query: duckdb.Statement | str,
         parameters: Mapping[str, Any] | None = None,
         keep: object = None,
+        bound: int | None = None,
     ) -> None:
-        self._connection, self._query, self._keep = connection, query, keep
+        self._connection, self._query, self._keep, self._bound = connection, query, keep, bound
         self._parameters = dict(parameters) if parameters else None
-        relation = interruptible(connection, lambda: connection.sql(query, params=self._parameters))
+        relation = self._work(lambda: connection.sql(query, params=self._parameters))
         if relation is None:
             raise QueryError("SQL: expected a query that returns rows, found one that returns none")
         self._relation = relation
@@ -57,6 +60,11 @@ class Result:
         self._explains = isinstance(query, duckdb.Statement) and query.type == duckdb.StatementType.EXPLAIN
         self.columns: list[str] = unique(relation.columns)
         """names of the columns"""
+
+    def _work(self, work: Callable[[], T], connection: duckdb.DuckDBPyConnection | None = None) -> T:
+        """Do DuckDB's work within the bound, so that Ctrl-C ends it."""
+        with within(self._bound):
+            return interruptible(connection or self._connection, work)
 
     def rows(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Rows as dictionaries, at most `limit`; what lies beyond is not computed if that can be helped."""
@@ -68,11 +76,11 @@ class Result:
             cursor.execute(self._query, self._parameters)
             return cursor.fetchall() if limit is None else cursor.fetchmany(limit)
 
-        return [dict(zip(self.columns, row, strict=True)) for row in interruptible(cursor, read)]
+        return [dict(zip(self.columns, row, strict=True)) for row in self._work(read, cursor)]
 
     def arrow(self) -> pa.Table:
         """Return an Arrow table."""
-        return interruptible(self._connection, self._relation.to_arrow_table).rename_columns(self.columns)
+        return self._work(self._relation.to_arrow_table).rename_columns(self.columns)
 
     def batches(self, rows: int = BATCH) -> Iterator[pa.RecordBatch]:
         """Arrow batches of at most so many rows, one after the other: memory does not grow with the result."""
@@ -84,7 +92,7 @@ class Result:
             reader.close()
 
     def _reader(self, rows: int) -> pa.RecordBatchReader:
-        return interruptible(self._connection, lambda: self._relation.to_arrow_reader(rows))
+        return self._work(lambda: self._relation.to_arrow_reader(rows))
 
     def _following(self, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
         """Return the next batch, its columns renamed; None at the end."""
@@ -95,7 +103,7 @@ class Result:
             except StopIteration:
                 return None
 
-        batch = interruptible(self._connection, read)
+        batch = self._work(read)
         return None if batch is None else batch.rename_columns(self.columns)
 
     def write(self, path: Path, cell: Callable[[str], str] = str) -> int:
@@ -137,7 +145,7 @@ class Result:
 
     def pandas(self) -> pd.DataFrame:
         """Return a pandas frame; needs the extra `frames`."""
-        frame: pd.DataFrame = interruptible(self._connection, self._relation.df)
+        frame: pd.DataFrame = self._work(self._relation.df)
         return frame.set_axis(self.columns, axis="columns")
 
     def polars(self) -> Any:
@@ -148,7 +156,7 @@ class Result:
 
             return polars.from_arrow(self._relation.to_arrow_table().rename_columns(self.columns))
 
-        return interruptible(self._connection, made)
+        return self._work(made)
 
 
 def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -14,7 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rmset.bounded import read_json
 from rmset.errors import UsageError, VideoError
+from rmset.files import sha256_of
 from rmset.parts.frames import VideoReader
 from rmset.parts.probe import VIDEO_SUFFIXES
 from rmset.parts.stream import rate_of
@@ -163,11 +164,9 @@ class _BoxCache:
     def of(cls, clip: Path, folder: Path | None) -> _BoxCache:
         if folder is None:
             return cls(None, {})
-        with clip.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        file = folder / f"{digest}.boxes.json"
+        file = folder / f"{sha256_of(clip)}.boxes.json"
         try:
-            return cls(file, json.loads(file.read_text(encoding="utf-8")))
+            return cls(file, read_json(file))
         except (OSError, ValueError):
             return cls(file, {})  # none yet, or not whole: detect again
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gzip
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -195,6 +196,32 @@ def test_a_download_ends_where_it_outgrows_what_was_promised(host: Host, root: R
     assert outcome.record.cause is Cause.BROKEN
     found = int((outcome.record.error or "").rsplit(" ", 1)[1].replace(",", ""))
     assert bounds.most_bytes(2.0) < found < bounds.most_bytes(2.0) + (8 << 20)
+
+
+def test_a_video_of_unknown_length_has_a_limit_of_its_own(host: Host, root: Root, clips_folder: Path) -> None:
+    url = host.put("/junk.mp4", small(clips_folder, seconds=2.0) + bytes(12 << 20))
+    (outcome,) = fetch_all(root, [url], max_bytes=4 << 20).values()
+    assert outcome.record.cause is Cause.BROKEN
+    assert "for a video of unknown length" in (outcome.record.error or "")
+    assert "--max-size" in (outcome.record.error or "")
+    assert bounds.most_bytes(None) == 16 << 30
+    assert not list(root.path.rglob("*.mp4"))
+
+
+def test_a_download_leaves_a_reserve_of_the_disk(
+    host: Host, root: Root, clips_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends while there is room for other programs, and the next run goes on."""
+    usage = shutil.disk_usage(root.path)
+    low = usage._replace(total=1 << 40, free=(1 << 30) - 1)
+    monkeypatch.setattr(bounds.shutil, "disk_usage", lambda folder: low)
+    url = host.put("/a.mp4", small(clips_folder))
+    (outcome,) = fetch_all(root, [url]).values()
+    assert outcome.record.cause is Cause.DISK
+    assert "no space left: the disk has, beside its reserve, 0" in (outcome.record.error or "")
+    monkeypatch.undo()
+    (outcome,) = fetch_all(root, [url]).values()
+    assert outcome.record.status == "done"
 
 
 def test_a_page_that_unpacks_without_end_is_left(host: Host, root: Root) -> None:

@@ -375,7 +375,7 @@ def test_the_reports_mean_of_classes_leaves_out_a_class_without_images(finished,
     metrics["confusion"][0] = [0] * 7
     folder.write_metrics(metrics)
     average = scores_from(metrics).average_accuracy
-    page = report.write(folder).read_text()
+    page = report.write(folder, folder.metrics()).read_text()
     row = re.search(r"mean of classes.*?</tr>", page, re.S)
     assert row
     assert f"{average:.1%}" in row.group()

@@ -23,6 +23,7 @@ from rmset.progress import Progress, silent
 from ...datasets.base import Split
 from ...datasets.images import Images
 from ...datasets.registry import images_of, open_split, open_target
+from ...files import whole, write_figure
 from ...labels import permutation
 from ...models.inference import eval_mode
 from ...models.weights import load
@@ -68,9 +69,10 @@ def explain_run(
     table: list[dict[str, Any]] = []
     for title, maps in made.items():
         stem = out / title.split()[0]
-        class_maps(maps, f"{title}, {split.dataset}:{name}").savefig(stem.with_suffix(".png"), dpi=130)
+        write_figure(stem.with_suffix(".png"), class_maps(maps, f"{title}, {split.dataset}:{name}"), dpi=130)
         labeled: dict[str, Any] = {m.label: m.values for m in maps}
-        np.savez_compressed(stem.with_suffix(".npz"), **labeled)
+        with whole(stem.with_suffix(".npz")) as part, part.open("wb") as file:
+            np.savez_compressed(file, **labeled)
         files += [stem.with_suffix(".png"), stem.with_suffix(".npz")]
         table += [_row(title, m) for m in maps]
     return Explained(table, files)

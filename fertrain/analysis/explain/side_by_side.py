@@ -21,7 +21,7 @@ from ...config.methods import RmferConfig
 from ...datasets.base import Split
 from ...datasets.registry import images_of, open_split, open_target
 from ...evaluation.features import Extracted, OpenedRun, extract, on_root, open_run
-from ...files import write_json
+from ...files import write_figure, write_json
 from ...labels import permutation
 from ...run_folder import told_apart
 from ...unlabeled.candidates import Anchors, open_anchors
@@ -73,8 +73,8 @@ def explain_attention(
     figures = {"candidates": out / "attention-candidates.png", "classes": out / "attention-classes.png"}
     images = {row: crops.store.images([row if crops.rows is None else int(crops.rows[row])])[0]
               for view in views for row in view.rows}  # fmt: skip
-    sidebyside.candidates(views, images, crops).savefig(figures["candidates"], dpi=_DPI)
-    sidebyside.classes(matrices, present, chance).savefig(figures["classes"], dpi=_DPI)
+    write_figure(figures["candidates"], sidebyside.candidates(views, images, crops), dpi=_DPI)
+    write_figure(figures["classes"], sidebyside.classes(matrices, present, chance), dpi=_DPI)
     name = crops.keys.name
     values = {
         "runs": [str(p) for p in paths], "root": str(root.path), "on": f"{split.dataset}:{split.split}",
@@ -151,7 +151,8 @@ def explain_embedding(
     out.mkdir(parents=True, exist_ok=True)
     figure, file = out / f"embedding-{how}.png", out / "embedding.json"
     # square panels leave a constrained layout too little room for three title lines
-    sidebyside.embedding(maps, labels, split.order.classes, table).savefig(figure, dpi=_DPI, bbox_inches="tight")
+    drawn = sidebyside.embedding(maps, labels, split.order.classes, table)
+    write_figure(figure, drawn, dpi=_DPI, bbox_inches="tight")
     write_json(file, values)
     return Seen(table, [figure, file])
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rmset.bounded import open_regular
 from rmset.errors import DetectorError
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -46,7 +47,7 @@ def state_dict(path: Path) -> dict[str, npt.NDArray]:
         DetectorError: the file is missing or of another format.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             magic, _, _, found, keys = (_Reader(file).load() for _ in range(5))
             if magic != _MAGIC:
                 raise ValueError("another magic number")

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rmset.errors import FetchError, LayoutError
+from rmset.bounded import read_text
+from rmset.errors import FetchError, LayoutError, UnreadableError
 from rmset.files import sha256_of
 from rmset.layout_record import Layout
 from rmset.records import VideoRecord
@@ -64,14 +65,14 @@ def bring(
     lengths = [float(s) for s in told if isinstance(s, (int, float)) and 0 < s < 1e9]
     got = visitor.download(found, folder, min_height, on_bytes, min(lengths, default=None))
     promised = {"the host": got.info.get("duration"), "the manifest": entry.duration_s if own_line else None}
-    probe = check(got.path, min_height=min_height, promised=promised)
+    probe = check(got.path, min_height=min_height, promised=promised, max_bytes=config.max_bytes)
     path, suffix = got.path, cut.suffix_of(got.path)
     if config.section is not None or suffix == ".ts":
         # HLS arrives as a transport stream, which tells neither its length nor where its key frames are.
         suffix = ".mp4" if suffix == ".ts" else suffix
         path = folder / f"copied{suffix}"
         cut.copy(got.path, path, config.section, config.audio)
-        probe = check(path, min_height=min_height)
+        probe = check(path, min_height=min_height, max_bytes=config.max_bytes)
     with root.files.lock(target.video_id):
         known = _known(target, got.info, config)
         video = publish(root, path, target.video_id, probe, sha256_of(path), suffix=suffix, copy=False, known=known)
@@ -110,8 +111,8 @@ def place_layout(root: Root, video_id: str, path: Path) -> bool:
     if root.has_layout(video_id):
         return False
     try:
-        layout = Layout.from_json(path.read_text(encoding="utf-8"), name=str(path))
-    except (OSError, UnicodeDecodeError) as error:
+        layout = Layout.from_json(read_text(path), name=str(path))
+    except (FileNotFoundError, UnreadableError) as error:
         raise LayoutError(f"{path}: expected a layout file, found none ({error}); correct the manifest") from error
     size = root.record(video_id).frame_size
     if layout.frame_size != size:

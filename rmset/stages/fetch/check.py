@@ -16,13 +16,20 @@ ROUNDING_S = 1.0
 """hosts tell durations in whole seconds"""
 
 
-def check(path: Path, *, min_height: int = 0, promised: dict[str, float | None] | None = None) -> Probe:
+def check(
+    path: Path,
+    *,
+    min_height: int = 0,
+    promised: dict[str, float | None] | None = None,
+    max_bytes: int | None = None,
+) -> Probe:
     """Probe a file: it opens, is whole and tall enough, is as long as promised, and every key frame decodes.
 
     Args:
         path: the file.
         min_height: px, after rotation.
         promised: who promised -> duration, s.
+        max_bytes: what the user set, if anything.
 
     Raises:
         FetchError: something is not as it should be.
@@ -36,7 +43,7 @@ def check(path: Path, *, min_height: int = 0, promised: dict[str, float | None] 
         for who, duration in (promised or {}).items():
             if duration and abs(found.duration_s - duration) > max(ROUNDING_S, TOLERANCE * duration):
                 raise FetchError(f"{who} promised {duration:g} s, the file has {found.duration_s:.2f} s", Cause.BROKEN)
-        check_bytes(path.stat().st_size, found.duration_s)
+        check_bytes(path.stat().st_size, found.duration_s, max_bytes)
         decode_key_frames(path)
     except VideoError as error:
         # The path of a partial download says nothing.

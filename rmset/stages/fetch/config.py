@@ -24,6 +24,8 @@ class FetchConfig:
     """pause between the beginnings of two videos of one host, s; from yt-dlp's preset `sleep`"""
     rate_limit: float | None = None
     """bytes per second, all jobs together"""
+    max_bytes: int | None = None
+    """most bytes of one video; if None, 64 MiB and 32 MiB for each second, and 16 GiB where the length is not known"""
     retries: int = 3
     """visits to a video, and repeats of one request, after trouble that may pass"""
     pause: float = 2.0
@@ -48,5 +50,7 @@ class FetchConfig:
                 raise UsageError(f"section {start:g} to {end}: expected 0 <= from < to, in seconds; correct it")
         if self.jobs < 1 or self.min_height < 1:
             raise UsageError(f"jobs {self.jobs}, min_height {self.min_height}: expected at least 1; correct them")
+        if self.max_bytes is not None and self.max_bytes < 1:
+            raise UsageError(f"max_bytes {self.max_bytes}: expected at least 1; correct it")
         if self.cookies is not None and not self.cookies.is_file():
             raise UsageError(f"cookies {self.cookies}: expected a file, found none; export it from your browser")

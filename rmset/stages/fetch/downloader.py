@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from rmset.bounded import read_text
 from rmset.stages.fetch.config import FetchConfig
 
 
@@ -60,7 +61,7 @@ def params(config: FetchConfig, log: Log) -> dict[str, Any]:
         chosen["ratelimit"] = config.rate_limit / config.jobs
     if config.cookies is not None:
         # As a stream: yt-dlp would write the user's file back, from every worker.
-        chosen["cookiefile"] = io.StringIO(config.cookies.read_text(encoding="utf-8"))
+        chosen["cookiefile"] = io.StringIO(read_text(config.cookies))
     if config.cookies_from_browser is not None:
         chosen["cookiesfrombrowser"] = _browser(config.cookies_from_browser)
     return chosen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -16,8 +15,10 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError
 from yt_dlp.utils import DownloadCancelled
 from yt_dlp.version import __version__ as yt_dlp_version
 
-from rmset.errors import FetchError
-from rmset.stages.fetch.bounds import MOST_REQUESTS, check_bytes
+from rmset.bounded import read_text
+from rmset.errors import FetchError, UnreadableError
+from rmset.outputs import begin, clear
+from rmset.stages.fetch.bounds import MOST_REQUESTS, check_bytes, check_disk
 from rmset.stages.fetch.causes import Cause, own_words
 from rmset.stages.fetch.choose import selector
 from rmset.stages.fetch.config import FetchConfig
@@ -187,7 +188,8 @@ class Visitor:
             if self._ydl._pace.stopped:
                 raise _Ended(Stopped())
             now = int(state.get("downloaded_bytes") or 0)
-            check_bytes(now, seconds)
+            check_bytes(now, seconds, self._config.max_bytes)
+            check_disk(folder)
             on_bytes(max(0, now - last))
             last = now
 
@@ -233,9 +235,7 @@ class _Unwrapped:
 def _refuse_if_full(folder: Path, chosen: Mapping[str, Any]) -> None:
     """Fail before a download that cannot fit, rather than after hours of it."""
     folder.mkdir(parents=True, exist_ok=True)
-    needed, free = chosen.get("filesize") or chosen.get("filesize_approx") or 0, shutil.disk_usage(folder).free
-    if needed > free:
-        raise FetchError(f"no space left: the video takes {needed:,} bytes, the disk has {free:,}", Cause.DISK)
+    check_disk(folder, int(chosen.get("filesize") or chosen.get("filesize_approx") or 0))
 
 
 def _prepare(folder: Path, format_id: str) -> None:
@@ -246,9 +246,14 @@ def _prepare(folder: Path, format_id: str) -> None:
     again from them, and nothing is downloaded twice.
     """
     choice = folder / "format.txt"
-    if not choice.exists() or choice.read_text(encoding="utf-8") != format_id:
+    try:
+        same = read_text(choice) == format_id
+    except (FileNotFoundError, UnreadableError):
+        same = False
+    if not same:
         for path in folder.iterdir():
-            path.unlink()
+            clear(path)
+        begin(choice, None)
         choice.write_text(format_id, encoding="utf-8")
     for path in [*folder.glob("*.ytdl"), *folder.glob("*.part-Frag*")]:
         whole = folder / f"{path.name.removesuffix('.ytdl').partition('.part-Frag')[0]}.part"

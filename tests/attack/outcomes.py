@@ -1,0 +1,47 @@
+"""What a command left in its folder, and what of that may differ from a calm run."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from tests.attack.commands import Case
+
+VARIES = re.compile(r"(.*/)?(history\.csv|state/.*\.json)|root/videos/[^/]*\.json")
+"""Speeds, times of work and of download."""
+OWN = re.compile(r".*\.lock|(.*/)?state/(locks|index)/.*")
+"""Held and rebuilt at need."""
+
+HIDDEN = re.compile(r"(^|/)\.|\.partial(/|$)|(^|/)state/")
+"""Under no name that a reader looks for."""
+
+
+def results(place: Path) -> dict[str, str]:
+    """sha256 of every file of a folder by its name there; the folder's own path in a text does not count."""
+    found = {}
+    for path in sorted(place.rglob("*")):
+        name = path.relative_to(place).as_posix()
+        if path.is_file() and not OWN.fullmatch(name):
+            found[name] = hashlib.sha256(path.read_bytes().replace(str(place).encode(), b"PLACE")).hexdigest()
+    return found
+
+
+def stable(found: dict[str, str]) -> dict[str, str]:
+    """Of these files, those whose bytes are the same after every run."""
+    return {name: data for name, data in found.items() if not VARIES.fullmatch(name)}
+
+
+def unfinished(place: Path) -> list[str]:
+    """Names of half written files."""
+    found = (p.relative_to(place).as_posix() for p in place.rglob("*"))
+    return sorted(name for name in found if name.endswith((".partial", "resume.pt", ".writable")))
+
+
+def check_whole(case: Case, place: Path, given: dict[str, str], calm: dict[str, str]) -> None:
+    """Every file with a name of its own is whole: as it was given, or as a calm run leaves it."""
+    if case.grows:
+        return
+    for name, data in stable(results(place)).items():
+        if not HIDDEN.search(name):
+            assert data in (given.get(name), calm.get(name)), f"{name} is neither old nor new"
