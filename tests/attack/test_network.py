@@ -7,11 +7,17 @@ other languages too.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
+
+from tests.attack import tally
+from tests.attack.commands import CASES
+from tests.attack.processes import COLLECT
 
 BIN = Path(sys.executable).parent
 RECORDER = """
@@ -49,21 +55,28 @@ def strace(folder):
 @pytest.fixture
 def recorded(tmp_path):
     """Run a command in a home of its own; what it looked up, and what it left at home."""
-    (tmp_path / "site").mkdir()
+    for name in ("site", "home", "place"):
+        (tmp_path / name).mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(RECORDER)
-    (tmp_path / "home").mkdir()
     log = tmp_path / "lookups"
     log.write_text("")
+    environment = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "CI", "WANDB_MODE")} | {
+        "PYTHONPATH": os.pathsep.join((str(tmp_path / "site"), str(COLLECT / "plugins/recorded"))),
+        "RMSET_RECORDED_SEARCH": str(COLLECT / "recorded_search.json"),
+        "RECORDED_LOOKUPS": str(log), "HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1",
+        "MPLCONFIGDIR": str(tmp_path / "mpl"), "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }  # fmt: skip
 
-    def run(*words, code=0):
-        environment = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "CI", "WANDB_MODE")} | {
-            "PYTHONPATH": str(tmp_path / "site"), "RECORDED_LOOKUPS": str(log), "HOME": str(tmp_path / "home"),
-            "MPLCONFIGDIR": str(tmp_path / "mpl"), "XDG_CACHE_HOME": str(tmp_path / "cache"),
-            "XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        }  # fmt: skip
+    def run(*words, code=0, until=None):
         command = [*strace(tmp_path), str(BIN / words[0]), *map(str, words[1:])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
-        assert done.returncode == code, done.stderr
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path / "place"
+        )
+        if until is not None:
+            until(process)
+        _, said = process.communicate()
+        assert process.returncode == code, said
         assert log.read_text() == "", words
         traced = tmp_path / "strace"
         far = (
@@ -91,34 +104,52 @@ def test_the_recorders_see_a_lookup_and_a_connection(tmp_path):
         assert any("192.0.2.1" in line for line in (tmp_path / "strace").read_text().splitlines() if FAR.search(line))
 
 
+def program(pid):
+    """The process itself, or the one that strace runs."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int((children or [pid])[0])
+
+
+QUICK = ("status", "sql", "evaluate a run", "recipes", "datasets list")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CASES]
+)
+def test_no_command_looks_anything_up(recorded, world, tmp_path, name):
+    """All commands of both programs: a new one without a case fails `test_every_command_has_a_case`.
+
+    The host of those whose job is to fetch is this machine; beside it they ask nobody.
+    """
+    case = CASES[name]
+    world.prepare(case, tmp_path / "place")
+    recorded(*world.words(case), code=case.code)
+    tally.note("commands under the recorder", name, cases=1)
+
+
 @pytest.mark.slow
-def test_building_a_root_with_workers_looks_nothing_up(recorded, mashup, tmp_path):
-    place = ("--root", tmp_path / "root", "-q")
-    recorded("rmset", "add", mashup[0], *place)
-    recorded("rmset", "layout", "propose", *place)
-    recorded("rmset", "track", "--jobs", "2", *place)
-    recorded("rmset", "export", "--size", "64", *place)
-    recorded("rmset", "build", tmp_path / "root" / "none.toml", *place, code=1)
+def test_the_demo_looks_nothing_up(recorded, tmp_path):
+    recorded("rmset", "demo", "-o", "demo", "--quiet")
+    tally.note("commands under the recorder", "rmset demo", cases=1)
 
 
-def test_looking_at_a_root_looks_nothing_up(recorded, finished_root, mashup, tmp_path):
-    root = shutil.copytree(finished_root.path, tmp_path / "root")
-    (video_id,) = finished_root.video_ids()
-    place = ("--root", root, "-q")
-    for words in (
-        ("status",), ("verify",), ("stats",), ("sql", "select count(*) from faces"), ("pairs", "--sample", "2"),
-        ("sheet", video_id, "-o", tmp_path / "x.png"), ("preview", video_id, "-o", tmp_path / "x.mp4", "--seconds", "0.5"),
-        ("layout", "check"), ("layout", "show", video_id), ("evaluate", "--truth", mashup[0].with_name("mashup.truth.json")),
-        ("export", "--size", "48", "--force"),
-    ):  # fmt: skip
-        recorded("rmset", *words, *place)
+def test_the_review_page_looks_nothing_up(recorded, world, tmp_path):
+    """The server is asked for its page, then stopped."""
+    pytest.importorskip("uvicorn")
+    world.prepare(CASES["layout check"], tmp_path / "place")
 
+    def until(process):
+        line = ""
+        while "http://" not in line:
+            line = process.stdout.readline()
+            assert line, "the page ended"
+        url = re.search(r"http://\S+", line)[0]
+        with urllib.request.urlopen(url) as page:
+            assert page.status == 200
+        os.kill(program(process.pid), signal.SIGTERM)
 
-def test_help_and_doctor_look_nothing_up(recorded):
-    recorded("rmset", "--help")
-    recorded("fertrain", "--help")
-    recorded("fertrain", "recipes")
-    recorded("fertrain", "datasets", "list")
+    recorded("rmset", "layout", "review", "--root", "root", "--no-open", code=143, until=until)
+    tally.note("commands under the recorder", "rmset layout review", cases=1)
 
 
 @pytest.fixture(scope="module")
@@ -135,25 +166,6 @@ def images(tmp_path_factory):
             for i in range(2):
                 cv2.imwrite(str(folder / split / name / f"{i}.png"), rng.integers(0, 255, (32, 32, 3)).astype(np.uint8))
     return folder
-
-
-@pytest.mark.slow
-def test_training_and_judging_look_nothing_up(recorded, images, tmp_path):
-    common = (
-        "--labeled",
-        f"folder:{images}",
-        "--model",
-        "resnet10t",
-        "--image-size",
-        "32",
-        "--epochs",
-        "1",
-        "--workers",
-        "1",
-    )
-    recorded("fertrain", "supervised", *common, "--tensorboard", "--out", tmp_path / "run")
-    recorded("fertrain", "evaluate", tmp_path / "run", "--on", f"folder:{images}")
-    recorded("fertrain", "predict", tmp_path / "run", images / "test", "-o", tmp_path / "p.csv")
 
 
 @pytest.mark.slow
