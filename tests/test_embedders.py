@@ -1,0 +1,160 @@
+"""Networks of the user's as embedders, and the whole way: an audit sees a swap, `--mend` puts it right."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rmset.answers import PERSON
+from rmset.errors import UsageError
+from rmset.geometry import as_boxes
+from rmset.inspect import evaluate
+from rmset.layout_record import Layout, Person, Segment
+from rmset.parts import identity as embedders
+from rmset.pipeline import run_stage
+from rmset.root import Root
+from rmset.stages import fetch
+from rmset.stages.audit import AuditConfig
+from rmset.stages.track import TrackConfig
+from rmset.synth.encode import Encoder
+from rmset.synth.faces import Person as Face
+from rmset.synth.faces import Pose
+from rmset.synth.identity import cast
+from rmset.truth import Truth, TruthFace, TruthSegment
+from rmset_cli.rmset.app import app
+
+WIDE, TALL, FRAMES, SWAP = 320, 240, 150, 80
+
+
+def field(number, value):
+    """One field of a protobuf message: bytes and text with their length, whole numbers as they are."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def varint(value):
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def tensor_type(name, *sides):
+    """A named float tensor of this shape (ValueInfoProto)."""
+    shape = b"".join(field(1, field(1, side)) for side in sides)
+    return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
+
+
+def mean_color(path, side=32):
+    """An ONNX network that gives the mean color of a face: one GlobalAveragePool."""
+    node = field(1, "face") + field(2, "mean") + field(4, "GlobalAveragePool")
+    graph = field(1, node) + field(2, "mean_color")
+    graph += field(11, tensor_type("face", 1, 3, side, side)) + field(12, tensor_type("mean", 1, 3, 1, 1))
+    path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Somebody in the light and somebody in the dark: (picture, box) of each."""
+    shown = [Face(p).render("neutral", 0.0, Pose(), (WIDE, TALL)) for p in cast("embedders", 2, 1)]
+    lights = [(0.45, 140.0), (0.5, 0.0)]
+    return [
+        (np.clip(s.image * gain + more, 0, 255).astype(np.uint8), s.box)
+        for s, (gain, more) in zip(shown, lights, strict=True)
+    ]
+
+
+@pytest.fixture
+def swapped(tmp_path, pictures):
+    """A tracked root in which two people change places while their ids stay with the panels, and the truth."""
+    (bright, a), (dark, b) = pictures
+    panels = [(0.0, 0.0, float(WIDE), float(TALL)), (float(WIDE), 0.0, 2.0 * WIDE, float(TALL))]
+    with Encoder(tmp_path / "swap.mp4", (2 * WIDE, TALL), 30) as encoder:
+        for frame in range(FRAMES):
+            encoder.write(np.hstack([bright, dark] if frame < SWAP else [dark, bright]))
+    root = Root(tmp_path / "root")
+    record = fetch.add(root, tmp_path / "swap.mp4")
+
+    def at(box, right):
+        return tuple(float(v) for v in np.add(box, (WIDE, 0, WIDE, 0) if right else 0))
+
+    people = (Person(0, at(a, False), panels[0], "manual"), Person(1, at(b, True), panels[1], "manual"))
+    root.write_layout(Layout(record.video_id, record.frame_size, (Segment(0, FRAMES, 0, (), people, True),)))
+    assert run_stage(root, record.video_id, "track", TrackConfig()).status == "done"
+    faces = [
+        TruthFace(frame, who, at((a, b)[who], (frame >= SWAP) != bool(who)), None, 1.0)
+        for frame in range(FRAMES)
+        for who in (0, 1)
+    ]
+    parts = [
+        TruthSegment(0, SWAP, (), dict(enumerate(panels))),
+        TruthSegment(SWAP, FRAMES, (), {0: panels[1], 1: panels[0]}),
+    ]
+    return root, record.video_id, Truth(30.0, record.frame_size, tuple(parts), tuple(faces))
+
+
+def test_an_onnx_file_of_the_users_tells_faces_apart(tmp_path, pictures):
+    made = embedders.load(str(mean_color(tmp_path / "mean.onnx")))
+    vectors = [made.embed(image, as_boxes([box, box])) for image, box in pictures]
+    assert made.name == "mean.onnx"
+    assert [v.shape for v in vectors] == [(2, 3), (2, 3)]
+    np.testing.assert_allclose(np.linalg.norm(np.concatenate(vectors), axis=1), 1, atol=1e-5)
+    assert np.linalg.norm(vectors[0][0] - vectors[0][1]) < made.same
+    assert np.linalg.norm(vectors[0][0] - vectors[1][0]) > made.other
+
+
+def test_an_onnx_file_that_is_none_is_refused(tmp_path):
+    (tmp_path / "no.onnx").write_bytes(struct.pack("<4I", 1, 2, 3, 4))
+    with pytest.raises(UsageError, match="expected an ONNX network, found none"):
+        embedders.load(str(tmp_path / "no.onnx"))
+
+
+def test_an_audit_sees_a_swap_and_mend_puts_it_right(tmp_path, swapped):
+    root, video_id, truth = swapped
+    network = str(mean_color(tmp_path / "mean.onnx"))
+    assert evaluate.video(root, video_id, truth).row["idf1"] < 0.6
+    told = CliRunner().invoke(
+        app, ["audit", "--root", str(root.path), "--embedder", network, "--mend", "--format", "json"]
+    )
+    assert told.exit_code == 0, told.output
+    wrong = [row for row in json.loads(told.stdout) if row["question"] == PERSON]
+    assert {row["answer"] for row in wrong} == {"no"}
+    assert {row["person_id"] for row in wrong} == {0, 1}
+    assert f"run `rmset track {video_id}`" in told.stderr
+    assert root.confidence(video_id) < 0.8
+    assert [[p.person_id for p in s.people] for s in root.layout(video_id).segments] == [[0, 1], [1, 0]]
+    again = CliRunner().invoke(app, ["track", "--root", str(root.path), "--embedder", network, "--quiet"])
+    assert again.exit_code == 0, again.output
+    after = evaluate.video(root, video_id, truth).row
+    assert after["recall"] > 0.97
+    assert after["idf1"] >= 0.95
+    assert [a.good for a in root.audit(video_id).answers if a.question == PERSON] == [True]
+    assert root.confidence(video_id) >= 0.8
+
+
+def test_weights_of_facenets_network_audit_a_video(tmp_path, swapped, pictures):
+    torch = pytest.importorskip("torch", reason="needs torch")
+    facenet = pytest.importorskip("facenet_pytorch", reason="needs `pip install facenet-pytorch`")
+    torch.manual_seed(0)
+    weights, other = tmp_path / "mine.pt", tmp_path / "other.pt"
+    torch.save(facenet.InceptionResnetV1(pretrained=None).state_dict(), weights)
+    torch.save({"conv": torch.zeros(3)}, other)
+    made = embedders.load(str(weights))
+    one, again, dark = (made.embed(image, as_boxes([box]))[0] for image, box in (pictures[0], *pictures))
+    assert one.shape == (512,)
+    assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
+    assert (one == again).all()
+    assert (one != dark).any()
+    with pytest.raises(UsageError, match="expected weights of InceptionResnetV1, found none"):
+        embedders.load(str(other))
+    root, video_id, _ = swapped
+    outcome = run_stage(root, video_id, "audit", AuditConfig(embedder=str(weights)))
+    assert outcome.status == "done", outcome.error
+    found = root.audit(video_id)
+    assert (found.embedder, found.faces >= 6) == ("mine.pt", True)
