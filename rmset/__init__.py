@@ -14,7 +14,7 @@ In Python:
     root.crops()[1337].image
     for anchor, positives, negatives in root.pairs(d=5, d_far=30, seed=0).take(8): ...
 
-Every public name is below; a name is imported when it is first used, so `import rmset` costs nothing.
+Every public name is listed below and imported on first use, so `import rmset` is quick.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ __all__ = [
 ]  # fmt: skip
 __version__ = "0.1.0"
 
-# before any library is imported that would send something
+# before importing any library that reports usage over the network
 privacy.opt_out()
 
 _HOMES = {

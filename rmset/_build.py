@@ -1,4 +1,4 @@
-"""`rmset.add`, `propose`, `track`, `export` and `build`: the stages as functions, with bars where they can be seen."""
+"""`rmset.add`, `propose`, `track`, `export` and `build`: the stages as functions, with progress bars."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def add(
     copy: bool = False,
     progress: Progress | bool | None = None,
 ) -> list[VideoRecord]:
-    """Take video files into a data set: probe, hash, link or copy. The same file again changes nothing.
+    """Add video files to a data set: probe, hash, link or copy. Adding the same file again changes nothing.
 
     Args:
         root: the data set; None is `$RMSET_ROOT`, else `data/rmset`.
         files: a file, a folder of them, or several of both.
-        copy: copy even where a hard link would do.
-        progress: None for a bar where it can be seen, False for none, or a callback.
+        copy: copy even if a hard link is possible.
+        progress: None for a bar in a terminal or notebook, False for none, or a callback.
 
     Returns:
-        What is known of each.
+        The record of each video.
 
     Raises:
         UsageError: there is no video file.
-        IncompleteError: a file cannot be taken; the others were, and are its `done`.
+        IncompleteError: a file cannot be added; the others were, and are its `done`.
 
     >>> [video.frame_count for video in rmset.add("data/new", "mashup.mp4")]
     [48]
@@ -83,7 +83,7 @@ def propose(
     progress: Progress | bool | None = None,
     **settings: Any,
 ) -> list[Outcome]:
-    """Propose layouts: where the film plays, who reacts. A layout that a person has reviewed is kept.
+    """Propose layouts: trigger regions and people. Reviewed layouts are kept.
 
     Args:
         root: as in `build`, like `videos`, `jobs`, `force` and `progress`.
@@ -116,7 +116,7 @@ def track(
         videos: ids.
         jobs: videos at once.
         force: run again.
-        check: whole frames of each video that are held against the exact detector.
+        check: whole frames per video to compare with the exact detector.
         progress: bars.
         settings: fields of `rmset.TrackConfig`.
 
@@ -169,26 +169,26 @@ def build(
     export: ExportConfig | Mapping[str, Any] | None = None,
     progress: Progress | bool | None = None,
 ) -> list[Outcome]:
-    """Run all stages, video by video: layout, track, audit, export. A stage that is done is not done again.
+    """Run all stages, video by video: layout, track, audit, export. Finished stages are not repeated.
 
     Args:
         root: the data set; None is `$RMSET_ROOT`, else `data/rmset`.
         videos: ids; all if omitted.
-        jobs: videos worked on at once, each in a process of its own.
-        force: run again even if nothing has changed.
-        check: whole frames of each video on which its tracks are held against the exact detector.
+        jobs: videos processed in parallel, each in its own process.
+        force: run again even if nothing changed.
+        check: whole frames per video on which tracks are compared with the exact detector.
         propose: settings of the layout stage, as a `ProposeConfig` or by name.
         track: settings of tracking, as a `TrackConfig` or by name.
         export: settings of the crops, as an `ExportConfig` or by name.
-        progress: None for bars where they can be seen (a terminal, a notebook), False for none, or a callback.
+        progress: None for bars in a terminal or notebook, False for none, or a callback.
 
     Returns:
-        What became of each stage of each video.
+        The outcome of each stage of each video.
 
     Raises:
-        RootError: the data set has no video, or none of such an id.
-        UsageError: a setting that cannot be.
-        IncompleteError: a stage failed for some video; the others went on, and all outcomes are its `done`.
+        RootError: the data set has no video, or none with such an id.
+        UsageError: an unknown or invalid setting.
+        IncompleteError: a stage failed for some video; the others continued, and all outcomes are its `done`.
 
     >>> [(outcome.stage, outcome.status) for outcome in rmset.build("data/rmset", export={"size": 64})]
     [('layout', 'kept'), ('track', 'already done'), ('audit', 'done'), ('export', 'already done')]
@@ -225,10 +225,10 @@ def _run(
 
 
 def _config(kind: type[Settings], given: Settings | Mapping[str, Any] | None) -> Settings:
-    """Return settings of a stage out of what the caller gave.
+    """Return a stage's settings from the caller's arguments.
 
     Raises:
-        UsageError: a name that the stage has no setting of, or a value that cannot be.
+        UsageError: an unknown or invalid setting.
     """
     if isinstance(given, kind):
         return given
@@ -247,13 +247,13 @@ def _config(kind: type[Settings], given: Settings | Mapping[str, Any] | None) ->
 
 
 def _forget(root: AnyRoot) -> None:
-    """Make an opened data set look again at what has changed."""
+    """Reload an opened data set after changes."""
     if isinstance(root, Dataset):
         root.reload()
 
 
 def _several(what: str, failed: Sequence[str], total: int) -> str:
-    """One line for one failure or many."""
+    """Summarize failures in one line."""
     if len(failed) == 1:
         return failed[0]
-    return f"{len(failed)} failures in {total} {what}, the first: {failed[0]}; `.done` has what came of the others"
+    return f"{len(failed)} failures in {total} {what}, the first: {failed[0]}; `.done` has the outcomes of the others"

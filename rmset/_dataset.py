@@ -1,4 +1,4 @@
-"""`rmset.open(root)`: a data set as one object, from which everything that lies in it is reached."""
+"""`rmset.open(root)`: a data set as one object, with access to all its contents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["AnyRoot", "Dataset", "RootStats", "VideoPerson", "open", "root_of"]
 
 @dataclass(frozen=True)
 class VideoPerson:
-    """One person of one video, as its layout has them.
+    """One person of one video, from its layout.
 
     >>> person = rmset.open("data/rmset").people[0]
     >>> person.person_id, person.segments
@@ -40,7 +40,7 @@ class VideoPerson:
 
     video_id: str
     person_id: int
-    """The same person keeps it through all segments of the video."""
+    """Id of the person, the same in all segments of the video."""
     segments: tuple[int, ...]
     """Segments of the layout in which they are seen."""
     box: Box
@@ -62,15 +62,15 @@ class RootStats:
     videos: list[dict[str, Any]]
     """One row per video: frames, people, faces, crops, coverage, face height, aspect before and after, masked share."""
     total: dict[str, Any]
-    """What they come to together."""
+    """Totals over all videos."""
     pixels: stats.PixelStatistics | None = None
-    """Exact mean and std of all crops, where they were asked for."""
+    """Exact mean and std of all crops, if requested."""
 
 
 class Dataset(os.PathLike[str]):
     """A data set: its videos, people, tables, crops and pairs.
 
-    What lies in it is read when it is first asked for and kept; `reload()` looks again.
+    Contents are read on first use and cached; `reload()` reads them again.
 
     >>> data = rmset.open("data/rmset")
     >>> data.videos[0].width, len(data.people), len(data.crops()) > 100
@@ -79,7 +79,7 @@ class Dataset(os.PathLike[str]):
 
     def __init__(self, root: Root) -> None:
         self.root = root
-        """Where each file lies, and the ledger of what was done."""
+        """Paths of all files, and the ledger of finished stages."""
 
     @property
     def path(self) -> Path:
@@ -93,11 +93,11 @@ class Dataset(os.PathLike[str]):
         return f"rmset.open({str(self.path)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # to a worker goes the place; it is opened anew there
+        # workers get the path and open it again
         return Dataset, (self.root,)
 
     def reload(self) -> Dataset:
-        """Forget what was read, as after a build by another process; returns itself.
+        """Drop the cache, for example after a build by another process; returns itself.
 
         >>> len(rmset.open("data/rmset").reload().videos)
         1
@@ -119,7 +119,7 @@ class Dataset(os.PathLike[str]):
 
     @property
     def videos(self) -> tuple[VideoRecord, ...]:
-        """What is known of each video, by video_id."""
+        """Record of each video, by video_id."""
         return tuple(self.root.records())
 
     @property
@@ -146,7 +146,7 @@ class Dataset(os.PathLike[str]):
         """Return a video's face rows by person and frame; read them by `.arrow()`, `.pandas()`, `.polars()`, `.rows()`.
 
         Raises:
-            RootError: there is no such video, or it was not tracked yet.
+            RootError: there is no such video, or it is not tracked yet.
 
         >>> data = rmset.open("data/rmset")
         >>> data.tracks(data.videos[0].video_id).columns[:4]
@@ -169,7 +169,7 @@ class Dataset(os.PathLike[str]):
                 value, such as a text of gigabytes. The bound holds for all threads of the process; Linux alone has it.
 
         Raises:
-            QueryError: it is wrong, is not one `select`, or reaches beyond the root.
+            QueryError: invalid SQL, not exactly one `select`, or access beyond the root.
 
         >>> rmset.open("data/rmset").sql("select count(distinct person_id) as people from faces").rows()
         [{'people': 3}]
@@ -177,7 +177,7 @@ class Dataset(os.PathLike[str]):
         return self.catalog.sql(query, bounded=bounded)
 
     def run(self, query: str, parameters: Mapping[str, Any] | None = None) -> Result:
-        """Return a query of a program's own, which may use any function that the locked connection allows.
+        """Run trusted SQL of a program, which may use any function that the locked connection allows.
 
         Args:
             query: SQL.
@@ -189,7 +189,7 @@ class Dataset(os.PathLike[str]):
         return self.catalog.run(query, parameters)
 
     def crops(self, video_id: str | None = None, person_id: int | None = None) -> Crops:
-        """All crops by row number, or those of one video, of one person in it.
+        """All crops by row number, or those of one video, or of one person in it.
 
         Raises:
             RootError: there are no crops, or none of that video.
@@ -228,21 +228,21 @@ class Dataset(os.PathLike[str]):
         """Anchors with their positives (others, same moment) and negatives (same person, far away in time).
 
         Args:
-            d: positives lie within ± this.
-            d_far: negatives lie beyond ± this.
-            unit: of both: steps (exported frames), frames or seconds.
-            seed: of the order of anchors and of the draws.
-            candidates: of each kind, at most, for an anchor.
-            same_segment: no positives from beyond a change of layout.
+            d: positives are within ± this distance.
+            d_far: negatives are beyond ± this distance.
+            unit: unit of both: steps (exported frames), frames or seconds.
+            seed: seed of the order of anchors and of the draws.
+            candidates: most candidates of each kind per anchor.
+            same_segment: take positives from the anchor's segment only.
             min_sharpness: leaves out blurred crops; also as candidates, as each of the following.
             min_brightness: leaves out dark ones, 0 to 1.
             max_yaw: leaves out turned heads, 0 to 1.
-            max_padding: leaves out crops that lie beyond frame or panel by more than this share.
-            reviewed: only segments that a person has reviewed.
+            max_padding: leaves out crops with a larger share outside frame or panel.
+            reviewed: use reviewed segments only.
 
         Raises:
             RootError: there are no crops.
-            UsageError: a value that cannot be, or videos that were exported with different strides.
+            UsageError: an invalid value, or videos exported with different strides.
 
         >>> for anchor, positives, negatives in rmset.open("data/rmset").pairs(d=5, d_far=30, seed=0).take(1):
         ...     positives[0].image.shape
@@ -258,7 +258,7 @@ class Dataset(os.PathLike[str]):
         """Count videos, frames, people, faces and crops, and describe them.
 
         Args:
-            pixels: also the exact mean and std of all crops, which reads every one of them.
+            pixels: also compute the exact mean and std of all crops, which reads every crop.
             progress: see `rmset.build`.
 
         >>> rmset.open("data/rmset").stats().videos[0]["frames"]
@@ -274,13 +274,13 @@ class Dataset(os.PathLike[str]):
 
 
 AnyRoot = Dataset | Root | Path | str | None
-"""Whatever stands for a data set; None is `$RMSET_ROOT`, else `data/rmset`."""
+"""A data set, or its path; None is `$RMSET_ROOT`, else `data/rmset`."""
 
 
 def open(root: AnyRoot = None) -> Dataset:  # noqa: A001  (rmset.open reads as it should)
     """Return a data set: the folder given, else `$RMSET_ROOT`, else `data/rmset`.
 
-    A folder that is not there yet is an empty data set, into which `rmset.add` and `rmset.build` put something.
+    A folder that does not exist yet is an empty data set, to be filled by `rmset.add` and `rmset.build`.
 
     >>> rmset.open("data/rmset").sql("select count(*) as faces from faces").arrow().num_rows
     1
@@ -289,7 +289,7 @@ def open(root: AnyRoot = None) -> Dataset:  # noqa: A001  (rmset.open reads as i
 
 
 def root_of(root: AnyRoot) -> Root:
-    """Return the place behind whatever stands for a data set."""
+    """Return the root of a data set or path."""
     if isinstance(root, Dataset):
         return root.root
     return root if isinstance(root, Root) else Root.find(root)

@@ -1,4 +1,4 @@
-"""What the audit of a video found: `audit/<video_id>.json`. No embedding is in it."""
+"""Results of a video's audit: `audit/<video_id>.json`. It contains no embeddings."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from rmset.geometry import Box
 SCHEMA = 1
 MASKED, FILM, FOUND, PERSON = "somebody masked", "film unmasked", "everybody found", "same person"
 QUESTIONS = (MASKED, FILM, FOUND, PERSON)
-"""in the order in which they are asked"""
+"""questions, in order"""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer; a question has one for the whole video, or one for each thing that is wrong."""
+    """One answer; a question has one for the whole video, or one per fault."""
 
     question: str
     """one of `QUESTIONS`"""
     answer: Literal["yes", "no", "cannot tell", "not asked"]
     good: bool | None
-    """whether it is as it should be; None where it says nothing"""
+    """whether the answer is good; None if undecided"""
     detail: str = ""
-    """what was seen, one line"""
+    """the observation, one line"""
     frame_idx: int | None = None
     box: Box | None = None
     """px of the frame"""
     person_id: int | None = None
     confidence: float = 1.0
-    """what is left of the confidence in the video"""
+    """remaining confidence in the video, 0 to 1"""
     other_frame_idx: int | None = None
     """where a second face is seen, that should be the same person"""
     other_box: Box | None = None
@@ -40,7 +40,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Rename:
-    """From a frame on, an id of the tracks is another person."""
+    """A correction: from a frame on, an id of the tracks belongs to another person."""
 
     frame_idx: int
     person_id: int
@@ -53,27 +53,27 @@ class Audit:
 
     video_id: str
     embedder: str | None
-    """name of what compared faces; None where identities were not asked for"""
+    """name of the embedder; None if identities were not compared"""
     frames: int
-    """frames that were looked at"""
+    """frames examined"""
     faces: int
-    """faces that were compared"""
+    """faces compared"""
     answers: tuple[Answer, ...]
     renames: tuple[Rename, ...] = ()
-    """what would put identities right, in order of time"""
+    """corrections of identities, in order of time"""
 
     @property
     def confidence(self) -> float:
-        """The least of all answers'."""
+        """The lowest confidence of all answers."""
         return min((a.confidence for a in self.answers), default=1.0)
 
     def to_json(self) -> str:
-        """As written into the root."""
+        """Return the text that is written into the root."""
         return json.dumps({"schema": SCHEMA, **asdict(self), "confidence": self.confidence}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str, name: str = "audit") -> Audit:
-        """Read what `to_json` wrote.
+        """Read an audit written by `to_json`.
 
         Raises:
             RootError: not an audit, or written by a newer program.

@@ -1,7 +1,7 @@
-"""Small files that anybody may have written: read within bounds, or refused in one line.
+"""Bounded reading of small untrusted files; violations are one-line errors.
 
-A small file is a regular file of at most 16 MiB of UTF-8. JSON and TOML nest at most 64 deep and hold finite numbers.
-A FIFO, a device or a folder in its place is refused at once; opening it could wait forever, or read forever.
+A small file is a regular file of at most 16 MiB of UTF-8. JSON and TOML nest at most 64 deep and contain finite
+numbers. FIFOs, devices and folders are refused at once, because opening or reading them could block forever.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import Any, BinaryIO
 from rmset.errors import UnreadableError
 
 SMALL = 16 << 20
-"""bytes; the most that a file of settings, results or one video's state may have"""
+"""largest file of settings, results or one video's state, bytes"""
 DEEP = 64
-"""levels of lists and tables inside each other"""
+"""most levels of nested lists and tables"""
 LARGE = 1 << 63
-"""whole numbers lie below this, as those of tables do"""
-# Not every system has every flag.
+"""whole numbers are below this, as in the tables"""
+# Some systems lack some flags.
 _FLAGS = ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY", "O_NOINHERIT")
 _READING = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in _FLAGS)
 
 
 class _Readable(io.FileIO):
-    """A file whose reads name it when a disk refuses them: Python says only what went wrong."""
+    """A file whose read errors name the file, which Python's do not."""
 
     def __init__(self, handle: int, path: Path) -> None:
         super().__init__(handle, "rb")
@@ -56,7 +56,7 @@ def _unreadable(path: Path, error: OSError) -> UnreadableError:
 
 
 def open_regular(path: Path, most: int | None = None) -> BinaryIO:
-    """Return a regular file, opened for reading.
+    """Open a regular file for reading.
 
     Args:
         path: the file; links are followed.
@@ -64,10 +64,10 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
 
     Raises:
         FileNotFoundError: there is none.
-        UnreadableError: it is no regular file, is too large, or may not be read; also from its reads.
+        UnreadableError: it is not a regular file, is too large, or is not readable; also raised by its reads.
     """
     try:
-        # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
+        # Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
         handle = os.open(path, _READING)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(2, "no such file", str(path)) from None
@@ -95,7 +95,7 @@ def read_bytes(path: Path, most: int = SMALL) -> bytes:
     with open_regular(path, most) as stream:
         data = stream.read(most + 1)
     if len(data) > most:
-        # The files of /proc say that they are empty; others grow while they are read.
+        # Files of /proc report size 0; others grow while they are read.
         raise UnreadableError(f"{path}: expected at most {most:,} bytes, found more; remove it")
     return data
 
@@ -105,7 +105,7 @@ def read_text(path: Path, most: int = SMALL) -> str:
 
     Raises:
         FileNotFoundError: there is none.
-        UnreadableError: as `read_bytes`, or it is no UTF-8.
+        UnreadableError: as for `read_bytes`, or invalid UTF-8.
     """
     data = read_bytes(path, most)
     try:
@@ -159,7 +159,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def _bounded(value: Any, where: str) -> Any:
-    """Return the value itself, after a walk that needs no recursion."""
+    """Check a value without recursion, and return it."""
     level, deep = [value], 0
     while level:
         if deep > DEEP:
@@ -181,7 +181,7 @@ def _bounded(value: Any, where: str) -> Any:
 
 
 def _encodable(text: str, where: str) -> None:
-    """Half a surrogate pair can be read, but neither printed nor written again."""
+    """Reject lone surrogates: they can be read, but neither printed nor written."""
     try:
         text.encode()
     except UnicodeEncodeError:

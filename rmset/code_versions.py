@@ -1,7 +1,7 @@
-"""Changes of the program after which a stage gives other results, and which videos they touch.
+"""Changes of the program that alter a stage's results, and the videos they affect.
 
-The highest version whose change touches a video goes into the hash of the stage's inputs, so that `build` redoes what
-would come out otherwise now, and nothing else. Version 1 is that of the first release.
+The highest version that affects a video is part of the hash of the stage's inputs, so `build` redoes exactly the
+results that would differ now. Version 1 is the first release.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from rmset.records import VideoRecord
 
 @dataclass(frozen=True)
 class Change:
-    """A change after which a stage gives other results."""
+    """A change that alters a stage's results."""
 
     version: int
     what: str
     touches: Callable[[VideoRecord], bool]
-    """whether the results of a video come out otherwise"""
+    """whether a video's results change"""
 
 
 def _is_shown_otherwise(record: VideoRecord) -> bool:
-    """Whether a plain reader, as the first version was, gives other frames, times or pixels than a player shows."""
+    """Whether a plain reader, like the first version, gives other frames, times or pixels than a player shows."""
     return bool(set(record.notes) - {"turned"}) or record.fault is not None
 
 
@@ -43,7 +43,7 @@ SECOND = Change(5, "a second person of a panel may be small beside the first", _
 ASKED = Change(2, "the audit looks again where it doubts, at rooms and at gaps", _every_video)
 
 CHANGES: dict[str, tuple[Change, ...]] = {
-    # tracks and crops follow a layout that comes out otherwise
+    # tracks and crops depend on the layout, which changes
     "layout": (NUMBERING, EDITED, SECOND), "track": (NUMBERING, FILLING), "export": (NUMBERING,),
     "audit": (ASKED,),
 }  # fmt: skip
@@ -51,5 +51,5 @@ CHANGES: dict[str, tuple[Change, ...]] = {
 
 
 def code_version(stage: str, record: VideoRecord) -> int:
-    """Return the last version of the program that changed what a stage makes of a video."""
+    """Return the last version of the program that changed a stage's result for a video."""
     return max((c.version for c in CHANGES.get(stage, ()) if c.touches(record)), default=1)

@@ -1,17 +1,17 @@
-"""What can go wrong, as a tree.
+"""The exception tree.
 
 RmsetError                   one line for the user: what was expected, what was found, what to do
 ├── UsageError               wrong arguments (exit code 2)
 ├── ManifestError            a manifest that cannot be read; carries the line
 ├── RootError                a root that is missing, not writable, or newer than this program
-├── VideoError               a file that is no video, is empty, cut short, or of an unsupported kind
-├── FetchError               a video that cannot be had; carries the cause
-├── LayoutError              regions and people that cannot be
+├── VideoError               a file that is not a video, is empty, truncated, or of an unsupported kind
+├── FetchError               a video that cannot be downloaded; carries the cause
+├── LayoutError              invalid regions or people
 ├── DetectorError            a detector that cannot be loaded
 ├── ShardError               a Parquet file that is broken or does not fit its neighbors
-├── UnreadableError          a small file that is no regular file, too large, damaged or nested too deep
+├── UnreadableError          a small file that is not a regular file, too large, damaged or nested too deep
 ├── QueryError               SQL that is wrong or not allowed
-└── IncompleteError          some videos failed, the others are done; carries what was done
+└── IncompleteError          some videos failed, the others are done; carries the outcomes
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 
 class RmsetError(Exception):
-    """Base of every error that this package raises on purpose.
+    """Base class of this package's exceptions.
 
     The message is one line in three parts: what was expected, what was found, what to do.
     """
@@ -44,14 +44,14 @@ class RootError(RmsetError):
 
 
 class VideoError(RmsetError):
-    """A file that is no video, is empty, is cut short, or is of an unsupported kind."""
+    """A file that is not a video, is empty, is truncated, or is of an unsupported kind."""
 
 
 class FetchError(RmsetError):
-    """A video that cannot be had.
+    """A video that cannot be downloaded.
 
     Args:
-        message: the cause in its own words.
+        message: the host's or downloader's own words.
         cause: the kind of cause, as the ledger counts it (`rmset.stages.fetch.causes.Cause`).
     """
 
@@ -61,7 +61,7 @@ class FetchError(RmsetError):
 
 
 class LayoutError(RmsetError):
-    """Regions or people that cannot be."""
+    """Invalid regions or people."""
 
 
 class DetectorError(RmsetError):
@@ -69,7 +69,7 @@ class DetectorError(RmsetError):
 
 
 class ShardError(RmsetError):
-    """A Parquet file that is broken, or does not fit the files it belongs to."""
+    """A Parquet file that is broken, or inconsistent with its neighbors."""
 
 
 class UnreadableError(RmsetError, ValueError):
@@ -77,15 +77,15 @@ class UnreadableError(RmsetError, ValueError):
 
 
 class QueryError(RmsetError):
-    """SQL that is wrong, or that asks for what a reader of the root may not do."""
+    """SQL that is invalid or not allowed."""
 
 
 class IncompleteError(RmsetError):
     """Some of several videos failed; the others are done.
 
     Args:
-        message: the first cause, and how many there are.
-        done: what came of all of them: outcomes of stages, or the records of the files that were taken.
+        message: the first cause, and the number of failures.
+        done: outcomes of all stages, or records of the files added.
     """
 
     def __init__(self, message: str, done: Sequence[Any] = ()) -> None:

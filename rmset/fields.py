@@ -1,4 +1,4 @@
-"""Values out of JSON, held against the annotations of a dataclass, so that a wrong type is met where it is read."""
+"""Check JSON values against the annotations of a dataclass, so that wrong types fail on reading."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T")
 def fitting(kind: type[T], raw: Any) -> dict[str, Any]:
     """Pick the values of `raw` that are fields of a dataclass, each of its field's type; lists become tuples.
 
-    Keys that the dataclass does not have, written by a newer program, are left out.
+    Unknown keys, written by a newer program, are ignored.
 
     Raises:
-        ValueError: `raw` is no mapping, or a value does not fit its field.
+        ValueError: `raw` is not a mapping, or a value does not fit its field.
     """
     if not isinstance(raw, Mapping):
         raise ValueError(f"expected an object, found {type(raw).__name__}")

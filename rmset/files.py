@@ -1,7 +1,7 @@
-"""Places that hold a root: what a root needs of one, and hashes of what lies there.
+"""Storage interface of a root, and hashes.
 
-Keys are relative POSIX paths (`tracks/abc.parquet`). Everything that touches a root's files goes through `Files`, so
-that an object store can stand in its place; `rmset.local_files` is the one for a directory.
+Keys are relative POSIX paths (`tracks/abc.parquet`). All access to a root's files goes through `Files`, so that an
+object store could replace the directory; `rmset.local_files` implements it for a directory.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from rmset.bounded import open_regular
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells whether a file has changed, without reading it."""
+    """Size and version of a file, to detect changes without reading it."""
 
     bytes: int
     version: int | str
-    """time of the last change in ns, or whatever the place counts versions by"""
+    """time of the last change in ns, or the storage's own version number"""
 
 
 class Files(Protocol):
-    """What a root needs of the place it lies in."""
+    """Storage interface of a root."""
 
     def exists(self, key: str) -> bool:
-        """Whether a file or folder of this key is there."""
+        """Whether a file or folder with this key exists."""
 
     def stamp(self, key: str) -> Stamp:
         """Size and version of a file.
@@ -43,54 +43,54 @@ class Files(Protocol):
 
         Raises:
             FileNotFoundError: there is none.
-            UnreadableError: it is no regular file, too large, or no UTF-8.
+            UnreadableError: it is not a regular file, too large, or not UTF-8.
         """
 
     def sha256(self, key: str) -> str:
         """Hex sha256 of a file's bytes."""
 
     def keys(self, pattern: str) -> list[str]:
-        """Return the keys that match a glob, sorted; unfinished files are no keys.
+        """Return the keys that match a glob, sorted, without unfinished files.
 
         Raises:
             RootError: a folder cannot be listed.
         """
 
     def links(self) -> list[str]:
-        """Keys that are links to elsewhere, sorted: nothing is ever written through one."""
+        """Return the keys that are symbolic links, sorted: nothing is ever written through one."""
 
     def local(self, key: str) -> Path:
-        """Return a path of this machine from which the file can be read."""
+        """Return a local path from which the file can be read."""
 
     def scratch(self, key: str) -> Path:
-        """Return a folder of this machine for what is not yet part of the data set; it lasts from run to run."""
+        """Return a local folder for unfinished downloads; it persists between runs."""
 
     def publish(self, key: str) -> AbstractContextManager[Path]:
-        """Return a path to write to; on success the file appears under its key, whole, or not at all."""
+        """Yield a path to write to; on success the file is published under its key, atomically."""
 
     def publish_folder(self, key: str) -> AbstractContextManager[Path]:
-        """Return a folder to fill; on success it replaces what was under its key."""
+        """Yield a folder to fill; on success it replaces the old content of its key."""
 
     def remove(self, key: str) -> None:
         """Remove a file or folder; nothing happens if there is none."""
 
     def lock(self, key: str) -> AbstractContextManager[None]:
-        """Hold what only one process at a time may hold.
+        """Hold an exclusive lock between processes.
 
         Raises:
-            RootError: another process holds it, or the place cannot be written to.
+            RootError: another process holds it, or the storage is not writable.
         """
 
     def is_locked(self, key: str) -> bool:
-        """Whether some process holds the lock now; False where that is unknown."""
+        """Whether some process holds the lock; False if unknown."""
 
 
 def sha256_of(path: Path) -> str:
-    """Hash a regular file's bytes: hex sha256. A FIFO or device, which may never end, is refused."""
+    """Hash a regular file: hex sha256. FIFOs and devices, which may never end, are refused."""
     with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # it is a BufferedReader
 
 
 def hash_of(value: Any) -> str:
-    """Hex sha256 of a JSON-like value; equal values, equal hash, whatever the order of their keys."""
+    """Hex sha256 of a JSON-like value, independent of the order of keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -92,7 +92,7 @@ def covered(boxes: Boxes, by: Boxes) -> npt.NDArray[np.float32]:
 
 
 def outside(boxes: Boxes, regions: Boxes) -> npt.NDArray[np.bool_]:
-    """Which boxes (N, 4) are no part of the regions (R, 4): neither by their center nor by half of their area."""
+    """Mask of boxes (N, 4) outside the regions (R, 4): neither the center nor half of the area is inside."""
     if not len(regions):
         return np.ones(len(boxes), dtype=bool)
     middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
@@ -102,7 +102,7 @@ def outside(boxes: Boxes, regions: Boxes) -> npt.NDArray[np.bool_]:
 
 
 def contains_point(boxes: Boxes, x: float, y: float) -> npt.NDArray[np.bool_]:
-    """Which boxes (N,) contain the point."""
+    """Mask of boxes (N,) that contain the point."""
     return np.asarray((boxes[:, 0] <= x) & (x < boxes[:, 2]) & (boxes[:, 1] <= y) & (y < boxes[:, 3]))
 
 
@@ -124,7 +124,7 @@ def clip(box: Box, to: Box) -> Box:
 
 
 def without(box: Box, holes: Iterable[Box]) -> list[Box]:
-    """Disjoint boxes that cover what of `box` no hole covers, from top to bottom.
+    """Disjoint boxes that cover `box` without its holes, from top to bottom.
 
     >>> without((0, 0, 9, 9), [(3, 3, 6, 6)])
     [(0, 0, 9, 3), (0, 3, 3, 6), (6, 3, 9, 6), (0, 6, 9, 9)]

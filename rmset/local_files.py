@@ -1,7 +1,7 @@
-"""A root in a directory: files appear whole, nothing is written through a link, one process at a time works on a video.
+"""A root in a directory: atomic writes, no writes through links, one process at a time per video.
 
-New folders are for their owner alone (0700), files too (0600): they show people's faces. In a folder that its owner has
-made writable for a group, the group may read and write what is new.
+New folders (0700) and files (0600) are private, because they show people's faces. In a folder that its owner made
+group-writable, the group may also read and write new files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rmset.files import Stamp, sha256_of
 from rmset.outputs import PARTIAL, begin, clear, finish, plain_errors, sync
 
 _LOCKS = "state/locks"
-# Names that Windows keeps for devices, whatever their suffix.
+# Names reserved by Windows for devices, with any suffix.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
@@ -83,14 +83,14 @@ class LocalFiles:
         return self.folder / key
 
     def scratch(self, key: str) -> Path:
-        """Return a folder for what is not yet part of the data set."""
+        """Return a folder for unfinished downloads."""
         path = self._own(key)
         with plain_errors(path):
             self._make_folders(path)
         return path
 
     def _own(self, key: str) -> Path:
-        """Return the path under which a key is written; refused where a folder on the way is a link."""
+        """Return the path of a key for writing; raises if a parent folder is a link."""
         path = self.folder
         *folders, name = PurePosixPath(key).parts
         for part in folders:
@@ -113,7 +113,7 @@ class LocalFiles:
         return mode & stat.S_IRWXG if mode & stat.S_IWGRP else 0
 
     def _make_folders(self, path: Path) -> None:
-        """Make a folder and those above it; those of the root for its owner alone."""
+        """Make a folder and its parents; those of the root are private."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         for folder in (*reversed(path.parents), path):
             if folder == self.folder or self.folder in folder.parents:
@@ -127,18 +127,18 @@ class LocalFiles:
 
     @contextmanager
     def publish(self, key: str) -> Iterator[Path]:
-        """Give a path to write to; on success the file appears under its key, whole, or not at all."""
+        """Yield a path to write to; on success the file is published under its key, atomically."""
         target = self._own(key)
         with plain_errors(target):
             self._make_folders(target.parent)
-            # One name per target: what a killed process left behind is replaced, never collected.
+            # One temporary name per target, so that leftovers of killed processes are overwritten.
             partial = target.with_name(f".{target.name}{PARTIAL}")
             mode = 0o600 | (self._group() & 0o060)
             begin(partial, mode)
             try:
                 yield partial
                 if partial.lstat().st_nlink == 1:
-                    # Of a video that was linked in, the user's own name for it keeps its mode.
+                    # A hard-linked video keeps the mode of the user's own file.
                     partial.chmod(mode)
                 finish(partial, target)
             except BaseException:
@@ -147,7 +147,7 @@ class LocalFiles:
 
     @contextmanager
     def publish_folder(self, key: str) -> Iterator[Path]:
-        """Give a folder to fill; on success it replaces what was under its key."""
+        """Yield a folder to fill; on success it replaces the old content of its key."""
         target = self._own(key)
         partial, old = (target.with_name(f".{target.name}{end}{PARTIAL}") for end in ("", ".old"))
         with plain_errors(target):
@@ -160,8 +160,9 @@ class LocalFiles:
                     path.chmod(0o600 | (self._group() & 0o060))
                     sync(path)
                 sync(partial)
-                # A folder cannot replace a full one in one step. Killed between these two, the folder is missing and
-                # the ledger says that the stage was running: it runs again.
+                # Replacing a non-empty folder takes two steps. If killed in between, the folder is missing and the
+                # ledger
+                # says that the stage was running, so it runs again.
                 clear(old)
                 if os.path.lexists(target):
                     target.replace(old)
@@ -173,14 +174,14 @@ class LocalFiles:
             clear(old)
 
     def remove(self, key: str) -> None:
-        """Remove a file or folder; nothing happens if there is none. Of a link, the link alone is removed."""
+        """Remove a file or folder, if it exists; of a link, only the link itself."""
         path = self._own(key)
         with plain_errors(path):
             clear(path)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        """Hold what only one process at a time may hold."""
+        """Hold an exclusive lock between processes."""
         path = self._own(f"{_LOCKS}/{key}")
         with plain_errors(path):
             self._make_folders(path.parent)
@@ -188,6 +189,6 @@ class LocalFiles:
                 yield
 
     def is_locked(self, key: str) -> bool:
-        """Whether some process holds the lock now; False where that is unknown."""
+        """Whether some process holds the lock; False if unknown."""
         path = self.local(f"{_LOCKS}/{key}")
         return locks.is_held(path)

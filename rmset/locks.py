@@ -1,7 +1,7 @@
-"""Locks between processes: by the system where the file system has them, by a marker file where it has not.
+"""Locks between processes: system locks, or marker files on file systems without them.
 
-The system lets go of a lock when its process dies. A marker names its process and host; one whose process has died is
-taken over on the same host, and on another host has to be removed by hand. The message says which is the case.
+The system releases a lock when its process dies. A marker names its process and host; the marker of a dead process is
+taken over on the same host, but must be removed by hand on another. The message says which case applies.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 
 from rmset.errors import RootError
 
-# What file systems say that have no locks: NFS without its lock daemon, some FUSE and cluster file systems.
+# Errors of file systems without locks: NFS without its lock daemon, some FUSE and cluster file systems.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY}
 
-# Taking over the marker of a dead process may need a second look, s.
+# Pause before a second attempt to take over the marker of a dead process, s.
 _PATIENCE = 0.25
 
 
@@ -28,13 +28,13 @@ def hold(path: Path, what: str, *, patience: float = 0.0) -> Iterator[None]:
     """Hold a lock.
 
     Args:
-        path: the lock's file; it is made, and left in place.
-        what: what is locked, for the message.
+        path: the lock's file; it is created and left in place.
+        what: name of the locked thing, for the message.
         patience: how long to wait for it, s; for a short change that another process makes at this moment.
 
     Raises:
         RootError: another process holds it.
-        OSError: the file cannot be made or opened; it is never opened through a link.
+        OSError: the file cannot be created or opened; links are not followed.
     """
     from filelock import Timeout
 
@@ -48,7 +48,7 @@ def hold(path: Path, what: str, *, patience: float = 0.0) -> Iterator[None]:
 
 def _acquire(path: Path, stack: ExitStack, patience: float) -> None:
     with warnings.catch_warnings():
-        # It warns where only markers are there.
+        # It warns if only markers are available.
         warnings.simplefilter("ignore")
         from filelock import FileLock, SoftFileLock
 
@@ -62,7 +62,7 @@ def _acquire(path: Path, stack: ExitStack, patience: float) -> None:
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise
-        # A marker counts beside a lock, too: it may be that of a machine to which this file system gives no locks.
+        # Markers also count beside system locks: another machine may lack locks on this file system.
         if not hard or marker.exists():
             stack.enter_context(
                 SoftFileLock(marker, mode=0o600, timeout=max(_PATIENCE, patience), poll_interval=_PATIENCE / 5)
@@ -95,7 +95,7 @@ def _marker(path: Path) -> Path:
 
 
 def _holder(path: Path) -> str:
-    """Say who holds it, as far as is known, and what to do."""
+    """Describe the holder, as far as known, and the remedy."""
     from filelock import SoftFileLock
 
     marker = _marker(path)
@@ -107,7 +107,7 @@ def _holder(path: Path) -> str:
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds the lock; nothing is made, and where that is unknown the answer is no."""
+    """Whether some process holds the lock, without creating files; False if unknown."""
     if not (path.is_file() or _marker(path).exists()):
         return False
     try:

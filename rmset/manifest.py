@@ -1,4 +1,4 @@
-"""Manifests: which videos a data set is made of. CSV, one video a line, or TOML, one `[[video]]` each.
+"""Manifests: lists of videos. CSV with one video per line, or TOML with one `[[video]]` each.
 
     video,title,query,license,min_height,duration_s,split,layout
     dQw4w9WgXcQ,Sad reaction mashup,sad reaction mashup,youtube,1080,612.0,train,
@@ -38,7 +38,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 @dataclass(frozen=True)
 class Entry:
-    """One video that is wanted."""
+    """One entry of a manifest."""
 
     video: str
     """YouTube id, URL, or path of a local file"""
@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def youtube_id(self) -> str | None:
-        """YouTube's id, if the video is one of YouTube's."""
+        """YouTube's id, if it is a YouTube video."""
         if _YOUTUBE_ID.fullmatch(self.video):
             return self.video
         found = _YOUTUBE_URL.match(self.video)
@@ -65,20 +65,20 @@ class Entry:
 
     @property
     def is_local(self) -> bool:
-        """Whether the video is a file of this machine."""
+        """Whether the video is a local file."""
         return not (_URL.fullmatch(self.video) or _YOUTUBE_ID.fullmatch(self.video))
 
     @property
     def url(self) -> str:
-        """Where the video can be had."""
+        """URL or path of the video."""
         return f"https://www.youtube.com/watch?v={self.youtube_id}" if self.youtube_id else self.video
 
 
 def read(path: Path) -> list[Entry]:
-    """Read a manifest: TOML if its name ends so, else CSV.
+    """Read a manifest: TOML by its suffix, else CSV.
 
     Raises:
-        ManifestError: it is missing or wrong; the message names the line.
+        ManifestError: it is missing or invalid; the message names the line.
     """
     try:
         text = read_text(path, MOST_BYTES)
@@ -103,7 +103,7 @@ def read(path: Path) -> list[Entry]:
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    # A quoted cell may span lines; `line_num` counts them, and a record is told by the line it begins on.
+    # A quoted cell may span lines; messages name the first line of a record.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     names: list[str] | None = None
     line = 1
@@ -191,7 +191,7 @@ def _entry(path: Path, line: int, row: Mapping[str, Any]) -> Entry:
 
 
 def write(path: Path, entries: Sequence[Entry]) -> None:
-    """Write a manifest as CSV, unknown columns behind the known ones."""
+    """Write a manifest as CSV, unknown columns last."""
     extra = list(dict.fromkeys(name for entry in entries for name in entry.extra))
     out = io.StringIO()
     writer = csv.DictWriter(out, [*COLUMNS, *extra], restval="", lineterminator="\n")
@@ -204,8 +204,8 @@ def write(path: Path, entries: Sequence[Entry]) -> None:
 
 
 def content_hash(entries: Iterable[Entry]) -> str:
-    """Hex sha256 of what is wanted; the order of lines, columns and the file's form do not count."""
-    # A column without a value says nothing, whether it is known or not.
+    """Hex sha256 of the entries, independent of format and order of lines and columns."""
+    # Empty cells are ignored, in known and unknown columns.
     filled = (replace(e, extra={k: v for k, v in e.extra.items() if v}) for e in entries)
     wanted = sorted(
         json.dumps({k: v for k, v in asdict(e).items() if k != "line" and v}, sort_keys=True) for e in filled

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, for their owner alone, and what the file system refuses as one line."""
+"""Atomic, private output files; file system errors as one line."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ _NOT_WRITABLE = {
 
 @contextmanager
 def written(path: Path, mode: int | None = 0o600) -> Iterator[Path]:
-    """Give a path to write a result to; it appears under its name whole, or not at all.
+    """Yield a path to write a result to; it is published atomically.
 
     Args:
         path: the result.
-        mode: who may read it; by default its owner alone, since results show people's faces; None: as the system's
-            umask has it.
+        mode: permissions; private by default, because results show people's faces; None: by the system's umask.
 
     Raises:
-        RootError: the place cannot be written to, or the disk is full.
+        RootError: the place is not writable, or the disk is full.
     """
     with plain_errors(path, "-o"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,24 +71,24 @@ def written_folder(path: Path) -> Iterator[Path]:
 
 
 def begin(partial: Path, mode: int | None) -> None:
-    """Make an empty file of this name, whatever was there: writers that follow links find a file of their own."""
+    """Replace whatever has this name by an empty file, so that writers do not follow a link."""
     clear(partial)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     os.close(os.open(partial, flags, 0o666 if mode is None else mode))
     if mode is not None:
-        # The umask may have taken bits of the group.
+        # The umask may have removed group bits.
         partial.chmod(mode)
 
 
 def finish(partial: Path, target: Path) -> None:
-    """Put a finished file under its name, safe against a loss of power."""
+    """Rename a finished file to its name, safe against power loss."""
     sync(partial)
     partial.replace(target)
     sync(target.parent)
 
 
 def clear(path: Path) -> None:
-    """Remove a file, a folder with all in it, or a link itself; nothing happens if there is none."""
+    """Remove a file, a folder with its content, or a link itself, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -97,7 +96,7 @@ def clear(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk; not every system and file system can wait for a folder."""
+    """Sync a file or folder to disk; some systems cannot sync folders."""
     folder = path.is_dir()
     if folder and os.name == "nt":
         return
@@ -113,7 +112,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def plain_errors(path: Path, options: str = "--root, $RMSET_ROOT or --out") -> Iterator[None]:
-    """Convert what the file system refuses into one line."""
+    """Convert OSError to a one-line RootError."""
     try:
         yield
     except OSError as error:

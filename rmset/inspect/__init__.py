@@ -1,1 +1,1 @@
-"""Looking at a finished root: pictures, counts, checks, scores. Nothing here changes it."""
+"""Inspection of a finished root: pictures, counts, checks, scores. Nothing here changes it."""

@@ -1,7 +1,7 @@
-"""How far a video's tracks agree with the exact detector on whole frames: what `rmset track --check` measures.
+"""Agreement of a video's tracks with the exact detector on whole frames: `rmset track --check`.
 
-A tracker that is fast because it looks only where it expects faces cannot know what it misses. So a few frames, spread
-over the video, are searched whole, with the film removed, by MTCNN as published.
+A tracker that searches only near expected faces cannot detect its own misses. So MTCNN as published searches a few
+whole frames, spread over the video, with the film removed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from rmset.read.video import reader_of
 from rmset.root import Root
 
 LOW = 0.95
-"""Recall below which a user is to be warned; ours."""
+"""Recall below which the user is warned; ours."""
 KEY = "check"
 """Name of the agreement among the counts of a track record."""
-# A face that the exact detector is hardly sure of is no proof that ours was missed.
+# A low-confidence face of the exact detector does not prove a miss.
 _SURE = 0.95
 
 
@@ -35,24 +35,24 @@ class Agreement:
     """Tracks of one video beside the exact detector on sampled frames."""
 
     frames: int
-    """frames that were searched whole"""
+    """frames searched whole"""
     faces: int
-    """faces that the exact detector is sure of, at most one for each person of a panel; of people without a panel only
-    those that were found, since any other face may be a stranger's"""
+    """confident faces of the exact detector, at most one per person of a panel; for people without a panel only matched
+    ones, because other faces may be strangers"""
     recall: float
-    """share of these for which the tracks have a box with IoU >= 0.5; 1 where there are none"""
+    """share of these with a tracked box of IoU >= 0.5; 1 if there are none"""
     mean_iou: float
-    """of those pairs; 0 where there are none"""
+    """mean IoU of those pairs; 0 if there are none"""
     unseen: int
-    """boxes of the tracks, in these frames, where the exact detector sees nothing"""
+    """tracked boxes, in these frames, without a face of the exact detector"""
 
     @property
     def low(self) -> bool:
-        """Whether a user is to be warned."""
+        """Whether to warn the user."""
         return self.recall < LOW
 
     def as_counts(self) -> dict[str, float]:
-        """As it stands in the record."""
+        """Return the values for the record."""
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
@@ -60,9 +60,9 @@ def agreement(root: Root, video_id: str, frames: int = 24, progress: Progress = 
     """Search `frames` frames whole and compare.
 
     Args:
-        root: where the video and its tracks are.
-        video_id: which.
-        frames: how many are looked at, spread evenly over what was tracked; about half a second each at 1080p.
+        root: data set of the video and its tracks.
+        video_id: id of the video.
+        frames: number of frames, spread evenly over the tracked ones; about half a second each at 1080p.
         progress: progress callback.
 
     Raises:
@@ -113,7 +113,7 @@ def _compare(segment: Segment, seen: Boxes, names: npt.NDArray[np.int64], boxes:
         rows = match(pair, 0.5)
         found = [float(pair[i, j]) for i, j in enumerate(rows) if j >= 0]
         overlaps += found
-        # A picture on a wall is a face too, but no person's; and where no person has a panel, any face may be one.
+        # A face on a wall picture belongs to no person; without panels, any face may be such a picture.
         expected += len(found) if panel is None else max(len(found), min(len(theirs), len(people)))
         alone += len(ours) - len(found)
     return expected, overlaps, alone

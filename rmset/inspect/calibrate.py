@@ -1,4 +1,4 @@
-"""How fast this machine is: one small mashup composed, decoded, tracked and exported, the rates kept for next time."""
+"""Speed of this machine, measured on a small composed mashup and stored for next time."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SIZE = (1920, 1080)
 
 @dataclass(frozen=True)
 class Rates:
-    """What one worker does on this machine."""
+    """Rates of one worker on this machine."""
 
     decode_fps: float
     """frames of 1080p per second"""
     per_video_s: float
-    """proposing a layout looks at samples only, and the detector is loaded once: a video's length hardly matters"""
+    """proposing a layout uses samples only, so the length of a video hardly matters"""
     track_s_per_face: float
     """s per person and frame, decoding left out"""
     export_s_per_crop: float
@@ -41,13 +41,13 @@ class Rates:
 
 
 def cache_path() -> Path:
-    """Where the rates of this machine are kept; another version of the program measures anew."""
+    """Return the file of this machine's rates; another version of the program measures again."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "rmset" / f"rates-{platform.node() or 'here'}-{version('rmset')}.json"
 
 
 def rates(*, again: bool = False, progress: Progress = silent) -> Rates:
-    """Return the rates of this machine, measured if they are not known yet or are wanted `again`."""
+    """Return the rates of this machine; measure them if unknown or `again` is set."""
     path = cache_path()
     if not again:
         try:
@@ -55,7 +55,7 @@ def rates(*, again: bool = False, progress: Progress = silent) -> Rates:
             if known.cores == (os.cpu_count() or 1):
                 return known
         except (OSError, ValueError, TypeError):
-            # Not measured yet, or by a program that measured something else.
+            # Not measured yet, or measured by an incompatible version.
             pass
     found = measure(progress)
     with written(path, mode=None) as partial:
@@ -83,7 +83,7 @@ def measure(progress: Progress = silent) -> Rates:
         layout.propose(root, video_id, layout.ProposeConfig())
         layout_s = time.perf_counter() - began
         progress("calibrate", 3, 5)
-        # The first report comes after the first frame: what lies before is the detector's loading.
+        # The first report comes after the first frame: the time before is loading the detector.
         moments = [time.perf_counter()]
         counts = track.run(root, video_id, track.TrackConfig(), lambda *_: moments.append(time.perf_counter()))
         faces = max(1.0, float(counts["faces"]))

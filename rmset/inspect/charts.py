@@ -1,4 +1,4 @@
-"""A page of plots that describes a root: how much of whom, how large, how sharp, which way they look."""
+"""A page of plots that describes a root: faces per person, size, sharpness, head pose."""
 
 from __future__ import annotations
 

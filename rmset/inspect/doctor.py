@@ -1,4 +1,4 @@
-"""What a machine lacks for collecting, and the remedy for each."""
+"""Requirements of collecting that are missing on this machine, with a remedy for each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OLDEST_DENO = (2, 0, 0)
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     what: str
     state: Literal["ok", "warning", "missing"]
@@ -36,7 +36,7 @@ class Diagnosis:
 
 
 def examine(root: Root, estimate: Estimate | None = None, today: date | None = None) -> list[Diagnosis]:
-    """Check everything collecting needs; nothing is changed, nothing is asked over the network."""
+    """Check all requirements of collecting, without changes and without network."""
     return [
         yt_dlp_age(today or datetime.now(UTC).date()),
         *javascript(),
@@ -64,7 +64,7 @@ def yt_dlp_age(today: date) -> Diagnosis:
 
 
 def javascript() -> Iterator[Diagnosis]:
-    """Yield the runtime and the scripts with which yt-dlp solves YouTube's riddles."""
+    """Yield the runtime and the scripts with which yt-dlp solves YouTube's challenges."""
     path = shutil.which("deno") or _packaged_deno()
     remedy = "pip install deno (the extra rmset[youtube]), or https://deno.com; without it YouTube hides formats"
     if path is None:
@@ -85,7 +85,7 @@ def codecs() -> Iterator[Diagnosis]:
     import av
 
     for name, label in CODECS.items():
-        # One standard may have several decoders; any of them does.
+        # One standard may have several decoders; any of them is enough.
         alternatives = [name, *(["libdav1d"] if name == "av1" else [])]
         have = [a for a in alternatives if a in av.codecs_available]
         remedy = "" if have else "pip install --upgrade --force-reinstall av (its wheels bring all decoders)"
@@ -94,7 +94,7 @@ def codecs() -> Iterator[Diagnosis]:
 
 
 def ffmpeg() -> Diagnosis:
-    """Return the program, which only sound needs."""
+    """Check for ffmpeg, which only sound needs."""
     path = shutil.which("ffmpeg")
     if path is None:
         return Diagnosis(
@@ -105,7 +105,7 @@ def ffmpeg() -> Diagnosis:
 
 
 def opencv() -> Diagnosis:
-    """OpenCV, which on servers often lacks a library of the desktop."""
+    """Check OpenCV, which on servers often lacks a desktop library."""
     try:
         cv2 = importlib.import_module("cv2")
     except ImportError as error:
@@ -120,7 +120,7 @@ def opencv() -> Diagnosis:
 
 
 def detector() -> Diagnosis:
-    """Return the weights of the default detector, which come inside a package."""
+    """Check the weights of the default detector, which come inside a package."""
     spec = importlib.util.find_spec("facenet_pytorch")
     remedy = "pip install --force-reinstall --no-deps facenet-pytorch==2.5.3"
     if spec is None or spec.origin is None:
@@ -135,7 +135,7 @@ def detector() -> Diagnosis:
 
 
 def disk(root: Root, estimate: Estimate | None = None) -> Diagnosis:
-    """Free disk, against an estimate if there is one."""
+    """Check the free disk, against an estimate if there is one."""
     free = free_bytes(root.path)
     needed = estimate.needed_bytes if estimate else ENOUGH_BYTES
     found = f"{free / 1e9:.1f} GB free at {root.path}"
@@ -148,7 +148,7 @@ def disk(root: Root, estimate: Estimate | None = None) -> Diagnosis:
 
 
 def writable(root: Root) -> Diagnosis:
-    """Whether the root can be written to."""
+    """Check that the root is writable."""
     place = root.path
     while not place.exists():
         place = place.absolute().parent

@@ -1,4 +1,4 @@
-"""What a manifest will cost, before it is spent: bytes, hours, crops."""
+"""Estimated cost of a manifest: bytes, hours, crops."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Estimate:
     assumed_durations: int
     """videos of unknown length"""
     download_bytes: int
-    """of what is not here yet"""
+    """of the missing videos"""
     video_bytes: int
     frames: int
     people_per_video: float
@@ -46,12 +46,12 @@ class Estimate:
 
     @property
     def needed_bytes(self) -> int:
-        """Disk that is still to be filled."""
+        """Disk space still needed."""
         return self.download_bytes + self.crop_bytes
 
     @property
     def fits(self) -> bool:
-        """Whether the disk has room for it."""
+        """Whether the disk has enough space."""
         return self.needed_bytes <= self.free_bytes
 
 
@@ -65,19 +65,19 @@ def estimate(
     track_stride: int = 1,
     stride: int = 1,
 ) -> Estimate:
-    """Estimate what fetching, tracking and exporting a manifest's videos takes.
+    """Estimate the cost of fetching, tracking and exporting a manifest's videos.
 
     Lengths come from the root's records, else from the manifest, else from the mean of those known, else from the
     paper; people from the root's layouts, else from the paper.
 
     Args:
-        root: what is there counts as measured.
+        root: data set; its videos and layouts replace estimates.
         entries: the manifest.
-        rates: of this machine.
-        min_height: px, where the manifest tells none.
-        people: people a video; measured or the paper's if omitted.
-        track_stride: every how many frames are tracked.
-        stride: every how many frames are exported.
+        rates: rates of this machine.
+        min_height: px, if the manifest gives none.
+        people: people per video; default: measured, else the paper's.
+        track_stride: track every N-th frame.
+        stride: export every N-th frame.
     """
     known = {record.video_id: record for record in root.records()}
     records = [known.get(_video_id(e)) or known.get(e.video) for e in entries]
@@ -122,13 +122,13 @@ def _video_id(entry: Entry) -> str:
 
 
 def _people(root: Root) -> float | None:
-    """Mean number of people in the layouts that are there."""
+    """Mean number of people in the existing layouts."""
     counts = [max((len(s.people) for s in layout.segments), default=0) for layout in root.layouts()]
     return sum(counts) / len(counts) if counts else None
 
 
 def free_bytes(path: Path) -> int:
-    """Free space where the path is, or will be."""
+    """Free space on the disk of the path, which may not exist yet."""
     while not path.exists():
         path = path.absolute().parent
     return shutil.disk_usage(path).free

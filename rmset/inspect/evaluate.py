@@ -1,7 +1,6 @@
-"""How good the tracks, the layout and the mask are, against a truth file: per video and in all.
+"""Evaluation of tracks, layout and mask against a truth file: per video and overall.
 
-Faces that their panel cuts by more than a tenth are ignored regions: finding
-them is neither right nor wrong.
+Faces cut by their panel by more than a tenth are ignored regions: finding them is neither correct nor wrong.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ _VISIBLE = 0.9
 
 @dataclass(frozen=True)
 class MaskScores:
-    """How well the layout's regions fit the true ones."""
+    """Scores of the layout's regions against the true ones."""
 
     trigger_iou: float
     """IoU of the removed pixels with the true trigger pixels, over time; 1 where both are empty"""
     panels_masked: int
-    """person panels of which more than a tenth is removed, over all segments"""
+    """person panels with more than a tenth removed, over all segments"""
     boxes_in_trigger: int
     """face rows of which more than half lies in a true trigger region"""
     people_missed: int
-    """people of the truth in whose panel no person is named, over all segments"""
+    """true people whose panel has no person in the layout, over all segments"""
 
 
 def mask(truth: Truth, layout: Layout, found: Boxed) -> MaskScores:
-    """Score a layout and what it let through."""
+    """Score a layout and its mask."""
     width, height = truth.frame_size
     shared = whole = 0.0
     masked, missed, leaked = set(), set(), 0
@@ -67,7 +66,7 @@ def mask(truth: Truth, layout: Layout, found: Boxed) -> MaskScores:
 
 
 def _film_pixels(true: TruthSegment, frame_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Which pixels (H, W) show the film; where the truth names layers, those that cover it do not."""
+    """Mask (H, W) of film pixels, without layers of the truth that cover it."""
     if not true.layers:
         return _painted([tuple(b) for b in true.trigger_regions], *frame_size)
     rows = [
@@ -101,7 +100,7 @@ class Evaluated:
     video_id: str
     counted: Counted
     mask: MaskScores | None
-    """None where the truth says nothing of regions (MOTChallenge)"""
+    """None if the truth has no regions (MOTChallenge)"""
 
     @property
     def row(self) -> dict[str, float | int | str]:
@@ -110,7 +109,7 @@ class Evaluated:
 
 
 def video(root: Root, video_id: str, truth: Truth) -> Evaluated:
-    """Everything about one video of a root.
+    """Evaluate one video of a root.
 
     Raises:
         RootError: the truth is of another frame size, or the video has no tracks.
@@ -126,7 +125,7 @@ def video(root: Root, video_id: str, truth: Truth) -> Evaluated:
 
 
 def overall(videos: list[Evaluated]) -> dict[str, Any]:
-    """Return the row of all videos together: boxes, matches and faults added up, regions averaged."""
+    """Return the row of all videos together: boxes, matches and faults summed, regions averaged."""
     row: dict[str, Any] = {"video_id": f"all {len(videos)}", **asdict(together([v.counted for v in videos]).scores)}
     masks: list[Mapping[str, Any]] = [asdict(v.mask) for v in videos if v.mask is not None]
     if len(masks) == len(videos):
@@ -136,7 +135,7 @@ def overall(videos: list[Evaluated]) -> dict[str, Any]:
 
 
 def faces_found(root: Root, video_id: str) -> Boxed:
-    """Return the faces that the root has of a video.
+    """Return the tracked faces of a video.
 
     Raises:
         RootError: the video has no tracks.
@@ -150,12 +149,12 @@ def faces_found(root: Root, video_id: str) -> Boxed:
 
 
 def must_be_found(truth: Truth) -> Boxed:
-    """Faces that are whole."""
+    """Faces that are not cut."""
     return _faces(truth, cut=False)
 
 
 def may_be_found(truth: Truth) -> Boxed:
-    """Faces that their panel cuts by more than a tenth, whole and as their panel shows them: both count as found."""
+    """Faces cut by more than a tenth, both whole and as shown in their panel: either counts as found."""
     whole = _faces(truth, cut=True)
     panels = [dict[int, Box]() for _ in range(truth.segments[-1].end_frame)] if truth.segments else []
     for segment in truth.segments:

@@ -2,7 +2,7 @@
 
     frame, id, left, top, width, height, confidence, class, visibility
 
-Frames and ids count from 1 there and from 0 here. In a truth, confidence 0 marks faces that may be found or not.
+Frames and ids count from 1 there and from 0 here. In a truth, confidence 0 marks optional faces.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from rmset.outputs import written
 _MOST = 1 << 30
 """bytes of a table; one video has some hundred MB at most"""
 TRACKER = "rmset"
-"""Name of the folder that tracks are written into."""
+"""Name of the folder of written tracks."""
 
 
 def is_mot(path: Path) -> bool:
-    """Whether the file's name is one that MOTChallenge files have."""
+    """Whether the file has a MOTChallenge name."""
     return path.suffix == ".txt"
 
 
 def read_truth(path: Path) -> tuple[Boxed, Boxed]:
-    """Faces that must be found, and faces that may be.
+    """Read required and optional faces of a truth.
 
     Raises:
-        RmsetError: the file is missing or no MOTChallenge table.
+        RmsetError: the file is missing or not a MOTChallenge table.
     """
     rows = _rows(path)
     must = rows[:, 6] != 0
@@ -41,16 +41,16 @@ def read_truth(path: Path) -> tuple[Boxed, Boxed]:
 
 
 def read_tracks(path: Path) -> Boxed:
-    """Faces that a tracker found.
+    """Read faces found by a tracker.
 
     Raises:
-        RmsetError: the file is missing or no MOTChallenge table.
+        RmsetError: the file is missing or not a MOTChallenge table.
     """
     return _boxed(_rows(path))
 
 
 def write_truth(folder: Path, name: str, must: Boxed, may: Boxed, frames: int, size: tuple[int, int]) -> Path:
-    """`folder/gt/<name>/gt/gt.txt` with its seqinfo.ini, as TrackEval looks for them."""
+    """Write `folder/gt/<name>/gt/gt.txt` with its seqinfo.ini, for TrackEval."""
     both = np.concatenate([_table(must, 1.0, (1, 1)), _table(may, 0.0, (1, 0))])
     path = folder / "gt" / name / "gt" / "gt.txt"
     _write(path, both)
@@ -61,7 +61,7 @@ def write_truth(folder: Path, name: str, must: Boxed, may: Boxed, frames: int, s
 
 
 def write_tracks(folder: Path, name: str, found: Boxed) -> Path:
-    """`folder/trackers/rmset/data/<name>.txt`, as TrackEval looks for it."""
+    """Write `folder/trackers/rmset/data/<name>.txt`, for TrackEval."""
     path = folder / "trackers" / TRACKER / "data" / f"{name}.txt"
     _write(path, _table(found, 1.0, (-1, -1)))
     return path

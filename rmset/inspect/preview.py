@@ -1,4 +1,4 @@
-"""The video with what the program thinks of it drawn on: boxes, ids, panels, and the removed pixels darkened."""
+"""Preview: the video with boxes, ids, panels, and the removed pixels darkened."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rmset.progress import Progress, silent
 from rmset.read.video import reader_of
 from rmset.root import Root
 
-# Colors that stay apart from each other on skin and film alike (RGB).
+# Colors that are distinguishable on skin and film (RGB).
 PALETTE: tuple[tuple[int, int, int], ...] = (
     (86, 180, 233), (230, 159, 0), (0, 200, 140), (240, 228, 66),
     (204, 121, 167), (255, 120, 80), (150, 130, 255), (160, 220, 100),
@@ -59,7 +59,7 @@ def rectangle(image: Image, box: Box, shade: tuple[int, int, int], width: int) -
 
 
 def label(image: Image, text: str, at: tuple[int, int], shade: tuple[int, int, int]) -> None:
-    """Write on a filled ground, so that it can be read on anything, in place; `at` is its upper left corner."""
+    """Draw text on a filled background, in place; `at` is its upper left corner."""
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
     x, y = max(0, at[0]), max(0, at[1])
     cv2.rectangle(image, (x, y), (x + width + 8, y + height + 10), shade, -1)
@@ -98,10 +98,10 @@ def write(root: Root, video_id: str, output: Path, *, seconds: float | None = No
     """Write the preview video (H.264, without sound).
 
     Args:
-        root: where the video lies.
-        video_id: which one.
+        root: data set of the video.
+        video_id: id of the video.
         output: the MP4 to write.
-        seconds: stop after so much of the video; all of it if None.
+        seconds: length of the preview; None: the whole video.
         progress: progress callback on frames.
 
     Returns:

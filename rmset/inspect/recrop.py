@@ -1,4 +1,4 @@
-"""Crops held against the video: random frames are decoded anew, and their crops cut as the export would cut them."""
+"""Comparison of crops with the video: random frames are decoded again and cropped as in the export."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _SAME, _SAME_UNKNOWN = 1.0, 6.0
 
 @dataclass(frozen=True)
 class Recropped:
-    """What the comparison of one video found."""
+    """Result for one video."""
 
     frames: int
     """looked at"""
     crops: int
     """compared"""
     wrong: tuple[tuple[int, int], ...]
-    """(person, frame) of crops that show something else than their frame"""
+    """(person, frame) of crops that differ from their frame"""
     missing: tuple[int, ...]
-    """frames that have crops and cannot be decoded"""
+    """frames with crops that cannot be decoded"""
 
 
 def recrop(root: Root, video_id: str, count: int) -> Recropped:
-    """Decode `count` random frames that have crops, the same ones every time, and compare.
+    """Decode `count` random frames with crops (the same ones every time), and compare.
 
     Raises:
         RmsetError: the video, its layout, tracks or crops cannot be read.
@@ -68,7 +68,7 @@ def _frames(root: Root, key: str) -> npt.NDArray[np.int64]:
 
 
 def _stored(root: Root, key: str, frames: Sequence[int]) -> list[tuple[tuple[int, int], Image]]:
-    """Return the crops of some frames as they are kept."""
+    """Return the stored crops of some frames."""
     found: list[tuple[tuple[int, int], Image]] = []
     wanted = pa.array(frames, pa.int32())
     for batch in batches(root.files.local(key), ["person_id", "frame_idx", "image"], 256):
@@ -88,12 +88,12 @@ def _faces(root: Root, video_id: str, frames: Sequence[int]) -> dict[tuple[int, 
 
 @dataclass(frozen=True)
 class _Cutter:
-    """Cuts crops as the export did."""
+    """Crops faces with the settings of the export."""
 
     layout: Layout
     widen: float
     encode: Callable[[Image], bytes] | None
-    """None where it is not known how crops were encoded"""
+    """None if the encoding of the crops is unknown"""
 
     @classmethod
     def of(cls, layout: Layout, entry: StageRecord | None) -> _Cutter:
@@ -109,7 +109,7 @@ class _Cutter:
         )
 
     def matches(self, frame: Image, stored: Image, face: dict[str, float] | None) -> bool:
-        """Whether a crop is what its face row and its frame give."""
+        """Whether a crop matches its face row and frame."""
         if face is None or int(face["segment"]) >= len(self.layout.segments):
             return False
         people = {p.person_id: p for p in self.layout.segments[int(face["segment"])].people}

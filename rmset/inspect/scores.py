@@ -1,4 +1,4 @@
-"""HOTA, IDF1, MOTA and what they hide: found boxes with names against true ones. The scores are trackeval's own."""
+"""HOTA, IDF1, MOTA and their components, computed by trackeval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rmset.geometry import Boxes, area, as_boxes, intersection, iou
 
-# A box lies on what is shown of a cut face when it holds so much of it and is at most so many times as large.
+# A box matches the visible part of a cut face if it covers this share of it and is at most this many times larger.
 _HOLDS, _LARGER = 0.8, 8.0
 
 
@@ -28,7 +28,7 @@ class Boxed:
 
     @classmethod
     def of(cls, frame: npt.NDArray[Any], name: npt.NDArray[Any], boxes: npt.NDArray[Any]) -> Boxed:
-        """In any order."""
+        """Boxes in any order."""
         order = np.argsort(frame, kind="stable")
         return cls(frame[order].astype(np.int64), name[order].astype(np.int64), as_boxes(boxes)[order])
 
@@ -62,7 +62,7 @@ class TrackScores:
 
 @dataclass(frozen=True)
 class Counted:
-    """What trackeval counted in one video, or in several together."""
+    """Counts of trackeval for one video or several."""
 
     hota: dict[str, Any]
     clear: dict[str, Any]
@@ -73,7 +73,7 @@ class Counted:
 
     @property
     def scores(self) -> TrackScores:
-        """The counts as scores."""
+        """Compute scores from the counts."""
         return TrackScores(
             hota=float(np.mean(self.hota["HOTA"])),
             deta=float(np.mean(self.hota["DetA"])),
@@ -95,15 +95,15 @@ def tracks(truth: Boxed, found: Boxed, ignored: Boxed) -> TrackScores:
     """Score found boxes against true ones, over all frames that either has.
 
     Args:
-        truth: faces that must be found.
-        found: faces that were found.
-        ignored: faces that may be found.
+        truth: required faces.
+        found: faces found.
+        ignored: optional faces.
     """
     return count(truth, found, ignored).scores
 
 
 def count(truth: Boxed, found: Boxed, ignored: Boxed) -> Counted:
-    """Return what `tracks` makes its scores of, so that videos can be counted together."""
+    """Return the counts behind `tracks`, so that videos can be summed."""
     data, left_out = _sequence(truth, found, ignored)
     hota, clear, identity = _metrics()
     return Counted(
@@ -117,7 +117,7 @@ def count(truth: Boxed, found: Boxed, ignored: Boxed) -> Counted:
 
 
 def together(videos: Sequence[Counted]) -> Counted:
-    """Several videos as one: boxes and matches are added up, as trackeval does, so long videos weigh more."""
+    """Sum the counts of several videos, as trackeval does, so long videos weigh more."""
     hota, clear, identity = _metrics()
 
     def named(part: str) -> dict[int, dict[str, Any]]:
@@ -142,7 +142,7 @@ def _metrics() -> tuple[Any, Any, Any]:
 
 
 def _sequence(truth: Boxed, found: Boxed, ignored: Boxed) -> tuple[dict, int]:
-    """Return the frames as trackeval wants them, and how many boxes lie on ignored faces."""
+    """Return the frames in trackeval's format, and the number of boxes on ignored faces."""
     true_names, found_names = np.unique(truth.name), np.unique(found.name)
     gt_ids, tracker_ids, similarities = [], [], []
     left_out = 0
@@ -154,7 +154,7 @@ def _sequence(truth: Boxed, found: Boxed, ignored: Boxed) -> tuple[dict, int]:
         if len(may) and len(theirs):
             elsewhere = similarity.max(axis=0, initial=0) < 0.5
             on_it = iou(may, their_boxes) >= 0.5
-            # Of a face that is cut, detectors guess the rest: their box holds all that is shown, and more.
+            # Detectors extrapolate cut faces: their box covers the visible part, and more.
             shown = intersection(may, their_boxes) / np.maximum(area(may), 1)[:, None]
             on_it |= (shown >= _HOLDS) & (area(their_boxes)[None] <= _LARGER * area(may)[:, None])
             drop = elsewhere & on_it.any(axis=0)

@@ -16,8 +16,8 @@ from rmset.root import Root
 def write(root: Root, video_id: str, output: Path, *, columns: int = 16, tile: int = 96) -> int:
     """Write the contact sheet of one video's crops as PNG.
 
-    A column is a moment, the same for all rows, so that reactions can be compared downwards; where a person has no
-    face near that moment the tile stays empty.
+    A column is one moment for all rows, so that reactions can be compared downwards; the tile is empty if a person has
+    no face near that moment.
 
     Returns:
         Number of people.

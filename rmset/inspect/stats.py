@@ -1,4 +1,4 @@
-"""The counts of the paper's table, per video and in all, and what else describes a root."""
+"""Counts as in the paper's table, per video and overall, and distributions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rmset.read.crops import CropStore
 from rmset.read.index import kept_index
 from rmset.root import Root
 
-# By person first: counting people is then counting rows, which costs half of counting distinct ones among all faces.
+# Group by person first: counting rows costs half as much as counting distinct people among all faces.
 _PER_VIDEO = """
 with p as (
   select video_id, person_id, count(*) faces, sum((y1 - y0) / (x1 - x0)) aspect, sum(y1 - y0) height,
@@ -65,7 +65,7 @@ class PixelStatistics:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often a quantity falls into each bin."""
+    """Histogram of a quantity."""
 
     name: str
     width: float
@@ -79,10 +79,10 @@ class Histogram:
 def per_video(root: Root, widen: float = 0.31) -> list[dict[str, Any]]:
     """One row per video: frames, people, faces, crops, coverage, face height and aspect before and after, masked share.
 
-    `gaps` counts how often a track broke off and began anew, `interpolated` is the share of faces that bridge less.
+    `gaps` counts interruptions of tracks; `interpolated` is the share of faces that bridge shorter gaps.
 
     Args:
-        root: where to look.
+        root: data set.
         widen: Δw / w_f of the export, for the aspect after it.
     """
     catalog = Catalog(root)
@@ -98,7 +98,7 @@ def per_video(root: Root, widen: float = 0.31) -> list[dict[str, Any]]:
 
 
 def _crops(root: Root, catalog: Catalog) -> dict[str, int]:
-    """Crops of each video: from the index where one is kept, which saves reading every shard's footer."""
+    """Count the crops per video: from the index if there is one, which avoids reading every shard's footer."""
     index = kept_index(root)
     if index is None:
         return {row["video_id"]: row["crops"] for row in catalog.run(_CROPS).rows()}
@@ -109,7 +109,7 @@ def _crops(root: Root, catalog: Catalog) -> dict[str, int]:
 
 
 def total(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Add the videos up to the paper's table; shares and ratios are means weighted by faces or frames."""
+    """Sum the videos to the paper's table; shares and ratios are means weighted by faces or frames."""
     faces, frames = (np.array([row[n] for row in rows], float) for n in ("faces", "frames"))
 
     def mean(name: str, weight: np.ndarray) -> float | None:
@@ -128,7 +128,7 @@ def total(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def distributions(root: Root) -> list[Histogram]:
-    """Histograms of faces and crops, exact, counted by DuckDB; a quantity without values is left out."""
+    """Exact histograms of faces and crops, computed by DuckDB; a quantity without values is left out."""
     catalog = Catalog(root)
     found = []
     for name, (table, value, width) in _BINS.items():
@@ -153,7 +153,7 @@ def pixels(root: Root, progress: Progress = silent, threads: int = 2) -> PixelSt
     counted = np.zeros((3, 256), np.uint64)
     done = 0
     with ThreadPoolExecutor(threads) as pool:
-        # As many chunks at once as there are threads: what is read ahead stays small.
+        # One chunk per thread, to bound memory.
         for low in range(0, len(store), _CHUNK * threads):
             high = min(low + _CHUNK * threads, len(store))
             chunks = [np.arange(a, min(a + _CHUNK, high)) for a in range(low, high, _CHUNK)]
@@ -169,7 +169,7 @@ def pixels(root: Root, progress: Progress = silent, threads: int = 2) -> PixelSt
 
 
 def _values(store: CropStore, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """How often each value occurs in each channel of these crops, (3, 256)."""
+    """Histogram of values per channel of these crops, (3, 256)."""
     import cv2
 
     counted = np.zeros((3, 256), np.uint64)

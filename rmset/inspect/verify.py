@@ -1,4 +1,4 @@
-"""Whether a root is whole: files readable, hashes as recorded, keys unique, times in order, crops with face rows."""
+"""Verification of a root: readable files, recorded hashes, unique keys, ordered times, crops with face rows."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from rmset.root import Root
 
 _PART = re.compile(r"part-(\d+)\.parquet$")
 _THREADS = 2
-# Times of frames and rows are the same numbers; files of earlier versions rounded otherwise.
+# Times of frames and rows are equal; earlier versions rounded differently.
 _SAME_MS = 1.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be."""
+    """One fault."""
 
     video_id: str
     key: str
@@ -38,7 +38,7 @@ class Finding:
     problem: str
     remedy: str
     stage: str | None = None
-    """the stage that makes the file anew; None if no stage can"""
+    """the stage that rebuilds the file; None if no stage can"""
 
 
 def verify(
@@ -49,12 +49,12 @@ def verify(
     progress: Progress = silent,
     video_ids: list[str] | None = None,
 ) -> Iterator[Finding]:
-    """Check a root and yield what is wrong.
+    """Check a root and yield its faults.
 
     Args:
-        root: what to check.
+        root: the data set.
         pixels: decode every crop; without it pixels are only hashed.
-        frames: so many random frames of each video are decoded anew, and crops compared with them.
+        frames: number of random frames per video to decode again and compare with their crops.
         progress: progress callback on videos.
         video_ids: which videos; all if omitted.
     """
@@ -65,7 +65,7 @@ def verify(
             try:
                 yield from _one(root, video_id, pool if pixels else None, frames)
             except (RmsetError, OSError) as error:
-                # A file that may not be read, say: the video cannot be vouched for, the others can.
+                # For example an unreadable file: this video cannot be verified, the others can.
                 key = root.record_key(video_id)
                 yield Finding(video_id, key, f"cannot be verified: {error}", "mend what the message names")
     if video_ids is None:
@@ -129,12 +129,12 @@ def _ledger(root: Root, video_id: str) -> Iterator[Finding]:
             if not root.files.exists(key):
                 yield Finding(video_id, key, "missing", again, stage)
             elif stage != "layout" and sha256_of(root.files.local(key)) != expected:
-                # A layout may be edited by hand; the other files may not.
+                # Only layouts may be edited by hand.
                 yield Finding(video_id, key, "its bytes are not those that were written", again, stage)
 
 
 def _unfinished(root: Root, video_id: str, key: str, stage: str, again: str) -> Finding:
-    """Return a stage that is under way now, or was killed."""
+    """Report stages that are running, or were killed."""
     if root.files.is_locked(video_id):
         return Finding(video_id, key, f"{stage} is under way now", "verify again when it has ended")
     return Finding(video_id, key, f"{stage} was killed before it ended", again, stage)
@@ -161,7 +161,7 @@ def _face_keys(root: Root, video_id: str) -> tuple[npt.NDArray[np.int64] | None,
 def _times(
     root: Root, video_id: str, frame: npt.NDArray[np.integer], time_ms: npt.NDArray[np.float64]
 ) -> Iterator[str]:
-    """Find what is wrong with the times of face rows: they never run backwards, and are those of the frames."""
+    """Check the times of face rows: never decreasing, and equal to those of the frames."""
     order = np.lexsort((time_ms, frame))
     steps = np.diff(time_ms[order])
     if back := int((steps < 0).sum()):
@@ -178,7 +178,7 @@ def _times(
 
 
 def _index(root: Root, video_id: str) -> FrameIndex | None:
-    """Return the index of the video's frames; None if there is none, or it is damaged, which is said elsewhere."""
+    """Return the index of the video's frames; None if it is missing or damaged, which is reported elsewhere."""
     try:
         return index_of(root, video_id)
     except RmsetError:
@@ -186,7 +186,7 @@ def _index(root: Root, video_id: str) -> FrameIndex | None:
 
 
 def _recropped(root: Root, video_id: str, count: int) -> Iterator[Finding]:
-    """Crops that show something else than the frame that they name."""
+    """Report crops that differ from their frame."""
     again = f"rmset build, or rmset track --force {video_id} and rmset export --force {video_id}"
     key = root.crops_key(video_id)
     if not root.files.keys(f"{key}/part-*.parquet"):
@@ -240,7 +240,7 @@ def _crops(
 
 
 def _shard(root: Root, key: str, pool: ThreadPoolExecutor | None) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """Return the keys of a shard's crops, and what is wrong with the shard itself."""
+    """Return the keys of a shard's crops, and the shard's own faults."""
     path = root.files.local(key)
     keys: npt.NDArray[np.int64] = np.empty(0, np.int64)
     try:
@@ -250,7 +250,7 @@ def _shard(root: Root, key: str, pool: ThreadPoolExecutor | None) -> tuple[npt.N
         locate(path, file, table["encoded_size"].to_numpy())
         bad = 0
         if pool is not None:
-            # A few batches at a time: memory stays at megabytes whatever the shard weighs.
+            # A few batches at a time, so that memory does not depend on the size of the shard.
             bad = sum(pool.map(_undecodable, batches(path, ["image", "width", "height", "encoded_size"], 256)))
         return keys, [f"{bad} pictures cannot be decoded, or are not of the size that is recorded"] if bad else []
     except (RmsetError, pa.ArrowException, KeyError, OSError) as error:
@@ -271,7 +271,7 @@ def _undecodable(batch: pa.RecordBatch) -> int:
 
 
 def _strangers(root: Root, known: set[str]) -> Iterator[Finding]:
-    """Yield what belongs to no video of the root, and links to elsewhere."""
+    """Report files that belong to no video, and symbolic links."""
     for video_id in sorted({key.split("/")[1] for key in root.files.keys("crops/*/part-*.parquet")} - known):
         yield Finding(video_id, f"crops/{video_id}", "belongs to no video of the root", "remove it, or add its video")
     for key in root.files.keys("videos/*"):
@@ -287,7 +287,7 @@ def _strangers(root: Root, known: set[str]) -> Iterator[Finding]:
 
 
 def _kept_arrays(root: Root) -> Iterator[Finding]:
-    """Kept arrays whose bytes are not those that were written; they are made anew when they are gone."""
+    """Report cached arrays with changed bytes; deleted ones are rebuilt."""
     for key in damaged(root):
         yield Finding("", key, "its bytes are not those that were written", f"remove {key}; it is made anew")
 
@@ -298,5 +298,5 @@ def _keys(table: pa.Table) -> npt.NDArray[np.int64]:
 
 
 def _doubles(ascending: npt.NDArray[np.int64]) -> int:
-    """How many numbers repeat the one before them."""
+    """Count the numbers that repeat the previous one."""
     return int((np.diff(ascending) == 0).sum())

@@ -1,1 +1,1 @@
-"""What stages are made of: detectors, frames, crops, tracks, shards. No part knows a root or another stage."""
+"""Building blocks of stages: detectors, frames, crops, tracks, shards. They do not depend on roots or stages."""

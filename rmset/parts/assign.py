@@ -1,4 +1,4 @@
-"""Which detection is whom: assignment of boxes to people, one box a person, optimal in every frame."""
+"""Assignment of boxes to people: one box per person, optimal in every frame."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Rows = npt.NDArray[np.intp]
 
 
 class Tracker(Protocol):
-    """Gives names to the faces of one segment, frame by frame."""
+    """Assigns the faces of one segment to people, frame by frame."""
 
     def assign(self, faces: Detections) -> Rows:
         """For each person (P,), the row of the face that is theirs in this frame, or -1."""
@@ -28,7 +28,7 @@ def match(overlap: npt.NDArray[np.float32], least: float) -> Rows:
 
     Args:
         overlap: IoU of people (P) with boxes (N).
-        least: pairs below this IoU are no pairs.
+        least: smallest IoU of a pair.
 
     Returns:
         (P,) row of each person's box, or -1.
@@ -39,7 +39,7 @@ def match(overlap: npt.NDArray[np.float32], least: float) -> Rows:
     from scipy.optimize import linear_sum_assignment
 
     result = np.full(overlap.shape[0], -1, dtype=np.intp)
-    # Forbidden pairs count nothing, so that they never push a permitted one aside.
+    # Forbidden pairs have weight 0, so that they never displace a permitted one.
     people, boxes = linear_sum_assignment(np.where(overlap >= least, overlap, 0), maximize=True)
     allowed = (overlap[people, boxes] >= least) & (overlap[people, boxes] > 0)
     result[people[allowed]] = boxes[allowed]
@@ -74,9 +74,9 @@ class PreviousTracker:
 
 
 class ByteTrackTracker:
-    """ByteTrack (Zhang et al., 2022) as the package `trackers` keeps it.
+    """ByteTrack (Zhang et al., 2022) from the package `trackers`.
 
-    ByteTrack names tracks, not people: a track that begins on a person's last box is theirs until it ends.
+    ByteTrack identifies tracks, not people: a track that begins on a person's last box is theirs until it ends.
     """
 
     def __init__(self, people: Sequence[Person], least_iou: float) -> None:
@@ -94,7 +94,7 @@ class ByteTrackTracker:
     def assign(self, faces: Detections) -> Rows:
         """For each person (P,), the row of the face that is theirs in this frame, or -1."""
         rows = np.full(len(self._last), -1, dtype=np.intp)
-        # The rows travel along as class ids, because ByteTrack reorders what it is given.
+        # Rows are passed as class ids, because ByteTrack reorders its input.
         found = self._tracks.update(
             self._detections(xyxy=faces.boxes, confidence=faces.scores, class_id=np.arange(len(faces)))
         )

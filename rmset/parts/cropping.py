@@ -39,7 +39,7 @@ class Crop:
 
 
 def windows(box: Box, bounds: Box, frame_size: tuple[int, int], widen: float = 0.31) -> tuple[Window, Window] | None:
-    """Return the pixels that the crop covers, and those of them that lie within its bounds; None where there are none.
+    """Return the rectangle of the crop and its part within the bounds; None if that is empty.
 
     Args:
         box: the face, xyxy px; it may reach beyond `bounds`.
@@ -57,7 +57,7 @@ def windows(box: Box, bounds: Box, frame_size: tuple[int, int], widen: float = 0
 
 
 def cut(image: Image, box: Box, bounds: Box, size: int, widen: float = 0.31) -> Crop:
-    """Cut a face out of a frame and bring it to `size` × `size`.
+    """Crop a face from a frame and resize it to `size` × `size`.
 
     Args:
         image: the frame, uint8 (H, W, 3) RGB.
@@ -78,7 +78,7 @@ def cut(image: Image, box: Box, bounds: Box, size: int, widen: float = 0.31) -> 
     if any(borders):
         part = np.asarray(cv2.copyMakeBorder(part, *borders, cv2.BORDER_REPLICATE), dtype=np.uint8)
     shrinks = part.shape[0] > size or part.shape[1] > size
-    # Area averaging is the antialiased way down; it would be blocky on the way up.
+    # Area averaging avoids aliasing when shrinking, but is blocky when enlarging.
     resized = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     kept = (inside[2] - inside[0]) * (inside[3] - inside[1]) / ((x1 - x0) * (y1 - y0))
     return Crop(np.asarray(resized, dtype=np.uint8), 1 - kept)
@@ -97,10 +97,11 @@ def quality(image: Image) -> tuple[float, float]:
 
 
 def yaw(landmarks: np.ndarray) -> float:
-    """How far the head is turned, from landmarks (5, 2): 0 frontal, about ±1 profile, positive toward the right.
+    """Head yaw from landmarks (5, 2): 0 frontal, about ±1 profile, positive toward the right.
 
-    The nose's distance from the middle of the eyes along the line between them, in eye distances, doubled. NaN if the
-    landmarks are not known.
+    Twice the distance of the nose from the middle of the eyes, along the line between the eyes, in eye distances. NaN
+    if
+    landmarks are unknown.
     """
     eyes = landmarks[1] - landmarks[0]
     length = float(np.hypot(*eyes))
@@ -125,15 +126,15 @@ def crop_row(
     """Return a crop as a row of `rmset.schema.crops()`, without `encoded_size`, which the writer counts.
 
     Args:
-        crop: the pixels, for what is measured of them.
-        data: the same, encoded.
-        suffix: of the picture's name, as `jpg`.
-        video_id: where it was seen.
-        person_id: who it is.
-        segment: of the layout.
-        frame_idx: of the source.
-        time_ms: since the video's start.
-        landmarks: (5, 2) px; NaN where they are not known.
+        crop: pixels, to measure.
+        data: encoded pixels.
+        suffix: suffix of the picture's name, as `jpg`.
+        video_id: id of the video.
+        person_id: id of the person.
+        segment: segment of the layout.
+        frame_idx: frame of the source.
+        time_ms: time since the start of the video.
+        landmarks: (5, 2) px; NaN if unknown.
     """
     sharpness, brightness = quality(crop.image)
     return {

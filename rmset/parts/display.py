@@ -1,4 +1,4 @@
-"""How decoded pictures are shown: pixels made square, all of one size, mirrored and turned as the file asks."""
+"""Display of decoded pictures: square pixels, one size, mirrored and rotated by the file's metadata."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Size = tuple[int, int]
 Matrix = tuple[int, int, int, int]
 """a, b, c, d of FFmpeg's display matrix: x' = a·x + c·y, y' = b·x + d·y, pixels from the upper left corner"""
 
-# Shapes of pixels beyond these are mistakes, not lenses.
+# Pixel aspect ratios beyond these are errors in the file.
 _SHAPES = (Fraction(1, 4), Fraction(4))
-# Pictures whose sides are as long to each other as this are of one shape.
+# Relative tolerance of equal aspect ratios.
 _SAME_SHAPE = 0.02
 # Untagged pictures larger than this are BT.709, as for mpv; others are BT.601.
 _SD_WIDTH, _SD_HEIGHT = 1279, 576
@@ -32,7 +32,7 @@ _NO_CHROMA = {"gray", "gray10le", "gray12le", "gray16le", "monob", "monow", "ya8
 
 @dataclass(frozen=True)
 class Turn:
-    """One of the eight ways in which a picture can lie: transposed first, then mirrored."""
+    """One of the eight orientations of a picture: transposed first, then mirrored."""
 
     transposed: bool = False
     mirrored: bool = False
@@ -42,10 +42,10 @@ class Turn:
 
     @classmethod
     def of(cls, matrix: Matrix) -> Turn:
-        """Return the turn that a display matrix asks for, whatever its scale.
+        """Return the orientation of a display matrix, at any scale.
 
         Raises:
-            VideoError: the picture would lie askew.
+            VideoError: the rotation is not a multiple of 90°.
 
         >>> Turn.of((0, 65536, -65536, 0))
         Turn(transposed=True, mirrored=True, flipped=False)
@@ -65,12 +65,12 @@ class Turn:
 
     @property
     def is_mirror(self) -> bool:
-        """Whether left and right, as in a mirror, change places."""
+        """Whether the picture is mirrored."""
         return self.transposed ^ self.mirrored ^ self.flipped
 
     @property
     def is_none(self) -> bool:
-        """Whether the picture stays as it lies."""
+        """Whether the picture is unchanged."""
         return self == Turn()
 
     def size(self, stored: Size) -> Size:
@@ -86,7 +86,7 @@ class Turn:
 
 
 def turn_of(raw: VideoFrame) -> Turn:
-    """Return the turn that a decoded frame asks for."""
+    """Return the orientation of a decoded frame."""
     data = raw.side_data.get("DISPLAYMATRIX")
     if data is None:
         return Turn()
@@ -95,12 +95,12 @@ def turn_of(raw: VideoFrame) -> Turn:
 
 
 def meant(shape: Fraction | None) -> Fraction:
-    """Return the shape of a pixel, width by height, that a file can mean; 1 where it says none."""
+    """Return a plausible pixel aspect ratio, width by height; 1 if the file gives none."""
     return shape if shape and _SHAPES[0] <= shape <= _SHAPES[1] else Fraction(1)
 
 
 def squared(size: Size, shape: Fraction | None) -> Size:
-    """Return the size in square pixels: as players do, one side is stretched and none is shrunk.
+    """Return the size in square pixels; like players, it stretches one side and shrinks none.
 
     Args:
         size: stored.
@@ -115,7 +115,7 @@ def squared(size: Size, shape: Fraction | None) -> Size:
 
 
 def resized(raw: VideoFrame, size: Size, shape: float = 1) -> VideoFrame:
-    """Return a decoded frame at another size, between black bars where the picture's shape is another.
+    """Return a decoded frame at another size, with black bars if the aspect ratio differs.
 
     Args:
         raw: as decoded.
@@ -139,7 +139,7 @@ def resized(raw: VideoFrame, size: Size, shape: float = 1) -> VideoFrame:
 
 
 def is_untagged(raw: VideoFrame) -> bool:
-    """Whether a picture that is larger than SD does not say what its color means."""
+    """Whether a picture larger than SD has no color tags."""
     return (
         raw.colorspace == _UNTAGGED
         and (raw.width > _SD_WIDTH or raw.height > _SD_HEIGHT)
@@ -149,6 +149,6 @@ def is_untagged(raw: VideoFrame) -> bool:
 
 
 def tag_color(raw: VideoFrame) -> None:
-    """Take untagged color by size, as players do: BT.709 where the picture is larger than SD."""
+    """Choose the color space of untagged pictures by size, like players: BT.709 if larger than SD."""
     if is_untagged(raw):
         raw.colorspace = _BT709

@@ -1,15 +1,15 @@
-"""Following faces from frame to frame at the price of one small net a face.
+"""Face tracking at the cost of one small net per face.
 
-Panels do not move and faces move little. So last frame's box, turned back into the square that MTCNN's last net would
-have been given, goes through that net alone. That is only as good as its checks, so every answer is held to:
+Panels do not move and faces move little. So the previous box, converted back to an input square of MTCNN's last net,
+goes through that net only. Each answer has to pass these checks:
 
     score, overlap with the last box, change of size, aspect    else the panel is searched at once
     two people on one face                                      the panel is searched for both
     every `check_every` frames                                  the panel is searched anyway, and its box taken
 
-The way back matters. The last net was trained on the squares that the net before it makes, which are smaller than the
-box the last net puts out, and lower. Fed with its own boxes the last net drifts away within a second or two; fed with
-boxes brought back by the measured ratio it is pulled to the face in every frame.
+The conversion matters. The last net was trained on squares of the previous net, which are smaller and lower than the
+boxes that it outputs. On its own boxes it drifts away within a second or two; on boxes converted by the measured ratio
+it stays on the face.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _ENTRY_SCALE, _ENTRY_DROP = 0.88, 0.03
 
 @dataclass(frozen=True)
 class FollowConfig:
-    """When an answer of the last net is believed."""
+    """Thresholds for accepting an answer of the last net."""
 
     check_every: int = 30
-    """frames between full searches of a panel whose face is held"""
+    """frames between full searches of a panel with a tracked face"""
     full_every: int = 4
-    """of these searches, so many-th ones are for faces of every size; the others for such as is held"""
+    """every n-th of these searches covers all sizes; the others only the size of the tracked face"""
     retry_every: int = 3
-    """frames between searches for a face that is lost"""
+    """frames between searches for a lost face"""
     least_score: float = 0.8
     """below it the panel is searched"""
     least_overlap: float = 0.5
@@ -53,12 +53,12 @@ class FollowConfig:
     smallest: float = 0.5
     """faces down to this share of the person's reference face are searched"""
     least_iou: float = 0.1
-    """a found face that overlaps the person's last box less is somebody else's, where others share the panel"""
+    """in a shared panel, a face with less IoU to the person's last box belongs to another person"""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What one frame gave: row i is the face of the person in `people[i]`."""
+    """Faces of one frame: row i belongs to the person `people[i]`."""
 
     people: npt.NDArray[np.intp]
     """(N,) position among the segment's people"""
@@ -71,14 +71,14 @@ class Found:
 
 
 class Follower:
-    """Follows the people of one segment, one face a person.
+    """Tracks the people of one segment, one face per person.
 
     Args:
         nets: MTCNN's nets.
-        people: whom to follow; their reference boxes are where the search begins.
+        people: people to track; the search begins at their reference boxes.
         frame_size: (width, height) px.
         removed: the trigger regions; a face whose center lies in one belongs to no person.
-        config: when to believe.
+        config: thresholds.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Follower:
             self._reference[:, 2] - self._reference[:, 0], self._reference[:, 3] - self._reference[:, 1]
         )
         self._removed = as_boxes(list(removed))
-        # Where each person was last seen, and how far their box had moved; who is held; frames since a search.
+        # Last box and its motion for each person; whether tracked; frames since the last search.
         self._last = self._reference.copy()
         self._moved = np.zeros((len(people), 4), np.float32)
         self._scores = np.zeros(len(people), np.float32)
@@ -108,7 +108,7 @@ class Follower:
         self._held = np.zeros(len(people), dtype=bool)
         self._doubt = np.zeros(len(people), dtype=np.int64)
         self._searches = np.zeros(len(people), dtype=np.int64)
-        # Checks are spread over time, so that no frame pays for all people.
+        # Full searches of different people are spread over frames.
         self._since = np.arange(len(people)) * config.check_every // max(1, len(people))
         fixed = np.unique(self._areas[~self._roams], axis=0)
         self._panels = [np.flatnonzero((self._areas == area).all(axis=1) & ~self._roams) for area in fixed]
@@ -137,7 +137,7 @@ class Follower:
                     self._doubt[person] = 0
                     self._still.forget(int(person))
                 elif trusted[person]:
-                    # The last net sees a face where the cascade sees none: believed once, not twice.
+                    # The last net finds a face and the cascade does not: accepted once, not twice.
                     self._doubt[person] += 1
                     present[person] = self._doubt[person] < 2
         present &= ~self._taken(boxes, present)
@@ -153,14 +153,14 @@ class Follower:
         return Found(who, Detections(boxes[who], scores[who], landmarks[who]), searched[who], newcomers)
 
     def _around(self, box: Box) -> Rect:
-        """Where to look for somebody who has no panel: about the last box."""
+        """Return the search area of a person without a panel: around the last box."""
         frame = (0.0, 0.0, float(self._frame_size[0]), float(self._frame_size[1]))
         return pixels(clip(scale_about_center(box, 3), frame), self._frame_size)
 
     def _refine(self, picture: Pixels) -> tuple[Detections, npt.NDArray[np.bool_]]:
-        """Ask the last net for all people held (P); returns its boxes and whether they can be trusted.
+        """Run the last net for all tracked people (P); returns its boxes and whether they pass the checks.
 
-        Where nothing has moved since the last answer, it would be the same.
+        If nothing has moved since the last answer, that answer is reused.
         """
         boxes, scores, landmarks = self._last.copy(), self._scores.copy(), self._landmarks.copy()
         asked = np.array([p for p in np.flatnonzero(self._held) if self._still.moved(int(p), picture)], dtype=np.intp)
@@ -185,7 +185,7 @@ class Follower:
         return np.asarray(good & ~self._shared(boxes) & outside(boxes, self._removed), dtype=bool)
 
     def _shared(self, boxes: Boxes) -> npt.NDArray[np.bool_]:
-        """Who sits on a face that somebody else sits on too, in the same panel or, like them, in none."""
+        """People who share a face with another person, in the same panel or both without one."""
         shared = np.zeros(len(boxes), dtype=bool)
         for members in [*self._panels, np.flatnonzero(self._roams)]:
             if len(members) > 1:
@@ -194,7 +194,7 @@ class Follower:
         return shared
 
     def _taken(self, boxes: Boxes, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Who, of people without panels, has been given a face that is rather somebody else's: one face, one name."""
+        """People without panels whose face rather belongs to another person: each face has one person."""
         taken = np.zeros(len(boxes), dtype=bool)
         roaming = np.flatnonzero(present & self._roams)
         if len(roaming) < 2:
@@ -202,21 +202,21 @@ class Follower:
         expected = self._last[roaming] + self._moved[roaming]
         fit = paired_iou(boxes[roaming], as_boxes(expected))
         same = iou(boxes[roaming], boxes[roaming]) > 0.5
-        # Of those on one face, the name stays with whom it lies nearest to where they were going; else with the first.
+        # A shared face stays with the person whose predicted position is nearest; else with the first.
         order = np.argsort(-fit, kind="stable")
         for rank, one in enumerate(order):
             taken[roaming[one]] = any(same[one, other] and not taken[roaming[other]] for other in order[:rank])
         return taken
 
     def _wanted(self, trusted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """For whom the panel is to be searched in this frame."""
+        """People whose panel is searched in this frame."""
         self._since += 1
         lost_now = self._held & ~trusted
         overdue = np.where(self._held, self._since >= self._config.check_every, self._since >= self._config.retry_every)
         return np.asarray(lost_now | overdue | self._first, dtype=bool)
 
     def _search(self, picture: Pixels, members: npt.NDArray[np.intp], trusted: npt.NDArray[np.bool_]) -> Detections:
-        """Return the cascade in a panel; mostly only for faces about as large as the one that is held there."""
+        """Run the cascade in a panel; usually only for sizes near that of the tracked face."""
         x0, y0, x1, y1 = (int(v) for v in self._areas[members[0]])
         area: Rect = (x0, y0, x1, y1)
         least, most = max(20.0, float(self._side[members].min()) * self._config.smallest), np.inf
@@ -236,18 +236,18 @@ class Follower:
         where = np.where(trusted[members, None], refined[members], self._last[members])
         rows = match(iou(as_boxes(where), faces.boxes), self._config.least_iou)
         if len(members) == 1 and rows[0] < 0 and not trusted[members[0]] and not self._roams[members[0]]:
-            # Alone in the panel, any face seen there is the person, wherever they went.
+            # Alone in the panel: any face there is this person.
             rows[0] = 0
         return rows
 
 
 def _rounded(size: float) -> float:
-    """Return the size or a little less: panels of one size then have one pyramid, which OpenVINO prepares once."""
+    """Round a size down, so that similar panels share one pyramid, which OpenVINO compiles once."""
     return float(2 ** (np.floor(np.log2(size) * 4) / 4))
 
 
 def entry_squares(boxes: Boxes) -> Boxes:
-    """Return the squares (N, 4) that the last net would have been given for faces it has boxed (N, 4)."""
+    """Convert output boxes (N, 4) of the last net back to its input squares (N, 4)."""
     square = cascade.squared(boxes)
     side = square[:, 2:] - square[:, :2]
     center = (square[:, :2] + square[:, 2:]) / 2 + side * np.array([0, _ENTRY_DROP], np.float32)

@@ -29,12 +29,12 @@ Image = npt.NDArray[np.uint8]
 Gray = npt.NDArray[np.uint8]
 """uint8 (H, W)"""
 
-# Going on is cheaper than seeking to a key frame that so few frames lie before: a seek empties the decoder's threads.
+# Within this many frames, decoding on is cheaper than seeking, which flushes the decoder's threads.
 _NEAR = 4
 
 
 class Frame:
-    """One decoded frame; its pixels are converted when asked for."""
+    """One decoded frame; pixels are converted on demand."""
 
     def __init__(self, raw: VideoFrame, frame_idx: int, index: FrameIndex) -> None:
         display.tag_color(raw)
@@ -44,13 +44,13 @@ class Frame:
 
     @cached_property
     def _squared(self) -> VideoFrame:
-        """The frame at the size in which all are shown."""
+        """The frame at the common display size."""
         raw, stored = self._raw, self._index.stored
         return raw if (raw.width, raw.height) == stored else display.resized(raw, stored, self._index.shape)
 
     @property
     def planes(self) -> VideoFrame | None:
-        """The frame as 8-bit 4:2:0 planes, or None if it must be turned and therefore be read as RGB."""
+        """The frame as 8-bit 4:2:0 planes; None if it must be rotated, and so be read as RGB."""
         if not self._turn.is_none:
             return None
         if self._squared.format.name in ("yuv420p", "yuvj420p"):
@@ -71,17 +71,18 @@ class Frame:
 class VideoReader:
     """A video opened for reading; use it as a context manager.
 
-    All ways of reading go by one index: frame i is the same picture and time whichever is used. Damaged frames are left
-    out; `fault` then says where and why.
+    All ways of reading share one index: frame i is always the same picture and time. Damaged frames are left out;
+    `fault`
+    then says where and why.
 
     Args:
         path: the file.
-        threads: of the decoder; 0 takes as many as the machine has.
-        index: where its frames are, if that is known; else the file is decoded once to find out.
-        most: only so many of its first frames will be read.
+        threads: decoder threads; 0: one per core.
+        index: index of its frames, if known; else the file is decoded once to make it.
+        most: number of first frames to read.
 
     Raises:
-        VideoError: the file is missing, empty, or no video, or not one frame can be decoded.
+        VideoError: the file is missing, empty, not a video, or has no decodable frame.
     """
 
     def __init__(self, path: Path, threads: int = 0, index: FrameIndex | None = None, most: int | None = None) -> None:
@@ -99,7 +100,7 @@ class VideoReader:
 
     @property
     def fault(self) -> str | None:
-        """What was wrong while reading so far, or with the file."""
+        """Faults found so far while reading, or in the file."""
         return self._seeker.fault or self.index.fault
 
     def frames(self, start: int = 0, stop: int | None = None, stride: int = 1) -> Iterator[Frame]:
@@ -115,10 +116,9 @@ class VideoReader:
                 return
 
     def sample(self, frame_indices: Sequence[int]) -> Iterator[Frame]:
-        """Yield the frames named (ascending), found by seeking to the key frame before each.
+        """Yield the given frames (ascending), by seeking to the key frame before each.
 
-        A key frame from whose group no other frame is wanted costs one decoded frame. Frames that cannot be decoded are
-        left out, and `fault` says why.
+        A key frame alone costs one decoded frame. Undecodable frames are left out, and `fault` says why.
         """
         index, seeker = self.index, self._seeker
         wanted = [i for i in frame_indices if 0 <= i < len(index)]
@@ -139,7 +139,7 @@ class VideoReader:
                 run = seeker.run(key, every)
             found = _until(run, frame_idx)
             while found is None and place >= 0:
-                # Some streams need more than their key frame promises: from an earlier one then, or the beginning.
+                # Some streams need data before their key frame: retry from an earlier one, or the beginning.
                 place = place - 1 if place > 1 else -1
                 run = seeker.run(index.key_frames[place] if place >= 0 else None, every)
                 found = _until(run, frame_idx)
@@ -152,7 +152,7 @@ class VideoReader:
 
 
 def _until(run: Iterator[tuple[int, VideoFrame]], frame_idx: int) -> VideoFrame | None:
-    """Return the frame of a number; None if the run goes past it."""
+    """Return the frame with this number; None if decoding passes it."""
     for number, raw in run:
         if number >= frame_idx:
             return raw if number == frame_idx else None
@@ -162,7 +162,7 @@ def _until(run: Iterator[tuple[int, VideoFrame]], frame_idx: int) -> VideoFrame 
 def ahead(frames: Iterator[Frame], count: int = 8) -> Iterator[Frame]:
     """Yield the same frames, up to `count` of them decoded in a thread while the caller works on earlier ones.
 
-    What decoding raises is raised here, in its place.
+    Errors of decoding are raised here, at their position.
     """
     ready: Queue[Frame | BaseException | None] = Queue(count)
     stopped = Event()
@@ -194,6 +194,6 @@ def ahead(frames: Iterator[Frame], count: int = 8) -> Iterator[Frame]:
                 raise item
             yield item
     finally:
-        # The container may be closed only after the decoder has let go of it.
+        # Close the container only after the decoder has finished.
         stopped.set()
         worker.join()

@@ -1,8 +1,7 @@
-"""Opening media files: the one place where FFmpeg is given a path.
+"""The only module that passes paths to FFmpeg.
 
-FFmpeg follows names. A playlist, a concatenation list or a reference movie that calls itself `film.mp4` may name any
-file of this machine, or a host. So a path is always a file, never a URL, and only containers that hold their own
-packets are read.
+FFmpeg follows references: a playlist, a concatenation list or a reference movie named `film.mp4` may name any local
+file, or a host. So a path is always opened as a file, never as a URL, and only self-contained containers are read.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "flv", "ogg", "asf", "mxf", "nut", "ivf",
     "dv", "rm", "wtv", "gif", "h264", "hevc", "m4v", "mpegvideo", "obu", "yuv4mpegpipe",
 )  # fmt: skip
-"""FFmpeg's names of the containers that hold their own packets"""
+"""FFmpeg's names of self-contained containers"""
 _BOUNDS = {
     "protocol_whitelist": "file",
     "format_whitelist": ",".join(CONTAINERS),
-    # Tracks of an MP4 or MOV may lie in another file, by its path.
+    # Tracks of an MP4 or MOV may reference another file by path.
     "enable_drefs": "0",
     "use_absolute_path": "0",
 }
@@ -34,7 +33,7 @@ def open_media(path: Path) -> InputContainer:
     """Return a video file, opened for reading; close it.
 
     Raises:
-        VideoError: the file is missing, empty, no regular file, or no container that holds its own packets.
+        VideoError: the file is missing, empty, not a regular file, or not a self-contained container.
     """
     import av
 
@@ -57,7 +56,7 @@ def open_media(path: Path) -> InputContainer:
 
 
 def create_media(path: Path, form: str | None = None, options: dict[str, str] | None = None) -> OutputContainer:
-    """Return a media file to write to; its suffix decides the container where `form` does not.
+    """Open a media file for writing; `form` or the suffix selects the container.
 
     Raises:
         av.error.FFmpegError: it cannot be written.
@@ -68,7 +67,7 @@ def create_media(path: Path, form: str | None = None, options: dict[str, str] | 
 
 
 def as_file(path: Path) -> str:
-    """Return a path as FFmpeg takes it for a file, whatever its name looks like.
+    """Return a path that FFmpeg treats as a file, whatever its name looks like.
 
     >>> as_file(Path("concat:a|b.mp4"))
     'file:concat:a|b.mp4'

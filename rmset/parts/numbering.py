@@ -1,9 +1,9 @@
 """The one numbering of a video's frames: 0, 1, 2, … in the order in which a player shows them.
 
-A frame is what the decoder gives, from the file's first packet on: what cannot be decoded, or is hidden by an edit
-list, has no number. So the whole video is decoded once, when it is taken in (`rmset.parts.survey`); `FrameIndex` keeps
-what was found, and every reader goes by it. Frames are known by the packet they come from, never by the container's
-times, which are missing, doubled or start anew in some files.
+A frame is an output of the decoder, from the file's first packet on; undecodable frames, and those hidden by an edit
+list, have no number. So the whole video is decoded once, when it is added (`rmset.parts.survey`); the result is
+`FrameIndex`, used by every reader. Frames are identified by their packet, never by the container's times, which are
+missing, duplicated or restarting in some files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rmset.errors import RootError
 from rmset.parts.display import Size, Turn
 
 VERSION = 1
-"""Of the way in which frames are found and shown. Raised when a video may get other numbers, times or pixels by it."""
+"""Version of the numbering. Raised when numbers, times or pixels of a video may change."""
 _ABOUT = b"rmset.frames"
 
 
@@ -44,7 +44,7 @@ class Key:
 
 @dataclass(frozen=True)
 class FrameIndex:
-    """Which frames a video has, when each is shown and how it is found."""
+    """Frames of a video: times, packets, display size."""
 
     time_ms: npt.NDArray[np.float64]
     """float64 (N,), when each frame is shown, since the first; not decreasing"""
@@ -62,16 +62,16 @@ class FrameIndex:
     key_frames: tuple[Key, ...] = ()
     """in the order of their frames"""
     can_skip: bool = False
-    """whether packets between wanted frames may be left out"""
+    """whether packets between wanted frames may be skipped"""
     one_thread: bool = False
-    """whether the file is damaged: only one thread decodes that alike every time"""
+    """whether the file is damaged: then only one thread decodes it reproducibly"""
     fault: str | None = None
-    """what is wrong although frames can be read, one line"""
+    """fault of a readable file, one line"""
     notes: dict[str, str] = field(default_factory=dict)
-    """what a player does that a plain reader would not, by kind, one line each"""
+    """corrections that players apply and plain readers do not, by kind, one line each"""
 
     def __len__(self) -> int:
-        """How many frames are shown."""
+        """Count the frames shown."""
         return len(self.time_ms)
 
     @property
@@ -81,7 +81,7 @@ class FrameIndex:
 
     @property
     def duration_s(self) -> float:
-        """From the first frame's beginning to the last one's end."""
+        """Duration from the start of the first frame to the end of the last."""
         return float(self.time_ms[-1]) / 1000 + 1 / self.fps
 
     @cached_property
@@ -91,14 +91,14 @@ class FrameIndex:
 
     @cached_property
     def frame_of(self) -> npt.NDArray[np.int32]:
-        """int32 (packets,): the frame that comes from each packet; -1 where none does."""
+        """int32 (packets,): frame of each packet; -1 if it has none."""
         found = np.full(self.packets, -1, np.int32)
         found[self.packet] = np.arange(len(self), dtype=np.int32)
         return found
 
     @cached_property
     def is_counted(self) -> bool:
-        """Whether frames are known only by counting them, since several come from one packet."""
+        """Whether frames can only be counted, because one packet can hold several."""
         return len(np.unique(self.packet)) < len(self.packet)
 
     def key_before(self, frame_idx: int) -> int:
@@ -114,7 +114,7 @@ class FrameIndex:
 
     @classmethod
     def read(cls, path: Path) -> FrameIndex | None:
-        """Return what `write` wrote; None if the file is of another version of the numbering.
+        """Read an index; None if it has another version of the numbering.
 
         Raises:
             RootError: the file is damaged.

@@ -1,6 +1,6 @@
-"""Bounds on pictures, held before anything is decoded: pixels as the file's head says, and bytes.
+"""Limits of pictures, checked before decoding: bytes, and pixels by the file header.
 
-A JPEG of 691 bytes can say that it is 65,500 pixels wide and high, which takes 12 GB to decode.
+A JPEG of 691 bytes can claim 65,500 × 65,500 pixels, which would take 12 GB to decode.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import struct
 import warnings
 
 MOST_PIXELS = 100_000_000
-"""of one picture; a frame of 8K video has 33 million"""
+"""most pixels of a picture; a frame of 8K video has 33 million"""
 MOST_BYTES = 256 << 20
-"""of one encoded picture"""
+"""most bytes of an encoded picture"""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 
 
 def check_picture(data: bytes) -> None:
-    """Refuse a picture that is too large to decode.
+    """Raise for a picture that is too large to decode.
 
-    Bytes that no decoder knows pass: the decoder says so.
+    Unknown formats pass; the decoder rejects them.
 
     Raises:
         ValueError: it has too many bytes or pixels.
@@ -34,7 +34,7 @@ def check_picture(data: bytes) -> None:
 
 
 def _size(data: bytes) -> tuple[int, int] | None:
-    """Width and height, out of the head alone; None if it tells nothing."""
+    """Width and height from the header; None if unknown."""
     if data.startswith(_PNG) and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
         return int(width), int(height)

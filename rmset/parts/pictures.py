@@ -1,4 +1,4 @@
-"""Pixels to bytes and back: JPEG, PNG, WebP. The same pixels give the same bytes."""
+"""Encoding and decoding of JPEG, PNG and WebP. The same pixels give the same bytes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from rmset.parts.picture_size import check_picture
 PictureFormat = Literal["jpeg", "png", "webp"]
 SUFFIX: dict[str, str] = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 JPEG = b"\xff\xd8\xff"
-"""How every JPEG begins. `simplejpeg.is_jpeg` also looks at the end, and OpenCV fills what is damaged with gray."""
+"""First bytes of every JPEG. `simplejpeg.is_jpeg` also checks the end; OpenCV fills damaged parts with gray."""
 
 
 def encoder(form: PictureFormat, quality: int) -> Callable[[Image], bytes]:
-    """Return what turns an image, uint8 (H, W, 3) RGB, into bytes.
+    """Return an encoder for images, uint8 (H, W, 3) RGB.
 
     Args:
-        form: jpeg and webp lose a little, png nothing.
-        quality: 1 to 100; png has none.
+        form: jpeg and webp are lossy, png is lossless.
+        quality: 1 to 100; not used for png.
 
     Raises:
         UsageError: an unknown format.
@@ -48,10 +48,10 @@ def encoder(form: PictureFormat, quality: int) -> Callable[[Image], bytes]:
 
 
 def decode(data: bytes) -> Image:
-    """Return an encoded picture as uint8 (H, W, 3) RGB.
+    """Decode a picture to uint8 (H, W, 3) RGB.
 
     Raises:
-        ValueError: the bytes are no picture, or one that is too large to decode.
+        ValueError: the bytes are not a picture, or it is too large to decode.
     """
     import simplejpeg
 
@@ -63,7 +63,7 @@ def decode(data: bytes) -> Image:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error:
-        image = None  # a head that contradicts itself
+        image = None  # a contradictory header
     if image is None:
         raise ValueError(f"expected an encoded picture, found {len(data)} bytes that are none")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -1,8 +1,8 @@
-"""Patches of a frame, resized by area averaging: from an RGB picture, or straight from the planes of a decoded frame.
+"""Patches of a frame, resized by area averaging: from an RGB picture, or directly from the planes of a decoded frame.
 
-`IntegralPixels` averages exactly as torch's `interpolate(mode="area")` does, so MTCNN on it is facenet-pytorch's to the
-digit. `PlanePixels` is what the tracker uses: converting a full 1080p frame to RGB costs more than all the patches of
-its faces, so only patches are converted.
+`IntegralPixels` averages exactly like torch's `interpolate(mode="area")`, so MTCNN on it matches facenet-pytorch to the
+digit. The tracker uses `PlanePixels`, which converts only patches to RGB: converting a full 1080p frame costs more than
+all patches of its faces.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Patch = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 
 class Pixels(Protocol):
-    """A picture out of which patches are cut."""
+    """Source of patches of a picture."""
 
     width: int
     height: int
@@ -35,10 +35,10 @@ class Pixels(Protocol):
         """Return the rectangle, resized to `size` (width, height)."""
 
     def reduced(self, rect: Rect, scale: float) -> Pixels:
-        """Return the same picture for patches of this rectangle that need no more than `scale` of its resolution."""
+        """Return a source for patches of this rectangle at up to `scale` of its resolution."""
 
     def glance(self, rect: Rect) -> npt.NDArray[np.uint8]:
-        """Brightness of the rectangle, (24, 24): enough to see whether anything in it has moved."""
+        """Brightness of the rectangle, (24, 24), to detect motion."""
 
 
 class IntegralPixels:
@@ -60,7 +60,7 @@ class IntegralPixels:
         return np.asarray(total / count[..., None], dtype=np.float32)
 
     def reduced(self, rect: Rect, scale: float) -> Pixels:  # noqa: ARG002  (the exact averages are all there)
-        """Itself: these patches are exact."""
+        """Return itself: these patches are exact."""
         return self
 
     def glance(self, rect: Rect) -> npt.NDArray[np.uint8]:
@@ -69,13 +69,13 @@ class IntegralPixels:
 
 
 def _windows(start: int, stop: int, parts: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Begin and end of the run of pixels that each of `parts` output pixels averages; runs may share a pixel."""
+    """Start and end of the input pixels averaged by each of `parts` output pixels; ranges may share a pixel."""
     steps, length = np.arange(parts), stop - start
     return start + steps * length // parts, start + -(-(steps + 1) * length // parts)
 
 
 _GLANCE = (24, 24)
-# Above this share a reduced picture costs more than it saves.
+# Above this scale, reducing the picture costs more than it saves.
 _WORTH_REDUCING = 0.8
 
 
@@ -97,7 +97,7 @@ class PlanePixels:
         return np.asarray(cv2.transform(cv2.merge([luma, *chroma]), self._to_rgb), dtype=np.uint8)
 
     def reduced(self, rect: Rect, scale: float) -> Pixels:
-        """Return a small RGB picture of the rectangle, where that is worth its making."""
+        """Return a reduced RGB picture of the rectangle, if that saves time."""
         if scale > _WORTH_REDUCING:
             return self
         x0, y0, x1, y1 = rect
@@ -105,13 +105,13 @@ class PlanePixels:
         return ReducedPixels(self, rect, size)
 
     def glance(self, rect: Rect) -> npt.NDArray[np.uint8]:
-        """Brightness of the rectangle, (24, 24), without averaging: a fiftieth of what a patch costs."""
+        """Brightness of the rectangle, (24, 24), without averaging: a fiftieth of the cost of a patch."""
         x0, y0, x1, y1 = rect
         return _cv_resized(self._y[y0:y1, x0:x1], _GLANCE, cv2.INTER_LINEAR)
 
 
 class ReducedPixels:
-    """One rectangle of a picture at a lower resolution; rectangles are still named in pixels of the picture."""
+    """One rectangle of a picture at lower resolution; coordinates remain those of the picture."""
 
     def __init__(self, pixels: Pixels, area: Rect, size: tuple[int, int]) -> None:
         self.width, self.height = pixels.width, pixels.height
@@ -150,7 +150,7 @@ _LUMA = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.
 
 
 def _to_rgb(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
-    """Matrix and offset (3, 3 + 1) from Y'CbCr to R'G'B', as swscale has it; BT.601 where the stream says nothing."""
+    """Matrix and offset (3, 3 + 1) from Y'CbCr to R'G'B', as in swscale; BT.601 if untagged."""
     red, blue = _LUMA.get(colorspace, (0.299, 0.114))
     green = 1 - red - blue
     y_scale, c_scale, y_zero = (1.0, 1.0, 0.0) if full_range else (255 / 219, 255 / 224, 16.0)
@@ -163,11 +163,12 @@ def _to_rgb(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
 
 
 def _resized(image: npt.NDArray[np.uint8], size: tuple[int, int], *, smooth: bool = True) -> npt.NDArray[np.uint8]:
-    """Return the image at another size, about as area averaging has it, in a tenth of the time.
+    """Resize an image approximately by area averaging, in a tenth of the time.
 
-    OpenCV is fast at halving and at interpolating, and slow at averaging over areas that are no whole number of pixels.
-    So a large image is halved, interpolated to twice the wanted size, and halved again; without `smooth` the last two
-    are one interpolation, which is enough for color.
+    OpenCV is fast at halving and interpolating, but slow at averaging over fractional areas. So a large image is
+    halved,
+    interpolated to twice the target size, and halved again; without `smooth` the last two steps are one interpolation,
+    which is enough for color.
     """
     height, width = image.shape[:2]
     if (width, height) == size:
@@ -190,7 +191,7 @@ def _cv_resized(image: npt.NDArray[np.uint8], size: tuple[int, int], how: int) -
 
 
 class MaskedPixels:
-    """Another picture with some rectangles black: nothing in them is seen, not even in part of a patch."""
+    """A source with some rectangles masked black, also in parts of patches."""
 
     def __init__(self, pixels: Pixels, removed: Sequence[Rect]) -> None:
         self._pixels, self._removed = pixels, removed
@@ -205,7 +206,7 @@ class MaskedPixels:
             if rx0 >= x1 or rx1 <= x0 or ry0 >= y1 or ry1 <= y0:
                 continue
             if not touched:
-                # The patch may be a view of the picture itself.
+                # Copy first: the patch may be a view of the picture.
                 patch, touched = patch.copy(), True
             sx, sy = size[0] / (x1 - x0), size[1] / (y1 - y0)
             left, right = max(0, int((rx0 - x0) * sx)), int(np.ceil((rx1 - x0) * sx))
@@ -214,18 +215,18 @@ class MaskedPixels:
         return patch
 
     def reduced(self, rect: Rect, scale: float) -> Pixels:
-        """Return the other picture reduced, with the same rectangles black."""
+        """Return the reduced source, with the same rectangles masked."""
         return MaskedPixels(self._pixels.reduced(rect, scale), self._removed)
 
     def glance(self, rect: Rect) -> npt.NDArray[np.uint8]:
-        """Brightness of the rectangle, (24, 24); what is removed counts too, since nothing is looked for here."""
+        """Brightness of the rectangle, (24, 24), without masking: it serves only to detect motion."""
         return self._pixels.glance(rect)
 
 
 def pixels_of(frame: Frame, removed: Sequence[Rect] = ()) -> Pixels:
-    """Return the cheapest way to patches of a decoded frame, its trigger regions removed.
+    """Return the cheapest source of patches of a decoded frame, with trigger regions removed.
 
-    Planes are read in place where they are 8-bit 4:2:0 and upright; other formats are converted first.
+    Upright 8-bit 4:2:0 planes are read in place; other formats are converted first.
     """
     raw = frame.planes
     pixels: Pixels = IntegralPixels(frame.rgb) if raw is None else PlanePixels(raw)

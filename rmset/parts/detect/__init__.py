@@ -2,7 +2,7 @@
 
 base            `Detections`, and the Protocol `Detector`
 mtcnn, yunet    the detectors; mtcnn is a cascade of nets
-weights         files of detectors that bring none
+weights         weights files of detectors without bundled ones
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def load(name: str, weights: Path | str | None = None) -> Detector:
     """Make the detector of this name.
 
     Raises:
-        DetectorError: unknown name, or weights that are missing or not the detector's.
+        DetectorError: unknown name, or missing or unfitting weights.
     """
     if name not in DETECTORS:
         near = get_close_matches(name, DETECTORS)

@@ -1,4 +1,4 @@
-"""What every face detector takes and gives: frame uint8 (H, W, 3) RGB -> boxes, scores, landmarks."""
+"""Interface of face detectors: frame uint8 (H, W, 3) RGB -> boxes, scores, landmarks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Detections:
     """Faces of one image, best first.
 
     Raises:
-        ValueError: the arrays do not fit each other.
+        ValueError: inconsistent shapes.
     """
 
     boxes: Boxes
@@ -28,7 +28,7 @@ class Detections:
     """float32 (N, 5, 2), px: left eye, right eye, nose, left and right corner of the mouth, as seen by the viewer"""
 
     def __post_init__(self) -> None:
-        """Hold the arrays to their shapes."""
+        """Check the shapes of the arrays."""
         n = len(self.scores)
         if self.boxes.shape != (n, 4) or self.landmarks.shape != (n, 5, 2):
             raise ValueError(
@@ -41,21 +41,21 @@ class Detections:
 
     @classmethod
     def none(cls) -> Detections:
-        """No face."""
+        """Return an empty result."""
         return cls(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32))
 
     def where(self, keep: npt.NDArray[np.bool_]) -> Detections:
-        """Return the faces that the mask (N,) keeps."""
+        """Return the faces selected by a mask (N,)."""
         return Detections(self.boxes[keep], self.scores[keep], self.landmarks[keep])
 
     def moved(self, dx: float, dy: float) -> Detections:
-        """Return the same faces in an image of which this one is a part that begins at (dx, dy)."""
+        """Return the faces in coordinates of a larger image, in which this one begins at (dx, dy)."""
         shift = np.array([dx, dy], np.float32)
         return Detections(self.boxes + np.tile(shift, 2), self.scores, self.landmarks + shift)
 
 
 class Detector(Protocol):
-    """Finds faces in an image."""
+    """Interface of a face detector."""
 
     def detect(self, image: Image, min_face: float = 40) -> Detections:
         """Faces of at least `min_face` px in an image uint8 (H, W, 3) RGB."""

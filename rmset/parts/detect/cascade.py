@@ -2,8 +2,8 @@
 
     picture -> P-Net over a pyramid -> candidates -> R-Net on 24 px patches -> O-Net on 48 px patches -> faces
 
-facenet-pytorch runs the three as one function over whole frames; here each is a step of its own, so that a tracker can
-search a panel at the scale of its person, or enter at the last net with last frame's box.
+facenet-pytorch runs the three as one function over whole frames; here each is a separate step, so that a tracker can
+search a panel at the scale of its person, or run only the last net on the previous frame's box.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def output(
     Args:
         nets: the three nets.
         pixels: the picture.
-        area: what patches must not reach beyond: one rectangle, or one for each square (N, 4).
+        area: bounds of patches: one rectangle, or one for each square (N, 4).
         squares: where to look, px.
         padded: a square that reaches beyond its area is filled up with gray; otherwise what is left of it is stretched
             to a square, as facenet-pytorch does.
@@ -105,7 +105,7 @@ def search(
     """Return the whole cascade in a rectangle of the picture; faces best first; `padded` as in `output`."""
     if min(area[2] - area[0], area[3] - area[1]) < _WINDOW:
         return Detections.none()
-    # The first two nets need no more than this of the smallest face, and look at many patches.
+    # The first two nets, which process many patches, need no higher resolution of the smallest face.
     coarse = pixels.reduced(area, _COARSE / min_face)
     candidates = refine(nets, coarse, area, propose(nets, coarse, area, min_face, max_face), padded=padded)
     faces = output(nets, pixels, area, candidates, padded=padded)
@@ -118,13 +118,13 @@ def search(
 
 
 def ordered(faces: Detections) -> Detections:
-    """Faces by score, then place: the same faces in the same order, whatever order they were found in."""
+    """Sort faces by score, then position, so that the order of detection does not matter."""
     order = np.lexsort((faces.boxes[:, 0], faces.boxes[:, 1], -faces.scores))
     return Detections(faces.boxes[order], faces.scores[order], faces.landmarks[order])
 
 
 def squared(boxes: npt.NDArray[np.floating]) -> Boxes:
-    """Boxes (N, 4) made square about their centers, with the longer side."""
+    """Make boxes (N, 4) square about their centers, with the longer side."""
     side = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])[:, None]
     center = (boxes[:, :2] + boxes[:, 2:]) / 2
     return np.hstack([center - side / 2, center + side / 2]).astype(np.float32)
@@ -167,7 +167,7 @@ def _patches(
 ) -> Patch:
     """Cut the boxes (N, 4) inside the area, resized to (N, side, side, 3), as facenet-pytorch does unless `padded`.
 
-    A box that does not touch the area is black; facenet-pytorch loses count of its boxes there and raises.
+    A box outside the area gives a black patch; facenet-pytorch raises there.
     """
     low, high = bounded(boxes, area)
     black = np.zeros((side, side, 3), np.uint8)

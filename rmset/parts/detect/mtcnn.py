@@ -1,7 +1,7 @@
 """MTCNN, exact: facenet-pytorch 2.5.3 with its weights, thresholds and arithmetic, in less than half its time.
 
-facenet-pytorch's own `detect` returns object arrays from batches, wraps at 32,767 candidates (int16 in its last
-suppression) and raises on some faceless batches; here its weights run in our cascade, so none of that can bite.
+facenet-pytorch's own `detect` returns object arrays from batches, overflows at 32,767 candidates (int16 in its last
+suppression) and raises on some faceless batches; running its weights in our cascade avoids all three.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The three nets of MTCNN with facenet-pytorch's weights, built for OpenVINO and run on one thread.
 
-OpenVINO returns what torch returns to six digits and takes an eighth of the time for the last net. The nets are built
-here layer by layer, without torch: importing it and translating its modules takes four seconds, this a tenth of one.
-One thread, so that results do not depend on how many processes share the machine.
+OpenVINO matches torch to six digits and takes an eighth of the time for the last net. The nets are built layer by
+layer without torch, in a tenth of a second; importing torch and converting its modules takes four. One thread keeps
+results independent of the number of processes.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Nets:
     Pictures go in as (N, H, W, 3) RGB, 0 to 255, uint8 or float32.
 
     Args:
-        precision: of the arithmetic, `f32`, or `auto`: bf16 where the processor has instructions for it, which takes
-            two thirds of the time and moves a face's box by a few thousandths of its size.
+        precision: `f32`, or `auto`: bf16 if the processor has instructions for it, which takes two thirds of the time
+            and changes a face's box by a few thousandths of its size.
 
     Raises:
         DetectorError: facenet-pytorch (its weights) or OpenVINO is missing.
@@ -64,7 +64,7 @@ class Nets:
             import openvino
         except ImportError as error:
             raise DetectorError(_LACKS.format("openvino")) from error
-        # Found, not imported: only its files are needed.
+        # Located without importing: only its files are needed.
         package = find_spec("facenet_pytorch")
         if package is None or package.origin is None:
             raise DetectorError(_LACKS.format("facenet-pytorch"))
@@ -120,7 +120,7 @@ def _built(body: list[str], heads: list[str], weights: dict[str, npt.NDArray], h
     from openvino import opset13 as op
 
     picture = op.parameter([-1, height, width, 3], np.float32)
-    # About -1 to 1, as the nets were trained.
+    # Scale to about -1 to 1, as in training.
     centered = op.multiply(op.subtract(picture, op.constant(np.float32(127.5))), op.constant(np.float32(0.0078125)))
 
     def layer(name: str, x: Any) -> Any:
@@ -138,7 +138,7 @@ def _built(body: list[str], heads: list[str], weights: dict[str, npt.NDArray], h
             x = op.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [side, side], rounding_type="ceil").output(0)
             continue
         if name.startswith("dense"):
-            # Caffe, where the weights come from, counts columns before rows.
+            # The weights come from Caffe, which orders columns before rows.
             x = op.reshape(op.transpose(x, op.constant([0, 3, 2, 1])), op.constant([0, -1]), True)
         number = name.removeprefix("conv").removeprefix("dense")
         x = op.prelu(layer(name, x), op.constant(weights[f"prelu{number}.weight"]))

@@ -1,4 +1,4 @@
-"""Faces anywhere on a screen, at a size that costs little whatever the resolution."""
+"""Face detection on the whole screen, at reduced resolution."""
 
 from __future__ import annotations
 

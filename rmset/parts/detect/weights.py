@@ -1,8 +1,8 @@
-"""Tensors out of a state dict that torch saved before version 1.6, read without torch.
+"""Read tensors of a state dict in torch's format before version 1.6, without torch.
 
 facenet-pytorch's weights are such files: five pickles (magic number, protocol, system, the dict with references to
 storages, the keys of the storages), then each storage's number of elements and its bytes; torch/serialization.py,
-`_legacy_load`. Importing torch to read 2 MB takes longer than finding the faces of a short video.
+`_legacy_load`. Importing torch to read 2 MB would take longer than detecting the faces of a short video.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DTYPES: dict[str, np.dtype] = {"FloatStorage": np.dtype("<f4"), "LongStorage": 
 
 
 class _Reader(pickle.Unpickler):
-    """Knows the few names that such a dict is made of, and no others: a pickle can otherwise call anything."""
+    """Unpickler restricted to the few names of such a dict: a pickle can otherwise call anything."""
 
     def find_class(self, module: str, name: str) -> Callable[..., Any] | str:
         if (module, name) == ("collections", "OrderedDict"):

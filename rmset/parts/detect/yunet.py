@@ -1,4 +1,4 @@
-"""YuNet (Wu et al., 2023) through OpenCV's FaceDetectorYN: light, five landmarks, weights in a file of their own."""
+"""YuNet (Wu et al., 2023) through OpenCV's FaceDetectorYN: light, five landmarks, separate weights file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rmset.errors import DetectorError
 from rmset.parts.detect.base import Detections
 from rmset.parts.frames import Image
 
-# The file of OpenCV's model zoo; fetched once and checked when no other is named.
+# The file of OpenCV's model zoo, the default; fetched once and checked.
 _URL = "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
 _SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-# The net is trained on faces up to about 300 px; larger pictures are shrunk so that faces fall below that.
+# The net is trained on faces up to about 300 px; larger pictures are shrunk to this range.
 _LONGEST = 640
 
 
@@ -25,7 +25,7 @@ class YuNetDetector:
         weights: the ONNX file; fetched once into the user's cache and checked if omitted.
 
     Raises:
-        DetectorError: the file is missing, cannot be fetched, or is no YuNet.
+        DetectorError: the file is missing, cannot be fetched, or is not YuNet.
     """
 
     def __init__(self, weights: Path | None = None, least_score: float = 0.7) -> None:
@@ -33,7 +33,7 @@ class YuNetDetector:
         if not path.is_file():
             raise DetectorError(f"detector yunet: expected weights at {path}, found none; give --weights FILE")
         cv2.setNumThreads(1)
-        # OpenCV 5 warns of targets that were not asked for; errors are raised all the same.
+        # OpenCV 5 warns about unused targets; errors are still raised.
         level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
             self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), least_score, 0.3, 5000)

@@ -1,11 +1,11 @@
-"""Face embeddings behind one Protocol: is it still the same person?
+"""Face embeddings behind one Protocol, to compare identities.
 
-Embeddings are biometric data: they are made and compared in memory, and nothing here writes them down.
+Embeddings are biometric data: they are computed and compared in memory, and never written.
 
     dlib      ResNet of dlib with its 5-point predictor (extra `identity`); public domain weights
     FILE.onnx any network of the user's that takes an aligned face and gives one vector
     FILE.pt   weights of facenet-pytorch's InceptionResnetV1, the user's choice (VGGFace2's terms are not clear)
-    none      not asked
+    none      no comparison
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ AUTO, NONE, DLIB = "auto", "none", "dlib"
 
 
 class Embedder(Protocol):
-    """Turns faces into vectors whose distance tells people apart."""
+    """Maps faces to vectors whose distance separates people."""
 
     name: str
     license: str
     """terms of the weights, one line"""
     same: float
-    """faces nearer to each other than this are one person's"""
+    """below this distance, faces are one person's"""
     other: float
-    """faces farther from each other than this are two people's; between the two it cannot tell"""
+    """above this distance, faces are two people's; in between it is undecided"""
 
     def embed(self, image: Image, boxes: Boxes) -> Vectors:
         """Vectors (N, D) of the faces in boxes (N, 4) of an RGB frame (H, W, 3)."""
@@ -48,7 +48,7 @@ def is_there(name: str) -> bool:
 
 
 def resolve(name: str) -> str:
-    """Return what `auto` stands for on this machine; other names stay.
+    """Resolve `auto` on this machine; other names are unchanged.
 
     Raises:
         UsageError: not `auto`, `none`, `dlib` or a file that ends in .onnx or .pt.
