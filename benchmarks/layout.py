@@ -68,8 +68,8 @@ def measure(mashup: Mashup, video: Path) -> Row:
         propose(root, video_id, ProposeConfig())
         took = time.perf_counter() - began
         layout = root.layout(video_id)
-    nobody = Boxed(np.empty(0, np.int64), np.empty(0, np.int64), as_boxes([]))
-    scores = mask(truth, layout, nobody)
+    no_faces = Boxed(np.empty(0, np.int64), np.empty(0, np.int64), as_boxes([]))
+    scores = mask(truth, layout, no_faces)
     people, found, extra, inside = _people(truth, layout)
     return Row(
         mashup.name,

@@ -1,4 +1,4 @@
-"""The mashups that layouts are measured on: 36 of known truth, 26 to tune with and ten whose truth nobody looks at.
+"""The mashups on which layouts are measured: 36 with known truth, 26 for tuning and ten held out.
 
 Two groups more are for tuning too, and reported apart: `twice`, twelve that show the film twice in ways that the 36 do
 not, and `kinds`, 26 of the kinds that are hardest (blurred backgrounds, insets, rows, the film twice). The split

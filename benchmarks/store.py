@@ -2,7 +2,8 @@
 
     python -m benchmarks.store data/rmset [--linked data/linked] [--write]
 
-Every comparison is made round by round, ours and theirs in turn, and the median of the rounds' ratios is told, because
+Every comparison is made round by round, ours and theirs in turn, and the median of the rounds' ratios is reported,
+because
 a machine that does other work is slow for both.
 """
 

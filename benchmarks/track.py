@@ -124,7 +124,7 @@ def measure(path: Path, truth: Truth, home: Path) -> dict[str, float]:
     }  # fmt: skip
 
 
-# What `rmset track` is told, and how the table calls it.
+# Options of `rmset track`, by their name in the table.
 MODES: dict[str, dict[str, str]] = {
     "follow, previous (default)": {},
     "follow, previous, f32": {"precision": "f32"},

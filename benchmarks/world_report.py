@@ -181,9 +181,9 @@ def _verdicts(
         worst = min(float((purity(n, b) - purity(n, a)).min()) for n in reacting)
         lines.append(f"| purity({name}_imp) > purity({name}) after IAL, every seed, "
                      f"noise below 1 (least gain {100 * worst:+.1f}) | {_yes(worst > 0)} |")  # fmt: skip
-    nobody = purity("1", "p") - purity("1", "p_chance")
-    low, high = _interval(nobody)
-    lines.append(f"| purity of P at chance where nobody reacts (above it by {_points(low, high, nobody.mean())}) | "
+    alone = purity("1", "p") - purity("1", "p_chance")
+    low, high = _interval(alone)
+    lines.append(f"| purity of P at chance without common reactions (above it by {_points(low, high, alone.mean())}) | "
                  f"{_yes(low <= 0 <= high)} |")  # fmt: skip
     for n, have in full.items():
         mine = [results[f"total/{s}/{n}"]["held_out"]["expression"]["map"] for s in have]

@@ -1,4 +1,4 @@
-"""Each box to its person: one to one, optimal, whoever began where."""
+"""Each box to its person: one to one and optimal, from any start."""
 
 import numpy as np
 import pytest

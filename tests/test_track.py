@@ -96,7 +96,7 @@ def test_a_check_sees_who_is_missing_and_status_warns(root):
     (video_id,) = root.video_ids()
     layout = root.layout(video_id)
     (segment,) = layout.segments
-    # In a corner where no face is, nobody will be found and the film's people are not asked for.
+    # In a corner without a face no person is found, and the film's people are not tracked.
     lost = replace(segment.people[0], box=(0.0, 0.0, 30.0, 36.0))
     root.write_layout(replace(layout, segments=(replace(segment, people=(lost, *segment.people[1:])),)))
     tracked(root, assign="reference")
@@ -204,7 +204,7 @@ def test_somebody_without_a_panel_is_followed_out_of_where_they_began_and_keeps_
     rows = read_faces(root.files.local(root.tracks_key(record.video_id))).to_pylist()
     where = {p: {r["frame_idx"]: (r["x0"] + r["x1"]) / 2 for r in rows if r["person_id"] == p} for p in (0, 1)}
     assert where[0][5] < 160 < 640 < where[0][len(steps) - 5], "the first has crossed the picture"
-    assert all(320 < x < 480 for x in where[1].values()), "the second is nobody else, even while hidden"
+    assert all(320 < x < 480 for x in where[1].values()), "the second keeps their id, even while hidden"
 
 
 @pytest.mark.parametrize(("clip", "man_comes_first"), [("face_noface.mov", True), ("noface_face.mov", False)])

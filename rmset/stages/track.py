@@ -190,7 +190,7 @@ class _Segment:
             )
 
     def covers(self, frame_idx: int) -> bool:
-        """Whether the frame lies in this segment and anybody is to be looked for."""
+        """Whether the frame is in this segment and the segment has people."""
         return bool(self._segment.people) and self._segment.start_frame <= frame_idx < self._segment.end_frame
 
     def look(self, frame: Frame, into: Sightings) -> int:

@@ -40,7 +40,7 @@ SPLITS: Mapping[str, SplitSize] = {"train": SplitSize(24, 150), "valid": SplitSi
 
 
 def split_identities(split: str, people: int, seed: int) -> tuple[Identity, ...]:
-    """Return the people of one split; see `cast` for why no two splits share anybody."""
+    """Return the people of one split; see `cast` for why splits share no people."""
     return cast(f"labeled-{split}", people, seed)
 
 

@@ -119,7 +119,7 @@ QUICK = ("status", "sql", "evaluate a run", "recipes", "datasets list")
 def test_no_command_looks_anything_up(recorded, world, tmp_path, name):
     """All commands of both programs: a new one without a case fails `test_every_command_has_a_case`.
 
-    The host of those whose job is to fetch is this machine; beside it they ask nobody.
+    The host of the fetching tests is this machine; no other host is asked.
     """
     case = CASES[name]
     world.prepare(case, tmp_path / "place")

@@ -2,7 +2,7 @@
 
 Run with that commit's code: `PYTHONPATH=CHECKOUT_OF_1db390a python tests/data/make_old_root.py`. All people in it are
 generated. `whole` is a healthy video; `late` is the same as a transport stream whose first packets are lost, so that
-the first frames cannot be decoded; `wide` has pixels that are not square, and a layout that nobody has reviewed.
+the first frames cannot be decoded; `wide` has pixels that are not square, and an unreviewed layout.
 """
 
 import sys

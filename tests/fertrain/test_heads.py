@@ -128,7 +128,7 @@ def test_a_run_learns_words_and_carries_them_with_its_weights(faces, tmp_path):
     )  # fmt: skip
     result = run(config)
     assert result.scores.overall_accuracy > 0.4
-    path.unlink()  # nobody needs the file to predict
+    path.unlink()  # the file is not needed to predict
     scores, _, _ = evaluate_run(tmp_path / "run", f"folder:{faces}")
     assert scores.overall_accuracy == result.scores.overall_accuracy
 

@@ -46,7 +46,7 @@ def test_attention_on_positives_is_what_the_loss_says(seed, p, q):
 
 
 def test_attention_between_classes_by_hand():
-    # two of class 0 that are alike, one of class 1 at right angles; τ = 1, nobody attends to himself
+    # two of class 0 that are alike, one of class 1 at right angles; τ = 1, no image attends to itself
     z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     own = math.e / (math.e + 1)
     found = between_classes(z, np.array([0, 0, 1]), 2, tau=1.0, self_mask="exclude")

@@ -253,7 +253,7 @@ def test_autocast_rounds_no_loss_and_no_gradient(loss):
     assert torch.equal(*gradients)
 
 
-# nobody learns by changing his own targets
+# no method learns by changing its own targets
 
 
 @pytest.mark.parametrize(

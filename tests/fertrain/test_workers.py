@@ -1,4 +1,4 @@
-"""Images that are read from files: whoever decodes them, and however often the run was broken off, nothing changes."""
+"""Images read from files: workers and interruptions change nothing."""
 
 import itertools
 import zipfile

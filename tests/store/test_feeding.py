@@ -1,4 +1,4 @@
-"""Crops for torch: the order of an epoch, whoever decodes it; colors as the formulas say."""
+"""Crops for torch: the same order of an epoch for any number of workers; colors by the formulas."""
 
 import numpy as np
 import pytest

@@ -1,11 +1,11 @@
-"""Who reacts how much later than whom: delays between the people of a mashup, out of their expression signals.
+"""Reaction delays between the people of a mashup, from their expression signals.
 
     x_a(t)   probabilities of the classes of person a's face at step t, less their mean over time; 0 where unseen
     c_ab(k) = Σ_t ⟨x_a(t), x_b(t + k)⟩ / √(Σ_t |x_a(t)|² Σ_t |x_b(t + k)|²), t over steps at which both are seen
     lag_ab  = argmax_k c_ab(k), refined by the parabola through the peak and its neighbors; b is so much later than a
     δ       = argmin Σ_ab w_ab (δ_b − δ_a − lag_ab)², w_ab from c_ab(lag_ab); only differences of δ mean anything
 
-The last line makes one number for each person out of all pairs, so that a pair whose peak is an accident is outvoted.
+The last line fits one delay per person to all pairs, so that accidental peaks of single pairs are outvoted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class PairLag:
     b: int
     """person_id."""
     lag: float
-    """Steps by which b shows what a has shown; NaN if they were never seen together long enough."""
+    """Steps by which b is later than a; NaN if they were never seen together long enough."""
     correlation: float
     """c_ab at the peak, -1 to 1; NaN as `lag`."""
 
@@ -43,7 +43,7 @@ class PersonDelay:
     delay: float | None
     """Steps later than the mean of those known in the video; None if the person correlates with no one."""
     correlation: float
-    """The highest with anybody, 0 if there is none."""
+    """Highest correlation with another person; 0 without any."""
 
 
 def signals(
@@ -52,7 +52,7 @@ def signals(
     frame: npt.NDArray[np.integer],
     stride: int,
 ) -> dict[int, Signal]:
-    """Each person's signal on the video's common steps: (T, K), NaN rows where the person is not seen.
+    """Signal of each person on the video's common steps: (T, K), NaN rows where the person is not seen.
 
     Args:
         probabilities: (n, K) of the faces of one video.
@@ -95,7 +95,7 @@ def correlations(a: Signal, b: Signal, max_lag: int, least: int) -> Signal:
 
 
 def peak(correlation: Signal) -> tuple[float, float]:
-    """Where a correlation (2m + 1,) is highest, as a lag -m … m with a fraction, and how high; NaN where all is NaN."""
+    """Peak of a correlation (2m + 1,): lag -m … m with a fraction, and its height; NaN if all values are NaN."""
     if np.isnan(correlation).all():
         return float("nan"), float("nan")
     m = len(correlation) // 2
@@ -109,7 +109,7 @@ def peak(correlation: Signal) -> tuple[float, float]:
 
 
 def pair_lags(people: dict[int, Signal], max_lag: int, least: int = 30) -> list[PairLag]:
-    """Every two people of a video."""
+    """Lags of all pairs of people of a video."""
     return [
         PairLag(a, b, *peak(correlations(people[a], people[b], max_lag, least)))
         for a, b in combinations(sorted(people), 2)
@@ -117,22 +117,22 @@ def pair_lags(people: dict[int, Signal], max_lag: int, least: int = 30) -> list[
 
 
 def person_delays(pairs: list[PairLag], people: list[int], least: float = 0.2) -> list[PersonDelay]:
-    """One delay for each person, out of the pairs that go together at all.
+    """Fit one delay per person to the pairs with sufficient correlation.
 
-    Weighted least squares, in which pairs that contradict the rest weigh less from round to round (their weight is
-    divided by 1 + (residual / 1 step)², which is Cauchy's).
+    Iteratively reweighted least squares: the weight of a pair is divided by 1 + (residual / 1 step)² (Cauchy), so that
+    contradicting pairs lose weight.
 
     Args:
         pairs: of one video.
         people: person_ids, some of which may be in no pair.
-        least: correlation from which on two people are taken to follow the same film; ours.
+        least: smallest correlation of two people who follow the same film; ours.
     """
     best = {
         p: max((q.correlation for q in pairs if p in (q.a, q.b) and q.correlation > 0), default=0.0) for p in people
     }
     sure = [q for q in pairs if q.correlation >= least]
     known: dict[int, float] = {}
-    # people who are linked by no chain of pairs have no common clock: the largest group is the video's
+    # groups that are not linked by pairs have no common clock: use the largest group
     group = max(_groups(sure), key=lambda g: (len(g), -min(g)), default=set())
     mine = [q for q in sure if q.a in group]
     if mine:
@@ -154,7 +154,7 @@ def person_delays(pairs: list[PairLag], people: list[int], least: float = 0.2) -
 
 
 def _groups(pairs: list[PairLag]) -> list[set[int]]:
-    """People who are linked by pairs."""
+    """Find the groups of people linked by pairs."""
     groups: list[set[int]] = []
     for q in pairs:
         touched = [g for g in groups if q.a in g or q.b in g]
@@ -164,16 +164,16 @@ def _groups(pairs: list[PairLag]) -> list[set[int]]:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Estimated differences of delays against true ones."""
+    """Errors of estimated differences of delays."""
 
     pairs: int
-    """People of one video, two by two, of whom both delays are known."""
+    """Number of pairs of people of one video with known delays."""
     mean_error: float
     """Mean of |estimate − truth|, steps; NaN without pairs."""
     within_one: float
     """Share of the pairs at most one step off."""
     mean_without: float
-    """Mean of |truth|, steps: the error of taking all people for equally fast."""
+    """Mean of |truth|, steps: the error of assuming equal delays."""
 
 
 def differences(found: list[PersonDelay], truth: dict[int, float]) -> list[tuple[float, float]]:
@@ -183,7 +183,7 @@ def differences(found: list[PersonDelay], truth: dict[int, float]) -> list[tuple
 
 
 def accuracy(found: list[tuple[float, float]]) -> Accuracy:
-    """Over all videos."""
+    """Compute the errors over all videos."""
     if not found:
         nan = float("nan")
         return Accuracy(0, nan, nan, nan)

@@ -85,7 +85,7 @@ function toSegment(number) {
   toFrame(model.segment.reference_frame);
 }
 
-// Whoever leaves a video waits until their changes are written. If they are refused, they stay, and are told.
+// Leaving a video waits for its pending save. If the save is refused, the page stays and shows why.
 async function show(video) {
   const before = refusals;
   asked += 1;
@@ -246,7 +246,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && canvas.tool) { event.preventDefault(); inTheMiddle(); return; }
   if (event.ctrlKey || event.metaKey || !(event.key in keys)) return;
   event.preventDefault();
-  // A key that is held down must not accept what nobody has seen.
+  // A key that is held down must not accept videos that were not seen.
   if (event.repeat && keys[event.key] === accept) return;
   keys[event.key]();
 });

@@ -63,7 +63,7 @@ export class Model {
     return { kind, at: this.segment.people.length - 1 };
   }
 
-  // Whoever sits there in another segment, else somebody new.
+  // The person at this place in another segment, else a new one.
   idFor(box) {
     const here = new Set(this.segment.people.map((p) => p.person_id));
     const all = this.layout.segments.flatMap((s) => s.people);

@@ -1,6 +1,6 @@
 """People who are not found for a while: have they left, or are they only not seen?
 
-frames of a person -> gaps between them -> their panel there and beside -> alike: whoever sat there still does
+frames of a person -> gaps between them -> their panel there and beside -> alike: the person is still there
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class Log:
         self.warning_text = ""
 
     def debug(self, message: str) -> None:
-        """Nothing anybody needs."""
+        """Ignore debug messages."""
 
     def warning(self, message: str) -> None:
         """Kept."""
