@@ -7,13 +7,13 @@ neighbor's pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
 from rmset.geometry import Box
-from rmset.parts.frames import Image
+from rmset.parts.frames import Gray, Image
 
 Window = tuple[int, int, int, int]
 
@@ -30,12 +30,29 @@ def widened(box: Box, widen: float = 0.31) -> Box:
 
 @dataclass(frozen=True)
 class Crop:
-    """One aspect-normalized face."""
+    """One aspect-normalized face in color."""
 
     image: Image
     """uint8 (size, size, 3) RGB"""
     padding: float
     """share of the crop, 0 to 1, that lay beyond its bounds and was replicated"""
+
+    @property
+    def gray(self) -> Gray:
+        """Its brightness: uint8 (size, size)."""
+        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+class Seen(Protocol):
+    """A crop in color or in planes, as far as it is measured."""
+
+    @property
+    def gray(self) -> Gray:
+        """Its brightness: uint8 (size, size)."""
+
+    @property
+    def padding(self) -> float:
+        """Share of it, 0 to 1, that lay beyond its bounds."""
 
 
 def windows(box: Box, bounds: Box, frame_size: tuple[int, int], widen: float = 0.31) -> tuple[Window, Window] | None:
@@ -84,16 +101,17 @@ def cut(image: Image, box: Box, bounds: Box, size: int, widen: float = 0.31) -> 
     return Crop(np.asarray(resized, dtype=np.uint8), 1 - kept)
 
 
-def quality(image: Image) -> tuple[float, float]:
-    """Sharpness and brightness of a crop.
+def quality(gray: Gray) -> tuple[float, float]:
+    """Sharpness and brightness of a crop, uint8 (H, W).
 
-    Sharpness is the variance of the Laplacian of the gray image, higher is sharper; brightness is the mean gray
-    value, 0 (black) to 1 (white).
+    Sharpness is the variance of the Laplacian, higher is sharper; brightness is the mean gray value, 0 (black) to 1
+    (white).
     """
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     # 16 bits hold every Laplacian of 8-bit pixels (4 · 255 either way) and sum faster than floats.
-    _, spread = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))
-    return float(spread[0, 0]) ** 2, float(cv2.mean(gray)[0]) / 255
+    edges = cv2.Laplacian(gray, cv2.CV_16S)
+    mean = cv2.sumElems(edges)[0] / gray.size
+    # Twice as fast as `meanStdDev`, and as exact: the sums are of whole numbers.
+    return cv2.norm(edges, cv2.NORM_L2SQR) / gray.size - mean**2, float(cv2.mean(gray)[0]) / 255
 
 
 def yaw(landmarks: np.ndarray) -> float:
@@ -112,7 +130,7 @@ def yaw(landmarks: np.ndarray) -> float:
 
 
 def crop_row(
-    crop: Crop,
+    crop: Seen,
     data: bytes,
     suffix: str,
     *,
@@ -136,15 +154,16 @@ def crop_row(
         time_ms: time since the start of the video.
         landmarks: (5, 2) px; NaN if unknown.
     """
-    sharpness, brightness = quality(crop.image)
+    gray = crop.gray
+    sharpness, brightness = quality(gray)
     return {
         "video_id": video_id,
         "person_id": person_id,
         "segment": segment,
         "frame_idx": frame_idx,
         "time_ms": time_ms,
-        "width": crop.image.shape[1],
-        "height": crop.image.shape[0],
+        "width": gray.shape[1],
+        "height": gray.shape[0],
         "image": {"bytes": data, "path": f"{video_id}/{person_id:03d}/{frame_idx:07d}.{suffix}"},
         "sharpness": sharpness,
         "brightness": brightness,

@@ -1,6 +1,6 @@
 """Pixels: one aspect-normalized crop per face row, in Parquet shards.
 
-face rows, by frame -> decoded frame -> crop within the person's panel -> JPEG -> part-NNN.parquet
+face rows, by frame -> planes of the decoded frame -> crop within the person's panel -> JPEG -> part-NNN.parquet
 
 The video is streamed once: crops are encoded by threads while the next frames are decoded, and written in the order of
 the frames. Nothing is sorted by person on disk; `rmset.read` does that with row numbers.
@@ -23,7 +23,8 @@ from rmset.geometry import Box
 from rmset.layout_record import Layout
 from rmset.parts import cropping
 from rmset.parts.frames import Frame
-from rmset.parts.pictures import SUFFIX, PictureFormat, encoder
+from rmset.parts.pictures import SUFFIX, PictureFormat
+from rmset.parts.plane_crops import encoded, picture_of
 from rmset.parts.shards import CropWriter, read_faces
 from rmset.progress import Progress, silent
 from rmset.read.video import reader_of
@@ -90,7 +91,9 @@ def run(root: Root, video_id: str, config: ExportConfig, progress: Progress = si
     if not root.files.exists(key):
         raise RootError(f"video {video_id}: has no tracks yet; run `rmset track {video_id}` first")
     faces = _Faces(root, video_id, config)
-    cutter = _Cutter(video_id, faces, _panels(root.layout(video_id)), config)
+    layout = root.layout(video_id)
+    width, height = layout.frame_size
+    cutter = _Cutter(video_id, faces, _panels(layout), (0.0, 0.0, float(width), float(height)), config)
     count = done = 0
     with (
         root.files.publish_folder(root.crops_key(video_id)) as folder,
@@ -178,26 +181,28 @@ class _Cutter:
     video_id: str
     faces: _Faces
     panels: dict[tuple[int, int], Box | None]
+    frame: Box
+    """all of it"""
     config: ExportConfig
 
     def __call__(self, frame: Frame) -> tuple[int, list[dict[str, Any]]]:
         """How many faces the frame has, and the crops of those that lie within their panels."""
-        config, encode = self.config, encoder(self.config.format, self.config.quality)
-        image = frame.rgb
-        bounds = (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
+        config = self.config
+        picture = picture_of(frame, config.format)
         faces = self.faces.of(frame.frame_idx)
         rows = []
         for face in faces:
             person = int(face["person_id"])
-            panel = self.panels.get((int(face["segment"]), person)) or bounds
+            panel = self.panels.get((int(face["segment"]), person)) or self.frame
             try:
-                crop = cropping.cut(image, tuple(face["box"].tolist()), panel, config.size, config.widen)
+                crop = picture.cut(tuple(face["box"].tolist()), panel, config.size, config.widen)
             except ValueError:
                 # A track that has wandered out of its panel shows nothing of its person; it is counted, not shown.
                 continue
+            data = encoded(crop, config.format, config.quality)
             rows.append(
                 cropping.crop_row(
-                    crop, encode(crop.image), SUFFIX[config.format], video_id=self.video_id, person_id=person,
+                    crop, data, SUFFIX[config.format], video_id=self.video_id, person_id=person,
                     segment=face["segment"], frame_idx=frame.frame_idx, time_ms=frame.time_ms,
                     landmarks=face["landmarks"],
                 )
