@@ -68,8 +68,11 @@ def test_build_redoes_what_comes_out_otherwise_now_and_says_so(built):
 def test_a_video_that_comes_out_as_before_is_left_alone(built):
     _, outcomes, before = built
     assert outcomes[WHOLE, "probe"].counts == {"frames": 48}
-    assert {outcomes[WHOLE, stage].status for stage in ("track", "export")} == {"already done"}
-    kept = {p: p.stat().st_mtime_ns for p in before if p.name != f"{WHOLE}.json" or p.parent.name != "videos"}
+    assert outcomes[WHOLE, "track"].status == "already done"
+    # crops are cut in another way since
+    assert outcomes[WHOLE, "export"].status == "done"
+    kept = {p: p.stat().st_mtime_ns for p in before if not {"crops", "videos"} & set(p.parts)}
+    assert f"tracks/{WHOLE}.parquet" in {"/".join(p.parts[-2:]) for p in kept}
     assert kept == {p: before[p] for p in kept}
 
 

@@ -24,7 +24,7 @@ from rmset.geometry import Box
 from rmset.parts.cropping import Crop, cut, windows
 from rmset.parts.frames import Frame, Image
 from rmset.parts.pictures import PictureFormat, encoder
-from rmset.parts.pixels import plane_of, resized, to_rgb
+from rmset.parts.pixels import plane_of, to_rgb
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -118,7 +118,8 @@ class PlaneFrame:
         borders = (top - y0, y1 - bottom, left - x0, x1 - right)
         if any(borders):
             part = np.asarray(cv2.copyMakeBorder(part, *borders, cv2.BORDER_REPLICATE), dtype=np.uint8)
-        luma = _brought_to(part, size)
+        how = cv2.INTER_AREA if max(part.shape) > size else cv2.INTER_CUBIC
+        luma = np.asarray(cv2.resize(part, (size, size), interpolation=how), dtype=np.uint8)
         # samples whose pairs lie within the bounds, if only by one pixel
         low, high = (left // 2, top // 2), ((right + 1) // 2, (bottom + 1) // 2)
         columns = _Axis((x1 - x0) / 2, (x0 + 1 - self._sited) / 2 - low[0])
@@ -130,18 +131,6 @@ class PlaneFrame:
         )
         kept = (right - left) * (bottom - top) / ((x1 - x0) * (y1 - y0))
         return PlaneCrop(*self._color.of(luma, cb, cr), padding=1 - kept)
-
-
-def _brought_to(luma: Plane, size: int) -> Plane:
-    """Return a plane as (size, size): interpolated where it grows, averaged where it shrinks."""
-    if size <= min(luma.shape) and max(luma.shape) < 2 * size:
-        # As near to averaging as two quick steps come, in a third of its time.
-        twice = cv2.resize(luma, (2 * size, 2 * size), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(cv2.resize(twice, (size, size), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    if min(luma.shape) >= size:
-        return resized(luma, (size, size))
-    how = cv2.INTER_AREA if max(luma.shape) > size else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(luma, (size, size), interpolation=how), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -169,16 +158,20 @@ def _sampled(samples: Plane, columns: _Axis, rows: _Axis, size: int, span: float
         span: side of the result that the part fills; half a sample less where the crop's side is odd.
     """
     plane = samples.astype(np.float32)
-    while min(columns.length, rows.length) >= 2 * span and min(plane.shape) >= 2:
+    while min(columns.length, rows.length) >= 4 * span and min(plane.shape) >= 2:
         height, width = plane.shape[0] // 2, plane.shape[1] // 2
         whole = plane[: 2 * height, : 2 * width]
         plane = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
         columns, rows = columns.halved(), rows.halved()
-    # Two samples or fewer become one: interpolation is enough for color.
-    sx, sy = columns.length / span, rows.length / span
+    # Where more than two samples become one, they are interpolated at twice the size, then averaged.
+    finer = 2 if min(columns.length, rows.length) >= 2 * span else 1
+    sx, sy = columns.length / (span * finer), rows.length / (span * finer)
     at = np.array([[sx, 0, columns.start + sx / 2 - 0.5], [0, sy, rows.start + sy / 2 - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    taken = cv2.warpAffine(plane, at, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    side = (size * finer, size * finer)
+    taken = cv2.warpAffine(plane, at, side, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    if finer == 2:
+        taken = cv2.resize(taken, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(taken, dtype=np.float32)
 
 
