@@ -93,13 +93,8 @@ class _Cutter:
 
     layout: Layout
     widen: float
-<<<<<<< HEAD
-    encode: Callable[[Image], bytes] | None
-    """None if the encoding of the crops is unknown"""
-=======
     encoding: tuple[PictureFormat, int] | None
-    """format and quality; None where it is not known how crops were encoded"""
->>>>>>> 3dc62f9 (Crops are cut out of the planes of the video: 5 dB nearer to the source, and no frame is turned to RGB)
+    """format and quality; None if the encoding of the crops is unknown"""
 
     @classmethod
     def of(cls, layout: Layout, entry: StageRecord | None) -> _Cutter:
@@ -111,13 +106,8 @@ class _Cutter:
         encoding = (config["format"], int(config["quality"])) if known else None
         return cls(layout, float(config.get("widen", 0.31)), encoding)
 
-<<<<<<< HEAD
-    def matches(self, frame: Image, stored: Image, face: dict[str, float] | None) -> bool:
-        """Whether a crop matches its face row and frame."""
-=======
     def matches(self, frame: Frame, stored: Image, face: dict[str, float] | None) -> bool:
-        """Whether a crop is what its face row and its frame give, as this version cuts or as earlier ones did."""
->>>>>>> 3dc62f9 (Crops are cut out of the planes of the video: 5 dB nearer to the source, and no frame is turned to RGB)
+        """Whether a crop matches its face row and frame, cut as this version does or as earlier ones did."""
         if face is None or int(face["segment"]) >= len(self.layout.segments):
             return False
         people = {p.person_id: p for p in self.layout.segments[int(face["segment"])].people}
@@ -126,14 +116,12 @@ class _Cutter:
         whole = (0.0, 0.0, float(width), float(height))
         panel = person.panel if person is not None and person.panel is not None else whole
         box = (face["x0"], face["y0"], face["x1"], face["y1"])
+        most = _SAME_UNKNOWN if self.encoding is None else _SAME
         try:
-            return any(
-                np.abs(
-                    self._image(picture.cut(box, panel, stored.shape[0], self.widen)).astype(np.int16) - stored
-                ).mean()
-                <= (_SAME_UNKNOWN if self.encoding is None else _SAME)
-                for picture in self._pictures(frame)
+            now = (
+                self._image(picture.cut(box, panel, stored.shape[0], self.widen)) for picture in self._pictures(frame)
             )
+            return any(float(np.abs(image.astype(np.int16) - stored).mean()) <= most for image in now)
         except ValueError:
             return False
 

@@ -29,14 +29,10 @@ Image = npt.NDArray[np.uint8]
 Gray = npt.NDArray[np.uint8]
 """uint8 (H, W)"""
 
-<<<<<<< HEAD
-# Within this many frames, decoding on is cheaper than seeking, which flushes the decoder's threads.
-=======
 # Formats whose chroma is halved both ways, with FFmpeg's numbers of matrices from R'G'B' that keep gray without chroma.
 _HALVED = {"yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le"}
 _LUMA_AND_CHROMA = {1, 2, 4, 5, 6, 7, 9, 10}
-# Going on is cheaper than seeking to a key frame that so few frames lie before: a seek empties the decoder's threads.
->>>>>>> 3dc62f9 (Crops are cut out of the planes of the video: 5 dB nearer to the source, and no frame is turned to RGB)
+# Within this many frames, decoding on is cheaper than seeking, which flushes the decoder's threads.
 _NEAR = 4
 
 

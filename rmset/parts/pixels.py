@@ -92,8 +92,8 @@ class PlanePixels:
         """Return the rectangle, resized to `size` (width, height)."""
         x0, y0, x1, y1 = rect
         half = (x0 // 2, y0 // 2, max((x1 + 1) // 2, x0 // 2 + 1), max((y1 + 1) // 2, y0 // 2 + 1))
-        luma = resized(self._y[y0:y1, x0:x1], size)
-        chroma = [resized(p[half[1] : half[3], half[0] : half[2]], size, smooth=False) for p in (self._u, self._v)]
+        luma = _resized(self._y[y0:y1, x0:x1], size)
+        chroma = [_resized(p[half[1] : half[3], half[0] : half[2]], size, smooth=False) for p in (self._u, self._v)]
         return np.asarray(cv2.transform(cv2.merge([luma, *chroma]), self._to_rgb), dtype=np.uint8)
 
     def reduced(self, rect: Rect, scale: float) -> Pixels:
@@ -127,7 +127,7 @@ class ReducedPixels:
             min(height - 1, round((rect[1] - self._area[1]) * sy)),
         )
         x1, y1 = max(x0 + 1, round((rect[2] - self._area[0]) * sx)), max(y0 + 1, round((rect[3] - self._area[1]) * sy))
-        return resized(self._image[y0:y1, x0:x1], size)
+        return _resized(self._image[y0:y1, x0:x1], size)
 
     def reduced(self, rect: Rect, scale: float) -> Pixels:  # noqa: ARG002  (it is small already)
         """Itself."""
@@ -149,13 +149,8 @@ def plane_of(frame: VideoFrame, index: int) -> npt.NDArray[np.uint8]:
 _LUMA = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 
 
-<<<<<<< HEAD
-def _to_rgb(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
-    """Matrix and offset (3, 3 + 1) from Y'CbCr to R'G'B', as in swscale; BT.601 if untagged."""
-=======
 def to_rgb(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
-    """Matrix and offset (3, 3 + 1) from Y'CbCr to R'G'B', as swscale has it; BT.601 where the stream says nothing."""
->>>>>>> 3dc62f9 (Crops are cut out of the planes of the video: 5 dB nearer to the source, and no frame is turned to RGB)
+    """Matrix and offset (3, 3 + 1) from Y'CbCr to R'G'B', as in swscale; BT.601 if untagged."""
     red, blue = _LUMA.get(colorspace, (0.299, 0.114))
     green = 1 - red - blue
     y_scale, c_scale, y_zero = (1.0, 1.0, 0.0) if full_range else (255 / 219, 255 / 224, 16.0)
@@ -167,16 +162,10 @@ def to_rgb(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
     return np.hstack([matrix, offset[:, None]]).astype(np.float32)
 
 
-<<<<<<< HEAD
 def _resized(image: npt.NDArray[np.uint8], size: tuple[int, int], *, smooth: bool = True) -> npt.NDArray[np.uint8]:
     """Resize an image approximately by area averaging, in a tenth of the time.
-=======
-def resized(image: npt.NDArray[np.uint8], size: tuple[int, int], *, smooth: bool = True) -> npt.NDArray[np.uint8]:
-    """Return the image at another size, about as area averaging has it, in a tenth of the time.
->>>>>>> 3dc62f9 (Crops are cut out of the planes of the video: 5 dB nearer to the source, and no frame is turned to RGB)
 
-    OpenCV is fast at halving and interpolating, but slow at averaging over fractional areas. So a large image is
-    halved,
+    OpenCV is fast at halving and interpolating, but slow at averaging over fractional areas. So a large image is halved,
     interpolated to twice the target size, and halved again; without `smooth` the last two steps are one interpolation,
     which is enough for color.
     """
