@@ -166,8 +166,8 @@ def _resized(image: npt.NDArray[np.uint8], size: tuple[int, int], *, smooth: boo
     """Resize an image approximately by area averaging, in a tenth of the time.
 
     OpenCV is fast at halving and interpolating, but slow at averaging over fractional areas. So a large image is
-    halved, interpolated to twice the target size, and halved again; without `smooth` the last two steps are one interpolation,
-    which is enough for color.
+    halved, interpolated to twice the target size, and halved again; without `smooth` the last two steps are one
+    interpolation, which is enough for color.
     """
     height, width = image.shape[:2]
     if (width, height) == size:
