@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
@@ -137,6 +138,38 @@ def test_written_commands_have_names_and_options_of_the_program(page, monkeypatc
         assert used <= options, f"{page.name}: {line}"
 
 
+def prose(page):
+    """The text of a page without its fenced blocks, line breaks inside code spans joined."""
+    return re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL).replace("\n", " ")
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "cli.md"], ids=lambda p: str(p.relative_to(REPOSITORY)))
+def test_commands_in_sentences_have_names_and_options_of_the_program(page, monkeypatch):
+    known = commands_of_the_program(monkeypatch)
+    for span in re.findall(r"`((?:rmset|fertrain) [a-z][^`]*)`", prose(page)):
+        words = re.sub(r"[…|].*", "", span).split()
+        name = next((" ".join(words[:n]) for n in (3, 2) if " ".join(words[:n]) in known), None)
+        assert name, f"{page.name}: no command in {span}"
+        flags = {flag for p in known[name].params for flag in (*p.opts, *p.secondary_opts)} | {"--help"}
+        used = {word.split("=")[0].strip("[]") for word in words if re.fullmatch(r"\[?--?[a-z][\w-]*(=.*)?\]?", word)}
+        assert used <= flags, f"{page.name}: {span}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
+def test_other_commands_name_what_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    for module in re.findall(r"python -m (benchmarks(?:\.\w+)+)", text):
+        assert (REPOSITORY / f"{module.replace('.', '/')}.py").is_file(), f"{page.name}: python -m {module}"
+    targets = set(
+        re.findall(r"^([a-z][\w-]*):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    )
+    for target in re.findall(r"(?:^|`)make ([a-z][\w-]*)", text, flags=re.MULTILINE):
+        assert target in targets, f"{page.name}: make {target}"
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for extras in re.findall(r"rmset\[([a-z,]+)\]", text):
+        assert set(extras.split(",")) <= set(project["optional-dependencies"]), f"{page.name}: rmset[{extras}]"
+
+
 def test_console_blocks_stand_only_where_they_are_run():
     assert [p.name for p in PAGES if "```console" in p.read_text(encoding="utf-8")] == ["tutorial.md"]
 
@@ -153,6 +186,13 @@ def test_the_python_of_each_command_is_there(monkeypatch):
             assert callable(resolve_name(code)), code
         else:
             assert anchor in anchors(REPOSITORY / "docs" / "python.md"), anchor
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "CHANGELOG.md"], ids=lambda p: p.name)
+def test_functions_named_in_the_documents_are_there(page):
+    for name in re.findall(r"`((?:rmset|fertrain)(?:\.\w+)+)", prose(page)):
+        if not name.endswith((".toml", ".json", ".parquet")):
+            assert resolve_name(name) is not None, f"{page.name}: {name}"
 
 
 def test_the_architecture_names_every_module_under_its_package():
