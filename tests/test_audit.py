@@ -85,8 +85,21 @@ def test_who_is_not_found_while_their_panel_looks_as_before_may_be_lost():
     assert gaps.ask([gaps.seen(gap, {19: there, 29: gone, 40: there})], [SEGMENT]) == []
 
 
-def test_where_the_film_never_cuts_its_face_may_stay():
-    assert bad(looks([FACE, (150.0, 50.0, 190.0, 100.0)], film_cuts=False)) == set()
+def test_where_the_film_never_cuts_its_face_may_stay_or_be_somebody():
+    found = looks([FACE, (150.0, 50.0, 190.0, 100.0)], film_cuts=False)
+    assert bad(found) == set()
+    (answer,) = [a for a in screen.ask([(SEGMENT, found)]) if a.question == MASKED]
+    assert (answer.answer, answer.good, answer.confidence < 0.8) == ("cannot tell", None, True)
+
+
+def test_a_film_that_plays_where_another_segment_has_somebody_is_unsure():
+    at_right = Person(2, (150.0, 50.0, 190.0, 100.0), REGION)
+    people = (Person(0, FACE, PANEL), Person(1, (20.0, 130.0, 60.0, 180.0), (0.0, 100.0, 100.0, 200.0)))
+    one = Segment(0, 60, 0, (TriggerRegion(REGION),), people)
+    other = Segment(60, 120, 60, (TriggerRegion((0.0, 100.0, 100.0, 200.0)),), (people[0], at_right))
+    said = [a for a in screen.ask([(one, []), (other, [])]) if a.question == FILM and a.confidence < 1]
+    assert {(a.answer, a.person_id) for a in said} == {("cannot tell", 2), ("cannot tell", 1)}
+    assert all(a.answer != "cannot tell" for a in screen.ask([(SEGMENT, looks([FACE]))]) if a.question == FILM)
 
 
 def test_a_panel_that_cuts_with_the_film_is_film():

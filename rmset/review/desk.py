@@ -75,7 +75,7 @@ class Desk:
         except RmsetError:
             audit = None
         return {
-            "audit": [asdict(a) for a in audit.answers if a.good is False] if audit else [],
+            "audit": [asdict(a) for a in audit.answers if a.good is False or a.confidence < 1] if audit else [],
             "layout": asdict(layout),
             "version": self._version(video_id),
             "fps": record.fps,

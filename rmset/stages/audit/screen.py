@@ -18,11 +18,15 @@ from rmset.parts.frames import Gray
 # A face stays when it is seen in so many of the frames of its segment, and so many at least, so near its usual place.
 _PRESENT, _FEWEST, _STEADY = 0.6, 3, 0.5
 # A place shows another picture when this much of it differs from frame to frame (1 minus correlation).
-_CUT, _OFTEN = 0.45, 0.5
+_CUT, _OFTEN, _MANY = 0.45, 0.5, 5
 # (width, height) of the small pictures by which a place is compared with itself.
 _THUMB = (24, 14)
 # What somebody is in differs by less.
 _STAYS = 0.25
+# A face seen in so many frames stays; the place of a film and of a panel are one when they share so much (IoU).
+_ALWAYS, _ONE_PLACE = 0.8, 0.6
+# What is left of the confidence where it cannot be told.
+_PERHAPS = 0.7
 # Less of somebody's faces in their panel, seen so often, lies beside it.
 _BESIDE, _TWICE = 0.5, 2
 # A face is one that was tracked when they share so much.
@@ -67,6 +71,7 @@ def ask(segments: Sequence[tuple[Segment, Sequence[Look]]], more: Sequence[Answe
         if len(looks) < _FEWEST:
             continue
         bad += _masked(segment, looks) + _film(segment, looks) + _found(segment, looks)
+    bad += _moved([s for s, _ in segments])
     asked = {MASKED: "no", FILM: "no", FOUND: "yes"}
     enough = any(len(looks) >= _FEWEST for _, looks in segments)
     good: list[Answer] = []
@@ -87,7 +92,44 @@ def _masked(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
         if any(_outlives(line, n) for n in here):
             detail = f"a face keeps its place in {line.share:.0%} of the frames while the film cuts"
             found.append(Answer(MASKED, "yes", False, detail, line.frame_idx, line.box, None, _LEFT[MASKED]))
+        elif line.share >= _ALWAYS and here and not any(_cuts(looks, n) for n in here):
+            detail = f"a face keeps its place in {line.share:.0%} of the frames, and the film never cuts"
+            found.append(Answer(MASKED, "cannot tell", None, detail, line.frame_idx, line.box, None, _PERHAPS))
     return found
+
+
+def _cuts(looks: Sequence[Look], region: int) -> bool:
+    """Whether a region ever shows another picture."""
+    return bool((_steps([look.places[region] for look in looks]) >= _CUT).any())
+
+
+def _moved(segments: Sequence[Segment]) -> list[Answer]:
+    """Return where the film of one segment plays in a panel that another segment gives to a person.
+
+    What fills the screen for a moment is left out.
+    """
+    answers = []
+    for one in segments:
+        for region in one.trigger_regions:
+            theirs = [
+                (s, p)
+                for s in segments
+                for p in s.people
+                if s is not one and p.panel and len(s.people) > 1 and s.trigger_regions and len(one.people) > 1
+                if float(iou(as_boxes([region.box]), as_boxes([p.panel]))[0, 0]) >= _ONE_PLACE
+            ]
+            if theirs:
+                other, person = theirs[0]
+                detail = (
+                    f"the film plays where person {person.person_id} sits from frame {other.start_frame} on; "
+                    "one of the two is wrong unless the layout has changed"
+                )
+                answers.append(
+                    Answer(
+                        FILM, "cannot tell", None, detail, other.reference_frame, person.box, person.person_id, _PERHAPS
+                    )
+                )
+    return answers
 
 
 def _outlives(line: _Line, region: int) -> bool:
@@ -109,8 +151,11 @@ def _film(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
         if not films or float((steps >= _CUT).mean()) < _OFTEN:
             continue
         together = max(float(((steps >= _CUT) == (f >= _CUT)).mean()) for f in films)
-        if together >= 0.8:
+        # Often enough, it is a film whatever the region shows, which may be somebody's panel.
+        if together >= 0.8 or len(steps) >= _MANY:
             detail = f"the panel of person {person.person_id} cuts when the film does"
+            if together < 0.8:
+                detail = f"the panel of person {person.person_id} cuts again and again"
             answers.append(
                 Answer(FILM, "yes", False, detail, looks[0].frame_idx, person.box, person.person_id, _LEFT[FILM])
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -32,8 +32,8 @@ _SURE = 0.8
 _FULL_RIM = 0.5
 # What takes up so much of the screen, perhaps between bars, fills it.
 _FILLS = 0.75
-# Neighbors show one grid when so many of their people sit in places that overlap so much.
-_SAME_GRID, _SAME_SEAT = 0.6, 0.7
+# Neighbors show one grid when so many of their people sit in places, or have faces, that overlap so much.
+_SAME_GRID, _SAME_SEAT, _SAME_HEAD = 0.6, 0.7, 0.5
 # Neighbors whose regions overlap so much, and the faces of whose people do, are one segment.
 _SAME, _SAME_FACE = 0.9, 0.3
 
@@ -50,6 +50,8 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     """
     record = root.record(video_id)
     seen: list[tuple[range, View]] = []
+    # Where the film of a span is, by the frames of its parts.
+    whole: dict[int, tuple[TriggerRegion, ...]] = {}
     with reader_of(root, video_id) as reader:
         found = deque(spans.find(reader, record, config.edge_samples, progress))
         detector = _loaded(config.detector)
@@ -59,12 +61,16 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
             view = watch(reader, span, detector, config)
             cuts = [] if span.whole else seats.cuts(reader, span, view, record.fps)
             if cuts:
-                # Other people sit there from then on: each part is watched for itself.
-                found.extendleft(reversed(spans.parts(reader, span, cuts, config.edge_samples)))
+                # Other people sit there from then on: each part is watched for itself. The film has not moved, and a
+                # short part may show one scene of it.
+                parts = spans.parts(reader, span, cuts, config.edge_samples)
+                film = films.find(view, record.frame_size)
+                whole |= dict.fromkeys((part.start for part in parts), _regions(film))
+                found.extendleft(reversed(parts))
                 continue
             seen.append((range(span.start, span.end), view))
             progress(f"layout {video_id}: people", span.end, record.frame_count)
-    segments = _by_neighbors(seen, record)
+    segments = _by_neighbors(seen, record, whole)
     layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size, Faces.of(seen)))
     if not any(s.people for s in layout.segments):
         raise LayoutError(
@@ -80,9 +86,18 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     }
 
 
-def _by_neighbors(seen: Sequence[tuple[range, View]], record: VideoRecord) -> list[Segment]:
-    """Return the segments; where the film is not sure, it is where a sure neighbor with the same grid has it."""
-    alone = [_segment(frames, view, films.find(view, record.frame_size)) for frames, view in seen]
+def _by_neighbors(
+    seen: Sequence[tuple[range, View]], record: VideoRecord, whole: Mapping[int, tuple[TriggerRegion, ...]]
+) -> list[Segment]:
+    """Return the segments; where the film is not sure, it is where a sure neighbor with the same grid has it.
+
+    `whole` is where the film of the span is that a view is a part of, by the view's first frame.
+    """
+    alone = [
+        _segment(frames, view, films.known(view, known) if known else films.find(view, record.frame_size))
+        for frames, view in seen
+        for known in [whole.get(frames.start, ())]
+    ]
     segments = []
     for number, (frames, view) in enumerate(seen):
         mine = alone[number]
@@ -100,10 +115,12 @@ def _by_neighbors(seen: Sequence[tuple[range, View]], record: VideoRecord) -> li
     return segments
 
 
+def _regions(film: films.Film | None) -> tuple[TriggerRegion, ...]:
+    return tuple(TriggerRegion(_floats(r), "proposed", film.confidence) for r in film.regions) if film else ()
+
+
 def _segment(frames: range, view: View, film: films.Film | None) -> Segment:
-    regions: tuple[TriggerRegion, ...] = ()
-    if film is not None:
-        regions = tuple(TriggerRegion(_floats(r), "proposed", film.confidence) for r in film.regions)
+    regions = _regions(film)
     reference, people = people_of(view, film.panels if film else (), [r.box for r in regions])
     if not people:
         # No one reacts: a title, or a film over the whole screen.
@@ -177,8 +194,11 @@ def _share_matched(one: Sequence[Person], other: Sequence[Person]) -> float:
     """Share of the people of the smaller group who sit in the same place in the other."""
     if not one or not other:
         return 0.0
-    overlap = iou(as_boxes([_place(p) for p in one]), as_boxes([_place(p) for p in other]))
-    return float((overlap.max(axis=int(len(one) <= len(other))) >= _SAME_SEAT).mean())
+    places = iou(as_boxes([_place(p) for p in one]), as_boxes([_place(p) for p in other]))
+    # A short segment tells little of its panels' edges; faces are where they were.
+    faces = iou(as_boxes([p.box for p in one]), as_boxes([p.box for p in other]))
+    same = (places >= _SAME_SEAT) | (faces >= _SAME_HEAD)
+    return float(same.any(axis=int(len(one) <= len(other))).mean())
 
 
 def _hides(segment: Segment) -> bool:
