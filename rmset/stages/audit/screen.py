@@ -18,7 +18,7 @@ from rmset.parts.frames import Gray
 # A face stays when it is seen in so many of the frames of its segment, and so many at least, so near its usual place.
 _PRESENT, _FEWEST, _STEADY = 0.6, 3, 0.5
 # A place shows another picture when this much of it differs from frame to frame (1 minus correlation).
-_CUT, _OFTEN, _MANY = 0.45, 0.5, 5
+_CUT, _OFTEN = 0.45, 0.5
 # (width, height) of the small pictures by which a place is compared with itself.
 _THUMB = (24, 14)
 # What somebody is in differs by less.
@@ -59,9 +59,11 @@ def thumb(gray: Gray, place: Box) -> npt.NDArray[np.float32]:
 
 
 def doubts(segment: Segment, looks: Sequence[Look]) -> bool:
-    """Whether a face that is masked, or belongs to no person, is seen twice at one place: then it is looked again."""
+    """Whether to look again: a face that is masked or no person's is seen twice at one place, or a panel cuts."""
     masked = as_boxes(list(segment.masked))
-    return any(_lines(looks, masked, inside=inside, fewest=2) for inside in (True, False))
+    return any(_lines(looks, masked, inside=inside, fewest=2) for inside in (True, False)) or bool(
+        _film(segment, looks)
+    )
 
 
 def ask(segments: Sequence[tuple[Segment, Sequence[Look]]], more: Sequence[Answer] = ()) -> list[Answer]:
@@ -151,11 +153,8 @@ def _film(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
         if not films or float((steps >= _CUT).mean()) < _OFTEN:
             continue
         together = max(float(((steps >= _CUT) == (f >= _CUT)).mean()) for f in films)
-        # Often enough, it is a film whatever the region shows, which may be somebody's panel.
-        if together >= 0.8 or len(steps) >= _MANY:
+        if together >= 0.8:
             detail = f"the panel of person {person.person_id} cuts when the film does"
-            if together < 0.8:
-                detail = f"the panel of person {person.person_id} cuts again and again"
             answers.append(
                 Answer(FILM, "yes", False, detail, looks[0].frame_idx, person.box, person.person_id, _LEFT[FILM])
             )

@@ -65,7 +65,8 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
                 # short part may show one scene of it.
                 parts = spans.parts(reader, span, cuts, config.edge_samples)
                 film = films.find(view, record.frame_size)
-                whole |= dict.fromkeys((part.start for part in parts), _regions(film))
+                if film is not None and film.confidence >= _SURE:
+                    whole |= dict.fromkeys((part.start for part in parts), _regions(film))
                 found.extendleft(reversed(parts))
                 continue
             seen.append((range(span.start, span.end), view))
