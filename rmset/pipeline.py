@@ -29,7 +29,7 @@ from rmset.stages.layout import ProposeConfig
 from rmset.stages.track import TrackConfig
 
 Config = ProposeConfig | TrackConfig | AuditConfig | ExportConfig
-# A traceback in the ledger is cut to so many characters; its end tells most.
+# Most characters of a traceback in the ledger; the end is kept.
 _LONGEST_TRACE = 20_000
 
 Work = Callable[[Root, str, Any, Progress], Mapping[str, float | str]]
@@ -37,16 +37,16 @@ Work = Callable[[Root, str, Any, Progress], Mapping[str, float | str]]
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: what it reads, what it writes, how it runs."""
+    """One stage: inputs, outputs, and how to run it."""
 
     name: str
     work: Work
     reads: Callable[[Root, str], str]
-    """hash of everything but the config that decides the result"""
+    """hash of everything except the config that determines the result"""
     writes: Callable[[Root, str], list[str]]
-    """keys of the files that the stage has written"""
+    """keys of the files written by the stage"""
     keeps: Callable[[Root, str], bool] | None = None
-    """whether there is a result that the stage must not touch"""
+    """whether there is a result that the stage must not replace"""
 
 
 def _file_hash(root: Root, key: str) -> str:
@@ -108,9 +108,9 @@ class Outcome:
 
 
 def check_tracks(root: Root, video_id: str, frames: int, progress: Progress = silent) -> Outcome:
-    """Hold a video's tracks against the exact detector on `frames` whole frames, and record how far they agree.
+    """Compare a video's tracks with the exact detector on `frames` whole frames, and record the agreement.
 
-    The agreement stands among the counts of the track record, and goes with it when the video is tracked again.
+    The agreement is part of the track record, and is removed when the video is tracked again.
     """
     began = time.monotonic()
     try:

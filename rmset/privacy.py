@@ -1,8 +1,8 @@
-"""No telemetry of libraries: switched off before they are imported, in every process that imports this package.
+"""Telemetry of libraries is switched off before they are imported, in every process that imports this package.
 
-OpenVINO's package asks an analytics host and writes a client's id into the home folder; without its module
-`openvino_telemetry` it does neither. Others read the environment, which processes that are started inherit. What a user
-has set stays.
+OpenVINO contacts an analytics host and writes a client id into the home folder; without its module
+`openvino_telemetry` it does neither. Other libraries read environment variables, which child processes inherit. Values
+set by the user are kept.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _ENVIRONMENT = {
 
 
 def opt_out() -> None:
-    """Switch it off for this process and those that it starts."""
+    """Switch telemetry off for this process and its children."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    # None makes `import openvino_telemetry` fail, which OpenVINO expects and takes a stub for.
+    # None makes `import openvino_telemetry` fail; OpenVINO then uses a stub.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Progress and talk of long work: callbacks, and bars in terminals and notebooks."""
+"""Progress and messages of long work: callbacks, and bars in terminals and notebooks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Progress callback: what is being done, how much of it is done, and of how much (0: unknown)."""
+    """Progress callback: label, units done, total (0: unknown)."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Report `done` of `total` units of `what`."""
@@ -24,7 +24,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 Say = Callable[[str], None]
-"""Callback for one line of talk, which is no result."""
+"""Callback for one-line messages."""
 
 
 def quiet(line: str) -> None:
@@ -36,8 +36,7 @@ def bars(wanted: Progress | bool | None = None) -> Iterator[Progress]:
     """Show a bar per kind of work with count, time and time left, on stderr or in the notebook, until it is done.
 
     Args:
-        wanted: None for bars where somebody can see them (a terminal or a notebook), False for none, or a callback
-            that is called instead.
+        wanted: None for bars in a terminal or notebook, False for none, or a callback that is called instead.
     """
     if callable(wanted):
         yield wanted
@@ -50,19 +49,19 @@ def bars(wanted: Progress | bool | None = None) -> Iterator[Progress]:
         with _terminal() as report:
             yield report
     else:
-        # A log file is no place for a bar.
+        # No bars in log files.
         yield silent
 
 
 def in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this program."""
+    """Whether this runs in a Jupyter kernel."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return shell is not None and "IPKernelApp" in shell.config
 
 
 @contextmanager
 def _terminal() -> Iterator[Progress]:
-    """Rich's bars: lines that are printed meanwhile stand above them."""
+    """Rich's bars; lines printed meanwhile appear above them."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -84,9 +83,9 @@ def _terminal() -> Iterator[Progress]:
 
 @contextmanager
 def _notebook() -> Iterator[Progress]:
-    """Bars by tqdm, which need no widgets in the notebook, as those of rich do."""
+    """Bars by tqdm, which unlike rich's need no widgets in the notebook."""
     with warnings.catch_warnings():
-        # it advises widgets, without which its bars are lines of text
+        # silence its advice to install widgets
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
 

@@ -1,4 +1,4 @@
-"""What is wrong with a video, and what a player does with it that a plain reader would not, in words."""
+"""Faults of a video, and corrections that players apply, in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rmset.parts.display import Size
 from rmset.parts.seen import Seen
 from rmset.parts.times import Times
 
-# The last picture may be held for so long, seconds and share of the video: what ends earlier was cut short.
+# Longest plausible last frame, seconds and share of the video: a video that ends earlier is truncated.
 _HELD_S, _HELD = 2.0, 0.02
 
 
@@ -46,7 +46,7 @@ def _places(changes: list[tuple[int, Size]]) -> str:
 
 
 def notes_of(seen: Seen, times: Times, shape: Fraction | None, stored: Size) -> dict[str, str]:
-    """Return what a player does that a plain reader would not."""
+    """Return the corrections that players apply and plain readers do not."""
     notes: dict[str, str] = {}
     first, turn = seen.sizes[0][1], seen.turns[0][1]
     if seen.lost:

@@ -1,4 +1,4 @@
-"""Finding people by a detector in every frame: the paper's way, and any detector's."""
+"""Detection of people in every frame: the paper's way, for any detector."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rmset.parts.pixels import Rect
 
 
 class Searcher:
-    """Looks for the people of one segment in every frame, in each panel or in the whole frame.
+    """Detects the people of one segment in every frame, in each panel or in the whole frame.
 
     Args:
-        detector: what finds faces.
-        tracker: what names them.
-        people: whom to look for.
+        detector: face detector.
+        tracker: assigns faces to people.
+        people: people of the segment.
         frame_size: (width, height) px.
         removed: the trigger regions; their pixels are black to the detector.
         smallest: faces down to this share of the person's reference face are searched.

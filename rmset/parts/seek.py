@@ -1,4 +1,4 @@
-"""Decoding by packet number, from a file's beginning or from a key frame on, and no more of it than is wanted."""
+"""Decoding by packet number, from the beginning or a key frame, skipping unneeded frames."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def start_decoder(codec: VideoCodecContext, threads: int = 0, *, one_thread: bool = False) -> None:
-    """Set a decoder up and open it: some take what is to be left out at that moment, for good.
+    """Configure a decoder and open it: some read their skip settings only then.
 
     Args:
-        codec: of the stream.
-        threads: 0 takes as many as the machine has.
+        codec: codec context of the stream.
+        threads: decoder threads; 0: one per core.
         one_thread: decode in one thread whatever `threads` says.
     """
     codec.thread_type = "AUTO"
@@ -32,7 +32,7 @@ def start_decoder(codec: VideoCodecContext, threads: int = 0, *, one_thread: boo
 
 
 def decoded(codec: VideoCodecContext, packet: Packet, number: int) -> tuple[list[VideoFrame], str | None]:
-    """Return what a packet gives, and what was wrong with it; the packet's number comes out as each frame's `pts`."""
+    """Decode a packet; returns its frames and its fault. The packet's number becomes each frame's `pts`."""
     import av
 
     packet.pts, packet.dts = number, None
@@ -43,12 +43,12 @@ def decoded(codec: VideoCodecContext, packet: Packet, number: int) -> tuple[list
 
 
 def drained(codec: VideoCodecContext) -> tuple[list[VideoFrame], str | None]:
-    """Return what a decoder still holds when no packet is left; it may be used again afterwards."""
+    """Flush a decoder after the last packet; it can be used again afterwards."""
     import av
 
     frames: list[VideoFrame] = []
     failed: str | None = None
-    # A decoder of several threads reports one error at a time, and gives the other frames when it is asked again.
+    # A multi-threaded decoder reports one error at a time, and returns the other frames on the next call.
     for _ in range(64):
         try:
             frames += codec.decode(None)
@@ -62,16 +62,16 @@ def drained(codec: VideoCodecContext) -> tuple[list[VideoFrame], str | None]:
 
 
 class _NotHereError(Exception):
-    """A seek has landed behind the packet that was sought."""
+    """A seek landed behind its target packet."""
 
 
 class Seeker:
     """Decodes a video by its index; close it after use.
 
-    What is damaged is left out; `fault` says what and why.
+    Damaged frames are left out; `fault` says which and why.
 
     Raises:
-        VideoError: the file is missing, empty, or no video.
+        VideoError: the file is missing, empty, or not a video.
     """
 
     def __init__(self, path: Path, index: FrameIndex, threads: int = 0) -> None:
@@ -90,11 +90,11 @@ class Seeker:
         self._is_fresh = True
 
     def run(self, start: Key | None = None, wanted: Container[int] | None = None) -> Iterator[tuple[int, VideoFrame]]:
-        """Frames with their numbers, from a key frame (or the file's beginning) on.
+        """Yield frames with their numbers, from a key frame (or the file's beginning) on.
 
         Args:
-            start: where to begin.
-            wanted: numbers of frames that are wanted; others are left out where no frame depends on them.
+            start: key frame to begin at.
+            wanted: numbers of the wanted frames; others are skipped if no frame depends on them.
         """
         import av
 
@@ -104,11 +104,11 @@ class Seeker:
             for number, packet in self._packets(start):
                 codec = self._codec
                 if skips and wanted is not None:
-                    # What shows nothing itself may be needed by others.
+                    # Packets without a visible frame may be needed by others.
                     shown = int(frame_of[number]) if number < len(frame_of) else -1
                     codec.skip_frame = "DEFAULT" if shown < 0 or shown in wanted else "NONREF"
                 frames, failed = decoded(codec, packet, number)
-                # The next to decode has not asked for anything to be left out.
+                # The next user of the decoder wants all frames.
                 codec.skip_frame = "DEFAULT"
                 self._note(failed, count)
                 for raw in frames:
@@ -125,9 +125,9 @@ class Seeker:
             count += 1
 
     def alone(self, key: Key) -> VideoFrame | None:
-        """Decode a key frame, whose packet goes through the decoder alone; None if that gives no such frame.
+        """Decode a key frame from its packet alone; None if that gives no such frame.
 
-        A decoder that works on several frames at once would otherwise want those after it, too.
+        A multi-threaded decoder would otherwise need the packets after it, too.
         """
         found = next(self._packets(key), None)
         if found is None:
@@ -147,7 +147,7 @@ class Seeker:
             self.fault = f"near frame {frame}: {failed}"
 
     def _packets(self, start: Key | None) -> Iterator[tuple[int, Packet]]:
-        """Packets with their numbers, from a key frame on: found by seeking, by counting where that lands elsewhere."""
+        """Yield packets with their numbers, from a key frame on: by seeking, or by counting if the seek misses."""
         import av
 
         if start is not None:
@@ -159,7 +159,7 @@ class Seeker:
             except (_NotHereError, av.error.FFmpegError):
                 pass
         if not self._is_fresh:
-            # Not every file can be wound back by time.
+            # Some files cannot seek back by time.
             self.close()
             self._open()
         self._is_fresh = False

@@ -1,4 +1,4 @@
-"""What one pass over a video's packets and frames found."""
+"""Result of one pass over a video's packets and frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _INTRA = 1
-# A transport stream marks a packet so few before the one with which another recording begins.
+# In a transport stream, the marked packet is at most this many before the start of the next recording.
 _JOIN = 4
 # Packets between two calls of the progress callback.
 _TELL = 100
@@ -28,12 +28,12 @@ _TELL = 100
 
 @dataclass
 class Seen:
-    """What one pass over a file found."""
+    """Result of one pass over a file."""
 
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
     hidden: set[int] = field(default_factory=set)
-    """packets that an edit list leaves out"""
+    """packets hidden by an edit list"""
     where: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     """key packet -> byte, size, time to seek to"""
     packet: list[int] = field(default_factory=list)
@@ -46,17 +46,17 @@ class Seen:
     errors: list[tuple[int, int, str]] = field(default_factory=list)
     """frames shown before an error, packet, and the error"""
     incomplete: list[int] = field(default_factory=list)
-    """packets of which the container says that something is missing"""
+    """packets that the container marks as incomplete"""
     starts: set[int] = field(default_factory=set)
     """key packets"""
     stopped: str | None = None
     one_thread: bool = False
-    """whether decoding in several threads gives other frames"""
+    """whether multi-threaded decoding gives other frames"""
 
     def look(
         self, packets: Iterable[Packet], stream: VideoStream, most: int | None, progress: Callable[[int], None]
     ) -> Seen:
-        """Decode all packets, or at least so many frames."""
+        """Decode all packets, or at least the given number of frames."""
         import av
 
         codec = stream.codec_context
@@ -109,41 +109,41 @@ class Seen:
 
     @property
     def is_counted(self) -> bool:
-        """Whether packets do not tell frames apart."""
+        """Whether frames cannot be identified by packet."""
         return min(self.packet) < 0 or len(set(self.packet)) < len(self.packet)
 
     @property
     def silent(self) -> list[int]:
-        """Packets that show nothing, although no edit list hides them."""
+        """Packets without a frame that no edit list hides."""
         shown = set(self.packet) | self.hidden
         return [n for n in range(len(self.pts)) if n not in shown]
 
     @property
     def lost(self) -> int:
-        """Packets at the beginning that show nothing: they depend on pictures before the file's first."""
+        """Packets at the beginning without a frame: they depend on pictures before the file."""
         first = sorted(self.packet)[:2]
         return sum(n < first[-1] for n in self.silent)
 
     @property
     def broken(self) -> list[int]:
-        """Packets that lack something; where a key frame follows, one recording ends and another begins."""
+        """Incomplete packets, except before a key frame, where another recording begins."""
         return [n for n in self.incomplete if not self.starts.intersection(range(n, n + _JOIN))]
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the decoder had to invent or leave out anything behind the beginning."""
+        """Whether the decoder had to conceal or skip anything after the beginning."""
         return bool(self.damaged or self.broken or self.stopped or any(frame for frame, _, _ in self.errors))
 
     @property
     def is_plain(self) -> bool:
-        """Whether each packet behind the beginning shows one frame."""
+        """Whether each packet after the beginning gives one frame."""
         return not self.is_damaged and not self.is_counted and len(self.silent) == self.lost
 
     def key_frames(self) -> tuple[Key, ...]:
         """Key frames from which the same pictures are decoded as from the beginning.
 
-        They can be told from all others by their place in the file. What is invented for damaged pictures depends on
-        those before them, so none is taken between which and the next one there is damage.
+        They are identified by their place in the file. Concealment of damage depends on earlier pictures, so key frames
+        with damage before the next one are excluded.
         """
         found = [Key(n, self.packet[n], *self.where[self.packet[n]]) for n in self.keys if self.packet[n] in self.where]
         if not found:

@@ -1,8 +1,8 @@
-"""Parquet files, written whole: face rows in large row groups for SQL, crops so that each picture can be read alone.
+"""Parquet files: face rows in large row groups for SQL, crops with random access to each picture.
 
-A crop shard keeps `image.bytes` uncompressed, PLAIN, one page per row group. So the values of a row group stand one
-after the other at the end of its column chunk, each behind four bytes of length, and the standard footer together with
-the column `encoded_size` says where every picture lies (`locate`). No reader needs to know; any Parquet tool opens the
+A crop shard keeps `image.bytes` uncompressed, PLAIN, one page per row group. So the values of a row group are
+consecutive at the end of its column chunk, each after four bytes of length, and the standard footer and the column
+`encoded_size` give the position of every picture (`locate`). Other readers are unaffected; any Parquet tool opens the
 file.
 """
 
@@ -31,17 +31,17 @@ _LARGEST_SHARD = (1 << 32) - (1 << 28)
 _LENGTH = 4  # bytes before each PLAIN value
 
 LOCATION = np.dtype([("offset", "<u4"), ("size", "<u4")])
-"""Where a picture lies in its shard, bytes."""
+"""Position of a picture in its shard, bytes."""
 
 
-# Columns of few values. For the others a dictionary costs memory, and a fifth of the file's size, for nothing.
+# Columns of few values. For the others a dictionary would cost memory and a fifth of the file's size.
 _REPEATED = ["video_id", "person_id", "part", "segment", "source"]
 
 
 def write_faces(path: Path, tables: pa.Table | Iterable[pa.Table]) -> None:
-    """Write face rows; large row groups, compressed, statistics on, so that SQL skips what it does not need.
+    """Write face rows in large compressed row groups with statistics, so that SQL can skip groups.
 
-    Rows may come in several tables; the file does not depend on where one ends.
+    Rows may come in several tables; the file does not depend on their boundaries.
     """
     schema_ = schema.faces()
     waiting = schema_.empty_table()
@@ -111,7 +111,7 @@ def batches(path: Path, columns: Sequence[str], rows: int = 1024) -> Iterator[pa
 
 
 def locate(path: Path, file: pq.ParquetFile, sizes: npt.NDArray[np.integer]) -> npt.NDArray[np.void]:
-    """Where each picture of a shard lies: (N,) of `LOCATION`.
+    """Position of each picture of a shard: (N,) of `LOCATION`.
 
     Args:
         path: the shard.
@@ -119,7 +119,7 @@ def locate(path: Path, file: pq.ParquetFile, sizes: npt.NDArray[np.integer]) -> 
         sizes: (N,) bytes of each picture, its column `encoded_size`.
 
     Raises:
-        ShardError: the shard is not laid out as `CropWriter` does it, so values cannot be read by offset.
+        ShardError: the shard lacks the layout of `CropWriter`, so values cannot be read by offset.
     """
     where = np.empty(len(sizes), LOCATION)
     where["size"] = sizes
@@ -132,10 +132,10 @@ def locate(path: Path, file: pq.ParquetFile, sizes: npt.NDArray[np.integer]) -> 
             chunk = meta.row_group(group).column(column)
             high = low + chunk.num_values
             end = chunk.data_page_offset + chunk.total_compressed_size
-            # The last value ends with the chunk; those before it end where the next one's length begins.
+            # The last value ends with the chunk; each other one ends at the next length.
             starts = end - np.cumsum(stride[low:high][::-1])[::-1] + _LENGTH
             where["offset"][low:high] = starts
-            # The first length in the file stands where it must, or nothing of this holds.
+            # Check the layout: the first length must be at its computed place.
             first = int(starts[0]) - _LENGTH
             stream.seek(max(first, 0))
             found = stream.read(_LENGTH) if first > chunk.data_page_offset else b""
@@ -151,7 +151,7 @@ def locate(path: Path, file: pq.ParquetFile, sizes: npt.NDArray[np.integer]) -> 
 class CropWriter:
     """Writes crops into `part-000.parquet`, `part-001.parquet`, … of a folder, each of bounded size.
 
-    Use as a context manager; rows are kept back until a row group is full. The same rows give the same bytes.
+    Use as a context manager; rows are buffered until a row group is full. The same rows give the same bytes.
     """
 
     def __init__(self, folder: Path, rows_per_part: int = 1 << 30, part_bytes: int = 1 << 30) -> None:
@@ -160,7 +160,7 @@ class CropWriter:
         self._part_bytes = min(part_bytes, _LARGEST_SHARD)
         self._rows: list[Mapping[str, Any]] = []
         self._row_bytes = 0
-        self._part = (0, 0)  # rows and picture bytes that are in the open part
+        self._part = (0, 0)  # rows and picture bytes of the open part
         self._writer: pq.ParquetWriter | None = None
         self.parts: list[Path] = []
 
@@ -171,7 +171,7 @@ class CropWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what was kept back, and the footer of the last part."""
+        """Write buffered rows, and the footer of the last part."""
         if kind is None:
             self._flush()
         if self._writer is not None:
@@ -205,16 +205,16 @@ class CropWriter:
 def crop_writer(path: Path) -> pq.ParquetWriter:
     """Make a Parquet writer that lays crops out as `locate` expects them, one row group for each table written."""
     names = [field.name for field in schema.CROP_FIELDS if field.name != "image"]
-    # Pictures are compressed already; only the numbers beside them gain from it.
+    # Pictures are already compressed; only the other columns gain from compression.
     codec = dict.fromkeys(names, "zstd") | {"image.bytes": "none", "image.path": "zstd"}
     return pq.ParquetWriter(
         path,
         schema.crops(),
         compression=codec,
         use_dictionary=["video_id"],
-        # Without this a page's statistics would repeat whole pictures.
+        # Without this, statistics would contain whole pictures.
         write_statistics=names,
-        # One page per row group, whatever the pictures weigh.
+        # One page per row group, for any size of pictures.
         data_page_size=1 << 30,
         version="2.6",
     )

@@ -1,4 +1,4 @@
-"""The one stream of a file that is its video: what a player shows."""
+"""Selection of a file's video stream: the one that a player shows."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 
 def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
-    """Return a file opened for reading, and its video; close the file.
+    """Open a file for reading; returns it and its video stream. The caller closes the file.
 
     Raises:
-        VideoError: the file is missing, empty, has no video, or nothing here can decode it.
+        VideoError: the file is missing, empty, has no video, or no decoder is available.
     """
     import av
 
     container = open_media(path)
-    # Invented times would be taken for true ones: AVI has none, and its frames would be shown out of order.
+    # No generated times: AVI has none, and its frames would be shown out of order.
     container.flags &= ~av.container.Flags.gen_pts.value  # type: ignore[operator]  # an int, though typed otherwise
     stream = video_stream(container)
     has_decoder: bool = stream is not None and bool(stream.codec_context)
@@ -52,7 +52,7 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
 
 
 def rate_of(path: Path) -> float:
-    """Average frames per second as the file itself names it; 30 if it does not.
+    """Average frames per second stated by the file; 30 if none.
 
     Raises:
         VideoError: the file is missing, empty, or no video.

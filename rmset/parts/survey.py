@@ -1,4 +1,4 @@
-"""One pass over a video: every frame is decoded once and numbered, and what a player does with them is noted."""
+"""One pass over a video: decode and number every frame, and record corrections that players apply."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
     Video = tuple[InputContainer, VideoStream]
 
-# Decoders that begin anew at a key frame; others may need pictures before it (GIF).
+# Decoders that can start at a key frame; others may need pictures before it (GIF).
 _BEGIN_AT_KEYS = {
     "h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4",
     "h263", "ffv1", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "png", "flv",
     "wmv1", "wmv2", "vc1", "theora", "mjpeg", "prores", "dnxhd",
 }  # fmt: skip
-# Decoders that can leave out frames on which no other depends, as they go.
+# Decoders that can skip unreferenced frames.
 _LEAVE_OUT = {"h264", "hevc", "mpeg1video", "mpeg2video"}
-# Containers whose time may start anew.
+# Containers whose time may restart.
 _RESTARTS = {"mpegts", "mpeg"}
-# A rate that the container names is kept if what its frames' times give is no more than this times as much or little.
+# The container's rate is used if it differs from the rate of its frames' times by at most this factor.
 _SAME_RATE = 1.5
 
 
@@ -45,12 +45,12 @@ def survey(path: Path, threads: int = 0, most: int | None = None, progress: Prog
 
     Args:
         path: the file.
-        threads: of the decoder; 0 takes as many as the machine has.
-        most: only so many frames are needed: the index may end after them.
+        threads: decoder threads; 0: one per core.
+        most: number of frames needed; the index may end after them.
         progress: called every hundred frames.
 
     Raises:
-        VideoError: the file is missing, empty, no video, is to be shown askew, or not one frame can be decoded.
+        VideoError: the file is missing, empty, not a video, rotated by other than multiples of 90°, or undecodable.
     """
     container, stream = open_video(path)
     with container:
@@ -73,10 +73,10 @@ def survey(path: Path, threads: int = 0, most: int | None = None, progress: Prog
     if most is not None:
         length, promised = 0.0, 0
     elif name == "avi":
-        # It counts pictures that are not there: the one before is held.
+        # It counts repeated pictures.
         length, promised = promised * base, 0
     elif listed:
-        # An edit list takes frames out of what the file lists, not out of what it counts.
+        # An edit list hides frames from the file's list, not from its count.
         promised = min(promised, listed)
     # Matroska counts its length from 0, wherever the first frame is.
     late = max(0.0, (min((p for p in seen.pts if p is not None), default=0)) * base) if length else 0.0
@@ -107,7 +107,7 @@ def survey(path: Path, threads: int = 0, most: int | None = None, progress: Prog
 
 
 def _look(path: Path, first: Video, threads: int, most: int | None, progress: Callable[[int], None]) -> Seen:
-    """One pass; where it finds damage, another one in one thread, which alone decodes that alike every time."""
+    """Make one pass; after damage, repeat it in one thread, because only that is reproducible."""
     seen = _pass(path, first, most, threads, progress)
     if not seen.packet or most is not None or (seen.is_plain and not seen.incomplete and _ends_whole(path, seen)):
         return seen
@@ -119,9 +119,9 @@ def _look(path: Path, first: Video, threads: int, most: int | None, progress: Ca
 
 
 def _ends_whole(path: Path, seen: Seen) -> bool:
-    """Whether the last group of pictures decodes whole in one thread.
+    """Whether the last group of pictures decodes completely in one thread.
 
-    Several threads do not always say that a picture was damaged, and where a file was cut off there is one at its end.
+    Multi-threaded decoders do not always report damage, and truncated files have some at the end.
     """
     import av
 
@@ -153,7 +153,7 @@ def _pass(
     one_thread: bool = False,
 ) -> Seen:
     container, stream = video
-    # Which frames there are does not depend on how smooth they are: a fifth of the time.
+    # Without the loop filter, which does not affect which frames there are, decoding is faster.
     stream.codec_context.options = {"skip_loop_filter": "all"}
     start_decoder(stream.codec_context, threads, one_thread=one_thread)
     try:
@@ -163,7 +163,7 @@ def _pass(
 
 
 def _rate(ms: npt.NDArray[np.float64], named: float) -> float:
-    """Average frames per second: what the container names, if its frames agree."""
+    """Average frames per second: the container's value, if its frames agree."""
     measured = (len(ms) - 1) * 1000 / float(ms[-1]) if ms[-1] > 0 else 0.0
     if named <= 0 or (measured and not 1 / _SAME_RATE <= named / measured <= _SAME_RATE):
         return measured or 25.0

@@ -1,7 +1,7 @@
-"""When each frame of a video is shown: milliseconds since the first, never running backwards.
+"""Presentation times of frames: milliseconds since the first, never decreasing.
 
-The times of a container are kept where they can be. They are missing in some files (AVI), and start anew in the middle
-of others (two recordings in one transport stream).
+The container's times are used if possible. They are missing in some files (AVI), and restart in the middle of others
+(two recordings in one transport stream).
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-# A longer pause in a transport stream is a new recording, as for FFmpeg, seconds.
+# A longer pause in a transport stream starts a new recording, as in FFmpeg, seconds.
 _PAUSE_S = 10.0
 Stamps = Sequence[int | None]
 
 
 @dataclass(frozen=True)
 class Times:
-    """When each frame is shown."""
+    """Presentation times."""
 
     ms: npt.NDArray[np.float64]
     """float64 (N,), not decreasing, the first 0"""
     source: str
-    """where they come from: `pts`, `dts` or `rate`"""
+    """source of the times: `pts`, `dts` or `rate`"""
     continued: tuple[int, ...] = ()
-    """frames at which the container's time starts anew; time goes on from the frame before"""
+    """frames at which the container's time restarts; time continues from the previous frame"""
 
 
 def shown_at(
@@ -39,8 +39,8 @@ def shown_at(
         pts: presentation time of each packet in units of `base`.
         dts: decoding time of each packet in units of `base`.
         base: seconds.
-        rate: frames per second, for frames whose packets have no times at all.
-        restarts: whether the container may start its time anew after a long pause, as transport streams do.
+        rate: frames per second, for packets without any times.
+        restarts: whether the container's time may restart after a long pause, as in transport streams.
 
     >>> shown_at([0, 2, 1], [0, 80, 40], [None] * 3, 0.001, 25).ms.tolist()
     [0.0, 40.0, 80.0]
@@ -63,16 +63,16 @@ def shown_at(
 
 
 def _recordings(packets: Sequence[int], dts: Stamps) -> npt.NDArray[np.int64]:
-    """Which recording each frame belongs to: decoding times go back where another begins."""
+    """Assign a recording to each frame: decoding times decrease where another begins."""
     known = np.array([at for at, d in enumerate(dts) if d is not None], np.int64)
     back = np.zeros(len(dts), np.int64)
     back[known[1:]] = np.diff(np.array([dts[at] for at in known], np.int64)) < 0
-    # What a decoder still holds of one recording is shown before the next.
+    # Frames buffered from one recording are shown before the next.
     return np.asarray(np.maximum.accumulate(np.cumsum(back)[np.asarray(packets, np.int64)]), np.int64)
 
 
 def _rising(stamps: Stamps, recording: npt.NDArray[np.int64]) -> bool:
-    """Whether times are all known and rise within each recording."""
+    """Whether all times are known and increase within each recording."""
     if any(stamp is None for stamp in stamps):
         return False
     values = np.array(stamps, np.int64)
@@ -89,7 +89,7 @@ def _sorted_within(stamps: Stamps, recording: npt.NDArray[np.int64]) -> Stamps:
 
 
 def _filled(stamps: Stamps, step: float) -> npt.NDArray[np.float64]:
-    """All times as numbers; what is missing lies evenly between its neighbors, or a frame apart at the ends."""
+    """Fill missing times: evenly between neighbors, or one frame apart at the ends."""
     known = np.array([at for at, stamp in enumerate(stamps) if stamp is not None], np.int64)
     places = np.arange(len(stamps), dtype=np.float64)
     if not len(known):
@@ -104,7 +104,7 @@ def _filled(stamps: Stamps, step: float) -> npt.NDArray[np.float64]:
 def _continued(
     stamps: npt.NDArray[np.float64], recording: npt.NDArray[np.int64], step: float, pause: float
 ) -> tuple[npt.NDArray[np.float64], list[int]]:
-    """Return the same with the next recording a frame after the one before it, and where that was needed."""
+    """Shift each recording to start one frame after the previous one; also returns where that was needed."""
     steps = np.diff(stamps)
     anew = (np.diff(recording) > 0) & (steps <= 0) | (steps > pause)
     usual = steps[(steps > 0) & ~anew]

@@ -1,4 +1,4 @@
-"""From sightings, frame by frame, to the rows of a track: short gaps bridged, long ones cutting it into parts."""
+"""Track rows from sightings: short gaps are interpolated, long ones split the track into parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from rmset import schema
 from rmset.parts.detect import Detections
 
-# One sighting, packed: millions of them fit into memory.
+# One packed sighting: millions fit into memory.
 _ROW = np.dtype(
     [
         ("person", np.int16),
@@ -32,10 +32,10 @@ _CHUNK = 8192
 
 
 class Sightings:
-    """Grows by one face at a time, in any order of people, frames ascending."""
+    """Collector of sightings, with ascending frames and people in any order."""
 
     def __init__(self) -> None:
-        # Pieces, not one array that is copied whenever it has to grow.
+        # A list of arrays, because growing one array copies it.
         self._chunks: list[npt.NDArray[np.void]] = []
         self._count = _CHUNK
 
@@ -50,7 +50,7 @@ class Sightings:
         iou_ref: float,
         source: str = schema.DETECTED,
     ) -> None:
-        """Note that the face in `row` of the detections is this person's."""
+        """Add the face in `row` of the detections for this person."""
         if self._count == _CHUNK:
             self._chunks.append(np.empty(_CHUNK, _ROW))
             self._count = 0
@@ -81,10 +81,10 @@ class Sightings:
 
 
 def bridge(sightings: Sightings, video_id: str, *, stride: int, longest: int, part_gap: int) -> Iterator[pa.Table]:
-    """Rows of `rmset.schema.faces()`, a table for each person, by frame: a long video is never in memory twice.
+    """Yield rows of `rmset.schema.faces()`, one table per person, by frame, so that memory holds a video only once.
 
-    Gaps of at most `longest` looked-at frames are filled linearly and say so in `source`; gaps of more than `part_gap`
-    frames begin a new `part`. Nothing is bridged from one segment to the next: the layout changed there.
+    Gaps of at most `longest` processed frames are interpolated linearly and marked in `source`; gaps of more than
+    `part_gap` frames begin a new `part`. Gaps between segments are not filled, because the layout changes there.
     """
     for person in sightings.people:
         rows = sightings.of(person)
@@ -98,7 +98,7 @@ def bridge(sightings: Sightings, video_id: str, *, stride: int, longest: int, pa
 
 
 def _between(a: np.void, b: np.void, count: int) -> npt.NDArray[np.void]:
-    """`count` sightings between two, evenly spaced."""
+    """Interpolate `count` evenly spaced sightings between two."""
     made = np.repeat(np.array([a], dtype=_ROW), count)
     share = np.arange(1, count + 1) / (count + 1)
     for name in ("frame", "time_ms", "box", "landmarks", "iou_ref"):

@@ -1,6 +1,6 @@
-"""Who takes part in pairs, in which orders, and who can be an anchor: the arrays that a sampler draws from.
+"""Arrays of a pair sampler: participating rows in two orders, and possible anchors.
 
-They are put in order video by video, so that memory does not grow with the root.
+They are sorted video by video, so that memory does not grow with the root.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Unit = Literal["frames", "steps", "seconds"]
 
 @dataclass(frozen=True)
 class PairRule:
-    """Which faces are candidates of an anchor."""
+    """Rule for the candidates of an anchor."""
 
     d: float = 5
     """positives lie within ± this; the paper's d"""
@@ -33,10 +33,10 @@ class PairRule:
     stride: int = 1
     """frames in one step"""
     same_segment: bool = False
-    """positives must be of the anchor's own segment: across a boundary the layout, and so the moment, may jump"""
+    """positives must be of the anchor's segment: across a boundary the layout, and so the moment, may jump"""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Check the values."""
         if self.unit not in get_args(Unit):
             raise UsageError(f"pairs: expected a unit of {', '.join(get_args(Unit))}, found {self.unit!r}")
         if not (self.d >= 0 and self.d_far >= 0 and self.stride >= 1):
@@ -46,19 +46,19 @@ class PairRule:
 
     @property
     def reach(self) -> tuple[float, float]:
-        """How far d and d_far are on the clock: frames, or milliseconds if the unit is seconds."""
+        """Return d and d_far in frames, or in milliseconds if the unit is seconds."""
         factor = {"frames": 1, "steps": self.stride, "seconds": 1000}[self.unit]
         return self.d * factor, self.d_far * factor
 
     @property
     def clock(self) -> Literal["frame_idx", "time_ms"]:
-        """The column in which distances are taken."""
+        """Return the column for distances."""
         return "time_ms" if self.unit == "seconds" else "frame_idx"
 
 
 @dataclass(frozen=True)
 class PairArrays:
-    """Where each person's and each moment's rows lie. M rows take part, of the N of the root; V videos, T tracks."""
+    """Rows by person and by moment. M of the root's N rows take part; V videos, T tracks."""
 
     row: Rows | None
     """(M,) crop row of each position, by (video, clock); None if position and row are the same"""
@@ -75,12 +75,12 @@ class PairArrays:
 
 
 def arrange(keys: CropKeys, rule: PairRule, rows: Rows | None = None, progress: Progress = silent) -> PairArrays:
-    """Put the rows that take part in order and find the anchors among them.
+    """Sort the participating rows and find the anchors.
 
     Args:
         keys: who and when, of all N crops.
-        rule: who is a candidate.
-        rows: (M,) which take part, ascending; None for all.
+        rule: rule for candidates.
+        rows: (M,) participating rows, ascending; None for all.
         progress: progress callback on videos.
     """
     clock = keys.time_ms if rule.clock == "time_ms" else keys.frame
@@ -105,7 +105,7 @@ def arrange(keys: CropKeys, rule: PairRule, rows: Rows | None = None, progress: 
         time, person = np.asarray(clock[mine]), np.asarray(keys.person[mine])
         segment = np.asarray(keys.segment[mine]) if rule.same_segment else None
         if np.any(np.diff(time) < 0):
-            # Shards that another tool has sorted otherwise: positions and rows part.
+            # Shards re-sorted by another tool: positions differ from rows.
             order = np.argsort(time, kind="stable")
             row = np.arange(total, dtype=small) if row is None else row
             row[low:high] = row[low:high][order]
@@ -135,13 +135,13 @@ def _has_both(
     first: npt.NDArray[np.int64],
     rule: PairRule,
 ) -> npt.NDArray[np.bool_]:
-    """Which faces (n,) of one video, by time, have at least one positive and one negative."""
+    """Mask of faces (n,) of one video, by time, with at least one positive and one negative."""
     near, far = rule.reach
-    # Positives are all people's faces near by, less the person's own; a segment is like a video of its own.
+    # Positives: all faces nearby, minus the person's own; with same_segment, each segment counts as a video.
     group = np.zeros(len(time), np.int64) if segment is None else segment.astype(np.int64)
     everybody = _count(time, group, near)
     own = _count(time, group << 16 | person.astype(np.int64), near)
-    # Of a track only its two ends decide whether something is far enough away.
+    # Only the two ends of a track decide whether something is far enough away.
     track_time = time[order]
     last = np.append(first[1:], len(time)) - 1
     lengths = last - first + 1
@@ -153,7 +153,7 @@ def _has_both(
 
 
 def _count(time: npt.NDArray, group: npt.NDArray[np.int64], reach: float) -> npt.NDArray[np.int64]:
-    """For each face (n,), how many faces of its group lie within ± reach of it."""
+    """Count, for each face (n,), the faces of its group within ± reach."""
     order = np.lexsort((time, group))
     sorted_time, sorted_group = time[order], group[order]
     edges = np.flatnonzero(np.diff(sorted_group, prepend=sorted_group[:1] - 1, append=sorted_group[-1:] + 1))
