@@ -52,7 +52,7 @@ def url_video_id(url: str) -> str:
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """What is known of a source video: `videos/<video_id>.json`."""
+    """Record of a source video: `videos/<video_id>.json`."""
 
     video_id: str
     width: int
@@ -70,13 +70,13 @@ class VideoRecord:
     license: str | None = None
     source_url: str | None = None
     fault: str | None = None
-    """what is wrong with the file although it could be taken (cut short, say)"""
+    """fault of the file, although it is usable (truncated, for example)"""
     channel: str | None = None
     query: str | None = None
     """the search that found it"""
     split: str | None = None
     section: tuple[float, float | None] | None = None
-    """the part of the source that was asked for, seconds; None: all of it"""
+    """the requested part of the source, seconds; None: all of it"""
     format_id: str | None = None
     """the host's name of the format that was downloaded"""
     yt_dlp: str | None = None
@@ -84,12 +84,12 @@ class VideoRecord:
     downloaded: str | None = None
     """UTC time, ISO 8601"""
     notes: dict[str, str] = field(default_factory=dict)
-    """what a player does that a plain reader would not, by kind: pixels made square, mirrored, frames hidden, …"""
+    """corrections that players apply, by kind: pixels made square, mirrored, frames hidden, …"""
     numbering: int = 0
-    """version of the way in which frames are numbered (`rmset.parts.numbering.VERSION`); 0: before there was one"""
+    """version of the frame numbering (`rmset.parts.numbering.VERSION`); 0: before versions"""
 
     def __post_init__(self) -> None:
-        """Refuse what no video is."""
+        """Check the values."""
         check_video_id(self.video_id)
         sizes = (self.width, self.height)
         if not (min(sizes) >= 1 and max(sizes) <= _WIDEST and 1 <= self.frame_count < _LONGEST):

@@ -1,4 +1,4 @@
-"""One data set: where each of its files lies, what is known of each video, and the ledger of what has been done."""
+"""One data set: paths of its files, records of its videos, and the ledger of finished stages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_ROOT = Path("data/rmset")
 
 
 class Root:
-    """One data set: a directory with videos, layouts, tracks, crops, and the ledger of what has been done."""
+    """One data set: a directory with videos, layouts, tracks, crops, and the ledger of finished stages."""
 
     def __init__(self, path: Path | str, files: Files | None = None) -> None:
         self.path = Path(path)
@@ -24,10 +24,10 @@ class Root:
 
     @classmethod
     def find(cls, path: Path | str | None = None) -> Root:
-        """Return the root that is meant: the path given, else `$RMSET_ROOT`, else `data/rmset`."""
+        """Return the root: the given path, else `$RMSET_ROOT`, else `data/rmset`."""
         return cls(path or os.environ.get("RMSET_ROOT") or DEFAULT_ROOT)
 
-    # Where things lie. The one place that knows.
+    # Paths; defined only here.
 
     @staticmethod
     def record_key(video_id: str) -> str:
@@ -80,7 +80,7 @@ class Root:
             raise RootError(f"video {video_id}: its file is missing from {self.path / 'videos'}; add or fetch it again")
         return self.files.local(found[0])
 
-    # What is there.
+    # Contents.
 
     def video_ids(self) -> list[str]:
         """Ids of all videos that were taken, sorted."""
@@ -124,7 +124,7 @@ class Root:
         return record
 
     def records(self, left_out: list[str] | None = None) -> list[VideoRecord]:
-        """Return what is known of each video; a record that cannot be read is its video's failure and left out.
+        """Return the record of each video; unreadable ones are left out and count as failures of their video.
 
         Args:
             left_out: gets a line for each.
@@ -139,7 +139,7 @@ class Root:
         return found
 
     def layouts(self, left_out: list[str] | None = None) -> list[Layout]:
-        """Read the layouts; one that cannot be read is its video's failure and left out, as in `records`."""
+        """Read the layouts; unreadable ones are left out, as in `records`."""
         found = []
         for video_id in self.video_ids():
             try:
@@ -194,7 +194,7 @@ class Root:
         return found
 
     def audits(self, left_out: list[str] | None = None) -> list[Audit]:
-        """Return the audits there are; one that cannot be read is its video's failure and left out, as in `records`."""
+        """Return all audits; unreadable ones are left out, as in `records`."""
         found = []
         for video_id in self.video_ids():
             try:
@@ -218,7 +218,7 @@ class Root:
             return None
         return least if audit is None else min(least, audit.confidence)
 
-    # What is written.
+    # Writing.
 
     def write_text(self, key: str, text: str) -> None:
         """Publish a small file."""
@@ -234,7 +234,7 @@ class Root:
     def stage_record(self, stage: str, video_id: str) -> StageRecord | None:
         """Return what a stage did with a video, if it ran.
 
-        An entry that cannot be read says nothing: the stage runs again.
+        An unreadable entry is ignored: the stage runs again.
         """
         try:
             record = StageRecord.from_json(self.files.read_text(self.state_key(stage, video_id)))

@@ -1,4 +1,4 @@
-"""SQL over a root: a read-only DuckDB that sees the root's tables and nothing else of the machine."""
+"""SQL over a root: a read-only DuckDB with access to the root's tables only."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from rmset.root import Root
 
 _PATTERNS = ("tracks/*.parquet", "crops/*/part-*.parquet")
 MEMORY = "2GB"
-"""Memory that DuckDB may use where nothing else is asked for."""
+"""Default memory limit of DuckDB."""
 
 
 class Catalog:
     """The tables of a root (`rmset.read.queries.NAMES`), and the macros over them.
 
-    Videos and layouts are read when the catalog is opened; face and crop rows when a query asks for them.
+    Videos and layouts are read when the catalog is opened; face and crop rows when a query needs them.
 
     Args:
-        root: what to ask.
-        threads: that DuckDB may use; all cores if omitted.
-        memory: that DuckDB may use, such as `8GB`. Beyond it, sorts and joins go to a private folder below the user's
-            cache, which may take half of the space that is left there.
+        root: data set to query.
+        threads: threads of DuckDB; default: all cores.
+        memory: memory limit of DuckDB, such as `8GB`. Larger sorts and joins use a private folder below the user's
+            cache, up to half of the free space there.
     """
 
     def __init__(self, root: Root, *, threads: int | None = None, memory: str = MEMORY) -> None:
         self.root = root
         self.left_out: list[str] = []
-        """a line for each small file that cannot be read, and so is in no table"""
+        """a line for each unreadable small file, which is missing from the tables"""
         keys = (key for pattern in _PATTERNS for key in root.files.keys(pattern))
         self._files = {key: root.files.local(key) for key in keys}
         self._folder = PrivateFolder()
@@ -45,7 +45,7 @@ class Catalog:
             "max_temp_directory_size": f"{self._folder.free_bytes // 2 >> 20}MiB",
             "memory_limit": memory,
         } | ({"threads": threads} if threads else {})
-        # Nothing of it outlives the session, so nothing waits for the disk.
+        # It is temporary, so it need not be synced to disk.
         self._db = self._connected(place, config | {"fsync_mode": "none"})
         self._fill()
         self._db.close()
@@ -60,7 +60,7 @@ class Catalog:
         return connection
 
     def _execute(self, statement: str) -> None:
-        # DuckDB 2 keeps a connection busy until its result has been taken.
+        # DuckDB 2 keeps a connection busy until its result is consumed.
         self._db.execute(statement).fetchall()
 
     def _fill(self) -> None:
@@ -122,13 +122,13 @@ class Catalog:
 
     def _insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
         if rows:
-            # One list per column; an Arrow table would do, but registering one imports pandas wherever it is installed.
+            # One list per column: registering an Arrow table would import pandas if it is installed.
             columns = [list(column) for column in zip(*rows, strict=True)]
             values = ", ".join(["unnest(?)"] * len(columns))
             self._db.execute(f"insert into {table} select {values}", columns).fetchall()
 
     def _close_the_doors(self) -> None:
-        """From here on: the root's tables through `ReadOnlyFiles`, no other file, no network, no way back."""
+        """Lock the connection for good: the root's tables through `ReadOnlyFiles`, no other file, no network."""
         for setting in (
             f"allowed_directories = [{queries.literal(PREFIX)}]",
             "python_enable_replacements = false",
@@ -142,12 +142,12 @@ class Catalog:
             self._execute(f"set {setting}")
 
     def close(self) -> None:
-        """Remove the private folder now, even while a query runs that cannot be interrupted."""
+        """Remove the private folder now, even while an uninterruptible query runs."""
         self._folder.close()
 
     @property
     def memory(self) -> int:
-        """Bytes that DuckDB may use."""
+        """Memory limit of DuckDB, bytes."""
         ((text,),) = self._db.cursor().execute("select current_setting('memory_limit')").fetchall()
         return size(text)
 
@@ -166,14 +166,14 @@ class Catalog:
         return self._result(statement, None, self.memory if bounded else None)
 
     def run(self, query: str, parameters: Mapping[str, Any] | None = None) -> Result:
-        """Run one query of the program itself, which may use any function that the locked connection allows.
+        """Run one trusted query, which may use any function that the locked connection allows.
 
         Args:
             query: SQL.
             parameters: values of its $names.
 
         Raises:
-            QueryError: it is wrong.
+            QueryError: invalid SQL.
         """
         return self._result(query, parameters)
 

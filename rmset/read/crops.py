@@ -1,6 +1,6 @@
-"""Random access to the pixels of a root: a row number in, a picture out.
+"""Random access to the pixels of a root by row number.
 
-A picture is read straight from its place in the shard, nothing around it; `rmset.read.index` knows the places.
+Only the bytes of the picture are read from its shard; `rmset.read.index` has their positions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["CropKeys", "CropStore", "decode"]
 
 @dataclass(frozen=True)
 class CropKeys:
-    """Who and when, for each crop of a root, in the order of its shards. N crops."""
+    """Person and time of each crop of a root, in the order of its shards. N crops."""
 
     video_ids: list[str]
     video: npt.NDArray[np.integer]
@@ -37,7 +37,7 @@ class CropKeys:
     time_ms: npt.NDArray[np.float64]
     """(N,)"""
     segment: npt.NDArray[np.integer] = field(default_factory=lambda: np.empty(0, np.int16))
-    """(N,) segment of the layout; empty where nothing is known of segments"""
+    """(N,) segment of the layout; empty if segments are unknown"""
 
     def __len__(self) -> int:
         """Return the number of crops."""
@@ -55,7 +55,7 @@ class CropKeys:
         """
         if video_id in self.video_ids:
             code = self.video_ids.index(video_id)
-            # Rows of a video stand together, because shards are read by key.
+            # Rows of a video are consecutive, because shards are read by key.
             low, high = np.searchsorted(self.video, [code, code + 1])
             mine = slice(int(low), int(high))
             found = np.flatnonzero((self.person[mine] == person) & (self.frame[mine] == frame))
@@ -67,8 +67,8 @@ class CropKeys:
 class CropStore:
     """All crops of a root by row number, 0 to N - 1.
 
-    Can be pickled and used in forked or spawned workers and in threads. What it holds in memory is shared by all
-    processes (mapped files); few shards are open at once.
+    Can be pickled and used in forked or spawned workers and in threads. Its arrays are memory-mapped and shared by all
+    processes; few shards are open at once.
 
     Args:
         root: where the crops are.
@@ -95,7 +95,7 @@ class CropStore:
         self._inner = np.ascontiguousarray(index.first_row[1:-1])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave open files behind; mapped arrays are opened anew on the other side."""
+        """Pickle without open files and mapped arrays, which the receiver opens again."""
         index = self.index
         if index.folder is not None:
             index = CropIndex(index.shards, index.first_row, index.video_ids, {}, index.folder)
@@ -105,7 +105,7 @@ class CropStore:
         """Map the arrays of the same index.
 
         Raises:
-            RootError: the index is gone: the root has changed on the way.
+            RootError: the index is gone, because the root has changed.
         """
         self.root, self._most_open = state["root"], state["most_open"]
         index: CropIndex = state["index"]
@@ -131,7 +131,7 @@ class CropStore:
 
         Raises:
             IndexError: a row is not between 0 and N - 1.
-            ShardError: a shard is gone, cut short, or has changed since the store was opened.
+            ShardError: a shard is missing, truncated, or has changed since the store was opened.
         """
         wanted = np.asarray(rows, dtype=np.int64)
         if not wanted.size:
@@ -155,7 +155,7 @@ class CropStore:
         return found
 
     def _check_sizes(self, sizes: npt.NDArray[np.integer], shard: list[int]) -> None:
-        """Refuse pictures larger than their shard, which only a damaged index has, before memory is taken."""
+        """Raise for pictures larger than their shard (a damaged index), before allocating memory."""
         room = np.array([self.index.shards[s].bytes for s in shard])
         if ((sizes < 0) | (sizes > room)).any():
             raise ShardError(

@@ -1,11 +1,11 @@
-"""What a reader's SQL may be: one `select` that reads the root's tables and computes, nothing else.
+"""Validation of untrusted SQL: exactly one `select` that reads the root's tables and computes.
 
-DuckDB's own parser cuts the text into statements; the one statement that it finds is the one that runs. Its parse tree
-is looked through, because DuckDB 2 hides an `insert` inside a `with`, or a function that reads files. Of `explain`,
-the statement that it explains is parsed by itself, and the text that runs is made of that.
+DuckDB's own parser splits the text; the one statement found is the one that runs. Its parse tree is searched, because
+DuckDB 2 accepts an `insert` inside a `with`, and functions that read files. The statement inside `explain` is parsed
+separately, and the text that runs is built from it.
 
-This is the first lock. The second holds without it: a database opened read-only, and no files but the root's tables,
-which can only be read (`rmset.read.catalog`, `rmset.read.mount`).
+This is the first lock. The second is independent: a read-only database without files other than the root's tables,
+which are read-only too (`rmset.read.catalog`, `rmset.read.mount`).
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ TABLE_FUNCTIONS = {
     "all_positives", "generate_series", "negatives", "positives", "range", "repeat", "unnest",
     "duckdb_columns", "duckdb_functions", "duckdb_keywords", "duckdb_tables", "duckdb_types", "duckdb_views",
 }  # fmt: skip
-# Functions that change something, wait, look at more than the rows, or run SQL of their own.
+# Functions with side effects, waits, access beyond the rows, or SQL of their own.
 _FUNCTIONS = {
     "currval", "current_setting", "getenv", "getvariable", "json_deserialize_sql", "json_execute_serialized_sql",
     "json_serialize_plan", "nextval", "pg_sleep", "query", "query_table", "setseed", "setval", "sleep_ms", "write_log",
 }  # fmt: skip
-# Schemas of the engine that tell of tables, columns and types.
+# Schemas of the engine with metadata of tables, columns and types.
 _SCHEMAS = {"information_schema", "pg_catalog"}
 _CATALOG_VIEWS = {"duckdb_columns", "duckdb_tables", "duckdb_types", "duckdb_views"}
 _SHOWN = {'"tables"', "__show_tables_expanded"}
-# Functions that make one value of as many elements as a number says. One value is held in memory whole, outside of
-# what DuckDB counts.
+# Functions that make one value with a given number of elements. A value is held in memory whole, outside of
+# DuckDB's memory limit.
 _LISTS = {"range", "generate_series"}
 _REPEATED = {"repeat", "list_resize", "array_resize", "lpad", "rpad", "bitstring"}
 _MOST_ELEMENTS = 50_000_000
@@ -45,11 +45,11 @@ _ONLY = "a root is only read from here"
 
 
 def check(connection: duckdb.DuckDBPyConnection, query: str, tables: Iterable[str]) -> duckdb.Statement:
-    """Return the one statement of a query, if it may run.
+    """Return the one statement of a query, if it is allowed.
 
     Args:
-        connection: whose parser is used.
-        query: a user's SQL.
+        connection: connection whose parser is used.
+        query: untrusted SQL.
         tables: names of the tables that may be read.
 
     Raises:
@@ -112,7 +112,7 @@ def _explained(text: str) -> tuple[str, str]:
 
 
 def _look_through(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, tables: Iterable[str]) -> None:
-    """Refuse a statement whose parse tree holds more than reading and computing."""
+    """Raise for a statement whose parse tree does more than read and compute."""
     if _type(statement) != duckdb.StatementType.SELECT:
         raise QueryError(f"SQL: expected one select, found {_kind(statement)}; {_ONLY}")
     try:
@@ -170,7 +170,7 @@ def _look_at_table(path: list[str], tables: set[str], *, shown: bool) -> None:
 
 
 def _look_at_size(name: str, arguments: list[Any]) -> None:
-    """Refuse one value of very many elements; the same as rows takes no memory."""
+    """Raise for one value of very many elements; as rows they would need no memory."""
     numbers = [number for a in arguments if (number := _number(a)) is not None]
     count = 0.0
     if name in _LISTS and 1 <= len(numbers) == len(arguments) <= 3:
@@ -255,11 +255,11 @@ def one_line(error: BaseException, *, pointer: bool = True) -> str:
 
     Args:
         error: what DuckDB raised.
-        pointer: keep the part of the query that it points to; of no use to somebody who did not write it.
+        pointer: keep the quoted part of the query; useless to a user who did not write it.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and set(line.strip()) != {"^"}]
     if any("Traceback (most recent call last):" in line for line in lines):
-        # what our own file system raised: the last line of its traceback, without the error's class
+        # raised by our own file system: the last line of its traceback, without the error's class
         raised = [found[1] for line in lines if (found := _RAISED.match(line))]
         return raised[-1] if raised else lines[-1]
     if "Possible solutions:" in lines:

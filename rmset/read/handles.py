@@ -1,4 +1,4 @@
-"""Open files, few at once, safe in forked workers and threads."""
+"""Pool of open files, safe in forked workers and threads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _seeking = threading.Lock()
 
 
 def _seek_and_read(fd: int, size: int, offset: int) -> bytes:
-    """Read at a place where the system has no call for it; no other thread may seek meanwhile."""
+    """Read at a position on systems without positional reads; locks out other threads."""
     with _seeking:
         os.lseek(fd, offset, os.SEEK_SET)
         return os.read(fd, size)
@@ -36,7 +36,7 @@ read_at = getattr(os, "pread", _seek_and_read)
 
 
 def most_open() -> int:
-    """Files open at once: 4,096, but never more than half of what the system allows the process."""
+    """Most open files: 4,096, but at most half of the system's limit."""
     if resource is None:
         # The C library of Windows allows 8,192, shared by all that the process opens.
         return _MOST // 2
@@ -45,7 +45,7 @@ def most_open() -> int:
 
 
 class _Handle:
-    """A file descriptor that closes with its last reference: another thread may still read one that was put out."""
+    """A file descriptor that closes with its last reference, because another thread may still read an evicted one."""
 
     __slots__ = ("fd",)
 
@@ -58,13 +58,13 @@ class _Handle:
 
 
 class ShardFiles:
-    """The shards of a root, opened when needed; those used longest ago are closed.
+    """The shards of a root, opened when needed; the least recently used are closed.
 
     Reads are positional (`read_at`), so that processes forked from one another may share a descriptor.
 
     Args:
-        files: where the shards lie.
-        shards: what each was when the index was made; a shard that has changed since is refused.
+        files: storage of the shards.
+        shards: state of each shard when the index was made; changed shards are refused.
         most: files open at once; `most_open()` by default.
     """
 
@@ -79,11 +79,11 @@ class ShardFiles:
         self._opened: OrderedDict[int, _Handle] = OrderedDict()
 
     def __getstate__(self) -> tuple[Files, tuple[Shard, ...], int]:
-        """Open files stay behind."""
+        """Pickle without open files."""
         return self._files, self._shards, self.most
 
     def __setstate__(self, state: tuple[Files, tuple[Shard, ...], int]) -> None:
-        """Begin with nothing open."""
+        """Start without open files."""
         self._files, self._shards, self.most = state
         self._renew()
 
@@ -95,7 +95,7 @@ class ShardFiles:
         """Return handles of these shards; they stay open at least as long as the caller keeps them.
 
         Raises:
-            ShardError: a shard is gone, or is not what it was.
+            ShardError: a shard is missing or has changed.
         """
         if self._pid != os.getpid():
             # The lock may have been held while the process forked.

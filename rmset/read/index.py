@@ -1,8 +1,8 @@
-"""The index of a root's crops: for each row who and when it is, and where its picture lies.
+"""The index of a root's crops: person, time and picture position of each row.
 
-It is derived from the shards' footers and number columns, never from pixels, and kept as memory-mapped arrays under
-`state/index/`, so that 45 million rows open at once and several processes share one copy. It can be deleted at any
-time. Its folder is named after the shards it was made from: what a name stands for never changes.
+It is derived from the shards' footers and number columns, never from pixels, and stored as memory-mapped arrays under
+`state/index/`, so that 45 million rows open instantly and processes share one copy. It can be deleted at any time. Its
+folder is named by a hash of its shards, so its content never changes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rmset.progress import Progress, silent
 from rmset.root import Root
 
 FOLDER = "state/index"
-_FORMAT = 2  # raised when the arrays mean something else; old folders are then made anew
+_FORMAT = 2  # raised when the meaning of the arrays changes; old folders are then rebuilt
 _CONTENTS = "arrays.json"
 _NAME = re.compile(r"[a-z_]{1,40}")
 _COLUMNS = ("person_id", "segment", "frame_idx", "time_ms", "encoded_size")
@@ -48,16 +48,16 @@ Shapes = Mapping[str, tuple[int, np.dtype]]
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard as it was when the index was made."""
+    """State of one shard when the index was made."""
 
     key: str
     bytes: int
     version: int | str
-    """as the root's place counts versions; see `Stamp`"""
+    """version number of the storage; see `Stamp`"""
 
     @property
     def video_id(self) -> str:
-        """The folder it lies in names its video."""
+        """Id of the video, from the name of the folder."""
         return self.key.split("/")[1]
 
 
@@ -84,7 +84,7 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
 
     Raises:
         RootError: the root has no crops.
-        ShardError: a shard is broken, or does not fit the others.
+        ShardError: a shard is broken, or inconsistent with the others.
     """
     shards = find_shards(root)
     if not shards:
@@ -115,7 +115,7 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
 
 
 def kept_index(root: Root) -> CropIndex | None:
-    """Return the index of a root's crops if one is kept that fits the shards; nothing is made."""
+    """Return the stored index of a root's crops if it matches the shards; never creates one."""
     shards = find_shards(root)
     expected = _ARRAYS | {"first_row": np.dtype(np.int64)}
     arrays = load(root, _name(shards), expected) if shards else None
@@ -157,11 +157,11 @@ def _fill_shard(root: Root, shard: Shard, arrays: Arrays, rows: slice, ids: list
     file.close()
 
 
-# Arrays kept in a folder of the root.
+# Cached arrays in a folder of the root.
 
 
 def load(root: Root, name: str, expected: Mapping[str, np.dtype] | None = None) -> Arrays | None:
-    """Return the arrays kept under a name, memory-mapped; None if there are none, or they are not what was written.
+    """Return the cached arrays of a name, memory-mapped; None if they are missing or damaged.
 
     Args:
         root: whose.
@@ -174,14 +174,14 @@ def load(root: Root, name: str, expected: Mapping[str, np.dtype] | None = None) 
     try:
         arrays = {n: _mapped(root.files.local(f"{FOLDER}/{name}/{n}.npy")) for n in made}
     except Exception:
-        # NumPy reads a file's head with Python's own parser, and hands on whatever that makes of a damaged one.
+        # NumPy parses the header with Python's own parser, which can raise anything for a damaged one.
         return None
     whole = all((len(arrays[n]), arrays[n].dtype) == (a["length"], np.dtype(a["dtype"])) for n, a in made.items())
     return arrays if whole else None
 
 
 def _contents(root: Root, name: str) -> dict[str, dict[str, Any]] | None:
-    """Length, type and hash of each array kept under a name."""
+    """Length, type and hash of each cached array of a name."""
     key = f"{FOLDER}/{name}/{_CONTENTS}"
     try:
         found = bounded.parse_json(root.files.read_text(key), key)
@@ -200,7 +200,7 @@ def _dtype_of(text: Any) -> Any:
 
 
 def damaged(root: Root) -> list[str]:
-    """Keys of kept arrays whose bytes are not those that were written."""
+    """Keys of cached arrays with changed bytes."""
     found = []
     for folder in sorted({key.rpartition("/")[0] for key in root.files.keys(f"{FOLDER}/*/{_CONTENTS}")}):
         name = folder.rpartition("/")[2]
@@ -215,17 +215,16 @@ def damaged(root: Root) -> list[str]:
 def make(
     root: Root, name: str, shapes: Shapes, fill: Callable[[Arrays], None], sweep: str | None = None
 ) -> tuple[Arrays, str | None]:
-    """Make arrays and keep them under a name.
+    """Make arrays and cache them under a name.
 
-    Where the root cannot be written to, its disk is full, or another process is making an index, they are made in
-    memory alone.
+    If the root is not writable, its disk is full, or another process is making an index, they are only in memory.
 
     Args:
         root: whose `state/index` keeps them.
         name: of the folder.
         shapes: length and type of each array.
         fill: writes the values into the arrays, which are given as zeros.
-        sweep: folders of this pattern are removed first: what they were made from is gone.
+        sweep: pattern of outdated folders to remove first.
 
     Returns:
         The arrays, and the key of their folder or None.
@@ -236,7 +235,7 @@ def make(
             folder: Path = stack.enter_context(root.files.publish_folder(f"{FOLDER}/{name}"))
             mapped = {n: _allocated(folder / f"{n}.npy", length, dtype) for n, (length, dtype) in shapes.items()}
         except (RootError, OSError):
-            # Closed as a failure: what was begun in the folder goes.
+            # Exit with the error, so that the partial folder is removed.
             stack.pop_all().__exit__(RootError, RootError("kept in memory"), None)
             arrays = {n: np.zeros(length, dtype) for n, (length, dtype) in shapes.items()}
             fill(arrays)
@@ -265,7 +264,7 @@ def _descr(dtype: np.dtype) -> Any:
 
 
 def _allocated(path: Path, length: int, dtype: np.dtype) -> Array:
-    """Make an array on the disk, its space taken before it is mapped: a full disk is an error, no signal later."""
+    """Make an array on disk, reserving its space before mapping: a full disk is then an error, not a signal."""
     if length == 0:
         # An empty file cannot be mapped.
         np.save(path, np.zeros(0, dtype))
@@ -284,7 +283,7 @@ def _allocated(path: Path, length: int, dtype: np.dtype) -> Array:
 
 
 def _reserved(handle: int, size: int) -> bool:
-    """Whether the system could reserve space for a file; else it has to be written."""
+    """Reserve space for a file; False if the system cannot, and it has to be written."""
     if not hasattr(os, "posix_fallocate"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""A bound on the memory of a process, for values that DuckDB does not count: one list, one text, one Python object."""
+"""Memory limit of a process, for values outside DuckDB's own limit: one list, one text, one Python object."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ def size(text: str) -> int:
 
 
 def hold(memory: int) -> bool:
-    """Refuse the process more data than it has now, half as much again as `memory`, and 512 MiB; says whether it could.
+    """Limit the data of the process to its size plus 1.5 times `memory` plus 512 MiB; returns whether it worked.
 
-    A larger allocation then fails at once, before its pages are touched. For programs of their own only: all threads
-    share the bound. Linux alone counts data.
+    Larger allocations then fail at once, before pages are touched. Only for whole programs: all threads share the
+    limit.
+    Only Linux supports it.
 
     Args:
         memory: bytes that DuckDB may use.

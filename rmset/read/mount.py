@@ -1,8 +1,8 @@
-"""The Parquet files of a root as a file system for DuckDB that can only be read.
+"""Read-only file system for DuckDB over the Parquet files of a root.
 
-DuckDB reaches files by keys (`rmset://tracks/<video_id>.parquet`), never by paths: a key outside the list does not
-exist, and nothing can be opened for writing, whatever SQL asks for. Folder names above the root reach DuckDB neither,
-so a root below `year=2024/` or `my [1] root/` is no partition and no glob.
+DuckDB opens files by key (`rmset://tracks/<video_id>.parquet`), never by path: keys outside the list do not exist, and
+nothing can be opened for writing. Parent folders of the root are hidden too, so `year=2024/` or `my [1] root/` is not
+interpreted as a partition or glob.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ PREFIX = f"{PROTOCOL}://"
 
 
 class _Reader:
-    """A file opened for reading, whose position belongs to each thread: DuckDB seeks and reads in several at once."""
+    """A file opened for reading, with a position per thread, because DuckDB seeks and reads in several threads."""
 
     def __init__(self, path: Path) -> None:
         self._file = open_regular(path)
         self._size = os.fstat(self._file.fileno()).st_size
         self._here = threading.local()
-        # only where positional reads are missing
+        # only on systems without positional reads
         self._lock = threading.Lock()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -43,7 +43,7 @@ class _Reader:
         return getattr(self._here, "position", 0)
 
     def read(self, count: int = -1) -> bytes:
-        """Up to `count` bytes from the calling thread's position on; all that follow if negative."""
+        """Read up to `count` bytes at the calling thread's position; all that follow if negative."""
         position = self.tell()
         wanted = max(0, self._size - position) if count < 0 else count
         parts: list[bytes] = []
@@ -69,10 +69,10 @@ class _Reader:
 
 
 class ReadOnlyFiles(AbstractFileSystem):  # type: ignore[misc]
-    """The files that were named when it was made, by key.
+    """File system of the given files, by key.
 
     Args:
-        paths: key -> where the file lies.
+        paths: key -> path of the file.
     """
 
     protocol = (PROTOCOL,)
@@ -90,7 +90,7 @@ class ReadOnlyFiles(AbstractFileSystem):  # type: ignore[misc]
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        # names stay as they are, so that `..` and doubled slashes have no meaning
+        # names are not normalized, so `..` and doubled slashes have no meaning
         return path
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> _Reader:

@@ -1,6 +1,6 @@
-"""Making a sampler's arrays once and keeping them for the next time.
+"""Cache of a sampler's arrays.
 
-DuckDB reads the quality columns and says which rows take part; `rmset.read.arrange` puts them in order.
+DuckDB selects the rows by quality; `rmset.read.arrange` sorts them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KEPT = {"by_person", "video_start", "track", "track_start", "anchors"}
 
 @dataclass(frozen=True)
 class Quality:
-    """Which crops take part in pairs, as anchors and as candidates."""
+    """Filter of crops for pairs, as anchors and as candidates."""
 
     min_sharpness: float | None = None
     min_brightness: float | None = None
@@ -36,11 +36,11 @@ class Quality:
     """of |yaw|; crops without landmarks are then left out"""
     max_padding: float | None = None
     reviewed: bool = False
-    """only segments whose layout a person has reviewed"""
+    """only segments with a reviewed layout"""
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Whether the filter keeps everything."""
         return self == Quality()
 
 
@@ -52,12 +52,12 @@ def open_sampler(
     max_candidates: int = 50,
     progress: Progress = silent,
 ) -> PairSampler:
-    """Return a sampler over a root's crops, its arrays kept under `state/index` for the next time.
+    """Return a sampler over a root's crops; its arrays are cached under `state/index`.
 
     Args:
         store: the crops.
-        rule: who is a candidate; `PairRule()` with the root's own stride if omitted.
-        quality: which crops take part; all if omitted.
+        rule: rule for candidates; default: `PairRule()` with the root's own stride.
+        quality: filter of crops; default: all.
         max_candidates: of each kind, at most, in a draw.
         progress: progress callback while the arrays are made.
     """
@@ -68,7 +68,7 @@ def open_sampler(
         arrays = arrange(store.keys, rule, taking_part(store, quality), progress)
         return PairSampler(store.keys, rule=rule, max_candidates=max_candidates, arrays=arrays)
     layouts = reviewed_hash(store.root) if quality.reviewed else ""
-    # Rules that come to the same share their arrays.
+    # Equivalent rules share their arrays.
     meaning = [2, folder, rule.reach, rule.clock, rule.same_segment, asdict(quality), layouts]
     name = f"pairs-{hash_of(meaning)[:16]}"
     kept = load(store.root, name)
@@ -87,7 +87,7 @@ def open_sampler(
 
 
 def taking_part(store: CropStore, quality: Quality) -> Rows | None:
-    """Return the rows that quality lets through, ascending; None for all."""
+    """Return the rows that pass the filter, ascending; None for all."""
     if quality.everything:
         return None
     paths = [PREFIX + shard.key for shard in store.index.shards]
@@ -101,7 +101,7 @@ def taking_part(store: CropStore, quality: Quality) -> Rows | None:
 
 
 def where(quality: Quality) -> list[str]:
-    """Return the conditions of a quality in SQL, over `crops c`."""
+    """Return the conditions of a filter in SQL, over `crops c`."""
     conditions = []
     if quality.min_sharpness is not None:
         conditions.append(f"c.sharpness >= {float(quality.min_sharpness)!r}::float")
@@ -117,7 +117,7 @@ def where(quality: Quality) -> list[str]:
 
 
 def reviewed_hash(root: Root) -> str:
-    """Return what decides which segments are reviewed."""
+    """Return the state that determines which segments are reviewed."""
     return hash_of({layout.video_id: [s.reviewed for s in layout.segments] for layout in root.layouts()})
 
 
@@ -135,7 +135,7 @@ def step_of(root: Root) -> int:
 
 
 def recorded_step(root: Root) -> int | None:
-    """Frames in one step, as the ledger has it; None for crops that no export of this root has made.
+    """Frames in one step, from the ledger; None for crops without a recorded export.
 
     A frame is exported if it was tracked and lies on the export's stride: what both strides divide.
 

@@ -5,8 +5,8 @@ For the anchor x^L_T (person L at time T):
     P = { x^l_t : l ≠ L, |t − T| ≤ d }     other people of the same video, at the same moment
     N = { x^L_t : |t − T| > d' }           the same person, far away in time
 
-`PairSampler` answers from arrays, for the training loop; `rmset.read.queries.candidates` is the same question put to
-DuckDB. Both give the same sets.
+`PairSampler` works on arrays, for the training loop; `rmset.read.queries.candidates` is the same rule in SQL. Both give
+the same sets.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from rmset.read.crops import CropKeys
 __all__ = ["PairArrays", "PairRule", "PairSampler", "Rows", "Unit", "drawn", "write"]
 
 _NONE = np.empty(0, np.int64)
-# How much is worked on at once: cells of a matrix, anchors of a draw, anchors of a row group.
+# Chunk sizes: cells of a matrix, anchors of a draw, anchors of a row group.
 _CELLS = 1 << 20
 _LINES = 256
 _ANCHORS_AT_ONCE = 20_000
 
 
 class PairSampler:
-    """Draws candidates of any anchor out of compact arrays, without touching a table.
+    """Draws candidates of any anchor from compact arrays, without reading tables.
 
     Args:
         keys: who and when, of all crops.
@@ -41,8 +41,8 @@ class PairSampler:
         d_far: negatives lie beyond ± this many steps.
         max_candidates: of each kind, at most, in a draw.
         stride: frames in one step.
-        rule: says all of the above but the cap; then d, d_far and stride are not used.
-        arrays: kept ones (`rmset.read.pairindex`); made here if omitted.
+        rule: replaces d, d_far and stride.
+        arrays: cached arrays (`rmset.read.pairindex`); made here if omitted.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class PairSampler:
         return self.draw_many(np.array([row]), rng)[0]
 
     def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
-        """Return a draw for each of several anchors (n,); dozens at once cost little more than a few."""
+        """Return a draw for each of several anchors (n,); batching dozens costs little more than a few."""
         rows = np.asarray(rows, np.int64)
         if not len(rows):
             return []
@@ -121,7 +121,7 @@ class PairSampler:
         before = low - start
         total = before + end - high
         most = self.max_candidates
-        # Where few of many are drawn the same one is seldom drawn twice, and a line with such a one is drawn again.
+        # When few of many are drawn, repetitions are rare; rows with one are drawn again.
         many = np.flatnonzero(total > 50 * most)
         chosen = np.empty((len(many), most), np.int64)
         again = np.arange(len(many))
@@ -134,7 +134,7 @@ class PairSampler:
         counts = [len(pick) for pick in picks]
         of = np.repeat(np.arange(len(rows)), counts)
         pick = np.concatenate([_NONE, *picks])
-        # The hole around the anchor is stepped over, so the thousands that are not drawn are never looked at.
+        # The gap around the anchor is skipped by arithmetic, so undrawn positions are never visited.
         places = np.where(pick < before[of], start[of] + pick, high[of] + pick - before[of])
         return np.split(self._rows(self._arrays.by_person[places]), np.cumsum(counts)[:-1])
 
@@ -152,7 +152,7 @@ class PairSampler:
         track = (self.keys.video[rows].astype(np.int64) << 16) + self.keys.person[rows]
         number = np.searchsorted(arrays.track, track)
         number = np.minimum(number, max(len(arrays.track) - 1, 0))
-        # A person none of whose crops takes part has an empty track.
+        # A person without participating crops has an empty track.
         known = arrays.track[number] == track if len(arrays.track) else np.zeros(len(rows), np.bool_)
         start = np.where(known, arrays.track_start[number], 0)
         end = np.where(known, arrays.track_start[np.minimum(number + 1, len(arrays.track_start) - 1)], 0)
@@ -160,7 +160,7 @@ class PairSampler:
         return start, low, _bisect(self._clock, arrays.by_person, at + reach, low, end, right=True), end
 
     def _other(self, positions: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
-        """Which positions (n, m) show somebody else than each anchor (n,), and belong to its segment if they must."""
+        """Mask of positions (n, m) with another person than each anchor (n,), and in its segment if required."""
         other = self._person[positions] != self.keys.person[rows][:, None]
         if self.rule.same_segment:
             other &= self._segment[positions] == self.keys.segment[rows][:, None]
@@ -176,7 +176,7 @@ def _bisect(
 ) -> npt.NDArray[np.int64]:
     """Where each target (n,) belongs in `values`, which ascend, in `order`, between `low` and `high` (n,).
 
-    A bisection touches a dozen places; `np.searchsorted` cannot look at a slice of its own for each target.
+    Vectorized bisection, because `np.searchsorted` cannot use a different slice for each target.
     """
     first, high = np.asarray(low, np.int64), np.asarray(high, np.int64)
     last = (len(values) if order is None else len(order)) - 1

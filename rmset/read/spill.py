@@ -1,7 +1,7 @@
-"""The private folder of one SQL session: what does not fit into memory, and the session's own catalog.
+"""The private folder of one SQL session, for spilled data and the session's catalog.
 
-It is made with a random name and mode 0700 below the user's cache, held by a lock as long as the session lives, and
-removed at its end. What a killed session left is removed when the next one starts. Links are never followed.
+It has a random name and mode 0700 below the user's cache, is locked during the session, and removed at its end. The
+next session removes leftovers of killed ones. Links are never followed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rmset.errors import QueryError
 
 _PREFIX = "rmset-sql-"
 _LOCK = "lock"
-# A folder without a lock is being made at this moment, or its maker was killed between two calls.
+# A folder without a lock is just being made, or its maker was killed between two calls.
 _UNLOCKED_S = 3600.0
 
 
@@ -31,7 +31,7 @@ def cache_folder() -> Path:
 
 
 class PrivateFolder:
-    """A folder that only this session uses; it goes when the object does, or the process.
+    """A folder of this session only; removed with the object or the process.
 
     Raises:
         QueryError: neither the cache nor the folder for temporary files can be written to.
@@ -45,7 +45,7 @@ class PrivateFolder:
 
     @property
     def free_bytes(self) -> int:
-        """Space left on its disk."""
+        """Free space on its disk."""
         return shutil.disk_usage(self.path).free
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ class PrivateFolder:
 
 
 def sweep(base: Path) -> None:
-    """Remove what killed sessions of this user left below `base`."""
+    """Remove folders of killed sessions of this user below `base`."""
     with contextlib.suppress(OSError), os.scandir(base) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
@@ -72,7 +72,7 @@ def _sweep_one(path: Path) -> None:
     try:
         held.acquire(timeout=0)
     except Timeout:
-        return  # its session lives
+        return  # its session is alive
     try:
         shutil.rmtree(path, ignore_errors=True)
     finally:
@@ -80,9 +80,9 @@ def _sweep_one(path: Path) -> None:
 
 
 def _base() -> Path:
-    """Where private folders are made: the cache; where that cannot be, the system's folder for temporary files."""
+    """Return the parent of private folders: the cache, else the system's temporary folder."""
     folder = cache_folder() / "sql"
-    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: a user without a home
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: no home folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if _own(folder) and os.access(folder, os.W_OK | os.X_OK):
             return folder
@@ -98,7 +98,7 @@ def _own(path: Path) -> bool:
 def _made(base: Path) -> tuple[Path, FileLock]:
     for _ in range(10):
         try:
-            path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))  # random name, mode 0700, fails where one is
+            path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))  # random name, mode 0700, fails if it exists
         except OSError as error:
             raise QueryError(
                 f"SQL: expected a place for temporary files, found {base}: {(error.strerror or '').lower()}; "

@@ -1,4 +1,4 @@
-"""The page on which a person confirms layouts: a local server, one address with a secret in it.
+"""The review page for layouts: a local server with a secret in its address.
 
     browser  ->  guard (token, Host, Origin)  ->  app (queue, layouts, frames)  ->  desk (root, versions, locks)
 

@@ -37,7 +37,7 @@ def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
         try:
             body = await body_of(request)
         except TooLargeError:
-            # The rest of the body is not waited for.
+            # Do not wait for the rest of the body.
             large = {"error": f"expected a layout of at most {MOST_BODY:,} bytes, found something larger"}
             return JSONResponse(large, 413, headers={"connection": "close"})
         version, video = request.headers.get("if-match", ""), request.path_params["video"]
@@ -45,7 +45,7 @@ def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
         def written() -> Response:
             return JSONResponse(desk.save(video, body.decode("utf-8", "replace"), version))
 
-        # Not in the loop: other requests are answered meanwhile.
+        # In a thread, so that other requests are answered meanwhile.
         return await run_in_threadpool(_told, written)
 
     def frame(request: Request) -> Response:
@@ -68,11 +68,11 @@ def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
 
 
 def _told(work: Callable[[], Response]) -> Response:
-    """Return what was asked for, or why not, as one line."""
+    """Return the answer, or the error as one line."""
     try:
         return work()
     except StaleError as error:
         return JSONResponse({"error": str(error)}, 409)
     except (RmsetError, OSError) as error:
-        # A file that went away, or cannot be read any more, is no fault of the program.
+        # A file that disappeared or became unreadable is not a program error.
         return JSONResponse({"error": str(error)}, 422)

@@ -1,7 +1,7 @@
 """Access to the page: with the secret of the address, from this machine, from this page.
 
-The loopback keeps other machines out; the Host check keeps out names that somebody else points at it (DNS
-rebinding); the Origin check keeps out other pages in the same browser; the token keeps out other users of the machine.
+The loopback excludes other machines; the Host check excludes foreign names pointing here (DNS rebinding); the Origin
+check excludes other pages in the same browser; the token excludes other users of the machine.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Guard:
                 await self._app(scope, receive, send)
             return
         if not self._may(scope):
-            # Closed at once: the body of a stranger's request is not waited for.
+            # Closed at once, without waiting for the body.
             headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
             await send({"type": "http.response.start", "status": 403, "headers": headers})
             await send({"type": "http.response.body", "body": _REFUSED})
@@ -55,7 +55,7 @@ class Guard:
     def _may(self, scope: Scope) -> bool:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         given = scope["path"].split("/")[1] if "/" in scope["path"] else ""
-        # Compared as bytes in constant time, so that no one can feel their way to it.
+        # Compared in constant time, against timing attacks.
         return (
             secrets.compare_digest(given.encode(), self._token.encode())
             and headers.get("host") in self._hosts
