@@ -1,7 +1,6 @@
-"""Copy a video's packets into an MP4 or Matroska file, whole or in part, without encoding anything again.
+"""Copy a video's packets into an MP4 or Matroska file, whole or in part, without re-encoding.
 
-Done with PyAV and not by yt-dlp, which needs the program ffmpeg for it and lets it open connections of its own, past
-the pace that was agreed with the host.
+This uses PyAV, because yt-dlp would run the program ffmpeg, which opens its own connections without regard to the pace.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ _SUFFIXES = {"mov,mp4,m4a,3gp,3g2,mj2": ".mp4", "matroska,webm": ".mkv", "avi": 
 
 
 def suffix_of(path: Path) -> str:
-    """Return the suffix that fits what is in the file; what its host calls it counts for nothing.
+    """Return the suffix for the content of a file, whatever its host's name for it.
 
     Raises:
-        FetchError: it is no video.
+        FetchError: it is not a video.
     """
     try:
         with open_media(path) as container:
@@ -36,7 +35,7 @@ def suffix_of(path: Path) -> str:
 
 
 def copy(source: Path, target: Path, section: tuple[float, float | None] | None = None, audio: bool = True) -> None:
-    """Copy packets from the key frame at or before the section's beginning up to its end.
+    """Copy packets from the key frame at or before the start of the section up to its end.
 
     Args:
         source: any video file.
@@ -64,7 +63,7 @@ def copy(source: Path, target: Path, section: tuple[float, float | None] | None 
                     continue
                 if first is not None and float(packet.pts * packet.time_base) < first:
                     continue
-                # Up to the end in order of decoding: a frame shown before the end may lean on one shown after it.
+                # Up to the end in decoding order: a frame shown before the end may depend on one shown after it.
                 if end is not None and float(packet.dts * packet.time_base) >= end:
                     continue
                 shift = round((first or 0.0) / float(packet.time_base))

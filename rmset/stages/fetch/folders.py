@@ -1,4 +1,4 @@
-"""Which files of a folder are taken for videos, and why the others are not."""
+"""Selection of video files in a folder, with reasons for skipped files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from rmset.parts.probe import VIDEO_SUFFIXES
 
 @dataclass(frozen=True)
 class Found:
-    """What lies below a path."""
+    """Files below a path."""
 
     videos: list[Path] = field(default_factory=list)
-    """in order; a file that was named itself is one, whatever its name"""
+    """videos in order; a file given directly counts, whatever its name"""
     others: list[Path] = field(default_factory=list)
     """files whose names are not those of videos"""
     irregular: list[Path] = field(default_factory=list)
-    """what is no regular file although it has the name of a video: broken links, FIFOs, devices"""
+    """non-regular files with video names: broken links, FIFOs, devices"""
 
     def skipped(self) -> list[str]:
-        """Return a line for each kind of what is not taken."""
+        """Return a line for each kind of skipped file."""
         lines = []
         if self.others:
             kinds = Counter(path.suffix.lower() or "no suffix" for path in self.others).most_common()

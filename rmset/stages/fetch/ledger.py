@@ -1,4 +1,4 @@
-"""The ledger of fetching: `state/fetch/<video_id>.json`, one entry for every video that was ever wanted."""
+"""The ledger of fetching: `state/fetch/<video_id>.json`, one entry for every video ever requested."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SILENCES = "state/hosts.json"
 
 @dataclass(frozen=True)
 class FetchRecord:
-    """What became of one wanted video."""
+    """Outcome of one requested video."""
 
     video_id: str
     url: str
@@ -33,9 +33,9 @@ class FetchRecord:
     tries: int = 0
     """visits so far"""
     min_height: int = 0
-    """px asked for when it was tried"""
+    """requested minimum height at the last try, px"""
     children: tuple[str, ...] = field(default=())
-    """ids of the videos that a page, feed or playlist held; it is no video itself then"""
+    """ids of the videos of a page, feed or playlist; empty for a video"""
     updated: str = ""
     """UTC time, ISO 8601"""
 
@@ -55,7 +55,7 @@ class FetchRecord:
 
 
 def read(root: Root, video_id: str) -> FetchRecord | None:
-    """Return what the ledger says of a video; None if nothing that can be read."""
+    """Return the entry of a video; None if it is missing or unreadable."""
     try:
         return FetchRecord.from_json(root.files.read_text(root.state_key(NAME, video_id)))
     except (FileNotFoundError, ValueError, TypeError):
@@ -63,7 +63,7 @@ def read(root: Root, video_id: str) -> FetchRecord | None:
 
 
 def write(root: Root, record: FetchRecord) -> None:
-    """Publish what became of a video."""
+    """Write an entry."""
     root.write_text(root.state_key(NAME, record.video_id), record.to_json())
 
 
@@ -104,10 +104,10 @@ def parse_retry(text: str | None) -> frozenset[Cause]:
 
 
 def is_due(root: Root, video_id: str, entry: Entry, config: FetchConfig, retry: Collection[Cause]) -> bool:
-    """Whether a video has to be visited: not in the root as it is wanted, and not given up for good."""
+    """Whether a video must be visited: not in the root as requested, and not finally failed."""
     before = read(root, video_id)
     if root.files.exists(root.record_key(video_id)):
-        # The record was written after the file; a file that was removed since is fetched again.
+        # A file that was removed since is fetched again.
         has_file = any(not key.endswith(".json") for key in root.files.keys(f"videos/{video_id}.*"))
         return not has_file or root.record(video_id).section != config.section
     if before is None or before.status == "waiting" or before.children or before.cause is None:
@@ -118,7 +118,7 @@ def is_due(root: Root, video_id: str, entry: Entry, config: FetchConfig, retry: 
 
 
 def read_silences(root: Root) -> dict[str, tuple[float, float, str]]:
-    """Which hosts asked an earlier run for silence: `until`, `since` (seconds since 1970), why."""
+    """Read pauses requested by hosts in an earlier run: `until`, `since` (seconds since 1970), why."""
     try:
         raw = parse_json(root.files.read_text(_SILENCES), _SILENCES)
         return {str(host): (float(until), float(since), str(why)) for host, (until, since, why) in raw.items()}
@@ -127,5 +127,5 @@ def read_silences(root: Root) -> dict[str, tuple[float, float, str]]:
 
 
 def write_silences(root: Root, silences: dict[str, tuple[float, float, str]]) -> None:
-    """Keep for the next run what hosts asked for: a killed run must not make them ask twice."""
+    """Save pauses requested by hosts, so that the next run respects them even after a kill."""
     root.write_text(_SILENCES, json.dumps(silences, indent=1) + "\n")

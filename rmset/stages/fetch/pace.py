@@ -1,11 +1,11 @@
 """One shared pace toward each host, for all workers of a run.
 
-A host is open, or silent until some moment because it asked for that (429, 503 with Retry-After, "not a bot"). After
-that moment one worker probes while the others go on waiting; if the probe is refused, a new silence begins for all.
-So a host that has had enough sees one request per interval, and none while it wants none.
+A host is open, or silent until a moment because it asked for a pause (429, 503 with Retry-After, "not a bot"). Then one
+worker probes while the others wait; if the probe is refused, a new silence begins for all. So a refusing host gets one
+request per interval, and none during a silence.
 
-Waits are measured by the monotonic clock, as the wall clock may be set while a run lasts; only the moments that users
-and the ledger see are the wall clock's. No host is left alone for longer than a day, whatever it asks for.
+Waits use the monotonic clock, because the wall clock may be set during a run; messages and the ledger use the wall
+clock. A silence lasts at most a day.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from threading import Condition, get_ident
 from urllib.parse import urlsplit
 
 LONGEST_BACKOFF = 3600.0
-"""s; a refusal that names no time is not doubled beyond"""
+"""longest doubled wait after refusals without a stated time, s"""
 LONGEST_SILENCE = 24 * 3600.0
-"""s; the most that a host's own `Retry-After` counts for"""
+"""longest wait for a host's own `Retry-After`, s"""
 
 Tell = Callable[[str, float, str], None]
-"""called with host, the moment (seconds since 1970) until which it is left alone, and why"""
+"""callback with host, end of the silence (seconds since 1970), and reason"""
 
 
 class Stopped(Exception):  # noqa: N818  (no error: the user has had enough)
@@ -33,7 +33,7 @@ class Stopped(Exception):  # noqa: N818  (no error: the user has had enough)
 
 
 class HostSilent(Exception):  # noqa: N818  (a state of the host)
-    """The host wants silence for longer than the run is willing to wait."""
+    """The host's silence is longer than the patience of the run."""
 
     def __init__(self, host: str, until: float, why: str) -> None:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))
@@ -72,7 +72,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 @dataclass
 class _Gate:
-    """What is known of one host."""
+    """State of one host."""
 
     until: float | None = None
     """monotonic s; silent until then; None: open"""
@@ -82,21 +82,21 @@ class _Gate:
     """probes refused in a row"""
     why: str = ""
     whole_visit: bool = False
-    """whether only a video's whole visit shows that the host answers again (a bot check comes as 200 OK)"""
+    """whether only a complete visit proves that the host answers again (bot checks come as 200 OK)"""
     probe: int | None = None
-    """the worker that may ask while the others wait"""
+    """the worker that may probe while the others wait"""
     next_visit: float = -math.inf
     """monotonic s"""
 
 
 class Pace:
-    """Which worker may ask which host, and when.
+    """Admission of requests by host and time.
 
     Args:
-        sleep: pause between the beginnings of two visits to one host, s.
+        sleep: pause between the starts of two visits to one host, s.
         backoff: silence after a refusal that names no time, s; doubles each time.
-        patience: how long a host may keep on refusing, s; beyond it `enter` raises.
-        tell: hears of every silence.
+        patience: longest time of refusals, s; beyond it `enter` raises.
+        tell: callback for every silence.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Pace:
         """
         with self._changed:
             gate, now = self._gate(host), time.monotonic()
-            # Requests that were under way when the silence began are refused too; they count as the same refusal.
+            # Requests already sent when the silence began are refused too; they count as the same refusal.
             fresh = gate.until is None or gate.probe == get_ident()
             if seconds is not None:
                 seconds = min(seconds, LONGEST_SILENCE)
@@ -182,7 +182,7 @@ class Pace:
             self._tell(host, until, why)
 
     def left(self) -> None:
-        """End this worker's visit; where it was probing without an answer, the silence goes on."""
+        """End this worker's visit; an unanswered probe continues the silence."""
         me = get_ident()
         with self._changed:
             unanswered = [(host, gate.why) for host, gate in self._gates.items() if gate.probe == me]
@@ -190,15 +190,15 @@ class Pace:
             self.refused(host, why)
 
     def silences(self) -> dict[str, tuple[float, float, str]]:
-        """Hosts that are silent now: `until`, `since` (seconds since 1970) and why."""
+        """Return hosts that are silent now: `until`, `since` (seconds since 1970) and why."""
         with self._changed:
             gates = [(host, g, g.until) for host, g in self._gates.items()]
             return {host: (_on_wall(u), _on_wall(g.since), g.why) for host, g, u in gates if u is not None}
 
     def restore(self, silences: Mapping[str, tuple[float, float, str]]) -> None:
-        """Resume with what hosts asked of an earlier run; its patience begins anew.
+        """Restore the silences of an earlier run; the patience starts again.
 
-        Where the wall clock was set back since, a silence lasts as long as it was asked for, and no longer.
+        If the wall clock was set back since, a silence lasts at most as long as requested.
         """
         with self._changed:
             now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Videos that an earlier version took in, probed again: their frames may have other numbers now."""
+"""Probing of videos added by an earlier version again, because their frame numbers may have changed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def is_current(root: Root, video_id: str) -> bool:
 def renumber(root: Root, video_id: str, progress: Progress = silent) -> tuple[VideoRecord, VideoRecord]:
     """Probe a video again, and write its index and record; the caller holds its lock.
 
-    A layout is kept. Where it was drawn on other frames than the video has now, it says so until it is looked at.
+    A layout is kept. If it was drawn on different frames, it is marked until it is reviewed.
 
     Returns:
-        The record as it was, and as it is.
+        The old and the new record.
 
     Raises:
-        VideoError: the file is no video any more.
+        VideoError: the file is no longer a video.
     """
     before = root.record(video_id)
     found = probe(root.video_path(video_id), progress)
@@ -37,13 +37,13 @@ def renumber(root: Root, video_id: str, progress: Progress = silent) -> tuple[Vi
         found.index.write(path)
     if root.has_layout(video_id) and (moved := _moved(before, after)):
         root.write_layout(_rescaled(root.layout(video_id), after.frame_size, moved))
-    # The record comes last: until it is there, the video is probed again.
+    # The record comes last: until it exists, the video is probed again.
     root.write_text(root.record_key(video_id), after.to_json())
     return before, after
 
 
 def _moved(before: VideoRecord, after: VideoRecord) -> str | None:
-    """Why a layout that was drawn before may not fit; None if frames and pictures are those they were."""
+    """Return why an older layout may not fit; None if frames and pictures are unchanged."""
     reasons = []
     if before.frame_count != after.frame_count:
         reasons.append(f"the video had {before.frame_count} frames, of which a player shows {after.frame_count}")

@@ -1,4 +1,4 @@
-"""Responses within bounds: pages of a size, and no host that sends a byte now and then forever."""
+"""Bounds of responses: size of pages, and least speed of downloads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rmset.stages.fetch.bounds import MOST_PAGE
 from rmset.stages.fetch.causes import Cause
 
 _WINDOW_S, _SLOWEST = 120.0, 128
-"""s, and bytes per second below which a response is given up as silent"""
+"""interval, s, and least bytes per second; slower responses are aborted"""
 
 
 class Steady:
-    """A response's stream that gives up where almost nothing comes.
+    """A response's stream that aborts when it is too slow.
 
-    A host that sends one byte before each timeout would never be silent for long enough to be given up.
+    Timeouts alone do not stop a host that sends one byte before each timeout.
     """
 
     def __init__(self, raw: Any) -> None:
@@ -48,12 +48,12 @@ class Steady:
             self._since, self._bytes = time.monotonic(), 0
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the stream's own."""
+        """Delegate everything else to the stream."""
         return getattr(self._raw, name)
 
 
 def bound_page(response: Any) -> None:
-    """Make a response's `read()` without a size refuse more than `MOST_PAGE` bytes, as they are unpacked."""
+    """Limit a response's `read()` without a size to `MOST_PAGE` uncompressed bytes."""
     read = response.read
 
     def bounded(amt: int | None = None) -> bytes:

@@ -25,18 +25,18 @@ from rmset.stages.fetch.pace import HostSilent, Pace, Stopped, Tell, host_of
 from rmset.stages.fetch.targets import Target
 
 _EXPLAINED_BY_WARNINGS = {Cause.NO_VIDEO, Cause.FORBIDDEN, Cause.TOO_SMALL}
-"""causes that a missing JavaScript runtime, say, may be behind"""
+"""causes that may come from, say, a missing JavaScript runtime"""
 _MOST_DEPTH = 6
-"""pages, feeds and playlists inside each other that are followed; a channel's are 3"""
+"""most nested pages, feeds and playlists; a channel has 3 levels"""
 _MOST_VIDEOS = 20_000
 """videos and pages that one line of a manifest may turn out to name"""
 _MOST_REFUSALS = 8
-"""visits that a host refuses for one video before the video is left to the next run"""
+"""refused visits of one video before it is left to the next run"""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one target."""
+    """Outcome of one target."""
 
     record: FetchRecord
     video: VideoRecord | None = None
@@ -44,7 +44,7 @@ class Fetched:
     fresh: bool = True
     """whether anything was done for it in this run"""
     entry: Entry | None = None
-    """the line of the manifest that asked for it"""
+    """the manifest entry that requested it"""
 
 
 def fetch(
@@ -56,10 +56,10 @@ def fetch(
     tell: Tell | None = None,
     progress: Progress = silent,
 ) -> Iterator[Fetched]:
-    """Fetch what the entries name and the root lacks; yield an outcome for every video as it ends.
+    """Fetch the entries' videos that the root lacks; yield an outcome for each as it ends.
 
-    What goes wrong with one video is recorded and yielded, not raised; a full disk ends the run and leaves the rest
-    waiting. Closing the iterator ends the run, and what has arrived so far is gone on with next time.
+    Failures of one video are recorded and yielded, not raised; a full disk ends the run and leaves the rest waiting.
+    Closing the iterator ends the run; partial downloads resume next time.
 
     Raises:
         ManifestError: an entry names a local file.
@@ -138,7 +138,7 @@ class Fetching:
                         self.progress("videos", done, total)
                         yield outcome
             finally:
-                # Also when the caller stops listening.
+                # Also when the caller closes the iterator.
                 self.stop()
                 wait(running)
                 while not self.visitors.empty():
@@ -150,12 +150,12 @@ class Fetching:
         try:
             return self.visitors.get_nowait()
         except Empty:
-            # yt-dlp loads its plugins when first used, and is not made for two threads doing so.
+            # yt-dlp loads plugins on first use, which is not thread-safe.
             with self.lock:
                 return Visitor(self.config, self.pace)
 
     def _fetch_one(self, target: Target) -> tuple[Fetched, list[Target]]:
-        """One target through all its tries; nothing but a broken program raises here."""
+        """Fetch one target, with retries; raises only for program errors."""
         began = datetime.now(UTC)
         before = ledger.read(self.root, target.video_id)
         record = replace(_record(target, "waiting", self.config), tries=before.tries if before else 0)
@@ -164,7 +164,7 @@ class Fetching:
         tries = 0
         while True:
             tries += 1
-            # What an earlier run left may not fit: a file that is broken then is no fault of its host.
+            # A partial file of an earlier run may not fit; a broken file is then not the host's fault.
             resumed = arrive.has_begun(self.root, target.video_id)
             record = replace(record, tries=record.tries + 1)
             try:
@@ -185,7 +185,7 @@ class Fetching:
                 self.visitors.put(visitor)
                 return Fetched(record, entry=target.entry), []
             except Exception as error:
-                # yt-dlp raises anything; none of it may stop the other videos.
+                # yt-dlp can raise anything; it must not stop the other videos.
                 cause = classify(error)
                 words = own_words(error)
                 if cause in _EXPLAINED_BY_WARNINGS and visitor.warning:
@@ -209,18 +209,18 @@ class Fetching:
         return Fetched(record, video, (datetime.now(UTC) - began).total_seconds(), entry=target.entry), children
 
     def _may_try_again(self, error: Exception, cause: Cause, host: str, tries: int, target: Target) -> bool:
-        """Draw the consequences of a failed try, wait if there is something to wait for, and say whether to go on."""
+        """Handle a failed try: update the pace, wait if useful, and return whether to retry."""
         if cause is Cause.RATE_LIMITED:
             if isinstance(error, HostSilent):
                 return False
-            # Status 429 never comes so far: requests wait for their answer. This is a page that answers with a refusal.
+            # Status 429 is handled in the request loop; this is a refusal inside a page.
             self.pace.refused(host, own_words(error), whole_visit=True)
             return tries <= _MOST_REFUSALS
         if cause not in (Cause.NETWORK, Cause.UNKNOWN):
-            # The host answered, if only to say no.
+            # The host answered, even if negatively.
             self.pace.answered(host, visited=True)
         if cause is Cause.BROKEN:
-            # Half of one file and half of another make such files too: the next try begins from nothing.
+            # The file may mix two versions, so the next try starts from zero.
             arrive.forget(self.root, target.video_id)
         if tries >= (RULES[cause].tries or self.config.retries):
             return False
@@ -254,10 +254,10 @@ def _record(target: Target, status: Any, config: FetchConfig) -> FetchRecord:
 
 
 def _kept(root: Root, target: Target, config: FetchConfig) -> Fetched:
-    """Return the outcome of a target for which nothing had to be done."""
+    """Return the outcome of a target without work."""
     before = ledger.read(root, target.video_id)
     if root.files.exists(root.record_key(target.video_id)):
-        # Killed between a video's record and its ledger entry, the record is the truth.
+        # After a kill between record and ledger entry, the record is right.
         if before is None or before.status != "done":
             before = replace(before or _record(target, "done", config), status="done", cause=None, error=None)
             ledger.write(root, before)

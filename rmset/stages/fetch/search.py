@@ -1,4 +1,4 @@
-"""Find reaction mashups: yt-dlp's search extractors, filters, a ranking, and a manifest out of it."""
+"""Search for reaction mashups: yt-dlp's search extractors, filters, ranking, manifest."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHORTEST_LIKELY_S = 120.0
 
 @dataclass(frozen=True)
 class Filters:
-    """Which results are worth having."""
+    """Filters of results."""
 
     min_height: int = 1080
     """px"""
@@ -52,7 +52,7 @@ class Filters:
     """of `score`"""
 
     def refuse(self, info: Mapping[str, Any]) -> str | None:
-        """Why a result is left out, or None. What the host does not say counts as missing only for the license."""
+        """Return why a result is left out, or None. Unknown values pass, except for the license."""
         duration, views, height = info.get("duration"), info.get("view_count"), tallest(info)
         if duration is not None and not self.min_duration <= duration <= self.max_duration:
             return "duration"
@@ -68,7 +68,7 @@ class Filters:
         return None
 
     def refuse_visited(self, info: Mapping[str, Any]) -> str | None:
-        """As `refuse`, after the video's own page was read, which is the place that tells the license."""
+        """As `refuse`, after reading the video's own page, which states the license."""
         if self.license and _plain(self.license) not in _plain(str(info.get("license") or "")):
             return "license"
         return self.refuse(info)
@@ -76,7 +76,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Found:
-    """One search's yield."""
+    """Result of one search."""
 
     entries: list[Entry]
     left_out: dict[str, int]
@@ -84,7 +84,7 @@ class Found:
 
 
 def score(info: Mapping[str, Any]) -> float:
-    """How likely a result is a reaction mashup, from the words of its title and channel, its length and views.
+    """Score a result as a reaction mashup, by words of title and channel, length and views.
 
     >>> score({"title": "SAD TRAILER REACTION MASHUP"}) > score({"title": "My reaction to the sad trailer"})
     True
@@ -96,7 +96,7 @@ def score(info: Mapping[str, Any]) -> float:
     duration = info.get("duration")
     if duration is not None and duration < _SHORTEST_LIKELY_S:
         points -= 1.0
-    # A tie is decided by views: what many have seen is less likely to vanish.
+    # Ties go to more views: popular videos are less likely to be removed.
     return points + math.log10(1 + (info.get("view_count") or 0)) / 20
 
 
@@ -190,7 +190,7 @@ def _visited(
     except Stopped:
         raise
     except Exception as error:
-        # One video that cannot be looked at costs one result, not the search.
+        # An unreadable video page costs one result, not the search.
         cause = classify(error)
         if cause is Cause.RATE_LIMITED:
             pace.refused(host, own_words(error), whole_visit=True)

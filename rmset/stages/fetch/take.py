@@ -1,4 +1,4 @@
-"""Take a checked file into the root: hash, link or copy, and write down what is known of it, last."""
+"""Add a checked file to the root: hash, link or copy, then write its record."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def add(
     progress: Progress = silent,
     **known: Any,
 ) -> VideoRecord:
-    """Take a local file in.
+    """Add a local file.
 
-    The file is probed before anything is written. It is hard-linked where the file system allows, else copied.
-    Bytes are one video whatever their file is called: taking them in again changes nothing.
+    The file is probed before anything is written. It is hard-linked if the file system allows, else copied. Videos are
+    identified by content: adding the same bytes again changes nothing.
 
     Args:
         root: where to.
         path: the file.
         title: else the stem of its name.
-        copy: copy even where a hard link would do.
+        copy: copy even if a hard link is possible.
         progress: called while the file is decoded.
         known: further fields of the record (license, split, …).
 
@@ -51,7 +51,7 @@ def add(
         try:
             decode_key_frames(path)
         except FetchError as error:
-            # Its owner knows best whether it is worth having; the record says what is wrong.
+            # Local files with faults are accepted; the record names the fault.
             found = replace(found, fault=str(error))
     sha256 = sha256_of(path)
     video_id = local_video_id(path.stem, sha256)
@@ -67,7 +67,7 @@ def add(
 
 
 def _taken(root: Root, path: Path) -> VideoRecord | None:
-    """Return the record of a file that the root has already, so that it need not be decoded again."""
+    """Return the record of a file that is already in the root, to avoid decoding it again."""
     video_id = local_video_id(path.stem, sha256_of(path))
     if not root.files.exists(root.record_key(video_id)) or not root.files.exists(root.frames_key(video_id)):
         return None
@@ -78,23 +78,23 @@ def _taken(root: Root, path: Path) -> VideoRecord | None:
 def publish(
     root: Root, path: Path, video_id: str, found: Probe, sha256: str, *, suffix: str, copy: bool, known: dict[str, Any]
 ) -> VideoRecord:
-    """Put a probed file under its id; the caller holds the video's lock."""
+    """Publish a probed file under its id; the caller holds the video's lock."""
     record = VideoRecord(
         video_id=check_video_id(video_id), sha256=sha256, bytes=path.stat().st_size, **found.fields(), **known
     )
     text, fresh = record.to_json(), not root.files.exists(root.record_key(video_id))
     with root.files.publish(f"videos/{video_id}{suffix}") as target:
         _link_or_copy(path, target, copy)
-    # Renaming onto another link to the same file does nothing at all, not even take the old name away.
+    # Renaming onto another link to the same file does nothing, and keeps the old name.
     target.unlink(missing_ok=True)
     for key in root.files.keys(f"videos/{video_id}.*"):
-        # One file a video: what was there in another container is not this video any more.
+        # One file per video: remove an older one in another container.
         if not key.endswith((".json", suffix)):
             root.files.remove(key)
     try:
         with root.files.publish(root.frames_key(video_id)) as target:
             found.index.write(target)
-        # The record comes last: a video without one was never taken in.
+        # The record comes last: a video without one was not added.
         root.write_text(root.record_key(video_id), text)
     except BaseException:
         if fresh:

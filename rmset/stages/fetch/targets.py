@@ -1,4 +1,4 @@
-"""Every wanted video gets its id here, before anything is asked of its host, so that it always is the same."""
+"""Stable ids of requested videos, computed before contacting the host."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rmset.records import VIDEO_ID, url_video_id
 
 @dataclass(frozen=True)
 class Target:
-    """One thing to visit: a video, or a page, feed or playlist that turns out to hold several."""
+    """One address to visit: a video, or a page, feed or playlist with several."""
 
     video_id: str
     url: str
     entry: Entry
-    """the line of the manifest that asks for it"""
+    """the manifest entry that requests it"""
     extractor: str | None = None
     """yt-dlp's name of the extractor, where a playlist named it"""
     info: Mapping[str, Any] | None = None
@@ -47,7 +47,7 @@ def of_child(parent: Target, number: int, child: Mapping[str, Any]) -> Target:
     host_id = str(child.get("id") or number)
     inside = child.get("_type", "video") == "video"
     if inside or not isinstance(url, str):
-        # A video inside a page has no address; its place in the page stands for one.
+        # A video inside a page has no address; its position in the page replaces it.
         url = f"{parent.url}#{host_id}"
     if extractor == "Youtube" and len(host_id) == 11 and VIDEO_ID.fullmatch(host_id):
         video_id = host_id

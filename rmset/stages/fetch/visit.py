@@ -57,7 +57,7 @@ class PacedYoutubeDL(YoutubeDL):  # type: ignore[misc]
     def urlopen(self, req: Request | str) -> Any:
         """Send a request when the pace allows it; after a refusal wait and send it again."""
         host = host_of(req if isinstance(req, str) else req.url)
-        # Extractors leave responses open that they have looked into; each would hold a connection.
+        # Extractors leave responses open; each would hold a connection.
         self.close_response()
         if self.requests is not None:
             self.requests += 1
@@ -80,7 +80,7 @@ class PacedYoutubeDL(YoutubeDL):  # type: ignore[misc]
                     raise
                 why = own_words(error)
                 error.close()
-                # After a redirection it is the host at its end that refuses.
+                # After a redirection the final host refuses.
                 for refusing in {host, host_of(error.response.url)}:
                     self._pace.refused(refusing, why, seconds)
             else:
@@ -114,7 +114,7 @@ class Visitor:
 
     @property
     def warning(self) -> str:
-        """The last thing that yt-dlp warned of during this visit; it often is why formats are missing."""
+        """The last warning of yt-dlp during this visit; it often explains missing formats."""
         return self._log.warning_text
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class Visitor:
         self._ydl.close()
 
     def look(self, url: str, extractor: str | None = None) -> dict[str, Any]:
-        """Return what a URL stands for, references followed: a `video` or a `playlist` in yt-dlp's terms.
+        """Resolve a URL, following references, to a `video` or a `playlist` in yt-dlp's terms.
 
         Raises:
             Exception: yt-dlp's own, or `Stopped`, or `HostSilent`.
@@ -157,7 +157,7 @@ class Visitor:
                     yield {"extractor": found.get("extractor"), "webpage_url": found.get("webpage_url")} | child
 
     def describe(self, found: dict[str, Any]) -> dict[str, Any]:
-        """Everything yt-dlp can tell of a video without downloading it; no format is required."""
+        """Return yt-dlp's metadata of a video without downloading it; no format is required."""
         with self._unwrapped():
             self._ydl.params["format"] = "all"
             self._ydl.format_selector = self._ydl.build_format_selector("all")
@@ -166,14 +166,14 @@ class Visitor:
     def download(
         self, found: dict[str, Any], folder: Path, min_height: int, on_bytes: OnBytes, seconds: float | None = None
     ) -> Downloaded:
-        """Download a video that `look` found into a folder of its own; what is there already is gone on with.
+        """Download a video found by `look` into its own folder; partial files resume.
 
         Args:
             found: the video.
             folder: where it arrives.
             min_height: px.
             on_bytes: counts them.
-            seconds: how long the video was promised to be; far more bytes than that needs end the download.
+            seconds: promised length; a download of far more bytes than it needs is aborted.
 
         Raises:
             Exception: yt-dlp's own, or `Stopped`, or `HostSilent`.
@@ -217,7 +217,7 @@ class Visitor:
 
 
 class _Unwrapped:
-    """Hands on `Stopped` and `HostSilent` as they were raised, and lets go of the connection in any case."""
+    """Re-raise `Stopped` and `HostSilent` as raised, and close the connection in any case."""
 
     def __init__(self, ydl: PacedYoutubeDL) -> None:
         self._ydl = ydl

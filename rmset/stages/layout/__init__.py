@@ -1,4 +1,4 @@
-"""Where the film is and who is in which panel: a proposal by the program, to be confirmed by a person.
+"""Layout proposal: trigger regions, panels and people, to be confirmed by a person.
 
     looks -> spans of constant layout -> panels in each -> the panel that behaves like a film is removed,
     the faces that stay in the others are people -> `layouts/<video_id>.json`

@@ -1,8 +1,8 @@
-"""Moments at which the layout of a mashup changes, out of small pictures of it.
+"""Moments at which the layout of a mashup changes, from small pictures of it.
 
-What holds still (walls, borders, edges of panels) holds still for as long as the layout does, while films and faces
-move all the time. So each block of the screen is asked, for each gap between two looks, whether its still parts
-differ before and after; a gap at which many blocks answer yes that seldom do so at other times is a change.
+Walls, borders and edges of panels hold still as long as the layout does, while films and faces move. So for each gap
+between two samples, each block of the screen compares its still parts before and after. A gap at which many blocks
+differ that seldom do at other times is a change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What cannot be in a layout, or still waits for a person."""
+"""Checks of a layout: invalid or unreviewed parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HIDDEN = 0.5
 
 @dataclass(frozen=True)
 class LayoutProblem:
-    """One thing that is wrong, or not yet confirmed."""
+    """One fault, or one part that is not yet confirmed."""
 
     segment: int | None
     """number of the segment, from 0; None for the whole video"""
@@ -29,7 +29,7 @@ class LayoutProblem:
 
 
 def check(layout: Layout, frame_count: int) -> list[LayoutProblem]:
-    """Return what is wrong with a layout, segment by segment.
+    """Return the faults of a layout, segment by segment.
 
     Boxes outside the frame and segments out of order cannot even be read: `Layout` refuses them.
     """

@@ -23,7 +23,7 @@ class ProposeConfig:
     """frames of each segment that edges of panels are taken from"""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Check the values."""
         if self.samples < 2 or self.edge_samples < 2 or not 12 <= self.min_face <= self.search_height:
             raise UsageError(
                 "expected samples and edge_samples >= 2, and 12 <= min_face <= search_height, found "
