@@ -14,9 +14,10 @@ from rmset.errors import RootError, UsageError
 from rmset.geometry import as_box, as_boxes, covered, scale_about_center
 from rmset.layout_record import Person, Segment
 from rmset.parts import identity as embedders
-from rmset.parts.detect import Detector, load
-from rmset.parts.detect.screen import faces_on
+from rmset.parts.detect import cascade
+from rmset.parts.detect.nets import Nets
 from rmset.parts.frames import Frame, Gray, VideoReader
+from rmset.parts.pixels import pixels_of
 from rmset.parts.shards import read_faces
 from rmset.progress import Progress, silent
 from rmset.read.video import reader_of
@@ -25,10 +26,12 @@ from rmset.stages.audit import gaps, identity, screen
 from rmset.stages.audit.screen import thumb
 
 # One detector and one embedder a process: making them takes longer than auditing a short video.
-_detector = cache(load)
+_nets = cache(Nets)
 _embedder = cache(embedders.load)
-# Height at which the screen is searched for faces, px.
-_TALL = 360
+# Height of the smallest face that is searched for, beside that of the frame, and in px.
+_SMALLEST, _LEAST_PX = 0.055, 20.0
+# A key frame is taken instead of a frame that is no farther than this share of the distance between two.
+_NEAR = 0.4
 # In shorter segments it is not expected that people change places (frames).
 _LONG = 120
 # A face's room is so many times as large as its box.
@@ -78,34 +81,39 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
         raise RootError(f"video {video_id}: has no tracks yet; run `rmset track {video_id}` first")
     tracks = _Tracks.of(root, video_id)
     embedder = _embedder(config.embedder)
-    detector = _detector("mtcnn")
+    # The arithmetic of the tracker: half the time of the exact one.
+    nets = _nets("auto")
     segments = dict(enumerate(s for s in layout.segments))
-    searched = {n: _frames(s, config) for n, s in segments.items() if s.people}
-    compared = {n: _between(segments[n], f, config) if embedder else [] for n, f in searched.items()}
-    looks: dict[int, list[screen.Look]] = {n: [] for n in searched}
     samples: list[identity.Sample] = []
     missing: list[gaps.Gap] = []
     with reader_of(root, video_id) as reader:
+        keys = reader.index.keys
+        searched = {n: _near(_frames(s, config), s, keys) for n, s in segments.items() if s.people}
+        compared = {n: _between(segments[n], len(f), config) if embedder else [] for n, f in searched.items()}
+        looks: dict[int, list[screen.Look]] = {n: [] for n in searched}
         segment_of = {frame: n for m in (searched, compared) for n, frames in m.items() for frame in frames}
         for done, frame in enumerate(reader.sample(sorted(segment_of))):
             number = segment_of[frame.frame_idx]
             segment = segments[number]
             names, boxes, scores = tracks.at(frame.frame_idx)
             if frame.frame_idx in searched[number]:
-                looks[number].append(_look(frame, segment, names, boxes, detector))
-            if embedder is not None:
+                looks[number].append(_look(frame, segment, names, boxes, nets))
+            if embedder is not None and frame.frame_idx in compared[number]:
                 sharp = (scores >= config.least_score) & (boxes[:, 3] - boxes[:, 1] >= config.least_face)
                 sharp &= _whole(segment, names, boxes, layout.frame_size)
                 samples += _compared(embedder, frame, names[sharp], boxes[sharp], samples, (number, segment), config)
             progress(f"audit {video_id}", done, len(segment_of))
         # More frames only where something may be wrong.
-        doubted = {n: _evenly(segments[n], config.again, but=searched[n]) for n in looks
-                   if screen.doubts(segments[n], looks[n])}  # fmt: skip
+        doubted = {}
+        for n, found in looks.items():
+            if screen.doubts(segments[n], found):
+                more = _near(_evenly(segments[n], config.again), segments[n], keys)
+                doubted[n] = sorted({*more} - {*searched[n]})
         segment_of = {frame: n for n, frames in doubted.items() for frame in frames}
         for frame in reader.sample(sorted(segment_of)):
             number = segment_of[frame.frame_idx]
             names, boxes, _ = tracks.at(frame.frame_idx)
-            looks[number].append(_look(frame, segments[number], names, boxes, detector))
+            looks[number].append(_look(frame, segments[number], names, boxes, nets))
         for found in looks.values():
             found.sort(key=lambda look: look.frame_idx)
         missing = _missing(reader, segments, tracks)
@@ -114,8 +122,8 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
     if embedder is None:
         answers.append(Answer(PERSON, "not asked", None, "no embedder; `pip install 'rmset[identity]'`"))
     else:
-        more, renames = identity.ask(samples, embedder.same, embedder.other)
-        answers += more
+        told, renames = identity.ask(samples, embedder.same, embedder.other)
+        answers += told
     name = embedder.name if embedder else None
     count = sum(len(found) for found in looks.values())
     audit = Audit(video_id, name, count, len(samples), tuple(answers), tuple(renames))
@@ -136,18 +144,28 @@ def _frames(segment: Segment, config: AuditConfig) -> list[int]:
     return _evenly(segment, max(config.fewest, (segment.end_frame - segment.start_frame) // config.every))
 
 
-def _between(segment: Segment, searched: Sequence[int], config: AuditConfig) -> list[int]:
-    """Frames of a segment in which faces are compared: those that are searched, and in a long one as many between."""
-    if segment.end_frame - segment.start_frame < _LONG:
-        return list(searched)
-    return sorted({*searched, *_evenly(segment, min(2 * len(searched) + 1, config.faces))})
+def _between(segment: Segment, searched: int, config: AuditConfig) -> list[int]:
+    """Frames of a segment in which faces are compared: about twice as many as are searched, in a short one as many.
+
+    Key frames are not sought: encoders put them where pictures change, and there tracks are least sure.
+    """
+    long = segment.end_frame - segment.start_frame >= _LONG
+    return _evenly(segment, min(2 * searched + 1, config.faces) if long else searched)
 
 
-def _evenly(segment: Segment, count: int, but: Sequence[int] = ()) -> list[int]:
+def _near(frames: Sequence[int], segment: Segment, keys: Sequence[int]) -> list[int]:
+    """Return the frames, each the key frame near it if there is one: that costs one decoded frame."""
+    reach = _NEAR * (segment.end_frame - segment.start_frame) / (len(frames) + 1)
+    inside = [k for k in keys if segment.start_frame + 2 <= k < segment.end_frame - 2]
+    close = {f: min(inside, key=lambda k: abs(k - f), default=f) for f in frames}
+    return sorted({k if abs(k - f) <= reach else f for f, k in close.items()})
+
+
+def _evenly(segment: Segment, count: int) -> list[int]:
     """Return frames of a segment, between its ends: those beside a boundary may still be blending."""
     count = min(segment.end_frame - segment.start_frame, count)
     frames = {int(v) for v in np.linspace(segment.start_frame, segment.end_frame - 1, count + 2)[1:-1]}
-    return sorted(frames - set(but))
+    return sorted(frames)
 
 
 def _missing(reader: VideoReader, segments: Mapping[int, Segment], tracks: _Tracks) -> list[gaps.Gap]:
@@ -206,11 +224,13 @@ class _Tracks:
 
 
 def _look(
-    frame: Frame, segment: Segment, names: npt.NDArray[np.int64], boxes: npt.NDArray[np.float32], detector: Detector
+    frame: Frame, segment: Segment, names: npt.NDArray[np.int64], boxes: npt.NDArray[np.float32], nets: Nets
 ) -> screen.Look:
     gray = frame.gray
     places = [r.box for r in segment.trigger_regions] + [p.panel or p.box for p in segment.people]
-    faces = faces_on(frame.rgb, detector, _TALL).boxes
+    picture = pixels_of(frame)
+    least = max(_LEAST_PX, _SMALLEST * picture.height)
+    faces = cascade.search(nets, picture, (0, 0, picture.width, picture.height), least).boxes
     rooms = [scale_about_center(as_box(face), _ROOM) for face in faces]
     return screen.Look(
         frame.frame_idx, faces, boxes, names, *(tuple(thumb(gray, p) for p in part) for part in (places, rooms))

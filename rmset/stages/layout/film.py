@@ -27,8 +27,6 @@ _HOST = 0.6
 _FILLS = 0.7
 # Two panels are film alike when their likeness differs by no more; somebody sits where a face stays so surely.
 _EQUAL, _SEATED = 0.5, 0.5
-# A film in which somebody sits all the time is no surer than this.
-_SAT_IN = 0.7
 # Each picture of a copy that lags behind is so much like one that the film shows in some look; or its panel is one in
 # which no person sits so surely.
 _SHOWN, _NOBODY_SITS = 0.8, 0.25
@@ -87,9 +85,6 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
     confidence = float(np.clip(0.5 + 0.5 * (margin - _TOSS) / (_SURE - _TOSS), 0.05, 0.99))
     if len(regions) > 1 or copy is not None:
         confidence = min(confidence, _TWICE)
-    if panels[chosen].sitting >= _SEATED:
-        # One long scene with somebody in it, or a person.
-        confidence = min(confidence, _SAT_IN)
     return Film(tuple(regions), (chosen, *again, *blurs), round(confidence, 3))
 
 

@@ -32,8 +32,8 @@ _SURE = 0.8
 _FULL_RIM = 0.5
 # What takes up so much of the screen, perhaps between bars, fills it.
 _FILLS = 0.75
-# Neighbors show one grid when so many of their people sit in places, or have faces, that overlap so much.
-_SAME_GRID, _SAME_SEAT, _SAME_HEAD = 0.6, 0.7, 0.5
+# Neighbors show one grid when so many of their people sit in places that overlap so much.
+_SAME_GRID, _SAME_SEAT = 0.6, 0.7
 # Neighbors whose regions overlap so much, and the faces of whose people do, are one segment.
 _SAME, _SAME_FACE = 0.9, 0.3
 
@@ -195,11 +195,8 @@ def _share_matched(one: Sequence[Person], other: Sequence[Person]) -> float:
     """Share of the people of the smaller group who sit in the same place in the other."""
     if not one or not other:
         return 0.0
-    places = iou(as_boxes([_place(p) for p in one]), as_boxes([_place(p) for p in other]))
-    # A short segment tells little of its panels' edges; faces are where they were.
-    faces = iou(as_boxes([p.box for p in one]), as_boxes([p.box for p in other]))
-    same = (places >= _SAME_SEAT) | (faces >= _SAME_HEAD)
-    return float(same.any(axis=int(len(one) <= len(other))).mean())
+    overlap = iou(as_boxes([_place(p) for p in one]), as_boxes([_place(p) for p in other]))
+    return float((overlap.max(axis=int(len(one) <= len(other))) >= _SAME_SEAT).mean())
 
 
 def _hides(segment: Segment) -> bool:
