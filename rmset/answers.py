@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from rmset.bounded import parse_json
 from rmset.errors import RootError
 from rmset.geometry import Box
 
@@ -79,7 +80,7 @@ class Audit:
             RootError: not an audit, or written by a newer program.
         """
         try:
-            raw = json.loads(text)
+            raw = parse_json(text, name)
             if raw["schema"] > SCHEMA:
                 raise RootError(f"{name}: expected schema {SCHEMA}, found {raw['schema']}; update rmset")
             return cls(

@@ -9,6 +9,7 @@ import errno
 import lzma
 import os
 import posixpath
+import struct
 import threading
 import zipfile
 import zlib
@@ -180,7 +181,16 @@ class FolderBytes:
 
 
 # damaged, truncated, encrypted, or compressed by a method that Python lacks
-_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+_ZIP_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
 
 
 class ZipBytes:
@@ -223,8 +233,9 @@ class ZipBytes:
     def _open(self) -> zipfile.ZipFile:
         if self._archive is None:
             try:
-                self._archive = zipfile.ZipFile(self.path)
-            except (OSError, zipfile.BadZipFile) as error:
+                # A pipe of that name would be waited for without end.
+                self._archive = zipfile.ZipFile(open_regular(self.path))
+            except (*_ZIP_FAULTS, UnreadableError) as error:
                 raise DatasetError(f"expected a readable zip archive at {self.path}, found: {error}") from None
         return self._archive
 

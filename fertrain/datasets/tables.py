@@ -10,7 +10,6 @@ subject, video or sequence define groups that a hold-out does not split.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rmset.bounded import parse_json
 from rmset.errors import UsageError
 
 from ..errors import DatasetError
@@ -247,6 +247,11 @@ def _hub_names(schema: Any, label: str) -> Sequence[str] | None:
     meta = (schema.metadata or {}).get(b"huggingface")
     if not meta:
         return None
-    feature = json.loads(meta).get("info", {}).get("features", {}).get(label, {})
-    names = feature.get("names")
+    try:
+        found = parse_json(meta.decode(), "its metadata")
+    except ValueError:
+        return None  # not what that library writes
+    for key in ("info", "features", label, "names"):
+        found = found.get(key) if isinstance(found, dict) else None
+    names = found
     return [str(n) for n in names] if isinstance(names, list) else None

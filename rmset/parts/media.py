@@ -6,6 +6,7 @@ file, or a host. So a path is always opened as a file, never as a URL, and only 
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ CONTAINERS = (
     "dv", "rm", "wtv", "gif", "h264", "hevc", "m4v", "mpegvideo", "obu", "yuv4mpegpipe",
 )  # fmt: skip
 """FFmpeg's names of self-contained containers"""
+_MOST_MISSING, _MOST_PIECES = 64 << 20, 1000
 _BOUNDS = {
     "protocol_whitelist": "file",
     "format_whitelist": ",".join(CONTAINERS),
@@ -45,6 +47,7 @@ def open_media(path: Path) -> InputContainer:
         raise VideoError(f"{path}: expected a video file, found none (no regular file)")
     if found.st_size == 0:
         raise VideoError(f"{path}: expected a video, found an empty file; fetch it again")
+    refuse_holes(path)
     try:
         return av.open(as_file(path), container_options=_BOUNDS, metadata_errors="replace")
     except av.error.ArgumentError as error:
@@ -53,6 +56,45 @@ def open_media(path: Path) -> InputContainer:
         ) from error
     except av.error.FFmpegError as error:
         raise VideoError(f"{path}: expected a video, found {cause(error)}; give an MP4, MKV, WebM or MOV") from error
+
+
+def refuse_holes(path: Path) -> None:
+    """Refuse a file of which a large part was never written; hashing or demuxing it could take hours.
+
+    Raises:
+        VideoError: it is such a file.
+    """
+    if (missing := _largest_hole(path)) > _MOST_MISSING:
+        raise VideoError(
+            f"{path}: expected a whole video, found that {missing:,} bytes were never written; fetch it again"
+        )
+
+
+def _largest_hole(path: Path) -> int:
+    """Return the longest run of bytes of a file that were never written: an unfinished download has such.
+
+    A demuxer would look for the next packet in them for hours.
+    """
+    largest = position = 0
+    if not hasattr(os, "SEEK_HOLE"):
+        return 0
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            for _ in range(_MOST_PIECES):
+                hole = os.lseek(file.fileno(), position, os.SEEK_HOLE)
+                if hole >= size:
+                    break
+                try:
+                    position = os.lseek(file.fileno(), hole, os.SEEK_DATA)
+                except OSError:  # no data up to the end
+                    position = size
+                largest = max(largest, position - hole)
+                if position >= size:
+                    break
+    except OSError:
+        return 0  # a file system that knows of no holes, or a file that cannot be read: the next to open it says so
+    return largest
 
 
 def create_media(path: Path, form: str | None = None, options: dict[str, str] | None = None) -> OutputContainer:

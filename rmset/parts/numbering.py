@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rmset.bounded import parse_json
 from rmset.errors import RootError
 from rmset.parts.display import Size, Turn
 
@@ -121,7 +122,7 @@ class FrameIndex:
         """
         try:
             table = pq.read_table(path, partitioning=None)
-            about: dict[str, Any] = json.loads((table.schema.metadata or {})[_ABOUT])
+            about: dict[str, Any] = parse_json((table.schema.metadata or {})[_ABOUT].decode(), "its metadata")
             if about.pop("version") != VERSION:
                 return None
             about["stored"], about["turn"] = tuple(about["stored"]), Turn(**about["turn"])

@@ -7,7 +7,6 @@ No person is in two splits, and none is in a mashup.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rmset.errors import RmsetError, UsageError
+from rmset.errors import UsageError
+from rmset.outputs import written_folder
 from rmset.progress import Progress, silent
 from rmset.synth.arrays import Box, Image, u8
 from rmset.synth.expressions import EXPRESSIONS
@@ -72,15 +72,13 @@ def write_labeled_set(
     total = sum(split.images_per_class for split in splits.values()) * len(expressions)
     if total == 0:
         raise UsageError("expected at least one image, found none asked for; raise images per class")
-    beside = folder.with_name(f".{folder.name}.tmp")
     done = 0
-    try:
-        shutil.rmtree(beside, ignore_errors=True)
+    with written_folder(folder) as whole:
         for number, (name, split) in enumerate(splits.items()):
             rng = np.random.default_rng([seed, number])
             people = [Person(identity) for identity in split_identities(name, split.people, seed)]
             for expression in expressions:
-                target = beside / name / expression
+                target = whole / name / expression
                 target.mkdir(parents=True)
                 for image in range(split.images_per_class):
                     person = people[image % len(people)]
@@ -89,12 +87,6 @@ def write_labeled_set(
                     (target / f"{person.identity.name}-{image:04d}.png").write_bytes(content.tobytes())
                     done += 1
                     progress("drawing labeled faces", done, total)
-        if folder.exists():
-            folder.rmdir()
-        beside.rename(folder)
-    except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise RmsetError(f"expected to write labeled faces to {folder}, found: {error}; choose another") from error
 
 
 def crop_face(image: Image, box: Box, size: int, widen: float = WIDEN) -> Image:

@@ -11,7 +11,6 @@ them, can be measured instead of guessed.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from rmset.errors import UsageError
+from rmset.outputs import written_folder
 from rmset.progress import Progress, silent
 from rmset.root import Root
 from rmset.synth.faces import Person
@@ -99,10 +99,12 @@ def write_world(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"expected a new or empty folder, found content in {folder}; remove it or name another")
-    folder.mkdir(parents=True, exist_ok=True)
-    if labeled:
-        write_labeled_set(folder / "labelled", labeled, size=config.size, seed=config.seed, progress=progress)
-    return write_root(folder / "root", mashups(config), Cut(config.size), progress)
+    # Half a world would be refused by the next run, and could be taken for a whole one.
+    with written_folder(folder) as whole:
+        if labeled:
+            write_labeled_set(whole / "labelled", labeled, size=config.size, seed=config.seed, progress=progress)
+        write_root(whole / "root", mashups(config), Cut(config.size), progress)
+    return Root(folder / "root")
 
 
 def write_root(path: Path, videos: Iterator[tuple[str, Mashup]], cut: Cut, progress: Progress = silent) -> Root:
@@ -113,11 +115,9 @@ def write_root(path: Path, videos: Iterator[tuple[str, Mashup]], cut: Cut, progr
     """
     if path.exists():
         raise UsageError(f"expected no root yet at {path}, found one; remove it or name another")
-    beside = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    for name, mashup in videos:
-        finish(Root(beside), name, mashup, cut, progress)
-    beside.rename(path)
+    with written_folder(path) as whole:
+        for name, mashup in videos:
+            finish(Root(whole), name, mashup, cut, progress)
     return Root(path)
 
 

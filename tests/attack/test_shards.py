@@ -7,6 +7,7 @@ import pytest
 
 from rmset.errors import RmsetError
 from rmset.read.catalog import Catalog
+from tests.attack import tally
 from tests.store.worlds import crop_root
 
 QUERIES = ("select * from faces", "select count(*), sum(x0) from faces where person_id = 1", "select * from crops")
@@ -67,3 +68,4 @@ def test_damaged_shards_give_rows_or_one_line(root, count, seed):
                 assert "\n" not in said
                 assert len(said) < 600
         path.write_bytes(whole[path])
+    tally.note("fuzzed inputs", "shards under three queries", cases=count)

@@ -22,6 +22,7 @@ from rmset.stages.export import ExportConfig
 from rmset.stages.fetch.ledger import FetchRecord, read_silences
 from rmset.truth import Truth, TruthFace, TruthSegment
 from rmset_cli.rmset.app import app
+from tests.attack import tally
 
 BAD, GOOD = "v-00000001", "w-00000002"
 STRANGE = [
@@ -160,7 +161,7 @@ def test_a_reader_gives_a_value_or_refuses_in_one_line(seeds, kind, cases):
             if kind in ("record", "layout", "ledger", "fetch"):
                 # What was read can be written again.
                 found.to_json().encode()
-    print(f"{kind}: {refused} of {cases} refused")
+    tally.note("fuzzed inputs", kind, cases=cases, refused=refused)
     assert refused > 0
 
 
@@ -215,7 +216,7 @@ def test_what_is_no_small_file_belongs_to_its_video(source, tmp_path, name, what
     asked(Root(tmp_path / "root"))
 
 
-@pytest.mark.parametrize("cases", [6, pytest.param(250, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cases", [6, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_damaged_small_file_belongs_to_its_video(source, tmp_path, cases):
     chance = random.Random(cases)
     for number in range(cases):
@@ -225,6 +226,7 @@ def test_a_damaged_small_file_belongs_to_its_video(source, tmp_path, cases):
         path.write_bytes(mutated(path.read_bytes(), chance))
         asked(root)
         shutil.rmtree(root.path)
+    tally.note("fuzzed inputs", "small files under ten commands", cases=cases)
 
 
 @pytest.mark.parametrize("cases", [25, pytest.param(400, marks=pytest.mark.slow)])
@@ -256,3 +258,4 @@ def test_a_damaged_index_is_made_anew(source, tmp_path, cases):
         same = given == expected
         assert same or found or path.read_bytes() == whole, (number, path)
         shutil.rmtree(root.path)
+    tally.note("fuzzed inputs", "index", cases=cases)

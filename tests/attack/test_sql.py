@@ -9,6 +9,7 @@ import pytest
 from rmset.errors import QueryError
 from rmset.read import guard, queries
 from rmset.read.catalog import Catalog
+from tests.attack import tally
 from tests.store.worlds import crop_root, video_root
 
 from .statements import generate
@@ -64,6 +65,8 @@ def attack(place, statements, ask):
         assert "root:" not in answer, statement
         assert light(folder) == at_first, statement
     assert state(folder) == before
+    if len(statements) > 1:
+        tally.note("SQL statements", "a lock", cases=len(statements), refused=refused)
     return refused
 
 

@@ -35,6 +35,7 @@ from fertrain.unlabeled.candidates import read_delays
 from rmset.errors import RmsetError
 from rmset_cli.printed import one_line
 
+from . import tally
 from .mutate import restore, spoil
 
 LABELS = ORDERS["ferplus"].classes
@@ -122,6 +123,7 @@ def test_damaged_run_folders_are_read_or_one_line(seeds, copy):
         assert copy.weights.is_file(), how
         restore(copy.path / name, before[name])
     assert refused > len(seeds) // 3
+    tally.note("fuzzed inputs", "run folders", cases=len(seeds))
 
 
 def crafted(rng: random.Random, path: Path) -> None:
@@ -185,6 +187,7 @@ def test_hostile_weights_are_read_or_one_line(seeds, copy, tmp_path):
         restore(copy.weights, before)
         restore(plain, pickled)
     assert read < len(seeds)
+    tally.note("fuzzed inputs", "weights and checkpoints", cases=len(seeds))
 
 
 def _as_pickle(safetensors: bytes, folder: Path) -> Path:
@@ -227,6 +230,7 @@ def test_damaged_tables_of_names_are_read_or_one_line(seeds, tmp_path, monkeypat
             ask(open_labeled, "mine")
         restore(Path(name), TABLES[name].encode())
     assert refused > len(seeds) // 3
+    tally.note("fuzzed inputs", "tables of names", cases=len(seeds))
 
 
 @cases(100)
@@ -247,6 +251,7 @@ def test_damaged_lists_of_images_and_pages_are_read_or_one_line(seeds, copy, tmp
         spoil(rng, copy.report)
         ask(report.recount, copy)
         restore(copy.report, b"")
+    tally.note("fuzzed inputs", "lists of images, pages", cases=len(seeds))
 
 
 def test_a_table_without_an_end_of_line_is_one_line(tmp_path):

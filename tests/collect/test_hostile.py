@@ -19,6 +19,7 @@ from rmset.root import Root
 from rmset.stages.fetch import bounds, ledger, responses, run
 from rmset.stages.fetch.causes import Cause
 from rmset.stages.fetch.pace import LONGEST_SILENCE, HostSilent, Pace, retry_after
+from rmset.stages.fetch.take import add
 
 from .clips import encode, hls, small
 from .conftest import fetch_all
@@ -299,3 +300,14 @@ def test_fetching_goes_on_after_too_many_refusals(host: Host, root: Root, clips_
     url = host.put("/a.mp4", small(clips_folder))
     host.faults["/a.mp4"] = [too_many(0)] * 5
     assert fetch_all(root, [url])["a.mp4"].record.status == "done"
+
+
+def test_a_video_that_was_never_written_in_full_is_refused_at_once(tmp_path: Path) -> None:
+    for suffix in ("mkv", "mp4"):
+        path = encode(tmp_path / f"a.{suffix}", seconds=1.0)
+        with path.open("r+b") as file:
+            file.truncate(1 << 40)
+        with pytest.raises(VideoError, match="were never written"):
+            VideoReader(path)
+        with pytest.raises(VideoError, match="were never written"):
+            add(Root(tmp_path / "root"), path)

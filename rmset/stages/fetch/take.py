@@ -10,6 +10,7 @@ from typing import Any
 
 from rmset.errors import FetchError
 from rmset.files import sha256_of
+from rmset.parts.media import refuse_holes
 from rmset.parts.probe import VIDEO_SUFFIXES, Probe, probe
 from rmset.progress import Progress, silent
 from rmset.records import VideoRecord, check_video_id, local_video_id
@@ -44,6 +45,8 @@ def add(
         VideoError: the file is missing, empty, or no video.
         RootError: the root cannot be written to.
     """
+    if path.is_file():
+        refuse_holes(path)
     if path.is_file() and path.stat().st_size and (taken := _taken(root, path)) is not None:
         return taken
     found = probe(path, progress)
