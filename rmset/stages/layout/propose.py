@@ -66,7 +66,8 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
                 parts = spans.parts(reader, span, cuts, config.edge_samples)
                 film = films.find(view, record.frame_size)
                 if film is not None and film.confidence >= _SURE:
-                    whole |= dict.fromkeys((part.start for part in parts), _regions(film))
+                    # A moment full screen has panels of its own.
+                    whole |= {part.start: _regions(film) for part in parts if part.panels == span.panels}
                 found.extendleft(reversed(parts))
                 continue
             seen.append((range(span.start, span.end), view))
