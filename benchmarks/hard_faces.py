@@ -1,0 +1,109 @@
+"""Recall of the detector by slice of hard faces, made out of frames of the given clips.
+
+    python -m benchmarks.hard_faces
+
+A frame whose face the exact detector finds is turned, darkened, shrunk or covered; the face is found again if a box
+overlaps where it must then be by half. Profiles and glasses cannot be made this way and are not measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.mashups import clips_folder
+from rmset.geometry import Box, as_boxes, iou
+from rmset.parts.detect import load
+from rmset.parts.frames import Image, VideoReader
+from rmset.synth.clips import find_clips
+
+FRAMES = 10
+Made = tuple[npt.NDArray[np.uint8], Box]
+
+
+def turned(degrees: float) -> Callable[[Image, Box], Made]:
+    """Turn the picture about the face."""
+
+    def make(image: Image, box: Box) -> Made:
+        middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        matrix = cv2.getRotationMatrix2D(middle, degrees, 1.0)
+        size = (image.shape[1], image.shape[0])
+        return np.asarray(cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8), box
+
+    return make
+
+
+def tall(height: float) -> Callable[[Image, Box], Made]:
+    """Shrink the picture until the face has so many px."""
+
+    def make(image: Image, box: Box) -> Made:
+        scale = height / (box[3] - box[1])
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        x0, y0, x1, y1 = (v * scale for v in box)
+        return np.asarray(small, np.uint8), (x0, y0, x1, y1)
+
+    return make
+
+
+def dark(gain: float) -> Callable[[Image, Box], Made]:
+    """Take light away and add a camera's noise."""
+
+    def make(image: Image, box: Box) -> Made:
+        noise = np.random.default_rng(0).normal(0, 4, image.shape)
+        return np.clip(image * gain + noise, 0, 255).astype(np.uint8), box
+
+    return make
+
+
+def covered(share: float) -> Callable[[Image, Box], Made]:
+    """Cover the lower part of the face, as a hand does."""
+
+    def make(image: Image, box: Box) -> Made:
+        x0, y0, x1, y1 = (round(v) for v in box)
+        made = image.copy()
+        made[max(0, round(y1 - share * (y1 - y0))) : y1, max(0, x0) : x1] = (196, 148, 122)
+        return made, box
+
+    return make
+
+
+SLICES: dict[str, Callable[[Image, Box], Made]] = {
+    "60 px": tall(60), "40 px": tall(40), "30 px": tall(30),
+    "tilt 20°": turned(20), "tilt 35°": turned(35), "tilt 50°": turned(50),
+    "dark, a quarter": dark(0.25), "dark, an eighth": dark(0.125), "dark, a sixteenth": dark(0.0625),
+    "lower third covered": covered(0.33), "lower half covered": covered(0.5),
+}  # fmt: skip
+"""name -> how a frame is made hard"""
+
+
+def main() -> None:
+    """Measure and print a table."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    detector = load("mtcnn")
+    found: dict[str, list[bool]] = {name: [] for name in SLICES}
+    for path in find_clips(clips_folder()):
+        if not path.stem.startswith("person_"):
+            continue
+        with VideoReader(path) as reader:
+            frames = list(reader.sample([int(v) for v in np.linspace(0, len(reader.index) - 1, FRAMES)]))
+        for frame in frames:
+            image = frame.rgb
+            seen = detector.detect(image, 60).boxes
+            if not len(seen):
+                continue
+            x0, y0, x1, y1 = (float(v) for v in seen[0])
+            for name, make in SLICES.items():
+                hard, box = make(image, (x0, y0, x1, y1))
+                boxes = detector.detect(hard, 20 if "px" in name else 60).boxes
+                found[name].append(bool(len(boxes)) and float(iou(as_boxes([box]), boxes).max()) >= 0.5)
+    print("| slice | recall | faces |\n|---|---|---|")
+    for name, hits in sorted(found.items(), key=lambda item: float(np.mean(item[1]))):
+        print(f"| {name} | {np.mean(hits):.3f} | {len(hits)} |")
+
+
+if __name__ == "__main__":
+    main()
