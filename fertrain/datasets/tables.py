@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rmset.bounded import parse_json
-from rmset.errors import UsageError
+from rmset.bounded import open_regular, parse_json
+from rmset.errors import UnreadableError, UsageError
 
 from ..errors import DatasetError
 from .base import Issue, Labeled, Level, Listing
@@ -220,15 +220,18 @@ def _listing(
 
 def _schema(file: Path) -> Any:
     try:
+        # A pipe of that name would be waited for without end.
+        open_regular(file).close()
         return pq.read_schema(file)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, UnreadableError, OSError) as error:
         raise DatasetError(f"expected a readable Parquet file at {file}, found: {str(error).splitlines()[0]}") from None
 
 
 def _columns(file: Path, names: Sequence[str]) -> Any:
     try:
+        open_regular(file).close()
         return pq.read_table(file, columns=list(names), memory_map=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, UnreadableError, OSError) as error:
         found = str(error).splitlines()[0]
         raise DatasetError(f"expected the column {', '.join(names)} whole in {file}, found: {found}") from None
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rmset.bounded import parse_json
+from rmset.bounded import open_regular, parse_json
 from rmset.errors import RootError
 from rmset.parts.display import Size, Turn
 
@@ -121,6 +121,7 @@ class FrameIndex:
             RootError: the file is damaged.
         """
         try:
+            open_regular(path).close()
             table = pq.read_table(path, partitioning=None)
             about: dict[str, Any] = parse_json((table.schema.metadata or {})[_ABOUT].decode(), "its metadata")
             if about.pop("version") != VERSION:

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rmset import schema
-from rmset.errors import ShardError
+from rmset.bounded import open_regular
+from rmset.errors import ShardError, UnreadableError
 
 TRACK_ROW_GROUP = 1 << 17
 CROP_ROW_GROUP = 1024
@@ -71,9 +72,13 @@ def opened(path: Path) -> pq.ParquetFile:
         ShardError: the file is missing, broken, or newer than this program.
     """
     try:
+        # A pipe of that name would be waited for without end.
+        open_regular(path).close()
         file = pq.ParquetFile(path, memory_map=True)
     except FileNotFoundError:
         raise ShardError(f"{path}: expected a Parquet file, found none; run the stage that writes it") from None
+    except UnreadableError as error:
+        raise ShardError(str(error)) from None
     except (pa.ArrowInvalid, OSError) as error:
         raise _broken(path, error) from error
     found = schema.version_of(file.schema_arrow)
