@@ -7,7 +7,9 @@ import pytest
 
 TOP = Path(__file__).parents[2]
 PAGE = (TOP / "docs" / "security.md").read_text(encoding="utf-8")
-ROWS = [line for line in PAGE.splitlines() if line.startswith("|") and not re.match(r"\| (promise|-)|\|-", line)]
+# The table of counts has more columns.
+PROMISES = (line for line in PAGE.splitlines() if line.startswith("|") and line.count("|") < 5)
+ROWS = [line for line in PROMISES if not re.match(r"\| (promise|-)|\|-", line)]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[2:50])
