@@ -85,9 +85,9 @@ class Files(Protocol):
         """Whether some process holds the lock; False if unknown."""
 
 
-def sha256_of(path: Path) -> str:
-    """Hash a regular file: hex sha256. FIFOs and devices, which may never end, are refused."""
-    with open_regular(path) as stream:
+def sha256_of(path: Path, most: int | None = None) -> str:
+    """Hash a regular file: hex sha256. FIFOs and devices, which may never end, and files beyond `most` are refused."""
+    with open_regular(path, most) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # it is a BufferedReader
 
 

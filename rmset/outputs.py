@@ -119,8 +119,9 @@ def plain_errors(path: Path, options: str = "--root, $RMSET_ROOT or --out") -> I
         if error.errno in _FULL:
             raise RootError(f"{path}: no space left on the disk; free some and run the same command again") from error
         if error.errno in _NOT_WRITABLE:
+            in_the_way = error.errno in (errno.EEXIST, errno.ENOTDIR)
+            found = "a file in the place of a folder" if in_the_way else (error.strerror or "").lower()
             raise RootError(
-                f"{path}: expected a place to write to, found {(error.strerror or '').lower()}; "
-                f"choose another place, with {options}"
+                f"{path}: expected a place to write to, found {found}; choose another place, with {options}"
             ) from error
         raise

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from rmset.bounded import SMALL
 from rmset.code_versions import code_version
 from rmset.errors import LayoutError, RmsetError, RootError
 from rmset.files import hash_of, sha256_of
@@ -49,8 +50,13 @@ class Stage:
     """whether there is a result that the stage must not replace"""
 
 
-def _file_hash(root: Root, key: str) -> str:
-    return sha256_of(root.files.local(key)) if root.files.exists(key) else "missing"
+def _file_hash(root: Root, key: str, most: int | None = None) -> str:
+    return sha256_of(root.files.local(key), most) if root.files.exists(key) else "missing"
+
+
+def _layout_hash(root: Root, video_id: str) -> str:
+    # One that is no small file is refused: hashing a terabyte takes hours.
+    return _file_hash(root, root.layout_key(video_id), SMALL)
 
 
 def _code(stage: str, record: VideoRecord) -> list[int]:
@@ -65,7 +71,7 @@ def _layout_reads(root: Root, video_id: str) -> str:
 
 def _track_reads(root: Root, video_id: str) -> str:
     record = root.record(video_id)
-    return hash_of([record.sha256, _file_hash(root, root.layout_key(video_id)), *_code(track.NAME, record)])
+    return hash_of([record.sha256, _layout_hash(root, video_id), *_code(track.NAME, record)])
 
 
 def _export_reads(root: Root, video_id: str) -> str:

@@ -94,7 +94,7 @@ def test_a_file_where_a_folder_should_be_is_told_in_one_line(tmp_path):
     (tmp_path / "file").write_text("here")
     line = one_line(run("rmset", "world", "-o", str(tmp_path / "file" / "world"), "--videos", "1"), 1)
     assert str(tmp_path / "file") in line
-    assert "Not a directory" in line
+    assert "found a file in the place of a folder" in line
 
 
 def test_a_truncated_video_is_refused_or_taken_with_its_fault_and_others_go_on(tmp_path, mashup):

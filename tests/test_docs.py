@@ -17,6 +17,7 @@ FOLDERS = ("", "docs/", "manifests/", "benchmarks/results/")
 PAGES = sorted(page for folder in FOLDERS for page in REPOSITORY.glob(f"{folder}*.md"))
 
 
+@pytest.mark.slow
 def test_every_command_of_the_tutorial_runs(tmp_path, monkeypatch):
     text = (REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)

@@ -142,7 +142,7 @@ def test_a_face_that_goes_ends_its_track_and_begins_a_new_one_when_it_returns(tm
 
 def test_a_face_as_large_as_its_panel_is_held_where_it_is(tmp_path):
     from rmset.geometry import as_boxes, paired_iou
-    from rmset.records import Layout, Person, Segment
+    from rmset.layout_record import Layout, Person, Segment
     from rmset.stages import fetch
     from rmset.synth.faces import Person as Face
     from rmset.synth.faces import Pose

@@ -100,7 +100,7 @@ LONG = [
     "select count(*) from range(100000000) a, range(100000) b where a.range + b.range = 7",
     "select sum(random()) from range(1000000000) a, range(100000) b",
     # one value, in whose making nothing looks for an interruption
-    "select sum(x + range) from (select unnest(range((select 150000000))) x), range(1000000)",
+    "select sum(x + range) from (select unnest(range((select 50000000))) x), range(1000000)",
 ]
 
 

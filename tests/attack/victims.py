@@ -51,8 +51,13 @@ def _writes(arguments: tuple[Any, ...]) -> bool:
     return bool(isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
 
+_ASKED = {signal.SIGINT, signal.SIGTERM}
+
+
 def become(ask: dict[str, Any], modules: int) -> None:
     """Become the command; never returns."""
+    # A signal before the command's own code would stop the harness, not the command.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ASKED)
     os.setpgrp()
     os.chdir(ask["place"])
     os.environ.update(ask.get("environment", {}))
@@ -68,6 +73,7 @@ def become(ask: dict[str, Any], modules: int) -> None:
     main = importlib.import_module(f"rmset_cli.{program}.app").main
     code = 0
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED)
         main()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(bool(ended.code))

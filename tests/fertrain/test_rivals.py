@@ -229,7 +229,13 @@ def config(ferplus, mashup, out, name):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["rmfer", *BESIDE, *PRETRAINED])
+def each(names):
+    """Every method; those whose state is of a kind that another's is too, in the slow set."""
+    quick = {"rmfer", "remixmatch", "moco"}
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", each(["rmfer", *BESIDE, *PRETRAINED]))
 def test_a_run_broken_off_in_mid_epoch_comes_to_the_same_weights_to_the_bit(
     ferplus, mashup, tmp_path, monkeypatch, name
 ):

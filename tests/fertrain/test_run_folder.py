@@ -273,7 +273,7 @@ def test_a_full_standard_output_is_one_line(finished):
 
 def test_sigterm_ends_a_run_as_ctrl_c_does_and_it_goes_on(faces, tmp_path):
     code = "from rmset_cli.fertrain.app import main; main()"
-    options = ["--labeled", f"folder:{faces}", "--model", "deep-emotion", "--image-size", "32", "--epochs", "3"]
+    options = ["--labeled", f"folder:{faces}", "--model", "deep-emotion", "--image-size", "32", "--epochs", "1"]
     options += ["--set", "checkpoint_steps=1", "--precision", "fp32", "--device", "cpu"]
     command = [sys.executable, "-c", code, "supervised", *options]
     # The worlds are tiny: threads that wait for each other cost more than they bring.

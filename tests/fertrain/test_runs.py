@@ -67,7 +67,7 @@ def test_a_run_learns_and_says_what_it_counted(finished):
 
 
 def test_a_run_folder_is_whole(finished):
-    names = {p.name for p in finished.folder.iterdir()} - {".lock"}
+    names = {p.name for p in finished.folder.iterdir()} - {".lock", ".counting.lock"}
     assert names == {
         "config.toml", "model.safetensors", "metrics.json", "history.csv", "curves.png", "confusion.png",
         "reliability.png", "evaluations.csv", "report.html",

@@ -19,6 +19,7 @@ def learned(folder):
     return [row["loss"] for row in RunFolder(folder).history()], weights(folder)
 
 
+@pytest.mark.slow
 def test_workers_and_memory_change_nothing(faces, tmp_path):
     folders = [
         run(config(faces, tmp_path / f"{memory}-{workers}", memory_mb=memory, workers=workers)).folder
@@ -30,6 +31,7 @@ def test_workers_and_memory_change_nothing(faces, tmp_path):
         assert all(torch.equal(first[name], parameters[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_a_run_with_workers_comes_to_the_same_however_it_was_broken_off(faces, tmp_path, monkeypatch):
     whole = run(config(faces, tmp_path / "whole", memory_mb=0, workers=1)).folder
     monkeypatch.setattr(Broken, "left", 9)
