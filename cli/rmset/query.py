@@ -56,21 +56,21 @@ def sql(
     catalog = Catalog(find_root(root), memory=memory)
     for line in catalog.left_out:
         say(line)
-    limits.hold(catalog.memory)
     cell = printed.cell if csv_guard else str
 
     def answer(text: str, fmt: Format, file: Path | None) -> None:
         _answer(catalog.sql(text), fmt, file, limit, cell)
 
     try:
-        if query is not None:
-            answer(query, format, output)
-        elif sys.stdin.isatty():
-            from .prompt import loop
+        with limits.within(catalog.memory):
+            if query is not None:
+                answer(query, format, output)
+            elif sys.stdin.isatty():
+                from .prompt import loop
 
-            loop(catalog, answer)
-        else:
-            answer(sys.stdin.read().strip().rstrip(";"), format, output)
+                loop(catalog, answer)
+            else:
+                answer(sys.stdin.read().strip().rstrip(";"), format, output)
     except (KeyboardInterrupt, SystemExit):
         catalog.close()
         raise

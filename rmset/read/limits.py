@@ -25,19 +25,6 @@ def size(text: str) -> int:
     return int(float(found[1]) * _UNITS[found[2].lower()])
 
 
-def hold(memory: int) -> bool:
-    """Limit the data of the process to its size plus 1.5 times `memory` plus 512 MiB; returns whether it worked.
-
-    Larger allocations then fail at once, before pages are touched. Only for whole programs: all threads share the
-    limit.
-    Only Linux supports it.
-
-    Args:
-        memory: bytes that DuckDB may use.
-    """
-    return _lower(memory) is not None
-
-
 def _lower(memory: int) -> tuple[int, int] | None:
     """Set the bound; returns the one that was there, or None where none can be set."""
     try:
@@ -64,7 +51,9 @@ class _Turn:
 
 @contextmanager
 def within(memory: int | None) -> Iterator[None]:
-    """Hold the bound of `hold` while something is done, and take it back at the end.
+    """Limit the data of the process to its size plus 1.5 times `memory` plus 512 MiB, and take it back at the end.
+
+    Larger allocations then fail at once, before pages are touched. All threads share the limit. Only Linux supports it.
 
     Args:
         memory: bytes that DuckDB may use; None sets no bound.

@@ -11,12 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from rmset.errors import QueryError, RootError
 from rmset.read import spill
 from rmset.read.catalog import Catalog
 from rmset.records import VideoRecord
 from rmset.root import Root
+from rmset_cli.rmset.app import app
 from tests.store.worlds import crop_row, video_root, write_crops
 
 BIN = Path(sys.executable).parent
@@ -214,3 +216,11 @@ def test_a_folder_of_crops_that_cannot_be_listed_is_told(tmp_path):
             Catalog(root)
     finally:
         closed.chmod(0o700)
+
+
+def test_the_bound_on_memory_ends_with_the_command(root):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    for query in ("select 1", "select nothing"):
+        CliRunner().invoke(app, ["sql", query, "--root", str(root.path)])
+        assert resource.getrlimit(resource.RLIMIT_DATA) == before

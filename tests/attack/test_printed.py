@@ -61,7 +61,7 @@ def run(*words, encoding="utf-8"):
 @pytest.fixture(autouse=True)
 def unlimited(monkeypatch):
     """No bound on the memory of the tests' own process."""
-    monkeypatch.setattr("rmset.read.limits.hold", lambda memory: True)
+    monkeypatch.setattr("rmset.read.limits._lower", lambda memory: None)
 
 
 def clean(done):
