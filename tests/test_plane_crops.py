@@ -1,4 +1,4 @@
-"""Crops from planes: as near to the source as floats come, in any matrix and range, and nobody else's color."""
+"""Crops from planes: as near to the source as floats come, in any matrix and range, without a neighbor's color."""
 
 import av
 import cv2

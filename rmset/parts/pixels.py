@@ -85,8 +85,7 @@ class PlanePixels:
     def __init__(self, frame: VideoFrame) -> None:
         self.width, self.height = frame.width, frame.height
         self._y, self._u, self._v = (plane_of(frame, i) for i in range(3))
-        full_range = frame.format.name == "yuvj420p" or int(frame.color_range) == 2
-        self._to_rgb = to_rgb(int(frame.colorspace), full_range)
+        self._to_rgb = to_rgb(int(frame.colorspace), is_full_range(frame))
 
     def patch(self, rect: Rect, size: tuple[int, int]) -> Patch:
         """Return the rectangle, resized to `size` (width, height)."""
@@ -145,6 +144,12 @@ def plane_of(frame: VideoFrame, index: int) -> npt.NDArray[np.uint8]:
     return np.asarray(rows[:, : plane.width], dtype=np.uint8)
 
 
+def is_full_range(frame: VideoFrame) -> bool:
+    """Whether black is 0 and white 255, not 16 and 235."""
+    return frame.format.name == "yuvj420p" or int(frame.color_range) == _FULL_RANGE
+
+
+_FULL_RANGE = 2
 # FFmpeg's number of a color space -> shares of red and blue in luma: BT.709, FCC, SMPTE 240M, BT.2020.
 _LUMA = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 

@@ -24,7 +24,7 @@ from rmset.geometry import Box
 from rmset.parts.cropping import Crop, cut, windows
 from rmset.parts.frames import Frame, Image
 from rmset.parts.pictures import PictureFormat, encoder
-from rmset.parts.pixels import plane_of, to_rgb
+from rmset.parts.pixels import is_full_range, plane_of, to_rgb
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -38,7 +38,8 @@ Levels = npt.NDArray[np.float32]
 _JPEG = np.array(
     [[0.299, 0.587, 0.114], [-0.168735892, -0.331264108, 0.5], [0.5, -0.418687589, -0.081312411]], np.float64
 )
-_FULL_RANGE = 2
+# Weights of chroma below this are rounding: the matrix is a JPEG's already.
+_NOTHING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class PlaneFrame:
     def __init__(self, frame: VideoFrame) -> None:
         self.size = (frame.width, frame.height)
         self._luma, *self._chroma = (plane_of(frame, i) for i in range(3))
-        full = frame.format.name == "yuvj420p" or int(frame.color_range) == _FULL_RANGE
+        full = is_full_range(frame)
         self._color = _to_jpeg(int(frame.colorspace), full)
         # where a chroma sample lies in its pair of columns, from the left edge, in columns; its rows lie between
         self._sited = 1.0 if full else 0.5
@@ -202,9 +203,6 @@ class _Color:
             luma = np.asarray(cv2.LUT(luma, self.levels), dtype=np.uint8)
         (m00, m01, u), (m10, m11, v) = self.turn
         return luma, (_weighted(cb, m00, cr, m01, u), _weighted(cb, m10, cr, m11, v))
-
-
-_NOTHING = 1e-4
 
 
 def _weighted(one: npt.NDArray[Any], weight: float, other: npt.NDArray[Any], share: float, offset: float) -> Plane:

@@ -14,7 +14,7 @@ from tests.store.worlds import crop_root, video_root
 
 from .statements import generate
 
-SECRET = "the-words-that-nobody-may-read"
+SECRET = "secret-words"
 
 
 @pytest.fixture(scope="module")

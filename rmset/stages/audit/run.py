@@ -83,7 +83,7 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
     embedder = _embedder(config.embedder)
     # The arithmetic of the tracker: half the time of the exact one.
     nets = _nets("auto")
-    segments = dict(enumerate(s for s in layout.segments))
+    segments = dict(enumerate(layout.segments))
     samples: list[identity.Sample] = []
     missing: list[gaps.Gap] = []
     with reader_of(root, video_id) as reader:
