@@ -7,8 +7,8 @@ import fer_worlds
 import layouts
 import numpy as np
 import pytest
+from forms import FORMS
 from layouts import face, write
-from test_sets_as_people_have_them import FORMS
 from typer.testing import CliRunner
 
 from fertrain.datasets.base import Split
