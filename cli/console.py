@@ -45,20 +45,24 @@ FormatOption = Annotated[
 
 
 class _Talk:
-    """Whether to print messages; set once by the app's callback."""
+    """Whether to print messages; one value for all threads of the process."""
 
     quiet = False
 
 
-def set_quiet(quiet: bool) -> None:
-    """Silence messages and progress for the rest of the process."""
-    _Talk.quiet = quiet
+def be_quiet(context: typer.Context, quiet: bool) -> None:
+    """Silence messages and progress until the program's context closes: a callback of `--quiet`.
 
-
-def _quiet_given(quiet: bool) -> None:
-    # never switched off again: a command's default must not undo the program's own --quiet
+    The end of the context undoes it, so that a process may run several commands. A command's default does not: it must
+    not undo the program's own `--quiet`.
+    """
     if quiet:
-        set_quiet(True)
+        _Talk.quiet = True
+        context.find_root().call_on_close(_talk_again)
+
+
+def _talk_again() -> None:
+    _Talk.quiet = False
 
 
 QuietOption = Annotated[
@@ -67,7 +71,7 @@ QuietOption = Annotated[
         "--quiet",
         "-q",
         help="Print results only: no progress, no messages.",
-        callback=_quiet_given,
+        callback=be_quiet,
         is_eager=True,
         rich_help_panel=PANEL_OUTPUT,
     ),

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -187,3 +189,20 @@ def test_the_version_is_the_packages(program):
 
     shown = CliRunner().invoke(PROGRAMS[program], ["--version"])
     assert (shown.exit_code, shown.stdout.strip()) == (0, package.__version__)
+
+
+def test_quiet_lasts_as_long_as_its_command(finished_root):
+    words = ["verify", "--root", str(finished_root.path)]
+    assert not CliRunner().invoke(rmset, [*words, "--quiet"]).stderr
+    assert CliRunner().invoke(rmset, words).stderr
+
+
+def test_quiet_before_the_command_holds_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("happiness", "anger"):
+        picture = tmp_path / "faces" / "train" / name / "1.png"
+        picture.parent.mkdir(parents=True)
+        cv2.imwrite(str(picture), np.zeros((48, 48), np.uint8))
+    words = ["datasets", "add", "mine", str(tmp_path / "faces"), "--here"]
+    assert CliRunner().invoke(fertrain, words).stderr
+    assert not CliRunner().invoke(fertrain, ["--quiet", *words]).stderr

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from .. import console
@@ -21,11 +19,8 @@ app = typer.Typer(
 
 
 @app.callback()
-def _all(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results only: no progress, no messages.")] = False,
-    version: console.VersionOption = False,
-) -> None:
-    console.set_quiet(quiet)
+def _all(quiet: console.QuietOption = False, version: console.VersionOption = False) -> None:
+    """Options of the program itself."""
 
 
 app.add_typer(datasets.app, name="datasets")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rmset.root import Root
-from rmset_cli import console, printed
+from rmset_cli import printed
 from rmset_cli.fertrain import app as fertrain_app
 from rmset_cli.rmset import app as rmset_app
 
@@ -51,7 +51,6 @@ def run(*words, encoding="utf-8"):
         code = ended.code or 0
     finally:
         sys.argv, sys.stdout, sys.stderr = kept
-        console.set_quiet(False)
     for stream in streams:
         stream.flush()
     out, err = (stream.buffer.getvalue() for stream in streams)
