@@ -1,4 +1,4 @@
-"""Faces of every frame, with names: follow each person, give boxes to their people, bridge short gaps.
+"""Tracking: faces of every frame with person ids; short gaps are interpolated.
 
 decoded frame -> trigger regions removed -> last net on last boxes, searches where in doubt -> face rows
 """
@@ -36,35 +36,35 @@ SEARCHES = ("follow", "panel", "frame")
 
 @dataclass(frozen=True)
 class TrackConfig:
-    """What decides the bytes of a track file."""
+    """Settings that determine the bytes of a track file."""
 
     detector: str = "mtcnn"
     """name in `rmset.parts.detect.DETECTORS`"""
     weights: str | None = None
-    """file of a detector that does not come with a package"""
+    """weights file, for a detector whose weights are in no package"""
     search: str = "follow"
     """`follow`: MTCNN's last net from frame to frame, searches where in doubt; `panel`: the detector in every panel of
     every frame; `frame`: the detector on every whole frame, the paper's way"""
     assign: str = "previous"
     """`previous` (IoU with the person's last box), `reference` (the paper) or `bytetrack`"""
     stride: int = 1
-    """every how many frames are looked at"""
+    """distance between tracked frames: 1 tracks all, 2 every second"""
     least_iou: float = 0.1
-    """a box that overlaps a person's box less is not theirs; ours, the paper names no bound"""
+    """least IoU of a box with the person's box; our choice, the paper gives no bound"""
     smallest: float = 0.5
-    """faces down to this share of the person's reference face are searched; ours"""
+    """smallest face searched for, as a share of the person's reference face; our choice"""
     bridge: int = 10
-    """gaps of at most so many looked-at frames are interpolated; ours"""
+    """longest gap that is interpolated, in tracked frames; our choice"""
     part_gap: int = 60
-    """a gap of more frames ends a part of the track; ours"""
+    """longest gap inside one part of a track, frames; our choice"""
     check_every: int = 30
-    """looked-at frames between full searches of a panel whose face is held (`follow`)"""
+    """tracked frames between full searches of a panel whose face is held (`follow`)"""
     precision: Literal["auto", "f32"] = "auto"
-    """arithmetic of the nets of `follow`: `auto` is bf16 where the processor has it, `f32` is the same on all to six
-    digits; the other searches are always f32"""
+    """arithmetic of the nets of `follow`: `auto` is bf16 where the processor has it, `f32` agrees to six digits on all
+    processors; the other searches always use f32"""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Check the values."""
         for kind, name, known in (
             ("--search", self.search, SEARCHES),
             ("--assign", self.assign, assign.TRACKERS),
@@ -81,7 +81,7 @@ class TrackConfig:
 
     @property
     def follows(self) -> bool:
-        """Whether faces are followed by MTCNN's last net."""
+        """Whether faces are followed with MTCNN's last net."""
         return self.search == "follow" and self.detector == "mtcnn" and self.assign != "bytetrack"
 
 
@@ -92,10 +92,10 @@ class _Looker(Protocol):
 def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = silent) -> dict[str, float | str]:
     """Track one video and publish `tracks/<video_id>.parquet`.
 
-    A stream that breaks in the middle is tracked up to there; the fault stands among the counts.
+    A stream that breaks in the middle is tracked up to there; the fault is among the counts.
 
     Returns:
-        What was counted: frames, faces, people, interpolated faces, newcomers.
+        Counts of frames, faces, people, interpolated faces and newcomers (faces of no person).
 
     Raises:
         RootError: the video has no layout, or none of its segments has people.
@@ -107,7 +107,7 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
             f"video {video_id}: its layout names no people; draw people with "
             f"`rmset layout set {video_id} --person x0,y0,x1,y1`"
         )
-    # Nets and decoder are let go before the table is made: the two never stand in memory together.
+    # Nets and decoder are freed before the table is made, so that they are never in memory together.
     at = partial(progress, f"track {video_id}")
     seen = _look(reader_of(root, video_id), layout, config, lambda frame: at(frame, record.frame_count))
     counts: dict[str, float | str] = {"frames": seen.frames, "faces": 0, "people": 0, "interpolated": 0}
@@ -130,7 +130,7 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
 
 @dataclass(frozen=True)
 class _Seen:
-    """What looking through a video gave."""
+    """Result of searching a video for its people."""
 
     sightings: Sightings
     frames: int
@@ -139,8 +139,8 @@ class _Seen:
 
 
 def _look(opened: VideoReader, layout: Layout, config: TrackConfig, progress: Callable[[int], None]) -> _Seen:
-    """Decode a video and find its people; `progress` gets the frame."""
-    # Only one of the two is needed, and each takes a while to make; MTCNN refuses weights by itself.
+    """Decode a video and find its people; `progress` is called with the frame number."""
+    # Only one of the two is needed, and each is slow to load; MTCNN refuses weights by itself.
     quick = config.follows and config.weights is None
     looks_with = Nets(config.precision) if quick else load(config.detector, config.weights)
     sightings = Sightings()
@@ -161,7 +161,7 @@ def _look(opened: VideoReader, layout: Layout, config: TrackConfig, progress: Ca
 
 
 class _Segment:
-    """Looks for the people of one segment."""
+    """Search for the people of one segment."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class _Segment:
     ) -> None:
         self._segment, self._index = segment, index
         self._reference = as_boxes([p.box for p in segment.people])
-        # In the paper a box that has left the reference box belongs to no person.
+        # As in the paper, a box that has left the reference box belongs to no person.
         self._least_reference = config.least_iou if config.assign == "reference" else 0.0
         removed = list(segment.masked)
         self._looker: _Looker
@@ -194,7 +194,7 @@ class _Segment:
         return bool(self._segment.people) and self._segment.start_frame <= frame_idx < self._segment.end_frame
 
     def look(self, frame: Frame, into: Sightings) -> int:
-        """Find the people in one frame; returns the number of faces that belong to no person."""
+        """Find the people in one frame; return the number of faces that belong to no person."""
         found = self._looker.step(frame)
         strangers = 0
         for row, who in enumerate(found.people):
@@ -209,7 +209,7 @@ class _Segment:
 
 
 class _FollowFrames:
-    """A follower fed with decoded frames."""
+    """Adapter that gives decoded frames to a follower."""
 
     def __init__(self, follower: Follower, removed: list[tuple[int, int, int, int]]) -> None:
         self._follower, self._removed = follower, removed

@@ -1,9 +1,9 @@
-"""A second opinion on layout and tracks, asked of each video after tracking; it changes neither.
+"""Audit of a video's layout and tracks after tracking; it changes neither.
 
-a few frames -> faces on the whole screen -> masked? film? found?        `screen`
-stretches without a person -> their panel there    -> still sits there?     `gaps`
+a few frames -> faces on the whole screen -> masked? film? found?       `screen`
+gaps in a track -> the panel in and beside the gap -> still there?      `gaps`
 a few faces of each person -> embeddings -> still the same person?      `identity`
-what would put identities right -> a layout with other ids              `mend`
+renames that correct identities -> a layout with other ids              `mend`
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""People who are not found for a while: have they left, or are they only not seen?
+"""Gaps in tracks: tell people who left from people whose face is lost.
 
-frames of a person -> gaps between them -> their panel there and beside -> alike: the person is still there
+frames of a person -> gaps between them -> the panel in and beside each gap -> alike: the person is still there
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from rmset.layout_record import Person, Segment
 from rmset.parts.frames import Gray
 from rmset.stages.audit.screen import thumb, unlike
 
-# Shorter gaps are blinks of the tracker (frames).
+# Shortest gap examined, frames; shorter ones are blinks of the tracker.
 _SHORT = 8
-# So many of a person's longest gaps in a segment are looked at.
+# Longest gaps examined per person and segment.
 _MOST = 4
-# A panel that differs by less from one in which its person is seen still shows them.
+# Difference of a panel in a gap from the panel beside it below which its person is still there.
 _ALIKE = 0.08
-# More of all faces than this share must not be lost.
+# Largest share of all faces that may be lost, and confidence left if more are.
 _LOST = 0.03
 _LEFT = 0.6
 
@@ -36,15 +36,15 @@ class Gap:
     frames: int
     """length"""
     inside: tuple[int, ...]
-    """frames to look at in it"""
+    """frames of the gap to examine"""
     beside: tuple[int, ...]
-    """frames to look at in which the person is found, before and after"""
+    """frames next to the gap, in which the person is found"""
     still_there: bool = False
-    """whether the panel looks in it as it does beside it"""
+    """whether the panel looks the same in the gap and beside it"""
 
 
 def between(segment: Segment, person: Person, found: npt.NDArray[np.int64]) -> list[Gap]:
-    """Longest gaps of a person (those that are found in no frame have none: the layout does not know them)."""
+    """Longest gaps of a person, who has none if found in no frame: then the layout is wrong, not the track."""
     if not len(found) or person.panel is None:
         return []
     edges = np.concatenate([[segment.start_frame - 1], found, [segment.end_frame]])
@@ -58,7 +58,7 @@ def between(segment: Segment, person: Person, found: npt.NDArray[np.int64]) -> l
 
 
 def seen(gap: Gap, shown: Mapping[int, Gray]) -> Gap:
-    """Return the gap with what its frames (H, W) show."""
+    """Fill in `still_there` from the gray frames (H, W) `shown`."""
     if gap.person.panel is None:
         return gap
     place: Box = gap.person.panel
@@ -69,7 +69,7 @@ def seen(gap: Gap, shown: Mapping[int, Gray]) -> Gap:
 
 
 def ask(gaps: Sequence[Gap], segments: Iterable[Segment]) -> list[Answer]:
-    """Return a bad answer if too many faces of the segments are lost, of people who still sit there."""
+    """Return a bad answer if too many faces are lost of people who still sit in their panels."""
     expected = sum(len(s.people) * (s.end_frame - s.start_frame) for s in segments)
     lost = [g for g in gaps if g.still_there]
     if not expected or sum(g.frames for g in lost) <= _LOST * expected:

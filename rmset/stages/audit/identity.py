@@ -1,6 +1,6 @@
-"""Is it still the same person? Change points inside tracks, and who the pieces of all tracks are.
+"""Identity check: find changes of person inside tracks, and match the pieces of all tracks.
 
-vectors of a handful of faces per person, in order of time -> pieces of one person each -> pieces with one name each
+vectors of a few faces per person, in order of time -> pieces of one person each -> pieces with one name each
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from rmset.answers import PERSON, Answer, Rename
 from rmset.geometry import Box
 from rmset.stages.audit.screen import unlike
 
-# A piece has so many faces at least; fewer say nothing.
+# Fewest faces of a piece.
 _FEWEST = 2
-# Panels that differ by more show other rooms, as far as their small pictures tell.
+# Least difference between small pictures of different rooms.
 _OTHER_ROOM = 0.3
-# Faces so far apart, so many on each side and each side so alike, are two people whatever the room looks like.
+# Two people even in one room: margin over `other`, fewest faces a side, largest spread of a side (share of `other`).
 _FAR, _MANY, _ONE = 0.1, 3, 0.75
-# What is left of the confidence where identities are mixed.
+# Confidence left if identities are mixed.
 _MIXED = 0.3
 
 
@@ -34,14 +34,14 @@ class Sample:
     box: Box
     vector: npt.NDArray[np.float32]
     segment: int = 0
-    """of the layout"""
+    """number of the layout's segment"""
     room: npt.NDArray[np.float32] | None = None
-    """small gray picture of the person's panel; None where it is not known"""
+    """small gray picture of the person's panel; None if unknown"""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Faces of one person's track that are one person's."""
+    """Part of a track whose faces are of one person."""
 
     person_id: int
     samples: tuple[Sample, ...]
@@ -58,12 +58,12 @@ class Piece:
 
 
 def ask(samples: Sequence[Sample], same: float, other: float) -> tuple[list[Answer], list[Rename]]:
-    """Answers, and the renames that would put identities right.
+    """Answers, and the renames that would correct identities.
 
     Args:
         samples: faces of all people.
-        same: distance below which faces are one person's.
-        other: distance above which they are two people's.
+        same: distance below which faces are of one person.
+        other: distance above which faces are of two people.
     """
     people = sorted({s.person_id for s in samples})
     pieces = [piece for p in people for piece in split([s for s in samples if s.person_id == p], other)]
@@ -76,24 +76,24 @@ def ask(samples: Sequence[Sample], same: float, other: float) -> tuple[list[Answ
         detail = f"people {one.person_id} and {two.person_id} are on the screen at once and look like one person"
         return [Answer(PERSON, "cannot tell", None, detail, one.start, one.samples[0].box, one.person_id)], []
     names = _named(pieces, same)
-    answers, renames = _told(pieces, names)
+    answers, renames = _changes(pieces, names)
     if not answers:
         answers = [Answer(PERSON, "yes", True, f"{len(samples)} faces of {len(people)} people compared")]
     return answers, renames
 
 
 def split(samples: Sequence[Sample], other: float) -> list[Piece]:
-    """Return the pieces of one track: cut wherever the faces before and after are two people's."""
+    """Cut one track into pieces wherever the faces before and after are of two people."""
     ordered = sorted(samples, key=lambda s: s.frame_idx)
     if not ordered:
         return []
     best, at = 0.0, 0
     for k in range(_FEWEST, len(ordered) - _FEWEST + 1):
         for window in (_FEWEST, _FEWEST + 1, len(ordered)):
-            # What comes later may be the first person again.
+            # Short windows too: later faces may be of the first person again.
             before, after = ordered[max(0, k - window) : k], ordered[k : k + window]
             apart, within = _apart(before, after), max(_within(before), _within(after))
-            # A mood can look like another person; but another person sits in another room.
+            # An expression can look like another person, so another room must confirm the change unless it is clear.
             sure = min(len(before), len(after)) >= _MANY and apart >= other + _FAR and within <= _ONE * other
             if apart >= other and apart - within > best and (sure or _rooms_apart(before, after) >= _OTHER_ROOM):
                 best, at = apart - within, k
@@ -109,7 +109,7 @@ def _apart(one: Sequence[Sample], two: Sequence[Sample]) -> float:
 
 
 def _rooms_apart(one: Sequence[Sample], two: Sequence[Sample]) -> float:
-    """Median difference between the rooms of two groups, 0 to 1; 1 where a room is not known."""
+    """Median difference between the rooms of two groups, 0 to 1; 1 where a room is unknown."""
     steps = [unlike(a.room, b.room) if a.room is not None and b.room is not None else 1.0 for a in one for b in two]
     return float(np.median(steps))
 
@@ -122,7 +122,10 @@ def _within(group: Sequence[Sample]) -> float:
 
 
 def _twins(pieces: Sequence[Piece], same: float) -> tuple[Piece, Piece] | None:
-    """Two pieces of different people, seen at the same time, that look like one person: then looks tell nothing."""
+    """Two pieces of different people at the same time with faces like one person's; None if there are none.
+
+    If there are, embeddings cannot tell the people of this video apart.
+    """
     for number, one in enumerate(pieces):
         for two in pieces[number + 1 :]:
             if one.person_id != two.person_id and _overlap(one, two) and _apart(one.samples, two.samples) < same:
@@ -135,7 +138,7 @@ def _overlap(one: Piece, two: Piece) -> bool:
 
 
 def _named(pieces: Sequence[Piece], same: float) -> list[int]:
-    """Return a name for each piece: a new one, unless a piece that ended before is the same person."""
+    """Name each piece after a piece of the same person at another time, else after its track, else by a new name."""
     order = sorted(range(len(pieces)), key=lambda i: (pieces[i].start, pieces[i].person_id))
     names: dict[int, int] = {}
     fresh = max(p.person_id for p in pieces) + 1
@@ -147,10 +150,10 @@ def _named(pieces: Sequence[Piece], same: float) -> list[int]:
             names[j]
             for distance, j in near
             if distance < same and names[j] not in taken
-            # Who looks like somebody who is gone sits in their room too, or has kept the name.
+            # A like face is the same person only with the same name or a like room.
             if names[j] == mine.person_id or _like_room(mine, pieces[j])
         ]
-        # Between the same and another the track's own name stands.
+        # If no piece is clearly the same person, the track's own name stays.
         if known:
             names[i] = known[0]
         elif mine.person_id in taken or any(names[j] == mine.person_id for j in names):
@@ -161,12 +164,13 @@ def _named(pieces: Sequence[Piece], same: float) -> list[int]:
 
 
 def _like_room(one: Piece, two: Piece) -> bool:
-    """Whether the rooms of two pieces are alike, or not known."""
+    """Whether the rooms of two pieces are alike or unknown."""
     known = all(s.room is not None for s in (*one.samples, *two.samples))
     return not known or _rooms_apart(one.samples, two.samples) < _OTHER_ROOM
 
 
-def _told(pieces: Sequence[Piece], names: Sequence[int]) -> tuple[list[Answer], list[Rename]]:
+def _changes(pieces: Sequence[Piece], names: Sequence[int]) -> tuple[list[Answer], list[Rename]]:
+    """Answers and renames for the pieces whose name differs from their track's."""
     answers: list[Answer] = []
     renames: list[Rename] = []
     for piece, name in sorted(zip(pieces, names, strict=True), key=lambda p: (p[0].start, p[0].person_id)):
@@ -180,7 +184,7 @@ def _told(pieces: Sequence[Piece], names: Sequence[int]) -> tuple[list[Answer], 
         others = [p for p, n in zip(pieces, names, strict=True) if n == name and p is not piece]
         who = f"person {name}" if others else "somebody new"
         first = piece.samples[0]
-        # Beside a face of whom it is, or of whom the track has been until then.
+        # The face to compare with: of the person it is now, or of the track's person until then.
         beside = min((s for p in (others or before) for s in p.samples), key=lambda s: abs(s.frame_idx - start))
         detail = f"from about frame {start} on, person {piece.person_id} is {who}"
         answers.append(

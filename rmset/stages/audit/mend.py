@@ -1,4 +1,4 @@
-"""A layout whose ids follow the audit: segments are cut where an id becomes another person's."""
+"""Correct a layout's ids by the audit: segments are cut where an id passes to another person."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rmset.layout_record import Layout, Segment
 
 
 def mended(layout: Layout, renames: Sequence[Rename]) -> Layout:
-    """Return the layout with ids renamed from their frames on, each until it is renamed again.
+    """Return the layout with each rename applied from its frame on, until the next rename of the same id.
 
-    A new id that somebody else of the segment has already is exchanged with theirs.
+    If the new id is taken by another person of the segment, the two people exchange ids.
     """
     segments = list(layout.segments)
     for frame in sorted({r.frame_idx for r in renames}):

@@ -1,4 +1,4 @@
-"""From a tracked video to `audit/<video_id>.json`."""
+"""Audit of a tracked video, written to `audit/<video_id>.json`."""
 
 from __future__ import annotations
 
@@ -25,52 +25,52 @@ from rmset.root import Root
 from rmset.stages.audit import gaps, identity, screen
 from rmset.stages.audit.screen import thumb
 
-# One detector and one embedder a process: making them takes longer than auditing a short video.
+# One set of nets per process: loading them takes longer than auditing a short video.
 _nets = cache(Nets)
 _embedder = cache(embedders.load)
-# Height of the smallest face that is searched for, beside that of the frame, and in px.
+# Height of the smallest face searched for, as a share of the frame's height and in px.
 _SMALLEST, _LEAST_PX = 0.055, 20.0
-# A key frame is taken instead of a frame that is no farther than this share of the distance between two.
+# Largest distance of a key frame that replaces a frame to sample, as a share of the distance between samples.
 _NEAR = 0.4
-# In shorter segments it is not expected that people change places (frames).
+# Shortest segment in which people are expected to change places, frames.
 _LONG = 120
-# A face's room is so many times as large as its box.
+# Size of a face's surroundings ("room"), relative to its box.
 _ROOM = 1.8
-# A face that is compared lies in its panel with so much of its box.
+# Least share of a compared face's box inside its panel.
 _WHOLE = 0.92
 
 
 @dataclass(frozen=True)
 class AuditConfig:
-    """What decides the answers."""
+    """Settings of the audit."""
 
     every: int = 300
-    """one frame in so many is searched for faces"""
+    """every how many frames one is searched for faces"""
     fewest: int = 3
-    """frames of a segment that are searched, at least, if it has so many"""
+    """fewest frames searched per segment, if it has that many"""
     again: int = 8
-    """frames more that are searched where a face is where none should be"""
+    """further frames searched in a segment with a face where none should be"""
     faces: int = 12
-    """faces of a person in a segment that are compared, at most"""
+    """most faces compared per person and segment"""
     least_face: float = 28
-    """height of the smallest face that is compared, px"""
+    """height of the smallest face compared, px"""
     least_score: float = 0.9
-    """of the faces that are compared"""
+    """least detector score of a face compared"""
     embedder: str = embedders.NONE
-    """`dlib`, a file that ends in .onnx or .pt, or `none`; the command line resolves `auto` before it comes here"""
+    """`dlib`, a file that ends in .onnx or .pt, or `none`; `auto` is resolved by the command line"""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Check the values."""
         if self.every < 1 or self.fewest < 1 or self.again < 0 or self.faces < 2:
             raise UsageError("expected every and fewest of 1 or more, again of 0 or more and faces of 2 or more")
         embedders.resolve(self.embedder)
 
 
 def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = silent) -> dict[str, float | str]:
-    """Ask about one video and publish `audit/<video_id>.json`.
+    """Audit one video and publish `audit/<video_id>.json`.
 
     Returns:
-        How many frames and faces were looked at, what is left of the confidence, and the worst answer, if one is bad.
+        Numbers of frames and faces examined, the confidence left, and the worst answer if any is bad.
 
     Raises:
         RootError: the video has no tracks.
@@ -81,7 +81,7 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
         raise RootError(f"video {video_id}: has no tracks yet; run `rmset track {video_id}` first")
     tracks = _Tracks.of(root, video_id)
     embedder = _embedder(config.embedder)
-    # The arithmetic of the tracker: half the time of the exact one.
+    # The tracker's arithmetic, which takes half the time of the exact one.
     nets = _nets("auto")
     segments = dict(enumerate(layout.segments))
     samples: list[identity.Sample] = []
@@ -103,7 +103,7 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
                 sharp &= _whole(segment, names, boxes, layout.frame_size)
                 samples += _compared(embedder, frame, names[sharp], boxes[sharp], samples, (number, segment), config)
             progress(f"audit {video_id}", done, len(segment_of))
-        # More frames only where something may be wrong.
+        # More frames only for segments where something may be wrong.
         doubted = {}
         for n, found in looks.items():
             if screen.doubts(segments[n], found):
@@ -140,21 +140,21 @@ def _counts(audit: Audit) -> dict[str, float | str]:
 
 
 def _frames(segment: Segment, config: AuditConfig) -> list[int]:
-    """Frames of a segment to search, evenly."""
+    """Frames of a segment to search for faces, evenly spaced."""
     return _evenly(segment, max(config.fewest, (segment.end_frame - segment.start_frame) // config.every))
 
 
 def _between(segment: Segment, searched: int, config: AuditConfig) -> list[int]:
-    """Frames of a segment in which faces are compared: about twice as many as are searched, in a short one as many.
+    """Frames of a segment for comparing faces: about twice as many as searched, in a short segment as many.
 
-    Key frames are not sought: encoders put them where pictures change, and there tracks are least sure.
+    They are not moved to key frames: encoders put those where pictures change, and there tracks are least certain.
     """
     long = segment.end_frame - segment.start_frame >= _LONG
     return _evenly(segment, min(2 * searched + 1, config.faces) if long else searched)
 
 
 def _near(frames: Sequence[int], segment: Segment, keys: Sequence[int]) -> list[int]:
-    """Return the frames, each the key frame near it if there is one: that costs one decoded frame."""
+    """Replace each frame by a key frame near it, if there is one: a key frame costs only one decoded frame."""
     reach = _NEAR * (segment.end_frame - segment.start_frame) / (len(frames) + 1)
     inside = [k for k in keys if segment.start_frame + 2 <= k < segment.end_frame - 2]
     close = {f: min(inside, key=lambda k: abs(k - f), default=f) for f in frames}
@@ -162,14 +162,14 @@ def _near(frames: Sequence[int], segment: Segment, keys: Sequence[int]) -> list[
 
 
 def _evenly(segment: Segment, count: int) -> list[int]:
-    """Return frames of a segment, between its ends: those beside a boundary may still be blending."""
+    """Evenly spaced frames of a segment without its ends, which may be part of a blend."""
     count = min(segment.end_frame - segment.start_frame, count)
     frames = {int(v) for v in np.linspace(segment.start_frame, segment.end_frame - 1, count + 2)[1:-1]}
     return sorted(frames)
 
 
 def _missing(reader: VideoReader, segments: Mapping[int, Segment], tracks: _Tracks) -> list[gaps.Gap]:
-    """Return the stretches in which people are not found, with how their panels look there."""
+    """Find the gaps in which people are not found, and compare their panels there."""
     wanted = [g for s in segments.values() for p in s.people for g in gaps.between(s, p, tracks.of_person(s, p))]
     frames = sorted({f for g in wanted for f in (*g.inside, *g.beside)})
     shown: dict[int, Gray] = {f.frame_idx: f.gray for f in reader.sample(frames)} if frames else {}
@@ -179,7 +179,7 @@ def _missing(reader: VideoReader, segments: Mapping[int, Segment], tracks: _Trac
 def _whole(
     segment: Segment, names: npt.NDArray[np.int64], boxes: npt.NDArray[np.float32], frame_size: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """Which faces (N,) lie in their panels: the rest of a cut face would be what is beside the panel."""
+    """Boolean flags (N,) of faces that lie in their panels: a crop across an edge would show the neighboring panel."""
     frame = (0.0, 0.0, float(frame_size[0]), float(frame_size[1]))
     panels = {p.person_id: p.panel or frame for p in segment.people}
     share = [
@@ -213,7 +213,7 @@ class _Tracks:
         )
 
     def at(self, frame_idx: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """(people, boxes, scores) of a frame."""
+        """Return (people, boxes, scores) of a frame."""
         low, high = np.searchsorted(self.frame, [frame_idx, frame_idx + 1])
         return self.name[low:high], self.box[low:high], self.score[low:high]
 
@@ -246,7 +246,7 @@ def _compared(
     of: tuple[int, Segment],
     config: AuditConfig,
 ) -> Iterator[identity.Sample]:
-    """Faces of the frame as samples, of people who do not have enough of this segment."""
+    """Yield a frame's faces as samples, for people with fewer than `config.faces` samples in this segment."""
     number, segment = of
     panels = {p.person_id: p.panel for p in segment.people}
     have = [s.person_id for s in before if s.segment == number]

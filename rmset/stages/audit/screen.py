@@ -1,4 +1,4 @@
-"""Questions to a few whole frames: is somebody masked, is film unmasked, is everybody found?"""
+"""Checks on a few whole frames: is a person masked, is film unmasked, is every person found?"""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from rmset.geometry import Box, Boxes, as_box, as_boxes, center, contains_point,
 from rmset.layout_record import Segment
 from rmset.parts.frames import Gray
 
-# A face stays when it is seen in so many of the frames of its segment, and so many at least, so near its usual place.
+# A face that stays: least share of its segment's frames, fewest frames, and least IoU with its usual place.
 _PRESENT, _FEWEST, _STEADY = 0.6, 3, 0.5
-# A place shows another picture when this much of it differs from frame to frame (1 minus correlation).
+# Least difference of a place at a cut (1 minus correlation), and least share of frames at which film cuts.
 _CUT, _OFTEN = 0.45, 0.5
-# (width, height) of the small pictures by which a place is compared with itself.
+# (width, height) of the small pictures in which a place is compared over time.
 _THUMB = (24, 14)
-# What somebody is in differs by less.
+# Difference below which the surroundings of a face are unchanged.
 _STAYS = 0.25
-# A face seen in so many frames stays; the place of a film and of a panel are one when they share so much (IoU).
+# Share of frames from which a face is always there; IoU from which film and panel are in one place.
 _ALWAYS, _ONE_PLACE = 0.8, 0.6
-# What is left of the confidence where it cannot be told.
+# Confidence left if the answer is "cannot tell".
 _PERHAPS = 0.7
-# Less of somebody's faces in their panel, seen so often, lies beside it.
+# Share of a face in its panel below which it lies beside the panel; fewest frames that show it.
 _BESIDE, _TWICE = 0.5, 2
-# A face is one that was tracked when they share so much.
+# Least overlap of a detected face with a tracked one to be the same.
 _SAME = 0.3
-# What is left of the confidence when the answer is bad.
+# Confidence left if the answer is bad.
 _LEFT = {MASKED: 0.4, FILM: 0.4, FOUND: 0.6}
 
 
@@ -41,15 +41,15 @@ class Look:
 
     frame_idx: int
     faces: Boxes
-    """(N, 4): what the exact detector sees anywhere on the screen"""
+    """(N, 4): faces detected anywhere on the screen"""
     tracked: Boxes
     """(M, 4): faces of the tracks"""
     names: npt.NDArray[np.int64]
-    """(M,): their people"""
+    """(M,): person ids of the tracked faces"""
     places: tuple[npt.NDArray[np.float32], ...]
-    """small gray pictures: of each trigger region, then of each person's panel"""
+    """small gray pictures of each trigger region, then of each person's panel"""
     rooms: tuple[npt.NDArray[np.float32], ...]
-    """small gray pictures: of what each of the N faces is in"""
+    """small gray pictures of the surroundings of each of the N faces"""
 
 
 def thumb(gray: Gray, place: Box) -> npt.NDArray[np.float32]:
@@ -59,7 +59,7 @@ def thumb(gray: Gray, place: Box) -> npt.NDArray[np.float32]:
 
 
 def doubts(segment: Segment, looks: Sequence[Look]) -> bool:
-    """Whether to look again: a face that is masked or no person's is seen twice at one place, or a panel cuts."""
+    """Whether more frames are needed: a masked or untracked face is twice in one place, or a panel cuts."""
     masked = as_boxes(list(segment.masked))
     return any(_lines(looks, masked, inside=inside, fewest=2) for inside in (True, False)) or bool(
         _film(segment, looks)
@@ -67,7 +67,7 @@ def doubts(segment: Segment, looks: Sequence[Look]) -> bool:
 
 
 def ask(segments: Sequence[tuple[Segment, Sequence[Look]]], more: Sequence[Answer] = ()) -> list[Answer]:
-    """Answers to the three questions, over all segments; `more` are bad ones that are known already."""
+    """Answers to the three questions, over all segments; `more` are bad answers from other checks."""
     bad: list[Answer] = list(more)
     for segment, looks in segments:
         if len(looks) < _FEWEST:
@@ -85,7 +85,7 @@ def ask(segments: Sequence[tuple[Segment, Sequence[Look]]], more: Sequence[Answe
 
 
 def _masked(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
-    """Return a face on masked pixels that keeps its place and size while the film cuts is a person."""
+    """Find masked people: faces in a trigger region that keep place and size while the film cuts."""
     regions = segment.trigger_regions
     masked = as_boxes(list(segment.masked))
     found = []
@@ -101,14 +101,14 @@ def _masked(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
 
 
 def _cuts(looks: Sequence[Look], region: int) -> bool:
-    """Whether a region ever shows another picture."""
+    """Whether the picture in a region ever cuts."""
     return bool((_steps([look.places[region] for look in looks]) >= _CUT).any())
 
 
 def _moved(segments: Sequence[Segment]) -> list[Answer]:
-    """Return where the film of one segment plays in a panel that another segment gives to a person.
+    """Find regions of film in one segment that are a person's panel in another.
 
-    What fills the screen for a moment is left out.
+    Segments with a single person are left out, as these may fill the screen for a moment.
     """
     answers = []
     for one in segments:
@@ -135,7 +135,7 @@ def _moved(segments: Sequence[Segment]) -> list[Answer]:
 
 
 def _outlives(line: _Line, region: int) -> bool:
-    """Whether a face and what it is in stay where they are at the cuts of a region; a face of the film does not."""
+    """Whether a face and its surroundings stay unchanged at the cuts of a region, unlike a face of the film."""
     cuts = [
         change for before, after, change in line.steps if unlike(before.places[region], after.places[region]) >= _CUT
     ]
@@ -144,7 +144,7 @@ def _outlives(line: _Line, region: int) -> bool:
 
 
 def _film(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
-    """Somebody's panel that shows another picture again and again, whenever the film does, is film."""
+    """Find people's panels that are film: they cut often and whenever the film cuts."""
     answers = []
     first = len(segment.trigger_regions)
     films = [_steps([look.places[n] for look in looks]) for n in range(first)]
@@ -162,7 +162,7 @@ def _film(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
 
 
 def _found(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
-    """Faces that stay, are not masked and belong to no track; people whose face is seen but not tracked."""
+    """Find faces that stay and belong to no track, and people whose tracked faces lie beside their panel."""
     answers = []
     for line in _lines(looks, as_boxes(list(segment.masked)), inside=False):
         detail = f"a face stays in {line.share:.0%} of the frames and belongs to no person"
@@ -180,7 +180,7 @@ def _found(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
 
 
 def _inside(boxes: Boxes, panel: Box) -> float:
-    """Usual share of boxes (N, 4) that lies in a panel."""
+    """Median share of boxes (N, 4) that lies in a panel."""
     return float(np.median(covered(boxes, as_boxes([panel]))))
 
 
@@ -190,22 +190,22 @@ class _Line:
 
     box: Box
     frame_idx: int
-    """where it has this box"""
+    """frame in which it has this box"""
     share: float
-    """of the frames in which it is seen"""
+    """share of the frames in which it is seen"""
     steps: tuple[tuple[Look, Look, float], ...]
-    """frames in which it is seen, one after the other, and how unlike what it is in has become, 0 to 1"""
+    """consecutive frames in which it is seen, and the change of its surroundings, 0 to 1"""
 
 
 def _lines(looks: Sequence[Look], masked: Boxes, *, inside: bool, fewest: int = _FEWEST) -> list[_Line]:
-    """Faces that keep their place, of those masked or of those that are neither masked nor tracked."""
+    """Find faces that keep their place: masked ones if `inside`, else those neither masked nor tracked."""
     lines: list[list[tuple[Look, int]]] = []
     for look in looks:
         hidden = covered(look.faces, masked) > 0.5 if len(masked) else np.zeros(len(look.faces), bool)
         mine = hidden if inside else ~hidden
         if not inside and len(look.tracked):
             mine &= iou(look.faces, look.tracked).max(axis=1, initial=0) < _SAME
-            # The corner of somebody's face, or somebody behind them, is not somebody else who sits there.
+            # A box inside a tracked face is a part of it or a person behind it, not another person in the panel.
             mine &= covered(look.faces, look.tracked) < _SAME
         free = set(range(len(lines)))
         for row in np.flatnonzero(mine):
@@ -230,12 +230,12 @@ def _lines(looks: Sequence[Look], masked: Boxes, *, inside: bool, fewest: int = 
 
 
 def _steps(pictures: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """How unlike each picture is to the one before, 0 to 1."""
+    """Difference of each picture from the one before, 0 to 1."""
     return np.array([unlike(a, b) for a, b in pairwise(pictures)] or [0.0], np.float32)
 
 
 def unlike(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    """How unlike two small pictures are: 0 (the same but for brightness) to 1 (nothing in common)."""
+    """Difference of two small pictures: 0 (the same but for brightness) to 1 (nothing in common)."""
     one, other = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((one**2).sum() * (other**2).sum()))
     return float(np.clip(1 - (one * other).sum() / scale, 0, 1)) if scale > 1e-3 else 0.0

@@ -1,11 +1,12 @@
 """Layout proposal: trigger regions, panels and people, to be confirmed by a person.
 
-    looks -> spans of constant layout -> panels in each -> the panel that behaves like a film is removed,
-    the faces that stay in the others are people -> `layouts/<video_id>.json`
+    looks (sampled frames) -> spans of constant layout -> panels of each span
+    -> the panel that behaves like a film is a trigger region; faces that stay in the other panels are people
+    -> `layouts/<video_id>.json`
 
-spans       when the layout changes          film      which panel is the film
-watch       what is seen in each panel       people    who sits where, and which id they keep
-edit        what a person changes            check     what cannot be
+spans       spans of constant layout         film      choice of the trigger panel
+watch       faces and motion per panel       people    people per panel, with lasting ids
+edit        manual changes                   check     validation
 """
 
 from __future__ import annotations

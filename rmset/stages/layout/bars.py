@@ -1,4 +1,4 @@
-"""Bars above and below, or beside, a film: part of it, unlike the gaps between panels."""
+"""Letterbox and pillarbox bars: they belong to the film's panel, gaps between panels do not."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from rmset.geometry import Box, as_boxes, covered
 from rmset.stages.layout import changes
 from rmset.stages.layout.edges import Rect
 
-# Edges lie on one line of the grid when they are so near, px.
+# Largest distance at which edges lie on one grid line, px.
 _ALIGNED = 4
-# A bar above or beside the film is at most so thick, as a share of the film's side.
+# Largest thickness of a bar above or beside the film, as a share of the film's side.
 _BAR = 0.35
 _THIN_BAR = 0.15
-# What changes by so many gray levels moves; blurred is what changes with less than this share of the film's detail.
+# Smallest standard deviation of motion (gray levels); largest share of the film's detail in a blurred change.
 _MOVES, _BLURRED = 2.0, 0.3
-# Black is no lighter than this (mean gray level); a bar is in so many of the looks, as some scenes may have none.
+# Largest mean gray level of black; smallest share of looks in which a bar is black, as some scenes may have no bars.
 _BLACK, _OFTEN = 8.0, 0.15
-# What varies by less from place to place is one color, gray levels.
+# Largest spatial standard deviation of a single color, gray levels.
 _PLAIN = 4.0
 
 
 def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int], looks: npt.NDArray[np.uint8]) -> Rect:
     """Return the film's panel with the bars above and below (or beside) it, up to the lines of the grid.
 
-    A side is moved outwards only if no other panel ends where it is now, and one does (or the frame does) where it
-    would be, so that a gap between panels is not taken for a bar where another panel
-    of its row and column shows what it is, or where it stirs and is blurred: then it is the background.
+    A side moves outwards only if no other panel ends at its present line, and another panel or the frame ends at the
+    new line: so a gap between panels is not taken for a bar. A strip that moves and is blurred is the background, not
+    a bar.
 
     Args:
         rect: px of the frame, like `panels`.
-        panels: all of the screen.
+        panels: all panels of the screen.
         frame_size: (width, height).
         looks: small gray pictures of the whole screen, uint8 (N, 180, 320).
     """
@@ -62,7 +62,8 @@ def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int], l
 
     def is_bar(strip: Rect, *, beside: bool) -> bool:
         stir = _Stir.of(strip, frame_size, looks)
-        # Above and below, what is a bar in some scenes is picture in others; beside a film there may be other pictures.
+        # Above and below, a strip may be a bar in some scenes and picture in others. Beside a film, other pictures may
+        # lie, so a strip there must look like a bar.
         return not stir.behind(film) and (stir.is_bar or not beside)
 
     if (
@@ -82,27 +83,27 @@ def with_bars(rect: Rect, panels: Sequence[Rect], frame_size: tuple[int, int], l
 
 
 def _are_a_pair(one: int, other: int, side: int) -> bool:
-    """Whether two bars belong together: of one thickness, or a thin one whose fellow is part of the panel already."""
+    """Whether two bars are a pair: equally thick, or one thin and the other part of the panel already."""
     return abs(one - other) <= 2 * _ALIGNED or (min(one, other) == 0 and max(one, other) <= _THIN_BAR * side)
 
 
 @dataclass(frozen=True)
 class _Stir:
-    """How a place changes from look to look."""
+    """Change of a rectangle from look to look."""
 
     much: float
     """standard deviation, gray levels"""
     fine: float
-    """variance of the steps from pixel to pixel, right and down, beside the variance itself"""
+    """variance of the steps from pixel to pixel, right and down, divided by the variance itself"""
     black: float
     """share of the looks in which it is black, 0 to 1"""
     plain: float
-    """standard deviation over the place of its mean over time, gray levels"""
+    """spatial standard deviation of its mean over time, gray levels"""
 
     @classmethod
     def of(cls, rect: Rect, frame_size: tuple[int, int], looks: npt.NDArray[np.uint8]) -> _Stir:
         x0, y0, x1, y1 = changes.in_small(rect, frame_size)
-        # The outermost pixels show something of the neighbors.
+        # The outermost pixels mix with the neighbors.
         part = looks[:, y0 + 1 : y1 - 1, x0 + 1 : x1 - 1]
         if part.size == 0:
             return cls(0.0, 0.0, 1.0, 0.0)
@@ -115,11 +116,11 @@ class _Stir:
 
     @property
     def is_bar(self) -> bool:
-        """Whether it is black now and then, or plain and still; what lies beside somebody's picture is neither."""
+        """Whether it is black in some looks, or of one color and still; a strip of a person's room is neither."""
         return self.black >= _OFTEN or (self.much < _MOVES and self.plain < _PLAIN)
 
     def behind(self, film: _Stir) -> bool:
-        """Whether it is the blur of the film."""
+        """Whether it is the blurred copy of the film behind the panels."""
         return self.much >= _MOVES and self.fine < _BLURRED * film.fine and self.black < _OFTEN
 
 

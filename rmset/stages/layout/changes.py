@@ -1,8 +1,8 @@
-"""Moments at which the layout of a mashup changes, from small pictures of it.
+"""Layout changes of a mashup, detected in small pictures.
 
-Walls, borders and edges of panels hold still as long as the layout does, while films and faces move. So for each gap
-between two samples, each block of the screen compares its still parts before and after. A gap at which many blocks
-differ that seldom do at other times is a change.
+Walls, borders and edges of panels are still as long as the layout is, while films and faces move. So for each gap
+between two samples, the still parts of each screen block are compared before and after. A gap is a change if many
+blocks differ that seldom differ at other gaps.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from rmset.stages.layout.edges import Rect
 SMALL = (320, 180)
 """(width, height) of the small pictures, px"""
 _BLOCK = 20
-# Looks on either side that are compared.
+# Looks compared on either side of a gap.
 _WINDOW = 4
-# Gray levels: a step that counts as an edge, a pixel that holds still, a still pixel that has changed.
+# Gray levels: least step of an edge, range of a still pixel, least change of a still pixel.
 _EDGE, _STILL, _CHANGED = 10, 14, 22
-# Share of a block's still matter that must differ, and share of the screen whose blocks must say so.
+# Share of a block's still pixels that must differ, and share of the screen's blocks that must differ.
 _DIFFERS, _SCREEN = 0.5, 0.03
 _LEAST = 14
-"""pixels of a block that hold still, below which it has no say"""
+"""still edge pixels of a block, below which its edges do not count"""
 
 Flags = npt.NDArray[np.bool_]
 
@@ -37,7 +37,7 @@ def shrunk(image: Gray) -> Gray:
 
 
 def in_small(rect: Rect, frame_size: tuple[int, int]) -> Rect:
-    """Return a rectangle of a frame of that (width, height) in its small picture, px."""
+    """Scale a rectangle of a frame to its small picture, px; `frame_size` is (width, height)."""
     (width, height), (x0, y0, x1, y1) = SMALL, rect
     sx, sy = width / frame_size[0], height / frame_size[1]
     return (round(x0 * sx), round(y0 * sy), round(x1 * sx), round(y1 * sy))
@@ -50,7 +50,7 @@ def find(looks: Sequence[Gray]) -> list[tuple[int, Flags]]:
         looks: small gray pictures in order of time.
 
     Returns:
-        In order of time; the flags are bool (180, 320), the blocks that changed.
+        Gaps in order of time; the flags are bool (180, 320) and cover the blocks that changed.
     """
     count = len(looks)
     if count < 2:
@@ -68,17 +68,17 @@ def find(looks: Sequence[Gray]) -> list[tuple[int, Flags]]:
         near = scores[max(0, gap - 1) : gap + 2]
         if scores[gap] < _SCREEN or scores[gap] < near.max() or (found and gap - found[-1][0] < 2):
             continue
-        # Where exactly is for those blocks to say that seldom change; a cut of the film beside it is not meant.
+        # Only blocks that seldom change locate the change: a simultaneous cut of the film is left out.
         found.append((gap, np.kron(answers[gap] & (weight > 0), np.ones((_BLOCK, _BLOCK), bool))))
-    # Neighboring gaps may settle on one.
+    # Neighboring gaps may move to the same place.
     settled = {_settled(looks, gap, where): where for gap, where in found}
     return sorted(settled.items())
 
 
 def split(pictures: Sequence[Gray], before: Sequence[Gray], after: Sequence[Gray], where: Flags) -> int:
-    """How many of the pictures still belong to the looks `before` rather than `after`, at the pixels `where`.
+    """Count the pictures that belong to the looks `before` rather than `after`, at the pixels `where`.
 
-    The quieter side decides: what a film shows before a grid of people may look like neither.
+    The side with less motion decides: scenes of a film before a grid of people may resemble neither side.
     """
     if not pictures:
         return 0
@@ -100,17 +100,17 @@ def _median(looks: Sequence[Gray]) -> npt.NDArray[np.float32]:
 
 
 def _distance(looks: Sequence[Gray], usual: npt.NDArray[np.float32], where: Flags) -> npt.NDArray[np.float32]:
-    """Mean gray difference (looks,) from what is usual."""
+    """Mean gray difference (looks,) from the usual picture."""
     return np.asarray([np.abs(look[where] - usual).mean() for look in looks], np.float32)
 
 
 def around(looks: Sequence[Gray], gap: int) -> tuple[Sequence[Gray], Sequence[Gray]]:
-    """Return the looks on either side of a gap that tell what the screen looks like before and after it."""
+    """Return the looks just before and just after a gap."""
     return looks[max(0, gap - 2) : gap + 1], looks[gap + 1 : gap + 4]
 
 
 def _settled(looks: Sequence[Gray], gap: int, where: Flags) -> int:
-    """Return the gap itself or a neighbor, wherever the looks really part."""
+    """Return the gap itself or a neighbor, where `split` separates the looks best."""
     low, high = max(0, gap - 1), min(len(looks), gap + 3)
     before = looks[max(0, gap - _WINDOW) : max(1, gap)]
     after = looks[min(gap + 2, len(looks) - 1) : gap + 2 + _WINDOW]
@@ -118,7 +118,7 @@ def _settled(looks: Sequence[Gray], gap: int, where: Flags) -> int:
 
 
 def _edges(look: Gray) -> npt.NDArray[np.bool_]:
-    """Bool (2, 180, 320): steps to the right and downwards."""
+    """Edge flags, bool (2, 180, 320): gray steps to the right and downwards."""
     gray = look.astype(np.int16)
     out = np.zeros((2, *look.shape), bool)
     out[0, :, :-1] = np.abs(np.diff(gray, axis=1)) >= _EDGE
@@ -127,7 +127,7 @@ def _edges(look: Gray) -> npt.NDArray[np.bool_]:
 
 
 def _differ(grays: npt.NDArray[np.uint8], edges: Flags, before: slice, after: slice) -> Flags:
-    """Blocks (9, 16) whose still edges, or still pixels, differ."""
+    """Boolean flags of blocks (9, 16) whose still edges or still pixels differ."""
     held_before, held_after = edges[before].mean(axis=0) >= 0.75, edges[after].mean(axis=0) >= 0.75
     either = _blocks((held_before | held_after).sum(axis=0))
     both = _blocks((_near(held_before) & held_after | _near(held_after) & held_before).sum(axis=0))
@@ -140,7 +140,7 @@ def _differ(grays: npt.NDArray[np.uint8], edges: Flags, before: slice, after: sl
 
 
 def _near(held: Flags) -> Flags:
-    """Grown by a pixel, so that an edge between two pixels is found again in either."""
+    """Still edges grown by one pixel, so that an edge between two pixels matches in either."""
     grown = [cv2.dilate(part.astype(np.uint8), np.ones((3, 3), np.uint8)) for part in held]
     return np.stack(grown).astype(bool)
 

@@ -9,15 +9,15 @@ from itertools import combinations
 from rmset.geometry import area, as_boxes, center, clip, contains_point, covered, iou
 from rmset.layout_record import Layout, Segment
 
-# Two people whose boxes overlap so much are one, or one of them is no person.
+# IoU above which two people's boxes are an error: they are one person, or one of them is no person.
 _SAME_FACE = 0.4
-# A trigger region may hide so much of a person's panel; an inset does.
+# Largest share of a person's panel that a trigger region may cover, as an inset does.
 _HIDDEN = 0.5
 
 
 @dataclass(frozen=True)
 class LayoutProblem:
-    """One fault, or one part that is not yet confirmed."""
+    """A fault of a layout, or a part not yet confirmed."""
 
     segment: int | None
     """number of the segment, from 0; None for the whole video"""
@@ -25,13 +25,13 @@ class LayoutProblem:
     problem: str
     remedy: str
     is_error: bool = True
-    """False for what only waits"""
+    """False if it only waits to be reviewed"""
 
 
 def check(layout: Layout, frame_count: int) -> list[LayoutProblem]:
     """Return the faults of a layout, segment by segment.
 
-    Boxes outside the frame and segments out of order cannot even be read: `Layout` refuses them.
+    Boxes outside the frame and segments out of order are not checked here: `Layout` refuses them on reading.
     """
     found: list[LayoutProblem] = []
     end = 0

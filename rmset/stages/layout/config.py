@@ -1,4 +1,4 @@
-"""What decides a proposal."""
+"""Settings of layout proposal."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from rmset.errors import UsageError
 
 @dataclass(frozen=True)
 class ProposeConfig:
-    """What decides a proposal."""
+    """Settings of layout proposal."""
 
     samples: int = 12
-    """frames of each segment in which faces are looked for"""
+    """frames of each segment searched for faces"""
     detector: str = "mtcnn"
     """name in `rmset.parts.detect.DETECTORS`"""
     search_height: int = 200
     """panels are shrunk until their shorter side is this, px: enough for one face that fills a part of its panel"""
     min_face: float = 30
-    """smallest face looked for at that size, px"""
+    """smallest face searched for at that size, px"""
     edge_samples: int = 18
-    """frames of each segment that edges of panels are taken from"""
+    """frames of each segment used to find edges of panels"""
 
     def __post_init__(self) -> None:
         """Check the values."""

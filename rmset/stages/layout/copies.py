@@ -1,11 +1,11 @@
-"""Where the film is shown a second time: smaller, larger or mirrored, over a corner, a person or what lies behind.
+"""Second copy of the film: smaller, larger or mirrored, over a corner, a person or the background.
 
-    what changes in the film from look to look  ->  sought at every place and size of the screen  ->  the best match
+    changes of the film from look to look  ->  matched at every place and size of the screen  ->  the best match
 
-Whatever else moves on a screen moves by itself; only the same pictures change alike at the same times. That holds for
-the middle of the film whatever is cut off at its sides, and whether or not the copy was found to be a panel. Only what
-is fine beside the middle's size is compared: a film that grows darker does so like its blur behind the panels, at every
-place and size.
+Only two copies of the same pictures change alike at the same times; other motion is independent. This holds for the
+middle of the film even if its sides are cut off, and even if the copy was not found as a panel. Only detail that is
+fine compared with the middle is matched: brightness changes of a film match its blurred background at every place and
+size.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ import numpy.typing as npt
 
 from rmset.stages.layout.edges import Rect
 
-# Correlation from which two places show the same pictures; others stay below 0.55, copies are above 0.8.
+# Least correlation of two places with the same pictures; other places stay below 0.55, copies are above 0.8.
 _SAME = 0.7
-# What is coarser than this share of the middle's shorter side is not compared.
+# Coarsest detail compared, as a share of the middle's shorter side.
 _COARSE = 0.5
-# The middle of the film that is sought: another copy may show no more of it.
+# Share of the film's sides that is matched, around its middle: another copy may show no more.
 _CORE = 0.45
-# Sizes that are tried: steps small enough that the middle still overlaps its copy, then finer ones around the best.
+# Ratio of sizes tried, small enough that the middle still overlaps its copy; then finer steps around the best size.
 _STEP, _FINE = 1.12, np.linspace(-0.1, 0.1, 11)
 _SMALLEST, _LARGEST = 0.08, 5.0
-# The shorter side of a copy is at least this share of the screen's.
+# Smallest shorter side of a copy, as a share of the screen's.
 _LEAST = 0.14
-# Fewer looks say nothing of how a picture changes; more than these say nothing new.
+# Fewest looks that show how a picture changes, and most that add information.
 _FEWEST, _MOST = 4, 9
-# So much of the middle must be free of what lies over it.
+# Least share of the middle that no inset covers.
 _FREE = 0.4
-# A copy lies on the screen but for so much; strips of a blurred background are more like a copy that does not.
+# Least share of a copy on the screen; otherwise strips of a blurred background match.
 _ON_SCREEN = 0.85
-# A place that shares so much with the film is the film itself.
+# Overlap with the film above which a match is the film itself.
 _ITSELF = 0.25
 
 _Pictures = npt.NDArray[np.float32]
@@ -51,13 +51,13 @@ class Copy:
     center: tuple[float, float]
     """center of the copy, px of the frame"""
     scale: float
-    """size of the copy beside the film"""
+    """size of the copy divided by that of the film"""
     mirrored: bool
     score: float
-    """correlation of their changes, to 1"""
+    """correlation of their changes, at most 1"""
 
     def of(self, rect: Rect) -> Rect:
-        """Where the copy shows what the film shows in a rectangle; it may reach beyond the frame."""
+        """Map a rectangle of the film to the copy; the result may reach beyond the frame."""
         (ax, ay), (bx, by) = self.first, self.center
         x0, x1 = (bx + (-1 if self.mirrored else 1) * self.scale * (x - ax) for x in (rect[0], rect[2]))
         y0, y1 = (by + self.scale * (y - ay) for y in (rect[1], rect[3]))
@@ -65,13 +65,13 @@ class Copy:
 
 
 def find(looks: npt.NDArray[np.uint8], film: Rect, frame_size: tuple[int, int], over: Sequence[Rect]) -> Copy | None:
-    """Return the second place of a film; None if there is none.
+    """Find a copy of the film; None if there is none.
 
     Args:
         looks: small gray pictures of the whole screen, uint8 (N, h, w).
-        film: its first place, px of the frame.
+        film: place of the film, px of the frame.
         frame_size: (width, height).
-        over: what lies over the film, px of the frame.
+        over: insets over the film, px of the frame.
     """
     if len(looks) < _FEWEST:
         return None
@@ -89,7 +89,7 @@ def find(looks: npt.NDArray[np.uint8], film: Rect, frame_size: tuple[int, int], 
 
 
 class _Search:
-    """The middle of one film, ready to be sought."""
+    """Template matching for the middle of one film."""
 
     def __init__(
         self, looks: npt.NDArray[np.uint8], film: Rect, frame_size: tuple[int, int], over: Sequence[Rect]
@@ -107,11 +107,11 @@ class _Search:
             a0, b0, a1, b1 = self._small(rect)
             free[int(b0) : int(np.ceil(b1)), int(a0) : int(np.ceil(a1))] = 0
         self._free = free[inside]
-        # What lies around the middle is needed to tell what is fine at its rim.
+        # The surroundings of the middle are needed to separate fine from coarse at its rim.
         self._around = self._changes[:, slice(*_middle(y0, y1, 2 * _CORE)), slice(*_middle(x0, x1, 2 * _CORE))]
 
     def at(self, scale: float, mirrored: bool) -> Copy | None:
-        """Return the best place for a copy of this size."""
+        """Find the best place for a copy of this size."""
         _, height, width = self._changes.shape
         size = (round(self._free.shape[1] * scale), round(self._free.shape[0] * scale))
         if size[0] > width or size[1] > height or self._side * scale < _LEAST:
@@ -144,7 +144,7 @@ class _Search:
         return Copy(first, center, float(scale), mirrored, float(scores[row, column]))
 
     def _finer_than(self, coarse: int) -> tuple[_Pictures, _Pictures]:
-        """Return what is finer than so many pixels: changes (N, h, w) and their energy (h, w)."""
+        """Detail finer than `coarse` px: changes (N, h, w) and their energy (h, w)."""
         if coarse not in self._fine:
             changes = np.stack([_fine(change, coarse) for change in self._changes])
             self._fine[coarse] = changes, np.square(changes).sum(axis=0)
@@ -156,25 +156,25 @@ class _Search:
 
 
 def _fine(picture: _Pictures, coarse: int) -> _Pictures:
-    """Return what is left of a picture when the mean around each pixel, over a square of that side, is taken away."""
+    """Subtract the mean around each pixel, over a square with sides of `coarse` px."""
     return np.asarray(picture - cv2.blur(picture, (coarse, coarse)), np.float32)
 
 
 def _shared(places: int, length: int, start: float, end: float) -> _Pictures:
-    """Share (places,) of a window of that length, at each place, that lies in a stretch."""
+    """Share (places,) of a window of `length` px, at each place, that lies between `start` and `end`."""
     at = np.arange(places, dtype=np.float32)
     return np.asarray(np.clip(np.minimum(at + length, end) - np.maximum(at, start), 0, None) / length, np.float32)
 
 
 def _within(places: int, length: int, side: int) -> _Pictures:
-    """Share (places,) of a whole copy, whose middle has that length and begins at each place, that is on the screen."""
+    """Share (places,) of a whole copy that is on the screen; its middle of `length` px begins at each place."""
     center = np.arange(places, dtype=np.float32) + length / 2
     half = length / _CORE / 2
     return np.asarray((np.minimum(center + half, side) - np.maximum(center - half, 0)) / (2 * half), np.float32)
 
 
 def _middle(start: float, end: float, share: float = _CORE) -> tuple[int, int]:
-    """Find the middle of a stretch, in whole pixels about its center; inside it where its share is below 1."""
+    """Return the middle `share` of a stretch in whole pixels around its center; inside the stretch if below 1."""
     center, half = (start + end) / 2, share * (end - start) / 2
     return round(center - half), max(round(center + half), round(center - half) + 1)
 

@@ -1,10 +1,10 @@
-"""Lines between pixels at which one picture ends and another begins, out of a few frames of one layout.
+"""Edges between pictures, from a few frames of one layout.
 
-Inside a picture neighboring pixels change together; across the edge of a panel they change each for itself. So a
-line between two pixels speaks *for* an edge where the two move apart (or hold a lasting step), *against* it where
-they move together, and says nothing where nothing is to be seen (black beside black, a plain wall). A film grows darker
-together with its blur behind the panels; all that parts them is a lasting step that is *crisp*: what is drawn on the
-screen ends from one pixel to the next. A picture has such steps too, so they count only where the grid has a line.
+Inside a picture neighboring pixels change together; across the edge of a panel they change independently. So a line
+between two pixels is evidence *for* an edge where the two change independently (or differ by a lasting step),
+*against* it where they change together, and neither where nothing is visible (black beside black, a plain wall). A
+film grows darker together with its blur behind the panels. Only a *crisp* lasting step separates the two: drawn
+edges end from one pixel to the next. Pictures have crisp steps too, so these count only along a line of the grid.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ Rect = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels, half-open"""
 _Sums = npt.NDArray[np.floating]
 
-# A pixel moves when its gray values over time have this standard deviation.
+# Smallest standard deviation over time of a moving pixel, gray levels.
 MOVES = 6.0
-# Share of two neighbors' variance that is left in their difference: 0 moving as one, 1 each for itself.
+# Share of two neighbors' variance that is left in their difference: 0 if they move as one, 1 if independently.
 _APART, _TOGETHER = 0.55, 0.3
-# A step of so many gray levels between two still pixels.
+# Least step between two still pixels, gray levels.
 _STEP = 6.0
-# A crisp step is so many times as steep as the ones beside it.
+# Least ratio of a crisp step to the steps beside it.
 _CRISP = 4.0
 
 
 class FrameSums:
-    """Running sums over frames; six float images, however many frames there are."""
+    """Running sums over frames: six float images for any number of frames."""
 
     def __init__(self, height: int, width: int) -> None:
         self.count = 0
@@ -41,7 +41,7 @@ class FrameSums:
         self.step_h, self.step_h2 = (np.zeros((height - 1, width), np.float32) for _ in range(2))
 
     def add(self, gray: Gray) -> None:
-        """Take in one frame uint8 (H, W)."""
+        """Add one frame uint8 (H, W)."""
         self.count += 1
         cv2.accumulate(gray, self.value)
         cv2.accumulateSquare(gray, self.square)
@@ -72,16 +72,16 @@ class LineMap:
     against: npt.NDArray[np.bool_]
     """bool (length, lines)"""
     apart: npt.NDArray[np.bool_]
-    """bool (length, lines): the part of `speaks_for` that movement gives, not a lasting step"""
+    """bool (length, lines): the part of `speaks_for` that is due to independent motion, not to a lasting step"""
     crisp: npt.NDArray[np.bool_]
-    """bool (length, lines): a lasting step from one pixel to the next, though both move together"""
+    """bool (length, lines): a crisp lasting step, though both sides move together"""
     step: npt.NDArray[np.float32]
-    """float32 (length, lines): mean gray difference; its ridge is the exact place of an edge"""
+    """float32 (length, lines): mean gray difference; it is largest exactly at an edge"""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What some frames of one layout say about every pixel and every line between pixels."""
+    """Evidence of some frames about every pixel and every line between pixels."""
 
     vertical: LineMap
     horizontal: LineMap
@@ -92,9 +92,9 @@ class Evidence:
 
     @classmethod
     def of(cls, sums: FrameSums) -> Evidence:
-        """Weigh the sums of two frames or more.
+        """Compute the evidence from the sums of two frames or more.
 
-        With a single frame nothing moves, and lasting steps are all that is left.
+        A single frame has no motion, so it gives only lasting steps.
         """
         n = max(1, sums.count)
         mean = sums.value / n
@@ -108,7 +108,7 @@ class Evidence:
 
     @property
     def moving(self) -> npt.NDArray[np.bool_]:
-        """Bool (H, W)."""
+        """Flags of moving pixels, bool (H, W)."""
         return self.spread >= MOVES
 
 

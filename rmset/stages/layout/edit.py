@@ -1,4 +1,4 @@
-"""What a person or a script changes in a layout."""
+"""Manual changes of a layout, by a person or a script."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rmset.root import Root
 
 
 def is_manual(root: Root, video_id: str) -> bool:
-    """Whether a person has drawn or confirmed anything in the layout; then no proposal touches it."""
+    """Whether any part of the layout was drawn or confirmed by a person; proposals leave such layouts alone."""
     if not root.has_layout(video_id):
         return False
     return any(
@@ -32,9 +32,9 @@ def edit(
     append: bool = False,
     reviewed: bool | None = None,
 ) -> Layout:
-    """Return the layout with what is named replaced, in the segments that overlap `span` (all if none).
+    """Return the layout with the given parts replaced, in the segments that overlap `span` (all if None).
 
-    People keep the panel in which they are drawn, if the layout knows one there.
+    A drawn person gets the panel they are drawn in, if the layout has one there.
 
     Raises:
         LayoutError: a box does not fit into the frame, or no segment overlaps the span.

@@ -17,50 +17,49 @@ from rmset.stages.layout.copies import Copy
 from rmset.stages.layout.edges import Rect
 from rmset.stages.layout.watch import View, Watched
 
-# Weights of the signs; tuned on the tuning half of the benchmark's mashups.
-_NOBODY, _CHANGES, _RIM, _CENTRAL, _LARGE, _INSET, _CROWD = 1.0, 0.6, 1.5, 0.35, 0.4, 0.9, 0.3
-# Margin over the next panel at which the choice is as good as sure, and the one at which it is a coin's throw.
+# Weights of the features of `likeness_of`; tuned on the tuning half of the benchmark's mashups.
+_EMPTY, _CHANGES, _RIM, _CENTRAL, _LARGE, _INSET, _CROWD = 1.0, 0.6, 1.5, 0.35, 0.4, 0.9, 0.3
+# Margin over the next panel at which the choice is nearly certain, and at which it is a coin toss.
 _SURE, _TOSS = 0.75, 0.0
-# A copy of the film is the panel at its middle when that shows so much of it; else the copy is cut off there.
+# Least share of a copy covered by the panel at its middle for that panel to be the copy; below it the copy is cut off.
 _HOST = 0.6
-# A film that takes up so much of the screen fills it but for its bars.
+# Share of the screen from which a film fills it, apart from its bars.
 _FILLS = 0.7
-# Two panels are film alike when their likeness differs by no more; somebody sits where a face stays so surely.
+# Largest difference in likeness of two film panels; least `sitting` of a panel with a person.
 _EQUAL, _SEATED = 0.5, 0.5
-# Each picture of a copy that lags behind is so much like one that the film shows in some look; or its panel is one in
-# which no person sits so surely.
-_SHOWN, _NOBODY_SITS = 0.8, 0.25
-# Pixels of a look over which what is coarse is averaged.
+# Least likeness of a delayed copy's pictures to pictures of the film; `sitting` below which no person is in a panel.
+_SHOWN, _UNSEATED = 0.8, 0.25
+# Window for averaging coarse structure, px of a look.
 _COARSE = (25, 25)
-# A person seen in so many looks is not hidden by a copy.
+# Share of looks in which a person is seen from which no copy may cover them.
 _SEEN = 0.3
-# Two regions can be wrong in more ways than one; a person should look.
+# Largest confidence with two regions: they can be wrong in more ways, so a person should look.
 _TWICE = 0.75
-# A blurred copy behind the panels has less than this share of the detail of the film, whose rim moves so much, and
-# grows brighter and darker as the film does there: so far their changes agree when both are coarse.
+# A blurred copy behind the panels: largest share of the film's detail, least motion of the film's rim, and least
+# correlation of their coarse brightness changes.
 _BLURRED, _LIVELY, _AGREE = 0.65, 0.4, 0.5
-# What has less than this share of the usual panel's detail can be nothing else.
+# Share of the median panel's detail below which a panel is always taken for blur.
 _FAINT = 0.25
 
 
 @dataclass(frozen=True)
 class Film:
-    """Where the film plays."""
+    """Places of the film on the screen."""
 
     regions: tuple[Rect, ...]
-    """the chosen panel first, then where it is shown again"""
+    """the chosen panel first, then its copies"""
     panels: tuple[int, ...]
     """numbers of the view's panels that are film"""
     confidence: float
 
 
 def find(view: View, frame_size: tuple[int, int]) -> Film | None:
-    """Return the film of a view; None if no panel can be one."""
+    """Find the film of a view; None if no panel is eligible."""
     panels = view.panels
     if len(panels) < 2:
         return None
     usual = float(np.median([p.area for p in panels]))
-    # A sliver is never where the film plays.
+    # A sliver is never the film's panel.
     blurs = [i for i, p in enumerate(panels) if _is_blur(p, view, frame_size)]
     eligible = [i for i, p in enumerate(panels) if i not in blurs and (p.area >= usual / 4 or p.panel.inset)]
     if not eligible:
@@ -89,16 +88,16 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
 
 
 def _filled_up(region: Rect, chosen: int, view: View, frame_size: tuple[int, int]) -> Rect:
-    """Return the whole screen, where the film nearly fills it and the rest is empty: bars that some scenes have."""
+    """Return the whole screen if the film nearly fills it and the rest is empty: bars that only some scenes have."""
     width, height = frame_size
     if (region[2] - region[0]) * (region[3] - region[1]) < _FILLS * width * height:
         return region
     beside = [p for i, p in enumerate(view.panels) if i != chosen and covers(region, p.panel.rect) < 0.5]
-    return region if any(p.sitting >= _NOBODY_SITS for p in beside) else (0, 0, width, height)
+    return region if any(p.sitting >= _UNSEATED for p in beside) else (0, 0, width, height)
 
 
 def known(view: View, regions: Sequence[TriggerRegion]) -> Film:
-    """Return the film of a view whose regions are known from elsewhere."""
+    """Build the film of a view from regions known from another segment."""
     rects = [tuple(round(v) for v in r.box) for r in regions]
     whole = [(r[0], r[1], r[2], r[3]) for r in rects]
     inside = tuple(i for i, p in enumerate(view.panels) if any(covers(r, p.panel.rect) >= _HOST for r in whole))
@@ -106,14 +105,14 @@ def known(view: View, regions: Sequence[TriggerRegion]) -> Film:
 
 
 def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int, int]) -> float:
-    """How much a panel behaves like a film; higher is more."""
+    """Score of a panel as the film's panel; higher is more likely."""
     most = max(max(p.change for p in panels), 0.3)
     usual = float(np.median([p.area for p in panels]))
     x, y = center(panel.panel.box)
     off = max(abs(x / frame_size[0] - 0.5), abs(y / frame_size[1] - 0.5)) * 2
     wandering = max(0.0, min(1.0, panel.faces - 0.5)) * (1 - panel.sitting)
     return (
-        _NOBODY * (1 - panel.sitting)
+        _EMPTY * (1 - panel.sitting)
         + _CHANGES * panel.change / most
         + _RIM * panel.rim**2
         + _CENTRAL * (1 - off)
@@ -124,7 +123,7 @@ def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int
 
 
 def _is_blur(panel: Watched, view: View, frame_size: tuple[int, int]) -> bool:
-    """Whether it is what lies behind the panels: it is empty; something lively and sharper changes as it does."""
+    """Whether a panel is the blurred background: no person in it, and a lively, sharper panel changes as it does."""
     if panel.sitting > 0 or panel.panel.inset:
         return False
     if panel.detail < _FAINT * float(np.median([p.detail for p in view.panels])):
@@ -134,14 +133,14 @@ def _is_blur(panel: Watched, view: View, frame_size: tuple[int, int]) -> bool:
 
 
 def _blurred(panel: Watched, beside: Watched) -> bool:
-    """Whether it has less detail than the other; the same picture shown larger has that much less."""
+    """Whether a panel is blurrier than the other, beyond what its larger size explains."""
     return panel.detail < _BLURRED * beside.detail * min(1.0, float(np.sqrt(beside.area / panel.area)))
 
 
 def _agree(behind: Rect, film: Rect, view: View, frame_size: tuple[int, int]) -> float:
-    """Correlation of the changes in a rectangle with those there of a film stretched over the screen, both blurred.
+    """Correlation of the changes in a rectangle with those of the film stretched over the screen, both blurred.
 
-    What insets cover is left out.
+    Pixels covered by insets are left out.
     """
     looks = view.looks.astype(np.float32)
     if len(looks) < 2:
@@ -164,27 +163,27 @@ def _agree(behind: Rect, film: Rect, view: View, frame_size: tuple[int, int]) ->
 
 
 def _coarse(picture: npt.NDArray[np.float32], free: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the mean around each pixel of what is free."""
+    """Mean around each pixel, over the free pixels only."""
     return np.asarray(cv2.blur(picture * free, _COARSE) / np.maximum(cv2.blur(free, _COARSE), 1e-3), np.float32)
 
 
 def _equals(panels: Sequence[Watched], likeness: dict[int, float], order: Sequence[int]) -> list[int]:
-    """Return the second of the order if it is as much a film as the first, and all others are people.
+    """Return the second panel of the order if it is as likely a film as the first, and all others hold people.
 
-    A copy that lags behind, or is cut another way, does not change alike at the same times; but it shows the film's
-    pictures, or no person in the same place.
+    A copy that is delayed or cropped differently does not change at the same times as the film. But it shows the film's
+    pictures, or has no person who stays in place.
     """
     if len(order) < 3 or not any(panels[i].sitting >= _SEATED for i in order[2:]):
         return []
     first, second, third = order[:3]
     near = likeness[first] - likeness[second] <= _EQUAL and likeness[second] - likeness[third] >= _SURE
     sitting = panels[second].sitting
-    copied = sitting < _NOBODY_SITS or (sitting < _SEATED and _shows(panels[second], panels[first]) >= _SHOWN)
+    copied = sitting < _UNSEATED or (sitting < _SEATED and _shows(panels[second], panels[first]) >= _SHOWN)
     return [second] if near and copied and not _blurred(panels[second], panels[first]) else []
 
 
 def _shows(copy: Watched, film: Watched) -> float:
-    """How much the pictures of a panel are like those of the film, in whichever look it shows them; to 1."""
+    """Mean likeness, at most 1, of a panel's pictures to the most similar picture of the film at any time."""
     if not len(film.thumbs):
         return 0.0
     ours, mirrored, theirs = (_plain(t) for t in (copy.thumbs, copy.thumbs[:, :, ::-1], film.thumbs))
@@ -192,7 +191,7 @@ def _shows(copy: Watched, film: Watched) -> float:
 
 
 def _plain(thumbs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Small pictures as rows of mean 0 and length 1."""
+    """Small pictures as rows of mean 0 and norm 1."""
     rows = thumbs.reshape(len(thumbs), -1)
     rows = rows - rows.mean(axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-3), np.float32)
@@ -201,13 +200,13 @@ def _plain(thumbs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _second(
     copy: Copy, film: Rect, view: View, seats: Sequence[int], frame_size: tuple[int, int]
 ) -> tuple[Rect | None, list[int]]:
-    """Return the region of a copy, and the panels that are nothing else; no region if it would hide somebody.
+    """Return the region of a copy, and the panel it fills; no region if it would cover a person.
 
     Args:
-        copy: where it is.
+        copy: place and scale of the copy.
         film: the first region, bars included.
         view: all panels.
-        seats: numbers of the panels that may be the copy's, or a person's under it.
+        seats: numbers of the panels that may be the copy or may hold a person under it.
         frame_size: (width, height).
     """
     panels = view.panels
@@ -217,7 +216,7 @@ def _second(
     host = min(under, key=lambda i: panels[i].area, default=None)
     if host is not None and covers(panels[host].panel.rect, region) < _HOST:
         region = panels[host].panel.rect
-    # A look is small, so a copy is found to about a pixel of it; edges of panels are exact.
+    # A copy is located to about one pixel of a small look; edges of panels are exact.
     rects = [(0, 0, *frame_size), *(p.panel.rect for p in panels)]
     region = _snapped(region, rects, 2 * frame_size[0] / view.looks.shape[2])
     others = [s for i in seats if i != host for s in panels[i].sitters if s.presence >= _SEEN]
@@ -227,7 +226,7 @@ def _second(
 
 
 def _snapped(rect: Rect, others: Sequence[Rect], near: float) -> Rect:
-    """Return the rectangle with each side on the nearest side of another, if one is so near (px)."""
+    """Move each side of a rectangle to the nearest side of the others, if one is within `near` px."""
 
     def snap(value: int, lines: set[int]) -> int:
         line = min(lines, key=lambda at: abs(at - value))

@@ -1,4 +1,4 @@
-"""Rectangles that lie over others: a film in the corner of a panel, or over the place where panels meet."""
+"""Insets: rectangles over other panels, such as a film in the corner of a panel or where panels meet."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import numpy.typing as npt
 
 from rmset.stages.layout.edges import Evidence, LineMap, Rect
 
-# A run of edge may have gaps of so many pixels (a dark scene beside a dark coat).
+# Largest gap in a run of edge, px (a dark scene beside a dark coat).
 _GAP = 24
-# So much of each side must speak for it, and so much of what speaks at all.
+# Least share of a side with evidence for an edge, and least share of such evidence among all evidence there.
 _SIDE, _PURITY = 0.6, 0.75
-# So much of an inset must move, and so much of its outline must move apart from what it lies on.
+# Least share of an inset that moves, and least share of its outline across which both sides move independently.
 _ALIVE, _APART = 0.15, 0.3
-# Sides end within so many pixels of each other.
+# Largest distance between the ends of two sides, px.
 _LOOSE = 14
 _MOST_RUNS = 24
-# A larger rectangle is the same inset if the smaller one fills so much of it.
+# Share of a larger rectangle filled by a smaller one from which both are the same inset.
 _GROWN = 0.7
 
 
 @dataclass(frozen=True)
 class Inset:
-    """A rectangle that lies over others."""
+    """A rectangle over other panels."""
 
     rect: Rect
     support: float
-    """mean share of its four sides that speaks for it"""
+    """mean share of its four sides with evidence for an edge"""
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A stretch of edge: line `at`, from `start` to `end` along it."""
+    """A run of edge: line `at`, from `start` to `end` along it."""
 
     at: int
     start: int
@@ -44,11 +44,11 @@ class _Run:
 
 
 def inset_in(evidence: Evidence, rect: Rect, least: float, but: Sequence[Rect] = ()) -> Inset | None:
-    """Return a rectangle inside another, with sides of at least `least` px; None if there is none.
+    """Find an inset inside a rectangle, with sides of at least `least` px; None if there is none.
 
-    `but` are those that are known; what lies in one of them is part of it.
+    `but` are insets already known; rectangles inside one of them are part of it.
 
-    It must move: a picture or a window on somebody's wall has four sides too.
+    An inset must move: a picture or a window on a wall has four sides too.
     """
     x0, y0, x1, y1 = rect
     columns = _runs(evidence.vertical, (y0, y1), (x0, x1), least)
@@ -65,7 +65,7 @@ def inset_in(evidence: Evidence, rect: Rect, least: float, but: Sequence[Rect] =
                 continue
             top = _side(evidence.horizontal, (left.at, right.at), (left.start, right.start), (y0, y1), first=True)
             bottom = _side(evidence.horizontal, (left.at, right.at), (left.end, right.end), (y0, y1), first=False)
-            # What lies over the rectangle's own side ends there, seen from inside.
+            # An inset that reaches beyond the rectangle's own side ends at that side.
             top = y0 if top is None and start - y0 <= _LOOSE else top
             bottom = y1 if bottom is None and y1 - end <= _LOOSE else bottom
             if top is None or bottom is None or bottom - top < least:
@@ -81,15 +81,15 @@ def inset_in(evidence: Evidence, rect: Rect, least: float, but: Sequence[Rect] =
             inset.append(Inset(found, support))
     if not inset:
         return None
-    # The smallest, so that a block of panels is not taken for one; then what hardly differs from it and is larger,
-    # because bars of a film and lines around it are part of it.
+    # The smallest, so that a block of panels is not taken for one inset. Then the largest that hardly differs from it:
+    # bars of a film and lines around it are part of it.
     small = min(inset, key=lambda i: _area(i.rect))
     like_it = [i for i in inset if _common(i.rect, small.rect) >= _GROWN * _area(i.rect) and i.support >= _SIDE]
     return max(like_it, key=lambda i: _area(i.rect))
 
 
 def _runs(lines: LineMap, along: tuple[int, int], across: tuple[int, int], least: float) -> list[_Run]:
-    """Long stretches of edge inside a rectangle, the heaviest of neighboring lines each, the heaviest first."""
+    """Long runs of edge inside a rectangle, the heaviest first; of neighboring lines only the heaviest."""
     (a, b), (first, last) = along, (across[0], across[1] - 1)
     inside = lines.speaks_for[a:b, first:last]
     if inside.shape[0] < least or inside.shape[1] < least:
@@ -121,7 +121,7 @@ def _stretches(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 def _side(
     lines: LineMap, span: tuple[int, int], near: tuple[int, int], bounds: tuple[int, int], *, first: bool
 ) -> int | None:
-    """Return the outermost line near the ends of two runs that the stretch between them speaks for."""
+    """Find the outermost line near the ends of two runs that is an edge between them; None if there is none."""
     low, high = max(bounds[0] + 3, min(near) - _LOOSE), min(bounds[1] - 4, max(near) + _LOOSE)
     if high - low < 1:
         return None
@@ -146,7 +146,7 @@ def _area(rect: Rect) -> int:
 
 
 def _outline(evidence: Evidence, rect: Rect, within: Rect) -> tuple[float, float]:
-    """Shares (0 to 1) of the outline that speak for it, and that move apart; sides of what it lies in left out."""
+    """Shares of the outline with evidence for an edge and with independent motion, 0 to 1; shared sides left out."""
     x0, y0, x1, y1 = rect
     height, width = evidence.mean.shape
     sides = [

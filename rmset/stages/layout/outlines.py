@@ -1,8 +1,8 @@
-"""The outline of a picture that lies over another, found from the face in it: a circle, or a rectangle.
+"""Outline (circle or rectangle) of a person's picture that lies over another, found from the face in it.
 
-A person shown over a film is filmed by a camera of their own, so along the outline both sides move apart, while what
-a film shows of a face has no such outline. A circle has no straight side, and boxes in a column share theirs; both are
-found from the inside.
+A person shown over a film has a camera of their own, so the two sides of the outline move independently. A face in
+the film has no such outline. Circles have no straight sides, and boxes in a column share sides; so both are searched
+for from the face outwards.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ import numpy.typing as npt
 from rmset.geometry import Box, center
 from rmset.stages.layout.edges import Evidence, Rect
 
-# So much of an outline must speak for it, and so much more than what lies just inside.
+# Least share of a circle and of a rectangle's side on an edge; least ratio to the share just inside the circle.
 _CIRCLE, _SIDE, _CLEARER = 0.5, 0.55, 1.6
-# Half a picture's side, beside the height of the face in it.
+# Bounds of half a picture's side, in heights of the face in it.
 _NEAREST, _FARTHEST = 0.55, 3.2
 # Samples of a circle.
 _TURNS = 96
-# Lines that are tried for each side of a rectangle.
+# Lines tried for each side of a rectangle.
 _LINES = 5
-# A side may lie so many px beside where the sides it meets end.
+# Largest distance of a side from the ends of the sides it meets, px.
 _INWARD = 3
 
 
 @dataclass(frozen=True)
 class Outline:
-    """Where a picture ends."""
+    """Outline of a picture."""
 
     rect: Rect
     round: bool
     support: float
-    """share of it that speaks for it, 0 to 1"""
+    """share of it with evidence for an edge, 0 to 1"""
 
 
 def around(evidence: Evidence, face: Box) -> Outline | None:
-    """Return the outline of the picture that a face is in; None if none is seen."""
+    """Find the outline of the picture around a face; None if none is visible."""
     found = [o for o in (_circle(evidence, face), _rectangle(evidence, face)) if o is not None]
     return max(found, key=lambda o: o.support, default=None)
 
 
 def _edge_map(evidence: Evidence) -> npt.NDArray[np.bool_]:
-    """Pixels (H, W) beside which something speaks for an edge, in either direction."""
+    """Pixels (H, W) next to evidence for an edge in either direction."""
     height, width = evidence.mean.shape
     edge = np.zeros((height, width), bool)
     vertical, horizontal = evidence.vertical.speaks_for, evidence.horizontal.speaks_for.T
@@ -79,7 +79,7 @@ def _circle(evidence: Evidence, face: Box) -> Outline | None:
         within = np.maximum(
             *(_share_on(edge, x + dx + k * rr * unit[0], y + dy + k * rr * unit[1]) for k in (0.86, 0.92))
         )
-        # A head has an outline too, but it is never in the same place.
+        # A head has an outline too, but it does not stay in place.
         score = np.where(on >= _CLEARER * within, on - 0.3 * within, 0)
         at = int(score.argmax())
         if score[at] <= 0:
@@ -139,7 +139,7 @@ def _rectangle(evidence: Evidence, face: Box) -> Outline | None:
 def _lines(
     speaks: npt.NDArray[np.bool_], along: tuple[int, int], across: tuple[float, float], border: int
 ) -> list[int]:
-    """Lines in a stretch that speak for an edge beside the face, strongest first; the frame's border if it is there."""
+    """Candidate lines for one side of the rectangle, strongest first; the frame's border if it is in the stretch."""
     low, high = max(1, round(across[0])), min(speaks.shape[1], round(across[1]))
     found = [border] if across[0] <= border <= across[1] else []
     if high <= low or along[1] <= along[0]:

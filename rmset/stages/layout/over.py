@@ -1,9 +1,8 @@
-"""People who are shown over a large picture, a film over the whole screen, say: found by their faces first.
+"""People shown over a large picture, such as a film that fills the screen; found by their faces first.
 
-Panels are found by their edges, and faces then sought in each. Bubbles have no straight edges, rounded panels over
-something that moves are cut in odd ways, and what is as small as a fifteenth of the screen is not seen in a panel that
-fills it. So the whole screen is searched too; a face that stays where it is, and lies in an outline of its own, has a
-panel.
+Other panels are found by their edges first. That fails for bubbles, which have no straight edges, for rounded panels
+over moving pictures, and for panels of a fifteenth of the screen in a panel that fills it. So the whole screen is
+searched for faces too: a face that stays in place inside an outline of its own has a panel.
 """
 
 from __future__ import annotations
@@ -19,27 +18,27 @@ from rmset.stages.layout.edges import Evidence, Rect
 from rmset.stages.layout.panels import Panel
 from rmset.stages.layout.sitters import sitters_of
 
-# So many looks tell who stays.
+# Looks searched for faces that stay in place.
 LOOKS = 6
-# A panel is large from this share of the frame on; in it, a face up to such a share of its side may have its own.
+# Least share of the frame of a large panel; largest height of a face over it, as a share of the panel's shorter side.
 _LARGE, _LARGEST = 0.2, 0.36
-# A face stays: seen in so many looks, overlapping its usual place by so much.
+# A face that stays: least share of looks, and least IoU with its usual place.
 _PRESENT, _STEADY = 0.5, 0.45
-# A panel that is found by its edges is taken for what lies in it when other panels fill so much of it.
+# Share of a panel covered by panels inside it from which it is only their common outline.
 _FILLED = 0.6
-# So much of a person's picture moves.
+# Least share of a person's picture that moves.
 _ALIVE = 0.02
-# The same place; and a panel that gives way to an outline found from a face in it.
+# Share of common area of two panels in the same place; share of a panel inside an outline that replaces the panel.
 _SAME, _CROSSES = 0.6, 0.35
 
 
 def with_people_over(evidence: Evidence, panels: Sequence[Panel], looks: Sequence[Detections]) -> list[Panel]:
-    """Return the panels of a span, and those of people whose picture has none or lies over another.
+    """Complete the panels of a span by those of people whose picture has no panel yet or lies over another.
 
     Args:
         evidence: edges of the span.
-        panels: found by their edges.
-        looks: `faces_on` in some looks.
+        panels: panels found by their edges.
+        looks: results of `faces_on` for some looks.
     """
     height, width = evidence.mean.shape
     kept = [p for p in panels if not _is_made_of(p, [o for o in panels if o is not p])]
@@ -60,7 +59,7 @@ def with_people_over(evidence: Evidence, panels: Sequence[Panel], looks: Sequenc
 
 
 def _moves(evidence: Evidence, rect: Rect) -> bool:
-    """Whether anything moves in it: a picture on a title card does not react."""
+    """Whether anything moves in a rectangle: portraits on a title card do not."""
     x0, y0, x1, y1 = rect
     return bool(evidence.moving[y0:y1, x0:x1].mean() >= _ALIVE)
 
@@ -78,13 +77,13 @@ def _inside(face: Box, panels: Sequence[Panel]) -> list[Panel]:
 
 
 def _is_made_of(panel: Panel, others: Sequence[Panel]) -> bool:
-    """Whether a panel is only what several panels in it make up: a column of boxes has straight sides too."""
+    """Whether a panel is only the common outline of several panels: a column of boxes has straight sides too."""
     inside = [o.rect for o in others if _share(o.rect, panel.rect) > 0.9]
     return len(inside) >= 2 and sum(_share(panel.rect, r) for r in inside) > _FILLED
 
 
 def _crosses(panel: Panel, made: Sequence[Panel]) -> bool:
-    """Whether a panel lies half in an outline and half beside it: then its edges were not one picture's."""
+    """Whether a panel lies partly inside and partly outside an outline: its edges belong to several pictures."""
     return any(
         _share(panel.rect, m.rect) > _CROSSES and _share(m.rect, panel.rect) > _CROSSES and not m.inset for m in made
     )

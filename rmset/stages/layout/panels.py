@@ -1,8 +1,8 @@
-"""Panels of a mashup: rectangles whose edges stay put while their insides change.
+"""Panels of a mashup: rectangles with still edges and changing contents.
 
-The frame is cut in two along the best line until no part has one; a rectangle that lies over a part (an inset, or a
-film over the place where panels meet) is taken out first and no longer counts for the lines that pass under it.
-Lines of a grid agree with each other: what is too weak by itself is cut where it continues a line found elsewhere.
+The frame is cut in two along the best line, recursively, until no part has a line to cut along. An inset over a part
+(such as a film where panels meet) is removed first, and lines that pass under it are judged without it. Panels form a
+grid, so a line too weak by itself is still cut where it continues a line found elsewhere.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from rmset.parts.frames import Gray
 from rmset.stages.layout.edges import Evidence, FrameSums, LineMap, Rect
 from rmset.stages.layout.insets import Inset, inset_in
 
-# A line cuts a rectangle when so much of its length speaks for it, and so much of what speaks at all.
+# Least share of a cut's length with evidence for an edge, and least share of such evidence among all evidence there.
 _SUPPORT, _PURITY = 0.45, 0.8
 _STILL_SUPPORT, _LIVELY = 0.75, 0.12
-# The same for a line that goes on where a line of the same grid was found.
+# The same for a line that continues a line of the grid.
 _WEAK_SUPPORT, _WEAK_PURITY = 0.2, 0.7
-# How much more a line counts that goes on where one was found beyond the rectangle.
+# Added to the score of a line that continues a grid line found beyond the rectangle.
 _GRID = 0.35
-# Lines of one grid lie within so many pixels of each other.
+# Largest distance between lines that are one grid line, px.
 _ALIGNED = 3
 # Rectangles thinner than this share of the frame's shorter side are borders, not panels.
 _THIN = 0.09
-# A line that so much of its length speaks for runs under no inset, and may cut a cell of the grid in two.
+# Support from which a line is an edge all along: it runs under no inset, and may cut a cell of the grid in two.
 _WHOLE = 0.85
-# A line along an inset's side must speak for itself along so much of the rest.
+# Least support of a line along an inset's side, outside that side.
 _BESIDE = 0.4
-# A rest of this share of a line tells nothing: what spans nearly all of it is a panel, not an inset.
+# Share of a line outside an inset's side that is too short to judge: a rectangle that spans the rest is a panel.
 _LITTLE = 0.15
-# An inset's sides are at least this share of it.
+# Least side of an inset, as a share of the frame's shorter side.
 _INSET = 0.14
-# A place is alive when so much of it moves.
+# Least share of moving pixels in a rectangle that is alive.
 _ALIVE = 0.02
-# A place whose gray values spread by less is a plain border or an empty cell.
+# Standard deviation of gray values below which a rectangle is a plain border or an empty cell.
 _FLAT = 3.0
-# A line beside a still, uneven place (a picture behind the panels) must move apart along so much of its length.
+# Least share of independent motion along a line beside a still, uneven rectangle (a picture behind the panels).
 _APART = 0.25
 
 
@@ -58,7 +58,7 @@ class Panel:
 
     @property
     def box(self) -> Box:
-        """Xyxy px."""
+        """Its rectangle in floats, xyxy px."""
         x0, y0, x1, y1 = self.rect
         return (float(x0), float(y0), float(x1), float(y1))
 
@@ -71,16 +71,16 @@ class _Cut:
     """0 between columns, 1 between rows"""
     at: int
     support: float
-    """share of the length that speaks for it"""
+    """share of the length with evidence for an edge"""
     score: float
-    """by which lines are compared"""
+    """rank of the line among candidates; higher is better"""
     apart: float
-    """share of the length along which both sides move apart"""
+    """share of the length along which both sides move independently"""
     along: tuple[int, int]
-    """from where to where it runs"""
+    """start and end of the line along its direction"""
 
     def beyond(self, along: tuple[int, int]) -> bool:
-        """Whether it reaches half a stretch's length beyond that stretch, and so says by itself where the grid is."""
+        """Whether it reaches beyond a stretch by half the stretch's length, and so shows a grid line independently."""
         (a, b), (c, d) = self.along, along
         return 2 * (b - a - max(0, min(b, d) - max(a, c))) >= d - c
 
@@ -92,13 +92,13 @@ class _Cut:
 
 
 def find(evidence: Evidence) -> list[Panel]:
-    """Panels in reading order, insets last; borders left out."""
+    """Find panels in reading order, insets last; borders are left out."""
     ledgers = _Ledger(evidence.vertical), _Ledger(evidence.horizontal)
     search = _Search(evidence, *map(copy, ledgers))
     leaves = search.leaves(())
     known = tuple(search.made)
     if known:
-        # Once more, now that the grid is known.
+        # A second search continues the grid lines of the first.
         search = _Search(evidence, *map(copy, ledgers))
         leaves = search.leaves(known)
     height, width = evidence.mean.shape
@@ -107,14 +107,14 @@ def find(evidence: Evidence) -> list[Panel]:
     over = [inset.rect for inset in search.insets]
     under = [r for r in wide if not _is_hidden(r, over)]
     panels = [Panel(r, search.is_alive(r), False) for r in under]
-    # What covers no more than its own place is a panel like others; only what lies over them is an inset.
+    # Only a rectangle over other panels is an inset; one that covers just its own place is a panel.
     panels += [Panel(r, True, any(_share(r, u) > 0.6 or _share(u, r) > 0.05 for u in under)) for r in over]
     panels.sort(key=lambda p: (p.inset, p.rect[1], p.rect[0]))
     return panels
 
 
 def _is_hidden(rect: Rect, over: Sequence[Rect]) -> bool:
-    """Whether a rectangle shows too little beside what lies over it to be a panel: a background, or the same place."""
+    """Whether insets cover so much of a rectangle that it is a background or the same place, and not a panel."""
     if any(_share(o, rect) > 0.7 for o in over):
         return True
     inside = [o for o in over if _share(rect, o) > 0.9]
@@ -122,14 +122,14 @@ def _is_hidden(rect: Rect, over: Sequence[Rect]) -> bool:
 
 
 def _share(part: Rect, of: Rect) -> float:
-    """How much of `of` the rectangle `part` covers, 0 to 1."""
+    """Share of `of` that the rectangle `part` covers, 0 to 1."""
     width = min(part[2], of[2]) - max(part[0], of[0])
     height = min(part[3], of[3]) - max(part[1], of[1])
     return max(0, width) * max(0, height) / ((of[2] - of[0]) * (of[3] - of[1]))
 
 
 def find_in(samples: Sequence[Gray]) -> list[Panel]:
-    """Panels out of frames uint8 (H, W) of one layout, some seconds apart."""
+    """Find panels in frames uint8 (H, W) of one layout, some seconds apart."""
     sums = FrameSums(*samples[0].shape)
     for sample in samples:
         sums.add(sample)
@@ -137,7 +137,7 @@ def find_in(samples: Sequence[Gray]) -> list[Panel]:
 
 
 class _Search:
-    """The recursive cut of one frame."""
+    """Recursive cutting of one frame."""
 
     def __init__(self, evidence: Evidence, columns: _Ledger, rows: _Ledger) -> None:
         self._evidence = evidence
@@ -150,7 +150,7 @@ class _Search:
         self.insets: list[Inset] = []
 
     def leaves(self, known: tuple[_Cut, ...]) -> list[Rect]:
-        """Return the parts that cannot be cut any more."""
+        """Cut the frame and return the parts without a further cut."""
         done: list[Rect] = []
         todo = [self._frame]
         while todo:
@@ -160,7 +160,7 @@ class _Search:
                 inset = inset_in(self._evidence, rect, least=self._inset, but=[i.rect for i in self.insets])
                 if inset is not None and cut is not None and self._splits(cut, inset.rect, known):
                     inset = None
-                # What lies over the rest comes out first, so that no line is cut through it.
+                # Insets are removed first, so that no line is cut through them.
                 if inset is not None and (cut is None or self._lives_off(cut, rect, inset.rect)):
                     self.insets.append(inset)
                     self._columns.forget(inset.rect)
@@ -179,7 +179,7 @@ class _Search:
         return bool(self._moving[y0:y1, x0:x1].mean() >= _ALIVE)
 
     def _splits(self, cut: _Cut, inset: Rect, known: tuple[_Cut, ...]) -> bool:
-        """Whether a line of the grid goes on through an inset, which is then parts of two panels."""
+        """Whether a line of the grid continues through an inset, which is then parts of two panels."""
         if not inset[cut.axis] + 4 < cut.at < inset[cut.axis + 2] - 4:
             return False
         if not any(k.axis == cut.axis and abs(k.at - cut.at) <= _ALIGNED and k.beyond(cut.along) for k in known):
@@ -188,7 +188,7 @@ class _Search:
         return ledger.support(cut.at - 1, (inset[1 - cut.axis], inset[3 - cut.axis])) >= _SUPPORT
 
     def _lives_off(self, cut: _Cut, rect: Rect, inset: Rect) -> bool:
-        """Whether a line runs through an inset, or is hardly an edge except along the inset's own side."""
+        """Whether a line runs through an inset, or is an edge only along the inset's own side."""
         low, high = inset[cut.axis], inset[cut.axis + 2]
         if low + 4 < cut.at < high - 4:
             return True
@@ -207,7 +207,7 @@ class _Search:
         return None
 
     def _may_be(self, rect: Rect, cut: _Cut) -> bool:
-        """Whether a rectangle may stand by itself: it moves, is plain, or parts from its neighbor by movement."""
+        """Whether a rectangle may be a part: it moves, is plain, or moves independently of its neighbor."""
         x0, y0, x1, y1 = rect
         if x1 - x0 < 2 or y1 - y0 < 2:
             return False
@@ -217,7 +217,7 @@ class _Search:
 
 
 class _Ledger:
-    """Sums along the lines of one direction, so that any stretch of any line is weighed in one step."""
+    """Cumulative sums along the lines of one direction, for constant-time sums over any stretch of any line."""
 
     def __init__(self, lines: LineMap) -> None:
         self._lines = lines
@@ -233,26 +233,26 @@ class _Ledger:
         self._heard = _running(self._open)
 
     def forget(self, rect: Rect) -> None:
-        """Leave out what lies under a rectangle; x and y are swapped for horizontal lines."""
+        """Exclude the pixels under a rectangle; x and y are swapped for horizontal lines."""
         x0, y0, x1, y1 = rect
         self._open = self._open.copy()
         self._open[max(0, y0 - 2) : y1 + 2, max(0, x0 - 3) : x1 + 2] = False
         self._sum()
 
     def support(self, line: int, along: tuple[int, int]) -> float:
-        """Share of a stretch of a line that speaks for an edge."""
+        """Share of a stretch of a line with evidence for an edge."""
         a, b = along
         return float(self._for[b, line] - self._for[a, line]) / max(1, b - a)
 
     def support_beside(self, line: int, along: tuple[int, int], leave: tuple[int, int]) -> float:
-        """Share of a line that speaks for an edge, leaving a stretch out; 1 if too little else is left to tell."""
+        """Share of a line with evidence for an edge, without the stretch `leave`; 1 if too little is left to judge."""
         (a, b), (c, d) = along, leave
         yes = self._for[[a, b, c, d], line]
         rest = (b - a) - (d - c)
         return float((yes[1] - yes[0]) - (yes[3] - yes[2])) / rest if rest > _LITTLE * (b - a) else 1.0
 
     def cuts(self, axis: int, along: tuple[int, int], across: tuple[int, int], known: tuple[_Cut, ...]) -> list[_Cut]:
-        """Lines that may cut a rectangle, spanning `along` and lying inside `across`."""
+        """Candidate cuts of a rectangle that spans `along` in the lines' direction and `across` at right angles."""
         (a, b), (first, last) = along, across[1:] and (across[0], across[1] - 1)
         if last - first < 3 or b - a < 3:
             return []
@@ -261,7 +261,7 @@ class _Ledger:
         no = self._against[b, first:last] - self._against[a, first:last]
         apart = (self._apart[b, first:last] - self._apart[a, first:last]) / heard
         support, purity = yes / heard, yes / np.maximum(yes + no, 1)
-        # A wall has edges too; where both sides hold still, nearly the whole length must be one.
+        # A wall has edges too: where both sides are still, nearly the whole length must be an edge.
         enough = np.where(apart >= _LIVELY, _SUPPORT, _STILL_SUPPORT)
         strong = (support >= enough) & (purity >= _PURITY) & (heard >= 0.3 * (b - a))
         yes = yes + self._crisp[b, first:last] - self._crisp[a, first:last]
@@ -269,8 +269,8 @@ class _Ledger:
         lines = [k.at for k in known if k.axis == axis]
         grid = [k.at for k in known if k.axis == axis and k.beyond(along)]
         if any(abs(at - first) <= _ALIGNED for at in grid) and any(abs(at - last - 1) <= _ALIGNED for at in grid):
-            # A cell whose two sides are the grid's: unless it is an edge all along, what else runs through it is the
-            # picture's own. (Two panels may share such a cell, beneath a film as wide as both.)
+            # A cell with grid lines on both sides: a line through it belongs to the picture unless it is an edge all
+            # along. (Two panels may share such a cell, beneath a film as wide as both.)
             strong &= support >= _WHOLE
             lines = grid
         shared = np.zeros(len(strong), bool)
@@ -282,7 +282,7 @@ class _Ledger:
         found = []
         for at in np.flatnonzero(strong).tolist():
             near = slice(max(0, at - 2), at + 3)
-            # The ridge: compression smears an edge over its neighbors, but it is steepest where it was drawn.
+            # Only local maxima of the step: compression smears an edge, but it is steepest where it was drawn.
             if step[at] < step[near].max():
                 continue
             score = float(support[at] * purity[at] + 0.5 * apart[at] + _GRID * shared[at])
@@ -291,7 +291,7 @@ class _Ledger:
 
 
 def _running(values: npt.NDArray) -> npt.NDArray[np.float32]:
-    """Sum from the start of each line: (length + 1, lines)."""
+    """Cumulative sum from the start of each line: (length + 1, lines)."""
     sums = np.zeros((values.shape[0] + 1, values.shape[1]), np.float32)
     np.cumsum(values, axis=0, out=sums[1:], dtype=np.float32)
     return sums

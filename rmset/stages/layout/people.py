@@ -1,4 +1,4 @@
-"""Who sits in which panel, in which frame they are seen best, and which id they keep from segment to segment."""
+"""People of each panel, the frame in which most of them are visible, and ids that last across segments."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from rmset.stages.layout.portraits import OTHER_ROOM, SAME_ROOM, Portrait, liken
 from rmset.stages.layout.sitters import Sitter
 from rmset.stages.layout.watch import View, Watched
 
-# A face that is seen in so few looks belongs to no person.
+# Least share of looks in which a person's face is seen.
 _PRESENT = 0.15
-# A second face of one panel must be seen so often, and be so large beside the first; less where it stirs (a share of
-# its height), as a picture on the wall never does.
+# A second face of one panel: least share of looks, and least area relative to the first face. A smaller one is enough
+# if it moves (share of its height), as a picture on the wall never does.
 _SECOND, _SECOND_SIZE = 0.6, 0.5
 _SMALL_SECOND, _STIRS = 0.15, 0.02
-# Panels that overlap so much are the same place.
+# Least IoU of panels in the same place.
 _SAME_PLACE = 0.6
 
 
 def sitters(panel: Watched) -> list[Sitter]:
-    """Who sits in a panel: one, or several where all of them stay."""
+    """People of a panel: one, or several if all of them stay."""
     steady = [s for s in panel.sitters if s.presence >= _PRESENT and s.steadiness >= 0.3]
     if not steady:
         return []
@@ -56,7 +56,7 @@ def people_of(view: View, film: Sequence[int], regions: Sequence[Box]) -> tuple[
     people: list[Person] = []
     for panel, sitter in seats:
         box = clip(_box_at(sitter, look), panel.panel.box)
-        # A film over a panel's corner hides a face there; a panel over the film does not.
+        # A film over a panel's corner covers a face there; a panel over the film is not covered.
         hiding = [r for r in regions if not _lies_over(panel, r)]
         if box[0] >= box[2] or box[1] >= box[3] or contains_point(as_boxes(hiding), *center(box)).any():
             continue
@@ -71,21 +71,21 @@ def _lies_over(panel: Watched, region: Box) -> bool:
 
 
 def _box_at(sitter: Sitter, look: int) -> Box:
-    """Return the face in this look, or in the nearest in which it is seen."""
+    """Return the face's box in this look, or in the nearest look in which it is seen."""
     order = sorted(range(len(sitter.boxes)), key=lambda i: (abs(i - look), i))
     return next(box for i in order if (box := sitter.boxes[i]) is not None)
 
 
 @dataclass(frozen=True)
 class Faces:
-    """What each panel looked like while it was watched."""
+    """Usual picture of each panel in each view."""
 
     seen: Mapping[tuple[int, int, Box], Portrait]
     """(start frame, end frame, panel) -> its usual picture"""
 
     @classmethod
     def of(cls, views: Sequence[tuple[range, View]]) -> Faces:
-        """Out of the views of a video."""
+        """Build it from the views of a video."""
         return cls(
             {
                 (frames.start, frames.stop, panel.panel.box): usual(panel.portraits)
@@ -103,12 +103,12 @@ class Faces:
         return None
 
     def alike(self, one: Segment, person: Person, other: Segment, another: Person) -> float:
-        """How alike the rooms of two people are, 0 to 1; 1 where a picture is missing."""
+        """Likeness of the rooms of two people, 0 to 1; 1 if a picture is missing."""
         a, b = self.portrait(one, person), self.portrait(other, another)
         return likeness(a, b) if a is not None and b is not None else 1.0
 
     def best(self, segment: Segment, person: Person, others: Sequence[Segment]) -> float:
-        """How much a person's room is like the likest of people in other segments' smaller panels, 0 to 1."""
+        """Largest likeness of a person's room to the rooms of people in segments with several people, 0 to 1."""
         mine = self.portrait(segment, person)
         if mine is None:
             return 0.0
@@ -124,7 +124,7 @@ class Faces:
 
 @dataclass
 class _Known:
-    """Somebody who has an id."""
+    """A person who has an id."""
 
     person_id: int
     place: Box
@@ -134,8 +134,8 @@ class _Known:
 def with_lasting_ids(segments: Sequence[Segment], faces: Faces | None = None) -> tuple[Segment, ...]:
     """Return the segments with ids that are unique in the video and stay with the person.
 
-    A panel that keeps its place keeps its id while it shows the same room. Who comes into another panel, or into one
-    that shows another room, has the id of the person who had that room before, or a new one.
+    A panel that keeps its place keeps its id while it shows the same room. In a panel at a new place or with a new
+    room, a person gets the id that had this room before, or a new id.
     """
     faces = faces or Faces({})
     known: list[_Known] = []
@@ -148,7 +148,7 @@ def with_lasting_ids(segments: Sequence[Segment], faces: Faces | None = None) ->
             if mine is None:
                 known.append(_Known(person_id, _place(person), picture))
             else:
-                # Full screen for a moment is no person's place.
+                # A moment in full screen does not change a person's place.
                 mine.place = _place(person) if len(segment.people) > 1 or len(segments) == 1 else mine.place
                 mine.portrait = picture if picture is not None else mine.portrait
         named = tuple(replace(p, person_id=i) for p, i in zip(segment.people, ids, strict=True))
@@ -157,7 +157,7 @@ def with_lasting_ids(segments: Sequence[Segment], faces: Faces | None = None) ->
 
 
 def _named(places: Sequence[Box], portraits: Sequence[Portrait | None], known: Sequence[_Known]) -> list[int]:
-    """Return an id for each place: the surest pairs of a place and a known person first, new ids for the rest."""
+    """Assign an id to each place: the best pairs of a place and a known person first, new ids for the rest."""
     scores: list[tuple[float, int, int]] = []
     for row, (place, picture) in enumerate(zip(places, portraits, strict=True)):
         for column, person in enumerate(known):

@@ -1,8 +1,8 @@
-"""Whether two panels show the same place, and with it the same person: by what lies behind the face.
+"""Same room, same person: compare two panels by the background behind the face.
 
-A room does not change while somebody sits in it, so the middle of a panel's picture is found again in another picture
-of the same room, larger or smaller where the editor came closer. Another person has another room. Names are given by
-this where panels change places; the audit asks the faces themselves.
+A person's room does not change, so the middle of a panel's picture matches another picture of the same room, at
+another size where the editor zoomed in. Another person has another room. Ids are assigned by rooms where panels change
+places; the audit compares the faces themselves.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ Portrait = npt.NDArray[np.uint8]
 """uint8 (64, W, 3) RGB: a panel's picture"""
 _TALL, _WIDEST = 64, 160
 OTHER_ROOM, SAME_ROOM = 0.42, 0.6
-"""what is less alike shows another room, what is more alike the same; tuned on composed mashups"""
-# The middle that is sought in the other picture, and the sizes that are tried.
+"""likeness below which pictures show different rooms, and from which they show the same; tuned on composed mashups"""
+# Share of the picture that is searched for in the other, and the sizes tried.
 _MIDDLE = 0.62
 _SIZES = tuple(1.1**k for k in range(-6, 7))
 _NEAR = 28
-"""gray levels within which a pixel is the same"""
+"""largest difference of two equal pixels, gray levels"""
 _LEAST = 18
-"""px: a smaller middle is found anywhere"""
+"""least side of the middle, px: a smaller one matches anywhere"""
 
 
 def portrait(picture: npt.NDArray[np.uint8]) -> Portrait:
-    """Return the picture (H, W, 3) of a panel, made small."""
+    """Shrink the picture (H, W, 3) of a panel."""
     height, width = picture.shape[:2]
     wide = min(_WIDEST, max(8, round(width * _TALL / height)))
     return np.asarray(cv2.resize(picture, (wide, _TALL), interpolation=cv2.INTER_AREA), np.uint8)
@@ -40,7 +40,7 @@ def usual(portraits: Sequence[Portrait]) -> Portrait:
 
 
 def likeness(one: Portrait, other: Portrait) -> float:
-    """How much of the middle of one picture is found again in the other, 0 to 1, at the best place and size."""
+    """Share of the middle of one picture that matches the other at the best place and size, 0 to 1."""
     return max(_sought(one, other), _sought(other, one))
 
 
@@ -57,7 +57,7 @@ def _sought(one: Portrait, other: Portrait) -> float:
         alike = cv2.matchTemplate(other, small, cv2.TM_CCOEFF_NORMED)
         row, column = np.unravel_index(int(alike.argmax()), alike.shape)
         there = other[row : row + h, column : column + w]
-        # People sit alike before their cameras; their walls have different colors.
+        # Gray structure is not enough: people sit alike before their cameras, but their walls differ in color.
         apart = cv2.absdiff(there, small).max(axis=2)
         best = max(best, float((apart < _NEAR).mean()))
     return best

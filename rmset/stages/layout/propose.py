@@ -1,4 +1,4 @@
-"""From a video to its proposed layout."""
+"""Proposed layout of a video."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from rmset.stages.layout.people import Faces, people_of, with_lasting_ids
 from rmset.stages.layout.portraits import OTHER_ROOM, SAME_ROOM
 from rmset.stages.layout.watch import View, watch
 
-# One detector a process: making it takes longer than proposing a short video.
+# One detector per process: loading it takes longer than proposing the layout of a short video.
 _loaded = cache(load)
-# A film is sure from this confidence on.
+# Confidence from which a film is certain.
 _SURE = 0.8
-# A film that fills the screen moves nearly everywhere.
+# Least share of moving rim of a film that fills the screen.
 _FULL_RIM = 0.5
-# What takes up so much of the screen, perhaps between bars, fills it.
+# Share of the screen from which a panel fills it, perhaps between bars.
 _FILLS = 0.75
-# Neighbors show one grid when so many of their people sit in places that overlap so much.
+# Segments with one grid: least share of people in the same place, and least IoU of a place.
 _SAME_GRID, _SAME_SEAT = 0.6, 0.7
-# Neighbors whose regions overlap so much, and the faces of whose people do, are one segment.
+# Neighbors that are one segment: least IoU of their regions, and of their people's faces.
 _SAME, _SAME_FACE = 0.9, 0.3
 
 
@@ -42,31 +42,31 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     """Propose the layout of one video and publish `layouts/<video_id>.json`.
 
     Returns:
-        What was found: segments, people, trigger regions, and the least confidence of a segment.
+        Counts of segments, people and trigger regions, and the least confidence of a segment.
 
     Raises:
-        LayoutError: no face is found.
+        LayoutError: no face stays in place.
         VideoError: the video cannot be decoded.
     """
     record = root.record(video_id)
     seen: list[tuple[range, View]] = []
-    # Where the film of a span is, by the frames of its parts.
+    # Film regions of a whole span, by the first frame of each of its parts.
     whole: dict[int, tuple[TriggerRegion, ...]] = {}
     with reader_of(root, video_id) as reader:
         found = deque(spans.find(reader, record, config.edge_samples, progress))
         detector = _loaded(config.detector)
         while found:
-            # A span's sums are large: each goes as soon as its people are known.
+            # A span's sums are large, so each span is dropped once its people are found.
             span = found.popleft()
             view = watch(reader, span, detector, config)
             cuts = [] if span.whole else seats.cuts(reader, span, view, record.fps)
             if cuts:
-                # Other people sit there from then on: each part is watched for itself. The film has not moved, and a
-                # short part may show one scene of it.
+                # People change at the cuts, so each part is analyzed by itself. The film does not move, and a short
+                # part may show only one scene of it, so its place comes from the whole span.
                 parts = spans.parts(reader, span, cuts, config.edge_samples)
                 film = films.find(view, record.frame_size)
                 if film is not None and film.confidence >= _SURE:
-                    # A moment full screen has panels of its own.
+                    # A moment in full screen has panels of its own.
                     whole |= {part.start: _regions(film) for part in parts if part.panels == span.panels}
                 found.extendleft(reversed(parts))
                 continue
@@ -91,9 +91,9 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
 def _by_neighbors(
     seen: Sequence[tuple[range, View]], record: VideoRecord, whole: Mapping[int, tuple[TriggerRegion, ...]]
 ) -> list[Segment]:
-    """Return the segments; where the film is not sure, it is where a sure neighbor with the same grid has it.
+    """Build the segments; an uncertain film takes its place from a certain segment with the same grid.
 
-    `whole` is where the film of the span is that a view is a part of, by the view's first frame.
+    `whole` holds the film regions of the span that a view is a part of, by the view's first frame.
     """
     alone = [
         _segment(frames, view, films.known(view, known) if known else films.find(view, record.frame_size))
@@ -110,7 +110,7 @@ def _by_neighbors(
             if _share_matched(s.people, mine.people) >= _SAME_GRID
         ]
         if near and mine.people:
-            # Of segments anywhere with this grid, the surest, and of equals the nearest.
+            # Of all segments with this grid the one with the highest confidence; of equals the nearest.
             surest = max(near, key=lambda s: (_film_sure(s), -abs(s.start_frame - mine.start_frame)))
             mine = _segment(frames, view, films.known(view, surest.trigger_regions))
         segments.append(mine)
@@ -125,7 +125,7 @@ def _segment(frames: range, view: View, film: films.Film | None) -> Segment:
     regions = _regions(film)
     reference, people = people_of(view, film.panels if film else (), [r.box for r in regions])
     if not people:
-        # No one reacts: a title, or a film over the whole screen.
+        # Without people it is a title, or a film over the whole screen.
         regions = _whole_screen(view)
     confidence = min([r.confidence for r in regions] + [_mean([p.confidence for p in people])])
     reference = min(max(reference, frames.start), frames.stop - 1)
@@ -133,7 +133,7 @@ def _segment(frames: range, view: View, film: films.Film | None) -> Segment:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Return the mean; 1 without people."""
+    """Mean of the values; 1 if there are none."""
     return float(np.mean(values)) if values else 1.0
 
 
@@ -160,7 +160,7 @@ def arranged(
 
 
 def _as_film(segment: Segment, frame_size: tuple[int, int], faces: Faces, others: Sequence[Segment]) -> Segment:
-    """In a mashup, what fills the whole screen alone is the film, unless it is somebody who is known from a panel."""
+    """Turn a single panel that fills the screen into the film, unless it shows a person of another segment's panel."""
     width, height = frame_size
     screen = (0.0, 0.0, float(width), float(height))
     places = [p.panel for p in segment.people if p.panel] + [r.box for r in segment.trigger_regions]
@@ -174,7 +174,7 @@ def _as_film(segment: Segment, frame_size: tuple[int, int], faces: Faces, others
 
 
 def _with_one_film(segments: Sequence[Segment]) -> list[Segment]:
-    """Neighbors that show most people in the same places show the film in one place too: where it is surer."""
+    """Give neighbors with most people in the same places the film regions of the one with more confidence."""
     done: list[Segment] = []
     for segment in segments:
         before = done[-1] if done else None
@@ -188,7 +188,7 @@ def _with_one_film(segments: Sequence[Segment]) -> list[Segment]:
 
 
 def _film_sure(segment: Segment) -> float:
-    """Confidence in the film's place, weighed by how long it was watched."""
+    """Confidence in the film's place, times the length of the segment."""
     return max((r.confidence for r in segment.trigger_regions), default=0.0) * (segment.end_frame - segment.start_frame)
 
 
@@ -201,20 +201,20 @@ def _share_matched(one: Sequence[Person], other: Sequence[Person]) -> float:
 
 
 def _hides(segment: Segment) -> bool:
-    """Whether a region covers somebody's face."""
+    """Whether a region covers a person's face."""
     boxes = as_boxes(list(segment.masked))
     return any(bool(contains_point(boxes, *center(p.box)).any()) for p in segment.people)
 
 
 def _same_intro(one: Segment, other: Segment) -> bool:
-    """Whether a film over the whole screen goes on, though its next scene hardly moves."""
+    """Whether a film over the whole screen continues, though its next scene hardly moves."""
     if one.people or other.people:
         return False
     return bool(one.trigger_regions) != bool(other.trigger_regions)
 
 
 def _alike(one: Segment, other: Segment, faces: Faces) -> bool:
-    """Whether both have the same regions, and the same people: where few edges are seen, panels come out coarser."""
+    """Whether both have the same regions and the same people, whose panels may differ where few edges are visible."""
     regions = [[r.box for r in s.trigger_regions] for s in (one, other)]
     boxes = [[p.box for p in s.people] for s in (one, other)]
     if not (_match(regions[0], regions[1], _SAME) and _match(boxes[0], boxes[1], _SAME_FACE)):

@@ -1,7 +1,7 @@
-"""Which frames to look at, so that a long video is known without being decoded.
+"""Frames to sample, so that a long video need not be decoded in full.
 
-Key frames cost one decoded picture each; any other frame costs all those since the key frame before it. So a long
-video is looked at where its key frames are, and closely only at its beginning and end, where titles are.
+A key frame costs one decoded picture; any other frame costs all pictures since the key frame before it. So a long video
+is sampled at key frames, and densely only at its beginning and end, where titles are.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Videos up to so many seconds are looked at evenly.
+# Longest video sampled evenly, seconds.
 _SHORT_S = 60.0
-# Seconds between looks: where everything is decoded anyway, and at least from one key frame to the next (nearer ones
-# are reached by decoding all between them, which costs more than it tells).
+# Seconds between dense samples, and least seconds between sampled key frames (denser ones cost more than they tell).
 _CLOSE_S, _APART_S = 0.5, 2.6
-# So much of the beginning and of the end of a long video is looked at closely.
+# Length of the beginning and of the end of a long video that are sampled densely, seconds.
 _ENDS_S = 5.0
-# Where key frames are rarer than this, frames between them are taken as well.
+# Longest distance between samples, seconds: between rarer key frames, other frames are sampled too.
 _RARE_S = 12.0
 
 
 def plan(frame_count: int, fps: float, keys: Sequence[int]) -> list[int]:
-    """Frame numbers to look at, ascending.
+    """Frame numbers to sample, ascending.
 
     Args:
-        frame_count: of the video.
+        frame_count: number of frames of the video.
         fps: average frames per second.
         keys: frame numbers of its key frames.
 
@@ -50,7 +49,7 @@ def plan(frame_count: int, fps: float, keys: Sequence[int]) -> list[int]:
 
 
 def spread_out(frames: Sequence[int], most: int) -> list[int]:
-    """At most so many of the frames, evenly over their time, ends included.
+    """At most `most` of the frames, spread evenly over time, ends included.
 
     >>> spread_out([0, 1, 2, 3, 50, 100], 3)
     [0, 50, 100]
@@ -62,6 +61,6 @@ def spread_out(frames: Sequence[int], most: int) -> list[int]:
 
 
 def cheapest(frames: Sequence[int], keys: Sequence[int], enough: int) -> list[int]:
-    """Return the key frames among the frames if there are enough of them, else all."""
+    """Return the key frames among the frames if there are at least `enough`, else all frames."""
     cheap = sorted(set(frames) & set(keys))
     return cheap if len(cheap) >= enough else list(frames)

@@ -1,6 +1,6 @@
-"""When another person takes a panel: people change places, are replaced, leave and come back, and no panel moves.
+"""Changes of the person in a panel, found by changes of the room: swaps, replacements, people who leave and return.
 
-portraits of each seat, look by look  ->  the look from which on the room is another  ->  the exact frame
+portraits of each seat, look by look  ->  first look with another room  ->  the exact frame
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from rmset.stages.layout.portraits import OTHER_ROOM, Portrait, likeness, portra
 from rmset.stages.layout.spans import Span
 from rmset.stages.layout.watch import View, Watched
 
-# Looks on each side that are compared, and how alike those of one side must be.
+# Looks compared on each side of a change, and least likeness of the looks of one side.
 _WINDOW, _SETTLED = 3, 0.55
-# In a seat somebody sits so surely, in one part of the span at least.
+# Least `sitting` of a seat: a person may sit there in only one part of the span.
 _SEATED = 0.25
 # Cuts nearer to each other than this are one (seconds).
 _ONE_S = 0.4
 
 
 def cuts(reader: VideoReader, span: Span, view: View, fps: float) -> list[int]:
-    """First frames of new rooms in any seat of a span, ascending."""
+    """Find the first frames of new rooms in any seat of a span, ascending."""
     found: list[int] = []
     for seat in view.panels:
         if seat.sitting < _SEATED:
@@ -42,7 +42,7 @@ def cuts(reader: VideoReader, span: Span, view: View, fps: float) -> list[int]:
 
 
 def changes(seat: Watched) -> list[int]:
-    """Numbers of the looks from which on a seat shows another room."""
+    """Numbers of the looks at which a seat starts to show another room."""
     pictures = seat.portraits
     found: list[int] = []
     alike: dict[int, float] = {}
@@ -58,12 +58,12 @@ def changes(seat: Watched) -> list[int]:
 
 
 def _settled(pictures: Sequence[Portrait]) -> bool:
-    """Whether pictures show one room."""
+    """Whether all pictures show one room."""
     return all(likeness(pictures[0], p) >= _SETTLED for p in pictures[1:])
 
 
 def _exactly(reader: VideoReader, rect: Rect, low: int, high: int, before: Portrait, after: Portrait) -> int:
-    """Return the first frame in (low, high] that is more like what comes after."""
+    """Return the first frame in (low, high] that is more like `after` than like `before`."""
     x0, y0, x1, y1 = rect
     while high - low > 1:
         middle = [int(v) for v in np.linspace(low, high, min(high - low + 1, 17)).round()[1:-1]]
@@ -74,7 +74,7 @@ def _exactly(reader: VideoReader, rect: Rect, low: int, high: int, before: Portr
                 break
             low = frame.frame_idx
         else:
-            # Nothing between that is like what comes after: it begins right there.
+            # No frame in between resembles `after`, so the change lies in the last frames.
             low = max(low, max(middle))
             if high - low <= 1:
                 break

@@ -1,4 +1,4 @@
-"""Faces that stay about where they are from look to look."""
+"""Sitters: faces that stay in about the same place from look to look."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from rmset.geometry import Box, Boxes, as_box, as_boxes, iou
 from rmset.parts.detect import Detections
 
-# Boxes of one face from look to look overlap at least so much with where that face usually is.
+# Least IoU of a face's box in a look with its usual box.
 _SAME_FACE = 0.3
 
 
 @dataclass(frozen=True)
 class Sitter:
-    """A face that stays about where it is."""
+    """A face that stays in about the same place."""
 
     boxes: tuple[Box | None, ...]
     """its box in each look, None where it is not seen"""
@@ -27,7 +27,7 @@ class Sitter:
     score: float
     """mean of the detector's score"""
     stirs: float = 0.0
-    """mean distance of the face from where it usually is, as a share of its height: next to 0 for a picture of one"""
+    """mean distance of the face from its usual place, as a share of its height; nearly 0 for a picture of a face"""
 
     @property
     def usual(self) -> Box:
@@ -36,7 +36,7 @@ class Sitter:
 
 
 def sitters_of(looks: Sequence[Detections], count: int) -> tuple[Sitter, ...]:
-    """Faces followed from look to look by overlap."""
+    """Link faces from look to look by overlap."""
     lines: list[list[tuple[int, Box, float]]] = []
     for at, look in enumerate(looks):
         free = set(range(len(lines)))
@@ -63,7 +63,7 @@ def sitters_of(looks: Sequence[Detections], count: int) -> tuple[Sitter, ...]:
 
 
 def _stirs(boxes: Boxes) -> float:
-    """Mean distance of boxes' (N, 4) centers from their median, beside the height of the usual box."""
+    """Mean distance of the centers of boxes (N, 4) from their median, divided by the height of the usual box."""
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     usual = np.median(centers, axis=0)
     tall = float(np.median(boxes[:, 3] - boxes[:, 1]))

@@ -1,6 +1,6 @@
-"""Stretches of a video in which nothing of the layout moves, and the edges that are seen in each.
+"""Spans of a video with constant layout, and the evidence for edges in each.
 
-looks (few, small) -> changes -> frame-exact boundaries -> edges of each stretch -> neighbors with one layout joined
+looks (few, small) -> changes -> frame-exact boundaries -> edges of each span -> neighbors with one layout are joined
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from rmset.stages.layout import changes, panels, sampling
 from rmset.stages.layout.edges import MOVES, Evidence, FrameSums, Rect
 from rmset.stages.layout.panels import Panel
 
-# The layout is the same when so many panels keep their outline, each by so much of what is to be seen of it.
+# Same layout: least share of panels that keep their outline, and least share of a panel's visible outline.
 _KEPT, _OUTLINED = 0.6, 0.6
-# Shares of a place that move: a card, a person.
+# Share of a panel that moves: at most this for a still card, at least this for a person.
 _STILL, _ALIVE = 0.003, 0.03
-# What has less than this share of the usual panel's detail, so far (px) from its own edges, is a blurred background.
+# Share of the median panel's detail below which a panel is blurred background; margin at its edges left out, px.
 _BLURRED, _EDGE = 0.3, 8
-# Mean gray difference from look to look in a panel in which something stirs.
+# Least mean gray difference from look to look of a panel in motion.
 _STIR = 0.35
-# Where a span has so many key frames among its looks, no other frame of it is decoded again.
+# Key frames among a span's looks from which no other frame of it is decoded again.
 _PLENTY = 12
-# Shorter stretches are transitions, not layouts (seconds).
+# Shorter spans are transitions, not layouts (seconds).
 _SHORTEST_S = 0.4
-# A part of a span is looked at so often at least.
+# Fewest looks of a part of a span; more frames are sampled if the span has fewer there.
 _FEW = 6
 
 
 @dataclass(frozen=True)
 class Span:
-    """Frames `[start, end)` of one layout, with what their edges say."""
+    """Frames `[start, end)` of one layout, with the evidence for edges."""
 
     start: int
     end: int
@@ -45,16 +45,16 @@ class Span:
     sums: FrameSums
     panels: tuple[Panel, ...]
     whole: bool = False
-    """a part whose seats are known not to change"""
+    """whether it is a part already cut at changes of seats"""
 
     @property
     def evidence(self) -> Evidence:
-        """Weighed anew each time: it is large."""
+        """Evidence for edges; computed at each access, as it is large."""
         return Evidence.of(self.sums)
 
 
 def find(reader: VideoReader, record: VideoRecord, edge_samples: int, progress: Progress) -> list[Span]:
-    """Return the spans of a video, in order and without gaps.
+    """Find the spans of a video, in order and without gaps.
 
     Raises:
         VideoError: the video cannot be decoded.
@@ -75,7 +75,7 @@ def find(reader: VideoReader, record: VideoRecord, edge_samples: int, progress: 
 
 
 def parts(reader: VideoReader, span: Span, cuts: Sequence[int], edge_samples: int) -> list[Span]:
-    """Return a span cut at frames: each part with the same panels as far as they are seen there, else with its own."""
+    """Cut a span at frames; a part keeps the span's panels if most are visible there, else it has its own."""
     bounds = [span.start, *cuts, span.end]
     made = []
     for start, end in pairwise(bounds):
@@ -101,7 +101,7 @@ def _between(
     *,
     join: bool = True,
 ) -> list[Span]:
-    """Return the spans between cuts; a cut on whose sides the layout is the same is left out if `join`."""
+    """Return the spans between cuts; if `join`, neighbors with the same layout are merged."""
     shortest = _SHORTEST_S * record.fps
     bounds = [0]
     for cut in sorted(cuts):
@@ -115,7 +115,7 @@ def _between(
         progress(f"layout {record.video_id}: edges", end, record.frame_count)
         if join and len(spans) > 1 and (joined := _joined(spans[-2], spans[-1])) is not None:
             spans[-2:] = [joined]
-    # A short span says little of its own panels until its neighbor has grown.
+    # A short span has little evidence of its own, so it is compared again after its neighbor has grown.
     at = 0
     while join and at + 1 < len(spans):
         grown = _joined(spans[at], spans[at + 1])
@@ -128,7 +128,7 @@ def _between(
 
 
 def _exactly(reader: VideoReader, looks: Sequence[Gray], frames: Sequence[int], gap: int, where: changes.Flags) -> int:
-    """Return the first frame of the new layout; everything between two looks is decoded."""
+    """Return the first frame of the new layout; all frames between two looks are decoded."""
     low, high = frames[gap], frames[gap + 1]
     before, after = changes.around(looks, gap)
     between = [changes.shrunk(f.gray) for f in ahead(reader.sample(range(low + 1, high)))]
@@ -138,9 +138,9 @@ def _exactly(reader: VideoReader, looks: Sequence[Gray], frames: Sequence[int], 
 def _joins(
     reader: VideoReader, span: Span, looks: Sequence[Gray], frames: Sequence[int], record: VideoRecord
 ) -> list[int]:
-    """Frames at which a panel that held perfectly still comes alive, or the other way round: somebody joins or leaves.
+    """Frames at which a still panel starts to move, or a moving one becomes still: a person joins or leaves.
 
-    A small panel is too small a part of the screen to be noticed among everything else that moves.
+    Layout changes over the whole screen do not show this, because the panel may be too small a part of it.
     """
     inside = [i for i, f in enumerate(frames) if span.start <= f < span.end]
     found: list[int] = []
@@ -150,7 +150,7 @@ def _joins(
         where = _within(panel.rect, record.frame_size)
         for over in span.panels:
             if over.inset and over is not panel:
-                # A film over a corner of a card moves; what the card stands for does not.
+                # A film over a corner of a still card moves, though the card does not.
                 where &= ~_around(over.rect, record.frame_size)
         if not where.any():
             continue
@@ -165,7 +165,7 @@ def _joins(
 
 
 def _within(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
-    """Return the pixels of a small look that lie well inside a panel, bool (180, 320)."""
+    """Pixels of a small look well inside a panel, bool (180, 320)."""
     x0, y0, x1, y1 = changes.in_small(rect, frame_size)
     where = np.zeros(changes.SMALL[::-1], bool)
     where[min(y0 + 2, y1 - 1) : max(y1 - 2, y0 + 1), min(x0 + 2, x1 - 1) : max(x1 - 2, x0 + 1)] = True
@@ -173,7 +173,7 @@ def _within(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
 
 
 def _around(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
-    """Return the pixels of a small look that show anything of a panel, bool (180, 320)."""
+    """Pixels of a small look that show any part of a panel, bool (180, 320)."""
     x0, y0, x1, y1 = changes.in_small(rect, frame_size)
     where = np.zeros(changes.SMALL[::-1], bool)
     where[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = True
@@ -181,7 +181,7 @@ def _around(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
 
 
 def _span(reader: VideoReader, start: int, end: int, looks: Sequence[int], most: int) -> Span:
-    # The frames beside a boundary may still be blending.
+    # Frames next to a boundary may be part of a blend.
     inner = [f for f in looks if start + 2 <= f < end - 2] or list(looks)
     if len(inner) < 8:
         inner = sorted({int(v) for v in np.linspace(start, end - 1, 12 if end - start > 12 else 3)[1:-1]} | set(inner))
@@ -191,13 +191,13 @@ def _span(reader: VideoReader, start: int, end: int, looks: Sequence[int], most:
         sums = sums or FrameSums(*frame.gray.shape)
         sums.add(frame.gray)
     if sums is None:
-        # Damaged here: nothing can be seen.
+        # The video is damaged here, so no frame could be decoded.
         return Span(start, end, tuple(inner), FrameSums(1, 1), ())
     return Span(start, end, tuple(inner), sums, tuple(panels.find(Evidence.of(sums))))
 
 
 def _joined(first: Span, second: Span) -> Span | None:
-    """Both as one if they show the same panels, alive or not; a cut of the film is no change of the layout."""
+    """Merge two spans if they show the same panels; None if not. A cut of the film is no change of the layout."""
     if first.sums.value.shape != second.sums.value.shape:
         return None
     longer, shorter = sorted((first, second), key=lambda s: s.start - s.end)
@@ -214,7 +214,7 @@ def _joined(first: Span, second: Span) -> Span | None:
 
 
 def outlined(evidence: Evidence, rect: Rect) -> bool:
-    """Whether a rectangle's sides are edges in this evidence too, as far as anything is to be seen there."""
+    """Whether a rectangle's sides are edges in this evidence, as far as anything is visible there."""
     x0, y0, x1, y1 = rect
     height, width = evidence.mean.shape
     good = seen = 0.0
@@ -234,7 +234,7 @@ def outlined(evidence: Evidence, rect: Rect) -> bool:
 
 
 def _seats(places: Sequence[Panel], sums: FrameSums) -> list[Panel]:
-    """Places in which somebody may join: alive and sharp. What lies behind the panels is blurred; the film stirs it."""
+    """Panels in which a person may join: alive and sharp, as the background moves with the film but is blurred."""
     alive = [p for p in places if p.alive]
     detail = [_detail(sums, p.rect) for p in alive]
     return [p for p, d in zip(alive, detail, strict=True) if d >= _BLURRED * float(np.median(detail))]
@@ -248,7 +248,7 @@ def _detail(sums: FrameSums, rect: Rect) -> float:
 
 
 def _moving(span: Span, places: Sequence[Panel]) -> list[float]:
-    """Share of each place that moves within the span."""
+    """Share of moving pixels of each panel in a span."""
     n = span.sums.count
     mean = span.sums.value / n
     moving = span.sums.square / n - mean**2 >= MOVES**2
@@ -256,5 +256,5 @@ def _moving(span: Span, places: Sequence[Panel]) -> list[float]:
 
 
 def _differ(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether some place holds still in one and moves in the other: a card, and then a person."""
+    """Whether a panel is still in one span and moves in the other: a card, and then a person."""
     return any(min(a, b) < _STILL and max(a, b) > _ALIVE for a, b in zip(one, other, strict=True))

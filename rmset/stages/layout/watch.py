@@ -1,4 +1,4 @@
-"""What is seen in each panel of a span: faces, how its picture changes, how still its rim is."""
+"""Observations of each panel of a span: faces, change of the picture, motion of the rim."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from rmset.stages.layout.sitters import Sitter, sitters_of
 from rmset.stages.layout.spans import Span
 
 _THUMB = (24, 14)
-# A panel's rim is so much of its width and height on each side.
+# Thickness of a panel's rim on each side, as a share of its width and height.
 _RIM = 0.12
 
 
 @dataclass(frozen=True)
 class Watched:
-    """One panel over the looks."""
+    """One panel over all looks of a span."""
 
     panel: Panel
     sitters: tuple[Sitter, ...]
@@ -53,12 +53,12 @@ class Watched:
 
     @property
     def sitting(self) -> float:
-        """How surely somebody sits here, 0 to 1."""
+        """Largest presence × steadiness of a face, 0 to 1: confidence that a person sits here."""
         return max((s.presence * s.steadiness for s in self.sitters), default=0.0)
 
     @property
     def change(self) -> float:
-        """How much the whole picture changes from look to look, 0 (not) to 1 (another picture)."""
+        """Mean change of the picture from look to look, 0 (none) to 1 (another picture)."""
         if len(self.thumbs) < 2:
             return 0.0
         return float(np.mean([_unlike(a, b) for a, b in zip(self.thumbs, self.thumbs[1:], strict=False)]))
@@ -77,7 +77,7 @@ class View:
 
 
 def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeConfig) -> View:
-    """Look at a few frames of a span, panel by panel."""
+    """Observe the panels of a span in a few frames."""
     evidence = span.evidence
     alive = [p for p in span.panels if p.alive or span.sums.count < 2]
     pictures = list(ahead(reader.sample(spread_out(span.looks, config.samples))))
@@ -119,7 +119,7 @@ def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeCo
 
 
 def _without(image: Image | Gray, panel: Panel, others: Sequence[Panel]) -> Image | Gray:
-    """Return the panel's pixels; what lies over it is grayed out."""
+    """Return the panel's pixels, with insets over it grayed out."""
     x0, y0, x1, y1 = panel.rect
     part = image[y0:y1, x0:x1]
     over = [o.rect for o in others if o.inset and o is not panel]
@@ -132,7 +132,7 @@ def _without(image: Image | Gray, panel: Panel, others: Sequence[Panel]) -> Imag
 
 
 def _faces(part: Image, rect: Rect, detector: Detector, config: ProposeConfig) -> Detections:
-    """Faces of a panel, in the frame's pixels."""
+    """Detect the faces of a panel, in px of the frame."""
     shrink = min(1.0, config.search_height / min(part.shape[:2]))
     if shrink < 1:
         part = np.asarray(cv2.resize(part, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
@@ -142,18 +142,18 @@ def _faces(part: Image, rect: Rect, detector: Detector, config: ProposeConfig) -
 
 
 def _rim(evidence: Evidence, rect: Rect) -> float:
-    """Share of the rim that moves; a camera that stands still leaves it alone."""
+    """Share of the rim that moves; nearly 0 for a camera that stands still."""
     x0, y0, x1, y1 = rect
     moving = evidence.spread[y0:y1, x0:x1] >= MOVES
     h, w = max(1, int((y1 - y0) * _RIM)), max(1, int((x1 - x0) * _RIM))
-    # Shoulders move below; the rim is what is above and beside.
+    # Only the rim above and beside: shoulders move below.
     upper = moving[: (y1 - y0) // 2]
     parts = [moving[:h].ravel(), upper[:, :w].ravel(), upper[:, -w:].ravel()]
     return float(np.concatenate(parts).mean())
 
 
 def _unlike(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    """0 for the same picture, 1 for one that has nothing in common."""
+    """Difference of two pictures, 0 (the same) to 1 (nothing in common)."""
     one, other = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((one**2).sum() * (other**2).sum()))
     if scale < 1e-3:
