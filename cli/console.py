@@ -212,8 +212,13 @@ def _end_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         sys.exit(TERMINATED)
 
+    _on_sigterm(end)
+
+
+def _on_sigterm(handler: Any) -> None:
+    """Set the handler; only the main thread can."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGTERM, handler)
 
 
 def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> None:
@@ -225,8 +230,8 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
         as_flags: replaces parameter names in a message by flags.
     """
     printed.plain_streams()
-    _end_on_sigterm()
     try:
+        _end_on_sigterm()
         app(prog_name=name)
     except RmsetError as error:
         warn(f"{name}: {as_flags(str(error))}")
@@ -235,6 +240,8 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
         # Typer's exception for Ctrl-C, and the exit after SIGTERM.
         code = ended.code if isinstance(ended, SystemExit) else 130
         if code not in (130, TERMINATED):
+            # The command is finished: a later SIGTERM must not look like a stop that lacks its line.
+            _on_sigterm(signal.SIG_DFL)
             raise
         warn(f"{name}: stopped; run the same command again to resume")
         _leave(int(code))
