@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,12 @@ import pytest
 from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.root import Root
 from rmset.truth import Truth
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the tests' children: a job in a shell's background ignores it, and so would they."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

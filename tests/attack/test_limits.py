@@ -111,7 +111,10 @@ LONG = [
 def test_a_signal_ends_a_long_query_with_one_line_and_its_code(root, tmp_path, query, sent, code):
     process = start(root, tmp_path, query)
     process.send_signal(sent)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == code, said
     assert len(said.strip().splitlines()) == 1, said
     assert list((tmp_path / "rmset" / "sql").iterdir()) == []
