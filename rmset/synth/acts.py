@@ -1,4 +1,4 @@
-"""A mashup in acts: title, grid, another grid, somebody who joins; each act is one segment of the truth."""
+"""Mashups in acts (title, grid, another grid, a person who joins); each act is one segment of the truth."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from rmset.truth import Truth, TruthFace, TruthSegment
 
 @dataclass(frozen=True)
 class Act:
-    """A run of frames in which nothing of the layout moves."""
+    """Frames with one constant layout."""
 
     layout: PanelLayout
     frames: int
     absent: frozenset[int] = frozenset()
-    """people of the layout who have not joined yet; a card stands in their panels"""
+    """people of the layout who have not joined yet; their panels show a still card"""
     title: str | None = None
-    """shown instead of all panels: then no person is on the screen, and no film"""
+    """text of a title card shown instead of film and people"""
 
     def truth(self, start: int) -> TruthSegment:
-        """Return what is known of it when it begins at frame `start`."""
+        """Return the truth of this act when it begins at frame `start`."""
         if self.title is not None:
             return TruthSegment(start, start + self.frames, (), {})
         panels = {p: _floats(b) for p, b in self.layout.panels.items() if p not in self.absent}
@@ -36,7 +36,7 @@ class Act:
 
 
 class AnySize:
-    """A source for panels of several sizes, out of a function that makes one for one size."""
+    """A source for panels of any size, from a function that makes a source for one size."""
 
     def __init__(self, make: Callable[[tuple[int, int]], PanelSource]) -> None:
         self._make = make
@@ -49,7 +49,7 @@ class AnySize:
         return self._made[size].frame(index, size)
 
     def loop_points(self, frames: int) -> tuple[int, ...]:
-        """Those of any of them: size does not change time."""
+        """Return the loop points of any of the sources: they do not depend on size."""
         return next((s.loop_points(frames) for s in self._made.values()), ())
 
 
@@ -67,12 +67,12 @@ def compose_acts(
 
     Args:
         output: the MP4; the truth goes beside it.
-        acts: in order of time.
-        people: what each person's panel shows.
-        film: what the trigger shows.
-        fps: of the video.
+        acts: acts in order of time.
+        people: person -> content of their panel.
+        film: content of the trigger panel.
+        fps: frames per second of the video.
         progress: progress callback on frames.
-        again: what a layout's second place of the film shows; the film itself if None.
+        again: content of a layout's second place of the film; the film itself if None.
 
     Raises:
         UsageError: acts of different frame sizes, none at all, or an output that is no MP4.
@@ -109,7 +109,7 @@ def compose_acts(
 def _draw(
     screen: Screen, act: Act, people: Mapping[int, PanelSource], films: tuple[PanelSource, PanelSource], index: int
 ) -> list[TruthFace]:
-    """Put one frame together, `films` in its one or two places; returns its faces."""
+    """Draw one frame, with `films` in the film's one or two places; return its faces."""
     faces = []
     layout, (film, again) = act.layout, films
     shown = film.frame(index, _size(layout.trigger)).image

@@ -1,8 +1,8 @@
-"""What opens and closes in a face: the lips over the teeth, the lids over the eyes.
+"""Openings of a face: lips over the teeth, lids over the eyes.
 
-These are occlusions: lips that close hide the teeth rather than squeeze them. In each column of pixels the margin
-of a lip or lid is moved and the skin beyond it stretched after it, fading out with distance. All of it happens in
-the photo's own geometry, where the margins are parabolas between known corners; smooth moves come later.
+These are occlusions: closing lips cover the teeth instead of squeezing them. In each column of pixels the margin of a
+lip or lid is moved, and the skin beyond it is stretched along, fading out with distance. This is done in the photo's
+own geometry, where the margins are parabolas between known corners; smooth moves are applied later.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Window:
 
     @classmethod
     def around(cls, x0: int, y0: int, x1: int, y1: int) -> _Window:
-        """Return the canvas pixels that show the photo's rectangle."""
+        """Return the window of canvas pixels that show a rectangle of the photo."""
         rows = slice(int((y0 - ORIGIN[1]) * SCALE), int((y1 - ORIGIN[1]) * SCALE))
         columns = slice(int((x0 - ORIGIN[0]) * SCALE), int((x1 - ORIGIN[0]) * SCALE))
         x = (np.arange(columns.start, columns.stop, dtype=np.float32) + 0.5) / SCALE + ORIGIN[0] - 0.5
@@ -53,11 +53,11 @@ class _Eye:
     x1: float
     corner_y: tuple[float, float]
     upper: float
-    """how far the upper lid's margin rises over that line, photo pixels"""
+    """height of the upper lid's margin over that line, photo pixels"""
     lower: float
 
     def margins(self, x: Field) -> tuple[Field, Field]:
-        """Heights (1, w) of upper and lower margin; equal outside the corners."""
+        """Vertical positions (1, w) of upper and lower margin; equal outside the corners."""
         t = (x - self.x0) / (self.x1 - self.x0)
         line = self.corner_y[0] + np.clip(t, 0, 1) * (self.corner_y[1] - self.corner_y[0])
         arc = np.clip(4 * t * (1 - t), 0, 1) ** 0.8
@@ -88,7 +88,7 @@ def open_eyes(canvas: Image, out: Image, lids: float, widen: float) -> None:
         bottom = lower + widen * 0.07 * height
         skin = window.y + (upper - margin) * _fade((margin - window.y) / 11.0)
         below = window.y + (lower - bottom) * _fade((window.y - bottom) / 8.0)
-        # a widened eye shows more of the ball: stretched; a closing one hides it: left where it is
+        # a widened eye shows more of the eyeball, so it is stretched; a closing eye covers it, so it stays
         ball = upper + (window.y - margin) * height / np.maximum(bottom - margin, 1e-3) if widen > 0 else window.y
         source = np.where(window.y < margin, skin, np.where(window.y > bottom, below, ball))
         out[window.rows, window.columns] = window.look_up(canvas, source)

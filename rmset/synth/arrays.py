@@ -1,4 +1,4 @@
-"""Names for the arrays of this package, and the few OpenCV calls whose types need help."""
+"""Array types of this package, and typed wrappers of a few OpenCV calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def f32(values: npt.ArrayLike) -> Field:
 
 
 def u8(values: npt.ArrayLike) -> Image:
-    """Values as pixels: cut to 0 to 255, fractions dropped."""
+    """Values as pixels: clipped to 0 to 255, fractions dropped."""
     return np.asarray(np.clip(values, 0, 255), np.uint8)
 
 
@@ -33,5 +33,5 @@ def fixed_point(points: npt.ArrayLike) -> npt.NDArray[np.int32]:
 
 def look_up(picture: Numbers, at: Field, border: int) -> npt.NDArray[np.integer | np.floating]:
     """Return the picture's values at coordinates (h, w, 2), bilinear; `border` is one of OpenCV's."""
-    # OpenCV takes None for the second map; its stubs do not say so
+    # OpenCV takes None for the second map, but its stubs do not
     return np.asarray(cv2.remap(picture, at, None, cv2.INTER_LINEAR, borderMode=border))  # type: ignore[call-overload]

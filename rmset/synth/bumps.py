@@ -1,7 +1,7 @@
-"""Smooth displacement fields as sums of Gaussian bumps: how a face is bent.
+"""Smooth deformations of a face: displacement fields as sums of Gaussian bumps.
 
-A field says where the content of the photograph moves, in photo pixels. Drawing needs the inverse, "what is shown
-here?", which for these small and smooth moves is `source(q) = q - field(q)`.
+A field gives the displacement of each point of the photograph, in photo pixels. Drawing needs the inverse, the source
+of each drawn pixel, which for these small and smooth moves is `source(q) = q - field(q)`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from rmset.synth.arrays import Field, f32
 
 @dataclass(frozen=True)
 class Bump:
-    """One Gaussian-weighted move: everything around `center` is pushed and stretched."""
+    """One Gaussian-weighted move: a push and a stretch around `center`."""
 
     center: tuple[float, float]
     """photo pixels"""
     sigma: tuple[float, float]
-    """reach along x and y, photo pixels; a push stays below 1.6 sigma or the picture folds over itself"""
+    """reach along x and y, photo pixels; a push must stay below 1.6 sigma, or the picture folds over itself"""
     push: tuple[float, float] = (0.0, 0.0)
     """photo pixels; +x right, +y down"""
     stretch: tuple[float, float] = (0.0, 0.0)
@@ -35,13 +35,13 @@ class Bump:
 
 
 def mirrored(bump: Bump, axis: float = 224.5) -> Bump:
-    """Return the same move on the other half of the face, whose middle is the line x = `axis`."""
+    """Mirror a move to the other half of the face, across the line x = `axis`."""
     (x, y), (dx, dy) = bump.center, bump.push
     return Bump((2 * axis - x, y + 2.0), bump.sigma, (-dx, dy), bump.stretch)
 
 
 def both(*bumps: Bump) -> tuple[Bump, ...]:
-    """Mirror moves of the left half of the picture to the right; the head is tilted by two pixels."""
+    """Return moves of the left half of the picture together with their mirror images; the tilt is two pixels."""
     return tuple(side for bump in bumps for side in (bump, mirrored(bump)))
 
 

@@ -1,4 +1,4 @@
-"""Panels filled from video files, played forwards and backwards rather than cut at their ends."""
+"""Panels filled from video files, which loop by playing forwards and backwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 97]
 
 
 def ping_pong(index: int, length: int) -> int:
-    """Where a clip of `length` frames is after `index` steps: 0 1 2 1 0 1 2 …, its ends shown once per turn."""
+    """Position in a clip of `length` frames after `index` steps: 0 1 2 1 0 1 2 …, with each end shown once per turn."""
     if length == 1:
         return 0
     phase = index % (2 * (length - 1))
@@ -53,7 +53,7 @@ def find_clips(folder: Path) -> tuple[Path, ...]:
 
 @dataclass(frozen=True)
 class _Placement:
-    """How a source frame is scaled into a panel: panel = source * scale + shift."""
+    """Scaling of a source frame into a panel: panel = source * scale + shift."""
 
     scale: float
     shift: tuple[float, float]
@@ -65,9 +65,9 @@ class _Placement:
         return cls(scale, ((panel[0] - scale * source[0]) / 2, (panel[1] - scale * source[1]) / 2))
 
     def picture(self, image: Image, panel: tuple[int, int]) -> Image:
-        """Return the source frame in the panel, (H, W, 3); black where it does not reach."""
+        """Return the source frame scaled into the panel, (H, W, 3); black outside the frame."""
         height, width = image.shape[:2]
-        # averaging over areas when shrinking, or fine texture flickers
+        # area averaging when shrinking: fine texture would flicker otherwise
         if self.scale < 1:
             image = np.asarray(
                 cv2.resize(image, (max(1, round(width * self.scale)), max(1, round(height * self.scale))),
@@ -83,7 +83,7 @@ class _Placement:
 
 
 class ClipSource:
-    """One clip, decoded once and kept as JPEG in the size of its panel (about 60 kB a frame)."""
+    """One clip, decoded once and kept in memory as JPEG at the size of its panel (about 60 kB per frame)."""
 
     def __init__(
         self,
@@ -97,16 +97,16 @@ class ClipSource:
         cache: Path | None = None,
         progress: Progress = silent,
     ) -> None:
-        """Decode what a mashup of `frames` frames at `fps` needs of the clip.
+        """Decode the part of the clip that a mashup of `frames` frames at `fps` shows.
 
         Args:
             path: the video.
             size: (width, height) of the panel.
             frames: length of the mashup.
-            fps: of the mashup; the clip is resampled to it.
-            cover: fill the panel and lose the overhang; otherwise show everything between black bars.
-            detect: finds faces on the unscaled frame; None if boxes are not needed.
-            cache: folder in which boxes are remembered by the clip's sha256; one folder per detector.
+            fps: frames per second of the mashup; the clip is resampled to it.
+            cover: fill the panel and crop the overhang; otherwise show the whole frame between black bars.
+            detect: face detector for the unscaled frame; None if boxes are not needed.
+            cache: folder that stores detected boxes by the clip's sha256; one folder per detector.
             progress: progress callback on frames read.
 
         Raises:
@@ -116,7 +116,7 @@ class ClipSource:
         self._pictures: list[npt.NDArray[np.uint8]] = []
         self._boxes: list[Box | None] = []
         remembered = _BoxCache.of(path, cache) if detect else None
-        # The clip is needed as far as it is played before the mashup is over.
+        # Only the part that plays before the mashup ends is needed.
         self._clip_fps = rate_of(path)
         most = self._step(frames - 1, fps) + 1
         with VideoReader(path, most=most) as reader, remembered or nullcontext():
@@ -141,21 +141,21 @@ class ClipSource:
         return PanelFrame(np.asarray(picture, np.uint8), self._boxes[at])
 
     def loop_points(self, frames: int) -> tuple[int, ...]:
-        """Frames at which the clip turns round."""
+        """Frames at which the clip changes direction."""
         last = len(self._pictures) - 1
         if last == 0:
             return ()
-        # a turn is shown when the step after an end is taken
+        # a change of direction shows at the step after an end
         legs = [max(0, self._step(i, self._fps) - 1) // last for i in range(frames)]
         return tuple(i for i in range(1, frames) if legs[i] != legs[i - 1])
 
     def _step(self, index: int, fps: float) -> int:
-        """How many frames of the clip have gone by at a frame of the mashup."""
+        """Clip frames played before a frame of the mashup, as a number."""
         return int(index * self._clip_fps / fps + 1e-6)
 
 
 class _BoxCache:
-    """Boxes of one clip's frames by number, remembered between runs: exact detection takes hours otherwise."""
+    """Cache of one clip's boxes by frame, stored between runs: exact detection may take hours."""
 
     def __init__(self, file: Path | None, boxes: dict[str, list[list[float]]]) -> None:
         self._file, self._boxes, self._changed = file, boxes, False
@@ -168,10 +168,10 @@ class _BoxCache:
         try:
             return cls(file, read_json(file))
         except (OSError, ValueError):
-            return cls(file, {})  # none yet, or not whole: detect again
+            return cls(file, {})  # no file yet, or an incomplete one: detect again
 
     def largest(self, index: int, rgb: Image, detect: Detect) -> Box | None:
-        """Return the largest face of a frame, detected unless it is remembered."""
+        """Return the largest face of a frame, detected unless it is in the cache."""
         key = str(index)
         if key not in self._boxes:
             self._boxes[key] = [[float(v) for v in box] for box in detect(rgb)]
@@ -183,10 +183,10 @@ class _BoxCache:
         return (x0, y0, x1, y1)
 
     def __enter__(self) -> None:
-        """Nothing to do: boxes are read when asked for."""
+        """Do nothing: boxes are read on use."""
 
     def __exit__(self, *_: object) -> None:
-        """Write what is new even after a failure or Ctrl-C; beside first, so that no reader meets half of it."""
+        """Store new boxes, even after a failure or Ctrl-C; renamed into place, so that readers see only whole files."""
         if self._file is None or not self._changed:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)

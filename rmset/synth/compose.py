@@ -1,4 +1,4 @@
-"""A reaction mashup from its parts: film and people on one screen, encoded, with the truth beside it."""
+"""Compose a reaction mashup: film and people on one screen, encoded, with the truth beside it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def compose_demo(
         output: the video to write (.mp4); the truth goes beside it as `<stem>.truth.json`.
         seconds: length.
         size: (width, height) of the frame.
-        people: how many; the layout's own number if None.
+        people: number of people; the layout's own number if None.
         layout: one of `LAYOUTS`.
         fps: frames per second.
         edits: names of `rmset.synth.edits.EDITS`, or `random` alone.
@@ -50,7 +50,7 @@ def compose_demo(
         progress: progress callback on frames.
 
     Raises:
-        UsageError: a layout, size or length that cannot be.
+        UsageError: an impossible layout, size or length.
         RmsetError: scikit-image is not installed, or the file cannot be written.
     """
     screen = make_layout(layout, people, size)
@@ -94,25 +94,25 @@ def compose_clips(
 
     Args:
         output: the video to write (.mp4); the truth goes beside it as `<stem>.truth.json`.
-        clips: folder of videos, one person each; if some are called `person_*`, only those are taken.
+        clips: folder of videos, one person each; if some are called `person_*`, only those are used.
         film: the video in the trigger panel; None for a generated film.
-        seconds: length; clips and film go forwards and backwards until it is over.
+        seconds: length; clips and film play forwards and backwards to fill it.
         size: (width, height) of the frame.
-        people: how many; as many as there are clips and cells if None.
+        people: number of people; as many as there are clips and cells if None.
         layout: one of `LAYOUTS`.
         fps: frames per second; clips are resampled to it.
         letterbox: show the whole film between bars instead of filling its panel.
         pad: show whole clips between black bars too, so that no face is cut by its panel.
-        detect: RGB frame -> boxes float32 (N, 4), the exact detector that truth is taken from; without it the truth
-            holds the layout alone.
-        cache: folder in which detected boxes are remembered by the clip's sha256; one folder per detector.
+        detect: RGB frame -> boxes float32 (N, 4), the exact detector for the truth; without it the truth holds only
+            the layout.
+        cache: folder that stores detected boxes by the clip's sha256; one folder per detector.
         edits: names of `rmset.synth.edits.EDITS`, or `random` alone.
-        seed: of the generated film and of the edits.
+        seed: seed of the generated film and of the edits.
         progress: progress callback on clips and frames.
 
     Raises:
-        UsageError: a layout, size, length or folder that cannot be, or fewer clips than people.
-        VideoError: a clip that cannot be decoded.
+        UsageError: an impossible layout, size, length or folder, or fewer clips than people.
+        VideoError: a clip cannot be decoded.
     """
     paths = find_clips(clips)
     if people is None and layout in LAYOUTS:
@@ -170,7 +170,7 @@ def compose(
     fps: float,
     progress: Progress = silent,
 ) -> Truth:
-    """Compose whatever fills the panels; write video and truth, and return the truth."""
+    """Compose a mashup from panel sources; write video and truth, and return the truth."""
     return compose_acts(output, (Act(layout, frames),), people, film, fps, progress)
 
 

@@ -1,4 +1,4 @@
-"""Frames to H.264, the same bytes for the same frames."""
+"""H.264 encoding: the same frames give the same bytes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rmset.synth.arrays import Image
 _BT709 = 1
 """number of BT.709 in the H.264 standard's tables of primaries, transfer and matrix"""
 _THREADS = 2
-"""fixed: x264 writes other bytes with another number of threads"""
+"""fixed, as the bytes that x264 writes depend on the number of threads"""
 
 
 class Encoder:
-    """Writes one video beside its place and puts it there when it is whole; leaves nothing on failure."""
+    """Write one video under a temporary name and move it into place when complete; leave nothing on failure."""
 
     def __init__(self, output: Path, size: tuple[int, int], fps: float, *, crf: int = 20) -> None:
         """`size` is (width, height), even; `crf` is x264's constant rate factor."""
@@ -30,7 +30,7 @@ class Encoder:
         self._size, self._fps, self._crf = size, Fraction(fps).limit_denominator(1001), crf
 
     def __enter__(self) -> Encoder:
-        """Open the file beside.
+        """Open the temporary file.
 
         Raises:
             VideoError: the folder cannot be written.
@@ -66,7 +66,7 @@ class Encoder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Publish the file, or remove what there is of it."""
+        """Move the file into place, or remove it after a failure."""
         try:
             if kind is None:
                 for packet in self._stream.encode(None):

@@ -1,7 +1,7 @@
 """Expressions as mixtures of facial action units, after Ekman and Friesen's coding system (FACS, EMFACS).
 
-Each unit is a smooth move of the face. Lips that part and lids that close are no smooth moves but show or hide
-something: those amounts are kept beside (`jaw`, `smile`, `lids`, `widen`) and drawn by `apertures`.
+Each unit is a smooth move of the face. Parting lips and closing lids are not smooth: they uncover or cover something.
+Those amounts are separate (`jaw`, `smile`, `lids`, `widen`) and drawn by `apertures`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ EXPRESSIONS: tuple[str, ...] = ("neutral", "happiness", "surprise", "sadness", "
 """FERPlus's names and order, without contempt"""
 
 UNITS: dict[str, tuple[Bump, ...]] = {
-    # the photograph smiles; this takes its smile back (weight 1 - smile)
+    # undoes the smile of the photograph (weight 1 - smile)
     "rest": (
         *both(Bump((203, 139.0), (10, 8), (3.8, 5.6)), Bump((203, 124), (11, 8), (0, 2.0))),
         Bump((225, 148), (11, 7), (0, -1.8)),
@@ -79,7 +79,7 @@ _MIXTURES: dict[str, dict[str, float]] = {
 }  # fmt: skip
 
 AMOUNTS = ("smile", "jaw", "parted", "lids", "widen", "frown_lines")
-"""what is drawn rather than moved: teeth shown, jaw opened, lips parted, lids closed or widened, creased brow"""
+"""amounts drawn rather than moved: teeth shown, jaw opened, lips parted, lids closed or widened, creased brow"""
 
 
 def action_units(expression: str, intensity: float, style: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -88,10 +88,10 @@ def action_units(expression: str, intensity: float, style: Mapping[str, float] |
     Args:
         expression: one of `EXPRESSIONS`.
         intensity: 0 (neutral) to 1.
-        style: how strongly a person uses each unit; 1 where not named. Each person's sadness is their own.
+        style: a person's factor for each unit, 1 by default; it makes one expression look different in each person.
 
     Raises:
-        ValueError: an expression that is not drawn.
+        ValueError: an unknown expression.
     """
     if expression not in _MIXTURES:
         raise ValueError(f"expected an expression out of {', '.join(EXPRESSIONS)}, found {expression!r}")

@@ -1,8 +1,8 @@
-"""Drawing one person: identity, expression and pose to pixels, with the face's box known through it all.
+"""Draw one person: identity, expression and pose to pixels, with the face's exact box.
 
     photograph -> person's colors (once) -> lips and lids (each frame) -> one warp to the panel -> over the room
 
-The warp takes, for each pixel of the panel, pose first, then the person's geometry, then the action units.
+For each pixel of the panel, the warp applies the pose first, then the person's geometry, then the action units.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from rmset.synth.photo import FACE_BOX, FACE_CENTER, FACE_HEIGHT, SCALE, load_ph
 from rmset.synth.rooms import paint_room
 
 FACE_SHARE = 0.50
-"""height of a face in a panel's height, for a person of scale 1 who sits upright in the middle"""
+"""height of a face as a share of the panel's height, for a person of scale 1 who sits upright in the middle"""
 
 _CREASE = f32([0.26, 0.34, 0.36])
-"""what a crease takes from red, green and blue: shadow on skin is reddish"""
+"""share of red, green and blue that a crease removes: shadow on skin is reddish"""
 
 _STEP = 2.0
 _GRID_ORIGIN = (24.0, -60.0)
@@ -38,7 +38,7 @@ _FACE_CELLS = (slice(22, 142), slice(58, 146))
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the head is, against a person sitting upright in the middle."""
+    """Pose of the head, relative to a person who sits upright in the middle."""
 
     dx: float = 0.0
     """shift to the right, in face heights"""
@@ -54,7 +54,7 @@ class Pose:
     blink: float = 0.0
     """0 eyes as the expression has them, 1 closed"""
     light: float = 1.0
-    """what the light of the film multiplies the picture by"""
+    """factor by which the light of the film brightens the picture"""
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class Rendered:
     image: Image
     """(H, W, 3) RGB"""
     box: Box
-    """the face, xyxy pixels of the picture, as MTCNN would box it; may reach beyond the picture"""
+    """the face as MTCNN would box it, xyxy pixels of the picture; may reach beyond the picture"""
 
 
 class Person:
-    """An identity ready to be drawn: its textures and warps are made once (about 0.1 s)."""
+    """An identity ready to be drawn, with precomputed textures and warps (about 0.1 s)."""
 
     def __init__(self, identity: Identity) -> None:
         """Paint the person's textures and measure their geometry."""
@@ -94,7 +94,7 @@ class Person:
         Args:
             expression: one of `EXPRESSIONS`.
             intensity: 0 (neutral) to 1.
-            pose: where the head is.
+            pose: pose of the head.
             size: (width, height) of the picture, pixels.
         """
         units = action_units(expression, intensity, self._style)
@@ -116,7 +116,7 @@ class Person:
         return Rendered(image, _box(warp, placed, max(0.0, stir)))
 
     def _texture(self, units: Mapping[str, float], blink: float) -> Image:
-        """Return the texture with lips and lids as these units have them; valid until the next call."""
+        """Return the texture with lips and lids drawn for these units; valid until the next call."""
         smile = units["smile"]
         out = self._scratch
         cheeks = (slice(200, 360), slice(200, 440))
@@ -135,7 +135,7 @@ class Person:
         return out
 
     def _warp(self, units: Mapping[str, float]) -> Field:
-        """Grid (rows, columns, 2): what to add to a photo coordinate to find the pixel that is shown there."""
+        """Grid (rows, columns, 2) of offsets from each photo coordinate to the source of the pixel shown there."""
         warp = self._shape.copy()
         face = warp[_FACE_CELLS]
         for unit, weight in units.items():
@@ -196,9 +196,9 @@ def _over(layer: Image, room: Image) -> Image:
 
 
 def _box(warp: Field, placed: Field, stir: float) -> Box:
-    """Where the face's box lands: the middles of its sides, followed through the warp and the pose.
+    """Box of the face in the panel: the middles of its sides, mapped through warp and pose.
 
-    `stir` is how far (0 to 1) jaw or brows are from rest: MTCNN boxes a stirred face a little larger (measured).
+    `stir` is the distance (0 to 1) of jaw or brows from rest: MTCNN's box is then a little larger (measured).
     """
     x0, y0, x1, y1 = FACE_BOX
     middle = ((x0 + x1) / 2, (y0 + y1) / 2)

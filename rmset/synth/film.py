@@ -1,4 +1,4 @@
-"""A film for people to react to: it shows a face of its own, moves its camera, and cuts to scenes without any."""
+"""Generated film with faces of its own, camera motion and cuts to scenes without faces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCENES = ("face", "hills", "night")
 
 @dataclass(frozen=True)
 class Scene:
-    """A stretch of film between two cuts, frames `[start, end)`."""
+    """Part of a film between two cuts, frames `[start, end)`."""
 
     kind: str
     start: int
@@ -30,7 +30,7 @@ class GeneratedFilm:
     """A film of scenes; faces in it belong to no person of the mashup."""
 
     def __init__(self, scenes: tuple[Scene, ...], seed: int) -> None:
-        """`scenes` follow one another from frame 0."""
+        """Make a film of consecutive `scenes`, from frame 0."""
         self._scenes = scenes
         self._actors = [Person(identity) for identity in cast("film", 2, seed)]
 
@@ -42,11 +42,11 @@ class GeneratedFilm:
         return PanelFrame(draw(scene, t, size))
 
     def loop_points(self, frames: int) -> tuple[int, ...]:  # noqa: ARG002 - the protocol's argument
-        """None: the film is as long as the mashup."""
+        """Return no points: the film is as long as the mashup."""
         return ()
 
     def _face(self, scene: Scene, t: float, size: tuple[int, int]) -> Image:
-        """Return an actor in close-up, the camera closing in."""
+        """Draw an actor in close-up, with the camera closing in."""
         rng = np.random.default_rng(scene.seed)
         actor = self._actors[scene.seed % len(self._actors)]
         pose = Pose(
@@ -66,7 +66,7 @@ class GeneratedFilm:
 
 
 def cut_film(rng: np.random.Generator, frames: int, fps: float) -> tuple[Scene, ...]:
-    """Scenes of two to four seconds that fill `frames`; the first shows a face, and so does every other one."""
+    """Scenes of two to four seconds that fill `frames`; the first and every second scene after it show a face."""
     scenes: list[Scene] = []
     start = 0
     while start < frames:
@@ -78,7 +78,7 @@ def cut_film(rng: np.random.Generator, frames: int, fps: float) -> tuple[Scene, 
 
 
 def _hills(scene: Scene, t: float, size: tuple[int, int]) -> Image:
-    """Return a camera that pans over hills at sunset; near hills pass faster."""
+    """Draw a pan over hills at sunset; near hills pass faster."""
     rng = np.random.default_rng(scene.seed)
     width, height = size
     y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
@@ -98,7 +98,7 @@ def _hills(scene: Scene, t: float, size: tuple[int, int]) -> Image:
 
 
 def _night(scene: Scene, t: float, size: tuple[int, int]) -> Image:
-    """Return a drive through a city at night: lights out of focus that come nearer."""
+    """Draw a drive through a city at night: blurred lights that come nearer."""
     rng = np.random.default_rng(scene.seed)
     width, height = size
     y = np.linspace(0, 1, height, dtype=np.float32)[:, None]

@@ -1,7 +1,7 @@
-"""A composed mashup as a finished root: video, layout, tracks, crops and ledger, as the stages would leave them.
+"""Add a composed mashup to a root as finished: video, layout, tracks, crops and ledger, as the stages leave them.
 
-Boxes, panels and names are known, so nothing has to be found: no detector runs, and no frame is decoded again. Crops
-are cut out of the panels before these are encoded. What `rmset verify` asks of a root holds of these.
+Boxes, panels and names are known, so no detector runs and no frame is decoded again. Crops are cut from the panels
+before these are encoded. The root passes `rmset verify`.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ _NO_LANDMARKS = np.full((5, 2), np.nan)
 
 @dataclass(frozen=True)
 class Mashup:
-    """One video that is to be composed."""
+    """One video to compose."""
 
     layout: PanelLayout
     people: Mapping[int, PanelSource]
-    """what fills each panel; every frame of them has a face"""
+    """person -> content of their panel, with a face in every frame"""
     film: PanelSource
     frames: int
     fps: float
     delays: Mapping[int, int] = field(default_factory=dict)
-    """person -> frames"""
+    """person -> delay of reactions, frames"""
     identities: Mapping[int, str] = field(default_factory=dict)
-    """person -> who it is"""
+    """person -> name of the identity"""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How crops are cut, in the words of `rmset export`."""
+    """Settings of crops, named as in `rmset export`."""
 
     size: int = 64
     """px"""
@@ -64,7 +64,7 @@ class Cut:
 def finish(
     root: Root, name: str, mashup: Mashup, cut: Cut, progress: Progress = silent, *, title: str | None = None
 ) -> str:
-    """Compose a mashup into a root and write down all that the stages would have found.
+    """Compose a mashup into a root and write the results of all stages.
 
     The crops of one video are held in memory until its id, which is its hash, is known.
 
@@ -74,7 +74,7 @@ def finish(
     crops = _Crops(cut)
     people = {person: _Watched(source, person, crops) for person, source in mashup.people.items()}
     with root.files.publish_folder("state/world") as folder:
-        # Composed beside its place, as its name begins with what it is and ends with its hash.
+        # Composed in a temporary folder, as the video's final name contains its hash.
         file = folder / f"{name}.mp4"
         truth = compose_acts(file, (Act(mashup.layout, mashup.frames),), people, mashup.film, mashup.fps, progress)
         truth = replace(truth, delays=dict(mashup.delays), identities=dict(mashup.identities))
@@ -98,7 +98,7 @@ def finish(
 
 
 class _Crops:
-    """The crops of one video, encoded, in the order in which frames are drawn: by frame and person."""
+    """Encoded crops of one video, in drawing order: by frame and person."""
 
     def __init__(self, cut: Cut) -> None:
         self._cut, self._encode = cut, encoder("jpeg", _QUALITY)
@@ -127,7 +127,7 @@ class _Crops:
 
 
 class _Watched:
-    """A panel's source whose faces are cut out as they are drawn."""
+    """Panel source that cuts out each face when it is drawn."""
 
     def __init__(self, source: PanelSource, person: int, crops: _Crops) -> None:
         self._source, self._person, self._crops = source, person, crops
@@ -139,12 +139,12 @@ class _Watched:
         return shown
 
     def loop_points(self, frames: int) -> tuple[int, ...]:
-        """Those of the source."""
+        """Return the loop points of the source."""
         return self._source.loop_points(frames)
 
 
 def _take(root: Root, file: Path, name: str, title: str | None) -> str:
-    """Take the composed file in under its id; the record comes last."""
+    """Move the composed file into the root under its id; the record is written last."""
     found, sha256 = probe(file), sha256_of(file)
     video_id = local_video_id(name, sha256)
     record = VideoRecord(
@@ -159,7 +159,7 @@ def _take(root: Root, file: Path, name: str, title: str | None) -> str:
 
 
 def _layout(video_id: str, truth: Truth) -> Layout:
-    """Return the truth as a layout that a person has confirmed: nothing will propose another."""
+    """Return the truth as a reviewed layout, so that no proposal replaces it."""
     (segment,) = truth.segments
     first = {f.person: f.box for f in truth.faces if f.frame == segment.start_frame}
     crowd = tuple(Person(p, clip(first[p], panel), panel, "manual") for p, panel in segment.panels.items())
@@ -169,7 +169,7 @@ def _layout(video_id: str, truth: Truth) -> Layout:
 
 
 def _face_table(video_id: str, truth: Truth) -> pa.Table:
-    """Rows of `rmset.schema.faces()`, by person and frame, all of them sure."""
+    """Rows of `rmset.schema.faces()`, by person and frame, all with full confidence."""
     faces = sorted(truth.faces, key=lambda f: (f.person, f.frame))
     n = len(faces)
     box = as_boxes([f.box for f in faces])
@@ -191,7 +191,7 @@ def _face_table(video_id: str, truth: Truth) -> pa.Table:
 
 
 def _overlap_with_first(faces: Sequence[TruthFace], box: Boxes) -> np.ndarray:
-    """IoU of each face with its person's first one, (N,)."""
+    """IoU of each face with its person's first face, (N,)."""
     overlap = np.empty(len(faces), np.float32)
     person = np.array([f.person for f in faces])
     for who in np.unique(person):
@@ -203,7 +203,7 @@ def _overlap_with_first(faces: Sequence[TruthFace], box: Boxes) -> np.ndarray:
 def _ledger(
     root: Root, stage: str, video_id: str, keys: list[str], counts: dict[str, Any], config: dict[str, Any]
 ) -> None:
-    """Write an entry for what was made, not found: another config, so the stage runs when it is asked to."""
+    """Write a ledger entry for generated results; its config differs from a stage's, so the stage can still run."""
     config = {"made_by": "rmset world", **config}
     outputs = {key: sha256_of(root.files.local(key)) for key in keys}
     now = datetime.now(UTC).isoformat(timespec="seconds")

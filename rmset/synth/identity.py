@@ -1,4 +1,4 @@
-"""Who somebody is: everything that tells one generated person from another, drawn from a seed."""
+"""Identities: all traits of a generated person, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class Identity:
     """One person. Equal identities are drawn the same, to the last pixel."""
 
     name: str
-    """which cast and which number, such as `train-003`"""
+    """cast and number, such as `train-003`"""
     shape: tuple[tuple[str, float], ...]
     """trait of `SHAPES` and its strength, -1 to 1"""
     style: tuple[tuple[str, float], ...]
-    """action unit and how strongly this person uses it, about 1"""
+    """action unit and this person's factor for it, about 1"""
     skin: Color
     hair: Color
     hair_style: str
@@ -68,25 +68,25 @@ class Identity:
     wall: Color
     mirror: bool
     brows: float
-    """how heavy the eyebrows are, 0 to 1"""
+    """heaviness of the eyebrows, 0 to 1"""
     lips: float
-    """how red the lips are, -0.5 to 1"""
+    """redness of the lips, -0.5 to 1"""
     glasses: bool
     beard: float
     """0 none to 1 full"""
     light: tuple[float, float, float]
-    """brightness, left-right slope, warmth; 1, 0, 0 is the photograph's"""
+    """brightness, left-right slope, warmth; the photograph has 1, 0, 0"""
     scale: float
     """size in the panel; 1 is a face of about half the panel's height"""
     texture_seed: int
-    """seeds furniture, strands of hair and the like"""
+    """seed of furniture, strands of hair and other texture"""
 
 
 def cast(name: str, count: int, seed: int) -> tuple[Identity, ...]:
-    """`count` different people.
+    """Draw `count` different people.
 
-    Casts of different names share no person, whatever their seeds: `train`, `valid` and `test` people are strangers to
-    each other and to those of a mashup. Colors are dealt from shuffled decks, so that a small cast is varied.
+    Casts of different names share no person, whatever their seeds: so `train`, `valid`, `test` and mashups have no
+    person in common. Colors are dealt from shuffled decks, so that a small cast is varied.
     """
     dealers, people = np.random.default_rng([seed, crc32(name.encode())]).spawn(2)
     sizes = {
@@ -96,7 +96,7 @@ def cast(name: str, count: int, seed: int) -> tuple[Identity, ...]:
         "clothes": len(CLOTHES),
         "wall": len(WALLS),
     }
-    # each deck and each person has a generator of its own: a larger cast begins with the smaller one
+    # each deck and each person has its own generator, so that a larger cast begins with the smaller one
     decks = {key: _deal(rng, sizes[key], count) for key, rng in zip(sizes, dealers.spawn(len(sizes)), strict=True)}
     return tuple(
         _draw(f"{name}-{i:03d}", {key: int(deck[i]) for key, deck in decks.items()}, rng)
@@ -105,7 +105,7 @@ def cast(name: str, count: int, seed: int) -> tuple[Identity, ...]:
 
 
 def _deal(rng: np.random.Generator, cards: int, count: int) -> np.ndarray:
-    """Deal indices of cards, (count,): every card once before any comes again."""
+    """Deal indices of cards, (count,): every card once before any repeats."""
     return np.concatenate([rng.permutation(cards) for _ in range(-(-count // cards) or 1)])
 
 
@@ -139,6 +139,6 @@ def _draw(name: str, cards: dict[str, int], rng: np.random.Generator) -> Identit
 
 
 def _near(rng: np.random.Generator, color: Color, spread: int) -> Color:
-    """Return the color, a little off."""
+    """Return a random color near `color`."""
     r, g, b = (int(np.clip(c + rng.integers(-spread, spread + 1), 8, 250)) for c in color)
     return (r, g, b)

@@ -1,4 +1,4 @@
-"""A small labeled set out of generated faces, for a training that learns something real in seconds.
+"""Small labeled set of generated faces, for trainings of a few seconds that still learn.
 
     <folder>/train/<expression>/*.png      valid/…      test/…
 
@@ -23,14 +23,14 @@ from rmset.synth.faces import Person, Pose
 from rmset.synth.identity import Identity, cast
 
 WIDEN = 0.31
-"""by which share of its width RMset's crop is wider than the face's box (RMFER, section 3)"""
+"""share of its width by which a face's box is widened in RMset's crops (RMFER, section 3)"""
 
 _PANEL = (320, 240)
 
 
 @dataclass(frozen=True)
 class SplitSize:
-    """How many people a split has, and how many images of each expression."""
+    """Numbers of people and of images per expression in a split."""
 
     people: int
     images_per_class: int
@@ -40,7 +40,7 @@ SPLITS: Mapping[str, SplitSize] = {"train": SplitSize(24, 150), "valid": SplitSi
 
 
 def split_identities(split: str, people: int, seed: int) -> tuple[Identity, ...]:
-    """Return the people of one split; see `cast` for why splits share no people."""
+    """Return the people of one split; splits share no people (see `cast`)."""
     return cast(f"labeled-{split}", people, seed)
 
 
@@ -53,19 +53,19 @@ def write_labeled_set(
     seed: int = 0,
     progress: Progress = silent,
 ) -> None:
-    """Write class folders of face crops made the way RMset's are.
+    """Write class folders of face crops, cut like RMset's.
 
     Args:
-        folder: new, or empty; it appears whole or not at all.
+        folder: new or empty folder; on failure nothing of it is left.
         splits: name -> people and images per class.
         expressions: the classes.
-        size: of the square images, pixels.
+        size: side of the images, pixels.
         seed: the same seed gives the same bytes.
         progress: progress callback on images.
 
     Raises:
-        UsageError: the folder is not empty, or nothing is asked for.
-        RmsetError: it cannot be written.
+        UsageError: the folder is not empty, or no image is requested.
+        RmsetError: the folder cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"expected a new or empty folder, found content in {folder}; remove it or name another")
@@ -90,7 +90,7 @@ def write_labeled_set(
 
 
 def crop_face(image: Image, box: Box, size: int, widen: float = WIDEN) -> Image:
-    """Crop the face, (size, size, 3): the box's height, `widen` wider than its width, border pixels repeated."""
+    """Crop a face to (size, size, 3): the box is widened by `widen` of its width, border pixels are repeated."""
     x0, y0, x1, y1 = box
     extra = widen * (x1 - x0) / 2
     sx, sy = (x1 - x0 + 2 * extra) / size, (y1 - y0) / size
@@ -103,7 +103,7 @@ def crop_face(image: Image, box: Box, size: int, widen: float = WIDEN) -> Image:
 
 
 def _draw(person: Person, expression: str, size: int, rng: np.random.Generator) -> Image:
-    """One face as a data set would have it: any pose, any light, a box that is a little off."""
+    """Draw one face as in a data set: random pose and light, and a slightly shifted box."""
     pose = Pose(
         dx=float(rng.uniform(-0.1, 0.1)),
         roll=float(rng.normal(0, 4)),

@@ -1,4 +1,4 @@
-"""Where on the screen the film and the people are.
+"""Layouts: places of the film and of the people on the screen.
 
 3x3       the film in the middle, eight people around it      side      the film large, people in columns beside it
 2x3, 2x2  the film in one cell of a small grid                inset     people fill the screen, the film covers a
@@ -20,7 +20,7 @@ IntBox = tuple[int, int, int, int]
 """xyxy, pixels of the frame, half-open, even numbers"""
 
 MIN_PANEL = 48
-"""pixels; no face is found in a smaller panel"""
+"""smallest side of a panel, pixels; no face is found in a smaller panel"""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class PanelLayout:
     panels: dict[int, IntBox]
     """person -> panel"""
     background: str = "black"
-    """what lies between panels: `black`, or `blurred` (the film, out of focus)"""
+    """background between panels: `black`, or `blurred` (the film, blurred)"""
     corner_radius: int = 0
-    """of panels and film, pixels"""
+    """radius of corners of panels and film, pixels"""
     again: IntBox | None = None
-    """where the film is shown a second time"""
+    """second place of the film"""
     shadow: int = 0
-    """how far panels and film throw a soft shadow, pixels"""
+    """reach of the soft shadow of panels and film, pixels"""
     frame: int = 0
     """width of the white line around panels and film, inside them, pixels"""
 
@@ -65,16 +65,16 @@ class PanelLayout:
 
     @property
     def triggers(self) -> tuple[IntBox, ...]:
-        """Every rectangle in which the film plays."""
+        """All rectangles of the film."""
         return (self.trigger,) if self.again is None else (self.trigger, self.again)
 
 
 def make_layout(name: str, people: int | None = None, frame_size: tuple[int, int] = (1280, 720)) -> PanelLayout:
-    """Return the layout of a name for so many people.
+    """Make the layout of a name for a number of people.
 
     Args:
         name: one of `LAYOUTS`.
-        people: how many; the layout's own number if None.
+        people: number of people; the layout's own number if None.
         frame_size: (width, height), even.
 
     Raises:
@@ -94,19 +94,19 @@ def make_layout(name: str, people: int | None = None, frame_size: tuple[int, int
 
 
 def capacity(name: str) -> int:
-    """Return the most people that a layout holds."""
+    """Return the largest number of people in a layout."""
     return LAYOUTS[name][2]
 
 
 def grid(people: int, panel: tuple[int, int]) -> PanelLayout:
-    """Panels of one size (width, height) in reading order, as square a grid as can be, the film in its first cell."""
+    """Make a nearly square grid of panels of one size (width, height), with the film in the first cell."""
     columns = int(np.ceil(np.sqrt(people + 1)))
     rows = -(-(people + 1) // columns)
     return _fixed(rows, columns, 0)(people, (columns * panel[0], rows * panel[1]))
 
 
 def _fixed(rows: int, columns: int, film_cell: int) -> Callable[[int, tuple[int, int]], PanelLayout]:
-    """Return a grid without gaps, the film in one cell, people in the others in reading order."""
+    """Return a builder of grids without gaps: the film in one cell, people in the others in reading order."""
 
     def build(people: int, size: tuple[int, int]) -> PanelLayout:
         cells = _cells((0, 0, *size), rows, columns)
@@ -117,7 +117,7 @@ def _fixed(rows: int, columns: int, film_cell: int) -> Callable[[int, tuple[int,
 
 
 def _side(people: int, size: tuple[int, int]) -> PanelLayout:
-    """Return the film at the left over the full height; columns of panels at the right."""
+    """Place the film at the left over the full height, and columns of panels at the right."""
     width, height = size
 
     def column_width(columns: int) -> int:
@@ -131,7 +131,7 @@ def _side(people: int, size: tuple[int, int]) -> PanelLayout:
 
 
 def _inset(people: int, size: tuple[int, int]) -> PanelLayout:
-    """People fill the screen; the film lies over the lower right corner of the last panel."""
+    """Fill the screen with people; the film covers the lower right corner of the last panel."""
     rows, columns = _best_grid(people, size)
     panels = dict(enumerate(_cells((0, 0, *size), rows, columns)[:people]))
     x0, y0, x1, y1 = panels[people - 1]
@@ -142,7 +142,7 @@ def _inset(people: int, size: tuple[int, int]) -> PanelLayout:
 
 
 def _bordered(people: int, size: tuple[int, int]) -> PanelLayout:
-    """Return a grid with gaps, rounded corners and the blurred film behind it; the film in the middle cell."""
+    """Make a grid with gaps and rounded corners over the blurred film; the film is in the middle cell."""
     rows, columns = _best_grid(people + 1, size)
     gap = max(4, _even(0.022 * size[1]))
     cells = [
@@ -155,7 +155,7 @@ def _bordered(people: int, size: tuple[int, int]) -> PanelLayout:
 
 
 def _row(people: int, size: tuple[int, int]) -> PanelLayout:
-    """Return the film above, as wide as 16:9 allows; people in one row below; gaps, lines and shadows over a blur."""
+    """Place the film above at 16:9 and people in one row below, with gaps, lines and shadows over a blur."""
     width, height = size
     gap = max(6, _even(0.02 * height))
     split = _even(0.62 * height)
@@ -168,7 +168,7 @@ def _row(people: int, size: tuple[int, int]) -> PanelLayout:
 
 
 def _center(people: int, size: tuple[int, int]) -> PanelLayout:
-    """People fill the screen; the film lies over the middle, where their panels meet."""
+    """Fill the screen with people; the film covers the middle, where their panels meet."""
     rows, columns = _best_grid(people, size)
     width, height = size
     x, y = _even(0.17 * width), _even(0.17 * height)
@@ -184,7 +184,7 @@ def _cells(box: IntBox, rows: int, columns: int) -> list[IntBox]:
 
 
 def _best_grid(count: int, size: tuple[int, int]) -> tuple[int, int]:
-    """(rows, columns) for so many cells: near 3:2 each, few left empty."""
+    """(rows, columns) for `count` cells: each near 3:2, with few cells empty."""
 
     def cost(columns: int) -> float:
         rows = -(-count // columns)
@@ -209,4 +209,4 @@ LAYOUTS: dict[str, tuple[Callable[[int, tuple[int, int]], PanelLayout], int, int
     "row": (_row, 4, 12),
     "center": (_center, 4, 40),
 }
-"""name -> how it is built, how many people it has by itself, how many at most"""
+"""name -> (builder, default number of people, largest number of people)"""

@@ -1,4 +1,4 @@
-"""How heads move while their owners watch a film: slow sways, nods, blinks; a smooth function of time."""
+"""Motion of heads in front of a film: slow sways, nods and blinks, as smooth functions of time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLINK = (0.5, 1.0, 0.8, 0.35)
 
 @dataclass(frozen=True)
 class Motion:
-    """One person's restlessness: three slow waves for each part of the pose."""
+    """One person's motion: three slow waves for each part of the pose."""
 
     waves: tuple[tuple[str, tuple[tuple[float, float, float], ...]], ...]
     """part of the pose -> (weight, frequency in Hz, phase) of each wave; weights sum to 1"""
@@ -41,7 +41,7 @@ class Motion:
 
 
 def draw_motion(rng: np.random.Generator) -> Motion:
-    """Somebody's way of sitting still."""
+    """Draw one person's motion."""
     waves = []
     for part in _REACH:
         weight = rng.dirichlet([3.0, 2.0, 1.0])

@@ -1,4 +1,4 @@
-"""What editors draw over a mashup: captions, countdowns, stickers, end cards."""
+"""Overlays that editors draw over a mashup: captions, countdowns, stickers, end cards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def draw(image: Image, overlay: Overlay, frame: int, fps: float) -> None:
     x0, y0, x1, y1 = overlay.box
     part = image[y0:y1, x0:x1]
     if overlay.kind == "caption":
-        # Another line of text every second and a half.
+        # The text changes every 1.5 seconds.
         _text(part, _WORDS[(overlay.seed + int((frame - overlay.start) / (1.5 * fps))) % len(_WORDS)], 0.7)
     elif overlay.kind == "countdown":
         left = max(0, overlay.end - frame) / fps
@@ -39,7 +39,7 @@ def _text(part: Image, words: str, share: float) -> None:
 
 
 def _sticker(part: Image, seed: int, seconds: float) -> None:
-    """Draw a laughing disc that rocks a little."""
+    """Draw a laughing disc that sways."""
     height, width = part.shape[:2]
     color = tuple(int(v) for v in np.random.default_rng(seed).integers(90, 255, 3))
     middle = (width // 2, height // 2)
@@ -50,7 +50,7 @@ def _sticker(part: Image, seed: int, seconds: float) -> None:
 
 
 def _end_card(part: Image, seed: int) -> None:
-    """Still cards that ask for more of the viewer's time."""
+    """Draw still cards that advertise the next video."""
     height, width = part.shape[:2]
     rng = np.random.default_rng(seed)
     part[:] = rng.integers(20, 70, 3).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The colors of a person: skin, hair, brows, glasses, beard, clothes, laid over the photograph."""
+"""Paint a person over the photograph: skin, hair, brows, glasses, beard, clothes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def paint_person(photo: Photo, identity: Identity) -> Image:
 
 
 def rested(texture: Image) -> Image:
-    """Return the texture with the folds softened that a smile puts into cheeks."""
+    """Soften the smile's folds in the cheeks."""
     soft = np.zeros(texture.shape[:2], np.uint8)
     for fold in _FOLDS:
         cv2.polylines(soft, [to_canvas(fold).astype(np.int32)], False, 255, 13, cv2.LINE_AA)
@@ -59,7 +59,7 @@ def rested(texture: Image) -> Image:
 
 
 def frown_lines() -> Field:
-    """How dark (0 to 1) the creases between lowered brows are, on the canvas."""
+    """Darkness (0 to 1) of the creases between lowered brows, on the canvas."""
     lines = np.zeros(canvas_size()[::-1], np.float32)
     for points in ([(220.5, 86), (221.5, 95)], [(229, 86.5), (228, 96)]):
         cv2.polylines(lines, [fixed_point(to_canvas(points))], False, 1.0, 2, cv2.LINE_AA, 4)
@@ -76,14 +76,14 @@ def _face(photo: Photo, identity: Identity, rng: np.random.Generator) -> Field:
     skin *= 1 - lips * f32([0.08, 0.42, 0.36])
     out = _dyed(rgb, identity.hair)
     out += photo.skin[..., None] * (skin - out)
-    # the whites of eyes and teeth are lit by a face that reflects less
+    # darker skin reflects less light onto the whites of eyes and teeth
     whites = rgb * (1 - 0.3 * (1 - min(1.0, float(tone.mean()))))
     out += photo.fixed[..., None] * (whites - out)
     dark = 0.55 * f32(identity.hair) + 0.15 * f32(identity.skin)
     for brow in _BROWS:
         out += _stroke(brow, 1.4 + 2.2 * identity.brows)[..., None] * (0.35 + 0.5 * identity.brows) * (dark - out)
     if identity.beard:
-        # beards are darker than the hair, and skin shines through
+        # beards are darker than hair, and skin shows through
         stubble = 0.5 * f32(identity.hair) + 0.2 * f32(identity.skin)
         grain = 0.75 + 0.5 * _noise(rng, (340, 320), 1.0)
         beard = polygon_mask(_BEARD, 6.0) * (1 - ellipse_mask((225, 146), (21, 8.5), 3.0)) * photo.skin
@@ -92,7 +92,7 @@ def _face(photo: Photo, identity: Identity, rng: np.random.Generator) -> Field:
 
 
 def _dyed(rgb: Field, color: tuple[int, int, int]) -> Field:
-    """Return the photographed hair in another color, its light and shade kept."""
+    """Dye the photographed hair, keeping its light and shade."""
     luminance = np.clip(rgb @ f32([0.299, 0.587, 0.114]) / 118.0, 0.05, 1.6)
     # bright hair shows its strands less than dark hair
     contrast = 0.95 - 0.6 * max(color) / 255
@@ -101,7 +101,7 @@ def _dyed(rgb: Field, color: tuple[int, int, int]) -> Field:
 
 
 def _strands(identity: Identity, rng: np.random.Generator) -> Field:
-    """Hair that hangs down, (H, W, 3): streaks of light and shade."""
+    """Long hair, (H, W, 3): streaks of light and shade."""
     streaks = _noise(rng, (20, 320), 0.8)
     light = 0.42 + 0.55 * streaks
     light *= np.linspace(1.0, 0.8, light.shape[0], dtype=np.float32)[:, None]
@@ -109,7 +109,7 @@ def _strands(identity: Identity, rng: np.random.Generator) -> Field:
 
 
 def _clothes(identity: Identity, rng: np.random.Generator) -> tuple[Field, Field]:
-    """Return a plain sweater with a round collar."""
+    """Plain sweater with a round collar: color and mask."""
     width, height = canvas_size()
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     shade = 1.08 - 0.5 * np.abs(x / width - 0.5) ** 1.5 * 2 - 0.18 * (y / height)
@@ -121,7 +121,7 @@ def _clothes(identity: Identity, rng: np.random.Generator) -> tuple[Field, Field
 
 
 def _beanie(identity: Identity, rng: np.random.Generator) -> tuple[Field, Field]:
-    """Return a knitted hat in a color that goes with nothing."""
+    """Knitted hat, in the clothes' color with red and blue exchanged: color and mask."""
     width, height = canvas_size()
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     shade = 1.1 - 0.45 * ((x / width - 0.5) * 2.6) ** 2
@@ -134,7 +134,7 @@ def _beanie(identity: Identity, rng: np.random.Generator) -> tuple[Field, Field]
 
 
 def paint_glasses() -> Image:
-    """Dark frames around both eyes, a texture (H, W, 4) of their own: brows move, glasses do not."""
+    """Glasses as a texture (H, W, 4) of their own, because brows move and glasses do not."""
     frame = np.zeros(canvas_size()[::-1], np.float32)
     for center in ((201.5, 102.5), (247.5, 105.0)):
         middle = tuple(int(v) for v in to_canvas(center) * 16)
@@ -146,7 +146,7 @@ def paint_glasses() -> Image:
 
 
 def _lighting(identity: Identity) -> Field:
-    """Return what the room's light multiplies the texture by, (1, W, 3)."""
+    """Factors of the room's light for the texture, (1, W, 3)."""
     brightness, slope, warmth = identity.light
     x = np.linspace(-1.6, 1.6, canvas_size()[0], dtype=np.float32)[None, :, None]
     return np.asarray(brightness * (1 + slope * np.tanh(x)) * f32([1 + warmth, 1, 1 - warmth]), np.float32)

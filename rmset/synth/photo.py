@@ -1,4 +1,4 @@
-"""The one photograph that every generated person is made of, and what is where in it.
+"""The photograph from which all generated people are made, and masks of its parts.
 
 Coordinates named "photo" are pixels of scikit-image's 512×512 `astronaut()` (NASA, public domain). The working
 picture, the *canvas*, is the part of it around the head, enlarged by `SCALE`.
@@ -24,7 +24,7 @@ EXTENT = (320, 340)
 """width and height of the canvas, in photo pixels"""
 
 FACE_BOX = (180.3, 60.7, 268.4, 172.2)
-"""the face as MTCNN (facenet-pytorch 2.5.3) boxes it, xyxy photo pixels"""
+"""the face's box by MTCNN (facenet-pytorch 2.5.3), xyxy photo pixels"""
 FACE_CENTER = (224.5, 116.5)
 FACE_HEIGHT = 111.5
 
@@ -47,16 +47,16 @@ _TEETH = [(206, 141.6), (215, 143.2), (225, 143.9), (235, 143.2), (243, 141.6), 
 
 @dataclass(frozen=True)
 class Photo:
-    """The canvas and its masks, all (680, 640): what is head, what skin, and what keeps its color."""
+    """The canvas and its masks, all (680, 640): head, skin, and parts that keep their color."""
 
     rgb: Image
-    """(H, W, 3); beyond the head's outline the head's own colors go on, so that edges show no fringe"""
+    """(H, W, 3); the head's colors continue beyond its outline, so that edges show no fringe"""
     head: Field
     """0 to 1: head with hair and neck against the background"""
     skin: Field
-    """what of the head is skin; the rest is hair"""
+    """skin of the head; the rest of the head is hair"""
     fixed: Field
-    """eyes and teeth, which no skin tone may color"""
+    """eyes and teeth, which keep their color under every skin tone"""
 
 
 def to_canvas(points: npt.ArrayLike) -> Field:
@@ -85,7 +85,7 @@ def ellipse_mask(center: tuple[float, float], radii: tuple[float, float], soft: 
 
 @lru_cache(maxsize=1)
 def load_photo() -> Photo:
-    """Read the photograph and cut the head out of it (once per process, about a second).
+    """Read the photograph and cut out the head (once per process, about a second).
 
     Raises:
         RmsetError: scikit-image is not installed.
@@ -106,7 +106,7 @@ def load_photo() -> Photo:
 
 
 def _cut_out(picture: Image) -> Field:
-    """Head against background by GrabCut, seeded with a polygon that is surely head; (512, 512), 0 or 1."""
+    """Segment the head by GrabCut, seeded with a polygon inside the head; (512, 512), 0 or 1."""
     labels = np.full(picture.shape[:2], cv2.GC_BGD, np.uint8)
     labels[10:200, 148:306] = cv2.GC_PR_BGD
     cv2.ellipse(labels, (226, 72), (74, 60), 0, 0, 360, cv2.GC_PR_FGD, -1)
@@ -125,7 +125,7 @@ def _cut_out(picture: Image) -> Field:
 
 
 def _bleed(picture: Image, head: Field) -> Image:
-    """Carry the head's colors outwards over its outline, so that the old background cannot shine through."""
+    """Extend the head's colors beyond its outline, so that the old background does not show through."""
     sure = cv2.erode(head, np.ones((5, 5)))[..., None]
     weight = cv2.GaussianBlur(sure, (0, 0), 3)[..., None]
     carried = cv2.GaussianBlur(picture * sure, (0, 0), 3) / np.maximum(weight, 1e-3)

@@ -1,4 +1,4 @@
-"""The room behind a person: a wall, a window or a lamp, some furniture, all out of focus."""
+"""Room behind a person: a wall, a window or a lamp, and some furniture, all blurred."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rmset.synth.identity import Identity
 
 
 def paint_room(identity: Identity, size: tuple[int, int]) -> Image:
-    """Return the room of a person, (H, W, 3) for `size` (width, height)."""
+    """Paint the room of a person, (H, W, 3) for `size` (width, height)."""
     rng = np.random.default_rng([identity.texture_seed, 1])
     width, height = 320, 180
     wall = f32(identity.wall)
@@ -24,7 +24,7 @@ def paint_room(identity: Identity, size: tuple[int, int]) -> Image:
     room = cv2.GaussianBlur(room, (0, 0), float(rng.uniform(3.5, 7.0)))
     vignette = 1 - 0.28 * (((x / width - 0.5) * 2) ** 2 + ((y / height - 0.5) * 2) ** 2) / 2
     room = np.clip(room * vignette[..., None] * identity.light[0], 0, 255)
-    # cover the panel, whatever its shape
+    # cover a panel of any shape
     scale = max(size[0] / width, size[1] / height)
     grown = cv2.resize(room, (max(size[0], round(width * scale)), max(size[1], round(height * scale))))
     left, top = (grown.shape[1] - size[0]) // 2, (grown.shape[0] - size[1]) // 2
@@ -32,7 +32,7 @@ def paint_room(identity: Identity, size: tuple[int, int]) -> Image:
 
 
 def _furnish(room: Field, wall: Field, rng: np.random.Generator) -> None:
-    """Draw a shelf, a picture or a door: a rectangle with a few others in it."""
+    """Draw a shelf, a picture or a door: a rectangle with a few rectangles in it."""
     x0, y0 = int(rng.integers(-20, 280)), int(rng.integers(-20, 130))
     w, h = int(rng.integers(30, 90)), int(rng.integers(30, 120))
     color = wall * rng.uniform(0.35, 1.2) + rng.uniform(-25, 25, 3)
@@ -45,7 +45,7 @@ def _furnish(room: Field, wall: Field, rng: np.random.Generator) -> None:
 
 
 def _lamp(room: Field, rng: np.random.Generator) -> None:
-    """Draw a warm light or a cold screen somewhere behind."""
+    """Draw a warm light or a cold screen in the background."""
     x, y = int(rng.choice([rng.integers(0, 70), rng.integers(250, 320)])), int(rng.integers(10, 90))
     glow = np.zeros(room.shape[:2], np.float32)
     cv2.circle(glow, (x, y), int(rng.integers(8, 22)), 1.0, -1)

@@ -1,4 +1,4 @@
-"""What an edited mashup shows when: shots of layers, overlays over them, cuts inside panels, people who are away.
+"""Scene of an edited mashup: shots of layers, overlays over them, cuts inside panels, absent people.
 
 A scene is plain data; edits (`rmset.synth.edits`) map scenes to scenes, and `rmset.synth.stage` draws them.
 """
@@ -28,38 +28,38 @@ class Layer:
     shape: Shape = "box"
     """`round` is the ellipse inside the box"""
     radius: int = 0
-    """of the corners of `rounded`, px"""
+    """radius of the corners of `rounded`, px"""
     border: int = 0
     """width of the line around it, inside the box, px"""
     glows: bool = False
     """whether the line changes color over time"""
     panel: IntBox | None = None
-    """the panel that it shares with another person; None: its own box"""
+    """panel shared with another person; None if the panel is the layer's own box"""
     own_blur: bool = False
-    """show the content smaller, over a blur of itself"""
+    """whether the content is shown smaller, over its own blur"""
     bars: float = 0.0
     """share of the height taken by each of the black bars above and below the content"""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """Frames `[start, end)` in which no layer moves."""
+    """Frames `[start, end)` with constant layers."""
 
     start: int
     end: int
     layers: tuple[Layer, ...]
     background: Background = "black"
     title: str | None = None
-    """a title card instead of the layers' contents"""
+    """text of a title card shown instead of the layers' contents"""
     face: int | None = None
-    """the person whose picture stands on the title card; a picture, which does not react"""
+    """person whose still picture is on the title card"""
     fade: int = 0
-    """frames at the beginning that blend over from the shot before"""
+    """frames at the beginning that blend with the shot before"""
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """Something drawn over everything in frames `[start, end)`."""
+    """Graphic drawn over all layers in frames `[start, end)`."""
 
     kind: Literal["caption", "countdown", "sticker", "end card"]
     box: IntBox
@@ -70,13 +70,13 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Cut:
-    """From a frame on, a content is shown closer, moved or later in its own time."""
+    """Change inside a content from a frame on: zoom, shift or jump in time."""
 
     frame: int
     zoom: float = 1.0
-    """1 shows all of it"""
+    """1 shows the whole content"""
     at: tuple[float, float] = (0.5, 0.5)
-    """the middle of what is shown, as a share of width and height"""
+    """center of the visible part, as a share of width and height"""
     skip: int = 0
     """frames by which the content is ahead"""
 
@@ -98,12 +98,12 @@ class Scene:
 
     @property
     def people(self) -> tuple[int, ...]:
-        """Numbers of all people that any shot shows or pictures, ascending."""
+        """Numbers of all people in any shot or on any title card, ascending."""
         shown = {layer.content for shot in self.shots for layer in shot.layers if isinstance(layer.content, int)}
         return tuple(sorted(shown | {shot.face for shot in self.shots if shot.face is not None}))
 
     def split_at(self, frame: int) -> Scene:
-        """Return the same scene with a shot that begins at the frame."""
+        """Split the shot at a frame into two."""
         shots: list[Shot] = []
         for shot in self.shots:
             if shot.start < frame < shot.end:
@@ -113,7 +113,7 @@ class Scene:
         return replace(self, shots=tuple(shots))
 
     def during(self, start: int, end: int, change: Callable[[Shot], Shot]) -> Scene:
-        """Return the scene with its shots changed in frames `[start, end)`, which become shots of their own."""
+        """Apply a change to all shots in frames `[start, end)`, splitting shots at both ends."""
         cut = self.split_at(start).split_at(end)
         return replace(cut, shots=tuple(change(s) if start <= s.start and s.end <= end else s for s in cut.shots))
 
@@ -127,7 +127,7 @@ class Scene:
         return next((c for c in reversed(self.cuts.get(content, ())) if c.frame <= frame), Cut(0))
 
     def ahead(self, content: Content) -> int:
-        """How many frames beyond the scene's length a content is needed, because it jumps ahead."""
+        """Extra frames of a content, beyond the scene's length, that its jumps ahead need."""
         return max((cut.skip for cut in self.cuts.get(content, ())), default=0)
 
     def is_away(self, person: int, frame: int) -> bool:
@@ -136,7 +136,7 @@ class Scene:
 
 
 def scene_of(layout: PanelLayout, frames: int, fps: float) -> Scene:
-    """Return a layout without any edit, as a scene of one shot."""
+    """Make the scene of an unedited layout: one shot."""
     shape: Shape = "rounded" if layout.corner_radius else "box"
     people = [Layer(p, box, shape, layout.corner_radius, layout.frame) for p, box in layout.panels.items()]
     films = [Layer(FILM, box, shape, layout.corner_radius, layout.frame) for box in layout.triggers]

@@ -1,4 +1,4 @@
-"""One frame of a mashup while it is put together: background, panels with corners, lines and shadows, title cards."""
+"""Drawing of one mashup frame: background, panels with corners, lines and shadows, title cards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rmset.synth.layouts import IntBox, PanelLayout
 
 
 class Screen:
-    """The frame that is being put together."""
+    """The frame being drawn."""
 
     def __init__(self, layout: PanelLayout) -> None:
         self._layout = layout
@@ -20,9 +20,9 @@ class Screen:
         self._shade = _shade(layout) if layout.shadow else None
 
     def clear(self, film: Image) -> None:
-        """Paint what lies between the panels."""
+        """Paint the background between the panels."""
         if self._layout.background == "blurred":
-            # a handful of pixels, enlarged: the cheapest blur there is
+            # a few pixels, enlarged: a cheap blur
             few = cv2.GaussianBlur(cv2.resize(film, (32, 18), interpolation=cv2.INTER_AREA), (0, 0), 1.5)
             width, height = self._layout.frame_size
             cv2.resize(few // 2 + 12, (width, height), dst=self.image, interpolation=cv2.INTER_CUBIC)
@@ -30,7 +30,7 @@ class Screen:
             self.image = np.asarray(cv2.multiply(self.image, self._shade, scale=1 / 255), np.uint8)
 
     def put(self, picture: Image, box: IntBox) -> None:
-        """Show a picture in a box of its size, with the layout's rounded corners and line."""
+        """Draw a picture into a box of its size, with the layout's rounded corners and line."""
         x0, y0, x1, y1 = box
         if self._layout.frame:
             picture = picture.copy()
@@ -48,7 +48,7 @@ class Screen:
 
 
 def placeholder(size: tuple[int, int]) -> Image:
-    """Return what stands in the panel of somebody who has not joined yet, (H, W, 3): a dim card."""
+    """Draw the dim card in the panel of a person who has not joined yet, (H, W, 3)."""
     width, height = size
     card = np.full((height, width, 3), (38, 40, 46), np.uint8)
     cv2.circle(card, (width // 2, int(height * 0.42)), height // 8, (62, 65, 74), -1, cv2.LINE_AA)
@@ -57,7 +57,7 @@ def placeholder(size: tuple[int, int]) -> Image:
 
 
 def title_card(size: tuple[int, int], seconds: float, text: str) -> Image:
-    """Return a title that grows slowly over a gradient, (H, W, 3)."""
+    """Draw a title that grows slowly over a gradient, (H, W, 3)."""
     width, height = size
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     card = np.repeat(f32([28, 24, 60]) * (1 - ramp) + f32([120, 44, 92]) * ramp, width, axis=1).astype(np.uint8)
@@ -69,7 +69,7 @@ def title_card(size: tuple[int, int], seconds: float, text: str) -> Image:
 
 
 def _shade(layout: PanelLayout) -> Image:
-    """How much light is left beside panels, (H, W, 3), 255 for all."""
+    """Light left around panels by their shadows, (H, W, 3); 255 is full light."""
     width, height = layout.frame_size
     dark = np.zeros((height, width), np.float32)
     for x0, y0, x1, y1 in (*layout.triggers, *layout.panels.values()):

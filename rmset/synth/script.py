@@ -1,7 +1,6 @@
-"""What happens in the film, and how each person reacts to it: alike, at the same moment, each with a delay.
+"""Events of the film, and each person's reaction: the same expression at the same moment, after a personal delay.
 
-That is the assumption RMFER is built on (WACV 2024, section 3), so it is what a generated mashup must hold, with as
-much noise as is asked for.
+This is RMFER's assumption (WACV 2024, section 3), so generated mashups fulfill it, with a chosen amount of noise.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ import numpy as np
 from rmset.synth.expressions import EXPRESSIONS
 
 NAMED_FROM = 0.3
-"""intensity from which on a face is said to show the expression rather than none"""
+"""least intensity of a face labeled with the expression instead of neutral"""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One moment of the film that moves people. Durations in frames, counted from `onset`."""
+    """One emotional event of the film; durations in frames, counted from `onset`."""
 
     expression: str
     onset: int
@@ -30,7 +29,7 @@ class Event:
     """0 to 1"""
 
     def __post_init__(self) -> None:
-        """Check that it is an expression that has a course in time."""
+        """Check expression, durations and intensity."""
         if self.expression not in EXPRESSIONS:
             raise ValueError(f"expected an expression out of {', '.join(EXPRESSIONS)}, found {self.expression!r}")
         if self.attack < 1 or self.hold < 0 or self.decay < 1 or not 0 <= self.intensity <= 1:
@@ -38,11 +37,11 @@ class Event:
 
     @property
     def end(self) -> int:
-        """The first frame at which nothing of it is left."""
+        """First frame after the event."""
         return self.onset + self.attack + self.hold + self.decay
 
     def level(self, frame: int) -> float:
-        """Intensity at a frame: up during the attack, steady, down during the decay; smooth at both ends."""
+        """Intensity at a frame: rises in the attack, then steady, falls in the decay; smooth at both ends."""
         t = frame - self.onset
         if t <= 0 or frame >= self.end:
             return 0.0
@@ -53,25 +52,25 @@ class Event:
 
 @dataclass(frozen=True)
 class Reactor:
-    """How one person follows the film."""
+    """One person's way of reacting to the film."""
 
     delay: int
     """frames"""
     gain: float
-    """how much of an event's intensity shows"""
+    """factor from an event's intensity to the face's"""
     reacts: tuple[bool, ...]
-    """for each event, whether this person is moved at all"""
+    """for each event, whether this person reacts"""
 
 
 @dataclass(frozen=True)
 class Script:
-    """Events and who reacts how: expression over time for every person."""
+    """Events and reactors, which give every person's expression over time."""
 
     events: tuple[Event, ...]
     reactors: tuple[Reactor, ...]
 
     def __post_init__(self) -> None:
-        """Check that events follow one another and that each person has an answer to each."""
+        """Check that events do not overlap and that each person has an entry for each event."""
         if any(after.onset < before.end for before, after in pairwise(self.events)):
             raise ValueError("expected events one after another, found two at the same time")
         if any(len(r.reacts) != len(self.events) for r in self.reactors):
@@ -87,7 +86,7 @@ class Script:
         return "neutral", 0.0
 
     def label_at(self, person: int, frame: int) -> str:
-        """Return the expression by name, "neutral" while it is too weak to be seen."""
+        """Return the name of the expression; "neutral" while it is too weak to be seen."""
         expression, intensity = self.expression_at(person, frame)
         return expression if intensity >= NAMED_FROM else "neutral"
 
@@ -102,16 +101,16 @@ def write_script(
     indifference: float = 0.08,
     expressions: tuple[str, ...] = EXPRESSIONS[1:],
 ) -> Script:
-    """Return a script of events of two to three seconds, every expression once before any comes again.
+    """Draw a script of events of two to three seconds, with every expression once before any repeats.
 
     Args:
-        rng: where chance comes from; the same state gives the same script.
-        people: how many react.
+        rng: random generator; the same state gives the same script.
+        people: number of reactors.
         frames: length of the film.
-        fps: frames per second, of which attack and decay depend.
+        fps: frames per second, on which attack and decay depend.
         max_delay: longest delay of a person, frames.
-        indifference: probability that a person is not moved by an event.
-        expressions: what events may be about.
+        indifference: probability that a person does not react to an event.
+        expressions: expressions of events.
     """
     events: list[Event] = []
     deck: list[str] = []

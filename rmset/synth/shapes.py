@@ -1,4 +1,4 @@
-"""Outlines of layers and overlays as masks, and which pixel of a screen shows what."""
+"""Masks of layers and overlays, and the label map of a screen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rmset.geometry import Box
 from rmset.synth.layouts import IntBox
 
 NOTHING, FILM_LABEL, COVER_LABEL = -1, -2, -3
-"""labels of pixels that show the background, the film, or something drawn over everything"""
+"""labels of pixels that show the background, the film, or an overlay"""
 
 
 @lru_cache(maxsize=256)
@@ -34,12 +34,12 @@ def mask(size: tuple[int, int], shape: str, radius: int) -> npt.NDArray[np.float
 def label_map(
     frame_size: tuple[int, int], layers: Iterable[tuple[int, IntBox, str, int]], covers: Iterable[IntBox] = ()
 ) -> npt.NDArray[np.int16]:
-    """Return what each pixel shows, int16 (H, W): a person's number, or one of the labels of this module.
+    """Label each pixel, int16 (H, W): a person's number, or one of the labels of this module.
 
     Args:
         frame_size: (width, height).
         layers: (label, box, shape, radius of the corners), later ones over earlier ones.
-        covers: what is drawn over everything.
+        covers: boxes of overlays.
     """
     width, height = frame_size
     labels = np.full((height, width), NOTHING, np.int16)
@@ -52,7 +52,7 @@ def label_map(
 
 
 def share_shown(labels: npt.NDArray[np.int16], label: int, box: Box) -> float:
-    """Share of a box, 0 to 1, whose pixels show a label; what lies beyond the frame shows nothing."""
+    """Share of a box, 0 to 1, whose pixels have a label; pixels beyond the frame have none."""
     height, width = labels.shape
     x0, y0, x1, y1 = (round(v) for v in box)
     whole = (x1 - x0) * (y1 - y0)

@@ -1,4 +1,4 @@
-"""Draw a scene frame by frame, encode it, and write down what each pixel showed: `<stem>.truth.json`."""
+"""Draw a scene frame by frame, encode it, and write its truth to `<stem>.truth.json`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from rmset.synth.scene import FILM, Content, Layer, Scene, Shot
 from rmset.synth.screen import title_card
 from rmset.truth import Truth, TruthFace, TruthLayer, TruthOverlay, TruthSegment
 
-# A face that is half blended with the shot before is neither shown nor hidden.
+# Visibility of a face blended with the shot before: neither shown nor hidden.
 _BLENDED = 0.5
-# A film of which less is seen than this has no region of its own.
+# Least visible share of a film that has a region of its own.
 _SEEN = 0.02
 
 
@@ -39,13 +39,13 @@ def compose_scene(
 
     Args:
         output: the MP4; the truth goes beside it.
-        scene: what is shown when.
-        people: what each person's panel shows, for panels of any size.
-        film: what the film shows, for panels of any size.
+        scene: shots, overlays and cuts.
+        people: person -> content of their panel, for panels of any size.
+        film: content of the film, for panels of any size.
         progress: progress callback on frames.
 
     Raises:
-        UsageError: an output that is no MP4.
+        UsageError: the output is no MP4.
     """
     if output.suffix.lower() != ".mp4":
         raise UsageError(f"expected an output called .mp4, found {output.name}")
@@ -79,7 +79,7 @@ def compose_scene(
 
 
 def _segments(scene: Scene) -> tuple[TruthSegment, ...]:
-    """Find runs of frames with the same layers; a dissolve is cut in its middle."""
+    """Group frames with the same layers into segments; a dissolve is cut in its middle."""
     bounds = [(s.start + s.fade // 2, s) for s in scene.shots]
     ends = [start for start, _ in bounds[1:]] + [scene.frames]
     runs = [(start, end, shot) for (start, shot), end in zip(bounds, ends, strict=True)]
@@ -114,7 +114,7 @@ def _dimmed(face: TruthFace) -> TruthFace:
 
 @dataclass
 class _Painter:
-    """Puts single frames together."""
+    """Draws single frames."""
 
     scene: Scene
     people: Mapping[int, PanelSource]
@@ -124,7 +124,7 @@ class _Painter:
         self._labels: dict[tuple[tuple[Layer, ...], tuple[IntBox, ...]], npt.NDArray[np.int16]] = {}
 
     def frame(self, shot: Shot, index: int) -> tuple[Image, list[TruthFace]]:
-        """One frame of a shot without overlays, and its faces."""
+        """Draw one frame of a shot without overlays; return it with its faces."""
         if shot.title is not None:
             return self._title(shot, index), []
         image = self._background(shot, index)
@@ -142,13 +142,13 @@ class _Painter:
         return image, faces
 
     def overlay(self, image: Image, index: int) -> None:
-        """Draw what lies over everything, in place."""
+        """Draw the overlays, in place."""
         for overlay in self.scene.overlays:
             if overlay.start <= index < overlay.end:
                 overlays.draw(image, overlay, index, self.scene.fps)
 
     def _labels_of(self, shot: Shot, index: int) -> npt.NDArray[np.int16]:
-        # A caption or a sticker is drawn with gaps, but what it covers is no longer whole.
+        # The whole box of a caption or sticker counts as covered, though it is drawn with gaps.
         covers = tuple(o.box for o in self.scene.overlays if o.start <= index < o.end)
         key = (shot.layers, covers)
         if key not in self._labels:
@@ -170,7 +170,7 @@ class _Painter:
         width, height = self.scene.frame_size
         card = title_card((width, height), (index - shot.start) / self.scene.fps, shot.title or "")
         if shot.face is not None:
-            # A picture, so one moment of it.
+            # A still picture: always the same frame.
             side = height // 3 // 2 * 2
             still = self._source(shot.face, 0, (side, side)).image
             left, top = width // 2 - side // 2, height // 20
@@ -215,7 +215,7 @@ class _Painter:
 
 
 def _closer(shown: PanelFrame, zoom: float, at: tuple[float, float]) -> PanelFrame:
-    """Return a picture shown closer, about a point that stays inside it."""
+    """Zoom into a picture around a point, keeping the view inside the picture."""
     height, width = shown.image.shape[:2]
     half = (width / zoom / 2, height / zoom / 2)
     x = min(max(at[0] * width, half[0]), width - half[0])
@@ -247,14 +247,14 @@ def _outline(picture: Image, layer: Layer, color: tuple[int, int, int]) -> None:
 
 
 def _hue(seconds: float) -> tuple[int, int, int]:
-    """Return a color that goes round once in four seconds."""
+    """Color that cycles through all hues in four seconds."""
     hsv = np.array([[[int(seconds * 45) % 180, 220, 240]]], np.uint8)
     r, g, b = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]
     return int(r), int(g), int(b)
 
 
 def _seam(layer: Layer) -> npt.NDArray[np.float32]:
-    """Coverage (1, W, 1) that fades out over the side on which a shared panel goes on."""
+    """Coverage (1, W, 1) that fades in from the left if the layer is the right part of a shared panel."""
     width = layer.box[2] - layer.box[0]
     ramp = np.ones(width, np.float32)
     soft = max(2, width // 8)
@@ -265,7 +265,7 @@ def _seam(layer: Layer) -> npt.NDArray[np.float32]:
 
 
 def _gradient(size: tuple[int, int], seconds: float) -> Image:
-    """Two colors that drift over the screen."""
+    """Draw a gradient of two colors that drift over the screen."""
     width, height = size
     x, y = np.linspace(0, 1, 64, dtype=np.float32), np.linspace(0, 1, 36, dtype=np.float32)[:, None]
     level = 0.5 + 0.5 * np.sin(3 * (x + y) + 0.9 * seconds)

@@ -1,12 +1,12 @@
-"""A world with known truth: generated people in front of films, as a real root, and other people with labels.
+"""World with ground truth: a root of generated mashups, and a labeled set of other people.
 
-In the folder:
+Its folder holds:
 
-    root/        a root that every command reads; `root/truth/` holds expression, identity and delay
-    labelled/    train, valid, test: strangers to the root's people and to each other
+    root/        a root for every command; `root/truth/` holds expression, identity and delay
+    labelled/    train, valid, test: no person in common with each other or with the root
 
-Identities × expressions × delays × noise are chosen, so that what candidates are worth, and what a training made of
-them, can be measured instead of guessed.
+Identities, expressions, delays and noise are known. So the quality of candidates, and the use that a training makes of
+them, can be measured.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ LABELED: Mapping[str, SplitSize] = {"train": SplitSize(24, 60), "valid": SplitSi
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """What a world is like. The same config gives the same bytes."""
+    """Settings of a world; the same config gives the same bytes."""
 
     videos: int = 4
     people: int = 6
-    """in each video; no person is in two"""
+    """people in each video; no person is in two videos"""
     seconds: float = 30.0
     fps: float = 10.0
-    """faces of one person in a second; a step of training is one of them"""
+    """frames per second; each shows one face per person, and each is a time step of training"""
     max_delay: float = 0.5
-    """seconds; each person's delay is drawn evenly from 0 to it, in whole frames"""
+    """longest delay, seconds; each person's delay is uniform from 0 to this, in whole frames"""
     noise: float = 0.1
-    """probability that somebody does not follow an event, but shows something of their own"""
+    """probability that a person does not react to an event and shows an expression of their own"""
     size: int = 64
     """side of a crop, px"""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be.
+        """Check the values.
 
         Raises:
-            UsageError: too few, too short, too small, or a noise that is no probability.
+            UsageError: a value is out of range.
         """
         check_crowd(self.videos, self.people, self.seconds, self.fps, self.max_delay, self.noise)
         if not 24 <= self.size <= 512:
@@ -64,15 +64,15 @@ class WorldConfig:
 
     @property
     def frames(self) -> int:
-        """Of each video."""
+        """Frames of each video."""
         return round(self.seconds * self.fps)
 
 
 def check_crowd(videos: int, people: int, seconds: float, fps: float, max_delay: float, noise: float) -> None:
-    """Refuse a crowd that cannot be gathered.
+    """Check the settings of a crowd.
 
     Raises:
-        UsageError: says which number is wrong.
+        UsageError: a value is out of range.
     """
     if videos < 1 or not 1 <= people <= 100 or not 0 <= noise <= 1 or not 0 <= max_delay <= 5 or not 1 <= fps <= 60:
         raise UsageError(
@@ -89,8 +89,8 @@ def write_world(
     """Write a world into a new or empty folder; root and labeled set appear whole or not at all.
 
     Args:
-        folder: gets `root/` and `labeled/`.
-        config: what the world is like.
+        folder: new or empty folder for `root/` and `labelled/`.
+        config: settings of the world.
         labeled: people and images per class of the labeled set; None for none.
         progress: progress callback on frames and faces.
 
@@ -99,7 +99,7 @@ def write_world(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"expected a new or empty folder, found content in {folder}; remove it or name another")
-    # Half a world would be refused by the next run, and could be taken for a whole one.
+    # Written as a whole: half a world could be mistaken for a whole one, and blocks the next run.
     with written_folder(folder) as whole:
         if labeled:
             write_labeled_set(whole / "labelled", labeled, size=config.size, seed=config.seed, progress=progress)
@@ -108,10 +108,10 @@ def write_world(
 
 
 def write_root(path: Path, videos: Iterator[tuple[str, Mashup]], cut: Cut, progress: Progress = silent) -> Root:
-    """Compose videos into a new root, which appears under `path` when all are done.
+    """Compose videos into a new root, which appears at `path` when all are done.
 
     Raises:
-        UsageError: there is something at `path`.
+        UsageError: `path` exists.
     """
     if path.exists():
         raise UsageError(f"expected no root yet at {path}, found one; remove it or name another")
@@ -122,7 +122,7 @@ def write_root(path: Path, videos: Iterator[tuple[str, Mashup]], cut: Cut, progr
 
 
 def mashups(config: WorldConfig) -> Iterator[tuple[str, Mashup]]:
-    """Yield the videos of a world with their names, one painted after the other."""
+    """Yield the names and videos of a world one by one."""
     # a face is half as high as its panel, so that crops are neither enlarged nor shrunk by much
     panel = (round(config.size * 2.7) // 2 * 2, max(48, config.size * 2))
     identities = cast("world", config.videos * config.people, config.seed)

@@ -1,4 +1,4 @@
-"""What editors do to a mashup: named, seeded edits of a scene that can be put together.
+"""Edits of a mashup as editors make them: named, seeded, and combinable.
 
     format      vertical, square, film-full          another screen, or the film over all of it
     panels      rounded, bubbles, borders, own-blur, letterbox, duo
@@ -7,7 +7,7 @@
     over it     captions, countdown, stickers, end-card
     encoding    low-bitrate
 
-Edits are applied in the order of `EDITS`, whatever the order of their names, so that a moment shows shaped panels.
+Edits are always applied in the order of `EDITS`, so that a later "moment" shows shaped panels.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from rmset.synth.scene import Scene
 
 Edit = Callable[[Scene, Rng], Scene]
 RANDOM = "random"
-# How many edits `random` puts together.
+# Fewest and most edits that `random` combines.
 _FEWEST, _MOST = 2, 5
 
 
 @dataclass(frozen=True)
 class _Named:
-    """An edit with what the command line has to know of it."""
+    """An edit with its properties for the command line."""
 
     apply: Edit
     extra_people: int = 0
-    """people beyond the layout's whom it brings in"""
+    """people that the edit adds to those of the layout"""
     group: str = ""
     """edits of one group exclude each other"""
 
@@ -69,12 +69,12 @@ EDITS: dict[str, _Named] = {
 
 
 def choose(names: Sequence[str], seed: int, spare_people: int) -> tuple[str, ...]:
-    """Return the edits of these names in the order in which they are applied; `random` draws some.
+    """Return the names of edits in the order of application; `random` draws some.
 
     Args:
         names: names of `EDITS`, or `random` alone.
-        seed: of the draw.
-        spare_people: how many people there are beyond the layout's; `random` takes no edit that needs more.
+        seed: seed of the draw.
+        spare_people: people available beyond those of the layout; `random` takes no edit that needs more.
 
     Raises:
         UsageError: an unknown name, or two edits that exclude each other.
@@ -93,14 +93,14 @@ def choose(names: Sequence[str], seed: int, spare_people: int) -> tuple[str, ...
 
 
 def extra_people(names: Sequence[str]) -> int:
-    """How many people beyond the layout's the edits bring in."""
+    """Sum of the people that the edits add to those of the layout."""
     return sum(EDITS[name].extra_people for name in names)
 
 
 def edited(scene: Scene, names: Sequence[str], seed: int) -> Scene:
-    """Return the scene after the edits of these names; the same seed gives the same scene.
+    """Apply the edits of these names to a scene; the same seed gives the same scene.
 
-    An edit's draw does not depend on which other edits are made.
+    An edit's random draws do not depend on the other edits.
     """
     for name in names:
         number = list(EDITS).index(name)

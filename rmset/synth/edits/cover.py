@@ -1,4 +1,4 @@
-"""Edits that lie over the picture, and its compression."""
+"""Edits over the picture (captions, countdown, stickers, end card), and compression."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rmset.synth.scene import FILM, Overlay, Scene, Shot
 
 
 def captions(scene: Scene, rng: Rng) -> Scene:
-    """Put words at the foot of the screen that change."""
+    """Put changing captions at the bottom of the screen."""
     width, height = scene.frame_size
     y0 = even(height * rng.uniform(0.86, 0.9))
     box = (even(0.15 * width), y0, even(0.85 * width), even(y0 + 0.08 * height))
@@ -29,7 +29,7 @@ def countdown(scene: Scene, rng: Rng) -> Scene:
 
 
 def stickers(scene: Scene, rng: Rng) -> Scene:
-    """Let discs come and go, across the edges of panels too."""
+    """Show discs for a while, also across edges of panels."""
     width, height = scene.frame_size
     side = even(0.13 * height)
     for _ in range(3):
@@ -51,7 +51,7 @@ def end_card(scene: Scene, rng: Rng) -> Scene:
         for one, other in combinations(people, 2)
         if _side_by_side([one.box, other.box]) and not any(overlap(_around([one.box, other.box]), f) for f in films)
     ]
-    # Two neighbors, so that the film is seen to the end; one person where no two are neighbors.
+    # Two neighbors, so that the film stays visible; one person if no two are neighbors.
     boxes = pairs[int(rng.integers(len(pairs)))] if pairs else [people[int(rng.integers(len(people)))].box]
     box = _around(boxes)
     start = scene.frames - min(seconds(scene, 4.0), scene.frames // 4)
@@ -65,7 +65,7 @@ def end_card(scene: Scene, rng: Rng) -> Scene:
 
 
 def _around(boxes: Sequence[IntBox]) -> IntBox:
-    """Return the box around some boxes."""
+    """Return the bounding box of some boxes."""
     return (
         min(b[0] for b in boxes),
         min(b[1] for b in boxes),
@@ -90,5 +90,5 @@ def _over(scene: Scene, overlay: Overlay) -> Scene:
 
 
 def low_bitrate(scene: Scene, rng: Rng) -> Scene:
-    """Compress hard."""
+    """Lower the bitrate."""
     return replace(scene, crf=int(rng.integers(33, 37)))

@@ -1,4 +1,4 @@
-"""What edits draw from the seed, and how they change layers."""
+"""Random draws of edits, and helpers for layers and boxes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def is_person(layer: Layer) -> bool:
 
 
 def some(people: Sequence[int], rng: Rng) -> list[int]:
-    """Return a third to two thirds of the people."""
+    """Draw a third to two thirds of the people."""
     count = max(1, round(len(people) * rng.uniform(0.34, 0.67)))
     return sorted(int(p) for p in rng.choice(people, count, replace=False))
 
 
 def moment(scene: Scene, rng: Rng, early: float, late: float) -> int:
-    """Return a frame in a part of the scene, given as shares of its length."""
+    """Draw a frame between `early` and `late`, which are shares of the scene's length."""
     return min(scene.frames - 1, max(1, round(scene.frames * float(rng.uniform(early, late)))))
 
 

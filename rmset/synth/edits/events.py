@@ -9,7 +9,7 @@ from rmset.synth.scene import FILM, Content, Cut, Layer, Scene, Shot
 
 
 def punch_ins(scene: Scene, rng: Rng) -> Scene:
-    """Bring some people closer at once, and back again."""
+    """Zoom in on some people abruptly, and back out."""
     for person in some(scene.people, rng):
         frame = moment(scene, rng, 0.15, 0.7)
         back = min(scene.frames - 1, frame + seconds(scene, rng.uniform(1.0, 2.5)))
@@ -20,7 +20,7 @@ def punch_ins(scene: Scene, rng: Rng) -> Scene:
 
 
 def jump_cuts(scene: Scene, rng: Rng) -> Scene:
-    """Let some people jump ahead in their own time."""
+    """Make some people's videos jump ahead."""
     for person in some(scene.people, rng):
         ahead = 0
         for frame in sorted(moment(scene, rng, 0.1, 0.9) for _ in range(2)):
@@ -30,7 +30,7 @@ def jump_cuts(scene: Scene, rng: Rng) -> Scene:
 
 
 def film_cuts(scene: Scene, rng: Rng) -> Scene:
-    """Cut the film every one to three seconds: to another time, closer or wider, elsewhere in its picture."""
+    """Cut the film every one to three seconds: to another time, zoom or part of the picture."""
     frame = 0
     while frame < scene.frames:
         at = (float(rng.uniform(0.2, 0.8)), float(rng.uniform(0.25, 0.75)))
@@ -41,7 +41,7 @@ def film_cuts(scene: Scene, rng: Rng) -> Scene:
 
 
 def leave(scene: Scene, rng: Rng) -> Scene:
-    """Let one person leave and come back two seconds later or more."""
+    """Make one person leave for two seconds or more."""
     person = int(rng.choice(scene.people))
     start = moment(scene, rng, 0.2, 0.5)
     end = min(scene.frames, start + seconds(scene, rng.uniform(2.0, 3.0)))
@@ -49,7 +49,7 @@ def leave(scene: Scene, rng: Rng) -> Scene:
 
 
 def swap(scene: Scene, rng: Rng) -> Scene:
-    """Let two people change places."""
+    """Make two people change places."""
     if len(scene.people) < 2:
         return scene
     one, other = (int(p) for p in rng.choice(scene.people, 2, replace=False))
@@ -58,7 +58,7 @@ def swap(scene: Scene, rng: Rng) -> Scene:
 
 
 def replace_person(scene: Scene, rng: Rng) -> Scene:
-    """Give one person's place to somebody new."""
+    """Replace one person by a new person."""
     old = int(rng.choice(scene.people))
     return _renamed(scene, moment(scene, rng, 0.35, 0.65), {old: max(scene.people) + 1})
 
@@ -76,7 +76,7 @@ def _renamed(scene: Scene, start: int, names: dict[int, int]) -> Scene:
 
 
 def fade(scene: Scene, rng: Rng) -> Scene:
-    """Show the film alone at first, after the title if there is one; then let the panels fade in."""
+    """Show the film alone at first, after a title if there is one; then fade in the panels."""
     start = min(scene.frames // 3, seconds(scene, rng.uniform(3.0, 4.0)))
     width, height = scene.frame_size
     alone = (Layer(FILM, (0, 0, width, height)),)
@@ -86,7 +86,7 @@ def fade(scene: Scene, rng: Rng) -> Scene:
 
 
 def title(scene: Scene, rng: Rng) -> Scene:
-    """Begin with a title card that shows somebody's picture."""
+    """Begin with a title card that shows a person's still picture."""
     end = min(scene.frames // 6, seconds(scene, rng.uniform(1.2, 2.0)))
     face = int(rng.choice(scene.people))
     return scene.during(0, end, lambda s: replace(s, title="REACTION MASHUP", face=face, fade=0))

@@ -1,4 +1,4 @@
-"""Edits of the panels: their corners, lines, backgrounds and sharing."""
+"""Edits of panels: corners, lines, backgrounds, and two people in one panel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rmset.synth.scene import FILM, Layer, Scene, Shot
 
 
 def rounded(scene: Scene, rng: Rng) -> Scene:
-    """Round the corners, leave gaps, and move a gradient behind."""
+    """Round the corners, leave gaps, and show a moving gradient behind."""
     gap = even(rng.uniform(0.008, 0.016) * min(scene.frame_size))
     radius = even(rng.uniform(0.02, 0.045) * min(scene.frame_size))
     scene = each_layer(
@@ -42,13 +42,13 @@ def bubbles(scene: Scene, rng: Rng) -> Scene:
 
 
 def borders(scene: Scene, rng: Rng) -> Scene:
-    """Draw lines around panels that change color all the time."""
+    """Draw lines of changing color around panels."""
     line = int(rng.integers(4, 9))
     return each_layer(scene, lambda la: replace(la, border=line, glows=True) if is_person(la) else la)
 
 
 def own_blur(scene: Scene, rng: Rng) -> Scene:  # noqa: ARG001 - nothing is left to chance
-    """Show people over a blur of their own picture, as upright phones are shown."""
+    """Show people over a blur of their own picture, as for upright phone videos."""
     return each_layer(scene, lambda la: replace(la, own_blur=True) if is_person(la) and la.shape != "round" else la)
 
 

@@ -1,4 +1,4 @@
-"""Edits of the screen: upright, square, the film over all of it."""
+"""Edits of the screen: upright, square, or filled by the film."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _rows(scene: Scene, size: tuple[int, int], rng: Rng) -> Scene:
 
 
 def film_full(scene: Scene, rng: Rng) -> Scene:
-    """Lay the film over the whole screen, and people over it: round bubbles along one side, boxes along the other."""
+    """Fill the screen with the film, and lay people over it: bubbles along one side, boxes along the other."""
     width, height = scene.frame_size
     people = list(scene.people)
     left = people[: (len(people) + 1) // 2]
