@@ -29,11 +29,11 @@ class PairRule:
     d_far: float = 30
     """negatives lie beyond ± this; the paper's d'"""
     unit: Unit = "steps"
-    """of d and d_far; one step is one exported frame, as the authors' code counts"""
+    """unit of d and d_far; one step is one exported frame, as in the authors' code"""
     stride: int = 1
     """frames in one step"""
     same_segment: bool = False
-    """positives must be of the anchor's segment: across a boundary the layout, and so the moment, may jump"""
+    """whether positives must be in the anchor's segment: at a boundary the layout, and with it the time, may jump"""
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -69,7 +69,7 @@ class PairArrays:
     track: npt.NDArray[np.int64]
     """(T,) video · 2¹⁶ + person, ascending"""
     track_start: npt.NDArray[np.int64]
-    """(T + 1,) where, in `by_person`, each track begins"""
+    """(T + 1,) position in `by_person` at which each track begins"""
     anchors: Rows
     """(A,) crop rows that have at least one candidate of each kind, ascending"""
 
@@ -78,7 +78,7 @@ def arrange(keys: CropKeys, rule: PairRule, rows: Rows | None = None, progress: 
     """Sort the participating rows and find the anchors.
 
     Args:
-        keys: who and when, of all N crops.
+        keys: person and time of all N crops.
         rule: rule for candidates.
         rows: (M,) participating rows, ascending; None for all.
         progress: progress callback on videos.

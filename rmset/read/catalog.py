@@ -50,7 +50,7 @@ class Catalog:
         self._fill()
         self._db.close()
         self._db = self._connected(place, config, read_only=True)
-        self._close_the_doors()
+        self._restrict()
 
     def _connected(
         self, place: str, config: Mapping[str, Any], *, read_only: bool = False
@@ -127,8 +127,8 @@ class Catalog:
             values = ", ".join(["unnest(?)"] * len(columns))
             self._db.execute(f"insert into {table} select {values}", columns).fetchall()
 
-    def _close_the_doors(self) -> None:
-        """Lock the connection for good: the root's tables through `ReadOnlyFiles`, no other file, no network."""
+    def _restrict(self) -> None:
+        """Lock the connection: it reads the root's tables through `ReadOnlyFiles`, and no other file or network."""
         for setting in (
             f"allowed_directories = [{queries.literal(PREFIX)}]",
             "python_enable_replacements = false",
@@ -159,7 +159,7 @@ class Catalog:
             bounded: hold the whole process to `memory` while the query works; see `Dataset.sql`.
 
         Raises:
-            QueryError: it is wrong, is not one `select`, or reaches beyond the root.
+            QueryError: the query is invalid, is not one `select`, or reads more than the root's tables.
         """
         cursor = self._db.cursor()
         statement = guard.check(cursor, query, queries.NAMES)

@@ -71,9 +71,9 @@ class CropStore:
     processes; few shards are open at once.
 
     Args:
-        root: where the crops are.
+        root: data set with the crops.
         most_open: shards open at once; see `ShardFiles`.
-        progress: progress callback while the index is made, once for each state of the root.
+        progress: progress callback while the index is made, once per state of the root.
 
     Raises:
         RootError: the root has no crops.
@@ -91,7 +91,7 @@ class CropStore:
         arrays = index.arrays
         self.keys = CropKeys(index.video_ids, *(arrays[n] for n in ("video", "person", "frame", "time_ms", "segment")))
         self._files = ShardFiles(self.root.files, index.shards, self._most_open)
-        # Searched for every row; contiguous and small.
+        # Contiguous and small, as it is searched for every row.
         self._inner = np.ascontiguousarray(index.first_row[1:-1])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class CropStore:
         return len(self._files) if self._files is not None else 0
 
     def read(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> list[bytes]:
-        """Return the encoded picture of each row, in the order asked for.
+        """Return the encoded picture of each row, in the order of `rows`.
 
         Raises:
             IndexError: a row is not between 0 and N - 1.
@@ -173,10 +173,10 @@ class CropStore:
         return [self.picture(data, int(row)) for data, row in zip(self.read(rows), rows, strict=True)]
 
     def picture(self, data: bytes, row: int) -> Image:
-        """Return the bytes that `read` gave for a row, decoded: uint8 (H, W, 3) RGB.
+        """Decode the bytes that `read` returned for a row: uint8 (H, W, 3) RGB.
 
         Raises:
-            ShardError: they are damaged.
+            ShardError: the bytes are damaged.
         """
         try:
             return decode(data)

@@ -45,7 +45,7 @@ _ONLY = "a root is only read from here"
 
 
 def check(connection: duckdb.DuckDBPyConnection, query: str, tables: Iterable[str]) -> duckdb.Statement:
-    """Return the one statement of a query, if it is allowed.
+    """Validate a query and return its one statement.
 
     Args:
         connection: connection whose parser is used.
@@ -53,8 +53,8 @@ def check(connection: duckdb.DuckDBPyConnection, query: str, tables: Iterable[st
         tables: names of the tables that may be read.
 
     Raises:
-        QueryError: it cannot be parsed, is not one `select` (or `describe`, `summarize`, `explain`), or uses a table or
-            function that could read more than the root.
+        QueryError: the query cannot be parsed, is not one `select` (or `describe`, `summarize`, `explain`), or uses a
+            table or function that could read more than the root.
     """
     statement = _one(connection, query)
     if _type(statement) == duckdb.StatementType.EXPLAIN:
@@ -74,7 +74,7 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
     if len(query) > _MOST_TEXT:
         raise QueryError(f"SQL: expected at most {_MOST_TEXT:,} characters, found {len(query):,}; shorten the query")
     try:
-        query.encode()  # half a surrogate is no text
+        query.encode()  # fails for a lone surrogate
         statements = connection.extract_statements(query)
     except (duckdb.Error, UnicodeError) as error:
         if "expression depth" in str(error):
@@ -95,7 +95,7 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
 
 
 def _explained(text: str) -> tuple[str, str]:
-    """`explain` or `explain analyze`, and what it explains."""
+    """Split a text into `explain` or `explain analyze` and the explained query."""
     data = text.encode()
     words: list[str] = []
     for start, kind in duckdb.tokenize(text):
@@ -126,7 +126,7 @@ def _look_through(connection: duckdb.DuckDBPyConnection, statement: duckdb.State
         raise QueryError(f"SQL: expected one select, found {tree.get('error_message', 'another statement')}; {_ONLY}")
     nodes = list(_nodes(tree))
     known = {name.lower() for name in tables} | _named_here(nodes)
-    # as tables they give one row after the other
+    # as tables they give rows one by one, without much memory
     streams = {id(node.get("function")) for node in nodes if node.get("type") == "TABLE_FUNCTION"}
     for node in nodes:
         _look_at(node, known)
@@ -146,7 +146,7 @@ def _look_at(node: dict[str, Any], tables: set[str]) -> None:
         if path[0] not in TABLE_FUNCTIONS or len(path) != 1:
             raise QueryError(
                 f"SQL: expected a table of the root, found the function {'.'.join(path) or '?'}; `show tables` lists "
-                "the tables; beside them range, unnest, positives, negatives, all_positives may stand"
+                "the tables; allowed functions are range, unnest, positives, negatives and all_positives"
             )
     elif kind == "BASE_TABLE" or (kind == "SHOW_REF" and not node.get("query")):
         _look_at_table(_path(node), tables, shown=kind == "SHOW_REF")
@@ -170,7 +170,7 @@ def _look_at_table(path: list[str], tables: set[str], *, shown: bool) -> None:
 
 
 def _look_at_size(name: str, arguments: list[Any]) -> None:
-    """Raise for one value of very many elements; as rows they would need no memory."""
+    """Raise for a single value with very many elements, which would be held in memory whole."""
     numbers = [number for a in arguments if (number := _number(a)) is not None]
     count = 0.0
     if name in _LISTS and 1 <= len(numbers) == len(arguments) <= 3:
@@ -186,7 +186,7 @@ def _look_at_size(name: str, arguments: list[Any]) -> None:
 
 
 def _number(argument: Any) -> float | None:
-    """Return the value of a number that is written out, with or without a sign or a cast."""
+    """Return the value of a literal number, with or without a sign or a cast; None for other expressions."""
     found = argument.get("expression", argument) if isinstance(argument, dict) else {}
     if not isinstance(found, dict):
         return None
@@ -213,7 +213,7 @@ def _path(node: dict[str, Any]) -> list[str]:
 
 
 def _named_here(nodes: list[dict[str, Any]]) -> set[str]:
-    """Names that the query itself gives to its parts by `with`."""
+    """Names that the query defines by `with`."""
     return {
         str(entry.get("key", "")).lower()
         for node in nodes
@@ -237,7 +237,7 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 def _type(statement: duckdb.Statement) -> duckdb.StatementType | None:
     try:
         return statement.type
-    except ValueError:  # kinds that DuckDB's Python does not know, such as `update extensions`
+    except ValueError:  # kinds missing from DuckDB's Python, such as `update extensions`
         return None
 
 
@@ -254,8 +254,8 @@ def one_line(error: BaseException, *, pointer: bool = True) -> str:
     """Return a DuckDB error without its line breaks, advice on settings, and Python's traceback.
 
     Args:
-        error: what DuckDB raised.
-        pointer: keep the quoted part of the query; useless to a user who did not write it.
+        error: error raised by DuckDB.
+        pointer: whether to keep the quoted part of the query, which only its author can use.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and set(line.strip()) != {"^"}]
     if any("Traceback (most recent call last):" in line for line in lines):

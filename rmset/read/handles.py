@@ -38,7 +38,7 @@ read_at = getattr(os, "pread", _seek_and_read)
 def most_open() -> int:
     """Most open files: 4,096, but at most half of the system's limit."""
     if resource is None:
-        # The C library of Windows allows 8,192, shared by all that the process opens.
+        # The C library of Windows allows 8,192 open files per process.
         return _MOST // 2
     allowed: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return _MOST if allowed == resource.RLIM_INFINITY else min(_MOST, max(1, allowed // 2))

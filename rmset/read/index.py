@@ -135,7 +135,7 @@ def _name(shards: tuple[Shard, ...]) -> str:
 
 
 def find_shards(root: Root) -> tuple[Shard, ...]:
-    """Return the shards of a root, by key, with the size and time that tell whether they have changed."""
+    """Return the shards of a root, by key, with size and version to detect changes."""
     found = []
     for key in root.files.keys("crops/*/part-*.parquet"):
         stamp = root.files.stamp(key)
@@ -164,9 +164,9 @@ def load(root: Root, name: str, expected: Mapping[str, np.dtype] | None = None) 
     """Return the cached arrays of a name, memory-mapped; None if they are missing or damaged.
 
     Args:
-        root: whose.
-        name: of the folder.
-        expected: names and types that must be there.
+        root: data set with the cache.
+        name: name of the folder.
+        expected: required names and types.
     """
     made = _contents(root, name)
     if made is None or (expected is not None and {n: np.dtype(a["dtype"]) for n, a in made.items()} != expected):
@@ -195,7 +195,7 @@ def _contents(root: Root, name: str) -> dict[str, dict[str, Any]] | None:
 
 
 def _dtype_of(text: Any) -> Any:
-    """Return what `np.dtype.descr` wrote, as NumPy reads it: a name, or pairs of field and name."""
+    """Convert stored `np.dtype.descr` back for NumPy: a name, or pairs of field and name."""
     return np.dtype(text if isinstance(text, str) else [(str(n), str(t)) for n, t in text])
 
 
@@ -220,10 +220,10 @@ def make(
     If the root is not writable, its disk is full, or another process is making an index, they are only in memory.
 
     Args:
-        root: whose `state/index` keeps them.
-        name: of the folder.
+        root: data set whose `state/index` stores them.
+        name: name of the folder.
         shapes: length and type of each array.
-        fill: writes the values into the arrays, which are given as zeros.
+        fill: function that writes the values into the arrays, which start as zeros.
         sweep: pattern of outdated folders to remove first.
 
     Returns:

@@ -26,7 +26,7 @@ def size(text: str) -> int:
 
 
 def _lower(memory: int) -> tuple[int, int] | None:
-    """Set the bound; returns the one that was there, or None where none can be set."""
+    """Set the limit; return the earlier one, or None if no limit can be set."""
     try:
         import resource
 
@@ -42,7 +42,7 @@ def _lower(memory: int) -> tuple[int, int] | None:
 
 
 class _Turn:
-    """How many pieces of work share the bound, and the one that was there before the first."""
+    """Number of calls that share the limit, and the limit before the first of them."""
 
     lock = threading.Lock()
     working = 0
@@ -51,7 +51,7 @@ class _Turn:
 
 @contextmanager
 def within(memory: int | None) -> Iterator[None]:
-    """Limit the data of the process to its size plus 1.5 times `memory` plus 512 MiB, and take it back at the end.
+    """Limit the data of the process to its size plus 1.5 times `memory` plus 512 MiB, until the context ends.
 
     Larger allocations then fail at once, before pages are touched. All threads share the limit. Only Linux supports it.
 

@@ -43,7 +43,7 @@ class _Reader:
         return getattr(self._here, "position", 0)
 
     def read(self, count: int = -1) -> bytes:
-        """Read up to `count` bytes at the calling thread's position; all that follow if negative."""
+        """Read up to `count` bytes at the calling thread's position; all following bytes if negative."""
         position = self.tell()
         wanted = max(0, self._size - position) if count < 0 else count
         parts: list[bytes] = []
@@ -98,7 +98,7 @@ class ReadOnlyFiles(AbstractFileSystem):  # type: ignore[misc]
 
         Raises:
             PermissionError: any other mode than reading.
-            FileNotFoundError: not one of the files.
+            FileNotFoundError: the path is not one of the files.
         """
         if mode not in ("r", "rb"):
             raise PermissionError(f"{path}: a root is only read from here")
@@ -110,26 +110,26 @@ class ReadOnlyFiles(AbstractFileSystem):  # type: ignore[misc]
         return {"name": path, "size": found.st_size, "type": "file", "mtime": found.st_mtime}
 
     def exists(self, path: str, **_: Any) -> bool:
-        """Whether it is one of the files."""
+        """Whether a path is one of the files."""
         return path in self._paths
 
     isfile = exists
 
     def isdir(self, path: str) -> bool:  # noqa: ARG002
-        """There are no folders."""
+        """Return False: there are no folders."""
         return False
 
     def modified(self, path: str) -> datetime:
-        """When a file was last written, so that DuckDB does not take a new file for a cached one."""
+        """Time of a file's last change, so that DuckDB does not mistake a new file for a cached one."""
         return datetime.fromtimestamp(self._path(path).stat().st_mtime, UTC)
 
     def glob(self, path: str, **_: Any) -> Sequence[str]:
-        """Return the name itself, if it is one of the files: patterns match nothing."""
+        """Return the name itself if it is one of the files; patterns are not expanded."""
         return [path] if path in self._paths else []
 
     def _refused(self, *names: Any, **_: Any) -> Any:
         raise PermissionError(f"{names[0] if names else 'files'}: a root is only read from here")
 
-    # all that AbstractFileSystem would do by other means
+    # all other methods of AbstractFileSystem
     ls = find = walk = mkdir = makedirs = rmdir = rm = rm_file = mv = copy = cp_file = touch = _refused
     put_file = get_file = pipe_file = created = _open = _refused

@@ -33,7 +33,7 @@ class Quality:
     min_sharpness: float | None = None
     min_brightness: float | None = None
     max_yaw: float | None = None
-    """of |yaw|; crops without landmarks are then left out"""
+    """largest |yaw|; if set, crops without landmarks are left out"""
     max_padding: float | None = None
     reviewed: bool = False
     """only segments with a reviewed layout"""
@@ -58,7 +58,7 @@ def open_sampler(
         store: the crops.
         rule: rule for candidates; default: `PairRule()` with the root's own stride.
         quality: filter of crops; default: all.
-        max_candidates: of each kind, at most, in a draw.
+        max_candidates: most candidates of each kind in a draw.
         progress: progress callback while the arrays are made.
     """
     rule = rule if rule is not None else PairRule(stride=step_of(store.root))
@@ -117,7 +117,7 @@ def where(quality: Quality) -> list[str]:
 
 
 def reviewed_hash(root: Root) -> str:
-    """Return the state that determines which segments are reviewed."""
+    """Hash of the state that determines which segments are reviewed."""
     return hash_of({layout.video_id: [s.reviewed for s in layout.segments] for layout in root.layouts()})
 
 
@@ -126,7 +126,7 @@ def _as_arrays(arrays: PairArrays) -> Arrays:
 
 
 def step_of(root: Root) -> int:
-    """Frames in one step, which is one exported frame; 1 where no export is recorded.
+    """Frames in one step, which is one exported frame; 1 if no export is recorded.
 
     Raises:
         UsageError: videos were exported with different strides.
@@ -137,7 +137,7 @@ def step_of(root: Root) -> int:
 def recorded_step(root: Root) -> int | None:
     """Frames in one step, from the ledger; None for crops without a recorded export.
 
-    A frame is exported if it was tracked and lies on the export's stride: what both strides divide.
+    A frame is exported if the strides of both track and export divide its number.
 
     Raises:
         UsageError: videos were exported with different strides.

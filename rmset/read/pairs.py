@@ -33,13 +33,13 @@ _ANCHORS_AT_ONCE = 20_000
 
 
 class PairSampler:
-    """Draws candidates of any anchor from compact arrays, without reading tables.
+    """Draw candidates of any anchor from compact arrays, without reading tables.
 
     Args:
-        keys: who and when, of all crops.
+        keys: person and time of all crops.
         d: positives lie within ± this many steps.
         d_far: negatives lie beyond ± this many steps.
-        max_candidates: of each kind, at most, in a draw.
+        max_candidates: most candidates of each kind in a draw.
         stride: frames in one step.
         rule: replaces d, d_far and stride.
         arrays: cached arrays (`rmset.read.pairindex`); made here if omitted.
@@ -98,7 +98,7 @@ class PairSampler:
         low, high = self._near(rows)
         width = int((high - low).max(initial=0))
         most, drawn = self.max_candidates, []
-        # One line per anchor, as long as the longest; a few lines at a time where a wide rule makes them long.
+        # One line per anchor, padded to the longest; a wide rule gives long lines, so fewer are taken at a time.
         lines = max(1, _CELLS // max(width, 1))
         for some in (slice(i, i + lines) for i in range(0, len(rows), lines)):
             positions = low[some, None] + np.arange(width)
@@ -108,7 +108,7 @@ class PairSampler:
             lot = rng.random(positions.shape)
             lot[~possible] = 2
             if width > most:
-                # The columns with the smallest lots, back in the order of time.
+                # The columns with the smallest random lots, sorted by time again.
                 columns = np.sort(np.argpartition(lot, most - 1, axis=1)[:, :most], axis=1)
                 positions = np.take_along_axis(positions, columns, axis=1)
                 possible = np.take_along_axis(possible, columns, axis=1)
@@ -174,7 +174,7 @@ class PairSampler:
 def _bisect(
     values: npt.NDArray, order: Rows | None, target: npt.NDArray, low: Rows, high: Rows, *, right: bool
 ) -> npt.NDArray[np.int64]:
-    """Where each target (n,) belongs in `values`, which ascend, in `order`, between `low` and `high` (n,).
+    """Return the insertion point of each target (n,) in `values[order]`, ascending from `low` to `high` (n,).
 
     Vectorized bisection, because `np.searchsorted` cannot use a different slice for each target.
     """
@@ -191,12 +191,12 @@ def _bisect(
 
 
 def _few(total: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """At most `most` different numbers below `total`, ascending, every choice equally likely."""
+    """Draw at most `most` different numbers below `total`, ascending, all sets equally likely."""
     return np.arange(total) if total <= most else np.sort(rng.permutation(total)[:most])
 
 
 def drawn(sampler: PairSampler, rows: Rows, rng: np.random.Generator) -> Iterator[tuple[int, Rows, Rows]]:
-    """Each anchor with a draw of its positives and negatives, in the order given."""
+    """Yield each anchor with a draw of its positives and negatives, in the given order."""
     for low in range(0, len(rows), _LINES):
         some = rows[low : low + _LINES]
         for row, (positives, negatives) in zip(some.tolist(), sampler.draw_many(some, rng), strict=True):
@@ -204,7 +204,7 @@ def drawn(sampler: PairSampler, rows: Rows, rng: np.random.Generator) -> Iterato
 
 
 def write(sampler: PairSampler, rows: Rows, rng: np.random.Generator, path: Path, progress: Progress = silent) -> int:
-    """Draw for many anchors and write one line per candidate to a Parquet file; returns how many.
+    """Draw for many anchors and write one row per candidate to a Parquet file; return the number of rows.
 
     Columns: video_id, person_id, frame_idx of the anchor, kind (`positive`, `negative`), other_person_id and
     other_frame_idx of the candidate, and the crop rows of both (`row`, `other_row`).

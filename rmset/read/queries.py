@@ -1,4 +1,4 @@
-"""The SQL of the catalog, as text: views and macros. Nothing here runs it."""
+"""SQL texts of the catalog: tables, views and macros."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CROP_TYPES = {
     "height": "smallint", "image": "struct(bytes blob, path varchar)", "encoded_size": "integer", "sharpness": "float",
     "brightness": "float", "yaw": "float", "padding": "float",
 }  # fmt: skip
-# Nothing is left to guess: a folder named `key=value` above the root is no partition, columns are those of the schema.
+# No guessing by DuckDB: a folder named `key=value` above the root is no partition, and columns are those of the schema.
 _OPTIONS = (
     "filename = true, hive_partitioning = false, hive_types_autocast = false, union_by_name = false, "
     "binary_as_string = false"
@@ -50,7 +50,7 @@ create table audit (
 
 
 def _empty(view: str, types: Mapping[str, str]) -> str:
-    """Return what a view shows when no video has come so far: its columns, and no row."""
+    """Return an empty table in place of a view for which no video has data yet."""
     columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
     return f"create table {view} (video_id varchar, {columns})"
 
@@ -71,8 +71,8 @@ create macro negatives(video_id, person_id, frame_idx, d_far := 30) as table
     and (f.frame_idx < frame_idx - d_far or f.frame_idx > frame_idx + d_far)
   order by f.frame_idx
 """
-# Each anchor is put down at every moment within reach, so that the join is an equality on the frame and hashes well;
-# a join on a range, or on the video alone, compares every face with every other.
+# Each anchor is repeated for every frame within reach, so that the join is an equality on the frame and can be hashed.
+# A join on a range, or on the video alone, would compare every face with every other.
 ALL_POSITIVES = """
 create macro all_positives(video_id, d := 5) as table
   with f as materialized (select f.person_id, f.frame_idx from faces f where f.video_id = video_id),
@@ -115,8 +115,8 @@ def faces_view(paths: Sequence[str]) -> str:
 def crops_view(paths: Sequence[str]) -> str:
     """Return a view over `crops/<video_id>/part-NNN.parquet` files.
 
-    The video is told from the file's name: a condition on it then leaves out whole files before one is opened, which
-    statistics inside the files cannot do. Over 45 million rows that is a second or two of reading footers.
+    The video id comes from the file's name. So a condition on it excludes whole files before any is opened, which
+    statistics inside the files cannot do: over 45 million rows this saves a second or two of reading footers.
     """
     return (
         f"create view crops as select split_part(t.filename, '/', -2) as video_id, {_columns(CROP_TYPES)} "  # noqa: S608
@@ -125,7 +125,7 @@ def crops_view(paths: Sequence[str]) -> str:
 
 
 def rows_where(paths: Sequence[str], conditions: Sequence[str]) -> str:
-    """File and row within it of the crops that hold to all conditions, which speak of `c`."""
+    """Write the query for file and row of the crops that meet all conditions, which refer to `c`."""
     return (
         f"with c as (select split_part(filename, '/', -2) as video_id, * exclude (video_id, image) "  # noqa: S608
         f"from {_read(paths, ', file_row_number = true')}) "
@@ -140,11 +140,11 @@ def candidates(
 
     Args:
         kind: `positives` or `negatives`.
-        near: positives lie within ± this, by the clock.
-        far: negatives lie beyond ± this, by the clock.
+        near: positives lie within ± this, in units of `clock`.
+        far: negatives lie beyond ± this, in units of `clock`.
         clock: `frame_idx` or `time_ms`.
-        same_segment: positives are of the anchor's segment.
-        conditions: on `crops c`; which crops take part at all.
+        same_segment: whether positives must be in the anchor's segment.
+        conditions: conditions on `crops c` for participating crops.
     """
     if kind == "positives":
         rule = f"c.person_id <> a.person_id and c.{clock} between a.{clock} - {near!r} and a.{clock} + {near!r}"

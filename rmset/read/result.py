@@ -1,4 +1,4 @@
-"""Rows of a query in the form that the caller wants; columns keep their place, and no two have one name."""
+"""Query results as rows, Arrow, pandas, polars or files; columns keep their order and have unique names."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ WORKER = "rmset-sql"
 
 
 class Result:
-    """Rows of a query, in the form that the caller wants. Nothing is computed before it is asked for.
+    """Result of a query, computed on demand: rows, Arrow, pandas, polars or a file.
 
-    Equal names are made unique in every form (`x0`, `x0_1`); columns stay in their places.
+    Equal names are made unique in every form (`x0`, `x0_1`); columns keep their order.
 
     >>> result = rmset.open("data/rmset").sql("select person_id, count(*) as faces from faces group by 1 order by 1")
     >>> result.columns, result.arrow().num_rows, result.rows(limit=1)[0]["person_id"]
     (['person_id', 'faces'], 3, 0)
 
     Args:
-        connection: a cursor of its own.
-        query: a statement that may run.
+        connection: cursor for this result alone.
+        query: validated statement.
         parameters: values of its $names.
-        keep: kept alive as long as the result.
-        bound: bytes that DuckDB may use, to which the process is held while it works; see `rmset.read.limits.within`.
+        keep: object to keep alive as long as the result.
+        bound: bytes that DuckDB may use; limits the process while DuckDB works, see `rmset.read.limits.within`.
     """
 
     def __init__(
@@ -56,18 +56,18 @@ class Result:
         if relation is None:
             raise QueryError("SQL: expected a query that returns rows, found one that returns none")
         self._relation = relation
-        # its text is there already; asked again, it would run again
+        # the plan's text is available already; a second request would run the query again
         self._explains = isinstance(query, duckdb.Statement) and query.type == duckdb.StatementType.EXPLAIN
         self.columns: list[str] = unique(relation.columns)
         """names of the columns"""
 
     def _work(self, work: Callable[[], T], connection: duckdb.DuckDBPyConnection | None = None) -> T:
-        """Do DuckDB's work within the bound, so that Ctrl-C ends it."""
+        """Run DuckDB's work within the memory limit, interruptible by Ctrl-C."""
         with within(self._bound):
             return interruptible(connection or self._connection, work)
 
     def rows(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Rows as dictionaries, at most `limit`; what lies beyond is not computed if that can be helped."""
+        """Rows as dictionaries, at most `limit`; further rows are not computed if DuckDB can avoid it."""
         cursor = self._connection.cursor()
 
         def read() -> list[tuple[Any, ...]]:
@@ -83,7 +83,7 @@ class Result:
         return self._work(self._relation.to_arrow_table).rename_columns(self.columns)
 
     def batches(self, rows: int = BATCH) -> Iterator[pa.RecordBatch]:
-        """Arrow batches of at most so many rows, one after the other: memory does not grow with the result."""
+        """Yield Arrow batches of at most `rows` rows; memory does not grow with the result."""
         reader = self._reader(rows)
         try:
             while (batch := self._following(reader)) is not None:
@@ -95,7 +95,7 @@ class Result:
         return self._work(lambda: self._relation.to_arrow_reader(rows))
 
     def _following(self, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
-        """Return the next batch, its columns renamed; None at the end."""
+        """Return the next batch with renamed columns; None at the end."""
 
         def read() -> pa.RecordBatch | None:
             try:
@@ -107,17 +107,17 @@ class Result:
         return None if batch is None else batch.rename_columns(self.columns)
 
     def write(self, path: Path, cell: Callable[[str], str] = str) -> int:
-        """Write all rows to a Parquet or CSV file, by its suffix, in batches; returns how many.
+        """Write all rows to a Parquet or CSV file, by its suffix, in batches; return the number of rows.
 
         In CSV, lists and structs are JSON text and bytes are base64.
 
         Args:
-            path: the file; it is there whole or not at all.
-            cell: changes each text of a CSV, such as those that a spreadsheet would take for a formula.
+            path: the file; on failure it is not created.
+            cell: function applied to each text of a CSV, for example to escape spreadsheet formulas.
 
         Raises:
-            QueryError: another suffix, or values that the format does not know.
-            RootError: a place that cannot be written to.
+            QueryError: another suffix, or values that the format cannot hold.
+            RootError: the file cannot be written.
         """
         import pyarrow as pa
         import pyarrow.csv
@@ -160,16 +160,16 @@ class Result:
 
 
 def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
-    """Do DuckDB's work so that Ctrl-C ends it at once, and turn what DuckDB refuses into one line.
+    """Run DuckDB's work so that Ctrl-C ends it at once; DuckDB's errors become one-line errors.
 
-    DuckDB looks for signals only between its tasks, of which one can take minutes; told from another thread it stops
-    within a millisecond. So the main thread waits, and a second one works.
+    DuckDB checks for signals only between its tasks, and a task can take minutes. An interrupt from another thread
+    stops it within a millisecond. So the main thread waits while a second one works.
     """
     if threading.current_thread() is not threading.main_thread():
         return guarded(work)
     done: list[T] = []
     failed: list[BaseException] = []
-    # not Thread.join: broken off by Ctrl-C, it takes the thread for ended from then on
+    # not Thread.join: after an interruption by Ctrl-C it treats the thread as ended
     ended = threading.Event()
 
     def run() -> None:
@@ -183,7 +183,7 @@ def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) 
     threading.Thread(target=run, name=WORKER, daemon=True).start()
     try:
         ended.wait()
-    except BaseException:  # Ctrl-C, or what SIGTERM is turned into
+    except BaseException:  # Ctrl-C, or the exception raised for SIGTERM
         connection.interrupt()
         # A single huge value cannot be interrupted; a program that ends must not wait for it.
         ended.wait(_GRACE_S)
@@ -197,7 +197,7 @@ _GRACE_S = 2.0
 
 
 def guarded(work: Callable[[], T]) -> T:
-    """Turn what DuckDB refuses into one line."""
+    """Convert DuckDB's errors to one-line errors."""
     try:
         return work()
     except duckdb.Error as error:

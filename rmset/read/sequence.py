@@ -1,6 +1,6 @@
 """Crops and pairs as Python objects: `crops[1337].image`, `for anchor, positives, negatives in pairs`.
 
-Nothing is read before it is asked for: a crop knows its row, and reads its picture and its box when they are used.
+Crops are lazy: a crop holds its row number, and reads its picture and its box when they are used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _VIDEOS_KEPT = 8
 
 @dataclass(frozen=True)
 class Crop:
-    """One face crop: who, when, and its pixels.
+    """One face crop: person, time, and pixels.
 
     >>> crop = rmset.open("data/rmset").crops()[0]
     >>> crop.image.shape, crop.image.dtype
@@ -47,11 +47,11 @@ class Crop:
     time_ms: float
     """Time of that frame in the video."""
     store: CropStore = field(repr=False, compare=False)
-    """Where its pixels lie."""
+    """Store that holds its pixels."""
 
     @property
     def encoded(self) -> bytes:
-        """The encoded picture, as it lies in its shard (JPEG unless exported otherwise)."""
+        """The encoded picture, as stored in its shard (JPEG unless exported otherwise)."""
         return self.store.read([self.row])[0]
 
     @property
@@ -61,7 +61,7 @@ class Crop:
 
     @property
     def box(self) -> Box:
-        """The face in the source frame: xyxy, px. The crop is wider than it (`rmset export --widen`).
+        """The face in the source frame: xyxy, px. The crop is wider than this box (`rmset export --widen`).
 
         Raises:
             RootError: the root has no face row for this crop.
@@ -121,7 +121,7 @@ class Crops(Sequence[Crop]):
         return self._of(self._keys.time_ms)
 
     def images(self) -> list[Image]:
-        """All decoded pictures, uint8 (H, W, 3) each; for more than memory holds, take slices."""
+        """All decoded pictures, uint8 (H, W, 3) each; take slices if they exceed memory."""
         return self.store.images(self.rows)
 
     @property
@@ -151,7 +151,7 @@ class Crops(Sequence[Crop]):
         return self._crop(place if self._rows is None else int(self._rows[place]))
 
     def _checked(self, index: npt.NDArray) -> npt.NDArray[np.int64]:
-        """Places (n,) out of a mask, or out of indices that may be negative."""
+        """Convert a mask, or indices that may be negative, to positions (n,)."""
         if index.dtype == np.bool_:
             if index.shape != (len(self),):
                 raise IndexError(f"expected a mask of {len(self)} crops, found one of shape {index.shape}")
@@ -215,11 +215,11 @@ class Pairs:
             yield self._pair(row, positives, negatives)
 
     def take(self, n: int) -> Iterator[Pair]:
-        """Yield the first `n` of them; fewer where the root has fewer anchors."""
+        """Yield the first `n` pairs; fewer if the root has fewer anchors."""
         return islice(self, n)
 
     def of(self, crop: Crop) -> Pair:
-        """One crop with all its candidates, not a draw of them; both may be empty."""
+        """Return one crop with all its candidates instead of a draw; both sets may be empty."""
         return self._pair(crop.row, self.sampler.positives(crop.row), self.sampler.negatives(crop.row))
 
     def _pair(self, row: int, positives: Rows, negatives: Rows) -> Pair:
@@ -231,17 +231,17 @@ class Pairs:
 
 
 def _shuffled(values: Rows, rng: np.random.Generator) -> Iterator[int]:
-    """Each value once, in random order; memory grows with how many are taken, not with how many there are."""
+    """Yield each value once, in random order; memory grows with the values taken, not with all values."""
     moved: dict[int, int] = {}
     for place in range(len(values)):
         other = int(rng.integers(place, len(values)))
-        # Fisher and Yates's exchange, of which only the places are kept that are no longer their own
+        # Fisher-Yates shuffle that stores only exchanged positions
         yield int(values[moved.get(other, other)])
         moved[other] = moved.pop(place, place)
 
 
 class _Faces:
-    """The boxes of one video's faces, found by person and frame."""
+    """Boxes of one video's faces, by person and frame."""
 
     def __init__(self, root: Root, video_id: str) -> None:
         key = root.tracks_key(video_id)
@@ -254,7 +254,7 @@ class _Faces:
         self._boxes = np.stack([table[n].to_numpy() for n in ("x0", "y0", "x1", "y1")], axis=1)[order]
 
     def box(self, person: int, frame: int) -> Box | None:
-        """xyxy, px; None where that face is not in the tracks."""
+        """Box of a face, xyxy px; None if the face is not in the tracks."""
         wanted = int(_place(np.array([person]), np.array([frame]))[0])
         at = int(np.searchsorted(self._place, wanted))
         if at == len(self._place) or self._place[at] != wanted:

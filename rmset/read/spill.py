@@ -21,7 +21,7 @@ from rmset.errors import QueryError
 
 _PREFIX = "rmset-sql-"
 _LOCK = "lock"
-# A folder without a lock is just being made, or its maker was killed between two calls.
+# Age from which a folder without a lock is a leftover: younger ones may be about to be locked.
 _UNLOCKED_S = 3600.0
 
 
@@ -90,7 +90,7 @@ def _base() -> Path:
 
 
 def _own(path: Path) -> bool:
-    """Whether this is a folder, no link to one, and this user's."""
+    """Whether a path is a folder of this user, and no link."""
     found = path.lstat()
     return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
 
@@ -105,7 +105,7 @@ def _made(base: Path) -> tuple[Path, FileLock]:
                 "name another with $XDG_CACHE_HOME"
             ) from error
         lock = FileLock(path / _LOCK, thread_local=False)
-        # Another session that sweeps may have taken it between the two calls.
+        # The sweep of another session may have removed the folder between the two calls.
         with contextlib.suppress(Timeout, OSError):
             lock.acquire(timeout=0)
             return path, lock
@@ -114,7 +114,7 @@ def _made(base: Path) -> tuple[Path, FileLock]:
 
 def _remove(path: Path, lock: FileLock, process: int) -> None:
     if os.getpid() != process:
-        return  # a forked worker ends; the folder is its parent's
+        return  # end of a forked worker: the folder belongs to its parent
     shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):
         lock.release()

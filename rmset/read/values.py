@@ -1,4 +1,4 @@
-"""Values of a result as JSON and CSV have them, and names of columns of which no two are equal."""
+"""Conversion of result values to JSON and CSV, and unique column names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """Return the same names, equal ones numbered; letters' case makes no difference, as in SQL.
+    """Make names unique by numbering equal ones; case makes no difference, as in SQL.
 
     >>> unique(["x0", "y0", "x0", "X0"])
     ['x0', 'y0', 'x0_1', 'X0_2']
@@ -34,7 +34,7 @@ def unique(names: Sequence[str]) -> list[str]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: NaN and infinities as null, bytes as base64, times and others as text.
+    """Convert a value for JSON: NaN and infinities to null, bytes to base64, times and others to text.
 
     >>> plain({"a": [1.5, float("nan")], "b": b"ab"})
     {'a': [1.5, None], 'b': 'YWI='}
@@ -55,7 +55,7 @@ def plain(value: Any) -> Any:
 
 
 def csv_cell(value: Any, cell: Callable[[str], str] = str) -> Any:
-    """Return a value as a cell of a CSV: nothing for null, JSON text for lists and structs, base64 for bytes."""
+    """Convert a value to a CSV cell: empty for null, JSON text for lists and structs, base64 for bytes."""
     if value is None:
         return ""
     if isinstance(value, (bool, int, float)):
@@ -65,12 +65,12 @@ def csv_cell(value: Any, cell: Callable[[str], str] = str) -> Any:
 
 
 def unchanged(batch: pa.RecordBatch, _: Callable[[str], str]) -> pa.RecordBatch:
-    """Return the batch as it is: what Parquet needs."""
+    """Return the batch unchanged, for Parquet."""
     return batch
 
 
 def csv_batch(batch: pa.RecordBatch, cell: Callable[[str], str]) -> pa.RecordBatch:
-    """Return a batch whose columns a CSV can hold: numbers and times as they are, all else as text."""
+    """Convert a batch for CSV: numbers and times stay, all other columns become text."""
     import pyarrow as pa
 
     columns = []
@@ -80,7 +80,7 @@ def csv_batch(batch: pa.RecordBatch, cell: Callable[[str], str]) -> pa.RecordBat
         if number and not pa.types.is_interval(kind) and not pa.types.is_duration(kind):
             columns.append(column)
         else:
-            # a text is looked at once, however often it stands in the column
+            # each distinct text of the column is converted once
             known: dict[str, str | None] = {}
             texts = [_text(value, cell, known) for value in column.to_pylist()]
             columns.append(pa.array(texts, pa.string()))

@@ -1,4 +1,4 @@
-"""The routes of the page, as an ASGI app."""
+"""ASGI app with the routes of the review page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STATIC = Path(__file__).parent / "static"
 
 
 def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
-    """Return the app for one run: everything lies under `/<token>/`."""
+    """Make the app for one run, with all routes under `/<token>/`."""
 
     def page(request: Request) -> Response:  # noqa: ARG001 - what a route is called with
         return FileResponse(STATIC / "index.html", headers={"cache-control": "no-store"})
@@ -31,7 +31,7 @@ def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
         return JSONResponse(desk.queue())
 
     def layout(request: Request) -> Response:
-        return _told(lambda: JSONResponse(desk.open(request.path_params["video"])))
+        return _answer(lambda: JSONResponse(desk.open(request.path_params["video"])))
 
     async def save(request: Request) -> Response:
         try:
@@ -46,7 +46,7 @@ def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
             return JSONResponse(desk.save(video, body.decode("utf-8", "replace"), version))
 
         # In a thread, so that other requests are answered meanwhile.
-        return await run_in_threadpool(_told, written)
+        return await run_in_threadpool(_answer, written)
 
     def frame(request: Request) -> Response:
         numbers = [request.path_params[name] for name in ("frame", "width")]
@@ -54,7 +54,7 @@ def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
             return JSONResponse({"error": "expected the number of a frame and a width in px"}, 404)
         video, number, width = request.path_params["video"], int(numbers[0]), min(4096, max(16, int(numbers[1])))
         fresh = {"cache-control": "private, max-age=3600"}
-        return _told(lambda: Response(desk.frame(video, number, width), media_type="image/jpeg", headers=fresh))
+        return _answer(lambda: Response(desk.frame(video, number, width), media_type="image/jpeg", headers=fresh))
 
     routes = [
         Route("/", page),
@@ -67,8 +67,8 @@ def make_app(desk: Desk, token: str, port: int) -> Callable[..., Any]:
     return Guard(Starlette(routes=[Mount(f"/{token}", routes=routes)]), token, port)
 
 
-def _told(work: Callable[[], Response]) -> Response:
-    """Return the answer, or the error as one line."""
+def _answer(work: Callable[[], Response]) -> Response:
+    """Return the response of `work`, or its error as one line."""
     try:
         return work()
     except StaleError as error:

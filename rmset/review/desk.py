@@ -1,4 +1,4 @@
-"""What the page reads and writes: the queue, one layout with its version, one frame as JPEG."""
+"""Data of the review page: the queue, layouts with versions, frames as JPEG."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class StaleError(RmsetError):
 
 
 class Desk:
-    """The videos of a root, as the page sees them."""
+    """Access of the page to the videos of a root."""
 
     def __init__(self, root: Root, video_ids: Sequence[str]) -> None:
         self._root = root
         self._ids = list(video_ids)
-        # Frames are asked for again and again while somebody scrubs.
+        # Scrubbing requests the same frames repeatedly.
         self.frame = lru_cache(maxsize=400)(self._frame)
 
     def queue(self) -> list[dict[str, Any]]:
-        """Videos that have a layout; what waits first, least confident first."""
+        """Videos with a layout: unreviewed ones first, and among them the least confident first."""
         rows = []
         for video_id in self._ids:
             if not self._root.has_layout(video_id):
@@ -42,7 +42,7 @@ class Desk:
             try:
                 layout, record = self._root.layout(video_id), self._root.record(video_id)
             except (RmsetError, ValueError, TypeError) as error:
-                # One unreadable layout is its own video's affair; opening it says what is wrong.
+                # An unreadable layout does not hide the other videos; opening it shows the error.
                 found = {
                     "title": f"{video_id}: {str(error)[:200]}",
                     "confidence": 0.0,
@@ -63,7 +63,7 @@ class Desk:
         return sorted(rows, key=lambda r: (r["reviewed"], r["confidence"], r["video_id"]))
 
     def open(self, video_id: str) -> dict[str, Any]:
-        """Return a layout with its version, and what check says of it.
+        """Return a layout with its version and the faults found by `check`.
 
         Raises:
             RmsetError: no such video, or it has no layout.
@@ -85,11 +85,11 @@ class Desk:
         }
 
     def save(self, video_id: str, text: str, version: str) -> dict[str, Any]:
-        """Write a layout that was made out of the version named; all of it or nothing.
+        """Write a layout that was edited from the given version; the file is replaced as a whole.
 
         Raises:
-            StaleError: it has been changed by somebody else (another tab, a command).
-            LayoutError: it cannot be, or is of another video.
+            StaleError: the layout was changed since, by another tab or a command.
+            LayoutError: the layout is invalid, or of another video.
         """
         self._root.select([video_id])
         layout = Layout.from_json(text, "the page's layout")
@@ -99,7 +99,7 @@ class Desk:
         with self._root.files.lock(video_id):
             if self._version(video_id) != version:
                 raise StaleError(f"video {video_id}: its layout was changed elsewhere; the page shows it as it is now")
-            # Saving it means that it was looked at.
+            # Saving a layout counts as looking at it.
             self._root.write_layout(replace(layout, moved=None))
             found = [asdict(f) for f in check(layout, record.frame_count) if f.is_error]
             return {"version": self._version(video_id), "findings": found}
@@ -109,7 +109,7 @@ class Desk:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _frame(self, video_id: str, frame_idx: int, width: int) -> bytes:
-        """Return a frame as JPEG, at most so wide.
+        """Return a frame as JPEG, at most `width` px wide.
 
         Raises:
             RmsetError: no such video, or the frame cannot be decoded.

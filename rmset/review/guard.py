@@ -1,4 +1,4 @@
-"""Access to the page: with the secret of the address, from this machine, from this page.
+"""Access control of the page: requires the secret token, this machine, and this page as origin.
 
 The loopback excludes other machines; the Host check excludes foreign names pointing here (DNS rebinding); the Origin
 check excludes other pages in the same browser; the token excludes other users of the machine.
@@ -33,13 +33,13 @@ class Guard:
         self._origins = {f"http://{host}" for host in self._hosts}
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Let a request through, or answer 403."""
+        """Pass on an allowed request; answer 403 to others."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
         if not self._may(scope):
-            # Closed at once, without waiting for the body.
+            # The connection is closed at once, without waiting for the body.
             headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
             await send({"type": "http.response.start", "status": 403, "headers": headers})
             await send({"type": "http.response.body", "body": _REFUSED})

@@ -1,7 +1,7 @@
 """Limits of the page's server: connections, the time for a request's head, the size of its body.
 
-Another user of the machine needs no token to open connections. One that has not sent a whole request's head within
-ten seconds is closed; when there are too many, the oldest of those that still wait is closed for the newest.
+Any user of the machine can open connections, as that needs no token. So a connection is closed if it has not sent a
+request's head within ten seconds. If too many wait, the oldest is closed to admit the newest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MOST_CONNECTIONS = 128
 HEAD_S = 10.0
 MOST_BODY = 4_000_000
-"""bytes of a layout; the longest that a record takes is shorter"""
+"""bytes of a layout; the longest valid layout is shorter"""
 
 
 class TooLargeError(Exception):
@@ -26,7 +26,7 @@ async def body_of(request: Request) -> bytes:
     """Return the body of a request, read no further than `MOST_BODY`.
 
     Raises:
-        TooLargeError: it is larger, or says so.
+        TooLargeError: the body, or its declared length, is larger.
     """
     said = request.headers.get("content-length", "0")
     if not (said.isascii() and said.isdigit()) or int(said[:20]) > MOST_BODY:
@@ -40,25 +40,25 @@ async def body_of(request: Request) -> bytes:
 
 
 def limited() -> type[H11Protocol]:
-    """Return a protocol for one server, which counts that server's connections."""
+    """Make the protocol class of one server, which counts that server's connections."""
     waiting: dict[H11Protocol, asyncio.TimerHandle] = {}
 
     class Limited(H11Protocol):
-        """HTTP/1.1 with a deadline for the head and a number of connections."""
+        """HTTP/1.1 with a deadline for the head and a limit on connections."""
 
         def connection_made(self, transport: Any) -> None:
-            """Begin to wait for a request's head."""
+            """Start the deadline for a request's head."""
             super().connection_made(transport)
             waiting[self] = self.loop.call_later(HEAD_S, transport.abort)
             while len(self.connections) > MOST_CONNECTIONS and waiting:
-                # The order of a dict is that of time.
+                # A dict keeps the order of insertion, so the first is the oldest.
                 oldest = next(iter(waiting))
                 waiting.pop(oldest).cancel()
                 self.connections.discard(oldest)
                 oldest.transport.abort()
 
         def data_received(self, data: bytes) -> None:
-            """Stop waiting once the head is whole."""
+            """End the deadline once the head is complete."""
             super().data_received(data)
             if self.cycle is not None and (timer := waiting.pop(self, None)):
                 timer.cancel()

@@ -1,4 +1,4 @@
-"""Opens a socket on the loopback and serves the page until Ctrl-C."""
+"""Serve the review page on a loopback socket until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rmset.root import Root
 
 
 def serve(root: Root, video_ids: Sequence[str], *, port: int = 0, ready: Callable[[str], None]) -> None:
-    """Serve the review page; returns when the user stops it.
+    """Serve the review page until the user stops it.
 
     Args:
         root: the data set.
-        video_ids: which videos are in the queue; those without a layout are left out.
-        port: 0 for any that is free.
-        ready: callback with the address, secret included, once it can be opened.
+        video_ids: videos of the queue; those without a layout are left out.
+        port: port number; 0 for any free port.
+        ready: callback with the address, including the token, once the page can be opened.
 
     Raises:
         RootError: starlette or uvicorn is not installed, the port is taken, or no video has a layout.
@@ -42,7 +42,8 @@ def serve(root: Root, video_ids: Sequence[str], *, port: int = 0, ready: Callabl
             raise RootError(f"port {port}: cannot be opened ({error.strerror}); choose another with --port") from error
         port = listener.getsockname()[1]
         app = make_app(desk, token, port)
-        # One process: locks and versions are then only between tabs and commands. The access log would show the token.
+        # One process, so that locks and versions are only needed against other tabs and commands. The access log is
+        # off, as it would show the token.
         config = uvicorn.Config(
             app, http=limited(), ws="none", log_level="error", access_log=False, lifespan="off", server_header=False,
             timeout_keep_alive=5, timeout_graceful_shutdown=1, backlog=256,

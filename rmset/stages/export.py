@@ -1,4 +1,4 @@
-"""Pixels: one aspect-normalized crop per face row, in Parquet shards.
+"""Export: one aspect-normalized crop per face row, in Parquet shards.
 
 face rows, by frame -> planes of the decoded frame -> crop within the person's panel -> JPEG -> part-NNN.parquet
 
@@ -31,36 +31,36 @@ from rmset.read.video import reader_of
 from rmset.root import Root
 
 NAME = "export"
-# Frames that are cut and encoded while the next ones are decoded: bounds memory, and no byte depends on it.
+# Frames cut and encoded while the next ones are decoded. Bounds memory; the output does not depend on it.
 _AHEAD = 8
 _ENCODERS = 2
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What decides the bytes of the shards."""
+    """Settings that determine the bytes of the shards."""
 
     size: int = 260
-    """side of a crop, px; the paper's, EfficientNet-B2's input"""
+    """side of a crop, px; the paper's value, EfficientNet-B2's input"""
     widen: float = 0.31
-    """Δw / w_f; the paper's"""
+    """Δw / w_f; the paper's value"""
     stride: int = 1
-    """every how many frames are exported"""
+    """distance between exported frames: 1 exports all, 2 every second"""
     quality: int = 95
-    """JPEG or WebP quality, 1 to 100; ours"""
+    """JPEG or WebP quality, 1 to 100; our choice"""
     format: PictureFormat = "jpeg"
-    """how pixels are encoded"""
+    """encoding of pixels"""
     min_size: float = 0
-    """faces less high than this are left out, px"""
+    """least height of a face, px; smaller ones are left out"""
     min_score: float = 0
-    """faces with a lower score are left out"""
+    """least detector score of a face; others are left out"""
     max_per_person: int = 0
-    """crops of one person at most, spread evenly over that person's time; 0 keeps all"""
+    """most crops of one person, spread evenly over that person's time; 0 keeps all"""
     shard_mb: int = 1000
-    """picture bytes in one shard file, about, in MB; some 80,000 crops at the size of the paper"""
+    """approximate picture bytes per shard file, MB; about 80,000 crops at the paper's size"""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Check the values."""
         if self.format not in SUFFIX:
             raise UsageError(f"export: expected a format of {', '.join(SUFFIX)}, found {self.format!r}")
         if not (
@@ -81,7 +81,7 @@ def run(root: Root, video_id: str, config: ExportConfig, progress: Progress = si
     """Export one video and publish the folder `crops/<video_id>/`.
 
     Returns:
-        What was counted: crops, parts, and faces left out because they lie outside their panel.
+        Counts of crops, parts, and faces left out because they lie outside their panel.
 
     Raises:
         RootError: the video has not been tracked.
@@ -116,7 +116,7 @@ def run(root: Root, video_id: str, config: ExportConfig, progress: Progress = si
 
 
 class _Faces:
-    """The face rows of a video that are to be exported, by frame."""
+    """Face rows of a video to export, by frame."""
 
     def __init__(self, root: Root, video_id: str, config: ExportConfig) -> None:
         table = read_faces(root.files.local(root.tracks_key(video_id)))
@@ -161,7 +161,7 @@ class _Faces:
 
 
 def spread(group: npt.NDArray[np.integer], most: int) -> npt.NDArray[np.int64]:
-    """Positions that keep at most `most` of each run of equal values in `group` (N,), spread evenly over the run.
+    """Positions of at most `most` elements of each run of equal values in `group` (N,), spread evenly over the run.
 
     >>> spread(np.array([0, 0, 0, 0, 0, 1, 1]), 3).tolist()
     [0, 2, 4, 5, 6]
@@ -176,17 +176,17 @@ def spread(group: npt.NDArray[np.integer], most: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Cutter:
-    """Turns a frame into the rows of its crops; runs in threads."""
+    """Cut the crop rows of a frame; runs in threads."""
 
     video_id: str
     faces: _Faces
     panels: dict[tuple[int, int], Box | None]
     frame: Box
-    """all of it"""
+    """the whole frame"""
     config: ExportConfig
 
     def __call__(self, frame: Frame) -> tuple[int, list[dict[str, Any]]]:
-        """How many faces the frame has, and the crops of those that lie within their panels."""
+        """Return the number of faces in the frame, and the crop rows of those within their panels."""
         config = self.config
         picture = picture_of(frame, config.format)
         faces = self.faces.of(frame.frame_idx)
@@ -197,7 +197,7 @@ class _Cutter:
             try:
                 crop = picture.cut(tuple(face["box"].tolist()), panel, config.size, config.widen)
             except ValueError:
-                # A track that has wandered out of its panel shows nothing of its person; it is counted, not shown.
+                # A face outside its panel is not its person: it is counted, but not exported.
                 continue
             data = encoded(crop, config.format, config.quality)
             rows.append(
@@ -211,14 +211,14 @@ class _Cutter:
 
 
 def _panels(layout: Layout) -> dict[tuple[int, int], Box | None]:
-    """(segment, person) -> the panel that the person's crops stay in."""
+    """(segment, person) -> panel that bounds the person's crops."""
     return {(i, p.person_id): p.panel for i, s in enumerate(layout.segments) for p in s.people}
 
 
 def _in_order(
     pool: ThreadPoolExecutor, work: _Cutter, frames: Iterator[Frame]
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Results of `work`, in the order of the frames, a few of which are under way at once."""
+    """Yield results of `work` in the order of the frames, working on a few frames at once."""
     pending: deque[Future[tuple[int, list[dict[str, Any]]]]] = deque()
     for frame in frames:
         pending.append(pool.submit(work, frame))

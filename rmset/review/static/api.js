@@ -1,4 +1,4 @@
-// What the page asks of the server. Every address is relative: the secret stays in the address bar.
+// Requests to the server. All addresses are relative, so the token stays in the address bar.
 
 export class Conflict extends Error {}
 

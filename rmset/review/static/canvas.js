@@ -24,7 +24,7 @@ export class Canvas {
     this.picture.classList.toggle("drawing", tool !== null);
   }
 
-  // As large as the stage allows, at the frame's own shape.
+  // As large as the stage allows, at the frame's aspect ratio.
   fit() {
     if (!this.model) return;
     const [width, height] = this.model.size;
@@ -71,13 +71,13 @@ export class Canvas {
     return rect;
   }
 
-  // Text keeps its size on the screen whatever the size of the video.
+  // Text has the same size on the screen for every size of video.
   tag(text, [x0, y0], one) {
     const px = 1 / this.scale;
     const group = document.createElementNS(SVG, "g");
     group.setAttribute("class", "tag");
     const height = 20 * px;
-    // Above the face, unless that is somebody else's panel.
+    // Above the face, unless another person's panel is there.
     const above = y0 - height - 2 * px;
     const top = one.kind === "region" ? y0 + 8 * px : above >= (one.panel?.[1] ?? 0) ? above : y0 + 3 * px;
     const left = one.kind === "region" ? x0 + 8 * px : top > y0 ? x0 + 3 * px : x0;

@@ -1,4 +1,4 @@
-// The page: what is open, what is selected, what a key does. Whatever changes is saved at once.
+// State of the page: open video, selection, keys. Every change is saved at once.
 
 import * as api from "./api.js";
 import { moved, resized } from "./boxes.js";
@@ -92,7 +92,7 @@ async function show(video) {
   const mine = asked;
   wanted = video;
   await saving;
-  // Who asks again, knowing of the refusal, means it.
+  // A second request, made after a refusal was shown, is followed.
   if (asked !== mine) return;
   if (refusals !== before) wanted = model.video;
   if (wanted !== video) return;
@@ -104,8 +104,8 @@ async function show(video) {
   } catch (error) { say(error.message, true); }
 }
 
-// Without a number what the audit doubts most, else the segment in which most is to be seen; a title is the last thing
-// to look at.
+// Opens segment `number`. Without a number: the audit's first doubt, else the segment with most regions and people, so
+// that a title does not come first.
 function take(opened, number) {
   tool(null);
   model = opened;
@@ -121,7 +121,8 @@ function edit(change) {
   keep();
 }
 
-// One save after the other, each made out of what the one before has written. The promise tells whether it was written.
+// Saves run one after the other, each based on the version that the one before has written. The promise resolves to
+// whether this one was written.
 function keep() {
   const mine = model;
   say("saving…");
@@ -131,7 +132,7 @@ function keep() {
 }
 
 async function write(mine) {
-  // Somebody else's layout is shown since the save before this one: these changes are gone, and that was told.
+  // An earlier save was refused and the page shows the other version: these changes are dropped, as the message said.
   if (mine.isStale) return false;
   let written = false;
   try {
@@ -148,7 +149,7 @@ async function write(mine) {
   return written;
 }
 
-// Nothing was written: what is shown is what the file says, of the video in question wherever the user has gone since.
+// Handles a refused save: returns to its video and shows the layout as it is in the file.
 async function refuse(mine, error) {
   if (error instanceof api.Conflict) {
     mine.isStale = true;

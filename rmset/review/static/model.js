@@ -27,7 +27,7 @@ export class Model {
 
   segmentAt(frame) { return Math.max(0, this.layout.segments.findIndex((s) => s.start_frame <= frame && frame < s.end_frame)); }
 
-  // Everything drawn in the segment, in the order in which Tab goes through it.
+  // All regions and people of the segment, in Tab order.
   get boxes() {
     const regions = this.segment.trigger_regions.map((r, i) => ({ kind: "region", at: i, box: r.box, sure: r.confidence, source: r.source }));
     const people = this.segment.people.map((p, i) => ({ kind: "person", at: i, id: p.person_id, box: p.box, panel: p.panel, sure: p.confidence, source: p.source }));
@@ -92,7 +92,7 @@ export class Model {
     Object.assign(this, { version, findings, written: layout });
   }
 
-  // Back to what the file says; what was undone on the way there stays undone.
+  // Returns to the layout in the file; undone changes stay undone.
   restore() {
     this.layout = this.written;
     const at = this.past.indexOf(this.written);

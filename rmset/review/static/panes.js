@@ -1,4 +1,4 @@
-// What stands around the picture: queue, segments, strip of frames, list of what is drawn.
+// Panes around the picture: queue, segments, strip of frames, list of regions and people.
 
 import { frameAddress } from "./api.js";
 import { colorOf } from "./model.js";
@@ -81,7 +81,7 @@ export function drawFacts(list, findings, model, selected, onSelect) {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// A face cut out of its frame, with something around it.
+// A face cut out of its frame, with a margin.
 function face(model, frame, [x0, y0, x1, y1]) {
   const side = 1.6 * Math.max(x1 - x0, y1 - y0);
   const [width, height] = model.size;
@@ -95,7 +95,7 @@ function face(model, frame, [x0, y0, x1, y1]) {
   return made;
 }
 
-// What the audit doubts, worst first, with the faces that it saw; a click shows the frame.
+// Doubts of the audit, worst first, with faces; a click shows the frame.
 export function drawDoubts(list, model, open, onOpen) {
   const rows = model.doubts.map((doubt) => {
     const faces = [[doubt.frame_idx, doubt.box], [doubt.other_frame_idx, doubt.other_box]].filter(([, box]) => box);
