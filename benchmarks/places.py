@@ -61,14 +61,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--step", type=int, default=1, help="2 takes the people of one half only")
+    parser.add_argument("--compose-only", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     rows = []
     began = time.perf_counter()
-    for number in range(options.first, min(options.first + options.count, COUNT)):
+    for number in range(options.first, min(options.first + options.count, COUNT), options.step):
         kind, half = kind_of(number)
+        if options.compose_only:
+            compose(kind, half, cache)
+            continue
         rows.append(measure(kind, half, compose(kind, half, cache)))
         row = rows[-1]
         edits = "+".join(kind.edits[:-1])
@@ -77,6 +82,8 @@ def main() -> None:
             f"confidence={row.confidence} said={row.said}",
             flush=True,
         )
+    if not rows:
+        return
     for half in ("tuning", "held-out"):
         if some := [r for r in rows if r.half == half]:
             print(f"{half}: {told(some)}")

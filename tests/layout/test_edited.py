@@ -111,6 +111,28 @@ def test_people_who_change_places_keep_their_ids_and_somebody_new_has_a_new_one(
     assert ids == [[0, 1], [1, 0], [1, 2]]
 
 
+@pytest.mark.parametrize(
+    ("rooms", "frames", "ids"),
+    [
+        ([(8, 9), (1, 2)], 20, [[0, 1], [0, 1]]),
+        ([(8, 9), (1, 2)], 90, [[0, 1], [2, 3]]),
+        ([(1, 2), (2, 1)], 20, [[0, 1], [1, 0]]),
+        ([(1, 2), (1, 3)], 20, [[0, 1], [0, 2]]),
+    ],
+    ids=["fade in", "another cast", "change places", "one is replaced"],
+)
+def test_ids_last_through_a_fade_in_which_every_room_looks_otherwise(rooms, frames, ids):
+    panels = (0.0, 0.0, 100.0, 100.0), (100.0, 0.0, 200.0, 100.0)
+    people = tuple(Person(n, (x + 10, 10.0, x + 60, 70.0), p) for n, p in enumerate(panels) for x in p[:1])
+    parts = [Segment(0, frames, 0, (), people), Segment(frames, 300, frames, (), people)]
+    seen = {
+        (s.start_frame, s.end_frame, panel): room(number)
+        for s, pair in zip(parts, rooms, strict=True)
+        for panel, number in zip(panels, pair, strict=True)
+    }
+    assert [[p.person_id for p in s.people] for s in with_lasting_ids(parts, Faces(seen), brief=30)] == ids
+
+
 def proposed(tmp_path, **edits):
     video = tmp_path / "m.mp4"
     truth = compose_demo(video, size=SIZE, fps=15, **edits)

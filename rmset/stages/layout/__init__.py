@@ -4,7 +4,7 @@
     -> the panel that behaves like a film is a trigger region; faces that stay in the other panels are people
     -> `layouts/<video_id>.json`
 
-spans       spans of constant layout         film      choice of the trigger panel
+spans       spans of constant layout         film      choice of the trigger panel, by `signs`
 watch       faces and motion per panel       people    people per panel, with lasting ids
 edit        manual changes                   check     validation
 """

@@ -51,6 +51,12 @@ class FrameSums:
         cv2.accumulate(down, self.step_h)
         cv2.accumulateSquare(down, self.step_h2)
 
+    @property
+    def spread(self) -> npt.NDArray[np.float32]:
+        """Standard deviation (H, W) over time, gray levels."""
+        n = max(1, self.count)
+        return np.asarray(np.sqrt(np.maximum(self.square / n - (self.value / n) ** 2, 0)), np.float32)
+
     def merged(self, other: FrameSums) -> FrameSums:
         """Return the sums over the frames of both."""
         both = FrameSums(*self.value.shape)

@@ -1,4 +1,4 @@
-"""Find the trigger panel by cuts, camera motion, faces and position."""
+"""Find the trigger panel of a view: the panel most like a film, its bars, its copies and blurs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from rmset.stages.layout.copies import Copy
 from rmset.stages.layout.edges import Rect
 from rmset.stages.layout.watch import View, Watched
 
-# Weights of the features of `likeness_of`; tuned on the tuning half of the benchmark's mashups.
-_EMPTY, _CHANGES, _RIM, _CENTRAL, _LARGE, _INSET, _CROWD = 1.0, 0.6, 1.5, 0.35, 0.4, 0.9, 0.3
 # Margin over the next panel at which the choice is nearly certain, and at which it is a coin toss.
 _SURE, _TOSS = 0.75, 0.0
 # Least share of a copy covered by the panel at its middle for that panel to be the copy; below it the copy is cut off.
@@ -53,8 +51,14 @@ class Film:
     confidence: float
 
 
-def find(view: View, frame_size: tuple[int, int]) -> Film | None:
-    """Find the film of a view; None if no panel is eligible."""
+def find(view: View, frame_size: tuple[int, int], like: Sequence[float]) -> Film | None:
+    """Find the film of a view; None if no panel is eligible.
+
+    Args:
+        view: its panels.
+        frame_size: (width, height).
+        like: score of each panel as the film's, from `signs.pooled`.
+    """
     panels = view.panels
     if len(panels) < 2:
         return None
@@ -64,7 +68,7 @@ def find(view: View, frame_size: tuple[int, int]) -> Film | None:
     eligible = [i for i, p in enumerate(panels) if i not in blurs and (p.area >= usual / 4 or p.panel.inset)]
     if not eligible:
         return None
-    likeness = {i: likeness_of(panels[i], panels, frame_size) for i in eligible}
+    likeness = {i: like[i] for i in eligible}
     order = sorted(eligible, key=lambda i: -likeness[i])
     chosen = order[0]
     rects = [p.panel.rect for p in panels]
@@ -102,24 +106,6 @@ def known(view: View, regions: Sequence[TriggerRegion]) -> Film:
     whole = [(r[0], r[1], r[2], r[3]) for r in rects]
     inside = tuple(i for i, p in enumerate(view.panels) if any(covers(r, p.panel.rect) >= _HOST for r in whole))
     return Film(tuple(whole), inside, min(r.confidence for r in regions))
-
-
-def likeness_of(panel: Watched, panels: Sequence[Watched], frame_size: tuple[int, int]) -> float:
-    """Score of a panel as the film's panel; higher is more likely."""
-    most = max(max(p.change for p in panels), 0.3)
-    usual = float(np.median([p.area for p in panels]))
-    x, y = center(panel.panel.box)
-    off = max(abs(x / frame_size[0] - 0.5), abs(y / frame_size[1] - 0.5)) * 2
-    wandering = max(0.0, min(1.0, panel.faces - 0.5)) * (1 - panel.sitting)
-    return (
-        _EMPTY * (1 - panel.sitting)
-        + _CHANGES * panel.change / most
-        + _RIM * panel.rim**2
-        + _CENTRAL * (1 - off)
-        + _LARGE * float(np.clip(np.log2(panel.area / usual), -0.5, 1.5))
-        + _INSET * panel.panel.inset
-        + _CROWD * wandering
-    )
 
 
 def _is_blur(panel: Watched, view: View, frame_size: tuple[int, int]) -> bool:

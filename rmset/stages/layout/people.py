@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from rmset.geometry import Box, as_boxes, center, clip, contains_point, iou
 from rmset.layout_record import Person, Segment
 from rmset.stages.layout.portraits import OTHER_ROOM, SAME_ROOM, Portrait, likeness, usual
@@ -19,6 +21,8 @@ _SECOND, _SECOND_SIZE = 0.6, 0.5
 _SMALL_SECOND, _STIRS = 0.15, 0.02
 # Least IoU of panels in the same place.
 _SAME_PLACE = 0.6
+# Least share of panels at old places that show a new room when the whole screen fades.
+_FADED = 0.6
 
 
 def sitters(panel: Watched) -> list[Sitter]:
@@ -131,18 +135,20 @@ class _Known:
     portrait: Portrait | None
 
 
-def with_lasting_ids(segments: Sequence[Segment], faces: Faces | None = None) -> tuple[Segment, ...]:
+def with_lasting_ids(segments: Sequence[Segment], faces: Faces | None = None, brief: int = 0) -> tuple[Segment, ...]:
     """Return the segments with ids that are unique in the video and stay with the person.
 
     A panel that keeps its place keeps its id while it shows the same room. In a panel at a new place or with a new
-    room, a person gets the id that had this room before, or a new id.
+    room, a person gets the id that had this room before, or a new id. If most panels show a new room at once, before
+    or after a segment of at most `brief` frames, the screen fades, and ids stay.
     """
     faces = faces or Faces({})
     known: list[_Known] = []
     done: list[Segment] = []
     for segment in segments:
         portraits = [faces.portrait(segment, p) for p in segment.people]
-        ids = _named([_place(p) for p in segment.people], portraits, known)
+        fades = any(s.end_frame - s.start_frame <= brief for s in (*done[-1:], segment))
+        ids = _named([_place(p) for p in segment.people], portraits, known, fades=fades)
         for person, picture, person_id in zip(segment.people, portraits, ids, strict=True):
             mine = next((k for k in known if k.person_id == person_id), None)
             if mine is None:
@@ -156,17 +162,27 @@ def with_lasting_ids(segments: Sequence[Segment], faces: Faces | None = None) ->
     return tuple(done)
 
 
-def _named(places: Sequence[Box], portraits: Sequence[Portrait | None], known: Sequence[_Known]) -> list[int]:
+def _named(
+    places: Sequence[Box], portraits: Sequence[Portrait | None], known: Sequence[_Known], *, fades: bool = False
+) -> list[int]:
     """Assign an id to each place: the best pairs of a place and a known person first, new ids for the rest."""
+    alike = [
+        [likeness(p, k.portrait) if p is not None and k.portrait is not None else None for k in known]
+        for p in portraits
+    ]
+    kept = np.zeros((len(places), len(known)), bool)
+    if kept.size:
+        kept = iou(as_boxes(list(places)), as_boxes([k.place for k in known])) >= _SAME_PLACE
+    new = np.array([all(a is not None and a < OTHER_ROOM for a in row) for row in alike], bool)
+    here = kept.any(axis=1)
+    faded = fades and (here & new).sum() >= _FADED * max(2, here.sum())
     scores: list[tuple[float, int, int]] = []
-    for row, (place, picture) in enumerate(zip(places, portraits, strict=True)):
-        for column, person in enumerate(known):
-            alike = likeness(picture, person.portrait) if picture is not None and person.portrait is not None else None
-            same_place = float(iou(as_boxes([place]), as_boxes([person.place]))[0, 0]) >= _SAME_PLACE
-            if same_place and (alike is None or alike >= OTHER_ROOM):
-                scores.append((2 + (alike or 0), row, column))
-            elif alike is not None and alike >= SAME_ROOM:
-                scores.append((alike, row, column))
+    for row, column in np.ndindex(*kept.shape):
+        score = alike[row][column]
+        if kept[row, column] and (score is None or score >= OTHER_ROOM or (faded and new[row])):
+            scores.append((2 + (score or 0), row, column))
+        elif score is not None and score >= SAME_ROOM:
+            scores.append((score, row, column))
     ids: dict[int, int] = {}
     taken: set[int] = set()
     for _, row, column in sorted(scores, key=lambda s: (-s[0], s[1], s[2])):

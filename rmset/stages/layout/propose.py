@@ -18,10 +18,11 @@ from rmset.read.video import reader_of
 from rmset.records import VideoRecord
 from rmset.root import Root
 from rmset.stages.layout import film as films
-from rmset.stages.layout import seats, spans
+from rmset.stages.layout import seats, signs, spans
 from rmset.stages.layout.config import ProposeConfig
 from rmset.stages.layout.people import Faces, people_of, with_lasting_ids
 from rmset.stages.layout.portraits import OTHER_ROOM, SAME_ROOM
+from rmset.stages.layout.signs import Witness
 from rmset.stages.layout.watch import View, watch
 
 # One detector per process: loading it takes longer than proposing the layout of a short video.
@@ -34,6 +35,8 @@ _FULL_RIM = 0.5
 _FILLS = 0.75
 # Segments with one grid: least share of people in the same place, and least IoU of a place.
 _SAME_GRID, _SAME_SEAT = 0.6, 0.7
+# Longest fade, seconds.
+_FADE_S = 1.0
 # Neighbors that are one segment: least IoU of their regions, and of their people's faces.
 _SAME, _SAME_FACE = 0.9, 0.3
 
@@ -50,8 +53,9 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     """
     record = root.record(video_id)
     seen: list[tuple[range, View]] = []
-    # Film regions of a whole span, by the first frame of each of its parts.
-    whole: dict[int, tuple[TriggerRegion, ...]] = {}
+    witnesses: list[Witness] = []
+    # Index of the witness to a whole span, by the first frame of each of its parts.
+    whole: dict[int, int] = {}
     with reader_of(root, video_id) as reader:
         found = deque(spans.find(reader, record, config.edge_samples, progress))
         detector = _loaded(config.detector)
@@ -64,16 +68,18 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
                 # People change at the cuts, so each part is analyzed by itself. The film does not move, and a short
                 # part may show only one scene of it, so its place comes from the whole span.
                 parts = spans.parts(reader, span, cuts, config.edge_samples)
-                film = films.find(view, record.frame_size)
-                if film is not None and film.confidence >= _SURE:
-                    # A moment in full screen has panels of its own.
-                    whole |= {part.start: _regions(film) for part in parts if part.panels == span.panels}
+                # A moment in full screen has panels of its own.
+                whole |= {part.start: len(witnesses) for part in parts if part.own is not None}
+                witnesses.append(Witness(span.end - span.start, signs.calm(view, parts)))
                 found.extendleft(reversed(parts))
                 continue
+            if span.own is None:
+                witnesses.append(Witness(span.end - span.start, view))
             seen.append((range(span.start, span.end), view))
             progress(f"layout {video_id}: people", span.end, record.frame_count)
-    segments = _by_neighbors(seen, record, whole)
-    layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size, Faces.of(seen)))
+    segments = _by_neighbors(seen, record, witnesses, whole)
+    brief = round(_FADE_S * record.fps)
+    layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size, Faces.of(seen), brief))
     if not any(s.people for s in layout.segments):
         raise LayoutError(
             f"video {video_id}: expected faces, found none that stays in its place; draw people with "
@@ -89,17 +95,22 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
 
 
 def _by_neighbors(
-    seen: Sequence[tuple[range, View]], record: VideoRecord, whole: Mapping[int, tuple[TriggerRegion, ...]]
+    seen: Sequence[tuple[range, View]], record: VideoRecord, witnesses: Sequence[Witness], whole: Mapping[int, int]
 ) -> list[Segment]:
     """Build the segments; an uncertain film takes its place from a certain segment with the same grid.
 
-    `whole` holds the film regions of the span that a view is a part of, by the view's first frame.
+    `whole` is the index of the witness to the span that a view is a part of, by the view's first frame.
     """
-    alone = [
-        _segment(frames, view, films.known(view, known) if known else films.find(view, record.frame_size))
-        for frames, view in seen
-        for known in [whole.get(frames.start, ())]
-    ]
+
+    def film_of(view: View) -> films.Film | None:
+        return films.find(view, record.frame_size, signs.pooled(view, witnesses, record.frame_size))
+
+    spans_films = {n: film_of(witnesses[n].view) for n in sorted(set(whole.values()))}
+    alone = []
+    for frames, view in seen:
+        known = spans_films[whole[frames.start]] if frames.start in whole else None
+        sure = known is not None and known.confidence >= _SURE
+        alone.append(_segment(frames, view, films.known(view, _regions(known)) if sure else film_of(view)))
     segments = []
     for number, (frames, view) in enumerate(seen):
         mine = alone[number]
@@ -143,9 +154,12 @@ def _whole_screen(view: View) -> tuple[TriggerRegion, ...]:
 
 
 def arranged(
-    segments: Sequence[Segment], frame_size: tuple[int, int], faces: Faces | None = None
+    segments: Sequence[Segment], frame_size: tuple[int, int], faces: Faces | None = None, brief: int = 0
 ) -> tuple[Segment, ...]:
-    """Arrange the segments of a whole video: join neighbors that are alike, give lasting ids."""
+    """Arrange the segments of a whole video: join neighbors that are alike, give lasting ids.
+
+    A segment of `brief` frames at most may be a fade.
+    """
     grid = any(len(s.people) >= 2 for s in segments)
     faces = faces or Faces({})
     known = [_as_film(s, frame_size, faces, segments) if grid else s for s in segments]
@@ -156,7 +170,7 @@ def arranged(
             joined[-1] = replace(longer, start_frame=joined[-1].start_frame, end_frame=segment.end_frame)
         else:
             joined.append(segment)
-    return with_lasting_ids(joined, faces)
+    return with_lasting_ids(joined, faces, brief)
 
 
 def _as_film(segment: Segment, frame_size: tuple[int, int], faces: Faces, others: Sequence[Segment]) -> Segment:

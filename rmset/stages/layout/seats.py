@@ -17,6 +17,8 @@ from rmset.stages.layout.watch import View, Watched
 
 # Looks compared on each side of a change, and least likeness of the looks of one side.
 _WINDOW, _SETTLED = 3, 0.55
+# Least likeness of two looks that are enough on one side: an empty panel holds still.
+_STILL, _FEWEST = 0.95, 2
 # Least `sitting` of a seat: a person may sit there in only one part of the span.
 _SEATED = 0.25
 # Cuts nearer to each other than this are one (seconds).
@@ -30,9 +32,8 @@ def cuts(reader: VideoReader, span: Span, view: View, fps: float) -> list[int]:
         if seat.sitting < _SEATED:
             continue
         for look in changes(seat):
-            before = usual(seat.portraits[max(0, look - _WINDOW) : look])
-            after = usual(seat.portraits[look : look + _WINDOW])
-            found.append(_exactly(reader, seat.panel.rect, view.frames[look - 1], view.frames[look], before, after))
+            sides = (usual(side) for side in _sides(seat.portraits, look))
+            found.append(_exactly(reader, seat.panel.rect, view.frames[look - 1], view.frames[look], *sides))
     near = _ONE_S * fps
     kept: list[int] = []
     for cut in sorted(found):
@@ -47,19 +48,33 @@ def changes(seat: Watched) -> list[int]:
     found: list[int] = []
     alike: dict[int, float] = {}
     for look in range(1, len(pictures)):
-        before, after = pictures[max(0, look - _WINDOW) : look], pictures[look : look + _WINDOW]
+        before, after = _sides(pictures, look)
         if _settled(before) and _settled(after):
-            alike[look] = likeness(usual(before), usual(after))
+            alike[look] = likeness(usual(before), usual(after), _SETTLED)
     for look, score in alike.items():
         beside = [alike.get(n, 1.0) for n in (look - 1, look + 1)]
-        if score < OTHER_ROOM and score <= min(beside) and likeness(pictures[look - 1], pictures[look]) < OTHER_ROOM:
+        if score >= OTHER_ROOM or score > min(beside):
+            continue
+        if likeness(pictures[look - 1], pictures[look], _SETTLED) < OTHER_ROOM:
             found.append(look)
     return found
 
 
+def _sides(pictures: Sequence[Portrait], look: int) -> tuple[Sequence[Portrait], Sequence[Portrait]]:
+    """Return the pictures before and from a look on that are compared."""
+    before, after = pictures[max(0, look - _WINDOW) : look], pictures[look : look + _WINDOW]
+    return _one_room(before, before[-_FEWEST:]), _one_room(after, after[:_FEWEST])
+
+
+def _one_room(pictures: Sequence[Portrait], nearest: Sequence[Portrait]) -> Sequence[Portrait]:
+    """Return the nearest pictures where only they show one room, and hold still; else all."""
+    held = len(nearest) == _FEWEST and likeness(nearest[0], nearest[1], _STILL) >= _STILL
+    return nearest if held and not _settled(pictures) else pictures
+
+
 def _settled(pictures: Sequence[Portrait]) -> bool:
     """Whether all pictures show one room."""
-    return all(likeness(pictures[0], p) >= _SETTLED for p in pictures[1:])
+    return all(likeness(pictures[0], p, _SETTLED) >= _SETTLED for p in pictures[1:])
 
 
 def _exactly(reader: VideoReader, rect: Rect, low: int, high: int, before: Portrait, after: Portrait) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from rmset.parts.frames import Gray, VideoReader, ahead
 from rmset.progress import Progress
@@ -46,11 +47,18 @@ class Span:
     panels: tuple[Panel, ...]
     whole: bool = False
     """whether it is a part already cut at changes of seats"""
+    own: FrameSums | None = None
+    """sums over its own frames, for a part that has the sums of its whole span"""
 
     @property
     def evidence(self) -> Evidence:
         """Evidence for edges; computed at each access, as it is large."""
         return Evidence.of(self.sums)
+
+    @property
+    def spread(self) -> npt.NDArray[np.float32]:
+        """Standard deviation (H, W) of gray values over its own frames."""
+        return (self.own or self.sums).spread
 
 
 def find(reader: VideoReader, record: VideoRecord, edge_samples: int, progress: Progress) -> list[Span]:
@@ -86,7 +94,7 @@ def parts(reader: VideoReader, span: Span, cuts: Sequence[int], edge_samples: in
         places = [p for p in span.panels if p.alive]
         weak = part.evidence
         if sum(outlined(weak, p.rect) for p in places) >= _KEPT * len(places):
-            part = replace(part, sums=span.sums, panels=span.panels)
+            part = replace(part, sums=span.sums, panels=span.panels, own=part.sums)
         made.append(replace(part, whole=True))
     return made
 

@@ -14,7 +14,7 @@ from rmset.parts.detect.screen import faces_on
 from rmset.parts.frames import Gray, Image, VideoReader, ahead
 from rmset.stages.layout import changes
 from rmset.stages.layout.config import ProposeConfig
-from rmset.stages.layout.edges import MOVES, Evidence, Rect
+from rmset.stages.layout.edges import MOVES, Rect
 from rmset.stages.layout.over import LOOKS, with_people_over
 from rmset.stages.layout.panels import Panel
 from rmset.stages.layout.portraits import Portrait, portrait
@@ -108,7 +108,7 @@ def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeCo
             sitters_of(found[n], len(frames)),
             float(np.mean([len(f) for f in found[n]])) if frames else 0.0,
             np.asarray(thumbs[n], np.float32).reshape(-1, _THUMB[1], _THUMB[0]),
-            _rim(evidence, panel.rect),
+            rim(span.spread, panel.rect),
             tuple(portraits[n]),
             float(np.mean(detail[n])) if detail[n] else 0.0,
         )
@@ -141,10 +141,13 @@ def _faces(part: Image, rect: Rect, detector: Detector, config: ProposeConfig) -
     return bigger.moved(rect[0], rect[1])
 
 
-def _rim(evidence: Evidence, rect: Rect) -> float:
-    """Share of the rim that moves; nearly 0 for a camera that stands still."""
+def rim(spread: npt.NDArray[np.float32], rect: Rect) -> float:
+    """Share of a panel's rim that moves; nearly 0 for a camera that stands still.
+
+    `spread` is the standard deviation of gray values over time, (H, W).
+    """
     x0, y0, x1, y1 = rect
-    moving = evidence.spread[y0:y1, x0:x1] >= MOVES
+    moving = spread[y0:y1, x0:x1] >= MOVES
     h, w = max(1, int((y1 - y0) * _RIM)), max(1, int((x1 - x0) * _RIM))
     # Only the rim above and beside: shoulders move below.
     upper = moving[: (y1 - y0) // 2]

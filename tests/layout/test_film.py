@@ -1,0 +1,111 @@
+"""Which panel is the film, where a part of the video alone would not tell."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rmset.stages.layout import film, seats, signs
+from rmset.stages.layout.edges import FrameSums
+from rmset.stages.layout.panels import Panel
+from rmset.stages.layout.signs import Witness
+from rmset.stages.layout.sitters import Sitter
+from rmset.stages.layout.spans import Span
+from rmset.stages.layout.watch import View, Watched
+
+SIZE = (400, 200)
+FILM, LEFT, RIGHT = (0, 0, 200, 100), (200, 0, 400, 100), (0, 100, 200, 200)
+LOOKS = 6
+
+
+def watched(rect, *, sits, scenes, rim, seed=0):
+    """A panel in which a face stays in a share `sits` of the looks, over so many scenes."""
+    rng = np.random.default_rng([seed, *rect])
+    pictures = rng.uniform(0, 255, (scenes, 14, 24)).astype(np.float32)
+    x, y = rect[0] + 60.0, rect[1] + 20.0
+    sitter = Sitter(((x, y, x + 40, y + 50),) * LOOKS, sits, 0.95, 0.99)
+    thumbs = pictures[np.arange(LOOKS) * scenes // LOOKS]
+    return Watched(Panel(rect, True, False), (sitter,), sits, thumbs, rim, (), 5.0)
+
+
+def view(*panels):
+    looks = np.random.default_rng(0).integers(0, 255, (LOOKS, 180, 320)).astype(np.uint8)
+    return View(tuple(range(LOOKS)), panels, (1.0,) * LOOKS, looks)
+
+
+def chosen(part, witnesses):
+    found = film.find(part, SIZE, signs.pooled(part, witnesses, SIZE))
+    return part.panels[found.panels[0]].panel.rect, found.confidence
+
+
+def test_a_film_that_shows_one_face_for_a_while_is_still_where_the_rest_of_the_video_has_it():
+    # In this second the film holds a face, while somebody has left a panel.
+    part = view(
+        watched(FILM, sits=1.0, scenes=1, rim=0.1),
+        watched(LEFT, sits=0.0, scenes=1, rim=0.1),
+        watched(RIGHT, sits=1.0, scenes=1, rim=0.1),
+    )
+    rest = view(
+        watched(FILM, sits=0.3, scenes=4, rim=0.9),
+        watched(LEFT, sits=0.9, scenes=1, rim=0.1),
+        watched(RIGHT, sits=1.0, scenes=1, rim=0.1),
+    )
+    assert chosen(part, [Witness(30, part)])[0] == LEFT
+    place, confidence = chosen(part, [Witness(30, part), Witness(120, rest)])
+    assert place == FILM
+    assert confidence >= 0.8
+
+
+def test_another_grid_says_nothing_of_where_the_film_is():
+    here = view(watched(FILM, sits=0.0, scenes=4, rim=0.9), watched(LEFT, sits=1.0, scenes=1, rim=0.1))
+    other = view(
+        watched((0, 0, 400, 50), sits=1.0, scenes=1, rim=0.1),
+        watched((200, 50, 400, 200), sits=0.0, scenes=4, rim=0.9),
+        watched((0, 50, 200, 200), sits=1.0, scenes=1, rim=0.1),
+    )
+    assert chosen(here, [Witness(30, here), Witness(300, other)])[0] == FILM
+    assert signs.pooled(here, [Witness(300, other)], SIZE) == signs.pooled(here, [Witness(9, here)], SIZE)
+
+
+def portraits(*values):
+    """Pictures of panels: a noisy room of a seed, or a plain card where the seed is None."""
+    rng = np.random.default_rng(7)
+    rooms = {seed: np.random.default_rng(seed).integers(0, 255, (8, 16, 3)) for seed in values if seed is not None}
+    made = [
+        np.kron(rooms[seed], np.ones((8, 8, 1))) if seed is not None else np.full((64, 128, 3), 90) for seed in values
+    ]
+    shaken = [p + rng.normal(0, 12, p.shape) if v is not None else p for p, v in zip(made, values, strict=True)]
+    return tuple(np.clip(p, 0, 255).astype(np.uint8) for p in shaken)
+
+
+@pytest.mark.parametrize(
+    ("rooms", "looks"),
+    [
+        ([1] * 5 + [2] * 5, [5]),
+        ([1] * 5 + [None] * 2 + [1] * 5, [5, 7]),
+        ([1] * 5 + [None] + [1] * 5, []),
+        ([1] * 10, []),
+    ],
+    ids=["replaced", "away for two looks", "one odd look", "stays"],
+)
+def test_a_seat_changes_where_its_room_does_and_where_it_is_empty_for_a_moment(rooms, looks):
+    seat = replace(watched(LEFT, sits=0.8, scenes=1, rim=0.1), portraits=portraits(*rooms))
+    assert seats.changes(seat) == looks
+
+
+def sums_of(values):
+    """Of frames that are gray all over, of these values."""
+    sums = FrameSums(200, 400)
+    for value in values:
+        sums.add(np.full((200, 400), value, np.uint8))
+    return sums
+
+
+def test_a_panel_that_changes_only_where_its_person_leaves_does_not_move_at_its_rim():
+    before, after = sums_of([20] * 6), sums_of([200] * 6)
+    whole = before.merged(after)
+    parts = [Span(n * 60, n * 60 + 60, (), whole, (), True, own) for n, own in enumerate((before, after))]
+    left = view(watched(LEFT, sits=0.5, scenes=2, rim=1.0))
+    assert Span(0, 120, (), whole, ()).spread.min() > 80
+    assert signs.calm(left, parts).panels[0].rim == 0
+    assert signs.calm(left, [Span(0, 60, (), before, ())]).panels[0].rim == 1
