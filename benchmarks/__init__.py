@@ -1,1 +1,1 @@
-"""What the project promises about speed, measured: `python -m benchmarks.NAME` prints a table and can write it down."""
+"""Benchmarks of quality and speed: `python -m benchmarks.NAME` prints a table and can write it to a file."""

@@ -1,9 +1,9 @@
-"""What fetching costs beyond the transfer: `rmset fetch` against `curl` on the same files from the same server.
+"""Overhead of `rmset fetch` compared with `curl` on the same files from the same server.
 
     python -m benchmarks.fetch --write
 
-A server of its own process hands out MP4 files, as fast as it can and at the speed of a household line. Both clients
-take one file after the other. `rmset` also probes every file, decodes its key frames, hashes it, and keeps its ledger.
+A server in its own process sends MP4 files, at full speed and at the speed of a household line. Both clients fetch one
+file after the other. `rmset` also probes every file, decodes its key frames, hashes it, and writes its ledger.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROUNDS = 3
 
 
 def encode(path: Path, frames: int) -> None:
-    """1080p noise, because it compresses badly: about 0.4 MB a frame."""
+    """Encode 1080p noise, which compresses badly: about 0.4 MB per frame."""
     rng = np.random.default_rng(0)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as out:
         stream = out.add_stream("libx264", rate=30)
@@ -51,7 +51,7 @@ def encode(path: Path, frames: int) -> None:
 
 
 def serve(folder: Path, speed: int, port: object) -> None:
-    """Hand out the folder's files, each connection at most `speed` bytes per second."""
+    """Serve the folder's files, at most `speed` bytes per second and connection."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -85,7 +85,7 @@ def serve(folder: Path, speed: int, port: object) -> None:
 
 
 def compare(files: int, frames: int, speed: int) -> str:
-    """One case: what was found."""
+    """Measure one case."""
     context = get_context("spawn")
     with tempfile.TemporaryDirectory() as name:
         folder, root = Path(name), Path(name) / "root"
@@ -127,7 +127,7 @@ def compare(files: int, frames: int, speed: int) -> str:
 
 
 def main() -> None:
-    """Run all cases; `--write` keeps the table."""
+    """Run all cases; `--write` stores the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()

@@ -1,9 +1,10 @@
-"""Recall of the detector by slice of hard faces, made out of frames of the given clips.
+"""Recall of the detector on kinds of hard faces, made from frames of the test clips.
 
     python -m benchmarks.hard_faces
 
-A frame whose face the exact detector finds is turned, darkened, shrunk or covered; the face is found again if a box
-overlaps where it must then be by half. Profiles and glasses cannot be made this way and are not measured.
+A frame in which the exact detector finds a face is turned, darkened, shrunk or covered. The face counts as found if a
+box has an IoU of at least one half with its known place. Profiles and glasses cannot be made this way and are not
+measured.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def turned(degrees: float) -> Callable[[Image, Box], Made]:
 
 
 def tall(height: float) -> Callable[[Image, Box], Made]:
-    """Shrink the picture until the face has so many px."""
+    """Shrink the picture to a given height of the face, px."""
 
     def make(image: Image, box: Box) -> Made:
         scale = height / (box[3] - box[1])
@@ -50,7 +51,7 @@ def tall(height: float) -> Callable[[Image, Box], Made]:
 
 
 def dark(gain: float) -> Callable[[Image, Box], Made]:
-    """Take light away and add a camera's noise."""
+    """Darken the picture and add camera noise."""
 
     def make(image: Image, box: Box) -> Made:
         noise = np.random.default_rng(0).normal(0, 4, image.shape)
@@ -81,7 +82,7 @@ SLICES: dict[str, Callable[[Image, Box], Made]] = {
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Measure, and print a table."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     detector = load("mtcnn")
     found: dict[str, list[bool]] = {name: [] for name in SLICES}

@@ -1,4 +1,4 @@
-"""What `import rmset` and `import fertrain` cost, in a fresh interpreter each time.
+"""Time and memory of `import rmset` and `import fertrain`, each in a fresh interpreter.
 
 python -m benchmarks.imports --write
 """
@@ -20,7 +20,7 @@ def _fresh(code: str) -> None:
 
 
 def measure(rounds: int) -> list[Line]:
-    """The lines of the table: the quickest round, as other work only ever adds to a cost."""
+    """Lines of the table, from the fastest round: other load can only add time."""
     took = in_turn(
         rounds,
         nothing=lambda: _fresh("pass"),

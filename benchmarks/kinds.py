@@ -1,8 +1,8 @@
-"""Ten kinds of mashups as editors really cut them, each made three times: to tune with, to check, to test once.
+"""Ten kinds of realistically edited mashups, each composed three times: for tuning, for checks, and for one final test.
 
-The parts share neither cuts nor seeds nor generated people, and each kind is cut another way in each: another layout,
-film, number of people or set of edits. The clips of people are split once, because there are seven of them. Scores of
-`held-out` were read while the program changed; `unseen` is for one measurement after all changes.
+The three parts share no cuts, seeds or generated people, and each kind differs between them in layout, film, number of
+people or edits. The seven clips of people are split once. Scores of `held-out` were read while the program changed;
+`unseen` is for one measurement after all changes.
 
     python -m benchmarks.kinds --half tuning [NAME ...]      scores of one part
 """
@@ -45,7 +45,7 @@ PEOPLE = {"tuning": ("d3", "d6", "d10"), "held-out": _HELD_OUT, "unseen": _HELD_
 
 @dataclass(frozen=True)
 class Kind:
-    """One way of cutting a mashup."""
+    """One kind of edited mashup."""
 
     name: str
     layout: str
@@ -104,7 +104,7 @@ PARTS = {"tuning": KINDS, "held-out": HELD_OUT, "unseen": UNSEEN}
 
 
 def compose(kind: Kind, half: str, cache: Path, *, turn: int = 0) -> Path:
-    """The video of a kind, composed unless the cache has it; the truth lies beside it."""
+    """Return the video of a kind, composed unless it is in the cache, with its truth beside it."""
     name = f"kind-{half}-{kind.name}" + (f"-{turn}" if turn else "")
     output = cache / f"{name}.mp4"
     if output.exists() and output.with_name(f"{name}.truth.json").exists():
@@ -164,7 +164,7 @@ class Row:
 
 
 def measure(kind: Kind, half: str, video: Path) -> Row:
-    """Lay out, track and audit one video, and hold it against its truth."""
+    """Lay out, track and audit one video, and compare with its truth."""
     truth = Truth.read(video.with_name(f"{video.stem}.truth.json"))
     with tempfile.TemporaryDirectory() as folder:
         root = Root(Path(folder))
@@ -189,7 +189,7 @@ def measure(kind: Kind, half: str, video: Path) -> Row:
 
 
 def main() -> None:
-    """Compose what is missing, run, print."""
+    """Compose missing videos, run, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--half", choices=[*PARTS, "all"], default="tuning")

@@ -1,7 +1,7 @@
-"""How good proposed layouts are, on mashups of known truth: `python -m benchmarks.layout [--held-out] [NAME ...]`.
+"""Quality of proposed layouts, on mashups with ground truth: `python -m benchmarks.layout [--held-out] [NAME ...]`.
 
-With `--write` the table goes to `benchmarks/results/layout.{md,json}`. The held-out ten are run only with that or with
-`--held-out`: each run of them makes them less unseen.
+With `--write` the table goes to `benchmarks/results/layout.{md,json}`. The ten held-out mashups are run only with
+`--write` or `--held-out`, because each run makes them less unseen.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _boundaries(truth: Truth, layout: Layout) -> int:
 
 
 def _people(truth: Truth, layout: Layout) -> tuple[int, int, int, int]:
-    """(person panels, of them named, people too many, people in a true trigger region), over true segments."""
+    """(person panels, found ones, extra people, people in a true trigger region), over true segments."""
     panels = found = extra = inside = 0
     for true in truth.segments:
         middle = (true.start_frame + true.end_frame) // 2
@@ -114,7 +114,7 @@ def _holds(box: tuple[float, float, float, float], point: tuple[float, float]) -
 
 
 def summary(rows: list[Row]) -> dict[str, float | int | str]:
-    """The bars, over one split."""
+    """Scores of one split that have a required value."""
     sure = [r for r in rows if r.confidence >= SURE]
     people = sum(r.people for r in rows)
     return {
@@ -142,7 +142,7 @@ def _table(rows: list[dict]) -> str:
 
 
 def main() -> None:
-    """Run, print, and write down if asked to."""
+    """Run, print, and write if requested."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--held-out", action="store_true", help="also the held-out ten")

@@ -1,7 +1,8 @@
-"""What proposing costs beside decoding, at 1080p: `python -m benchmarks.layout_speed [--write]`, for 1, 5, 10 minutes.
+"""Time of layout proposal relative to decoding, at 1080p, for 1, 5 and 10 minutes.
 
-The ten minutes are composed as the other mashups are (half an hour of work, once); the shorter videos are their
-beginning.
+    python -m benchmarks.layout_speed [--write]
+
+The ten minutes are composed like the other mashups (half an hour, once); the shorter videos are their beginning.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ BAR = 0.15
 
 @dataclass(frozen=True)
 class Cost:
-    """What one process took, from its start to its end."""
+    """Time and memory of one process, from start to end."""
 
     wall_s: float
     cpu_s: float
@@ -45,7 +46,7 @@ class Cost:
 
 
 def cost(*words: str) -> Cost:
-    """Run this file with some words in a process of its own."""
+    """Run this file with the given arguments in its own process."""
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.layout_speed", *words], stdout=subprocess.PIPE, text=True, check=True
@@ -57,7 +58,7 @@ def cost(*words: str) -> Cost:
 
 
 def beginning(video: Path, output: Path, seconds: float) -> None:
-    """The first seconds of a video, its packets copied."""
+    """Copy the packets of a video's first seconds."""
     with av.open(str(video)) as source, av.open(str(output), "w") as target:
         own = source.streams.video[0]
         stream = target.add_stream_from_template(own)
@@ -68,7 +69,7 @@ def beginning(video: Path, output: Path, seconds: float) -> None:
 
 
 def videos() -> dict[int, Path]:
-    """The video of each length."""
+    """Videos of each length."""
     whole = compose(LONG, clips_folder(), cache_folder())
     paths = {minutes: cache_folder() / f"{LONG.name}-{minutes}.mp4" for minutes in MINUTES[:-1]} | {MINUTES[-1]: whole}
     for minutes, path in paths.items():
@@ -78,7 +79,7 @@ def videos() -> dict[int, Path]:
 
 
 def _work(what: str, place: str, name: str) -> None:
-    """The part of a process of its own: decode a file, or propose the layout of a video of a root."""
+    """Work of the child process: decode a file, or propose the layout of a video of a root."""
     if what == "decode":
         with VideoReader(Path(place)) as reader:
             said = str(sum(1 for _ in reader.frames()))
@@ -89,7 +90,7 @@ def _work(what: str, place: str, name: str) -> None:
 
 
 def main() -> None:
-    """Measure all in one run, because the machine is shared."""
+    """Measure everything in one run, because the machine is shared."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--work", nargs=3, help="decode or propose, where, which: in a process of its own")

@@ -1,4 +1,4 @@
-"""Feeding: decoded, batched pictures through `CropLoader`, against a bare loop on as many processes."""
+"""Speed of `CropLoader`'s decoded batches compared with a bare loop on as many processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH, STEPS, WORKERS = 64, 240, 2
 
 
 def _bare(pipe: Connection, data: CropDataset, share: list[tuple[list[bytes], np.ndarray]]) -> None:
-    """Worker process of the bare loop: decodes its share once per message from the pipe."""
+    """Run a worker of the bare loop: it decodes its share once per message from the pipe."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     while pipe.recv():
@@ -35,7 +35,7 @@ def _bare(pipe: Connection, data: CropDataset, share: list[tuple[list[bytes], np
 
 
 def measure(store: CropStore, rounds: int) -> list[Line]:
-    """The lines of the table."""
+    """Lines of the table."""
     data = CropDataset(store.root)
     loader = CropLoader(data, BATCH, workers=WORKERS)
     loader.order = CropBatches(min(len(store), BATCH * STEPS), batch=BATCH)
@@ -82,7 +82,7 @@ def measure(store: CropStore, rounds: int) -> list[Line]:
 
 
 def _costs(store: CropStore, data: CropDataset) -> list[Line]:
-    """What augmentation costs beside decoding, on one thread, microseconds a picture."""
+    """Time of decoding and of augmentation on one thread, microseconds per picture."""
     torch.set_num_threads(1)
     rows = np.linspace(0, len(store) - 1, BATCH).astype(int)
     pictures = store.read(rows)
@@ -105,7 +105,7 @@ def _costs(store: CropStore, data: CropDataset) -> list[Line]:
 
 
 def first_batch(store: CropStore) -> float:
-    """Seconds until a loader gives its first batch; what a restart of training costs."""
+    """Seconds until a loader's first batch, the cost of restarting a training."""
     loader = CropLoader(CropDataset(store.root), min(BATCH, len(store)), workers=1)
     began = time.perf_counter()
     next(iter(loader))

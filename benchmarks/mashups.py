@@ -1,9 +1,9 @@
-"""The mashups on which layouts are measured: 36 with known truth, 26 for tuning and ten held out.
+"""Mashups for the layout benchmark: 36 with ground truth, of which 26 for tuning and ten held out.
 
-Two groups more are for tuning too, and reported apart: `twice`, twelve that show the film twice in ways that the 36 do
-not, and `kinds`, 26 of the kinds that are hardest (blurred backgrounds, insets, rows, the film twice). The split
-is fixed here, by name. People and films come from the folder `$RMSET_TEST_DATA/clips` and from the generator; composed
-videos are kept in a cache outside the repository.
+Two more groups are for tuning too, and reported separately: `twice`, twelve that show the film twice in further ways,
+and `kinds`, 26 of the hardest kinds (blurred backgrounds, insets, rows, the film twice). The split is fixed here, by
+name. People and films come from the folder `$RMSET_TEST_DATA/clips` and from the generator; composed videos are cached
+outside the repository.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HD, FULL = (1280, 720), (1920, 1080)
 
 @dataclass(frozen=True)
 class Again:
-    """The film a second time, over whatever lies there."""
+    """A second place of the film, over other panels."""
 
     box: IntBox
     """px of the frame"""
@@ -176,7 +176,7 @@ MASHUPS: tuple[Mashup, ...] = (
 
 
 def compose(mashup: Mashup, clips: Path, cache: Path) -> Path:
-    """The mashup's video, composed unless the cache has it; the truth lies beside it."""
+    """Return the mashup's video, composed unless it is in the cache, with its truth beside it."""
     output = cache / f"{mashup.name}.mp4"
     if output.exists() and output.with_name(f"{mashup.name}.truth.json").exists():
         return output
@@ -207,7 +207,7 @@ def _clip(path: Path, frames: int, mashup: Mashup, *, cover: bool) -> AnySize:
 
 @dataclass(frozen=True)
 class _Repeated:
-    """What the second place of the film shows."""
+    """Content of the film's second place."""
 
     film: PanelSource
     later: int
@@ -254,13 +254,13 @@ def _acts(mashup: Mashup) -> list[Act]:
 
 
 def cache_folder() -> Path:
-    """Where composed mashups are kept: `$RMSET_BENCH_CACHE`, else the user's cache."""
+    """Folder of composed mashups: `$RMSET_BENCH_CACHE`, else the user's cache."""
     given = os.environ.get("RMSET_BENCH_CACHE")
     return Path(given) if given else Path.home() / ".cache" / "rmset" / "bench-mashups"
 
 
 def clips_folder() -> Path:
-    """The clips.
+    """Folder of the clips.
 
     Raises:
         SystemExit: `$RMSET_TEST_DATA` is not set.

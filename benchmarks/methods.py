@@ -1,13 +1,13 @@
-"""What a step of each method costs beside one of supervised training: time, memory, and whether the feed keeps up.
+"""Cost of a step of each method relative to supervised training: time, memory, and speed with real batches.
 
     python -m benchmarks.methods --model tf_efficientnet_lite0 --size 80 --batch 32
     python -m benchmarks.methods --model tf_efficientnet_b2 --size 260 --batch 8 --steps 2 --only fixmatch
 
-For each method, in a process of its own: seconds of a step on a batch that is ready in memory, next to a supervised
-step on the same labeled images, in turns, medians; the most memory that its steps took above what the process held
-before them; and the share of that speed which is left when the batches come from the feed (decoded images in memory,
-augmentation, order). Methods with several phases are measured in the one that costs most. Pixels are noise, so losses
-mean nothing; a confidence of 0 lets every guess count, which is the most that a step can cost.
+Each method runs in its own process and gives three numbers. The time of a step on a batch in memory, compared with a
+supervised step on the same labeled images (in turns, medians). The peak memory of its steps above that of the process
+before. The share of this speed that remains when batches come from the loader (decoded images in memory, augmentation,
+order). Methods with several phases are measured in the most expensive one. Pixels are noise, so losses mean nothing. A
+confidence threshold of 0 accepts every guess, which is the largest cost of a step.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ COSTLIEST = {"rmfer": "acl", "simclr": "pretrain", "moco": "pretrain", "byol": "
 
 
 class Nowhere:
-    """A source of bytes that is never asked."""
+    """Byte source that is never read."""
 
     def get(self, name: str) -> bytes:
         raise FileNotFoundError(name)
@@ -55,7 +55,7 @@ class Nowhere:
 
 
 def mib(key: str) -> float | None:
-    """VmRSS or VmHWM of this process; None where the system does not tell."""
+    """VmRSS or VmHWM of this process in MiB; None on systems without it."""
     if not STATUS.is_file():
         return None
     line = next((line for line in STATUS.read_text().splitlines() if line.startswith(key)), None)
@@ -80,7 +80,7 @@ def noise_feed(config: RunConfig, channels: int, batch: int, images: int, device
 
 
 def steps_of(config: RunConfig, name: str, phase_name: str | None) -> tuple[Callable[[Batch], None], Phase, int]:
-    """One step of a method as the loop makes it, its phase, and the network's input channels."""
+    """Return one step of a method as in the training loop, its phase, and the network's input channels."""
     torch.manual_seed(0)
     model = build(config.model.name, 8, config.model.image_size)
     accelerator = accelerator_for(config.device, config.precision, depthwise=model.depthwise)

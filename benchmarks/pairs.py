@@ -1,4 +1,4 @@
-"""The catalog and pairs at the size of RMset.
+"""Time and memory of the catalog and of pairs at the size of RMset.
 
 python -m benchmarks.scale metadata data/scale
 python -m benchmarks.pairs data/scale [--write]
@@ -29,9 +29,10 @@ ANCHORS, CANDIDATES = 64, 50
 
 
 def timed(work: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """Seconds of the quickest round on the clock, and of processor time in the round that took least of it.
+    """Least wall-clock seconds of a round, and least processor seconds of a round.
 
-    On an idle machine the clock shows no more than the processor time of all threads together, so either holds a bar.
+    On an idle machine, wall-clock time is at most the processor time of all threads together. So if either of the two
+    is within the limit, the limit holds.
     """
     took, worked = [], []
     for _ in range(rounds):
@@ -43,7 +44,7 @@ def timed(work: Callable[[], object], rounds: int) -> tuple[float, float]:
 
 
 def measure_index(root: Root) -> list[Line]:
-    """The index, made anew."""
+    """Measure building the index."""
     shutil.rmtree(root.files.local(FOLDER), ignore_errors=True)
     began, worked = time.perf_counter(), time.process_time()
     open_sampler(CropStore(root))
@@ -56,7 +57,7 @@ def measure_index(root: Root) -> list[Line]:
 
 
 def measure_draws(root: Root, batches: int) -> list[Line]:
-    """The index opened, and drawn from."""
+    """Measure opening the index and drawing from it."""
     before = memory()
     began = time.perf_counter()
     store = CropStore(root)
@@ -95,7 +96,7 @@ def measure_draws(root: Root, batches: int) -> list[Line]:
 
 
 def measure_sql(root: Root, rounds: int) -> list[Line]:
-    """Queries of the catalog; each is asked again and the median told."""
+    """Measure queries of the catalog: medians of repeated runs."""
     catalog = Catalog(root)
     ids = root.video_ids()
     rng = np.random.default_rng(0)
@@ -133,7 +134,7 @@ def measure_sql(root: Root, rounds: int) -> list[Line]:
 
 
 def measure_stats(root: Root, rounds: int) -> list[Line]:
-    """Counts of the whole root."""
+    """Measure counts of the whole root."""
     took = timed(lambda: stats.total(stats.per_video(root)), 2 * rounds)
     return [
         Line(
@@ -146,7 +147,7 @@ def measure_stats(root: Root, rounds: int) -> list[Line]:
 
 
 def _apart(work: Callable[..., list[Line]], *arguments: object) -> list[Line]:
-    """Run in a process of its own, so that its memory is its own."""
+    """Run a measurement in its own process, to measure its memory alone."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(work, arguments)
 

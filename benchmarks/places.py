@@ -1,8 +1,8 @@
-"""Sixty short mashups in which people change places, are replaced, leave and come back: does each id stay one person?
+"""Identity switches in sixty short mashups in which people change places, are replaced, leave and return.
 
-Half of them show the people of `benchmarks.kinds` that are for tuning, half the held-out ones; each has its own seed,
-layout and set of edits. Clips are shown whole: a face that its panel cuts counts for nothing. A *silent mix* is a video
-whose IDF1 is below 0.95 though its confidence is 0.8 or more.
+Half of them show the tuning people of `benchmarks.kinds`, half the held-out ones; each has its own seed, layout and set
+of edits. Clips are shown whole, because a face cut by its panel would not count. A *silent mix* is a video with an IDF1
+below 0.95 and a confidence of 0.8 or more.
 
     python -m benchmarks.places [--first 0] [--count 60] [--json rows.json]
 """
@@ -36,7 +36,7 @@ LEAST, SURE = 0.95, 0.8
 
 
 def kind_of(number: int) -> tuple[Kind, str]:
-    """The video of a number, and the half whose people it shows."""
+    """Return the video of a number, and the half whose people it shows."""
     layout, people = LAYOUTS[number // 2 % len(LAYOUTS)]
     edits = EDITS[number // 2 % len(EDITS)]
     name = f"places-{number:02}"
@@ -45,7 +45,7 @@ def kind_of(number: int) -> tuple[Kind, str]:
 
 
 def told(rows: Sequence[Row]) -> str:
-    """Scores of a group as one line."""
+    """Format the scores of a group as one line."""
     silent = [r for r in rows if r.idf1 < LEAST and r.confidence >= SURE]
     wrong = [r for r in rows if r.idf1 < LEAST]
     unsure = [r for r in rows if r.confidence < SURE]
@@ -57,7 +57,7 @@ def told(rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
-    """Compose what is missing, run, print."""
+    """Compose missing videos, run, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=COUNT)

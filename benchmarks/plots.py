@@ -39,7 +39,7 @@ VARIANTS = {
 
 
 def gain_over_l_pre(results: dict[str, Any], variant: str, noise: str, seeds: Sequence[int]) -> tuple[float, float]:
-    """Mean gain in mAP on people never seen, in points, and half of its 95 % interval (paired over seeds)."""
+    """Mean gain in mAP on unseen people, in points, and half of its 95 % interval (paired over seeds)."""
     before = [results[f"pre/{s}"]["held_out"]["expression"]["map"] for s in seeds]
     after = [results[f"{variant}/{s}/{noise}"]["held_out"]["expression"]["map"] for s in seeds]
     gains = 100 * (np.array(after) - np.array(before))
@@ -48,7 +48,7 @@ def gain_over_l_pre(results: dict[str, Any], variant: str, noise: str, seeds: Se
 
 
 def known_world() -> Figure:
-    """Forest plot: what each variant adds to L_pre, with and without a film that people react to."""
+    """Forest plot of each variant's gain over L_pre, with and without a film that people react to."""
     figure = Figure(figsize=(7.6, 5.0), layout="constrained")
     axes = figure.subplots()
     y, ticks, names = 0.0, [], []
@@ -76,7 +76,7 @@ def known_world() -> Figure:
 
 
 def rows_of_4000_labels(log: str) -> list[tuple[str, int, float, float | None]]:
-    """Method, labeled images seen, accuracy and spread (None for one seed) on set (a), out of the log's table."""
+    """Method, labeled images seen, accuracy and spread (None for one seed) on set (a), from the log's table."""
     table = log.split("| method | labeled images seen | (a) rest |", 1)[1].split("\n\n", 1)[0]
     rows = []
     for line in table.splitlines()[2:]:
@@ -87,7 +87,7 @@ def rows_of_4000_labels(log: str) -> list[tuple[str, int, float, float | None]]:
 
 
 def labels_4000() -> Figure:
-    """Accuracy over the labeled images that each method saw, beside supervised training on as many."""
+    """Plot accuracy over the labeled images seen, for each method and for supervised training."""
     figure = Figure(figsize=(7.6, 4.2), layout="constrained")
     axes = figure.subplots()
     rows = rows_of_4000_labels((RESULTS / "log.md").read_text(encoding="utf-8"))
@@ -115,7 +115,7 @@ def labels_4000() -> Figure:
 
 
 def layouts() -> Figure:
-    """Scatter of confidence and exactness of every proposed layout."""
+    """Scatter plot of confidence and IoU of every proposed layout."""
     figure = Figure(figsize=(7.6, 3.4), layout="constrained")
     axes = figure.subplots()
     videos = json.loads((RESULTS / "layout.json").read_text(encoding="utf-8"))["videos"]

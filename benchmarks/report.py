@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind: a table on the terminal, and the same table with machine and commit in a file."""
+"""Output of a benchmark: a table on the terminal, and the same table with machine and commit in a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was measured."""
+    """One measurement."""
 
     what: str
     found: str
@@ -28,7 +28,7 @@ class Line:
 
 
 def machine(*, load: bool = True) -> str:
-    """Processor, cores and, for timings, load, one line: a result without its machine says nothing."""
+    """Processor, cores and, for timings, load in one line, without which a result cannot be compared."""
     model = "unknown processor"
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -39,7 +39,7 @@ def machine(*, load: bool = True) -> str:
 
 
 def commit() -> str:
-    """Short hash of the commit, marked if code differs from it; ask before measuring, a commit may come meanwhile."""
+    """Short hash of the commit, marked if code differs from it; call it first, as a commit may happen meanwhile."""
     code = ("rmset", "fertrain", "cli", "benchmarks/*.py")
 
     def git(*words: str) -> str:
@@ -50,14 +50,14 @@ def commit() -> str:
 
 
 def memory() -> tuple[float, float]:
-    """MB that this process holds for itself now, and MB that it holds in all, mapped files included."""
+    """Private memory of this process, and its total memory including mapped files, MB."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     own, every = (int(fields[name].split()[0]) / 1024 for name in ("RssAnon", "VmRSS"))
     return own, every
 
 
 def in_turn(rounds: int, **works: Callable[[], object]) -> dict[str, list[float]]:
-    """Seconds of each work, round by round, one after the other: a busy minute then hits all alike."""
+    """Seconds of each work, measured in turns round by round, so that other load affects all alike."""
     took: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
@@ -68,14 +68,14 @@ def in_turn(rounds: int, **works: Callable[[], object]) -> dict[str, list[float]
 
 
 def ratio(took: dict[str, list[float]], ours: str, theirs: str) -> float:
-    """How many times as fast ours is: the median of the ratios within each round."""
+    """Speed of ours relative to theirs: the median of the ratios within each round."""
     return statistics.median(b / a for a, b in zip(took[ours], took[theirs], strict=True))
 
 
 def publish(
     name: str, title: str, lines: Sequence[Line], notes: Sequence[str], *, write: bool, after: Sequence[str] = ()
 ) -> None:
-    """Print the table and, if asked, write it to `benchmarks/results/<name>.md`."""
+    """Print the table and, if requested, write it to `benchmarks/results/<name>.md`."""
     text = [f"# {title}", ""]
     text += [f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {machine()}.", ""]
     text += ["| measured | result | bar | held |", "|---|---|---|---|"]

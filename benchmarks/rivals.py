@@ -1,4 +1,4 @@
-"""Other ways to read the same pictures at random, each with the same face: `read(rows) -> list[bytes]`."""
+"""Other random readers of the same pictures, with one interface: `read(rows) -> list[bytes]`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Reader = Callable[[np.ndarray], object]
 
 
 def one_file(store: CropStore, folder: Path) -> Reader:
-    """`os.pread` of the blobs at known offsets in one file: what the system can do, and nothing else."""
+    """`os.pread` of blobs at known offsets in one file, the fastest reads that the system allows."""
     path = folder / "blobs.bin"
     sizes, offsets = [], [0]
     with path.open("wb") as stream:
@@ -33,7 +33,7 @@ def one_file(store: CropStore, folder: Path) -> Reader:
 
 
 def image_folder(store: CropStore, folder: Path) -> Reader:
-    """One file per picture, as torchvision's ImageFolder has it."""
+    """One file per picture, as in torchvision's ImageFolder."""
     paths = []
     for row, data in enumerate(store.read(np.arange(len(store)))):
         path = folder / "files" / f"{row // 1000:04d}" / f"{row:08d}.jpg"
@@ -69,7 +69,7 @@ def hugging_face(store: CropStore, folder: Path) -> Reader | None:
 
 
 def web_dataset(store: CropStore, folder: Path, shuffle: int = 1000) -> Callable[[int], object] | None:
-    """WebDataset over one tar with a shuffle buffer: reads on, in no order of ours; None if it is not installed."""
+    """WebDataset over one tar with a shuffle buffer, which reads in its own order; None if it is not installed."""
     try:
         import webdataset
     except ImportError:

@@ -3,8 +3,8 @@
     python -m benchmarks.scale metadata data/scale            216 videos × 16 people × 13,200 frames, 45.6 million rows
     python -m benchmarks.scale links data/rmset data/linked   the shards of a real root under thousands of names
 
-The metadata root has every file that a real one has, except videos: layouts, tracks, and crop shards whose pictures are
-empty. So the code that is measured on it is the code that users run.
+The metadata root has all files of a real root except videos: layouts, tracks, and crop shards with empty pictures. So
+benchmarks on it run the same code as users do.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FPS = 30.0
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything."""
+    """Size of a root: videos, people and frames."""
 
     videos: int = 216
     people: int = 16
@@ -44,12 +44,12 @@ class Scale:
 
     @property
     def rows(self) -> int:
-        """Faces in all."""
+        """Total number of faces."""
         return self.videos * self.people * self.frames
 
 
 def metadata_root(path: Path, scale: Scale, jobs: int = 2) -> Root:
-    """Write a root with the metadata of `scale` and empty pictures; what is there already is kept."""
+    """Write a root with the metadata of `scale` and empty pictures; existing files are kept."""
     root = Root(path)
     with ProcessPoolExecutor(jobs) as pool:
         list(pool.map(_video, [path] * scale.videos, range(scale.videos), [scale] * scale.videos))
@@ -155,7 +155,7 @@ def _crops(
 
 
 def linked_root(source: Path, target: Path, copies: int) -> Root:
-    """A root in which the crop shards of `source` stand `copies` times, as hard links: no disk, many names."""
+    """Make a root with the crop shards of `source` repeated `copies` times as hard links, which need no disk space."""
     files = LocalFiles(source)
     for copy in range(copies):
         for key in files.keys("crops/*/part-*.parquet"):

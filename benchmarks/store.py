@@ -1,10 +1,9 @@
-"""Shards: how fast they are written, read at random, and fed to training.
+"""Speed of shards: export, random reads, and feeding a training.
 
     python -m benchmarks.store data/rmset [--linked data/linked] [--write]
 
-Every comparison is made round by round, ours and theirs in turn, and the median of the rounds' ratios is reported,
-because
-a machine that does other work is slow for both.
+Every comparison runs ours and theirs in turns and reports the median of the rounds' ratios, because other load on the
+machine slows both.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ BATCH = 256
 
 
 def bare_export(root: Root, video_id: str, frames: int, config: export.ExportConfig) -> int:
-    """Decode, crop, encode in one loop, and keep nothing: what an export cannot do without."""
+    """Decode, crop and encode in one loop without storing anything, the minimum of an export."""
     table = read_faces(root.files.local(root.tracks_key(video_id)))
     frame = table["frame_idx"].to_numpy()
     boxes = np.stack([table[n].to_numpy() for n in ("x0", "y0", "x1", "y1")], axis=1)
@@ -55,7 +54,7 @@ def bare_export(root: Root, video_id: str, frames: int, config: export.ExportCon
 
 
 def measure_export(source: Root, folder: Path, rounds: int, frames: int) -> list[Line]:
-    """Export against the bare loop, on the first frames of the first video."""
+    """Compare export with the bare loop, on the first frames of the first video."""
     video_id = next(v for v in source.video_ids() if source.files.exists(source.tracks_key(v)))
     root = Root(folder / "export")
     for key in (source.record_key(video_id), source.layout_key(video_id)):
@@ -82,7 +81,7 @@ def _spread(took: dict[str, list[float]], ours: str, theirs: str) -> str:
 
 
 def measure_reads(store: CropStore, folder: Path, rounds: int, batches: int) -> list[Line]:
-    """Random batches of encoded pictures, warm pages, one thread."""
+    """Measure reads of random batches of encoded pictures, with warm pages and one thread."""
     rng = np.random.default_rng(0)
     draws = [rng.integers(0, len(store), BATCH) for _ in range(batches)]
     pread = one_file(store, folder)
@@ -121,7 +120,7 @@ def measure_reads(store: CropStore, folder: Path, rounds: int, batches: int) -> 
 
 
 def measure_many(root: Root, folder: Path, small: CropStore, rounds: int, batches: int) -> list[Line]:
-    """The same over thousands of shards and as many rows as RMset has."""
+    """Measure the same over thousands of shards with as many rows as RMset."""
     began = time.perf_counter()
     CropStore(root)
     first = time.perf_counter() - began

@@ -1,11 +1,11 @@
-"""Quality and speed of tracking, side by side, on mashups composed of real clips.
+"""Quality and speed of tracking, compared with other ways, on mashups composed of real clips.
 
     RMSET_TEST_DATA=… python -m benchmarks.track [--mashups 8] [--seconds 60] [--write]
 
-Half of the mashups are calm, in the other half everybody moves in the panel by known transforms (`wander.py`). Truth is
-the exact detector on the unscaled clip, mapped into the panel. Beside ours stand the *constant box* (the reference box
-kept for ever), the exact detector on sampled full frames with optimal assignment, facenet-pytorch's own `detect` on the
-same frames, and decoding alone.
+Half of the mashups are calm; in the other half all people move in their panels by known transforms (`wander.py`). The
+truth is the exact detector on the unscaled clip, mapped into the panel. Our tracker is compared with the *constant box*
+(the reference box in every frame), the exact detector on sampled full frames with optimal assignment, facenet-pytorch's
+own `detect` on the same frames, and decoding alone.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SAMPLED = 16
 
 
 def exact(path: Path, layout: Layout, frames: list[int]) -> tuple[Boxed, float, float]:
-    """The exact detector on whole sampled frames, optimally assigned; seconds a frame for it and facenet-pytorch."""
+    """Run the exact detector on sampled whole frames with optimal assignment; time it and facenet-pytorch per frame."""
     from facenet_pytorch import MTCNN
 
     from rmset.parts.assign import tracker
@@ -82,7 +82,7 @@ def _true(truth: Truth, only: set[int] | None = None) -> tuple[Boxed, Boxed]:
 
 
 def measure(path: Path, truth: Truth, home: Path) -> dict[str, float]:
-    """Everything about one mashup."""
+    """Measure one mashup in every mode."""
     root = Root(home / path.stem)
     record = fetch.add(root, path)
     layout = drawn_by_hand(record.video_id, truth)
@@ -168,7 +168,7 @@ def _copy(root: Root) -> Path:
 
 
 def main() -> None:
-    """Measure, print, and write if asked."""
+    """Measure, print, and write if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mashups", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=60)

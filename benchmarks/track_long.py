@@ -1,4 +1,4 @@
-"""Memory and time of tracking a long video beside a short one: the same minute once, and over and over.
+"""Memory and time of tracking a long video compared with a short one: the same minute once, and repeated.
 
 RMSET_TEST_DATA=… python -m benchmarks.track_long [--minutes 20] [--write]
 """
@@ -38,14 +38,14 @@ def alone(path: str, home: str, truth: str) -> None:
 
 
 def measured(path: Path, truth: Path, home: Path) -> tuple[float, int, float]:
-    """Peak memory in MB, frames and seconds of one video in a process of its own."""
+    """Track one video in its own process; return peak memory in MB, frames and seconds."""
     command = f"from benchmarks.track_long import alone; alone({str(path)!r}, {str(home)!r}, {str(truth)!r})"
     told = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout.split()
     return float(told[0]), int(told[1]), float(told[2])
 
 
 def main() -> None:
-    """Measure, print, and write if asked."""
+    """Measure, print, and write if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=20, help="length of the long video")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "rmset-track-mashups")

@@ -1,4 +1,4 @@
-"""The mashups on which tracking is measured: composed of real clips, calm or moving, with exact truth."""
+"""Mashups for the tracking benchmark: composed of real clips, calm or moving, with exact truth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FPS = 30.0
 
 
 def compose(folder: Path, data: Path, number: int, seconds: float) -> tuple[Path, Truth]:
-    """Mashup `number`: calm if even, moving if odd; every other pair of them has small panels along a side."""
+    """Compose mashup `number`: calm if even, moving if odd; every second pair has small panels along a side."""
     name = folder / f"track-{number}-{seconds:g}.mp4"
     truth = name.with_suffix("").with_suffix(".truth.json")
     if not (name.exists() and truth.exists()):
@@ -42,7 +42,7 @@ def compose(folder: Path, data: Path, number: int, seconds: float) -> tuple[Path
 
 
 def drawn_by_hand(video_id: str, truth: Truth) -> Layout:
-    """The layout that a careful person would draw."""
+    """Layout as a careful person would draw it."""
     (true,) = truth.segments
     first = {f.person: f for f in reversed(truth.faces)}
     people = []
@@ -55,7 +55,7 @@ def drawn_by_hand(video_id: str, truth: Truth) -> Layout:
 
 
 def decode(path: Path) -> float:
-    """Seconds that decoding alone takes: PyAV, AUTO threads, nothing converted."""
+    """Seconds of decoding alone: PyAV, AUTO threads, without conversion."""
     began = time.perf_counter()
     with VideoReader(path) as reader:
         for _ in reader.frames():
@@ -64,7 +64,7 @@ def decode(path: Path) -> float:
 
 
 def long_video(path: Path, minutes: int) -> Path:
-    """The video `minutes` times over, its packets copied."""
+    """Repeat a video `minutes` times by copying its packets."""
     import av
 
     longer = path.with_name(f"{path.stem}-x{minutes}.mp4")

@@ -1,8 +1,8 @@
-"""How much of a training step's speed a real run keeps: `python -m benchmarks.train [--images 512] [--write]`.
+"""Speed of a real run relative to its bare training step: `python -m benchmarks.train [--images 512] [--write]`.
 
-For each network: images a second of the real loop (decoded images in memory, augmentation, order, logging), and of
-the same step on tensors that are ready. Promised is a ratio of 0.9. Both are measured in turns, and the medians are
-taken, because a machine that others use drifts. Nothing is a photograph here: pixels are noise.
+For each network: images per second of the real loop (decoded images in memory, augmentation, order, logging), and of
+the same step on prepared tensors. The required ratio is 0.9. Both are measured in turns and medians are reported,
+because the load of a shared machine varies. Pixels are noise.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BAR = 0.9
 
 
 class Nowhere:
-    """A source of bytes that is never asked."""
+    """Byte source that is never read."""
 
     def get(self, name: str) -> bytes:
         raise FileNotFoundError(name)
@@ -47,7 +47,7 @@ class Nowhere:
 
 @dataclass(frozen=True)
 class Measured:
-    """One network, images a second."""
+    """Images per second of one network."""
 
     network: str
     size: int
@@ -58,7 +58,7 @@ class Measured:
     ratio: float
 
     def line(self) -> Line:
-        """A row of the table."""
+        """Format a row of the table."""
         precision = {"no": "fp32"}.get(self.precision, self.precision)
         return Line(
             f"{self.network}, {self.size} px, batch {self.batch}, {precision}",

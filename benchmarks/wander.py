@@ -1,8 +1,8 @@
-"""A clip that moves in its panel by known transforms, so that its truth stays exact while tracking becomes hard.
+"""Clips that move in their panels by known transforms: the truth stays exact while tracking becomes hard.
 
-The picture sways, comes nearer, leans a little, is covered by a cup now and then, and goes away once. A source frame's
-exact box is mapped by the same transform; a leaning face keeps an upright box of its size about its turned center, as a
-detector gives it.
+The picture sways, comes nearer, tilts a little, is covered by a cup from time to time, and is absent once. A source
+frame's exact box is mapped by the same transform; a tilted face keeps an upright box of its size around its rotated
+center, like a detector's box.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rmset.synth.panels import PanelFrame, PanelSource
 
 @dataclass(frozen=True)
 class Wander:
-    """How one person moves; all of it periodic, with its own phase."""
+    """Periodic motion of one person, with its own phase."""
 
     phase: float
     sway: float = 0.10
@@ -36,13 +36,13 @@ class Wander:
 
 
 class Wanderer:
-    """Another source, set in motion."""
+    """Panel source that moves another source."""
 
     def __init__(self, source: PanelSource, wander: Wander, fps: float) -> None:
         self._source, self._wander, self._fps = source, wander, fps
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        """The moved picture, and the moved box; no box while the person is away or covered."""
+        """Return the moved picture and box; no box while the person is absent or covered."""
         w, t = self._wander, index / self._fps
         angle = 2 * np.pi * t / w.period + w.phase
         shown = self._source.frame(index, size)
@@ -61,7 +61,7 @@ class Wanderer:
         return PanelFrame(image, box)
 
     def loop_points(self, frames: int) -> tuple[int, ...]:
-        """Those of the source."""
+        """Return the loop points of the source."""
         return self._source.loop_points(frames)
 
 

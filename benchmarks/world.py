@@ -1,25 +1,24 @@
-"""Does contrast between reacting people teach anything? `python -m benchmarks.world [PLAN] [--write]`.
+"""Effect of contrast between reacting people, on generated worlds: `python -m benchmarks.world [PLAN] [--write]`.
 
-On worlds whose truth is known (`rmset.synth.world`), for five seeds and five noise levels:
+On worlds with ground truth (`rmset.synth.world`), for five seeds and five noise levels:
 
-    base -> IAL, once a seed            labels alone (equations 1 to 6)
-      ├─ L_pre, as many steps more      what every line below is compared with
+    base -> IAL, once per seed          labels alone (equations 1 to 6)
+      ├─ L_pre, as many steps more      baseline of all lines below
       ├─ L_total, mashup's candidates   per noise level
       └─ L_total, random candidates     the authors' control, per noise level
 
-All four get the same labeled batches, rates and steps. Seeds, noise levels, sizes and what counts as the result
-(mAP of the same expression in other people, on people that no training has seen) were fixed before anything was run;
-the number of anchors a step (4) was chosen on seed 0, which is in no table, once the contrast shared a pass with the
-labeled images.
+All four have the same labeled batches, rates and steps. Seeds, noise levels, sizes and the outcome measure (mAP of the
+same expression in other people, on people unseen in training) were fixed before the first run. The number of anchors
+per step (4) was chosen on seed 0, which is in no table, once the contrast shared a pass with the labeled images.
 
-The plan `people` was made after that of `world` had been run, to find out why strangers gain so little and what it is
-that teaches: four times as many unlabeled people, a control that keeps the mashup's negatives and draws positives from
-anywhere, and both without refinement. All else, and the people who are asked about, are the same.
-The plan `longer` was made after both, to find out what keeps the film's positives from teaching anything: four times as
-many steps at the full rate and τ = 0.3, chosen on seed 0, for L_pre too.
+The plan `people` was made after `world` had been run, to find out why unseen people gain so little, and from what the
+method learns: four times as many unlabeled people, a control with the mashup's negatives and positives from anywhere,
+and both without refinement. Everything else, including the test people, is the same.
+The plan `longer` was made after both, to find out why the film's positives have no effect: four times as many steps at
+the full rate and τ = 0.3, chosen on seed 0, for L_pre too.
 
-What is done is kept in `benchmarks/results/PLAN.json`, and the same command goes on there; worlds and weights lie in
-`$RMSET_BENCH_CACHE/worlds`, else in the user's cache. One to two hours on one core.
+Finished trainings are in `benchmarks/results/PLAN.json`, and the same command continues there. Worlds and weights are
+in `$RMSET_BENCH_CACHE/worlds`, else in the user's cache. One to two hours on one core.
 """
 
 from __future__ import annotations
@@ -74,19 +73,19 @@ class Bench:
         self.cache, self.plan = cache, plan
 
     def world(self, seed: int, noise: float) -> Path:
-        """The unlabeled people's world. Noise changes who follows the film, and nothing else."""
+        """World of the unlabeled people; noise changes only who follows the film."""
         return self._written(replace(self.plan.world, noise=noise, seed=seed))
 
     def strangers(self, seed: int) -> Path:
-        """A world of people that no training sees, the same for all plans."""
+        """World of test people, unseen in training and the same for all plans."""
         return self._written(replace(WORLD, noise=0.0, seed=seed + 1000), f"held-{seed}-0")
 
     def labeled(self, seed: int) -> Path:
-        """The labeled people, the same for all plans."""
+        """Labeled set of other people, the same for all plans."""
         return self._written(replace(WORLD, noise=0.0, seed=seed)) / "labelled"
 
     def _written(self, config: WorldConfig, name: str | None = None) -> Path:
-        """A world's folder, written unless the cache has it."""
+        """Folder of a world, written unless it is in the cache."""
         many = "" if config.videos == WORLD.videos else f"-{config.videos}"
         path = self.cache / (name or f"world-{config.seed}-{config.noise:g}{many}")
         if not path.exists():
@@ -97,7 +96,7 @@ class Bench:
         return path
 
     def config(self, cell: Cell) -> RunConfig:
-        """The settings of a training."""
+        """Settings of a training."""
         settings = SETTINGS if cell.variant in _BEGUN else self.plan.settings
         data = replace(
             settings.data, labeled=f"folder:{self.labeled(cell.seed)}",
@@ -155,7 +154,7 @@ class Bench:
 
 
 def _fit(method: Rmfer, data: LabeledData, config: RunConfig, phase: Phase) -> dict[str, float]:
-    """One phase from the state that the method is in, to its last step; returns the last epoch's logs."""
+    """Train one phase from the method's present state to its last step; return the last epoch's logs."""
     # not its best epoch by the few held-out images: all variants shall have learned equally long
     phases = (replace(phase, judged=False),)
     accelerator = accelerator_for(config.device, config.precision, depthwise=method.model.depthwise)
@@ -168,7 +167,7 @@ def _fit(method: Rmfer, data: LabeledData, config: RunConfig, phase: Phase) -> d
 
 
 def _accuracy(method: Rmfer, data: LabeledData, config: RunConfig) -> float:
-    """On labeled images of people never seen."""
+    """Accuracy on labeled images of unseen people."""
     dataset = open_labeled(config.data.labeled)
     split = open_split(dataset, "test", "majority")
     images = images_of(split, data.spec)
@@ -176,7 +175,7 @@ def _accuracy(method: Rmfer, data: LabeledData, config: RunConfig) -> float:
 
 
 def _retrieval(method: Rmfer, data: LabeledData, world: Path) -> dict[str, Any]:
-    """The same expression in other people, and the same person in other expressions, by f and by z."""
+    """Retrieval of the same expression in other people, and of the same person in other expressions, by f and by z."""
     root = Root(world / "root")
     crops = open_crops(root)
     known = read_ground_truth(root, crops.keys)
@@ -215,7 +214,7 @@ def _purity(method: Rmfer, data: LabeledData, config: RunConfig, world: Path) ->
 
 
 def cache_folder() -> Path:
-    """Where worlds and weights are kept."""
+    """Folder of worlds and weights."""
     base = os.environ.get("RMSET_BENCH_CACHE")
     return (Path(base) if base else Path.home() / ".cache" / "rmset") / "worlds"
 

@@ -1,4 +1,4 @@
-"""What `benchmarks.world` trains: seeds, worlds, settings, and the plans made of them."""
+"""Plans of `benchmarks.world`: seeds, worlds, settings and trainings."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Its name in the results."""
+        """Name of the training in the results."""
         return f"{self.variant}/{self.seed}" + ("" if self.noise is None else f"/{self.noise:g}")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which worlds are learned from, and how."""
+    """Worlds, variants and settings of one experiment."""
 
     name: str
     """Of its results."""
@@ -59,16 +59,16 @@ class Plan:
 
     @property
     def world(self) -> WorldConfig:
-        """Of seed 0, where everybody follows the film."""
+        """World of seed 0 in which all people follow the film."""
         return replace(WORLD, videos=self.videos)
 
     def cells(self) -> list[Cell]:
-        """In the order in which they are run: all seeds at one noise level before the next, so a part is a result."""
+        """Trainings in order: all seeds of one noise level before the next, so that a part is already a result."""
         found = [Cell(seed, variant) for seed in SEEDS for variant in ("base", "ial", "pre")]
         return found + [Cell(seed, v, noise) for noise in self.noise for seed in SEEDS for v in self.variants]
 
     def fixed(self) -> dict[str, Any]:
-        """All that was fixed beforehand; results of other settings are not mixed in."""
+        """Settings fixed beforehand; results with other settings are not mixed in."""
         everything = {
             "settings": asdict(self.settings), "world": asdict(self.world), "noise": self.noise, "seeds": SEEDS,
             "variants": self.variants, "labelled": {k: asdict(v) for k, v in LABELED.items()}, "anchors": ANCHORS,

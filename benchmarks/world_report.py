@@ -1,4 +1,4 @@
-"""The table of `benchmarks.world` out of its results: means over seeds, paired t-tests, intervals."""
+"""Table of `benchmarks.world` from its results: means over seeds, paired t-tests, intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Get = Callable[[dict[str, Any]], float]
 
 
 def page(values: dict[str, Any], plan: str) -> str:
-    """Markdown, of the plan's results."""
+    """Format a plan's results as Markdown."""
     results, fixed = values["results"], values["fixed"]
     seeds = [s for s in fixed["seeds"] if all(f"{v}/{s}" in results for v in ("base", "ial", "pre"))]
     noise = [f"{n:g}" for n in fixed["noise"]]
@@ -145,7 +145,7 @@ def _accuracy(
 
 
 def _falling(results: dict[str, Any], full: dict[str, list[int]], variants: Sequence[str]) -> list[str]:
-    """Whether a lead over a control falls with noise: the slope of a line through the levels, for each seed."""
+    """Test whether the lead over a control falls with noise, by the slope of a line through the levels for each seed."""
     have = sorted(set.intersection(*map(set, full.values())))
     if len(full) < 3 or len(have) < 2:
         return []
@@ -170,7 +170,7 @@ def _falling(results: dict[str, Any], full: dict[str, list[int]], variants: Sequ
 def _verdicts(
     results: dict[str, Any], seeds: Sequence[int], full: dict[str, list[int]], noise: Sequence[str]
 ) -> list[str]:
-    """What must hold, and whether it does."""
+    """Hypotheses fixed beforehand, and whether each holds."""
     lines = ["## What must hold", "", "| | holds |", "|---|---|"]
 
     def purity(n: str, name: str) -> np.ndarray:
@@ -207,7 +207,7 @@ def _share(values: Sequence[float]) -> str:
 
 
 def _interval(d: np.ndarray) -> tuple[float, float]:
-    """95 % of the mean of paired differences."""
+    """95 % interval of the mean of paired differences."""
     if len(d) < 2:
         return math.nan, math.nan
     half = float(stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / math.sqrt(len(d)))
