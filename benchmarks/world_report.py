@@ -145,7 +145,7 @@ def _accuracy(
 
 
 def _falling(results: dict[str, Any], full: dict[str, list[int]], variants: Sequence[str]) -> list[str]:
-    """Test whether the lead over a control falls with noise, by the slope of a line through the levels for each seed."""
+    """Test whether the lead over a control falls with noise, by the slope over the levels for each seed."""
     have = sorted(set.intersection(*map(set, full.values())))
     if len(full) < 3 or len(have) < 2:
         return []

@@ -41,14 +41,14 @@ def test_faces_are_named_whatever_order_they_come_in(name):
     assert tracker(name, PEOPLE, 0.1).assign(faces((205, 0, 305, 100), (5, 0, 105, 100))).tolist() == [1, 0]
 
 
-def test_who_wanders_keeps_the_name_by_the_last_box_and_loses_it_by_the_reference_box():
+def test_a_moving_face_keeps_its_id_by_the_last_box_and_loses_it_by_the_reference_box():
     wandering = [faces((x, 0, x + 100, 100)) for x in range(0, 150, 30)]
     by_reference, by_previous = tracker("reference", PEOPLE[:1], 0.1), tracker("previous", PEOPLE[:1], 0.1)
     assert [int(by_previous.assign(f)[0]) for f in wandering] == [0, 0, 0, 0, 0]
     assert [int(by_reference.assign(f)[0]) for f in wandering] == [0, 0, 0, -1, -1]
 
 
-def test_a_newcomer_is_nobody():
+def test_a_newcomer_gets_no_id():
     assert tracker("previous", PEOPLE[:1], 0.1).assign(faces((500, 0, 600, 100))).tolist() == [-1]
 
 

@@ -55,7 +55,7 @@ def test_a_good_video_has_a_good_answer_to_each_question():
     assert {a.confidence for a in answers} == {1.0}
 
 
-def test_a_face_that_stays_in_the_film_while_it_cuts_is_somebody_masked():
+def test_a_face_that_stays_in_the_film_while_it_cuts_is_a_masked_person():
     masked = (150.0, 50.0, 190.0, 100.0)
     assert bad(looks([FACE, masked])) == {MASKED}
     (answer,) = [a for a in screen.ask([(SEGMENT, looks([FACE, masked]))]) if a.question == MASKED]
@@ -63,17 +63,17 @@ def test_a_face_that_stays_in_the_film_while_it_cuts_is_somebody_masked():
     assert answer.confidence < 0.8
 
 
-def test_a_face_of_the_film_whose_surroundings_change_with_it_is_nobody_masked():
+def test_a_face_of_the_film_whose_surroundings_change_with_it_is_no_masked_person():
     assert bad(looks([FACE, (150.0, 50.0, 190.0, 100.0)], room_cuts=True)) == set()
 
 
-def test_somebody_whose_boxes_lie_beside_their_panel_is_told():
+def test_a_person_whose_boxes_lie_beside_their_panel_is_reported():
     beside = (60.0, 80.0, 100.0, 180.0)
     (answer,) = [a for a in screen.ask([(SEGMENT, looks([beside], tracked=[beside]))]) if a.good is False]
     assert (answer.question, answer.person_id, answer.box) == (FOUND, 0, beside)
 
 
-def test_who_is_not_found_while_their_panel_looks_as_before_may_be_lost():
+def test_a_person_not_found_while_their_panel_looks_the_same_may_be_lost():
     found = np.array([f for f in range(60) if not 20 <= f < 40])
     (gap,) = gaps.between(SEGMENT, SEGMENT.people[0], found)
     assert (gap.frames, gap.inside, gap.beside) == (20, (29,), (19, 40))
@@ -85,14 +85,14 @@ def test_who_is_not_found_while_their_panel_looks_as_before_may_be_lost():
     assert gaps.ask([gaps.seen(gap, {19: there, 29: gone, 40: there})], [SEGMENT]) == []
 
 
-def test_where_the_film_never_cuts_its_face_may_stay_or_be_somebody():
+def test_a_face_in_a_film_that_never_cuts_may_be_a_person():
     found = looks([FACE, (150.0, 50.0, 190.0, 100.0)], film_cuts=False)
     assert bad(found) == set()
     (answer,) = [a for a in screen.ask([(SEGMENT, found)]) if a.question == MASKED]
     assert (answer.answer, answer.good, answer.confidence < 0.8) == ("cannot tell", None, True)
 
 
-def test_a_film_that_plays_where_another_segment_has_somebody_is_unsure():
+def test_a_film_in_a_place_where_another_segment_has_a_person_is_unsure():
     at_right = Person(2, (150.0, 50.0, 190.0, 100.0), REGION)
     people = (Person(0, FACE, PANEL), Person(1, (20.0, 130.0, 60.0, 180.0), (0.0, 100.0, 100.0, 200.0)))
     one = Segment(0, 60, 0, (TriggerRegion(REGION),), people)
@@ -106,11 +106,11 @@ def test_a_panel_that_cuts_with_the_film_is_film():
     assert bad(looks([FACE], panel_cuts=True)) == {FILM}
 
 
-def test_a_face_that_stays_and_belongs_to_nobody_is_told():
+def test_a_face_that_stays_and_belongs_to_no_person_is_reported():
     assert bad(looks([FACE, (20.0, 130.0, 60.0, 180.0)])) == {FOUND}
 
 
-def test_too_few_frames_tell_nothing():
+def test_too_few_frames_give_no_answer():
     assert {a.answer for a in screen.ask([(SEGMENT, looks([FACE], count=2))])} == {"cannot tell"}
 
 
@@ -134,7 +134,7 @@ def asked(*tracks):
     return identity.ask(samples(*tracks), same=0.5, other=0.8)
 
 
-def test_a_mood_that_looks_like_somebody_else_is_the_same_person_in_the_same_room():
+def test_an_expression_like_another_person_is_the_same_person_in_the_same_room():
     # Two faces in one mood, 0.9 from all others.
     mood = [replace(s, vector=s.vector * 0.64) for s in samples((0, [0, 0, 1, 1, 0, 0]))]
     room = pictures(False, 1, 5)[0]
@@ -144,19 +144,19 @@ def test_a_mood_that_looks_like_somebody_else_is_the_same_person_in_the_same_roo
     assert [r.frame_idx for r in identity.ask(moved, 0.5, 0.8)[1]] == [11, 31]
 
 
-def test_people_who_stay_themselves_are_not_renamed():
+def test_unchanged_people_are_not_renamed():
     answers, renames = asked((0, [0] * 6), (1, [1] * 6))
     assert renames == []
     assert [(a.answer, a.good) for a in answers] == [("yes", True)]
 
 
-def test_two_who_change_places_are_put_right():
+def test_ids_of_two_people_who_change_places_are_corrected():
     answers, renames = asked((0, [0, 0, 0, 1, 1, 1]), (1, [1, 1, 1, 0, 0, 0]))
     assert renames == [Rename(21, 0, 1), Rename(21, 1, 0)]
     assert all(a.confidence < 0.8 and a.good is False for a in answers)
 
 
-def test_somebody_who_replaces_another_has_a_new_id():
+def test_a_person_who_replaces_another_has_a_new_id():
     _, renames = asked((0, [0, 0, 0, 2, 2, 2]), (1, [1] * 6))
     assert renames == [Rename(21, 0, 2)]
 
@@ -171,7 +171,7 @@ def test_two_ids_of_one_person_at_different_times_become_one():
     assert renames == [Rename(30, 1, 0)]
 
 
-def test_people_who_look_alike_on_one_screen_are_no_alarm():
+def test_people_who_look_alike_on_one_screen_give_no_bad_answer():
     answers, renames = asked((0, [0] * 6), (1, [0] * 6))
     assert renames == []
     assert [(a.question, a.answer, a.good, a.confidence) for a in answers] == [(PERSON, "cannot tell", None, 1.0)]

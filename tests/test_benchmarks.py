@@ -27,7 +27,7 @@ def test_every_benchmark_explains_itself(name, monkeypatch, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["world", "longer"])  # `people` is `longer` with other rules
-def test_a_plan_of_the_known_world_is_trained_measured_and_told(name, monkeypatch, tmp_path, capsys):
+def test_a_plan_of_the_world_benchmark_is_trained_measured_and_reported(name, monkeypatch, tmp_path, capsys):
     small = replace(world_plan.WORLD, people=2, seconds=6, videos=1)
     for module in (world, world_plan):
         monkeypatch.setattr(module, "WORLD", small)

@@ -102,7 +102,7 @@ def test_a_small_file_is_read_as_it_is(tmp_path: Path) -> None:
     assert bounded.parse_toml("a.b = 1e3\n[c]\nd = 2020-01-01", "x")["a"] == {"b": 1000.0}
 
 
-def test_no_file_is_told_apart_from_a_bad_one(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_bad_file_give_different_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         bounded.read_text(tmp_path / "x.json")
     (tmp_path / "file").touch()

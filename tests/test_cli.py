@@ -84,7 +84,7 @@ def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
         ("text.mp4", b"this is no video at all, only words " * 50, "expected a video"),
     ],
 )
-def test_a_file_that_is_no_video_is_told_in_one_line_and_nothing_is_written(tmp_path, name, content, says):
+def test_a_file_that_is_no_video_gives_a_one_line_error_and_writes_nothing(tmp_path, name, content, says):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     line = one_line(run("rmset", "add", str(tmp_path / name), "-f", "csv", root=tmp_path / "root"), 1)
@@ -92,7 +92,7 @@ def test_a_file_that_is_no_video_is_told_in_one_line_and_nothing_is_written(tmp_
     assert not list((tmp_path / "root").glob("videos/*"))
 
 
-def test_a_file_where_a_folder_should_be_is_told_in_one_line(tmp_path):
+def test_a_file_in_place_of_a_folder_gives_a_one_line_error(tmp_path):
     (tmp_path / "file").write_text("here")
     line = one_line(run("rmset", "world", "-o", str(tmp_path / "file" / "world"), "--videos", "1"), 1)
     assert str(tmp_path / "file") in line
@@ -110,7 +110,7 @@ def test_a_truncated_video_is_refused_or_taken_with_its_fault_and_others_go_on(t
     assert "Traceback" not in done.stderr
 
 
-def test_a_root_that_cannot_be_written_to_is_told(tmp_path, mashup):
+def test_a_root_that_cannot_be_written_gives_a_one_line_error(tmp_path, mashup):
     (tmp_path / "file").write_text("")
     line = one_line(run("rmset", "add", str(mashup[0]), "-f", "csv", root=tmp_path / "file" / "root"), 1)
     assert "--root, $RMSET_ROOT" in line

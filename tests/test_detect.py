@@ -105,7 +105,7 @@ def test_a_misspelled_detector_is_answered_with_the_near_one():
         load("mtccn")
 
 
-def test_weights_that_are_none_are_told(tmp_path):
+def test_a_file_that_is_no_weights_is_reported(tmp_path):
     with pytest.raises(DetectorError, match="give --weights"):
         load("yunet", tmp_path / "missing.onnx")
     wrong = tmp_path / "wrong.onnx"
@@ -147,7 +147,7 @@ def test_weights_that_would_run_a_command_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", pickle.dumps(7) * 5])
-def test_weights_of_another_format_are_told(tmp_path, content):
+def test_weights_of_another_format_are_reported(tmp_path, content):
     (tmp_path / "x.pt").write_bytes(content)
     with pytest.raises(DetectorError, match="expected facenet-pytorch"):
         state_dict(tmp_path / "x.pt")

@@ -52,7 +52,7 @@ def test_random_edits_make_scenes_without_gaps_inside_their_frame(seed):
             assert 0 <= y0 < y1 <= height
 
 
-def test_without_spare_people_random_replaces_nobody():
+def test_without_spare_people_random_replaces_no_person():
     assert all(extra_people(choose(["random"], seed, spare_people=0)) == 0 for seed in range(60))
 
 
@@ -82,14 +82,14 @@ def test_people_who_change_places_keep_their_names_in_the_truth(tmp_path):
         assert x0 <= (face.box[0] + face.box[2]) / 2 < x1
 
 
-def test_somebody_new_has_a_new_number(tmp_path):
+def test_a_new_person_has_a_new_number(tmp_path):
     truth, _ = made(tmp_path, "replace")
     before, after = (set(s.panels) for s in truth.segments)
     assert after - before == {3}
     assert len(before - after) == 1
 
 
-def test_who_leaves_has_no_face_until_they_are_back(tmp_path):
+def test_a_person_who_leaves_has_no_face_until_they_return(tmp_path):
     truth, _ = made(tmp_path, "leave", seconds=5)
     seen = {p: {f.frame for f in truth.faces if f.person == p} for p in range(3)}
     (gone,) = (p for p in seen if len(seen[p]) < 60)
@@ -142,7 +142,7 @@ def test_an_end_card_hides_the_people_under_it(tmp_path):
     assert not any(_meet(card.box, f.box) and f.visible > 0.9 for f in late)
 
 
-def test_a_dissolve_is_told_and_its_faces_are_neither_whole_nor_hidden(tmp_path):
+def test_the_truth_lists_a_dissolve_and_its_faces_are_half_visible(tmp_path):
     truth, _ = made(tmp_path, "fade", seconds=4)
     ((start, end),) = truth.transitions
     assert truth.segments[0].panels == {}

@@ -54,7 +54,7 @@ def test_wrong_crops_of_an_old_root_are_found_by_looking_at_their_frames_again(t
     assert list(verify(root, frames=6, video_ids=[WHOLE])) == []
 
 
-def test_build_redoes_what_comes_out_otherwise_now_and_says_so(built):
+def test_build_redoes_results_that_differ_now_and_says_so(built):
     root, outcomes, _ = built
     told = outcomes[LATE, "probe"].counts
     assert told["frames"] == root.record(LATE).frame_count == 32 < told["frames before"]

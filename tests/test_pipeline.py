@@ -59,7 +59,7 @@ def test_a_stage_whose_output_was_removed_runs_again(root):
     assert run_stage(root, video_id, *STEPS[0]).status == "done"
 
 
-def test_a_build_exports_as_it_is_told(root):
+def test_a_build_exports_with_the_given_options(root):
     few = ["--track-stride", "4", "--stride", "4", "--size", "48", "--format", "png", "--max-per-person", "2"]
     done = CliRunner().invoke(rmset, ["build", "--root", str(root.path), "--quiet", *few])
     assert done.exit_code == 0, done.output

@@ -180,7 +180,7 @@ def test_where_the_file_system_has_no_locks_a_marker_stands_in(root, monkeypatch
         pass
 
 
-def test_other_refusals_are_told_as_what_they_are(root, monkeypatch):
+def test_other_lock_errors_are_reported_as_they_are(root, monkeypatch):
     without_flock(monkeypatch, errno.EIO)
     with pytest.raises(RootError, match="input/output error"), root.files.lock("v"):
         pass

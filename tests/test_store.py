@@ -69,7 +69,7 @@ def test_two_processes_do_not_work_on_the_same_video(root):
         pass
 
 
-def test_a_place_that_cannot_be_written_to_is_told_in_one_line(tmp_path):
+def test_a_place_that_cannot_be_written_gives_a_one_line_error(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("a file where a folder should be")
     with pytest.raises(RootError, match="choose another place") as refusal:
@@ -78,7 +78,7 @@ def test_a_place_that_cannot_be_written_to_is_told_in_one_line(tmp_path):
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_told_and_loses_nothing(root):
+def test_a_full_disk_is_reported_and_loses_nothing(root):
     root.write_text("layouts/v.json", "old")
     # The real refusal of the real system, where a real disk would be full.
     with pytest.raises(RootError, match="no space left"), root.files.publish("layouts/v.json"), FULL.open("w") as full:

@@ -111,7 +111,7 @@ def test_a_script_is_the_same_for_the_same_seed_and_most_people_react() -> None:
     assert {e.expression for e in script.events} == set(EXPRESSIONS[1:])
 
 
-def test_nobody_is_in_two_splits() -> None:
+def test_no_person_is_in_two_splits() -> None:
     groups = [split_identities(split, 10, seed=0) for split in ("train", "valid", "test")] + [cast("mashup", 10, 0)]
     for a, b in combinations(groups, 2):
         assert not {i.shape for i in a} & {i.shape for i in b}

@@ -81,7 +81,7 @@ def test_tracking_twice_gives_the_same_bytes(root):
     assert root.files.local(root.tracks_key(video_id)).read_bytes() == first
 
 
-def test_a_check_finds_good_tracks_good_and_says_so_in_the_record(root):
+def test_a_check_accepts_good_tracks_and_records_the_result(root):
     video_id, _ = tracked(root)
     (video, check) = build(root, [video_id], [("track", TrackConfig())], check=6)
     assert (video.status, check.status) == ("already done", "done")
@@ -92,7 +92,7 @@ def test_a_check_finds_good_tracks_good_and_says_so_in_the_record(root):
     assert [o.stage for o in build(root, [video_id], [("track", TrackConfig())], check=6)] == ["track"], "done once"
 
 
-def test_a_check_sees_who_is_missing_and_status_warns(root):
+def test_a_check_reports_missing_people_and_status_warns(root):
     (video_id,) = root.video_ids()
     layout = root.layout(video_id)
     (segment,) = layout.segments
@@ -177,7 +177,7 @@ def test_a_face_as_large_as_its_panel_is_held_where_it_is(tmp_path):
         assert paired_iou(found, boxes).min() > 0.6
 
 
-def test_somebody_without_a_panel_is_followed_out_of_where_they_began_and_keeps_their_name(tmp_path):
+def test_a_person_without_a_panel_is_followed_anywhere_and_keeps_the_id(tmp_path):
     from rmset.layout_record import Layout, Person, Segment
     from rmset.stages import fetch
     from rmset.synth.faces import Person as Face

@@ -46,7 +46,7 @@ def test_parts_are_counted_for_each_person_alone():
     assert [(r["person_id"], r["part"]) for r in table] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 0)]
 
 
-def test_nobody_seen_is_an_empty_table():
+def test_a_video_without_faces_gives_an_empty_table():
     assert rows(Sightings()) == []
 
 

@@ -35,7 +35,7 @@ def agreement(shown):
 
 
 @given(st.integers(0, 1000), st.integers(0, 20))
-def test_without_noise_everybody_shows_the_film_after_their_own_delay(seed, max_delay):
+def test_without_noise_all_people_follow_the_film_after_their_own_delay(seed, max_delay):
     crowd = gather(np.random.default_rng(seed), 3, 100, 10.0, max_delay=max_delay, noise=0.0)
     for p, reactor in enumerate(crowd.film.reactors):
         assert 0 <= reactor.delay <= max_delay
@@ -46,7 +46,7 @@ def test_without_noise_everybody_shows_the_film_after_their_own_delay(seed, max_
             assert intensity == min(1.0, sum(e.level(f) for e in happening) * reactor.gain)
 
 
-def test_where_nobody_follows_people_agree_as_often_as_chance_has_it():
+def test_if_no_person_follows_the_film_people_agree_as_often_as_by_chance():
     gaps = []
     for seed in range(20):
         crowd = gather(np.random.default_rng(seed), 6, 1500, 10.0, max_delay=5, noise=1.0)

@@ -192,7 +192,7 @@ def test_deep_queries_are_one_line(root):
             assert len(said) < 500, said[:300]
 
 
-def test_crops_that_are_no_pictures_are_told_in_one_line(tmp_path):
+def test_crops_that_are_no_pictures_give_a_one_line_error(tmp_path):
     root = Root(tmp_path / "root")
     write_crops(root, [crop_row("a", p, f, data=b"no picture at all") for p in range(2) for f in range(5)])
     record = VideoRecord("a", 64, 64, 25.0, 40, 1.6, "h264", "0" * 64, 1)
@@ -207,7 +207,7 @@ def test_crops_that_are_no_pictures_are_told_in_one_line(tmp_path):
     assert not (tmp_path / "x.png").exists()
 
 
-def test_a_folder_of_crops_that_cannot_be_listed_is_told(tmp_path):
+def test_a_folder_of_crops_that_cannot_be_listed_is_reported(tmp_path):
     root = video_root(tmp_path / "root", frames=4)
     closed = root.path / "crops" / "v"
     closed.mkdir(parents=True)

@@ -123,7 +123,7 @@ def test_json_gives_a_title_back_as_it_was(evil_root):
     assert row["title"] == EVIL
 
 
-def test_csv_is_guarded_unless_told_otherwise(evil_root, tmp_path):
+def test_csv_is_guarded_unless_switched_off(evil_root, tmp_path):
     query = (
         "rmset",
         "sql",

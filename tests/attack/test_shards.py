@@ -30,7 +30,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("kind", PLANTED)
 @pytest.mark.parametrize("key", ["tracks/v.parquet", "crops/v/part-000.parquet"])
-def test_what_is_no_shard_is_told_in_one_line(root, key, kind):
+def test_a_file_that_is_no_shard_gives_a_one_line_error(root, key, kind):
     path = root.files.local(key)
     path.unlink()
     PLANTED[kind](path)

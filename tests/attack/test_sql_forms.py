@@ -82,7 +82,7 @@ del kept
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone counts a process's data")
-def test_a_huge_value_is_refused_in_python_where_that_is_asked_for(place):  # noqa: F811
+def test_a_huge_value_is_refused_in_python_on_request(place):  # noqa: F811
     code = ASK.replace(
         "kept = bytearray(6 << 30)", "import mmap; kept = mmap.mmap(-1, 6 << 30, flags=mmap.MAP_PRIVATE)"
     )

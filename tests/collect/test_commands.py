@@ -86,7 +86,7 @@ def test_a_manifest_cannot_read_local_files(command: str, line: str, root: Root,
     assert not (root.path / "r").exists()
 
 
-def test_local_files_are_taken_when_allowed_and_a_broken_one_stops_nobody(root: Root, clips_folder: Path) -> None:
+def test_local_files_are_added_when_allowed_and_a_broken_one_stops_no_other(root: Root, clips_folder: Path) -> None:
     (root.path / "a.mp4").write_bytes(small(clips_folder))
     (root.path / "bad.mp4").write_bytes(b"no video")
     layout = Layout("other", (96, 64), (Segment(0, 40, 0, people=(Person(0, (1, 1, 20, 20)),)),))
@@ -134,7 +134,7 @@ def test_what_has_arrived_is_worked_on_while_the_rest_waits(
         fetching.stop()
 
 
-def test_a_fault_in_the_background_is_told_where_outcomes_are_read(root: Root) -> None:
+def test_a_fault_in_the_background_is_raised_where_outcomes_are_read(root: Root) -> None:
     with Background(Fetching(root, gentle()), [Entry("/etc/passwd")]) as arrivals, pytest.raises(ManifestError):
         next(arrivals)
 
@@ -188,7 +188,7 @@ def test_the_doctor_names_a_remedy_for_all_that_is_wrong(root: Root, monkeypatch
     assert "opencv-python-headless" in finding.remedy
 
 
-def test_a_full_disk_is_told_by_doctor(root: Root) -> None:
+def test_doctor_reports_a_full_disk(root: Root) -> None:
     huge = estimate(root, [Entry("aaaaaaaaaaa", duration_s=9e8)], Rates(200.0, 1.0, 0.001, 0.001, 12_000, 2))
     assert not huge.fits
     assert doctor.disk(root, huge).state == "missing"

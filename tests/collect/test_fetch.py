@@ -133,7 +133,7 @@ def test_a_relative_root_with_a_percent_sign_does_as_well(
     assert [p.name for p in tmp_path.iterdir()] == ["100%(id)s"]
 
 
-def test_a_second_run_asks_nobody_anything(host: Host, root: Root, clips_folder: Path) -> None:
+def test_a_second_run_makes_no_request(host: Host, root: Root, clips_folder: Path) -> None:
     urls = [host.put("/a.mp4", small(clips_folder)), host.url + "/gone.mp4"]
     fetch_all(root, urls)
     asked = len(host.log)

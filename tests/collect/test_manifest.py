@@ -53,7 +53,7 @@ def test_csv_and_toml_say_the_same(tmp_path: Path) -> None:
         ('video,title\na,"two\nlines"\n,z\n', r"line 4: expected a video id"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(text: str, told: str, tmp_path: Path) -> None:
+def test_an_error_in_a_manifest_names_its_line(text: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=told):
         read(manifest(tmp_path, text))
 
@@ -67,12 +67,12 @@ def test_what_is_wrong_is_told_with_its_line(text: str, told: str, tmp_path: Pat
         ('[[video]]\nvideo = ["a"]', "line 1: expected text as video, found list"),
     ],
 )
-def test_what_is_wrong_in_toml_is_told_with_its_line(text: str, told: str, tmp_path: Path) -> None:
+def test_an_error_in_a_toml_manifest_names_its_line(text: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=told):
         read(manifest(tmp_path, text, "m.toml"))
 
 
-def test_a_missing_manifest_is_told(tmp_path: Path) -> None:
+def test_a_missing_manifest_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="cannot be read"):
         read(tmp_path / "none.csv")
 

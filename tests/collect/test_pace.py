@@ -101,7 +101,7 @@ def test_one_worker_probes_while_the_others_wait() -> None:
     assert len(most) == 5
 
 
-def test_patience_ends_and_a_stop_wakes_those_who_wait() -> None:
+def test_patience_ends_and_a_stop_wakes_waiting_workers() -> None:
     pace = Pace(patience=5)
     pace.refused("h", "429 Too Many Requests", 60)
     with pytest.raises(HostSilent, match="429"):
@@ -182,7 +182,7 @@ def test_stopping_ends_waiting_workers_and_leaves_the_videos_waiting(
     assert [r.status for r in ledger.read_all(root)] == ["waiting"]
 
 
-def test_a_bot_check_backs_off_for_everybody(host: Host, root: Root, clips_folder: Path) -> None:
+def test_a_bot_check_makes_all_workers_back_off(host: Host, root: Root, clips_folder: Path) -> None:
     """The words, not the status, tell it: the pace has to learn of them from the visit's end."""
     url = host.put("/a.mp4", small(clips_folder))
     told: list[str] = []

@@ -65,7 +65,7 @@ def test_filters_keep_what_fits(
     assert [row["video"].rpartition("/")[2] for row in json.loads(done.stdout)] == expected
 
 
-def test_without_a_query_the_usage_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_query_the_usage_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(cwd=tmp_path, monkeypatch=monkeypatch)
     assert isinstance(done.exception, UsageError)
 

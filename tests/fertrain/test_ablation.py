@@ -153,7 +153,7 @@ def test_a_grid_that_cannot_be_meant_is_refused(text, says):
         parse(text, "grid.toml")
 
 
-def test_a_variant_with_a_setting_that_nobody_has_is_found_before_anything_runs(faces, tmp_path):
+def test_a_variant_with_an_unknown_setting_is_found_before_anything_runs(faces, tmp_path):
     plan = parse(GRID.format(faces=faces) + "[variants.typo]\noptim.lrr = 1.0\n", "grid.toml")
     with pytest.raises(UnknownNameError, match=r"variant 'typo': 'optim.lrr': did you mean .*optim.lr"):
         ablate(plan, tmp_path / "out")
@@ -168,7 +168,7 @@ def test_a_variant_with_a_setting_that_nobody_has_is_found_before_anything_runs(
         ('model.name = "resnet10q"', "variant 'odd': unknown model 'resnet10q'"),
     ],
 )
-def test_a_name_that_nobody_has_in_a_later_variant_is_found_before_anything_runs(faces, tmp_path, change, says):
+def test_an_unknown_name_in_a_later_variant_is_found_before_anything_runs(faces, tmp_path, change, says):
     plan = parse(GRID.format(faces=faces) + f"[variants.odd]\n{change}\n", "grid.toml")
     with pytest.raises(UsageError, match=says):
         ablate(plan, tmp_path / "out")

@@ -195,7 +195,7 @@ def test_a_root_without_anchors_says_what_is_missing(tmp_path, people, frames, s
 
 
 @given(st.lists(st.tuples(*(st.integers(0, n) for n in (3, 3, 900))), min_size=1, max_size=30), st.integers(1, 3))
-def test_crops_are_described_by_who_they_show_when(found, stride):
+def test_crops_are_described_by_person_and_time(found, stride):
     video, person, frame = np.array(sorted(found)).T
     keys = CropKeys(list("abcd"), video.astype(np.int32), person.astype(np.int16), frame.astype(np.int32), frame / 30)
     people = {(v, p): [f for a, b, f in found if (a, b) == (v, p)] for v, p, _ in found}

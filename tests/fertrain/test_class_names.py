@@ -12,7 +12,7 @@ from fertrain.labels import ORDERS
 from rmset.errors import UsageError
 
 
-def test_numbered_folders_are_asked_for_with_an_advice_that_works(tmp_path):
+def test_numbered_folders_are_refused_with_an_advice_that_works(tmp_path):
     root = layouts.numbered_folders(tmp_path, range(1, 8))
     with pytest.raises(LabelError) as caught:
         opened("folder", root)
@@ -28,7 +28,7 @@ def test_numbered_folders_are_asked_for_with_an_advice_that_works(tmp_path):
         opened("folder", root, classes=RAFDB.rpartition(",")[0])
 
 
-def test_misspelled_folders_are_asked_for_with_an_advice_that_works(tmp_path):
+def test_misspelled_folders_are_refused_with_an_advice_that_works(tmp_path):
     names = ("anger", "disgust", "fear", "happy", "natural", "sad", "suprise")
     root = fer_worlds.class_folders(tmp_path, per_class=1, test=1, classes=names)
     with pytest.raises(LabelError, match="give `classes='natural=neutral,suprise=surprise'`"):

@@ -156,7 +156,7 @@ def test_a_folder_of_unknown_classes_needs_an_order(tmp_path):
     assert Folder("x", tmp_path, ("smile", "frown")).load("test").classes.tolist() == [1, 0]
 
 
-def test_a_folder_that_is_none_of_ours_says_what_it_wants(tmp_path):
+def test_an_unknown_folder_gives_an_error_with_the_expected_layout(tmp_path):
     (tmp_path / "stuff").mkdir()
     with pytest.raises(DatasetError, match=r"train/CLASS/image.*found stuff"):
         Folder("x", tmp_path)

@@ -77,7 +77,7 @@ def test_a_pair_that_contradicts_all_others_is_outvoted():
     assert np.diff(found) == pytest.approx([2, 2, 2], abs=0.15)
 
 
-def test_who_goes_with_nobody_has_no_delay():
+def test_a_person_without_co_reacting_people_has_no_delay():
     pairs = [PairLag(0, 1, 3.0, 0.8), PairLag(0, 2, 7.0, 0.05), PairLag(1, 2, float("nan"), float("nan"))]
     found = {p.person: p for p in person_delays(pairs, [0, 1, 2])}
     assert (found[0].delay, found[1].delay) == (pytest.approx(-1.5), pytest.approx(1.5))

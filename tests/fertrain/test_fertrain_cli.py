@@ -234,7 +234,7 @@ def test_options_of_one_method_given_to_another_are_refused(faces, tmp_path, wor
     assert not (tmp_path / "x").exists()
 
 
-def test_a_setting_of_another_method_is_said_to_do_nothing(capsys):
+def test_a_setting_of_another_method_gives_a_warning(capsys):
     start = RunConfig(method="ada-cm")
     assert method_settings(start, {}, ["uda.temperature=0.5"]).method == "ada-cm"
     assert "--set uda.temperature does nothing here: it belongs to the method uda" in capsys.readouterr().err

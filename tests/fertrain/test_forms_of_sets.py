@@ -46,7 +46,7 @@ def test_rafdb_of_kaggle_counts_from_one_and_is_compared_with_its_tables(tmp_pat
     assert report.broken
 
 
-def test_affectnet_of_kaggle_has_no_splits_and_says_so(tmp_path):
+def test_affectnet_of_kaggle_has_no_splits_and_a_message_says_so(tmp_path):
     data = opened("affectnet", layouts.affectnet_kaggle(tmp_path), expressions=7)
     assert data.splits() == ["train"]
     assert data.load("train", "given").counts() == dict.fromkeys(ORDERS["affectnet7"].classes, 2)
@@ -78,7 +78,7 @@ def test_a_table_of_affectnet_without_its_header_is_read(tmp_path):
     assert opened("affectnet", root).load("valid", "given").sha256() == before.sha256()
 
 
-def test_the_competitions_test_csv_has_no_labels_and_that_is_said(tmp_path):
+def test_the_competitions_test_csv_has_no_labels_and_a_message_says_so(tmp_path):
     data = opened("fer2013", layouts.fer2013_competition(tmp_path))
     assert (data.splits(), len(data.load("train", "given"))) == (["train"], 14)
     assert any("test.csv has no emotions" in f.what and f.level is Level.WARNING for f in data.findings())

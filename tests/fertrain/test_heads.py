@@ -71,7 +71,7 @@ def test_word_vectors_are_read_from_text_and_binary(make, tmp_path):
     np.testing.assert_allclose(read.numpy(), vectors()[[3, 0]], rtol=1e-5)
 
 
-def test_words_that_are_not_there_are_one_line(tmp_path):
+def test_missing_words_give_a_one_line_error(tmp_path):
     with pytest.raises(WeightsError, match="found none of joy"):
         read_vectors(text_file(tmp_path / "a"), ["joy"])
     with pytest.raises(WeightsError, match="found none at"):

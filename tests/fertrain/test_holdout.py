@@ -53,7 +53,7 @@ def test_of_groups_of_one_each_class_gives_its_share():
 
 
 @pytest.mark.parametrize("make", [layouts.ck48, layouts.ckplus, layouts.jaffe, layouts.ferg])
-def test_nobody_who_is_learned_from_chooses_the_epoch(make, tmp_path):
+def test_the_epoch_is_chosen_on_subjects_not_trained_on(make, tmp_path):
     kind = {"ck48": "ckplus"}.get(make.__name__, make.__name__)
     options = {"frames": 3} if make is layouts.ckplus else {}
     train = open_entry(Entry("s", kind, make(tmp_path), options)).load("train", "given")
@@ -64,7 +64,7 @@ def test_nobody_who_is_learned_from_chooses_the_epoch(make, tmp_path):
     assert not {who[i] for i in learn} & {who[i] for i in held}
 
 
-def test_sequences_may_be_asked_for_where_subjects_are_known(tmp_path):
+def test_sequences_can_be_held_out_where_subjects_are_known(tmp_path):
     train = open_entry(Entry("s", "ckplus", layouts.ck48(tmp_path), {})).load("train", "given")
     learn, held, by = hold_out_by(train, 0.1, 0, "sequence")
     of = train.groups["sequence"]

@@ -93,7 +93,7 @@ def test_a_map_is_turned_onto_another_but_not_stretched():
     assert distances(turned_onto(2 * points, labels, points)) == pytest.approx(2 * distances(points), abs=1e-6)
 
 
-def test_a_map_by_neighbors_and_a_map_that_nobody_has():
+def test_a_map_by_neighbors_and_an_unknown_map():
     rng = np.random.default_rng(0)
     points = unit(rng.normal(size=(24, 6)))
     assert np.linalg.norm(points, axis=1) == pytest.approx(1)
@@ -184,7 +184,7 @@ def test_runs_of_an_ablation_are_named_by_as_many_folders_as_tell_them_apart(run
     assert [r["run"] for r in rows] == ["base/seed-0", "acl/seed-0"]
 
 
-def test_a_run_does_not_stand_beside_itself(runs, tmp_path):
+def test_a_run_is_not_compared_with_itself(runs, tmp_path):
     result = CliRunner().invoke(app, ["explain", str(runs / "acl"), str(runs / "acl"), "--embedding"])
     assert isinstance(result.exception, UsageError)
     assert "twice" in str(result.exception)

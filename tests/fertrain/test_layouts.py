@@ -81,7 +81,7 @@ def test_a_cell_that_is_no_image_is_named_by_its_line(tmp_path):
         opened("fer2013", tmp_path).load("train", "given")
 
 
-def test_ambiguous_labels_are_told_and_can_be_left_out(tmp_path):
+def test_ambiguous_labels_are_reported_and_can_be_left_out(tmp_path):
     root = layouts.fer2013_names(tmp_path)
     assert any("near-duplicates" in f.what for f in opened("fer2013", root).findings())
     assert len(opened("fer2013", root, skip_ambiguous=True).load("train", "given")) == 5
@@ -157,7 +157,7 @@ def test_affectnets_images_are_found_although_the_first_of_the_table_is_missing(
     assert missing == [("train", 1)]
 
 
-def test_images_outside_of_a_class_folder_are_told_and_left_out(tmp_path):
+def test_images_outside_of_a_class_folder_are_reported_and_left_out(tmp_path):
     root = fer_worlds.class_folders(tmp_path, per_class=1, test=1)
     (root / "train" / "stray.png").write_bytes((root / "train" / "fear" / "000.png").read_bytes())
     report = check(opened("folder", root))
@@ -193,7 +193,7 @@ def test_rafdb_counts_from_one(tmp_path):
         opened("rafdb", tmp_path)
 
 
-def test_nobody_of_ckplus_stands_on_two_sides(tmp_path):
+def test_no_subject_of_ckplus_is_in_two_splits(tmp_path):
     data = opened("ckplus", layouts.ckplus(tmp_path), frames=3, neutral=True)
     people = {s: {n.split("/")[1] for n in data.load(s, "given").names} for s in data.splits()}
     assert {s: len(p) for s, p in people.items()} == {"train": 7, "valid": 1, "test": 2}
@@ -278,7 +278,7 @@ def test_counts_tell_a_wrong_order():
 
 
 @given(st.integers(3, 12), st.integers(0, 5))
-def test_splits_by_subject_are_seeded_and_keep_everybody_on_one_side(people, seed):
+def test_splits_by_subject_are_seeded_and_keep_each_subject_in_one_split(people, seed):
     rows = [(f"{p}-{i}", i % 3) for p in range(people) for i in range(3)]
     subjects = [name.split("-")[0] for name, _ in rows]
     parts = by_subject(rows, subjects, (0.1, 0.2), seed)
@@ -353,7 +353,7 @@ def test_linked_folders_are_followed(tmp_path):
     assert not check(opened("fer2013", tmp_path / "other")).broken
 
 
-def test_every_kind_says_what_it_may_be_told():
+def test_every_kind_lists_its_options():
     assert OPTIONS.keys() == {*KINDS, UNLABELED}
 
 

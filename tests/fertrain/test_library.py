@@ -137,7 +137,7 @@ def test_predictions_name_classes(run, faces, tmp_path):
         run.predict(tmp_path / "none.jpg")
 
 
-def test_what_can_be_judged_of_a_folder_is_not_lost(run, faces, tmp_path):
+def test_readable_images_of_a_folder_are_predicted_despite_unreadable_ones(run, faces, tmp_path):
     shutil.copy(next((faces / "test").rglob("*.png")), tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no picture")
     with pytest.raises(rmset.IncompleteError, match=r"b\.png") as failure:

@@ -50,7 +50,7 @@ def test_an_archive_in_a_folder_of_its_own_is_found(tmp_path):
     assert detect(tmp_path).path == inner
 
 
-def test_nothing_of_ours_says_what_there_is(tmp_path):
+def test_an_unknown_folder_is_described_in_the_error(tmp_path):
     (tmp_path / "notes.md").write_text("none")
     with pytest.raises(UsageError, match=r"found notes\.md; give its `kind`"):
         detect(tmp_path)

@@ -102,7 +102,7 @@ def test_attention_by_hand():
     assert similarity(z, "off").diagonal().tolist() == pytest.approx([1, 1, 1])
 
 
-def test_nobody_attends_to_himself_and_gradients_are_finite():
+def test_no_image_attends_to_itself_and_gradients_are_finite():
     z = random(4, 3).requires_grad_()
     attended(random(4, 5), z, 0.1).sum().backward()
     assert torch.isfinite(z.grad).all()

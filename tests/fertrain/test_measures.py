@@ -48,7 +48,7 @@ def test_retrieval_by_hand():
     assert who.mean_ap == pytest.approx((0.5 + 0.5 + 1 + 1) / 4)
 
 
-def test_a_face_that_nobody_else_can_answer_asks_nothing():
+def test_a_face_without_a_possible_match_is_no_query():
     found = same_expression(at(0.0, 5.0, 50.0), np.array([0, 0, 1]), np.array([0, 1, 0]))
     assert found.queries == 2
     assert math.isnan(same_expression(at(0.0, 5.0), np.array([0, 1]), np.array([0, 1])).mean_ap)

@@ -140,7 +140,7 @@ def test_metadata_that_cannot_be_is_one_line(tmp_path, key, value, says):
     assert "\n" not in str(caught.value)
 
 
-def test_a_head_whose_labels_nobody_can_read_starts_anew(tmp_path):
+def test_a_head_with_unreadable_labels_starts_anew(tmp_path):
     file = tmp_path / "m.safetensors"
     save(build("resnet10t", 7, 32), SEVEN, CONTRACT, file)
     tensors, meta = read_file(file)

@@ -46,7 +46,7 @@ def test_every_image_of_a_folder_gets_a_row_with_probabilities(finished, faces, 
     assert not (tmp_path / "x.csv.part").exists()
 
 
-def test_faces_are_cut_and_judged_in_any_company(finished, faces, tmp_path):
+def test_faces_are_cut_and_predicted_independent_of_the_batch(finished, faces, tmp_path):
     model, _, spec = load(finished / "model.safetensors")
     alone = [
         p for f in sorted((faces / "test").rglob("*.png"))[:4] for p in predict(model, spec, frames_of(f), MiddleFace())
@@ -212,6 +212,6 @@ def test_a_run_is_explained_class_by_class(finished, faces, tmp_path):
     assert all(0 <= row["largest"] <= 1 for row in found.rows)
 
 
-def test_explaining_needs_to_know_how(finished):
+def test_explain_needs_a_kind_of_explanation(finished):
     result = CliRunner().invoke(app, ["explain", str(finished)])
     assert "found none" in str(result.exception)

@@ -285,7 +285,7 @@ def test_what_is_overwritten_is_counted_anew(finished, tmp_path):
         ({"method": "rmfer"}, "`data.unlabeled`"),
     ],
 )
-def test_names_that_nobody_has_are_wrong_usage(faces, tmp_path, changes, message):
+def test_unknown_names_are_wrong_usage(faces, tmp_path, changes, message):
     with pytest.raises(UsageError, match=message):
         run(config(faces, tmp_path / "r", **changes))
     assert not (tmp_path / "r" / "model.safetensors").exists()
@@ -310,7 +310,7 @@ def test_settings_survive_the_file():
     assert config_from(tomllib.loads(to_toml(settings_of(c)))) == c
 
 
-def test_curves_are_drawn_for_whoever_asks(faces, tmp_path, monkeypatch):
+def test_curves_are_written_if_requested(faces, tmp_path, monkeypatch):
     pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
     pytest.importorskip("wandb", reason="the extra wandb is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

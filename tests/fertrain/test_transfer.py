@@ -48,7 +48,7 @@ def test_weights_of_another_network_are_refused_although_a_counter_fits(tmp_path
     assert "\n" not in str(e.value)
 
 
-def test_less_than_half_is_taken_only_when_asked_for_and_named(tmp_path):
+def test_less_than_half_of_the_weights_is_taken_only_on_request_and_named(tmp_path):
     few = dict(list(theirs().items())[:20])
     torch.save(few, tmp_path / "few.pt")
     with pytest.raises(WeightsError, match=r"found \d+% of its parameters; .*weights_partial=True"):

@@ -193,7 +193,7 @@ def test_a_share_is_seeded_and_grows(faces, tmp_path):
 # too few, none, the wrong ones
 
 
-def test_the_same_faces_under_another_name_are_told(ferplus, faces, tmp_path):
+def test_the_same_faces_under_another_name_are_reported(ferplus, faces, tmp_path):
     fer2013 = layouts.fer2013_csv(tmp_path)
     for labeled, unlabeled, told in [
         (f"ferplus:{ferplus}", f"fer2013:{fer2013}", True),

@@ -60,7 +60,7 @@ def test_forked_workers_read_one_zip_at_once(zipped):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_rows_are_asked_for_as_they_are_needed(zipped, workers):
+def test_rows_are_read_as_they_are_needed(zipped, workers):
     endless = ([n % len(zipped), 0] for n in itertools.count())
     found = batches(zipped, endless, workers)
     assert [tuple(next(found).shape) for _ in range(3)] == [(2, 3, 32, 32)] * 3

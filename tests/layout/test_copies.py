@@ -56,7 +56,7 @@ def test_the_same_film_some_looks_later_does_not_change_alike():
     assert copies.find(looks((490, 100, 634, 180), later=2), FILM, SIZE, []) is None
 
 
-def test_few_looks_say_nothing():
+def test_few_looks_give_no_copy():
     assert copies.find(looks((490, 100, 634, 180), count=3), FILM, SIZE, []) is None
 
 

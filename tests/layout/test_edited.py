@@ -97,7 +97,7 @@ def test_a_room_is_known_again_though_the_editor_comes_closer():
     assert max(likeness(room(1), room(other)) for other in range(2, 12)) < OTHER_ROOM
 
 
-def test_people_who_change_places_keep_their_ids_and_somebody_new_has_a_new_one():
+def test_people_who_change_places_keep_their_ids_and_a_new_person_has_a_new_one():
     left, right = (0.0, 0.0, 100.0, 100.0), (100.0, 0.0, 200.0, 100.0)
     face = Person(0, (10.0, 10.0, 60.0, 70.0), left), Person(1, (110.0, 10.0, 160.0, 70.0), right)
     parts = [Segment(i * 10, i * 10 + 10, i * 10, (), face) for i in range(3)]

@@ -56,7 +56,7 @@ def test_a_film_that_shows_one_face_for_a_while_is_still_where_the_rest_of_the_v
     assert confidence >= 0.8
 
 
-def test_another_grid_says_nothing_of_where_the_film_is():
+def test_another_grid_does_not_place_the_film():
     here = view(watched(FILM, sits=0.0, scenes=4, rim=0.9), watched(LEFT, sits=1.0, scenes=1, rim=0.1))
     other = view(
         watched((0, 0, 400, 50), sits=1.0, scenes=1, rim=0.1),

@@ -65,7 +65,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_a_layout_that_cannot_be_is_refused_at_its_only_door(name):
+def test_an_invalid_layout_is_refused_on_reading(name):
     value = drawn()
     SPOILT[name](value)
     with pytest.raises(LayoutError) as told:
@@ -112,7 +112,7 @@ def test_the_page_answers_spoilt_layouts_with_one_line_and_goes_on(address, root
     assert ask(address)[0] == 200
 
 
-def test_an_unreadable_layout_is_its_own_videos_affair(address, root):
+def test_an_unreadable_layout_affects_only_its_own_video(address, root):
     one, other = root.video_ids()
     for text in ("[]", "\x00", "[" * 50_000, '{"schema": 1, "frame_size": [1e999, 1]}'):
         root.write_text(root.layout_key(one), text)

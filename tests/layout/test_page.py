@@ -164,7 +164,7 @@ def test_everything_goes_by_keys_alone(page, root):
     shows(page, "#title", "^two$")
 
 
-def test_a_second_tab_is_told_instead_of_overwriting(page, root, address):
+def test_a_second_tab_gets_a_message_instead_of_overwriting(page, root, address):
     other = page.context.new_page()
     other.goto(address)
     other.wait_for_selector(".box.region")

@@ -46,7 +46,7 @@ def test_neighbors_with_the_same_faces_are_one_segment_though_fewer_edges_are_se
     assert [p.panel for p in joined.people] == [p.panel for p in fine]
 
 
-def test_check_finds_what_cannot_be():
+def test_check_finds_invalid_layouts():
     film = (TriggerRegion((100.0, 0.0, 200.0, 200.0)),)
     inside = Person(0, (120.0, 20.0, 160.0, 60.0))
     twin, other = Person(1, (10.0, 10.0, 50.0, 50.0)), Person(2, (12.0, 12.0, 52.0, 52.0))
@@ -124,7 +124,7 @@ def test_uneven_times_change_nothing(tmp_path, shown):
     assert len(segment.people) == 3
 
 
-def test_one_frame_of_a_mashup_names_whom_it_shows(tmp_path, shown):
+def test_one_frame_of_a_mashup_gives_its_people(tmp_path, shown):
     frames, _ = shown
     (segment,) = proposed(tmp_path, write_video(tmp_path / "one.mp4", frames[:1])).segments
     assert (segment.start_frame, segment.end_frame) == (0, 1)

@@ -118,7 +118,7 @@ def test_what_only_looks_may_pass(catalog, query):
     assert catalog.sql(query).rows()
 
 
-def test_a_hundred_million_rows_come_as_far_as_they_are_asked_for(catalog, tmp_path):
+def test_of_a_hundred_million_rows_only_requested_ones_are_computed(catalog, tmp_path):
     result = catalog.sql("select a.range * 3 as x from range(10_000) a, range(10_000) b")
     assert len(result.rows(11)) == 11
     batches = result.batches(1000)

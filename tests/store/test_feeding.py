@@ -74,7 +74,7 @@ def test_an_epoch_goes_on_at_any_step(store):
     assert torch.equal(next(iter(loader)).pixels, every[18])
 
 
-def test_a_batch_says_who_and_when(store):
+def test_a_batch_holds_person_and_time(store):
     data = CropDataset(store.root)
     (batch,) = CropLoader(CropDataset(store.root.path), len(store))
     assert sorted(batch.row.tolist()) == list(range(len(store)))

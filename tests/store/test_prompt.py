@@ -102,7 +102,7 @@ def test_pairs_of_one_anchor_of_a_sample_and_of_all(crops, tmp_path):
         ["--sample", "1", "--unit", "weeks"], ["--all", "-o", "x.txt"],
     ],
 )  # fmt: skip
-def test_wrong_questions_are_told(crops, words):
+def test_invalid_queries_give_a_one_line_error(crops, words):
     from rmset.errors import RmsetError
 
     with pytest.raises(RmsetError) as error:
