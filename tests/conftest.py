@@ -1,4 +1,4 @@
-"""What several tests need: the folder of real clips, and a small real mashup that is composed once."""
+"""Shared fixtures: the folder of real clips, and a small mashup that is composed once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rmset.truth import Truth
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach the tests' children: a job in a shell's background ignores it, and so would they."""
+    """Enable Ctrl-C for child processes: in a shell's background job it is ignored and this is inherited."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Real clips and votes; tests that need them skip without."""
+    """Folder of real clips and votes; tests that need it are skipped without it."""
     folder = os.environ.get("RMSET_TEST_DATA")
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs the real clips and votes: set RMSET_TEST_DATA to their folder")
@@ -40,7 +40,7 @@ def mashup(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
 
 
 def true_layout(video_id: str, truth: Truth) -> Layout:
-    """The layout that a careful person would draw: true panels, true regions, first true boxes."""
+    """Layout as a careful person would draw it: true panels, true regions, first true boxes."""
     segments = []
     for true in truth.segments:
         first = {f.person: f.box for f in reversed(truth.faces) if true.start_frame <= f.frame < true.end_frame}
@@ -56,7 +56,7 @@ def true_layout(video_id: str, truth: Truth) -> Layout:
 
 @pytest.fixture(scope="session")
 def laid_out_root(mashup: tuple[Path, Truth], tmp_path_factory: pytest.TempPathFactory) -> Root:
-    """A root with the mashup taken in and its layout drawn by hand; not tracked. Copy it before changing it."""
+    """A root with the mashup and its true layout, not tracked. Copy it before changing it."""
     from rmset.stages import fetch
 
     root = Root(tmp_path_factory.mktemp("root") / "root")

@@ -1,4 +1,4 @@
-"""Each box to its person: one to one and optimal, from any start."""
+"""Assignment of boxes to people: one to one and optimal."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The audit after tracking: masked people, unmasked film, people not found, identities; and what is done about it."""
+"""Audit after tracking: masked people, unmasked film, people not found, identities, and corrections."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ FACE, PANEL, REGION = (20.0, 20.0, 60.0, 70.0), (0.0, 0.0, 100.0, 100.0), (100.0
 
 
 def pictures(cutting, count, seed):
-    """Small pictures of a place that shows another scene each time, or always the same."""
+    """Small pictures of a place with another scene each time, or always the same scene."""
     rng = np.random.default_rng(seed)
     scene = rng.normal(size=(14, 24)).astype(np.float32)
     return [rng.normal(size=(14, 24)).astype(np.float32) if cutting else scene for _ in range(count)]
@@ -118,7 +118,7 @@ def test_too_few_frames_give_no_answer():
 
 
 def samples(*tracks):
-    """Tracks as (id, who it is at each of the times 0, 10, 20, …; None where not seen)."""
+    """Samples of tracks given as (id, true person at times 0, 10, 20, …; None if not seen)."""
     rng = np.random.default_rng(0)
     return [
         identity.Sample(

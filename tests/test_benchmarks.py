@@ -1,4 +1,4 @@
-"""The benchmarks start: what is run once a release must not be found broken on that day."""
+"""Every benchmark starts, so that none is found broken at a release."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""Small files are read within bounds; whatever else lies in their place is one line, at once."""
+"""Small files are read within limits; anything else in their place gives a one-line error at once."""
 
 from __future__ import annotations
 

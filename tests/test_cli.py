@@ -63,7 +63,7 @@ def test_help_imports_neither_torch_nor_pyarrow(program):
 
 
 def run(*words: str, root: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The program itself, as users run it."""
+    """Run the program as users do."""
     where = ["--root", str(root)] if root else []
     return subprocess.run([str(BIN / words[0]), *words[1:], *where], capture_output=True, text=True, check=False)
 

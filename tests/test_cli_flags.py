@@ -1,6 +1,6 @@
-"""Flags, types, defaults and exit codes of every command, as users' scripts rely on them.
+"""Flags, types, defaults and exit codes of every command stay as users' scripts need them.
 
-`python tests/test_cli_flags.py` writes the snapshot anew, for changes that are meant.
+`python tests/test_cli_flags.py` rewrites the snapshot after intended changes.
 """
 
 import json
@@ -25,7 +25,7 @@ KINDS = {int: "int", float: "float", bool: "bool"}
 
 
 def described(parameter):
-    """What a script relies on: the words it types, what they take, and what is assumed without them."""
+    """Properties that scripts rely on: flags, value types and defaults."""
     default = parameter.default() if callable(parameter.default) else parameter.default
     return {
         "flags": [*parameter.opts, *parameter.secondary_opts],
@@ -47,7 +47,7 @@ def snapshot():
 
 
 def test_flags_types_and_defaults_are_those_that_scripts_rely_on():
-    """Options may be added, and other spellings of flags; what there was stays."""
+    """New options and new spellings of flags may be added; existing ones stay."""
     now = snapshot()
     for command, parameters in json.loads(SNAPSHOT.read_text(encoding="utf-8")).items():
         found = {flag: p for p in now[command] for flag in p["flags"]}

@@ -1,6 +1,6 @@
-"""Odd files of every kind: each comes out right by FFmpeg and by the number in its pictures, or is refused or flagged.
+"""Unusual videos: each is read correctly (by FFmpeg and by the numbers in its pictures), refused, or flagged.
 
-`python tests/test_corpus.py` prints what became of each.
+`python tests/test_corpus.py` prints the outcome of each.
 """
 
 import re
@@ -40,7 +40,7 @@ WHOLE = 12
 
 
 def seen_in(frames, size, whole):
-    """Frame -> its time, the number that it shows, and all of its pixels in short; of damaged ones only the time."""
+    """Frame -> time, number in the picture, and a hash of its pixels; for damaged frames only the time."""
     return {
         f.frame_idx: (f.time_ms, *((number_in(f.rgb, size), zlib.crc32(f.rgb)) if f.frame_idx < whole else ()))
         for f in frames
@@ -48,7 +48,7 @@ def seen_in(frames, size, whole):
 
 
 def check_readers(root, record):
-    """Every reader and stride gives the same picture and time for a frame; returns numbers shown and times."""
+    """Check that all readers and strides give the same picture and time for a frame; return numbers and times."""
     size, count = record.frame_size, record.frame_count
     whole = count if record.fault is None else WHOLE
     with reader_of(root, record.video_id) as reader:
@@ -73,7 +73,7 @@ def check_readers(root, record):
 
 
 def check_stages(root, record, numbers):
-    """Rows name frames with their times, and each crop shows the number of the frame that it names."""
+    """Check that rows have the times of their frames, and that each crop shows the number of its frame."""
     width, height = record.frame_size
     sx, sy = width / SIZE[0], height / SIZE[1]
     box = (BOX[0] * sx, BOX[1] * sy, BOX[2] * sx, BOX[3] * sy)
@@ -106,7 +106,7 @@ def check_stages(root, record, numbers):
 
 
 def outcome_of(case, folder):
-    """Take a file in and hold everything against its truth; one line of what became of it."""
+    """Add a file and compare everything with its truth; return the outcome as one line."""
     path = case.make(folder)
     root = Root(folder / "root")
     if case.refused:

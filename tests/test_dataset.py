@@ -1,4 +1,4 @@
-"""`rmset.open` and the stages as functions: what users of the library hold in their hands."""
+"""Public interface of rmset: `rmset.open`, and the stages as functions."""
 
 import io
 import os

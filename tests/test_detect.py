@@ -1,4 +1,4 @@
-"""The detector is facenet-pytorch's to the digit, and none of its known faults bite."""
+"""The detector gives exactly facenet-pytorch's results, without its known faults."""
 
 import pickle
 import subprocess

@@ -1,4 +1,4 @@
-"""The documents are true: the tutorial runs, the reference is the commands' own help, links lead somewhere."""
+"""The documentation is correct: the tutorial runs, the reference is the commands' own help, links have targets."""
 
 import os
 import re
@@ -60,7 +60,7 @@ def test_python_in_the_documents_runs(blocks, workplace, tmp_path, monkeypatch):
 
 
 def anchors(page):
-    """As GitHub makes them of headings."""
+    """Anchors of headings, as made by GitHub."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

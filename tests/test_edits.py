@@ -1,4 +1,4 @@
-"""`rmset compose --edits`: each edit changes the picture, and the truth says so frame by frame."""
+"""`rmset compose --edits`: each edit changes the picture, and the truth describes it frame by frame."""
 
 import json
 

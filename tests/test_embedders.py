@@ -1,4 +1,4 @@
-"""Networks of the user's as embedders, and the whole way: an audit sees a swap, `--mend` puts it right."""
+"""User-supplied networks as embedders; end to end, an audit finds a swap and `--mend` corrects it."""
 
 import json
 import struct
@@ -51,7 +51,7 @@ def tensor_type(name, *sides):
 
 
 def mean_color(path, side=32):
-    """An ONNX network that gives the mean color of a face: one GlobalAveragePool."""
+    """An ONNX network that computes the mean color of a face: one GlobalAveragePool."""
     node = field(1, "face") + field(2, "mean") + field(4, "GlobalAveragePool")
     graph = field(1, node) + field(2, "mean_color")
     graph += field(11, tensor_type("face", 1, 3, side, side)) + field(12, tensor_type("mean", 1, 3, 1, 1))
@@ -61,7 +61,7 @@ def mean_color(path, side=32):
 
 @pytest.fixture(scope="module")
 def pictures():
-    """Somebody in the light and somebody in the dark: (picture, box) of each."""
+    """A person in the light and a person in the dark: (picture, box) of each."""
     shown = [Face(p).render("neutral", 0.0, Pose(), (WIDE, TALL)) for p in cast("embedders", 2, 1)]
     lights = [(0.45, 140.0), (0.5, 0.0)]
     return [

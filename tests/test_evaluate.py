@@ -1,4 +1,4 @@
-"""Scores are trackeval's; a case small enough for the head says that we feed it rightly."""
+"""Scores agree with trackeval, and with small cases computed by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Videos after public bug reports of other tools: each comes out as a player shows it."""
+"""Videos modeled after public bug reports of other tools: each is read as a player shows it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A root of an earlier version: build probes it again and redoes what comes out otherwise now, and nothing else.
+"""A root of an earlier version: `build` probes it again and redoes only the results that differ now.
 
 `data/make_old_root.py` made the root with the code of commit 1db390a.
 """

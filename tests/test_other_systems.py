@@ -1,6 +1,6 @@
-"""Without the modules that only Unix has, everything imports and the basics work.
+"""Without Unix-only modules, everything imports and the basics work.
 
-What Windows itself does differently (open files that cannot be replaced, say) is not tried here.
+Other differences of Windows (such as open files that cannot be replaced) are not tested here.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Stages run once, again when something changed, and leave the same bytes however often they were killed."""
+"""Stages run once, again after changes, and give the same bytes after any number of kills."""
 
 import os
 import random
@@ -158,7 +158,7 @@ def test_killed_at_any_moment_and_built_again_the_bytes_are_those_of_an_undistur
 
 
 def _plain_video(path: Path) -> Path:
-    """A gray video of a second, without anybody in it."""
+    """A gray video of one second, without people."""
     import numpy as np
 
     from rmset.synth.encode import Encoder

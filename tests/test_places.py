@@ -1,4 +1,4 @@
-"""A root's place: nothing is written through a link, files are their owner's, locks are true on any file system."""
+"""Places of roots: no writing through links, files belong to their owner, locks work on any file system."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def outside(tmp_path):
-    """A file and a folder that no root may touch."""
+    """A file and a folder outside that no root may change."""
     folder = tmp_path / "outside"
     folder.mkdir()
     (folder / "precious").write_text("precious")
@@ -38,7 +38,7 @@ def is_untouched(outside):
 
 
 def refusal_of(work):
-    """The line with which work is refused; empty if it is done."""
+    """Error line of refused work; empty if the work was done."""
     try:
         work()
     except RootError as refusal:
@@ -158,7 +158,7 @@ def test_names_that_windows_cannot_hold_are_refused(root, name):
 
 
 def without_flock(monkeypatch, code):
-    """A file system that has no locks, as the system says it."""
+    """Simulate a file system without locks."""
     import fcntl
 
     def refuse(*_):

@@ -1,4 +1,4 @@
-"""Crops from planes: as near to the source as floats come, in any matrix and range, without a neighbor's color."""
+"""Crops from planes: nearly as exact as in floats, for any matrix and range, without a neighbor's color."""
 
 import av
 import cv2
@@ -20,7 +20,7 @@ NO_BOUNDS = (0.0, 0.0, 512.0, 512.0)
 
 
 def at_luma(plane, sited):
-    """A chroma plane (h, w) at the pixels of luma (2h, 2w), in floats."""
+    """Upsample a chroma plane (h, w) to the pixels of luma (2h, 2w), in floats."""
     h, w = plane.shape
     places = np.array([[0.5, 0, (0.5 - sited) / 2], [0, 0.5, -0.25]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -38,7 +38,7 @@ def frame_of(y, cb, cr, colorspace, full):
 
 
 def photo(colorspace, full):
-    """The astronaut as a decoded frame, and the same in floats, RGB, as its planes say."""
+    """The astronaut photograph as a decoded frame, and the same in floats, RGB, computed from its planes."""
     matrix = to_rgb(colorspace, full).astype(np.float64)
     yuv = (astronaut().astype(np.float64) - matrix[:, 3]) @ np.linalg.inv(matrix[:, :3]).T
     y = np.clip(yuv[..., 0].round(), 0, 255)
@@ -62,7 +62,7 @@ def reference(image, box, size):
 
 
 def shown(crop):
-    """The planes of a crop as a viewer of the JPEG sees them, before they are compressed."""
+    """Convert a crop's planes to RGB as in a JPEG viewer, before compression."""
     size = crop.luma.shape[0]
     chroma = [at_luma(plane, BETWEEN)[:size, :size] - 128.0 for plane in crop.chroma]
     return np.clip(np.dstack([crop.luma.astype(np.float64), *chroma]) @ FROM_JPEG.T, 0, 255)

@@ -1,4 +1,4 @@
-"""The public names: what they are, what importing them costs, and that every example in a docstring runs."""
+"""Public names: their documentation, the cost of importing them, and runnable examples in docstrings."""
 
 import doctest
 import importlib
@@ -45,7 +45,7 @@ def test_an_unknown_name_is_an_attribute_error(package):
 
 
 def is_noun(value) -> bool:
-    """An error, a record or a protocol: what it holds is its example."""
+    """Whether a name is an error, a record or a protocol, which needs no example."""
     if not isinstance(value, type):
         return not callable(value)
     return issubclass(value, (BaseException, tuple)) or is_dataclass(value) or getattr(value, "_is_protocol", False)

@@ -1,4 +1,4 @@
-"""The nouns refuse what cannot be, and survive being written and read."""
+"""Records refuse invalid values, and are equal after writing and reading."""
 
 import pytest
 from hypothesis import given

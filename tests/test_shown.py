@@ -1,4 +1,4 @@
-"""Pictures and times are those that a player shows: turns, shapes of pixels, colors, times that never run backwards."""
+"""Pictures and times are as in a player: rotations, pixel shapes, colors, and times that never decrease."""
 
 from fractions import Fraction
 from itertools import product

@@ -1,4 +1,4 @@
-"""Files come into a root whole or not at all; one process at a time works on a video."""
+"""Files of a root are written whole or not at all; only one process at a time works on a video."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Videos as they also come: deep, gray, interlaced, odd, turned, uneven in time, cut short, broken, changing size."""
+"""Unusual videos: deep color, gray, interlaced, odd size, rotated, uneven times, truncated, broken, changing size."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PQ = {"x264-params": "colorprim=bt2020:transfer=smpte2084"}
 
 
 def face(width=320, height=240):
-    """A public-domain photograph, uint8 (height, width, 3), and where the exact detector sees the face in it."""
+    """A public-domain photograph, uint8 (height, width, 3), and its face by the exact detector."""
     photograph = data.astronaut()[:384]
     side = min(512, 384 * width // height)
     picture = cv2.resize(
@@ -56,7 +56,7 @@ def write(path, pictures, *, codec="libx264", pix_fmt="yuv420p", times=None, opt
 
 
 def track(path: Path, box, home: Path, **config):
-    """Track the one person of a video; returns the outcome and the rows."""
+    """Track the one person of a video; return the outcome and the rows."""
     root = Root(home / "root")
     record = fetch.add(root, path)
     width, height = record.frame_size
@@ -113,7 +113,7 @@ _TURNS = {90: (0, 1, 0, -1, 0, 0, 0, 0, 1), 180: (-1, 0, 0, 0, -1, 0, 0, 0, 1), 
 
 
 def turned(path, degrees):
-    """Write a turn into the header of an MP4 file; the pixels stay as they are."""
+    """Write a rotation into the header of an MP4 file; the pixels stay as they are."""
     content = bytearray(path.read_bytes())
     at = content.index(b"tkhd") + 4 + 40
     matrix = [v * (1 << (30 if i % 3 == 2 else 16)) for i, v in enumerate(_TURNS[degrees])]
@@ -189,7 +189,7 @@ def test_a_bare_stream_without_times_is_refused_with_the_remedy(tmp_path):
 
 
 def test_a_stride_gives_the_frames_that_reading_all_would_give(mashup):
-    """Although what is not wanted, and not needed to predict what is, is never decoded."""
+    """Frames that are neither requested nor needed to predict requested ones are not decoded."""
     with VideoReader(mashup[0]) as reader:
         every = {f.frame_idx: (f.time_ms, f.rgb.copy()) for f in reader.frames()}
     for stride, start in ((2, 0), (5, 0), (6, 3)):

@@ -1,4 +1,4 @@
-"""Composed mashups: what they promise about themselves, and that their people are people to a detector."""
+"""Composed mashups: the truth matches the video, and a detector finds their people."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 
 class Flat:
-    """A panel of one color whose brightness tells the frame."""
+    """A panel of one color whose brightness encodes the frame."""
 
     def __init__(self, color: tuple[int, int, int]) -> None:
         self.color = color

@@ -1,4 +1,4 @@
-"""Generated people: distinct, expressive, where the truth says they are."""
+"""Generated people: distinct, expressive, and at the places in the truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every face of every frame, with the right name."""
+"""Tracking: every face of every frame, with the right id."""
 
 import json
 import shutil
@@ -187,7 +187,7 @@ def test_a_person_without_a_panel_is_followed_anywhere_and_keeps_the_id(tmp_path
     faces = [Face(person) for person in cast("street", 2, 0)]
 
     def at(x):
-        """The first walks from left to right, the second stands in the middle."""
+        """Boxes at a time: the first person walks from left to right, the second stands in the middle."""
         pictures = [face.render("neutral", 0.0, Pose(), (160, 240)) for face in faces]
         whole = np.full((240, 800, 3), 90, np.uint8)
         whole[:, 320:480] = pictures[1].image
@@ -227,7 +227,7 @@ def test_a_cut_between_a_man_and_a_cartoon_ends_or_starts_the_track(real_data, t
 
 
 def _cut(path):
-    """The first frame after the greatest change of the picture, its ends apart: one clip ends on another cut."""
+    """First frame after the largest change of the picture, without the ends, where one clip has another cut."""
     from rmset.parts.frames import VideoReader
 
     with VideoReader(path) as reader:

@@ -1,4 +1,4 @@
-"""From sightings to track rows: gaps are bridged or cut, and every row says how it came about."""
+"""Track rows from sightings: gaps are bridged or kept, and every row states its source."""
 
 import numpy as np
 from hypothesis import given

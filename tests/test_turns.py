@@ -1,4 +1,4 @@
-"""Two commands that change one file at once: neither loses what the other wrote."""
+"""Two commands that change one file at the same time keep each other's changes."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ for k in range(15):
 
 
 def both(code, where, cwd):
-    """Two processes that begin at once."""
+    """Run two processes at the same time."""
     started = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(where), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=cwd

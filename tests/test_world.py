@@ -1,4 +1,4 @@
-"""Worlds of known truth: the crowd's noise is what it is said to be, and their roots are real ones."""
+"""Worlds with ground truth: the crowd's noise is as configured, and their roots are complete."""
 
 import numpy as np
 import pytest
@@ -19,12 +19,12 @@ SMALL = WorldConfig(videos=1, people=2, seconds=3, fps=10, size=32)
 
 
 def labels(crowd, people, frames):
-    """(people, frames) positions in EXPRESSIONS."""
+    """Labels (people, frames) as positions in EXPRESSIONS."""
     return np.array([[EXPRESSIONS.index(crowd.label_at(p, f)) for f in range(frames)] for p in range(people)])
 
 
 def agreement(shown):
-    """How often two people show the same at one moment, and how often two people at two moments drawn at random."""
+    """Agreement of two people at one moment, and at two random moments."""
     k = np.stack([(shown == c) for c in range(len(EXPRESSIONS))]).astype(float)
     here = k.sum(axis=1)
     n = len(shown)

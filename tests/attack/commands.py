@@ -1,7 +1,7 @@
-"""Every command of both programs in a tiny world: what it is given, how it is asked, what it leaves.
+"""Table of every command of both programs in a tiny world: inputs, arguments and outputs.
 
-One table for the attacks that meet all commands: kills, signals, full disks, the recorder of look-ups. A command that
-is added to a program and not to this table fails `test_every_command_has_a_case`.
+The attacks on all commands use it: kills, signals, full disks, the recorder of network access. A command without an
+entry fails `test_every_command_has_a_case`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VIDEO = "<video>"
 
 @dataclass(frozen=True)
 class Case:
-    """One command, asked in a folder of its own."""
+    """One command, run in its own folder."""
 
     words: tuple[str, ...]
     given: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Case:
 
     @property
     def command(self) -> str:
-        """Its name as the program knows it."""
+        """Name of the command in the program."""
         return " ".join(self.words[: 3 if self.words[1] in ("layout", "datasets") else 2])
 
 

@@ -1,4 +1,4 @@
-"""A warm process and a tiny world, made once: what the attacks on all commands start from."""
+"""Fixtures of the attacks on all commands: a warm process and a tiny world, each made once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def victims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victims]:
 
 @pytest.fixture(scope="session")
 def world(victims: Victims, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """What commands are given, and a host that serves some of it."""
+    """Inputs of commands, and a host that serves some of them."""
     host = Host()
     yield World(tmp_path_factory.mktemp("world"), victims, host)
     host.close()

@@ -1,7 +1,7 @@
-"""Run all attacks, the long ones too, and print how many cases of each class were run.
+"""Run all attacks, including the long ones, and print the number of cases of each class.
 
     python -m tests.attack.count              runs them all in one process (about half an hour)
-    python -m tests.attack.count FILE         prints the table of an earlier run, whose counts lie in FILE
+    python -m tests.attack.count FILE         prints the table of an earlier run, whose counts are in FILE
     python -m tests.attack.count FILE ARGS    runs pytest with these arguments and adds the counts to FILE
 
 Exit code 1 if a test failed or fewer cases were run than docs/security.md says.
@@ -19,7 +19,7 @@ from tests.attack import tally
 
 
 def main(words: list[str]) -> int:
-    """Run what is asked; returns the exit code."""
+    """Run the attacks or print a table; return the exit code."""
     path = Path(words[0]) if words else Path(tempfile.mkdtemp()) / "attacks.jsonl"
     failed = 0
     if len(words) != 1:

@@ -1,4 +1,4 @@
-"""Seeded damage to files: what editors, disks and strangers make of them."""
+"""Seeded damage to files, like that of editors, disks and attackers."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ DAMAGES: tuple[Damage, ...] = (
 
 
 def spoil(rng: random.Random, path: Path) -> str:
-    """Damage one file; returns how, for the message of a test."""
+    """Damage one file; return a description for the message of a test."""
     damage = rng.choice(DAMAGES)
     damage(rng, path)
     return f"{path.name}: {damage.__name__.strip('_')}"
 
 
 def restore(path: Path, data: bytes) -> None:
-    """Put a file back, whatever lies in its place."""
+    """Restore a file, replacing anything in its place."""
     if path.is_dir() and not path.is_symlink():
         path.rmdir()
     else:

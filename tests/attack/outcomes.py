@@ -1,4 +1,4 @@
-"""What a command left in its folder, and what of that may differ from a calm run."""
+"""Results of a command in its folder, and their comparison with an undisturbed run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HIDDEN = re.compile(r"(^|/)\.|\.partial(/|$)|(^|/)state/")
 
 
 def results(place: Path) -> dict[str, str]:
-    """sha256 of every file of a folder by its name there; the folder's own path in a text does not count."""
+    """sha256 of every file of a folder by name; the folder's own path in texts is ignored."""
     found = {}
     for path in sorted(place.rglob("*")):
         name = path.relative_to(place).as_posix()
@@ -28,18 +28,18 @@ def results(place: Path) -> dict[str, str]:
 
 
 def stable(found: dict[str, str]) -> dict[str, str]:
-    """Of these files, those whose bytes are the same after every run."""
+    """Those of the files whose bytes are the same after every run."""
     return {name: data for name, data in found.items() if not VARIES.fullmatch(name)}
 
 
 def unfinished(place: Path) -> list[str]:
-    """Names of half written files."""
+    """Names of incomplete files."""
     found = (p.relative_to(place).as_posix() for p in place.rglob("*"))
     return sorted(name for name in found if name.endswith((".partial", "resume.pt", ".writable")))
 
 
 def check_whole(case: Case, place: Path, given: dict[str, str], calm: dict[str, str]) -> None:
-    """Every file with a name of its own is whole: as it was given, or as a calm run leaves it."""
+    """Check that every file with a final name is as given, or as an undisturbed run leaves it."""
     if case.grows:
         return
     for name, data in stable(results(place)).items():

@@ -1,4 +1,4 @@
-"""Commands of both programs in warm processes: started, killed, signaled, and what became of them."""
+"""Commands of both programs in warm processes: start, kill, signal, and outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_MB = 2048
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a command."""
+    """Outcome of a command."""
 
     code: int
     seconds: float
@@ -40,7 +40,7 @@ class Ended:
 
 
 class Victims:
-    """A warm process from which commands are forked, one after the other."""
+    """Warm process from which commands are forked one by one."""
 
     def __init__(self, folder: Path) -> None:
         self.said = folder / "said.txt"
@@ -64,7 +64,7 @@ class Victims:
         at_event: int | None = None, learn: bool = False, environment: Mapping[str, str] | None = None,
         cpu_s: int = CPU_S,
     ) -> Ended:  # fmt: skip
-        """Run a command in a folder, and say what became of it.
+        """Run a command in a folder, and return its outcome.
 
         Args:
             place: its working folder.

@@ -1,4 +1,4 @@
-"""SQL that tries to write, or to read outside a root: every verb, at every place, in every disguise, by a seed."""
+"""Seeded SQL statements that try to write, or to read outside a root: all verbs, places and disguises."""
 
 import random
 
@@ -84,7 +84,7 @@ DISGUISES = (
 
 
 def _cased(text: str, rng: random.Random) -> str:
-    """The same words, some in other cases; quoted texts are left as they are."""
+    """Change the case of some words; quoted texts stay."""
     parts = text.split("'")
     return "'".join(
         part if i % 2 else "".join(c.upper() if rng.random() < 0.5 else c for c in part) for i, part in enumerate(parts)
@@ -92,7 +92,7 @@ def _cased(text: str, rng: random.Random) -> str:
 
 
 def generate(count: int, seed: int, **names: str) -> list[str]:
-    """So many statements, all different.
+    """Generate `count` different statements.
 
     Args:
         count: how many.

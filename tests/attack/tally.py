@@ -1,4 +1,4 @@
-"""Counts of the attacks: each test says how many cases it ran and how many held; a table adds them up."""
+"""Counts of the attacks: each test notes its cases, and a table adds them up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command that writes, on disks too small for it: one line, nothing half written; with room, a calm run's bytes."""
+"""Full disks: every writing command ends with one line and whole files; with space again, the bytes are as usual."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PAGE, ROOM = 4096, 65536
 
 
 def pages(folder: Path) -> int:
-    """Pages of memory that the files of a folder take on a tmpfs."""
+    """Pages of memory that the files of a folder need on a tmpfs."""
     return sum(-(-p.stat().st_size // PAGE) for p in folder.rglob("*") if p.is_file())
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """A file system of so many pages, mounted or resized; only root may mount."""
+    """A file system that can be mounted or resized to a number of pages; only root may mount."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted: list[Path] = []

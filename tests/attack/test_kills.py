@@ -1,4 +1,4 @@
-"""Every command that writes, killed at random moments and just before its writes: run again, it leaves a calm run's bytes."""
+"""Kills of every writing command, at random moments and just before writes: run again, it gives the usual bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.attack.world import World
 
 
 def is_finished(case: Case, ended: Ended) -> bool:
-    """Whether a run is refused because an earlier one was done with everything but its own end."""
+    """Whether a run is refused because the killed one had already finished."""
     return case.grows and ended.code == 2 and "finished run" in ended.said
 
 
@@ -31,7 +31,7 @@ def test_every_command_has_a_case() -> None:
 
 
 def calm_run(case: Case, world: World, victims: Victims, place: Path) -> tuple[Ended, dict[str, str], dict[str, str]]:
-    """Run a command undisturbed; what became of it, what it was given and what it left."""
+    """Run a command undisturbed; return its outcome, inputs and results."""
     world.prepare(case, place)
     given = stable(results(place))
     victims.run(place, world.words(case), learn=True, cpu_s=case.cpu_s)

@@ -1,4 +1,4 @@
-"""SQL that wants too much memory, disk or time: one line, and nothing left behind."""
+"""SQL queries that exceed memory, disk or time end with one line and leave no files."""
 
 import contextlib
 import os

@@ -1,7 +1,7 @@
-"""No command looks a name up or opens a connection unasked, in any of its processes, and none leaves an id at home.
+"""No command accesses the network without a request, in any of its processes, or leaves an id in the home folder.
 
-Two recorders: Python's own calls through a `sitecustomize`, and where the system has it `strace`, which sees programs of
-other languages too.
+Two recorders: Python's own calls through a `sitecustomize`, and `strace` if the system has it, which also records
+programs in other languages.
 """
 
 import os
@@ -45,7 +45,7 @@ FAR = re.compile(
 
 
 def strace(folder):
-    """Words that put a command under strace; none where the system lacks it or forbids it."""
+    """Arguments that run a command under strace; empty if the system lacks or forbids it."""
     words = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(folder / "strace")]
     if shutil.which("strace") and subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
         return words
@@ -54,7 +54,7 @@ def strace(folder):
 
 @pytest.fixture
 def recorded(tmp_path):
-    """Run a command in a home of its own; what it looked up, and what it left at home."""
+    """Run a command in its own home folder; return its network accesses, and the files it left there."""
     for name in ("site", "home", "place"):
         (tmp_path / name).mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(RECORDER)
@@ -119,7 +119,7 @@ QUICK = ("status", "sql", "evaluate a run", "recipes", "datasets list")
 def test_no_command_looks_anything_up(recorded, world, tmp_path, name):
     """All commands of both programs: a new one without a case fails `test_every_command_has_a_case`.
 
-    The host of the fetching tests is this machine; no other host is asked.
+    The host of the fetching tests is this machine; no other host is accessed.
     """
     case = CASES[name]
     world.prepare(case, tmp_path / "place")

@@ -1,4 +1,4 @@
-"""Workers end with their parent, however it dies, and let go of their video."""
+"""Workers end with their parent, also if it is killed, and release their video."""
 
 from __future__ import annotations
 

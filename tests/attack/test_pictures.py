@@ -1,4 +1,4 @@
-"""Pictures and weights that promise more than they hold are refused before memory is taken."""
+"""Pictures and weights with a false, huge size are refused before memory is allocated."""
 
 import resource
 import struct
@@ -22,7 +22,7 @@ GIB = 1 << 30
 
 
 def jpeg(width, height):
-    """A small JPEG whose head says another size."""
+    """A small JPEG whose header has another size."""
     import simplejpeg
 
     data = bytearray(simplejpeg.encode_jpeg(np.zeros((16, 16, 3), np.uint8), quality=50, colorspace="RGB"))
@@ -32,7 +32,7 @@ def jpeg(width, height):
 
 
 def png(width, height):
-    """A PNG of one color, packed well."""
+    """A PNG of one color, which compresses to few bytes."""
 
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -173,7 +173,7 @@ def test_a_member_of_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
     ids=["vit", "eva", "embedding", "labels"],
 )  # fmt: skip
 def test_a_tiny_file_that_names_a_giant_network_is_refused_before_it_is_built(tmp_path, meta):
-    """In a process of its own, whose memory is counted."""
+    """Load it in a separate process, whose memory is measured."""
     spec = _spec()
     path = tmp_path / "x.safetensors"
     import torch

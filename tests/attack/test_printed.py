@@ -1,4 +1,4 @@
-"""Titles and names of strangers: no escape sequence, no turned writing, no formula reaches a terminal or spreadsheet."""
+"""Hostile titles and names: no escape sequence, change of direction or formula reaches a terminal or spreadsheet."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ def evil_root(finished_root, tmp_path_factory):
 
 
 def run(*words, encoding="utf-8"):
-    """The program within this process: exit code, and the bytes of both streams."""
+    """Run the program in this process; return exit code, and the bytes of both streams."""
     streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="") for _ in range(2)]
     kept = sys.argv, sys.stdout, sys.stderr
     sys.argv = [str(word) for word in words]
@@ -59,7 +59,7 @@ def run(*words, encoding="utf-8"):
 
 @pytest.fixture(autouse=True)
 def unlimited(monkeypatch):
-    """No bound on the memory of the tests' own process."""
+    """Disable the memory limit for the tests' own process."""
     monkeypatch.setattr("rmset.read.limits._lower", lambda memory: None)
 
 

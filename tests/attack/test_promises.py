@@ -1,4 +1,4 @@
-"""docs/security.md: every promise names a test, and the test is there."""
+"""docs/security.md: every promise names a test that exists."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ ROWS = [line for line in PROMISES if not re.match(r"\| (promise|-)|\|-", line)]
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[2:50])
 def test_the_test_of_a_promise_exists(row):
-    """A name without a file belongs to the file named last in its row, or anywhere by its own name."""
+    """A name without a file belongs to the last file named in its row, or to any file that has it."""
     named = re.findall(r"`((?:tests/)?[\w/]*test_\w+(?:\.py)?(?:::\w+)?)`", row.split("|")[2])
     assert named, row
     everything = {path: path.read_text(encoding="utf-8") for path in (TOP / "tests").rglob("test_*.py")}

@@ -1,6 +1,6 @@
-"""Damaged files before readers that no other test of this folder meets: videos, sets of images and votes, vectors, tables.
+"""Damaged files for the readers without another test here: videos, sets of images and votes, vectors, tables.
 
-Each case has 20 s of the processor, and the process may not grow by 2 GB.
+Each case may use 20 s of processor time and 2 GB of memory.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CPU_S, MOST_KB = 20, 2 << 20
 
 @contextlib.contextmanager
 def bounded(what: str) -> Iterator[None]:
-    """Fail where a case takes too long or too much memory."""
+    """Fail if a case needs too much time or memory."""
 
     def late(signum: int, frame: object) -> None:
         raise AssertionError(f"{what}: more than {CPU_S} s")
@@ -73,7 +73,7 @@ def count(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, object]]:
-    """Reader -> the file that is damaged, and who reads it."""
+    """Reader -> (file to damage, function that reads it)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""Damaged and hostile shards: rows, or one line; no crash, no hang."""
+"""Damaged and hostile shards give rows or a one-line error, and never a crash or hang."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Every command that works for a while, stopped by Ctrl-C or SIGTERM at a random moment: one line, its exit code, nothing half done."""
+"""Ctrl-C and SIGTERM at a random moment end every longer command with one line, its exit code, and whole files."""
 
 from __future__ import annotations
 

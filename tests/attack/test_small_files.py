@@ -1,4 +1,4 @@
-"""Small files of a root, damaged in every way a seed can think of: one line, and the other videos are answered for."""
+"""Randomly damaged small files of a root give a one-line error for their video; other videos still work."""
 
 import json
 import os
@@ -36,7 +36,7 @@ TEXTS = [
 
 
 def mutated(data, chance):
-    """The bytes of a file, damaged."""
+    """Damaged bytes of a file."""
     kind = chance.randrange(7)
     if kind == 0:
         return chance.choice(TEXTS)
@@ -95,7 +95,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def seeds(source, tmp_path_factory):
-    """Each reader with a whole file of its kind."""
+    """Each reader with a valid file of its kind."""
     folder = tmp_path_factory.mktemp("readers")
     root = Root(source.path)
     truth().write(folder / "a.truth.json")
@@ -131,7 +131,7 @@ def seeds(source, tmp_path_factory):
 
 
 def outcome(read, *given):
-    """What a reader gives, or the error with which it refuses."""
+    """Result of a reader, or its error."""
     try:
         return read(*given), None
     except (RmsetError, ValueError) as error:
@@ -144,7 +144,7 @@ KINDS = ["record", "layout", "ledger", "fetch", "a.truth.json", "m.csv", "m.toml
 @pytest.mark.parametrize("cases", [60, pytest.param(1500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_reader_gives_a_value_or_refuses_in_one_line(seeds, kind, cases):
-    """4.2 hundred cases in `make test`, ten thousand in `make test-all`."""
+    """420 cases in `make test`, ten thousand in `make test-all`."""
     read, data = seeds[kind]
     chance = random.Random(f"{kind} {cases}")
     read(data)
@@ -169,7 +169,7 @@ SPECIAL = ["fifo", "folder", "zero", "dangling", "loop", "huge", "gone"]
 
 
 def replace(path, what):
-    """Put something that is no small file in place of one."""
+    """Replace a small file by a FIFO, device, folder or other object."""
     path.unlink()
     if what == "fifo":
         os.mkfifo(path)
@@ -195,7 +195,7 @@ ASKS = [
 
 
 def asked(root):
-    """Every command that looks at a root, and one that builds: never an exception but the program's own."""
+    """Run every command that reads a root, and one that builds; only the program's own errors may occur."""
     for words in ASKS:
         more = ["--format", "json"] if words[0] in ("sql", "status", "stats") else []
         done = CliRunner().invoke(app, [*words, *more, "--root", str(root.path), "--quiet"])
@@ -231,7 +231,7 @@ def test_a_damaged_small_file_belongs_to_its_video(source, tmp_path, cases):
 
 @pytest.mark.parametrize("cases", [25, pytest.param(400, marks=pytest.mark.slow)])
 def test_a_damaged_index_is_made_anew(source, tmp_path, cases):
-    """Whatever lies in the index folder, pictures and pairs are those of the shards, or the damage is found."""
+    """With any content of the index folder, pictures and pairs are those of the shards, or the damage is reported."""
     expected = CropStore(source).read(range(36))
     names = sorted(p.relative_to(source.path) for p in (source.path / "state" / "index").rglob("*") if p.is_file())
     chance = random.Random(cases)

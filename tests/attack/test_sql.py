@@ -1,4 +1,4 @@
-"""SQL of a stranger: nothing is written, nothing outside the tables is read, whatever is asked and however."""
+"""Untrusted SQL: no statement writes anything, or reads anything outside the tables."""
 
 import hashlib
 import shutil
@@ -19,7 +19,7 @@ SECRET = "secret-words"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a root and, beside it, files that are none of SQL's business."""
+    """A folder with a root and, beside it, files that SQL must not read."""
     folder = tmp_path_factory.mktemp("attacked")
     root = crop_root(folder / "root", people=2, frames=6, videos=("v",))
     video_root(folder / "other", frames=4)
@@ -32,7 +32,7 @@ def place(tmp_path_factory):
 
 
 def state(folder):
-    """Every file below a folder: its bytes' hash."""
+    """Hash of every file below a folder."""
     return {
         p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in sorted(folder.rglob("*"))
@@ -41,7 +41,7 @@ def state(folder):
 
 
 def light(folder):
-    """Every file below a folder: size, time and inode. A look that is cheap enough for each statement."""
+    """Size, time and inode of every file below a folder: cheap enough to check after each statement."""
     found = ((p.relative_to(folder).as_posix(), p.lstat()) for p in sorted(folder.rglob("*")))
     return [(name, s.st_size, s.st_mtime_ns, s.st_ino) for name, s in found]
 
@@ -51,7 +51,7 @@ def tables(catalog):
 
 
 def attack(place, statements, ask):
-    """Ask all; returns how many were refused. What is answered must not hold a secret, and no file may change."""
+    """Run all statements; return the number refused. No result may hold a secret, and no file may change."""
     folder = place.path.parent
     before, at_first, refused = state(folder), light(folder), 0
     for statement in statements:
@@ -89,7 +89,7 @@ def test_generated_statements_neither_write_nor_read_outside(place, count, seed)
     ("count", "seed"), [(300, 3), pytest.param(4000, 4, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_the_connection_alone_refuses_them_too(place, count, seed):
-    """The second lock by itself: no statement is looked at before it runs."""
+    """The second lock alone: statements run without the parser's check."""
     catalog = Catalog(place)
     counted = tables(catalog)
 
@@ -107,7 +107,7 @@ def test_the_connection_alone_refuses_them_too(place, count, seed):
     ("count", "seed"), [(300, 5), pytest.param(4000, 6, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_the_parser_alone_refuses_them_too(place, count, seed):
-    """The first lock by itself: what it lets pass is run where everything is allowed."""
+    """The first lock alone: statements that pass it run on an unrestricted connection."""
     open_to_all = duckdb.connect()
     for table in queries.TABLES:
         open_to_all.execute(table).fetchall()

@@ -1,4 +1,4 @@
-"""Each form in which `root.sql` hands out rows meets the same guard; a bound on memory holds in Python, too."""
+"""Every result form of `root.sql` has the same guard, and the memory limit works in Python too."""
 
 import subprocess
 import sys

@@ -1,8 +1,8 @@
-"""A seeded fuzzer over what fertrain reads: weights, run folders, tables of data sets, recipes, grids, delays.
+"""Seeded fuzzer of all files that fertrain reads: weights, run folders, tables of data sets, recipes, grids, delays.
 
-Each case damages one file and asks every reader of it. A reader gives its answer, or one line: an error of the
-project's own, or of the file system, which the command line prints as one line. Nothing hangs: a FIFO that is opened
-blocks forever, and the time limit of the whole process ends the test with the case in its message.
+Each case damages one file and runs every reader of it. A reader gives a result, or a one-line error of the project or
+of the file system. No reader hangs: opening a FIFO would block forever, and then the time limit of the process ends the
+test with the case in its message.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NETWORK = "deep-emotion"
 
 
 def ask(reader, *given) -> str:
-    """Ask a reader; "" for an answer, else the one line."""
+    """Run a reader; return "" for a result, else the error line."""
     try:
         reader(*given)
     except RmsetError as error:
@@ -63,7 +63,7 @@ def ask(reader, *given) -> str:
 
 
 def cases(count: int):
-    """Some cases in every run, many in `make test-all`; each with a seed of its own."""
+    """Cases with a seed each: some in every run, many in `make test-all`."""
     return pytest.mark.parametrize(
         "seeds",
         [
@@ -75,7 +75,7 @@ def cases(count: int):
 
 @pytest.fixture(autouse=True)
 def no_hang():
-    """A reader that hangs ends the process with the place where it hangs; generous, as machines are shared."""
+    """End the process with a traceback if a reader hangs; the limit is generous, as machines are shared."""
     faulthandler.dump_traceback_later(1800, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
@@ -83,7 +83,7 @@ def no_hang():
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
-    """A run folder as a run leaves it, made without a run."""
+    """A run folder like that of a real run, made without training."""
     path = tmp_path_factory.mktemp("runs") / "run"
     path.mkdir()
     folder = RunFolder(path)
@@ -127,7 +127,7 @@ def test_damaged_run_folders_are_read_or_one_line(seeds, copy):
 
 
 def crafted(rng: random.Random, path: Path) -> None:
-    """A weights file whose tensors, names or metadata do not belong together."""
+    """A weights file with inconsistent tensors, names or metadata."""
     model = build(NETWORK, len(LABELS), 32)
     tensors = {k: v.detach().clone() for k, v in model.state_dict().items()}
     names = sorted(tensors)

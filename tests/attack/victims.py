@@ -1,8 +1,8 @@
-"""Runs commands in processes that can be killed: a line of JSON in, a line of JSON out.
+"""Server that runs commands in processes that can be killed: a line of JSON in, a line of JSON out.
 
-Started as a program of its own with the libraries imported and nothing done with them. Each command runs in a process
-forked from it, so that it is at work at once; it is the real command, in a real process, which really dies. Modules that
-a command imports late are told by its first calm run and imported here, so that later ones start warm.
+A separate program that imports all libraries. Each command is forked from it, so that it starts working at once; it is
+the real command in a real process, which can really die. The first undisturbed run of a command reports late imports,
+which are then imported here too, so that later runs start warm.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHARED = mmap.mmap(-1, 8)
 
 
 def watch(die_at: int | None) -> None:
-    """Count the events that change the file system; die by SIGKILL just before one of them."""
+    """Count the events that change the file system; end by SIGKILL just before a given one."""
     seen, own = 0, os.getpid()
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -55,7 +55,7 @@ _ASKED = {signal.SIGINT, signal.SIGTERM}
 
 
 def become(ask: dict[str, Any], modules: int) -> None:
-    """Become the command; never returns."""
+    """Run the command in this process; never return."""
     # A signal before the command's own code would stop the harness, not the command.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ASKED)
     os.setpgrp()
@@ -94,7 +94,7 @@ def become(ask: dict[str, Any], modules: int) -> None:
 
 
 def gone(group: int, patience: float) -> bool:
-    """Wait until no process of a group lives: workers end with their parent."""
+    """Wait until all processes of a group have ended: workers end with their parent."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
         try:
@@ -152,7 +152,7 @@ def run(ask: dict[str, Any]) -> dict[str, Any]:
 
 
 def learn(names: list[str]) -> None:
-    """Import what a command imported late."""
+    """Import the modules that a command imported late."""
     for name in names:
         if name.startswith(("__main__", "__mp_main__")):
             continue

@@ -1,4 +1,4 @@
-"""A tiny world that commands are run in: each thing in it is made when a command is first given it."""
+"""Tiny world of inputs for commands; each input is made on first use."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SMALL = ("--layout", "side", "--size", "320x180", "--quiet")
 
 
 class World:
-    """Things by name, and the folders in which commands run."""
+    """Inputs by name, and the folders in which commands run."""
 
     def __init__(self, folder: Path, victims: Victims, host: Host) -> None:
         self.folder, self.victims, self.host = folder, victims, host
 
     def source(self, name: str) -> Path:
-        """Return a thing, made now if it was not yet."""
+        """Return an input, made now if it does not exist yet."""
         path = self.folder / name
         if not path.exists():
             MAKERS[name](self)
@@ -38,14 +38,14 @@ class World:
         assert ended.code == 0, ended.said
 
     def words(self, case: Case) -> list[str]:
-        """Return what the command is asked."""
+        """Return the arguments of the command."""
         if VIDEO not in case.words:
             return list(case.words)
         (video_id,) = Root(self.source("added")).video_ids()
         return [video_id if word == VIDEO else word for word in case.words]
 
     def prepare(self, case: Case, place: Path) -> None:
-        """Make the folder in which a command runs, as new; the folder itself stays."""
+        """Reset the folder in which a command runs; the folder itself stays."""
         place.mkdir(parents=True, exist_ok=True)
         for old in place.iterdir():
             shutil.rmtree(old) if old.is_dir() else old.unlink()
@@ -55,7 +55,7 @@ class World:
             damage(place / "root")
 
     def root_after(self, name: str, before: str, *words: str) -> None:
-        """Make a root out of another by one command."""
+        """Make a root from another by one command."""
         _copy(self.source(before), self.folder / name)
         self.do("rmset", *words, "--root", name, "--quiet")
 
@@ -68,7 +68,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def damage(root: Path) -> None:
-    """A shard with another byte, and tracks cut short."""
+    """Change a byte of a shard, and cut off the end of tracks."""
     (shard,), (tracks,) = root.glob("crops/*/part-000.parquet"), root.glob("tracks/*.parquet")
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 0x40

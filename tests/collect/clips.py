@@ -1,4 +1,4 @@
-"""Tiny real videos, encoded here, in the forms in which hosts hand them out."""
+"""Tiny real videos, encoded here, in the formats that hosts serve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 def encode(path: Path, *, size: tuple[int, int] = (96, 64), seconds: float = 4.0, fps: int = 10, codec: str = "libx264",
            noise: int = 60, seed: int = 0, form: str | None = None, options: dict[str, str] | None = None) -> Path:  # fmt: skip  # noqa: E501
-    """Encode moving noise: a key frame every second, so that there are several to be damaged."""
+    """Encode moving noise with a key frame every second, so that several can be damaged."""
     rng = np.random.default_rng(seed)
     width, height = size
     small = rng.integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8)

@@ -37,7 +37,7 @@ def root(tmp_path: Path) -> Root:
 
 
 def gentle(**changes: object) -> FetchConfig:
-    """A configuration for a host that is near and patient."""
+    """A configuration for a local, patient host."""
     return FetchConfig(**({"min_height": 48, "sleep": 0, "pause": 0.01, "backoff": 0.2, "timeout": 1.0} | changes))
 
 

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one request."""
+    """Fault of one request."""
 
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
@@ -114,7 +114,7 @@ class Host:
 
 
 def _is_open(connection: socket.socket) -> bool:
-    """Whether the client still holds the connection: the kernel knows before the handler does."""
+    """Whether the client still holds the connection, by the state of the socket."""
     try:
         return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1  # TCP_ESTABLISHED
     except OSError:

@@ -1,4 +1,4 @@
-"""Fault -> recorded cause. Every fault is made by the host; the cause's text is the downloader's own."""
+"""Causes recorded for faults: the test host makes every fault, and the downloader gives the cause's text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What arrives: forms in which hosts hand videos out, choice of format, records, sections, resuming."""
+"""Fetched videos: formats of hosts, choice of format, records, sections, resuming."""
 
 from __future__ import annotations
 

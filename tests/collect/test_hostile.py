@@ -1,4 +1,4 @@
-"""Hosts that mean harm: what they serve names files of this machine, never ends, or asks for silence forever."""
+"""Hostile hosts: they serve files that refer to this machine, never end, or demand endless waits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECRET = "secret.mp4"
 
 
 def naming(secret: Path) -> dict[str, str]:
-    """Media files that name another file of this machine instead of holding one, by their format."""
+    """Media files by format that refer to another file of this machine instead of holding a video."""
     mpd = f"""<?xml version="1.0"?>
 <MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT4S" profiles="x">
 <Period><AdaptationSet mimeType="video/mp4"><Representation id="0" bandwidth="1"><BaseURL>{secret}</BaseURL>
@@ -95,7 +95,7 @@ def test_only_one_module_gives_ffmpeg_a_path() -> None:
 
 
 class Feeds(dict[str, Page]):
-    """Every path is a feed of `branches` feeds, without end."""
+    """Endlessly nested feeds: every path is a feed of `branches` feeds."""
 
     def __init__(self, url: str, branches: int) -> None:
         self.url, self.branches = url, branches
@@ -212,7 +212,7 @@ def test_a_video_of_unknown_length_has_a_limit_of_its_own(host: Host, root: Root
 def test_a_download_leaves_a_reserve_of_the_disk(
     host: Host, root: Root, clips_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends while there is room for other programs, and the next run goes on."""
+    """It stops while other programs still have disk space, and the next run continues."""
     usage = shutil.disk_usage(root.path)
     low = usage._replace(total=1 << 40, free=(1 << 30) - 1)
     monkeypatch.setattr(bounds.shutil, "disk_usage", lambda folder: low)
@@ -283,7 +283,7 @@ def test_a_kill_between_the_last_fragment_and_its_renaming_changes_nothing(
 
 
 def test_a_broken_file_out_of_halves_counts_as_no_try(host: Host, root: Root, clips_folder: Path) -> None:
-    """Half of an earlier run's file and half of another: two tries from nothing remain."""
+    """Half of an earlier run's file plus half of another: two tries from the start remain."""
     first, second = small(clips_folder, seed=1), small(clips_folder, seed=2)
     url = host.put("/it.mp4", first)
     host.faults["/it.mp4"] = [Fault(), Fault(close_at=90_000), *[Fault(reset_at=0)] * 20]

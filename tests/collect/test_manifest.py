@@ -1,4 +1,4 @@
-"""Manifests: what is accepted, what is kept, and errors that name the line."""
+"""Manifests: accepted forms, kept fields, and errors that name the line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names from the network never become paths unchecked, nor terminal commands."""
+"""Names from the network never become unchecked paths or terminal commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pace for all: silence is kept by everybody, and one probe ends it or prolongs it."""
+"""One pace for all workers: all keep a host's silence, and one probe ends or prolongs it."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def silent_spans(host: Host, seconds: float) -> list[tuple[float, float]]:
 
 
 def test_in_a_storm_no_request_falls_into_a_silence(host: Host, root: Root, clips_folder: Path) -> None:
-    """Four workers, every request refused for a while: one probe an interval, then everything arrives."""
+    """Four workers, every request refused for a while: one probe per interval, then everything arrives."""
     body = small(clips_folder)
     urls = [host.put(f"/{n}.mp4", body) for n in range(8)]
     started = time.time()
@@ -183,7 +183,7 @@ def test_stopping_ends_waiting_workers_and_leaves_the_videos_waiting(
 
 
 def test_a_bot_check_makes_all_workers_back_off(host: Host, root: Root, clips_folder: Path) -> None:
-    """The words, not the status, tell it: the pace has to learn of them from the visit's end."""
+    """Only the message shows a bot check, not the status, so the pace learns of it at the visit's end."""
     url = host.put("/a.mp4", small(clips_folder))
     told: list[str] = []
     host.faults["/a.mp4"] = [Fault(403, reason="Sign in to confirm you are not a bot")] * 3

@@ -1,4 +1,4 @@
-"""Faults at random and kills along the way change nothing in the end."""
+"""Random faults and kills do not change the final result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ JOBS = 3
 
 
 def build_host(host: Host, folder: Path, count: int) -> list[str]:
-    """`count` videos: most are files, one in ten is HLS in three segments, three in twenty cannot be had."""
+    """Host of `count` videos: most are files, one in ten is HLS in three segments, three in twenty are unavailable."""
     pieces = hls(folder / "hls", (64,))
     urls = []
     for n in range(count):

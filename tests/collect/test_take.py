@@ -1,4 +1,4 @@
-"""Taking local files in: one video by content, whole or not at all, and nothing left out without a word."""
+"""Adding local files: one video per content, whole or not at all, with a message for every skipped file."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The odd files: container × codec × flaw."""
+"""Cases of unusual files: container × codec × flaw."""
 
 from fractions import Fraction
 
@@ -141,7 +141,7 @@ def with_sound(folder):
 
 
 def shown(name, flag, **more):
-    """A file whose header asks for a turn; pictures are stored so that they come out upright."""
+    """A file with a rotation in its header, whose stored pictures are upright after it."""
 
     def make(folder):
         change = more.get("change")
@@ -205,7 +205,7 @@ UNEVEN = np.cumsum([0, *np.random.default_rng(3).integers(20, 90, COUNT - 1)]).a
 
 
 def uneven(folder, name):
-    """Pictures at uneven times, by way of PyAV."""
+    """Pictures at uneven times, written by PyAV."""
     import av
 
     from .picture import picture
@@ -223,7 +223,7 @@ def uneven(folder, name):
 
 
 def held_avi(folder):
-    """Pictures that are held: AVI stores an empty chunk for each."""
+    """Repeated pictures: AVI stores an empty chunk for each."""
     uneven = ("-vf", "settb=1/90,setpts=N*3", "-fps_mode", "passthrough", "-enc_time_base", "1:90")
     return film(folder / "held.avi", *H264[:-2], "-bf", "0", *uneven)
 

@@ -1,4 +1,4 @@
-"""How odd files are made: pictures through FFmpeg, packets moved about, bytes changed."""
+"""Makers of unusual files: pictures encoded by FFmpeg, packets moved, bytes changed."""
 
 import subprocess
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ def ffmpeg_program():
 
 
 def ffmpeg(*arguments, pipe=b""):
-    """Run FFmpeg; what it writes to stdout."""
+    """Run FFmpeg; return its stdout."""
     done = subprocess.run(
         [ffmpeg_program(), "-v", "error", "-nostdin" if not pipe else "-hide_banner", "-y", *map(str, arguments)],
         input=pipe, capture_output=True, check=False,
@@ -33,13 +33,13 @@ def ffmpeg(*arguments, pipe=b""):
 
 
 def stored(numbers, change=None):
-    """Pictures as one run of bytes, and their size."""
+    """Raw bytes of pictures, and their size."""
     images = [np.ascontiguousarray(change(picture(n)) if change else picture(n)) for n in numbers]
     return b"".join(i.tobytes() for i in images), (images[0].shape[1], images[0].shape[0])
 
 
 def film(path, *how, numbers=range(COUNT), change=None, rate=RATE, before=()):
-    """Encode pictures of the numbers; `how` are FFmpeg's options for the output."""
+    """Encode pictures of the given numbers; `how` are FFmpeg's options for the output."""
     data, (width, height) = stored(numbers, change)
     raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(rate), *before, "-i", "-")
     ffmpeg(*raw, *(how or H264), path, pipe=data)
@@ -47,19 +47,19 @@ def film(path, *how, numbers=range(COUNT), change=None, rate=RATE, before=()):
 
 
 def copied(source, path, *how, before=()):
-    """The same packets in another file."""
+    """Copy the packets to another file."""
     ffmpeg(*before, "-i", source, "-map", "0", "-c", "copy", *how, path)
     return path
 
 
 def joined(path, *parts):
-    """Bytes one behind the other."""
+    """Concatenate the bytes of files."""
     path.write_bytes(b"".join(p.read_bytes() for p in parts))
     return path
 
 
 def packets(source, path, keep, **options):
-    """The packets of a video whose numbers `keep` likes, in another file."""
+    """Copy the packets of a video for whose number `keep` is true to another file."""
     import av
 
     with av.open(str(source)) as read, av.open(str(path), "w", **options) as out:
@@ -72,14 +72,14 @@ def packets(source, path, keep, **options):
 
 
 def cut_off(source, path, share):
-    """The first share of a file's bytes."""
+    """Keep the first `share` of a file's bytes."""
     data = source.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     return path
 
 
 def spoiled(source, path, place, length):
-    """A file with random bytes at a place, as a share of its length."""
+    """Write random bytes at a position given as a share of the file's length."""
     data = bytearray(source.read_bytes())
     at = int(len(data) * place)
     data[at : at + length] = np.random.default_rng(7).integers(0, 256, length, np.uint8).tobytes()
@@ -88,7 +88,7 @@ def spoiled(source, path, place, length):
 
 
 def referee(path, size):
-    """The numbers that FFmpeg itself shows, in order, without times."""
+    """Numbers in the pictures decoded by FFmpeg itself, in order, without times."""
     width, height = size
     how = ("-fps_mode", "passthrough", "-vf", f"scale={width}:{height}:flags=area", "-f", "rawvideo")
     data = ffmpeg("-i", f"file:{path}", "-an", *how, "-pix_fmt", "rgb24", "-")
@@ -98,7 +98,7 @@ def referee(path, size):
 
 @dataclass(frozen=True)
 class Case:
-    """One odd file and its truth."""
+    """One unusual file and its truth."""
 
     name: str
     make: object

@@ -1,6 +1,6 @@
-"""Pictures that say which frame they are: a real face, and beside it the frame's number in black and white blocks.
+"""Pictures that contain their frame number, in black and white blocks beside a real face.
 
-The blocks lie in the margin by which an exported crop is wider than its face: the number is read from crops, too.
+The blocks are in the margin by which an exported crop is wider than its face, so crops contain the number too.
 """
 
 import cv2
@@ -15,7 +15,7 @@ BOX = (92.0, 62.0, 195.0, 204.0)
 
 
 def _portrait():
-    """The public-domain photograph that comes with scikit-image, cut to the face."""
+    """Face of the public-domain photograph in scikit-image."""
     return cv2.resize(data.astronaut()[10:202, 112:368], SIZE, interpolation=cv2.INTER_AREA)
 
 
@@ -37,7 +37,7 @@ def _coded(number):
 
 
 def number_in(image, shown=SIZE, window=None):
-    """The number that a picture shows; None if it shows none.
+    """Number in a picture; None if it has none.
 
     Args:
         image: uint8 (H, W, 3): the whole picture, or a part of it.

@@ -1,4 +1,4 @@
-"""Make `old_root.zip`: a root as commit 1db390a wrote it, before frames were numbered as a player shows them.
+"""Make `old_root.zip`: a root of commit 1db390a, before frames were numbered as in a player.
 
 Run with that commit's code: `PYTHONPATH=CHECKOUT_OF_1db390a python tests/data/make_old_root.py`. All people in it are
 generated. `whole` is a healthy video; `late` is the same as a transport stream whose first packets are lost, so that

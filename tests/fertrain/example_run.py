@@ -1,4 +1,4 @@
-"""Makes what the examples of the documents find beside a root: a small labeled set, and a run that learned from it."""
+"""Make the inputs of the documentation's examples: a small labeled set, and a run trained on it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tiny data sets in the exact layouts, made in a second: faces that are a few gray blobs."""
+"""Tiny data sets in exact layouts, with faces of a few gray blobs; made in a second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOLDER_CLASSES = ORDERS["affectnet7"].classes
 
 
 def face(kind: int, rng: np.random.Generator, size: int = 48, gray: bool = False) -> np.ndarray:
-    """uint8 (S, S, 3): one bright bar whose place is the class, on noise."""
+    """Face uint8 (S, S, 3): one bright bar on noise, whose place is the class."""
     image = rng.integers(60, 110, (size, size, 1 if gray else 3), dtype=np.uint8).repeat(3 if gray else 1, axis=2)
     top = 2 + kind * (size - 10) // 8
     image[top : top + 6, 8:-8] = 230
@@ -63,7 +63,7 @@ def ferplus(root: Path, train: int = 64, valid: int = 16, test: int = 0) -> Path
 
 
 def rmset_root(root: Path, people: int = 3, frames: int = 60, stride: int = 1, video_id: str = "m-00000000") -> Path:
-    """A root with crops and nothing else: everybody shows expression (frame // 10) % 7, in a tone of his own."""
+    """A root with crops only: all people show expression (frame // 10) % 7, each in their own gray tone."""
     rng = np.random.default_rng(1)
     folder = root / "crops" / video_id
     folder.mkdir(parents=True)

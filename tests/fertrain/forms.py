@@ -1,4 +1,4 @@
-"""Labeled sets in the forms that people download, and how tests open them."""
+"""Labeled sets in their published forms, and helpers to open them."""
 
 import layouts
 import torch
@@ -26,7 +26,7 @@ def opened(kind, path, **options):
 
 
 def shown(split):
-    """Where the bright bar of each picture is, which is the class that it was drawn as."""
+    """Place of the bright bar in each picture, which is its true class."""
     pixels = ImageFiles(split.source, split.names, 48, gray=True).read(range(len(split))).float()
     rows = (pixels[:, 0, :, 12:36].mean(dim=2) - 150).clamp_min(0)
     return ((rows * torch.arange(48)).sum(dim=1) / rows.sum(dim=1)).tolist()

@@ -1,4 +1,4 @@
-"""Tiny data sets in the exact layouts of those that may not be redistributed."""
+"""Tiny data sets in the exact layouts of sets that may not be redistributed."""
 
 from __future__ import annotations
 
@@ -253,14 +253,14 @@ def ckextended(root: Path) -> Path:
 
 
 def ferplus_images(root: Path) -> Path:
-    """The votes above `images/`, as a checkout beside an unpacked archive."""
+    """Votes above `images/`, like a checkout beside an unpacked archive."""
     fer_worlds.ferplus(root / "images", train=16, valid=8, test=8)
     (root / "images" / "fer2013new.csv").rename(root / "fer2013new.csv")
     return root
 
 
 def ferplus_label_csv(root: Path) -> Path:
-    """As the authors' tools leave it: label.csv in each folder, no table above."""
+    """Output of the authors' tools: label.csv in each folder, no table above."""
     fer_worlds.ferplus(root / "data", train=16, valid=8, test=8)
     table = (root / "data" / "fer2013new.csv").read_text().splitlines()[1:]
     folders = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
@@ -273,7 +273,7 @@ def ferplus_label_csv(root: Path) -> Path:
 
 
 def windows_tsv(root: Path) -> Path:
-    """A table of another machine: tabs, backslashes, a drive, columns of other names."""
+    """A table from another machine: tabs, backslashes, a drive, other column names."""
     lines = ["Pth\tExpression\tUsage"]
     for k, name in enumerate(("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral")):
         for usage in ("Training", "PrivateTest"):
@@ -284,7 +284,7 @@ def windows_tsv(root: Path) -> Path:
 
 
 def parquet_from_one(root: Path) -> Path:
-    """Labels from 1, as RAF-DB counts, and nothing beside them."""
+    """Labels from 1, as in RAF-DB, without further information."""
     for split in ("train", "test"):
         images = [bytes(cv2.imencode(".png", face(k, RNG))[1]) for k in range(7)]
         pq.write_table(

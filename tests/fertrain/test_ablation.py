@@ -1,4 +1,4 @@
-"""Grids: what a file may say, what is run, what is not repeated, and the table."""
+"""Grids: valid files, runs, skipped runs, and the table."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""RMset as training sees it: candidates, draws, moments."""
+"""RMset in training: candidates, draws, times."""
 
 import math
 from dataclasses import replace
@@ -59,7 +59,7 @@ def test_distances_count_exported_steps(tmp_path):
 
 
 def recorded(root, video_id, tracked, exported, every=1):
-    """A video of the root, tracked and exported with these strides, with faces in every so many of these frames."""
+    """Add a video tracked and exported with these strides, with faces in some of these frames."""
     fer_worlds.rmset_root(root, frames=6, stride=every * math.lcm(tracked, exported), video_id=video_id)
     place = Root(root)
     place.write_text(f"videos/{video_id}.json", "{}")
@@ -86,7 +86,7 @@ def test_videos_of_different_strides_are_refused(tmp_path):
 
 
 def beside(paired, control):
-    """What the control draws, and how many of it are positives: the mashup's anchors and numbers, nothing twice."""
+    """Yield draws of the control with their number of positives; check equal anchors and numbers, and no repeats."""
     assert (control.candidates.anchors == paired.candidates.anchors).all()
     for step in range(40):
         for (a, p), (b, q) in zip(paired.draw(0, step, 2), control.draw(0, step, 2), strict=True):

@@ -1,4 +1,4 @@
-"""Folders and numbers that stand for classes: recognized, or asked for with an advice that works."""
+"""Class folders and numbers: recognized, or refused with an advice that works."""
 
 import fer_worlds
 import layouts

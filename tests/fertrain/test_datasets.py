@@ -88,7 +88,7 @@ def test_a_broken_image_stops_training_with_its_name(tmp_path):
 
 
 def _promising(side: int) -> bytes:
-    """A PNG of few bytes whose head says that it is `side` pixels wide and high."""
+    """A PNG of few bytes with a size of `side` × `side` pixels in its header."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

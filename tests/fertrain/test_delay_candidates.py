@@ -1,4 +1,4 @@
-"""Candidates around each person's own delay: what they promise for every anchor, whatever the delays."""
+"""Candidates around each person's own delay: laws that hold for every anchor and all delays."""
 
 import fer_worlds
 import numpy as np

@@ -1,4 +1,4 @@
-"""Delays between people: known shifts are found again, by hand and by law."""
+"""Delays between people: known shifts are recovered, and formulas agree with values by hand."""
 
 import math
 
@@ -48,7 +48,7 @@ def test_a_video_shorter_than_the_longest_lag_has_the_lags_that_fit_into_it():
 
 
 def crowd(seed, delays, steps=200, missing=0.0, noise=0.05):
-    """Probabilities of people who show one course of three expressions with their delays."""
+    """Probabilities of people who show the same sequence of three expressions, each with a delay."""
     rng = np.random.default_rng(seed)
     course = np.repeat(rng.integers(0, 3, steps // 5), 5)
     rows = []

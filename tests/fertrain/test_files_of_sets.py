@@ -1,4 +1,4 @@
-"""Files of labeled sets: what is data, what is not, and what is damaged."""
+"""Files of labeled sets: data, ignored files, and damaged files."""
 
 import json
 
@@ -22,7 +22,7 @@ from rmset_cli.fertrain.app import app
 
 
 def test_names_that_begin_with_a_dot_are_no_data_in_any_layout(tmp_path):
-    """What macOS and Jupyter leave behind: damaged images, a class of checkpoints, annotations counted as happy."""
+    """Files of macOS and Jupyter would be damaged images, a class of checkpoints, and annotations counted as happy."""
     for kind, make, options in [
         *FORMS, ("folder", fer_worlds.class_folders, {}), ("affectnet", layouts.affectnet_annotations, {}),
         ("ckplus", layouts.ckplus, {}), ("ckplus", layouts.ck48, {}), ("jaffe", layouts.jaffe, {}),

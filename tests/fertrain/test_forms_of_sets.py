@@ -1,4 +1,4 @@
-"""Labeled sets in the forms that people download: each is read whole, with its labels at their images."""
+"""Labeled sets in their published forms: each is read completely, with the right labels."""
 
 from collections import Counter
 from itertools import pairwise

@@ -143,7 +143,7 @@ def test_an_embedding_head_survives_the_file(tmp_path):
 
 
 class Passed(nn.Module):
-    """A whole module, as people pass it around."""
+    """A whole module, as in pickled checkpoints."""
 
     def __init__(self, inner):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What chooses the epoch is parted from what is learned by subject, sequence, video or picture."""
+"""The held-out part that chooses the epoch is separated by subject, sequence, video or picture."""
 
 import tomllib
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The pages that runs write: tables whose bars start at one line."""
+"""HTML pages of runs: bars of a table start at one line."""
 
 from fertrain.evaluation import html
 

@@ -1,4 +1,4 @@
-"""Attention and maps: formulas by hand, laws of the map, and the figures of several runs side by side."""
+"""Attention and feature maps: values by hand, laws of the map, and figures of several runs side by side."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Every data set in its official layout, and what is said when it is not."""
+"""Every data set in its official layout, and errors for other layouts."""
 
 from collections import Counter
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_ambiguous_labels_are_reported_and_can_be_left_out(tmp_path):
 
 
 def test_ferplus_maps_fer2013s_pixels_by_row(tmp_path):
-    """Number in the name and row drift apart: row 2 is image 3 here, and row 1 names none."""
+    """The number in a name is not the row: here row 2 is image 3, and row 1 has no image."""
     layouts.fer2013_csv(tmp_path, n=8)
     head = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
     votes = ["9,0,0,0,0,0,0,0,0,0", "0,0,0,0,0,0,0,0,0,10", "0,9,0,0,0,0,0,0,0,0"]
@@ -214,7 +214,7 @@ def test_jaffe_can_be_split_as_the_paper_counts(tmp_path):
 
 
 def test_the_213_images_of_jaffe_are_120_23_and_70():
-    """What Deep-Emotion counts; the classes have 30, 29, 32, 31, 31, 30 and 30 images."""
+    """Sizes as in Deep-Emotion; the classes have 30, 29, 32, 31, 31, 30 and 30 images."""
     rows = [(f"{k}-{i}", k) for k, n in enumerate((30, 29, 32, 31, 31, 30, 30)) for i in range(n)]
     parts = by_class(rows, 23 / 213, 10)
     assert {name: len(part) for name, part in parts.items()} == {"train": 120, "valid": 23, "test": 70}
@@ -298,7 +298,7 @@ def test_splits_by_class_take_the_same_of_each(n, seed):
 
 
 class MiddleFace:
-    """Finds one face in the middle of bright images, none in dark ones."""
+    """Detector that finds one face in the middle of bright images, none in dark ones."""
 
     def detect(self, image, min_face=40):
         if image.mean() < 20:

@@ -1,4 +1,4 @@
-"""`fertrain.train`, `load_run` and what a run can be asked: what users of the library hold in their hands."""
+"""Public interface of fertrain: `train`, `load_run`, and the methods of a run."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Issue out what a folder holds, seeing a set at one look, and finding the same picture in two places."""
+"""Detect the kind of a folder, draw a set's contact sheet, and find the same picture in two places."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The loop's promises: a broken run comes to the same weights, options do what they say."""
+"""Training loop: an interrupted run reaches the same weights, and options have their effect."""
 
 import json
 from dataclasses import replace
@@ -39,7 +39,7 @@ def weights(folder):
 
 
 class Broken(Supervised):
-    """Stops in the middle of the second epoch, once."""
+    """Method that stops in the middle of the second epoch, once."""
 
     left = 9
 

@@ -1,4 +1,4 @@
-"""Every loss against a few lines written from the paper, and against a value worked out by hand."""
+"""Every loss compared with a few lines written from its paper, and with a value by hand."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""RMFER: what is trained by what, and what is not."""
+"""RMFER: phases, gradients, candidates and losses."""
 
 import copy
 import math

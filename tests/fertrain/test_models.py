@@ -33,7 +33,7 @@ def test_vgg13_is_the_papers_layer_table():
 
 
 def test_vgg13_begins_at_chance_with_small_gradients():
-    """Where it begins decides whether the paper's rate of 0.05 learns or ends in NaN."""
+    """The initial weights decide whether the paper's rate of 0.05 learns or ends in NaN."""
     torch.manual_seed(0)
     model = build("vgg13", 8).train()
     loss = torch.nn.functional.cross_entropy(model(torch.randn(16, 1, 64, 64)), torch.arange(16) % 8)

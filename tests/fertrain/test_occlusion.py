@@ -1,4 +1,4 @@
-"""Which regions matter: a prediction is right among the classes that the data set has."""
+"""Importance of image regions: predictions count among the classes of the data set."""
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from fertrain.transforms.input_spec import InputSpec
 
 def test_classes_that_the_data_set_does_not_have_make_no_region_important():
     class Blind(nn.Module):
-        """Says the second class of three whatever it sees, and the first of those that are asked for."""
+        """Model that always prefers the second of three classes, which the data set lacks."""
 
         def forward(self, x):
             return torch.tensor([[1.0, 2.0, 0.0]]).expand(len(x), 3)

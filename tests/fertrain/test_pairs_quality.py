@@ -1,4 +1,4 @@
-"""What pairs are worth: bins by hand; on a root of known truth, a run that knows the classes sees what is true."""
+"""Quality of pairs: values by hand, and on a root with ground truth a run with true classes measures the truth."""
 
 import json
 import math

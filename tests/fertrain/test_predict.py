@@ -1,4 +1,4 @@
-"""A finished run on pictures, on other data sets, and explained."""
+"""Predictions of a finished run on pictures and other data sets, and explanations."""
 
 import csv
 import shutil

@@ -1,4 +1,4 @@
-"""Folds of subjects as one table, and what a run's features are worth on any set."""
+"""Folds of subjects in one table, and probes of a run's features on any set."""
 
 import csv
 import json

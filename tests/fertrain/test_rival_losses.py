@@ -1,4 +1,4 @@
-"""The rivals' formulas: each against a few lines written from its paper, and against a value worked out by hand."""
+"""Formulas of the rivals, compared with a few lines written from each paper, and with values by hand."""
 
 import math
 

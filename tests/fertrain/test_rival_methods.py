@@ -1,9 +1,9 @@
-"""The rivals' steps, each held to a few lines written straight from its paper: the whole loss, with all its settings.
+"""Steps of the rivals, compared with a few lines written from each paper: the whole loss, with all settings.
 
-A reference takes a copy of the method, a batch, and targets, which it finds itself if none are given; it returns the
-loss and the targets. It reads queue, means, margins and networks that follow as they are: how these move is tested
-below. The network is one layer with batch normalization, so that what passes together matters, and it has learned for
-six steps, so that nothing is any longer as it began.
+A reference takes a copy of the method, a batch, and targets, which it computes if none are given; it returns the loss
+and the targets. It uses queue, means, margins and momentum networks as they are; their updates are tested below. The
+network is one layer with batch normalization, so that the composition of a batch matters. It has trained for six steps,
+so that no state has its initial value.
 """
 
 import math
@@ -69,7 +69,7 @@ def method_of(case, steps=6):
 
 
 def batch_for(method, step, done=0.8, unlabeled=UNLABELED):
-    """The first five are an epoch; of the last class there are no labels."""
+    """Batch of a step; five steps are an epoch, and the last class has no labels."""
     g, phase = torch.Generator().manual_seed(step), method.phases[0]
     classes = torch.randint(CLASSES - 1, (LABELED if phase.labeled else 0,), generator=g)
     views = [torch.randn(unlabeled, 3, 4, 4, generator=g) for _ in range(phase.views.weak + phase.views.strong)]
@@ -81,7 +81,7 @@ def batch_for(method, step, done=0.8, unlabeled=UNLABELED):
 
 
 def state(method):
-    """What is saved with a run, but for counters of batches that nothing reads."""
+    """State that a checkpoint saves, without unused counters of batches."""
     return {k: v.clone() for k, v in method.module.state_dict().items() if "tracked" not in k}
 
 
@@ -98,7 +98,7 @@ def unit(v):
 
 
 def passed(network, *parts):
-    """What the network says of each part, normalized as one batch."""
+    """Outputs of the network for each part, normalized as one batch."""
     return network(torch.cat(parts)).split([len(part) for part in parts])
 
 
@@ -112,7 +112,7 @@ def sharpened(q, t):
 
 
 def some(rows):
-    """Rows, of which there are some and not all: otherwise a threshold would not be tested."""
+    """Check that some but not all rows are selected, so that the threshold is tested."""
     assert 0 < rows.sum() < len(rows)
     return rows
 

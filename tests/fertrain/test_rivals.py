@@ -1,4 +1,4 @@
-"""The rivals as methods: what learns from what, what is refused, and whole runs to the bit."""
+"""Rivals as methods: gradients of each part, refused settings, and bit-identical resumed runs."""
 
 from dataclasses import replace
 
@@ -201,7 +201,7 @@ def test_views_that_show_nothing_are_refused():
 
 
 class Breaking:
-    """A method that stops at one of its steps, once."""
+    """Method that stops at one of its steps, once."""
 
     def __init__(self, inner, at):
         self.inner, self.left = inner, at
@@ -230,7 +230,7 @@ def config(ferplus, mashup, out, name):
 
 
 def each(names):
-    """Every method; those whose state is of a kind that another's is too, in the slow set."""
+    """Every method; methods with the same kind of state as another are in the slow set."""
     quick = {"rmfer", "remixmatch", "moco"}
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 

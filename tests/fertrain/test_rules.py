@@ -1,4 +1,4 @@
-"""The four FERPlus rules: counts of the released votes, the authors' walk, and laws."""
+"""The four FERPlus rules: counts on the released votes, the authors' algorithm, and laws."""
 
 import csv
 import gzip
@@ -51,7 +51,7 @@ def test_the_loader_finds_the_images_inside_a_zip(real_ferplus):
 
 
 def authors_distribution(raw):
-    """The walk of the official tools, line by line."""
+    """Algorithm of the official tools, line by line."""
     raw = [0.0 if v < 1.0 + 1e-9 else float(v) for v in raw]
     total, emotion, part, count, valid = sum(raw), [0.0] * 10, 0.0, 0, True
     while part < 0.75 * total and count < 3 and valid:

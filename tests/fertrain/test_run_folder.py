@@ -1,4 +1,4 @@
-"""Run folders that were damaged, are shared, full or killed: one line, nothing lost, nothing mixed."""
+"""Damaged or shared run folders, full disks and kills: a one-line error, nothing lost, nothing mixed."""
 
 import fcntl
 import os
@@ -144,7 +144,7 @@ class _Killed(BaseException):
 
 
 class Dying(Supervised):
-    """Ends without a word in its first step, as a killed process does."""
+    """Method that ends silently in its first step, like a killed process."""
 
     def loss(self, batch):
         raise _Killed
@@ -198,7 +198,7 @@ def test_a_checkpoint_of_this_run_that_is_damaged_is_one_line(spoil, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Mount a file system of so many bytes; a user who may not mount cannot fill one."""
+    """Mount a small file system; skip the test if mounting is not permitted."""
     mounted = []
 
     def mount(size):

@@ -1,4 +1,4 @@
-"""Whole runs on tiny worlds: what is learned, what is written, what is refused."""
+"""Whole runs on tiny data: accuracy, output files, and refused settings."""
 
 import json
 import math
@@ -150,7 +150,7 @@ def test_rmfer_goes_through_its_three_phases_on_a_label_budget(ferplus, mashup, 
 
 
 class NotANumber(Supervised):
-    """Learns for an epoch, then divides by nothing."""
+    """Method that learns for an epoch, then gives NaN."""
 
     steps = 0
 

@@ -1,4 +1,4 @@
-"""Roots that show labeled images: the truth names every image's class, and only training images are shown."""
+"""Roots made from labeled images: the truth has every image's class, and only training images are used."""
 
 import fer_worlds
 import numpy as np

@@ -55,7 +55,7 @@ def test_t_tests_are_what_scipy_says(a, b):
 
 @given(st.floats(0.05, 0.9), st.floats(0.001, 0.05), st.integers(2, 6))
 def test_runs_without_variance_give_no_p_value(mean, gain, n):
-    """Rounding makes 0.1 + 0.2 another number than 0.3; that is no spread."""
+    """Rounding makes 0.1 + 0.2 differ from 0.3, which is no variance."""
     spread = np.linspace(0, 0.03, n)
     assert math.isnan(paired(mean + spread, mean + spread + gain).p)
     assert math.isnan(welch([mean] * n, [mean + gain] * n).p)

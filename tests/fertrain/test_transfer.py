@@ -1,4 +1,4 @@
-"""Weights as people have them: which tensors are taken, and what is said of the others."""
+"""Weights from other programs: tensors that are used, and messages about the others."""
 
 import collections
 import enum
@@ -39,7 +39,7 @@ def same(model, state):
 
 
 def test_weights_of_another_network_are_refused_although_a_counter_fits(tmp_path):
-    """Every network with batch normalization has counters of one shape: they say nothing."""
+    """All networks with batch normalization have counters of one shape, so these are no evidence."""
     torch.save(theirs("mobilenetv3_small_050"), tmp_path / "other.pt")
     with pytest.raises(
         WeightsError, match=r"weights of resnet10t .* without a value: conv1\.0\.weight.*`model.name`"
@@ -86,7 +86,7 @@ def test_the_usual_keys_are_known(tmp_path, key):
 
 
 def test_of_several_networks_the_one_that_is_judged_is_taken_and_the_others_named(tmp_path):
-    """TorchSSL keeps `train_model` and `ema_model`, MoCo two encoders: which is meant is the user's to say."""
+    """TorchSSL stores `train_model` and `ema_model`, MoCo two encoders: the user can choose."""
     judged, learning = theirs(), {k: v + 1 for k, v in theirs().items()}
     torch.save({"train_model": learning, "ema_model": judged, "it": 7}, tmp_path / "ssl.pt")
     model = fresh()
@@ -156,7 +156,7 @@ def test_convert_takes_one_of_several_networks_and_names_the_others(tmp_path):
 
 @pytest.fixture
 def absent():
-    """A module that is gone when its objects are read."""
+    """A module that does not exist any more when its objects are read."""
     made = types.ModuleType("their_code")
     sys.modules["their_code"] = made
 

@@ -1,4 +1,4 @@
-"""The unlabeled streams: which images, in which order, seen how, and what happens where there are too few."""
+"""Unlabeled streams: choice and order of images, views, and too few images."""
 
 import shutil
 from dataclasses import replace

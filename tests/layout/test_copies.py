@@ -1,4 +1,4 @@
-"""The film a second time: found at its place and size wherever it lies, and not where there is none."""
+"""Copies of the film: found at their place and size, and only if they exist."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ SIZE = (640, 360)
 
 
 def looks(second=None, *, mirrored=False, later=0, count=8):
-    """Small pictures of a screen on which a film and four people play, each by itself, uint8 (count, 180, 320)."""
+    """Small pictures of a screen with an independent film and four people, uint8 (count, 180, 320)."""
     rng = np.random.default_rng(5)
     film = [noise(rng, (FILM[2] - FILM[0], FILM[3] - FILM[1])) for _ in range(count + later)]
     walls = noise(rng, SIZE)

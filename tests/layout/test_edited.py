@@ -1,4 +1,4 @@
-"""Mashups as editors cut them: pictures over the film, places that change, moments full screen."""
+"""Edited mashups: pictures over the film, changes of places, moments in full screen."""
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ SIZE = (640, 360)
 
 
 def evidence(draw, count=14, seed=0):
-    """Of frames of noise over which `draw` puts another picture."""
+    """Evidence from noise frames on which `draw` puts another picture."""
     rng = np.random.default_rng(seed)
     sums = FrameSums(*SIZE[::-1])
     for _ in range(count):

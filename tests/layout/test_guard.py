@@ -1,4 +1,4 @@
-"""Who may speak to the review page, without a browser."""
+"""Access control of the review page, tested without a browser."""
 
 import http.client
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""What strangers and broken layouts may cost the review page: connections, time, memory, and one video at most."""
+"""Limits of the review page against other users and broken layouts: connections, time, memory, one video."""
 
 import http.client
 import json
@@ -25,7 +25,7 @@ def ask(address, method="GET", path="api/queue", body=None, **headers):
 
 
 def drawn():
-    """A layout of two segments, one person and one region, as its file holds it."""
+    """Contents of a layout file with two segments, one person and one region."""
     person = Person(0, (20.0, 20.0, 60.0, 70.0), (0.0, 0.0, 160.0, 180.0), "detected", 0.9)
     region = TriggerRegion((200.0, 40.0, 300.0, 140.0), "proposed", 0.9)
     segments = (Segment(0, 20, 5, (region,), (person,)), Segment(20, 30, 25, (region,)))

@@ -1,4 +1,4 @@
-"""The review page in a real browser: what a person does with mouse and keys reaches the layout file."""
+"""Review page in a real browser: changes by mouse and keys reach the layout file."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def waiting(root):
 
 
 def shows(page, selector, text):
-    """Wait for a text; the page's own rules forbid to evaluate strings in it."""
+    """Wait for a text; the page's security policy forbids evaluating strings in it."""
     page.locator(selector, has_text=re.compile(text)).wait_for()
 
 
@@ -25,7 +25,7 @@ def saved(page):
 
 
 def until(page, holds, found=lambda: ""):
-    """Wait for a state that is not an element's; the page's events are handled meanwhile."""
+    """Wait for a state outside the page's elements, while handling the page's events."""
     for _ in range(PATIENCE_MS // 20):
         if holds():
             return
@@ -34,7 +34,7 @@ def until(page, holds, found=lambda: ""):
 
 
 def written(page, root, holds):
-    """Wait until the layout file says so."""
+    """Wait until a condition holds for the layout file."""
     until(page, lambda: holds(root.layout(waiting(root))), lambda: root.layout(waiting(root)))
 
 
@@ -208,7 +208,7 @@ def test_accepting_what_was_changed_elsewhere_accepts_nothing_and_stays(page, ro
 
 
 def leave_while_saving(page):
-    """Draw a person and go on; returns the save that is held back."""
+    """Draw a person and go to the next video; return the delayed save."""
     late = []
     page.route("**/api/layout/*", lambda r: late.append(r) if r.request.method == "PUT" else r.continue_())
     page.keyboard.press("p")

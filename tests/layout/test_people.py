@@ -1,4 +1,4 @@
-"""Who sits in a panel: one person, or several where all of them stay."""
+"""People of a panel: one, or several if all of them stay."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ LARGE = np.array([40.0, 40.0, 140.0, 180.0])
 
 
 def watched(second, sway):
-    """A panel in which a large face is seen in every look, and a second one that sways by so many px."""
+    """A panel with a large face in every look, and a second one shifted by `sway` px per look."""
     boxes = [as_boxes([LARGE, np.add(second, (dx, 0, dx, 0))]) for dx in sway]
     looks = [Detections(b, np.ones(2, np.float32), np.zeros((2, 5, 2), np.float32)) for b in boxes]
     return Watched(

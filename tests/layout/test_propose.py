@@ -1,4 +1,4 @@
-"""From a video to its layout: a generated mashup, ids over segments, what check says, and files that are no mashups."""
+"""Layout proposals: a generated mashup, ids over segments, checks, and files that are no mashups."""
 
 from dataclasses import replace
 
@@ -76,7 +76,7 @@ def test_a_generated_mashup_is_proposed_right_and_what_is_reviewed_is_kept(tmp_p
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """Frames (H, W, 3) of a mashup of three people, odd in no way, and its truth."""
+    """Frames (H, W, 3) of an ordinary mashup of three people, and its truth."""
     pytest.importorskip("skimage", reason="generated people need `pip install 'rmset[demo]'`")
     from rmset.synth.compose import compose_demo
 

@@ -1,4 +1,4 @@
-"""Frames taken out of a video here and there are those that decoding it from the start gives."""
+"""Sampled frames of a video are the same as in decoding it from the start."""
 
 import numpy as np
 import pytest

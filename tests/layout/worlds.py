@@ -17,13 +17,13 @@ Box = tuple[int, int, int, int]
 
 
 def noise(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """A smooth random picture uint8 (H, W): like content, neighboring pixels are alike."""
+    """A smooth random picture uint8 (H, W), whose neighboring pixels are alike like in real pictures."""
     few = rng.integers(20, 235, (6, 9)).astype(np.uint8)
     return cv2.resize(few, size, interpolation=cv2.INTER_CUBIC)
 
 
 def screens(boxes: list[Box], size: tuple[int, int], count: int, seed: int = 0) -> list[np.ndarray]:
-    """Frames uint8 (H, W) in which each box shows pictures of its own; later boxes lie over earlier ones."""
+    """Frames uint8 (H, W) in which each box shows its own pictures; later boxes cover earlier ones."""
     rng = np.random.default_rng(seed)
     frames = []
     for _ in range(count):

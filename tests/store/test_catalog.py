@@ -1,4 +1,4 @@
-"""SQL: what may be asked, what may not, and in which forms the answer comes."""
+"""SQL catalog: allowed and refused queries, and forms of results."""
 
 import duckdb
 import pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-"""Every query of the cookbook runs, and answers something."""
+"""Every query of the cookbook runs and returns rows."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Random access: the right bytes, in any process, with few files open."""
+"""Random access to crops: the right bytes in any process, with few files open."""
 
 import multiprocessing
 import os

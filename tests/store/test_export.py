@@ -181,7 +181,7 @@ assert outcome.status in ("done", "already done"), outcome.error
 
 
 def _killed(root, times, seed):
-    """Kill exports at random moments; each is then resumed to the end, and must be what an unkilled one is."""
+    """Kill exports at random moments; each resumed export must equal an undisturbed one."""
 
     def start():
         return subprocess.Popen([sys.executable, "-c", WORK, str(root.path)], stdout=subprocess.PIPE)

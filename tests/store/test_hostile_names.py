@@ -1,4 +1,4 @@
-"""A root answers the same whatever the folders above it are called, and wherever its shards lie."""
+"""Results of a root do not depend on the names of folders above it, or on the place of its shards."""
 
 import shutil
 

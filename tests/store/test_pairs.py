@@ -1,4 +1,4 @@
-"""Candidates: arrays and SQL give the same sets, draws are fair and repeatable, indexes are kept."""
+"""Candidates: arrays and SQL give the same sets, draws are uniform and repeatable, indexes are cached."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The SQL prompt and the commands that ask questions."""
+"""The SQL prompt, and the commands `sql` and `pairs`."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Shards: where pictures lie, how large files grow, what is refused."""
+"""Shards: positions of pictures, sizes of files, and refused files."""
 
 import os
 

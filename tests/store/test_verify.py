@@ -1,4 +1,4 @@
-"""Verify: each fault is found, the broken file is named, and repair makes anew just that."""
+"""Verify: each fault is found, the broken file is named, and repair rebuilds only this file."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Small roots that the tests of shards, SQL and pairs are run on: true videos and tracks, no detector."""
+"""Small roots for the tests of shards, SQL and pairs, with true videos and tracks, without a detector."""
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ FPS = 25.0
 
 
 def face_table(video_id, rows, segment_of=lambda frame: 0):
-    """Face rows out of (person, frame, box) tuples, by person and frame, as tracking writes them."""
+    """Face rows from (person, frame, box) tuples, by person and frame, as written by tracking."""
     rows = sorted(rows, key=lambda r: (r[0], r[1]))
     n = len(rows)
     person, frame = np.array([r[0] for r in rows], np.int16), np.array([r[1] for r in rows], np.int32)
@@ -42,7 +42,7 @@ def face_table(video_id, rows, segment_of=lambda frame: 0):
 
 
 def video_root(path, frames=30, people=3, size=(192, 96), video_id="v-00000001"):
-    """A root with one short video, its layout and its tracks: everything that an export needs."""
+    """A root with one short video, its layout and its tracks, ready for export."""
     from rmset.files import sha256_of
 
     root = Root(path)
@@ -114,7 +114,7 @@ def write_crops(root, rows, rows_per_part=1 << 30):
 
 
 def crop_root(path, people=3, frames=40, rows_per_part=1 << 30, videos=("a", "b")):
-    """A root with crops and face rows of everybody in every frame, and nothing else."""
+    """A root with crops and face rows of all people in every frame, and nothing else."""
     rows = [crop_row(v, p, f) for v in videos for p in range(people) for f in range(frames)]
     return write_crops(Root(path), rows, rows_per_part)
 

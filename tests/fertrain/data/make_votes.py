@@ -1,4 +1,4 @@
-"""Make `votes.csv.gz`: the distinct rows of fer2013new.csv by usage, with how often each stands there.
+"""Make `votes.csv.gz`: the distinct rows of fer2013new.csv by usage, with their counts.
 
     python tests/fertrain/data/make_votes.py FER2013NEW.CSV
 

@@ -1,4 +1,4 @@
-"""A search engine that answers with what was recorded: real yt-dlp extractors, without the network."""
+"""Recorded search engine: real yt-dlp extractors with recorded answers, without the network."""
 
 import json
 import os
