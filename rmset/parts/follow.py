@@ -26,12 +26,14 @@ from rmset.layout_record import Person
 from rmset.parts.assign import match
 from rmset.parts.detect import Detections, cascade
 from rmset.parts.detect.nets import Nets
-from rmset.parts.pixels import Pixels, Rect
+from rmset.parts.pixels import Pixels, Rect, gain_for, lightened
 from rmset.parts.still import Stillness
 
 # Side of R-Net's square by the side of the box that O-Net makes of it, and how much lower it lies; medians over faces
 # of clips found by the whole cascade, then tuned by how well a loop of 400 frames stays on them.
 _ENTRY_SCALE, _ENTRY_DROP = 0.88, 0.03
+# Thresholds of the last two nets for a face that a hand covers, and least IoU with the person's last box there.
+_COVERED, _AT_PLACE = (0.5, 0.4), 0.4
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Follower:
         self._landmarks = np.zeros((len(people), 5, 2), np.float32)
         self._still = Stillness(len(people))
         self._held = np.zeros(len(people), dtype=bool)
+        # By how much each person's panel is lightened, as of its last search.
+        self._gain = np.ones(len(people))
         self._doubt = np.zeros(len(people), dtype=np.int64)
         self._searches = np.zeros(len(people), dtype=np.int64)
         # Full searches of different people are spread over frames.
@@ -166,8 +170,11 @@ class Follower:
         asked = np.array([p for p in np.flatnonzero(self._held) if self._still.moved(int(p), picture)], dtype=np.intp)
         if len(asked):
             squares = entry_squares(self._last[asked])
-            answer = cascade.output(self._nets, picture, self._areas[asked], squares, padded=True)
-            boxes[asked], scores[asked], landmarks[asked] = answer.boxes, answer.scores, answer.landmarks
+            for gain in np.unique(self._gain[asked]):
+                mine = self._gain[asked] == gain
+                who, lit = asked[mine], lightened(picture, float(gain))
+                answer = cascade.output(self._nets, lit, self._areas[who], squares[mine], padded=True)
+                boxes[who], scores[who], landmarks[who] = answer.boxes, answer.scores, answer.landmarks
             low, high = cascade.bounded(squares, self._areas[asked])
             for person, (x0, y0), (x1, y1) in zip(asked, low.tolist(), high.tolist(), strict=True):
                 if x0 < x1 and y0 < y1:
@@ -224,8 +231,11 @@ class Follower:
         if trusted[members].all() and (self._searches[members] % self._config.full_every).all():
             side = np.sqrt(area_of(self._last[members]))
             least, most = max(least, float(side.min()) * 0.6), float(side.max()) * 1.6
-        faces = cascade.search(self._nets, picture, area, _rounded(least), most, padded=True)
-        return faces.where(outside(faces.boxes, self._removed))
+        self._gain[members] = gain_for(picture, area)
+        faces = cascade.search(self._nets, picture, area, _rounded(least), most, padded=True, unsure=_COVERED)
+        sure = faces.scores > cascade.THRESHOLDS[2]
+        sure |= iou(faces.boxes, self._last[members]).max(axis=1, initial=0) >= _AT_PLACE
+        return faces.where(sure & outside(faces.boxes, self._removed))
 
     def _named(
         self, members: npt.NDArray[np.intp], faces: Detections, trusted: npt.NDArray[np.bool_], refined: Boxes

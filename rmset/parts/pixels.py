@@ -227,6 +227,45 @@ class MaskedPixels:
         return self._pixels.glance(rect)
 
 
+# Largest brightness of what counts as dark, of what counts as black, and what the largest is raised to.
+_DARK, _BLACK, _BRIGHT = 48.0, 4.0, 200.0
+_BRIGHTEST = 98
+"""percentile of pixels taken for the largest brightness"""
+
+
+class LightenedPixels:
+    """A dark source with all brightness raised by one factor."""
+
+    def __init__(self, pixels: Pixels, gain: float) -> None:
+        self._pixels, self._gain = pixels, gain
+        self.width, self.height = pixels.width, pixels.height
+
+    def patch(self, rect: Rect, size: tuple[int, int]) -> Patch:
+        """Return the rectangle, resized to `size` (width, height)."""
+        lighter = self._pixels.patch(rect, size).astype(np.float32) * np.float32(self._gain)
+        return np.asarray(np.minimum(lighter, 255), np.float32)
+
+    def reduced(self, rect: Rect, scale: float) -> Pixels:
+        """Return the reduced source, lightened as much."""
+        return LightenedPixels(self._pixels.reduced(rect, scale), self._gain)
+
+    def glance(self, rect: Rect) -> npt.NDArray[np.uint8]:
+        """Brightness of the rectangle, (24, 24), not lightened: it serves only to detect motion."""
+        return self._pixels.glance(rect)
+
+
+def gain_for(pixels: Pixels, rect: Rect) -> float:
+    """Return the factor that makes a rectangle bright enough for the nets: 1 unless it is dark, and not black."""
+    small = np.asarray(pixels.patch(rect, _GLANCE), np.float32).max(axis=2)
+    brightest = float(np.percentile(small, _BRIGHTEST))
+    return _BRIGHT / brightest if _BLACK <= brightest < _DARK else 1.0
+
+
+def lightened(pixels: Pixels, gain: float) -> Pixels:
+    """Return the source with brightness raised by `gain`; itself where that is 1."""
+    return pixels if gain == 1 else LightenedPixels(pixels, gain)
+
+
 def pixels_of(frame: Frame, removed: Sequence[Rect] = ()) -> Pixels:
     """Return the cheapest source of patches of a decoded frame, with trigger regions removed.
 

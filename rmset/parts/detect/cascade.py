@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rmset.geometry import Boxes
 from rmset.parts.detect.base import Detections
 from rmset.parts.detect.nets import F32, Nets
-from rmset.parts.pixels import Patch, Pixels, Rect
+from rmset.parts.pixels import Patch, Pixels, Rect, gain_for, lightened
 
 THRESHOLDS = (0.6, 0.7, 0.7)
 FACTOR = 0.709
@@ -65,12 +65,20 @@ def propose(nets: Nets, pixels: Pixels, area: Rect, min_face: float, max_face: f
     return squared(table[:, :4] + table[:, 5:9] * size) + np.array([x0, y0, x0, y0], np.float32)
 
 
-def refine(nets: Nets, pixels: Pixels, area: Rect, candidates: Boxes, *, padded: bool = False) -> Boxes:
+def refine(
+    nets: Nets,
+    pixels: Pixels,
+    area: Rect,
+    candidates: Boxes,
+    *,
+    padded: bool = False,
+    threshold: float = THRESHOLDS[1],
+) -> Boxes:
     """R-Net's candidates (M, 4), squared, out of P-Net's (N, 4); `padded` as in `output`."""
     if not len(candidates):
         return candidates
     offsets, probability = nets.refine(_patches(pixels, area, candidates, 24, padded=padded))
-    keep = probability > THRESHOLDS[1]
+    keep = probability > threshold
     squares, offsets, probability = candidates[keep], offsets[keep], probability[keep]
     pick = nms(squares, probability, 0.7)
     return squared(_regressed(squares[pick], offsets[pick]))
@@ -100,21 +108,45 @@ def output(
 
 
 def search(
-    nets: Nets, pixels: Pixels, area: Rect, min_face: float, max_face: float = np.inf, *, padded: bool = False
+    nets: Nets,
+    pixels: Pixels,
+    area: Rect,
+    min_face: float,
+    max_face: float = np.inf,
+    *,
+    padded: bool = False,
+    unsure: tuple[float, float] | None = None,
 ) -> Detections:
-    """Return the whole cascade in a rectangle of the picture; faces best first; `padded` as in `output`."""
+    """Return the whole cascade in a rectangle of the picture; faces best first; `padded` as in `output`.
+
+    Args:
+        nets: the three nets.
+        pixels: the picture.
+        area: the rectangle, px. A dark one is lightened first: facenet-pytorch finds next to nothing there.
+        min_face: px.
+        max_face: px.
+        padded: as in `output`.
+        unsure: thresholds of R-Net and O-Net for a second try where no face passes their own.
+    """
     if min(area[2] - area[0], area[3] - area[1]) < _WINDOW:
         return Detections.none()
+    pixels = lightened(pixels, gain_for(pixels, area))
     # The first two nets, which process many patches, need no higher resolution of the smallest face.
     coarse = pixels.reduced(area, _COARSE / min_face)
-    candidates = refine(nets, coarse, area, propose(nets, coarse, area, min_face, max_face), padded=padded)
-    faces = output(nets, pixels, area, candidates, padded=padded)
-    faces = faces.where(faces.scores > THRESHOLDS[2])
-    if not len(faces):
-        return faces
-    pick = np.zeros(len(faces), dtype=bool)
-    pick[nms(faces.boxes, faces.scores, 0.7, of_smaller=True)] = True
-    return ordered(faces.where(pick))
+    candidates = propose(nets, coarse, area, min_face, max_face)
+    found = Detections.none()
+    for of_refine, of_output in (THRESHOLDS[1:], unsure or THRESHOLDS[1:]):
+        if not len(found):
+            squares = refine(nets, coarse, area, candidates, padded=padded, threshold=of_refine)
+            faces = output(nets, pixels, area, squares, padded=padded)
+            found = faces.where(faces.scores > of_output)
+        if unsure is None:
+            break
+    if not len(found):
+        return found
+    pick = np.zeros(len(found), dtype=bool)
+    pick[nms(found.boxes, found.scores, 0.7, of_smaller=True)] = True
+    return ordered(found.where(pick))
 
 
 def ordered(faces: Detections) -> Detections:
