@@ -1,8 +1,8 @@
 """MTCNN, exact: facenet-pytorch 2.5.3 with its weights, thresholds and arithmetic, in less than half its time.
 
 facenet-pytorch's own `detect` returns object arrays from batches, overflows at 32,767 candidates (int16 in its last
-suppression) and raises on some faceless batches; running its weights in our cascade avoids all three. One thing differs on purpose: dark pictures are
-lightened first.
+suppression) and raises on some batches without faces; running its weights in our cascade avoids all three. One thing
+differs on purpose: dark pictures are lightened first.
 """
 
 from __future__ import annotations
