@@ -76,7 +76,7 @@ def serve(folder: Path, speed: int, port: object) -> None:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: object, client_address: object) -> None:
-            # A client that has seen enough of a file closes the connection.
+            # A client that needs no more of a file closes the connection.
             pass
 
     server = Server(("127.0.0.1", 0), Handler)
@@ -115,7 +115,7 @@ def compare(files: int, frames: int, speed: int) -> str:
         used = os.times().children_user + os.times().children_system
         for _ in range(ROUNDS):
             ours()
-        # Of the processor: a busy machine lengthens the wait, not the work.
+        # Processor seconds: other load lengthens the wait, not the work.
         cpu = (os.times().children_user + os.times().children_system - used) / ROUNDS / files
         took = in_turn(ROUNDS, curl=curl, ours=ours)
         server.terminate()

@@ -20,7 +20,7 @@ from rmset.read.crops import CropStore
 NOTES = [
     "The bare loop has its encoded pictures in memory and keeps nothing; the loader reads them and hands batches over.",
 ]
-# Steps enough that a pass takes seconds: starting and draining the workers is a fixed cost of every epoch.
+# Enough steps for several seconds per pass: starting and draining the workers is a fixed cost of every epoch.
 BATCH, STEPS, WORKERS = 64, 240, 2
 
 
@@ -39,7 +39,7 @@ def measure(store: CropStore, rounds: int) -> list[Line]:
     data = CropDataset(store.root)
     loader = CropLoader(data, BATCH, workers=WORKERS)
     loader.order = CropBatches(min(len(store), BATCH * STEPS), batch=BATCH)
-    # Forked: both sides share what the parent has read, and nothing is measured but the work.
+    # Forked, so that both sides share the parent's data, and only the work is measured.
     context = multiprocessing.get_context("fork")
     steps = list(CropBatches(min(len(store), BATCH * STEPS), batch=BATCH))
     pipes, processes = [], []
@@ -87,7 +87,7 @@ def _costs(store: CropStore, data: CropDataset) -> list[Line]:
     rows = np.linspace(0, len(store) - 1, BATCH).astype(int)
     pictures = store.read(rows)
     batch = data.decoded(pictures, rows).float() / 255
-    # The quickest round: a cost is told, not compared, and other work only ever adds to it.
+    # The fastest round: a cost is reported, not compared, and other load only adds to it.
     took = in_turn(
         7,
         decode=lambda: data.decoded(pictures, rows),

@@ -97,7 +97,7 @@ MASHUPS: tuple[Mashup, ...] = (
     Mashup("row-b", "row", 5, again=CORNER),
     Mashup("center-a", "center", 4, "film_street_faces", "clips"),
     Mashup("center-b", "center", 6, "generated", "generated", outro=True),
-    # The truth of these is not looked at while tuning.
+    # Held out: their truth is not used for tuning.
     Mashup("held-grid", "3x3", 8, "film_with_face", "mixed", intro="title", split="held-out"),
     Mashup("held-six", "2x3", 5, "film_street_faces", "clips", then="side", split="held-out"),
     Mashup("held-four", "2x2", 3, "generated", "clips", pad=True, split="held-out"),
@@ -108,7 +108,7 @@ MASHUPS: tuple[Mashup, ...] = (
     Mashup("held-center", "center", 4, "film_with_face", "generated", split="held-out"),
     Mashup("held-twice", "row", 3, "film_with_face", "clips", again=CORNER, split="held-out"),
     Mashup("held-late", "3x3", 7, "generated", "mixed", late=True, outro=True, fps=25, split="held-out"),
-    # The film twice: over an empty cell, over a person, over itself, over what lies behind; late, mirrored.
+    # The film twice: over an empty cell, a person, itself or the background; delayed, mirrored.
     Mashup("twice-row-a", "row", 4, "film_street_faces", "clips", again=Again((1000, 12, 1264, 160)), split="twice"),
     Mashup("twice-row-b", "row", 4, "film_without_face", "clips", again=Again((20, 24, 276, 168)), split="twice"),
     Mashup("twice-row-c", "row", 5, "film_with_face", "clips", again=Again((940, 30, 1260, 210)), split="twice"),
@@ -154,7 +154,7 @@ MASHUPS: tuple[Mashup, ...] = (
             Mashup("kinds-bordered-k", "bordered", 5, "film_street_faces"),
             Mashup("kinds-bordered-l", "bordered", 7, "film_street_faces"),
             Mashup("kinds-bordered-m", "bordered", 8, "film_street_faces"),
-            # Insets, and somebody who joins.
+            # Insets, and a person who joins.
             Mashup("kinds-inset-a", "inset", 5, "film_with_face", "clips", late=True),
             Mashup("kinds-inset-b", "inset", 3, "generated", "mixed", late=True),
             Mashup("kinds-inset-c", "inset", 6, "film_street_faces", "mixed", late=True),
@@ -215,7 +215,7 @@ class _Repeated:
     mirrored: bool
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        # Before it has begun, it runs backwards: a picture that holds still would be another layout.
+        # Before its start it runs backwards: a still picture would be another layout.
         shown = self.film.frame(abs(index - self.later), size)
         return PanelFrame(np.ascontiguousarray(shown.image[:, ::-1])) if self.mirrored else shown
 

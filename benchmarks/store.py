@@ -88,7 +88,7 @@ def measure_reads(store: CropStore, folder: Path, rounds: int, batches: int) -> 
     files = image_folder(store, folder)
     rivals = {"files": lambda: [files(rows) for rows in draws]}
     if (table := hugging_face(store, folder)) is not None:
-        # It is slower by so much that a tenth of the batches tells.
+        # It is so much slower that a tenth of the batches is enough.
         rivals["hf"] = lambda: [table(rows) for rows in draws[: max(1, batches // 10)]]
     if (stream := web_dataset(store, folder)) is not None:
         rivals["wds"] = lambda: [stream(BATCH) for _ in draws]

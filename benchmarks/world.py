@@ -139,7 +139,7 @@ class Bench:
             "cell": asdict(cell), "logs": history, "accuracy": _accuracy(method, data, config),
             "held_out": _retrieval(method, data, self.strangers(cell.seed)),
             "in_world": {f"{n:g}": _retrieval(method, data, self.world(cell.seed, n)) for n in worlds},
-            # of the mashup's candidates, whatever was learned from
+            # purity of the mashup's candidates, also after training on other candidates
             "purity": {
                 f"{n:g}": _purity(method, data, config, self.world(cell.seed, n))
                 for n in worlds if cell.variant in ("ial", "total")
@@ -155,7 +155,7 @@ class Bench:
 
 def _fit(method: Rmfer, data: LabeledData, config: RunConfig, phase: Phase) -> dict[str, float]:
     """Train one phase from the method's present state to its last step; return the last epoch's logs."""
-    # not its best epoch by the few held-out images: all variants shall have learned equally long
+    # not the best epoch on the few held-out images, so that all variants train equally long
     phases = (replace(phase, judged=False),)
     accelerator = accelerator_for(config.device, config.precision, depthwise=method.model.depthwise)
     beside = open_unlabeled(resolve(config), phases, data)
@@ -237,7 +237,7 @@ def main() -> None:
         raise SystemExit(f"expected results of the same settings in {file}, found others; remove it to begin anew")
     results = kept.get("results", {})
     bench = Bench(cache, plan)
-    # a plan goes on for hours, and over several days: each training says what it was made with
+    # a plan runs for hours, over several days, so each training records its commit and machine
     made = {"commit": commit(), "machine": machine(load=False)}
     if args.report and not kept:
         raise SystemExit(f"expected results in {file}, found none; leave out --report to make them")

@@ -21,7 +21,7 @@ def page(values: dict[str, Any], plan: str) -> str:
     noise = [f"{n:g}" for n in fixed["noise"]]
     variants = tuple(fixed["variants"])
     full = {n: [s for s in seeds if all(f"{v}/{s}/{n}" in results for v in variants)] for n in noise}
-    # levels that nothing was learned at yet are left out, the first one stays
+    # levels without a training yet are left out, except the first
     full = {n: have for k, (n, have) in enumerate(full.items()) if have or k == 0}
     optim, rules = fixed["settings"]["optim"], fixed["settings"]["rmfer"]
     world = fixed["world"]

@@ -135,7 +135,7 @@ def asked(*tracks):
 
 
 def test_an_expression_like_another_person_is_the_same_person_in_the_same_room():
-    # Two faces in one mood, 0.9 from all others.
+    # Two faces with one expression, 0.9 from all others.
     mood = [replace(s, vector=s.vector * 0.64) for s in samples((0, [0, 0, 1, 1, 0, 0]))]
     room = pictures(False, 1, 5)[0]
     assert identity.ask([replace(s, room=room) for s in mood], 0.5, 0.8)[1] == []

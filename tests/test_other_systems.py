@@ -19,7 +19,7 @@ class Hidden:
 
 allowed = set()
 """
-# Packages of others may use those modules where they find them: they are imported before.
+# Third-party packages may use those modules if present, so they are imported before.
 OTHERS = """
 for other in ("av", "cv2", "duckdb", "pyarrow.parquet", "torch", "torchvision", "timm", "openvino", "yt_dlp", "typer",
               "rich.console", "matplotlib.figure", "accelerate", "captum.attr", "torchmetrics", "sklearn.manifold",

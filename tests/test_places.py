@@ -137,7 +137,7 @@ def test_a_root_that_its_owner_shares_with_a_group_stays_shared(root):
 def test_a_folder_that_cannot_be_listed_is_no_empty_folder(root, monkeypatch):
     (root.path / "crops" / "v").mkdir(parents=True)
     if os.geteuid() == 0:
-        # The superuser may list anything; what the system says to others is said here.
+        # The superuser can list any folder, so the error of other users is simulated.
         def refuse(folder):
             raise PermissionError(errno.EACCES, "Permission denied", str(folder))
 

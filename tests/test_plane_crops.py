@@ -44,7 +44,7 @@ def photo(colorspace, full):
     y = np.clip(yuv[..., 0].round(), 0, 255)
     sited = BETWEEN if full else LEFT
     wide = cv2.GaussianBlur(yuv[..., 1:], (5, 5), 1.2)
-    # any chroma will do: what the reference sees are these samples at their true places
+    # any chroma works: the reference uses these samples at their true places
     cb, cr = (np.clip(wide[::2, ::2, i].round(), 0, 255) for i in range(2))
     true = np.dstack([y, at_luma(cb, sited), at_luma(cr, sited)]) @ matrix[:, :3].T + matrix[:, 3]
     return frame_of(y, cb, cr, colorspace, full), np.clip(true, 0, 255).astype(np.float32)
@@ -91,7 +91,7 @@ def test_planes_lose_no_more_than_rgb_did_and_shift_no_color(colorspace, full, s
 @pytest.mark.parametrize(("full", "sited"), [(False, LEFT), (True, BETWEEN)])
 @pytest.mark.parametrize("left", [20, 21])
 def test_chroma_is_taken_where_it_lies(full, sited, left):
-    # Cb is the distance from the left edge in pixels, so that every place says where it was taken.
+    # Cb is the distance from the left edge in pixels, so that every sample encodes its source place.
     cb = np.broadcast_to(2 * np.arange(64) + sited, (64, 64)).round()
     frame = frame_of(np.full((128, 128), 128), cb, np.full((64, 64), 128), 5, full)
     crop = PlaneFrame(frame).cut((left, 30.0, left + 64.0, 94.0), (0, 0, 128, 128), 64, 0.0)

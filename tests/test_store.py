@@ -80,7 +80,7 @@ def test_a_place_that_cannot_be_written_gives_a_one_line_error(tmp_path):
 @pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_reported_and_loses_nothing(root):
     root.write_text("layouts/v.json", "old")
-    # The real refusal of the real system, where a real disk would be full.
+    # The real error of the system, raised where a full disk would raise it.
     with pytest.raises(RootError, match="no space left"), root.files.publish("layouts/v.json"), FULL.open("w") as full:
         full.write("x" * 100_000)
     assert root.files.read_text("layouts/v.json") == "old"

@@ -62,7 +62,7 @@ def test_a_full_disk_is_one_line_and_with_room_the_command_goes_on(
     for number in range(count):
         place = disk(4 * (taken + grown) + ROOM)
         world.prepare(case, place)
-        # The first disk has no page left, the others some of what is needed.
+        # The first disk has no page left, the others a part of the pages needed.
         room = 0 if number == 0 else chance.randint(0, max(1, grown - taken))
         disk(max(1, pages(place) + room))
         ended = victims.run(place, words, cpu_s=case.cpu_s)

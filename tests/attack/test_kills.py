@@ -65,7 +65,7 @@ def test_a_killed_command_run_again_leaves_the_bytes_of_a_calm_run(
         assert ended.code in ((-9,) if ended.hit else (case.code, 1, 2)), ended.said
         check_whole(case, place, given, left)
         if not ended.hit or case.adds:
-            # Done too early to be killed again: begin anew.
+            # It finished before the kill, so it starts again from the beginning.
             world.prepare(case, place)
     again = victims.run(place, words, cpu_s=case.cpu_s)
     assert again.code == case.code or is_finished(case, again), again.said

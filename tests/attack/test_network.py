@@ -37,7 +37,7 @@ def _audit(event, arguments):
 sys.addaudithook(_audit)
 """
 # connect() and sendto() to another machine, or to a name server on this one. The cache daemon nscd is left out: libraries
-# ask it for the user's name, and where it runs not, a look-up of a host is seen on its way to the name server.
+# use it to look up the user's name, and a look-up of a host is still recorded on its way to the name server.
 FAR = re.compile(
     r"(?:connect|sendto|sendmsg)\(.*?(?:sa_family=AF_INET,(?!.*inet_addr\(\"(?:127\.|0\.0\.0\.0)).*"
     r"|sa_family=AF_INET6,(?!.*\"::1?\").*|sin6?_port=htons\(53\).*|io\.systemd\.Resolve.*)"

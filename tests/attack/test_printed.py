@@ -19,7 +19,7 @@ from rmset_cli.rmset import app as rmset_app
 
 CLI = Path(printed.__file__).parent
 EVIL = "=cmd|' /C calc'!A0 \x1b[31m\x1b]0;owned\x07 \x9b2J \u202etxt.exe\u2066 \u2028 \x7f\r\x08 \ufeff\U000e0041"
-# Every sign that moves the cursor, changes its color, turns or hides what follows.
+# All characters that move the cursor, change colors, or reverse or hide the following text.
 RAW = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
@@ -74,7 +74,7 @@ def clean(done):
 def test_every_unsafe_sign_is_written_out():
     for code in range(0x110000):
         shown = printed.one_line(chr(code))
-        shown.encode("utf-8")  # no half of a surrogate is left
+        shown.encode("utf-8")  # fails if a lone surrogate is left
         assert not RAW.search(shown)
         assert "\n" not in shown
 

@@ -34,7 +34,7 @@ def test_a_signal_ends_a_command_with_one_line_and_nothing_half_done(
         sent = chance.choice(sorted(CODES))
         ended = victims.run(place, words, delay=chance.uniform(0, calm.seconds), signal=sent, cpu_s=case.cpu_s)
         if ended.code in (-2, -15) or (ended.code == 130 and not ended.said):
-            # Before the command's first line: nothing was begun, and nothing is said.
+            # The signal came before the command's first line: no work was begun and no message is printed.
             early += 1
         elif ended.code == CODES[sent]:
             hits += 1
@@ -42,7 +42,7 @@ def test_a_signal_ends_a_command_with_one_line_and_nothing_half_done(
             if not case.grows:
                 assert unfinished(place) == []
         else:
-            # It was done; a run that is finished is not run again.
+            # The run had finished, so it is not run again.
             assert ended.code in (case.code, 2), ended.said
         check_whole(case, place, given, left)
         if ended.code in (case.code, 2) or case.adds:

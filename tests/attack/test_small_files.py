@@ -152,14 +152,14 @@ def test_a_reader_gives_a_value_or_refuses_in_one_line(seeds, kind, cases):
     for number in range(cases):
         found, error = outcome(read, mutated(data, chance))
         if error is not None:
-            # A ledger entry says ValueError, which its reader takes for no entry.
+            # A damaged ledger entry raises ValueError, which its reader treats as no entry.
             told = isinstance(error, (RmsetError, UnicodeDecodeError)) or kind in ("ledger", "fetch")
             assert told, (number, repr(error))
             assert len(str(error).splitlines()) <= 1, (number, str(error))
             refused += 1
         else:
             if kind in ("record", "layout", "ledger", "fetch"):
-                # What was read can be written again.
+                # A value that was read can be written again.
                 found.to_json().encode()
     tally.note("fuzzed inputs", kind, cases=cases, refused=refused)
     assert refused > 0
@@ -241,7 +241,7 @@ def test_a_damaged_index_is_made_anew(source, tmp_path, cases):
         path = root.path / chance.choice(names)
         whole = path.read_bytes()
         if path.suffix == ".npy" and chance.random() < 0.5:
-            # The head tells type and length.
+            # The header holds type and length.
             head = mutated(whole[:128], chance)
             path.write_bytes(head + whole[128:])
         else:

@@ -27,7 +27,7 @@ def test_no_form_writes_or_reads_outside(place, tmp_path):  # noqa: F811
         pytest.importorskip(module)
     catalog = Catalog(place)
     counted = tables(catalog)
-    # A frame of the caller's is no table either.
+    # A data frame in the caller's variables is not a table either.
     secret = duckdb.sql("select 'secret-words' as content").df()  # noqa: F841
     for number, (form, given) in enumerate(FORMS.items()):
         statements = [*generate(60, 100 + number, **names(place)), "select * from secret", "from secret"]

@@ -47,14 +47,14 @@ def ask(reader, *given) -> str:
     try:
         reader(*given)
     except RmsetError as error:
-        # As it is printed: a name that was found may hold line breaks.
+        # As printed: a file name in the message may hold line breaks.
         text = one_line(str(error))
         assert len(text.splitlines()) <= 1, text
-        # Names are said as they were found, and the longest that is put into a file here has 9,000 letters.
+        # Messages contain names from files, and the longest name here has 9,000 letters.
         assert len(text) < 40_000, text[:200]
         return text
     except OSError as error:
-        # The command line names the file; without a name there is nothing to say.
+        # The command line prints the file's name, so the error must have one.
         named = error.filename is not None
     else:
         return ""

@@ -56,7 +56,7 @@ _ASKED = {signal.SIGINT, signal.SIGTERM}
 
 def become(ask: dict[str, Any], modules: int) -> None:
     """Run the command in this process; never return."""
-    # A signal before the command's own code would stop the harness, not the command.
+    # A signal before the command's own code runs would stop the harness instead.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ASKED)
     os.setpgrp()
     os.chdir(ask["place"])
@@ -173,7 +173,7 @@ if __name__ == "__main__":
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    # Shells start what they put into the background deaf to Ctrl-C, and children inherit that.
+    # Shells start background jobs with Ctrl-C ignored, and children inherit this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     print("ready", flush=True)
     for line in sys.stdin:

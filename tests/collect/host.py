@@ -183,11 +183,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body if cut is None else body[:cut])
             self.wfile.flush()
             if fault.stall_at is not None:
-                # Until the client has had enough.
+                # Until the client closes the connection.
                 while not self.owner._closing.is_set() and not select.select([self.connection], [], [], 0.05)[0]:
                     pass
             if fault.reset_at is not None:
-                # Closing with a linger time of nought sends RST instead of FIN.
+                # Closing with a linger time of 0 sends RST instead of FIN.
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
         if cut is not None or fault.length:

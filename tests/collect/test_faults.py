@@ -148,7 +148,7 @@ def test_playlists_cannot_reach_local_files(host: Host, root: Root) -> None:
         ("This video is DRM protected", Cause.DRM),
         ("Unsupported URL: http://x/", Cause.NO_VIDEO),
         ("[Errno 28] No space left on device", Cause.DISK),
-        # A partial file as long as the whole one: what is there is thrown away, and begun anew it comes right.
+        # A partial file as long as the whole one: it is discarded, and a new download succeeds.
         ("HTTP Error 416: Requested Range Not Satisfiable", Cause.BROKEN),
         ("something nobody has ever said", Cause.UNKNOWN),
     ],

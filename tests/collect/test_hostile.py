@@ -77,7 +77,7 @@ def test_a_host_cannot_name_a_video_of_this_machine(
     urls = [host.put(f"/{n}-{name}", text) for n, text in enumerate(naming(secret).values())]
     for url, outcome in fetch_all(root, urls, section=section, jobs=4).items():
         assert outcome.record.status == "failed", url
-        # As a playlist it is followed, over the network only; as a video it is none.
+        # As a playlist it is followed over the network only; it is not accepted as a video.
         assert outcome.record.cause is Cause.BROKEN or name == "it.m3u8"
     assert list((root.path / "videos").glob("*")) == []
     body = secret.read_bytes()
@@ -289,7 +289,7 @@ def test_a_broken_file_out_of_halves_counts_as_no_try(host: Host, root: Root, cl
     host.faults["/it.mp4"] = [Fault(), Fault(close_at=90_000), *[Fault(reset_at=0)] * 20]
     fetch_all(root, [url], retries=1)
     host.put("/it.mp4", second)
-    # The first try goes on with the wrong half; the next one is spoilt by the host; the third is whole.
+    # The first try continues the wrong half; the host damages the second; the third is complete.
     host.faults["/it.mp4"] = [Fault(), Fault(), Fault(), Fault(length=lambda n: n // 2)]
     (outcome,) = fetch_all(root, [url]).values()
     assert outcome.record.status == "done"

@@ -137,7 +137,7 @@ def test_in_a_storm_no_request_falls_into_a_silence(host: Host, root: Root, clip
     outcomes = fetch_all(root, urls, jobs=4)
     assert {o.record.status for o in outcomes.values()} == {"done"}
     refused = [seen for seen in host.log if seen.status == 429]
-    # What was under way when the first refusal came back is the only thing that may fall into its silence.
+    # Only requests already under way at the first refusal may fall into its silence.
     for probe in refused[4:]:
         assert not any(begin + 0.1 < probe.time < end - 0.02 for begin, end in silent_spans(host, wait))
     probes = [seen.time for seen in refused[4:]]
@@ -163,7 +163,7 @@ def test_a_silent_host_does_not_stop_the_others(host: Host, root: Root, clips_fo
     other = Host()
     try:
         slow, fast = host.put("/slow.mp4", small(clips_folder)), other.put("/fast.mp4", small(clips_folder))
-        # Silent as long as the other video is missing, with an end: a video that fails must not hang the test.
+        # Silent until the other video has arrived, but not forever: a failed video must not hang the test.
         host.chance = lambda path, nth: too_many(0.2) if nth < 300 and not root.video_ids() else None
         order = list(fetch_all(root, [slow, fast], jobs=2))
         assert order == ["fast.mp4", "slow.mp4"]

@@ -52,7 +52,7 @@ def start(root: Path, manifest: Path) -> subprocess.Popen[bytes]:
     options = ["--min-height", "48", "--jobs", str(JOBS), "--sleep", "0", "--pause", "0.01", "--backoff", "0.1"]
     code = "from rmset_cli.rmset.app import main; main()"
     command = [sys.executable, "-c", code, "fetch", str(manifest), "--root", str(root), "--quiet", "--timeout", "5"]
-    # Shells start what they put into the background deaf to Ctrl-C, and children inherit that.
+    # Shells start background jobs with Ctrl-C ignored, and children inherit this.
     hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hear)
 
@@ -75,7 +75,7 @@ def run_with_kills(host: Host, folder: Path, count: int, kills: int, seed: int) 
     rng = random.Random(seed)
     for kill in range(kills):
         process = start(root.path, manifest)
-        # After so many further requests, wherever it is then.
+        # Kill after a number of further requests, at any point of the work.
         wanted = len(host.log) + rng.randint(1, 2 * count // kills)
         while process.poll() is None and len(host.log) < wanted:
             time.sleep(0.01)

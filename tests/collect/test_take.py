@@ -42,7 +42,7 @@ def test_add_says_what_it_skips_and_takes_what_ffmpeg_reads(mashup, root, tmp_pa
     folder = tmp_path / "in"
     folder.mkdir()
     for number, suffix in enumerate((".MTS", ".flv", ".3gp", ".wmv", ".mpg")):
-        # What is inside counts, not the name; other bytes at the end make other videos.
+        # The content counts, not the name; different bytes at the end make different videos.
         (folder / f"a{number}{suffix}").write_bytes(mashup[0].read_bytes() + bytes(8 + number))
     for name in ("notes.txt", "b.txt", "cover.jpg"):
         (folder / name).write_text("x")

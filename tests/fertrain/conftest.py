@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import settings
 
-# times on a machine that others use too say nothing
+# time limits mean nothing on a shared machine
 settings.register_profile("fertrain", deadline=None, max_examples=40)
 settings.load_profile("fertrain")
 
 
-# the worlds are tiny: threads that wait for each other cost more than they bring, most of all beside other work
+# the data are tiny: waiting threads cost more than they gain, most of all beside other load
 torch.set_num_threads(1)
 
 

@@ -198,7 +198,7 @@ def test_shares_sum_to_the_budget_and_are_as_even_as_classes_allow(available, bu
     assert (given_ <= have).all()
     unfinished = given_[given_ < have]
     if len(unfinished):
-        # a class that could give more gives at least as much as any other, but for the rest of the division
+        # a class with images left gives at least as many as any other, apart from the remainder of the division
         assert given_.max() - unfinished.min() <= 1
 
 
@@ -293,7 +293,7 @@ def test_a_target_is_a_set_or_a_set_and_its_split(faces, ferplus, tmp_path, monk
         ("folder:odd:test", ""), ("folder:odd:test", "train"),
         # a set may be called like its kind
         ("ferplus", ""), ("ferplus", "test"), ("ferplus:./test", ""),
-        # nothing is there: the message is to name what was meant
+        # the folder does not exist: the message must name it
         ("folder:gone", ""), ("folder:gone", "test"), ("folder:valid", ""), ("nobody", "test"), ("nobody", ""),
     ):  # fmt: skip
         assert name_and_split(f"{name}:{split}" if split else name) == (name, split)

@@ -57,7 +57,7 @@ def test_help_answers_at_once_and_without_torch():
     code = "import sys; import rmset_cli.fertrain.app; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     started = time.perf_counter()
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    # 0.4 s is promised on a free machine; tests run beside others
+    # the required 0.4 s hold on an idle machine; tests run beside others
     assert time.perf_counter() - started < 2
 
 

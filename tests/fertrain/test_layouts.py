@@ -49,7 +49,7 @@ def test_every_layout_gives_readable_images_and_passes_its_check(kind, make, tmp
     split = data.load("train", "given")
     pixels = ImageFiles(split.source, split.names, 32, gray=split.gray).read(range(len(split)))
     assert pixels.shape == (len(split), 1 if split.gray else 3, 32, 32)
-    # the bright bar of these faces stands lower the higher its class was drawn: labels belong to their images
+    # the bright bar of these faces is lower the higher their class: so labels match their images
     assert len(set(split.classes.tolist())) > 1
 
 

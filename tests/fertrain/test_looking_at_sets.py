@@ -31,7 +31,7 @@ PLAIN = [
     ("ckplus", layouts.ck48), ("jaffe", layouts.jaffe), ("ferg", layouts.ferg), ("parquet", layouts.parquet),
     ("csv", layouts.labels_csv), ("folder", fer_worlds.class_folders), ("rmset", fer_worlds.rmset_root),
 ]  # fmt: skip
-# class folders of any set are read as such; that their faces are FER2013's, only the counts tell
+# class folders of any set are read as such; only the counts show that they are FER2013's
 OTHERS = [(k, m) for k, m, _ in FORMS if not (k == "fer2013" and "folders" in m.__name__ + "no_splits folders")]
 OTHERS = [(k, m) for k, m in OTHERS if (k, m) != ("fer2013", layouts.fer2013_no_splits)]
 
@@ -90,7 +90,7 @@ def test_the_sheet_shows_each_class_of_each_split_as_it_is_learned(tmp_path):
     drawn = draw(data, tmp_path / "out" / "sheet.png", each=2, tile=48)
     assert drawn.rows[0] == {"class": "anger", "train": 3, "test": 2}
     picture = cv2.imread(str(drawn.file), cv2.IMREAD_GRAYSCALE).astype(float)
-    # the bar of each row's faces stands where its class was drawn: the rows are not mixed up
+    # the bar of each row's faces is at the place of its class: the rows are not mixed up
     for line, name in enumerate(data.order.classes):
         tile = picture[44 + line * 52 : 44 + line * 52 + 46, 104 + 8 : 104 + 38]
         expected = cv2.resize(face(fer_worlds.FOLDER_CLASSES.index(name), np.random.default_rng(0)), (46, 46))

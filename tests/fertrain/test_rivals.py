@@ -244,7 +244,7 @@ def test_a_run_broken_off_in_mid_epoch_comes_to_the_same_weights_to_the_bit(
     # rmfer breaks in its last phase, the others in their first
     breaking = Breaking(METHODS[name], 10 if name == "rmfer" else 2)
     monkeypatch.setitem(METHODS, name, breaking)
-    # other processes decode now, and nothing is kept in memory: that must not matter either
+    # now other processes decode, without images in memory; the result must be the same
     other = replace(c, out=str(tmp_path / "broken"), workers=2, memory_mb=0)
     with pytest.raises(KeyboardInterrupt):
         run(other)
@@ -255,7 +255,7 @@ def test_a_run_broken_off_in_mid_epoch_comes_to_the_same_weights_to_the_bit(
     assert all(torch.equal(a[k], b[k]) for k in a)
     first, second = (RunFolder(r.folder).history() for r in (whole, again))
     assert [(r["loss"], r["images"]) for r in first] == [(r["loss"], r["images"]) for r in second]
-    # at test nothing runs but f_FER ∘ f_Feat: the file has no other weights, and no image sees its neighbors
+    # at test only f_FER ∘ f_Feat runs: the file has no other weights, and predictions do not depend on the batch
     assert set(a) == set(build("test_resnet", 8, 32).state_dict())
     assert evaluate_run(whole.folder, f"ferplus:{ferplus}:valid")[1].images > 0
     assert meta["model"] == "test_resnet"

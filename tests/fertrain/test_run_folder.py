@@ -158,7 +158,7 @@ def test_overwriting_that_is_killed_leaves_no_hybrid(faces, copy, monkeypatch):
     assert {p.name for p in copy.iterdir()} - {".counting.lock"} == {"config.toml", ".lock"}
     with pytest.raises(UsageError, match="expected a run folder"):
         RunFolder.open(copy)
-    # The new run begins without being asked again: there is nothing to lose.
+    # The new run begins without a further request, as there is nothing to lose.
     assert run(config(faces, copy, seed=5)).metrics["n"]
 
 
@@ -276,7 +276,7 @@ def test_sigterm_ends_a_run_as_ctrl_c_does_and_it_goes_on(faces, tmp_path):
     options = ["--labeled", f"folder:{faces}", "--model", "deep-emotion", "--image-size", "32", "--epochs", "1"]
     options += ["--set", "checkpoint_steps=1", "--precision", "fp32", "--device", "cpu"]
     command = [sys.executable, "-c", code, "supervised", *options]
-    # The worlds are tiny: threads that wait for each other cost more than they bring.
+    # The data are tiny: waiting threads cost more than they gain.
     alone = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([*command, "--out", tmp_path / "a"], stderr=subprocess.PIPE, text=True, env=alone)
     while process.poll() is None and not (tmp_path / "a" / "resume.pt").exists():

@@ -83,7 +83,7 @@ def test_the_truth_is_known_row_by_row(scripted):
     known = read_ground_truth(scripted, keys)
     assert known.classes == tuple(sorted(known.classes))
     assert (known.expression >= 0).all()
-    # no identity: a panel of another video is somebody else
+    # without identities, panels of other videos are other people
     assert len(np.unique(known.person)) == 6
     truth = Truth.read(scripted.files.local(scripted.truth_key(keys.video_ids[1])))
     face = truth.faces[17]

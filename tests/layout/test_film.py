@@ -39,7 +39,7 @@ def chosen(part, witnesses):
 
 
 def test_a_film_that_shows_one_face_for_a_while_is_still_where_the_rest_of_the_video_has_it():
-    # In this second the film holds a face, while somebody has left a panel.
+    # In this second the film shows a face, while a person has left a panel.
     part = view(
         watched(FILM, sits=1.0, scenes=1, rim=0.1),
         watched(LEFT, sits=0.0, scenes=1, rim=0.1),

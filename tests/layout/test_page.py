@@ -177,7 +177,7 @@ def test_a_second_tab_gets_a_message_instead_of_overwriting(page, root, address)
     segment = root.layout(waiting(root)).segments[0]
     assert len(segment.trigger_regions) == 2
     assert len(segment.people) == 1
-    # The second tab shows what the first has drawn, not what was refused, and goes on from there.
+    # The second tab shows the first tab's change instead of its own refused one, and continues from there.
     page.locator(".box.region").nth(1).wait_for()
     assert page.locator(".box.person").count() == 1
     page.keyboard.press("p")

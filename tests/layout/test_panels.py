@@ -48,7 +48,7 @@ def test_panels_between_two_lines_of_the_grid_are_parted_by_an_edge_all_along():
 def test_an_edge_along_part_of_a_picture_between_two_lines_of_the_grid_is_its_own():
     wide = [(0, 160, 160, 260), (160, 160, 480, 260), (480, 160, 640, 260)]
     frames = screens([*TOP, *wide, (250, 160, 480, 260), *FOOT], (640, 360), 12)
-    # A door, say: in these rows nothing tells its two sides apart.
+    # Like a door: in these rows its two sides look the same.
     alike = 160 + np.flatnonzero(np.random.default_rng(1).random(100) < 0.35)
     for frame in frames:
         frame[alike, 246:254] = 90
@@ -89,7 +89,7 @@ def test_a_plain_screen_is_one_panel_in_which_nothing_lives():
 def test_a_change_of_what_stands_still_is_found_and_a_film_cut_is_not():
     rng = np.random.default_rng(3)
     before, after = noise(rng, (320, 180)), noise(rng, (320, 180))
-    # Texture, so that there is something that holds still.
+    # Texture, so that there are still edges.
     before[::9], after[:, ::7] = 0, 0
     looks = []
     for number in range(24):

@@ -202,7 +202,7 @@ def _killed(root, times, seed):
             time.sleep(rng.uniform(0, length))
             work.kill()
             killed += work.wait() != 0
-        # What is there under its final name is whole, whenever the kill came.
+        # A file under its final name is complete after every kill.
         present = {k: v for k, v in files_of(root).items() if ".partial" not in k}
         assert all(expected[key] == data for key, data in present.items())
         with start() as again:

@@ -247,7 +247,7 @@ def test_a_picture_whose_end_is_gone_is_no_picture(form):
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
     whole = encoder(form, 90)(image)
     assert decode(whole).shape == image.shape
-    # WebP's coder takes any bytes, so of zeros in place of its end it knows nothing
+    # WebP decodes any bytes, so it does not detect zeros in place of its end
     for damaged in (whole[:-400], whole[:-400] + bytes(400))[: 1 if form == "webp" else 2]:
         with pytest.raises(ValueError, match=r"Premature|Corrupt|none"):
             decode(damaged)
