@@ -69,9 +69,16 @@ def _layout_reads(root: Root, video_id: str) -> str:
     return hash_of([record.sha256, *_code(layout.NAME, record)])
 
 
+def _removals(root: Root, video_id: str) -> list[str]:
+    """Return what was removed from a video, as a hash; nothing for the many without removals."""
+    stones = [(t.what, t.person_id, t.time) for _, t in root.removed().of(video_id)]
+    return [hash_of([*stones, _file_hash(root, root.removed_key(video_id))])] if stones else []
+
+
 def _track_reads(root: Root, video_id: str) -> str:
     record = root.record(video_id)
-    return hash_of([record.sha256, _layout_hash(root, video_id), *_code(track.NAME, record)])
+    inputs = [record.sha256, _layout_hash(root, video_id), *_code(track.NAME, record), *_removals(root, video_id)]
+    return hash_of(inputs)
 
 
 def _export_reads(root: Root, video_id: str) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from rmset.answers import Audit
 from rmset.errors import LayoutError, RmsetError, RootError, UnreadableError
-from rmset.files import Files
+from rmset.files import Files, Stamp
 from rmset.layout_record import Layout
 from rmset.local_files import LocalFiles
 from rmset.records import VIDEO_ID, StageRecord, VideoRecord, check_video_id
+from rmset.tombstones import KEY as REMOVED
+from rmset.tombstones import Tombstones
 
 DEFAULT_ROOT = Path("data/rmset")
 
@@ -21,6 +23,7 @@ class Root:
     def __init__(self, path: Path | str, files: Files | None = None) -> None:
         self.path = Path(path)
         self.files: Files = files if files is not None else LocalFiles(self.path)
+        self._removed: tuple[Stamp, Tombstones] | None = None
 
     @classmethod
     def find(cls, path: Path | str | None = None) -> Root:
@@ -60,6 +63,11 @@ class Root:
         return f"audit/{check_video_id(video_id)}.json"
 
     @staticmethod
+    def removed_key(video_id: str) -> str:
+        """Return the rows that were removed from a video."""
+        return f"removed/{check_video_id(video_id)}.parquet"
+
+    @staticmethod
     def truth_key(video_id: str) -> str:
         """Return what is known for certain; only roots that were generated have it."""
         return f"truth/{check_video_id(video_id)}.truth.json"
@@ -83,9 +91,27 @@ class Root:
     # Contents.
 
     def video_ids(self) -> list[str]:
-        """Ids of all videos that were taken, sorted."""
+        """Ids of all videos that were taken, sorted; without those that a removal hides."""
         names = (Path(k).stem for k in self.files.keys("videos/*.json"))
-        return [name for name in names if VIDEO_ID.fullmatch(name)]
+        hidden = self.removed().hidden
+        return [name for name in names if VIDEO_ID.fullmatch(name) and name not in hidden]
+
+    def removed(self) -> Tombstones:
+        """Return what was removed from the data set.
+
+        Raises:
+            RootError: the list cannot be read.
+        """
+        try:
+            stamp = self.files.stamp(REMOVED)
+            if self._removed is None or self._removed[0] != stamp:
+                text = self.files.read_text(REMOVED)
+                self._removed = stamp, Tombstones.from_json(text, str(self.files.local(REMOVED)))
+        except FileNotFoundError:
+            return Tombstones()
+        except UnreadableError as error:
+            raise RootError(f"{error}; restore it from a backup") from error
+        return self._removed[1]
 
     def select(self, video_ids: list[str] | None) -> list[str]:
         """Return the ids asked for, or all; each must be there.
@@ -93,7 +119,11 @@ class Root:
         Raises:
             RootError: an id is unknown, or the root is empty.
         """
-        known = self.video_ids()
+        known, removed = self.video_ids(), self.removed()
+        for video_id in video_ids or ():
+            if video_id in removed.hidden:
+                removed.refuse(video_id)
+                raise RootError(f"video {video_id}: its removal is unfinished; run `rmset remove` to finish it")
         if not known:
             raise RootError(f"root {self.path}: no video in it; take some in with `rmset add FILE` or `rmset fetch`")
         if not video_ids:
@@ -219,6 +249,10 @@ class Root:
         return least if audit is None else min(least, audit.confidence)
 
     # Writing.
+
+    def write_removed(self, removed: Tombstones) -> None:
+        """Publish what was removed; the caller holds the lock `removed`."""
+        self.write_text(REMOVED, removed.to_json())
 
     def write_text(self, key: str, text: str) -> None:
         """Publish a small file."""

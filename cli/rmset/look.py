@@ -118,6 +118,10 @@ def verify(
     ] = None,
     pixels: Annotated[bool, typer.Option("--pixels/--no-pixels", help="Decode every crop.")] = True,
     repair: Annotated[bool, typer.Option("--repair", help="Rebuild broken files only.")] = False,
+    removed: Annotated[
+        bool,
+        typer.Option("--removed", help="Check instead that what was removed is gone: rows, bytes and look-alikes."),
+    ] = False,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
@@ -132,6 +136,9 @@ def verify(
     place = find_root(root)
     if frames is not None and not pixels:
         raise UsageError(f"expected --pixels {frames}, or --no-pixels without a number, found both")
+    if removed:
+        _verify_removed(place, format)
+        return
     count, drawn = len(place.select(None)), frames or 0
     with progress() as report:
         findings = list(check(place, pixels=pixels, frames=drawn, progress=report))
@@ -153,6 +160,18 @@ def verify(
     if findings:
         raise typer.Exit(1)
     say(f"{count} videos verified: every file readable, hashes, counts and keys as recorded")
+
+
+def _verify_removed(place: Root, format: Format) -> None:
+    from rmset.inspect.absence import absence
+
+    with progress() as report:
+        findings = list(absence(place, report))
+    if findings or format is not Format.TABLE:
+        emit([asdict(f) for f in findings], format, ["video_id", "key", "problem", "remedy"])
+    if findings:
+        raise typer.Exit(1)
+    say(f"{len(place.removed().entries)} removals verified: no row, file or crop of them is left")
 
 
 def evaluate(

@@ -36,8 +36,9 @@ class Catalog:
         self.root = root
         self.left_out: list[str] = []
         """a line for each unreadable small file, which is missing from the tables"""
+        removed = root.removed()
         keys = (key for pattern in _PATTERNS for key in root.files.keys(pattern))
-        self._files = {key: root.files.local(key) for key in keys}
+        self._files = {key: root.files.local(key) for key in keys if _video_of(key) not in removed.hidden}
         self._folder = PrivateFolder()
         place = str(self._folder.path / "catalog.duckdb")
         config: dict[str, Any] = {
@@ -106,6 +107,8 @@ class Catalog:
                 for a in found.answers
             ],
         )
+        removed = [(t.what, t.key, t.reason, t.time, t.state, t.faces, t.crops) for t in self.root.removed()]
+        self._insert("removed", removed)
         for table, view, empty in (
             ("tracks", queries.faces_view, queries.NO_FACES),
             ("crops", queries.crops_view, queries.NO_CROPS),
@@ -181,3 +184,8 @@ class Catalog:
         self, query: duckdb.Statement | str, parameters: Mapping[str, Any] | None, bound: int | None = None
     ) -> Result:
         return Result(self._db.cursor(), query, parameters, keep=self._folder, bound=bound)
+
+
+def _video_of(key: str) -> str:
+    """Return the video of `tracks/<video_id>.parquet` or `crops/<video_id>/part-NNN.parquet`."""
+    return key.split("/")[1].removesuffix(".parquet")

@@ -136,8 +136,10 @@ def _name(shards: tuple[Shard, ...]) -> str:
 
 def find_shards(root: Root) -> tuple[Shard, ...]:
     """Return the shards of a root, by key, with size and version to detect changes."""
-    found = []
+    found, hidden = [], root.removed().hidden
     for key in root.files.keys("crops/*/part-*.parquet"):
+        if key.split("/")[1] in hidden:
+            continue
         stamp = root.files.stamp(key)
         found.append(Shard(key, stamp.bytes, stamp.version))
     return tuple(found)

@@ -47,6 +47,10 @@ create table audit (
   video_id varchar, question varchar, answer varchar, good boolean, frame_idx integer, box double[],
   person_id smallint, detail varchar, confidence double)
 """
+REMOVED = """
+create table removed (
+  what varchar, key varchar, reason varchar, time varchar, state varchar, faces integer, crops integer)
+"""
 
 
 def _empty(view: str, types: Mapping[str, str]) -> str:
@@ -80,8 +84,8 @@ create macro all_positives(video_id, d := 5) as table
   select a.person_id, a.frame_idx, c.person_id as other_person_id, c.frame_idx as other_frame_idx
   from a join f c on c.frame_idx = a.frame_idx + a.apart and c.person_id <> a.person_id
 """
-NAMES = ("videos", "segments", "regions", "people", "audit", "faces", "crops")
-TABLES = (VIDEOS, SEGMENTS, REGIONS, PEOPLE, AUDIT)
+NAMES = ("videos", "segments", "regions", "people", "audit", "removed", "faces", "crops")
+TABLES = (VIDEOS, SEGMENTS, REGIONS, PEOPLE, AUDIT, REMOVED)
 MACROS = (POSITIVES, NEGATIVES, ALL_POSITIVES)
 
 

@@ -18,6 +18,7 @@ from rmset.errors import RootError, UsageError
 from rmset.geometry import as_boxes, iou, pixels
 from rmset.layout_record import Layout, Segment
 from rmset.parts import assign
+from rmset.parts.absent import keeps
 from rmset.parts.detect import DETECTORS, Detector, load
 from rmset.parts.detect.nets import Nets
 from rmset.parts.follow import FollowConfig, Follower, Found
@@ -102,7 +103,8 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
         VideoError: the video cannot be decoded at all.
     """
     layout, record = root.layout(video_id), root.record(video_id)
-    if not any(s.people for s in layout.segments):
+    keep = keeps(root, video_id)
+    if not any(s.people for s in layout.segments) and not root.removed().of(video_id):
         raise RootError(
             f"video {video_id}: its layout names no people; draw people with "
             f"`rmset layout set {video_id} --person x0,y0,x1,y1`"
@@ -121,7 +123,7 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
 
     tables = bridge(seen.sightings, video_id, stride=config.stride, longest=config.bridge, part_gap=config.part_gap)
     with root.files.publish(root.tracks_key(video_id)) as path:
-        write_faces(path, counted(tables))
+        write_faces(path, counted(kept for table in tables if (kept := keep(table)).num_rows))
     progress(f"track {video_id}", record.frame_count, record.frame_count)
     counts["newcomers"] = seen.newcomers
     fault = seen.fault or record.fault

@@ -14,6 +14,7 @@ from rmset.errors import RootError, UsageError
 from rmset.geometry import as_box, as_boxes, covered, scale_about_center
 from rmset.layout_record import Person, Segment
 from rmset.parts import identity as embedders
+from rmset.parts.absent import Absent
 from rmset.parts.detect import cascade
 from rmset.parts.detect.nets import Nets
 from rmset.parts.frames import Frame, Gray, VideoReader
@@ -124,6 +125,9 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
     else:
         told, renames = identity.ask(samples, embedder.same, embedder.other)
         answers += told
+    if (absent := Absent.of(root, video_id)) is not None:
+        # A removed person is in no panel, and still in the picture.
+        answers = [a for a in answers if not absent.concerns(a)]
     name = embedder.name if embedder else None
     count = sum(len(found) for found in looks.values())
     audit = Audit(video_id, name, count, len(samples), tuple(answers), tuple(renames))

@@ -30,6 +30,7 @@ class Cause(StrEnum):
     DRM = "protected"
     NO_VIDEO = "no video"
     REFUSED = "refused"
+    TAKEN_OUT = "taken out"
     BROKEN = "broken file"
     RATE_LIMITED = "rate-limited"
     NETWORK = "network"
@@ -60,6 +61,7 @@ RULES: dict[Cause, Rule] = {
     Cause.NOT_YET: Rule(1, True, "wait until it is over"),
     Cause.DRM: Rule(1, False, "take it off the manifest"),
     Cause.NO_VIDEO: Rule(1, False, "correct the URL; update yt-dlp"),
+    Cause.TAKEN_OUT: Rule(1, False, "take it off the manifest; it was removed from this data set"),
     Cause.REFUSED: Rule(1, False, "correct the manifest"),
     Cause.BROKEN: Rule(2, False, "look at it at its host, then --retry"),
     Cause.RATE_LIMITED: Rule(0, True, "run again later, with fewer --jobs and a longer --sleep"),

@@ -23,6 +23,7 @@ from rmset.stages.fetch.config import FetchConfig
 from rmset.stages.fetch.ledger import FetchRecord
 from rmset.stages.fetch.pace import HostSilent, Pace, Stopped, Tell, host_of
 from rmset.stages.fetch.targets import Target
+from rmset.tombstones import Tombstone
 
 _EXPLAINED_BY_WARNINGS = {Cause.NO_VIDEO, Cause.FORBIDDEN, Cause.TOO_SMALL}
 """causes that may come from, say, a missing JavaScript runtime"""
@@ -117,6 +118,10 @@ class Fetching:
                 while running or (todo and not full):
                     while todo and len(running) < self.config.jobs and not full:
                         target = todo.popleft()
+                        if (stone := self.root.removed().video(target.video_id, url=target.url)) is not None:
+                            done += 1
+                            yield self._taken_out(target, stone)
+                            continue
                         if ledger.is_due(self.root, target.video_id, target.entry, self.config, self.retry):
                             running.add(pool.submit(self._fetch_one, target))
                             continue
@@ -143,6 +148,13 @@ class Fetching:
                 wait(running)
                 while not self.visitors.empty():
                     self.visitors.get().close()
+
+    def _taken_out(self, target: Target, stone: Tombstone) -> Fetched:
+        """Return the outcome of a video that was removed from the root: its host is not asked."""
+        why = f"removed from this data set on {stone.time[:10]}: {stone.reason}"
+        record = replace(_record(target, "failed", self.config), cause=Cause.TAKEN_OUT, error=why)
+        ledger.write(self.root, record)
+        return Fetched(record, fresh=False, entry=target.entry)
 
     def _visitor(self) -> Any:
         from rmset.stages.fetch.visit import Visitor

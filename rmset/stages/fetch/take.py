@@ -47,8 +47,10 @@ def add(
     """
     if path.is_file():
         refuse_holes(path)
-    if path.is_file() and path.stat().st_size and (taken := _taken(root, path)) is not None:
-        return taken
+    if path.is_file() and path.stat().st_size:
+        if (taken := _taken(root, path)) is not None:
+            return taken
+        root.removed().refuse(path.name, sha256_of(path))
     found = probe(path, progress)
     if found.fault is None:
         try:
@@ -81,7 +83,12 @@ def _taken(root: Root, path: Path) -> VideoRecord | None:
 def publish(
     root: Root, path: Path, video_id: str, found: Probe, sha256: str, *, suffix: str, copy: bool, known: dict[str, Any]
 ) -> VideoRecord:
-    """Publish a probed file under its id; the caller holds the video's lock."""
+    """Publish a probed file under its id; the caller holds the video's lock.
+
+    Raises:
+        RootError: the video was removed from this root.
+    """
+    root.removed().refuse(video_id, sha256, known.get("source_url"))
     record = VideoRecord(
         video_id=check_video_id(video_id), sha256=sha256, bytes=path.stat().st_size, **found.fields(), **known
     )

@@ -12,6 +12,7 @@ import numpy as np
 from rmset.errors import LayoutError
 from rmset.geometry import Box, area, as_boxes, center, contains_point, iou
 from rmset.layout_record import Layout, Person, Segment, TriggerRegion
+from rmset.parts.absent import Absent
 from rmset.parts.detect import load
 from rmset.progress import Progress, silent
 from rmset.read.video import reader_of
@@ -80,7 +81,9 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     segments = _by_neighbors(seen, record, witnesses, whole)
     brief = round(_FADE_S * record.fps)
     layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size, Faces.of(seen), brief))
-    if not any(s.people for s in layout.segments):
+    if (absent := Absent.of(root, video_id)) is not None:
+        layout = absent.left_of(layout)
+    if not any(s.people for s in layout.segments) and absent is None:
         raise LayoutError(
             f"video {video_id}: expected faces, found none that stays in its place; draw people with "
             f"`rmset layout set {video_id} --person x0,y0,x1,y1`, or leave the video out"

@@ -1,0 +1,83 @@
+"""`rmset remove`: take videos, people and crops out of a data set, for good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..console import Format, FormatOption, emit, progress, say
+from .options import QuietOption, RootOption, find_root
+
+if TYPE_CHECKING:
+    from rmset.tombstones import Tombstone
+
+
+def remove(
+    video: Annotated[list[str] | None, typer.Option("--video", help="Id of a video; repeatable.")] = None,
+    person: Annotated[
+        list[str] | None, typer.Option("--person", help="A person of a video, as VIDEO:PERSON; repeatable.")
+    ] = None,
+    crops: Annotated[
+        str | None,
+        typer.Option("--crops", metavar="SQL", help="Single faces: a query for video_id, person_id and frame_idx."),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why, in a few words; kept with the removal.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be removed.")] = False,
+    format: FormatOption = Format.TABLE,
+    root: RootOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Remove videos, people or crops, and keep them out; without arguments, finish interrupted removals.
+
+    What is removed is gone from all files of the data set and cannot be restored. Later builds leave it out. The
+    source video of a removed person stays; remove the video to drop it.
+
+    Example: rmset remove --person mashup-1a2b3c4d:3 --reason "asked to be left out"
+    """
+    from rmset import removal
+    from rmset.errors import UsageError
+
+    place = find_root(root)
+    people = [_person(text) for text in person or ()]
+    asked = bool(video or people or crops)
+    if asked and not reason.strip():
+        raise UsageError("expected --reason, found none; say in a few words why this is removed")
+    if reason and not asked:
+        raise UsageError("expected --video, --person or --crops beside --reason, found none; name what to remove")
+
+    def work(dry_run: bool) -> list[Tombstone]:
+        how: dict[str, Any] = {"dry_run": dry_run, "progress": report}
+        done = [removal.remove_video(place, v, reason, **how) for v in video or ()]
+        done += [removal.remove_person(place, v, p, reason, **how) for v, p in people]
+        return done + (removal.remove_crops(place, crops, reason, **how) if crops else [])
+
+    with progress() as report:
+        done = [] if dry_run else removal.finish(place, report)
+        if asked:
+            # All of the request is checked before anything is removed.
+            found = work(dry_run=True)
+            done += found if dry_run else [t for t in work(dry_run=False) if t not in done]
+    if done or format is not Format.TABLE:
+        rows = [{"what": t.what, "key": t.key, "faces": t.faces, "crops": t.crops, "reason": t.reason} for t in done]
+        emit(rows, format, ["what", "key", "faces", "crops", "reason"])
+    if dry_run:
+        say("nothing removed: --dry-run")
+    elif done:
+        say("removed; `rmset verify --removed` proves it")
+    else:
+        say("no face matches the query" if asked else "no removal was left unfinished")
+
+
+def _person(text: str) -> tuple[str, int]:
+    from rmset.errors import UsageError
+
+    video_id, colon, number = text.rpartition(":")
+    if not (colon and video_id and number.isdecimal()):
+        raise UsageError(f"--person {text}: expected VIDEO:PERSON, such as mashup-1a2b3c4d:3")
+    return video_id, int(number)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's command."""
+    app.command()(remove)

@@ -1,0 +1,122 @@
+"""Tombstones: which videos, people and crops were removed from a data set, `removed.json`.
+
+A tombstone outlives the data it names. Stages and readers leave out what it names, whatever is built later. A
+tombstone is `pending` from the moment of the request until every file is rewritten; until then its video is hidden as
+a whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from rmset.bounded import parse_json
+from rmset.errors import RootError
+from rmset.fields import fitting
+from rmset.records import check_video_id
+
+SCHEMA = 1
+KEY = "removed.json"
+Kind = Literal["video", "person", "crops"]
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """One removal."""
+
+    what: Kind
+    video_id: str
+    person_id: int | None
+    """id at the time of the removal; None unless one person was removed"""
+    reason: str
+    time: str
+    """UTC time of the request, ISO 8601"""
+    faces: int
+    """face rows that were removed"""
+    crops: int
+    """crops that were removed"""
+    sha256: str
+    """of the source video"""
+    source_url: str | None = None
+    state: Literal["pending", "done"] = "pending"
+    current: tuple[str, ...] = ()
+    """stages whose results were up to date before the removal, and so are after it"""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        check_video_id(self.video_id)
+
+    @property
+    def key(self) -> str:
+        """What was removed, as on the command line: `ID` or `ID:PERSON`."""
+        return self.video_id if self.person_id is None else f"{self.video_id}:{self.person_id}"
+
+
+@dataclass(frozen=True)
+class Tombstones:
+    """All removals of a root, oldest first; their positions number the rows of `removed/<video_id>.parquet`."""
+
+    entries: tuple[Tombstone, ...] = ()
+
+    def __iter__(self) -> Iterator[Tombstone]:
+        """Go through the removals."""
+        return iter(self.entries)
+
+    def of(self, video_id: str) -> list[tuple[int, Tombstone]]:
+        """Return number and tombstone of each removal from a video."""
+        return [(number, t) for number, t in enumerate(self.entries) if t.video_id == video_id]
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Ids of videos that are shown nowhere: removed ones, and those with an unfinished removal."""
+        return frozenset(t.video_id for t in self.entries if t.what == "video" or t.state == "pending")
+
+    def video(self, video_id: str, sha256: str | None = None, url: str | None = None) -> Tombstone | None:
+        """Return the tombstone of a removed video by its id, the hash of its bytes, or its address."""
+        for stone in self.entries:
+            same = stone.video_id == video_id or stone.sha256 == sha256
+            if stone.what == "video" and (same or (url is not None and stone.source_url == url)):
+                return stone
+        return None
+
+    def refuse(self, video_id: str, sha256: str | None = None, url: str | None = None) -> None:
+        """Refuse a video that was removed.
+
+        Raises:
+            RootError: it was.
+        """
+        stone = self.video(video_id, sha256, url)
+        if stone is not None:
+            raise RootError(
+                f"video {video_id}: expected one that may be taken in, found that it was removed on {stone.time[:10]} "
+                f"({stone.reason}); leave it out of the manifest"
+            )
+
+    def to_json(self) -> str:
+        """As written into the root."""
+        return json.dumps({"schema": SCHEMA, "removed": [asdict(t) for t in self.entries]}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, name: str = KEY) -> Tombstones:
+        """Read what `to_json` wrote.
+
+        A file that cannot be read is refused rather than ignored: without it removed people would come back.
+
+        Raises:
+            RootError: not a list of removals, or written by a newer program.
+        """
+        try:
+            raw = parse_json(text, name)
+            if raw["schema"] > SCHEMA:
+                raise RootError(f"{name}: expected schema {SCHEMA}, found {raw['schema']}; update rmset")
+            return cls(tuple(Tombstone(**fitting(Tombstone, entry)) for entry in raw["removed"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RootError(f"{name}: not a list of removals ({error}); restore it from a backup") from error
+
+    def with_entry(self, entry: Tombstone, number: int | None = None) -> Tombstones:
+        """Return the list with a removal more, or with that of a number replaced."""
+        if number is None:
+            return Tombstones((*self.entries, entry))
+        return Tombstones(tuple(entry if i == number else t for i, t in enumerate(self.entries)))
