@@ -27,6 +27,7 @@ TWINS: dict[str, tuple[str, str | None]] = {
     "rmset sheet": ("rmset.inspect.sheet.write", None),
     "rmset stats": ("rmset.open(root).stats", DATA),
     "rmset verify": ("rmset.inspect.verify.verify", None),
+    "rmset remove": ("rmset.removal.remove_person", None),
     "rmset evaluate": ("rmset.inspect.evaluate.video", None),
     "rmset layout propose": ("rmset.propose", BUILD),
     "rmset layout set": ("rmset.stages.layout.edit.edit", None),

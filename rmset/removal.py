@@ -27,12 +27,12 @@ from rmset import schema
 from rmset.answers import Answer
 from rmset.errors import RootError, UsageError
 from rmset.files import sha256_of
-from rmset.parts.absent import Absent, read_removed, removed_schema, write_removed
 from rmset.parts.likeness import likeness
 from rmset.parts.pictures import decode
 from rmset.parts.shards import CropWriter, batches, opened, read_faces, write_faces
 from rmset.pipeline import STAGES
 from rmset.progress import Progress, silent
+from rmset.read.absent import Absent, read_removed, removed_schema, write_removed
 from rmset.read.catalog import Catalog
 from rmset.read.index import FOLDER as INDEX
 from rmset.records import StageRecord

@@ -13,11 +13,11 @@ import pyarrow as pa
 from rmset.errors import RmsetError
 from rmset.files import sha256_of
 from rmset.inspect.verify import Finding
-from rmset.parts.absent import Absent, read_removed
 from rmset.parts.likeness import BYTES, Hashes, alike, likeness
 from rmset.parts.pictures import decode
 from rmset.parts.shards import batches, read_faces
 from rmset.progress import Progress, silent
+from rmset.read.absent import Absent, read_removed
 from rmset.root import Root
 from rmset.tombstones import Tombstone
 

@@ -18,7 +18,6 @@ from rmset.errors import RootError, UsageError
 from rmset.geometry import as_boxes, iou, pixels
 from rmset.layout_record import Layout, Segment
 from rmset.parts import assign
-from rmset.parts.absent import keeps
 from rmset.parts.detect import DETECTORS, Detector, load
 from rmset.parts.detect.nets import Nets
 from rmset.parts.follow import FollowConfig, Follower, Found
@@ -28,6 +27,7 @@ from rmset.parts.search import Searcher
 from rmset.parts.shards import write_faces
 from rmset.parts.tracks import Sightings, bridge
 from rmset.progress import Progress, silent
+from rmset.read.absent import keeps
 from rmset.read.video import reader_of
 from rmset.root import Root
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.attack.commands import Case
 
-VARIES = re.compile(r"(.*/)?(history\.csv|state/.*\.json)|root/videos/[^/]*\.json")
+VARIES = re.compile(r"(.*/)?(history\.csv|state/.*\.json|removed\.json)|root/videos/[^/]*\.json")
 """Speeds, times of work and of download."""
 OWN = re.compile(r".*\.lock|(.*/)?state/(locks|index)/.*")
 """Held and rebuilt at need."""

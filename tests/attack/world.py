@@ -39,10 +39,10 @@ class World:
 
     def words(self, case: Case) -> list[str]:
         """Return the arguments of the command."""
-        if VIDEO not in case.words:
+        if not any(VIDEO in word for word in case.words):
             return list(case.words)
         (video_id,) = Root(self.source("added")).video_ids()
-        return [video_id if word == VIDEO else word for word in case.words]
+        return [word.replace(VIDEO, video_id) for word in case.words]
 
     def prepare(self, case: Case, place: Path) -> None:
         """Reset the folder in which a command runs; the folder itself stays."""

@@ -14,13 +14,13 @@ from rmset.errors import RootError, UsageError
 from rmset.geometry import as_box, as_boxes, covered, scale_about_center
 from rmset.layout_record import Person, Segment
 from rmset.parts import identity as embedders
-from rmset.parts.absent import Absent
 from rmset.parts.detect import cascade
 from rmset.parts.detect.nets import Nets
 from rmset.parts.frames import Frame, Gray, VideoReader
 from rmset.parts.pixels import pixels_of
 from rmset.parts.shards import read_faces
 from rmset.progress import Progress, silent
+from rmset.read.absent import Absent
 from rmset.read.video import reader_of
 from rmset.root import Root
 from rmset.stages.audit import gaps, identity, screen

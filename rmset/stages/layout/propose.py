@@ -12,9 +12,9 @@ import numpy as np
 from rmset.errors import LayoutError
 from rmset.geometry import Box, area, as_boxes, center, contains_point, iou
 from rmset.layout_record import Layout, Person, Segment, TriggerRegion
-from rmset.parts.absent import Absent
 from rmset.parts.detect import load
 from rmset.progress import Progress, silent
+from rmset.read.absent import Absent
 from rmset.read.video import reader_of
 from rmset.records import VideoRecord
 from rmset.root import Root
