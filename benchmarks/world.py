@@ -63,7 +63,7 @@ from rmset.root import Root
 from rmset.synth.world import WorldConfig, write_world
 
 _BEGUN = ("base", "ial")
-"""What every plan begins with."""
+"""Trainings at the beginning of every plan."""
 
 
 class Bench:

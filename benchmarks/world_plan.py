@@ -107,7 +107,7 @@ RULES: dict[str, dict[str, Any]] = {
     "unrefined-random-positives": {**_UNREFINED, "candidates": "random-positives"},
     "unrefined-random": {**_UNREFINED, "candidates": "random"},
 }
-"""What distinguishes the variants of L_total."""
+"""Settings that distinguish the variants of L_total."""
 ANCHORS = 300
 EACH = 6
 """faces of each person and expression in a retrieval"""

@@ -113,7 +113,7 @@ NAMES = {
     "random": "random candidates", "random-positives": "random positives", "unrefined": "unrefined",
     "unrefined-random-positives": "unrefined, random positives", "unrefined-random": "unrefined, random candidates",
 }  # fmt: skip
-"""What the tables call a variant."""
+"""Names of variants in the tables."""
 _CONTROLS = {"total": ("random-positives", "random"), "unrefined": ("unrefined-random-positives", "unrefined-random")}
 _SHOWN = (("expression", "map"), ("expression", "recall_at_1"), ("identity", "recall_at_1"))
 

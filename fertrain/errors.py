@@ -4,7 +4,7 @@ RmsetError
 ├── UsageError
 │   └── UnknownNameError     a data set, model, method, scheme or rule that does not exist (exit code 2)
 └── FertrainError
-    ├── LabelError           an unknown label order, or orders that do not share the classes asked for
+    ├── LabelError           an unknown label order, or orders that do not share the required classes
     ├── DatasetError         a data set that does not match its kind
     ├── WeightsError         a weights file that cannot be read, or does not fit the model
     ├── TrainingError        a run that cannot continue: it diverged, or the disk is full
@@ -24,7 +24,7 @@ class FertrainError(RmsetError):
 
 
 class LabelError(FertrainError):
-    """An unknown label order, or orders that do not share the classes asked for."""
+    """An unknown label order, or orders that do not share the required classes."""
 
 
 class DatasetError(FertrainError):

@@ -164,9 +164,10 @@ class Dataset(os.PathLike[str]):
 
         Args:
             query: SQL.
-            bounded: refuse the process more memory, while the query works, than it has, half as much again as
-                DuckDB's 2 GB, and 512 MiB. For queries that somebody else wrote: DuckDB does not count a single huge
-                value, such as a text of gigabytes. The bound holds for all threads of the process; Linux alone has it.
+            bounded: limit the memory of the process while the query runs to its present size plus 1.5 times
+                DuckDB's 2 GB plus 512 MiB. Use it for untrusted queries: DuckDB's limit does not cover a single huge
+                value, such as a text of gigabytes. The limit affects all threads of the process, and works on Linux
+                only.
 
         Raises:
             QueryError: invalid SQL, not exactly one `select`, or access beyond the root.

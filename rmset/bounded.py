@@ -129,7 +129,7 @@ def parse_json(text: str, where: str) -> Any:
     """Return a JSON value, at most 64 levels deep, all numbers finite.
 
     Raises:
-        UnreadableError: it is none; `where` says which file.
+        UnreadableError: the text is invalid; the message begins with `where`.
     """
     try:
         return _bounded(json.loads(text), where)
@@ -145,7 +145,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     """Return the tables of a TOML text, at most 64 levels deep, all numbers finite.
 
     Raises:
-        UnreadableError: it is none; `where` says which file.
+        UnreadableError: the text is invalid; the message begins with `where`.
     """
     try:
         tables: dict[str, Any] = _bounded(tomllib.loads(text), where)

@@ -19,7 +19,7 @@ MOST_SEGMENTS, MOST_BOXES = 5000, 256
 """in a layout, and of each kind in a segment; mashups of an hour have some hundred, and 16"""
 _MOST = 2**31 - 1
 """the largest number of a frame or person that the tables hold"""
-# A panel lies in a trigger region when so much of it does and it is so much smaller.
+# A panel in a trigger region: least share of it inside the region, and largest area relative to the region.
 _LIES_IN, _SMALLER = 0.9, 0.8
 
 
@@ -32,14 +32,14 @@ class TriggerRegion:
     confidence: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what no region is."""
+        """Check the values."""
         _expect(self.source in ("proposed", "manual"), "source proposed or manual", self.source)
         _expect_share(self.confidence)
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who reacts, and where that person's face is in the reference frame."""
+    """A reacting person, with the place of their face in the reference frame."""
 
     person_id: int
     box: Box

@@ -71,9 +71,9 @@ def _acquire(path: Path, stack: ExitStack, patience: float) -> None:
 
 @contextmanager
 def change(path: Path) -> Iterator[None]:
-    """Let one process at a time read a file and write it anew; the others wait a minute for their turn.
+    """Let one process at a time read and rewrite a file; the others wait up to a minute for their turn.
 
-    The lock lies in the user's cache, not beside the file.
+    The lock is in the user's cache, not beside the file.
 
     Args:
         path: the file, which need not be there yet.

@@ -1,4 +1,4 @@
-"""Where stages meet: which one runs, what it depends on, what the ledger says.
+"""Stages and their dependencies: decide by the ledger which stage runs, and run it.
 
 The unit of work is `(root, video_id, stage config) -> record`, a pure function of its inputs, so any engine can map it.
 Running a finished stage again does nothing; a changed config or input runs it again.
@@ -109,7 +109,7 @@ _CONFIGS: dict[str, type[ProposeConfig] | type[TrackConfig] | type[AuditConfig] 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one stage of one video."""
+    """Outcome of one stage of one video."""
 
     video_id: str
     stage: str
@@ -197,7 +197,7 @@ def _run_locked(root: Root, video_id: str, stage: Stage, config: Config, force: 
             if before is not standing:
                 root.write_stage_record(standing)
             return Outcome(video_id, stage.name, "already done", standing.counts, 0.0)
-        # Killed between new files and new entry, the old entry must not vouch for the new files.
+        # After a kill between new files and new entry, the old entry must not confirm the new files.
         root.write_stage_record(entry)
         counts = dict(stage.work(root, video_id, config, progress))
         outputs = {key: sha256_of(root.files.local(key)) for key in stage.writes(root, video_id)}
@@ -253,11 +253,10 @@ def _still_holds(root: Root, before: StageRecord, wanted: StageRecord) -> bool:
 
 
 def repair(root: Root, findings: Sequence[Finding], *, progress: Progress = silent) -> Iterator[Outcome]:
-    """Make anew what `verify` found broken, with the config of its last finished run, and nothing else.
+    """Repeat exactly the stages whose results `verify` found broken, with the config of their last finished run.
 
-    Where no run has finished, the config of the run that failed or was killed is taken. Findings that no stage can
-    repair, or of stages whose ledger entry is gone, are left as they are. A layout that a person has reviewed is never
-    touched.
+    If no run has finished, the config of the failed or killed run is used. Findings that no stage can repair, or of
+    stages without a ledger entry, are left as they are. A reviewed layout is never changed.
     """
     wanted = {(f.video_id, f.stage) for f in findings if f.stage is not None}
     for video_id in sorted({v for v, _ in wanted}):
@@ -269,7 +268,7 @@ def repair(root: Root, findings: Sequence[Finding], *, progress: Progress = sile
             if not run.was_run:
                 continue
             known = {k: v for k, v in run.config.items() if k in kind.__dataclass_fields__}
-            # After a killed or failed run the files may still be those of the finished one: then nothing is made anew.
+            # After a killed or failed run the files may still be those of the finished one: then nothing is redone.
             force = entry.status == "done"
             yield run_stage(root, video_id, name, kind(**known), force=force, progress=progress)
 

@@ -39,9 +39,9 @@ def local_video_id(stem: str, sha256: str) -> str:
 
 
 def url_video_id(url: str) -> str:
-    """Return the id of what a URL names, known before anything is asked of its host.
+    """Return the video id for a URL, without a request to its host.
 
-    The hash, not the name, tells videos apart: no two URLs collide by case, by length or by a reserved name.
+    The hash distinguishes videos, not the name: no two URLs collide by case, by length or by a reserved name.
 
     >>> url_video_id("https://example.org/films/../CON.mp4")
     'CON-70dc33a5'
@@ -122,7 +122,7 @@ class VideoRecord:
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What one stage did with one video: `state/<stage>/<video_id>.json`."""
+    """Ledger entry of one stage and video: `state/<stage>/<video_id>.json`."""
 
     stage: str
     video_id: str

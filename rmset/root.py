@@ -114,7 +114,7 @@ class Root:
         return self._removed[1]
 
     def select(self, video_ids: list[str] | None) -> list[str]:
-        """Return the ids asked for, or all; each must be there.
+        """Return the given ids, or all; each must exist.
 
         Raises:
             RootError: an id is unknown, or the root is empty.

@@ -1,4 +1,4 @@
-"""What is known for certain about a composed mashup: `<name>.truth.json`.
+"""Ground truth of a composed mashup: `<name>.truth.json`.
 
 The composer writes it, `rmset evaluate` reads it. All boxes are xyxy, pixels of the composed frame, half-open.
 """
@@ -78,9 +78,9 @@ class Truth:
     segments: tuple[TruthSegment, ...]
     faces: tuple[TruthFace, ...]
     loop_points: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    """person -> frames at which that person's clip turns round or begins anew"""
+    """person -> frames at which that person's clip changes direction or restarts"""
     delays: dict[int, int] = field(default_factory=dict)
-    """person -> frames by which that person follows the film later than it happens"""
+    """person -> delay of that person's reactions to the film, frames"""
     identities: dict[int, str] = field(default_factory=dict)
     """person -> who it is, where the same people may be in several videos; empty where there is no identity"""
     overlays: tuple[TruthOverlay, ...] = ()

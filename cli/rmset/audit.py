@@ -39,7 +39,7 @@ def audit(
     chosen = place.select(videos)
     step = audit_step(embedder)
     made = load(step[1].embedder)
-    say(f"embedder: {made.name} ({made.license})" if made else "embedder: none, so identities are not asked for")
+    say(f"embedder: {made.name} ({made.license})" if made else "embedder: none, so identities are not checked")
     with progress() as report:
         outcomes = list(build(place, chosen, [step], jobs=jobs, force=force, progress=report))
     failed = [o for o in outcomes if o.status == "failed"]

@@ -151,7 +151,7 @@ def verify(
                 if outcome.error:
                     warn(f"rmset: {outcome.stage} {outcome.video_id}: {outcome.error}")
                 else:
-                    say(f"{outcome.stage} {outcome.video_id}  made anew")
+                    say(f"{outcome.stage} {outcome.video_id}  rebuilt")
             broken = sorted({finding.video_id for finding in findings} & set(place.video_ids()))
             findings = [f for f in findings if f.video_id not in broken]
             findings += check(place, pixels=pixels, frames=drawn, progress=report, video_ids=broken)

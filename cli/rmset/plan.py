@@ -48,7 +48,7 @@ def estimate(
         _row("to download", _gb(cost.download_bytes), "about 4 Mbit/s at 1080p"),
         _row("videos on disk", _gb(cost.video_bytes), ""),
         _row("frames", f"{cost.frames:,}", ""),
-        _row("people a video", f"{cost.people_per_video:g}", "--people says otherwise"),
+        _row("people a video", f"{cost.people_per_video:g}", "change it with --people"),
         _row("crops", f"{cost.crops:,}", "0.9 of people x frames, as in the paper"),
         _row("shards on disk", _gb(cost.crop_bytes), f"{measured.bytes_per_crop:,.0f} bytes a crop"),
         _row("decoding", _hours(cost.decode_hours / jobs), f"{measured.decode_fps:,.0f} frames/s, twice"),

@@ -27,18 +27,18 @@ Rule = Literal["majority", "distribution", "multi", "argmax"]
 
 @dataclass(frozen=True)
 class DataConfig(Settings):
-    """Which images train and evaluate, and by which rule."""
+    """Images for training and evaluation, and their rules."""
 
     GROUP: ClassVar[str] = "data."
 
     labeled: str = ""
     """Name in datasets.toml, or `kind:path` for a data set that is not registered."""
     scheme: Literal["mv", "ml", "pld", "cel"] = "mv"
-    """How votes become a loss: `mv`, `ml`, `pld` or `cel` (FERPlus paper). Plain labels allow `mv` only."""
+    """Loss for votes: `mv`, `ml`, `pld` or `cel` (FERPlus paper). Plain labels allow `mv` only."""
     rule: Rule | None = None
     """Rule that selects training images by their votes; None: the scheme's own."""
     eval_rule: Rule = "majority"
-    """Rule that selects the images for held-out accuracy, whatever the scheme; default: the FERPlus paper's."""
+    """Rule that selects the images for held-out accuracy, for every scheme; default: the FERPlus paper's."""
     labels: Count | None = None
     """Label budget: total number of training images, drawn evenly over the classes, seeded; None for all."""
     labels_file: str | None = None
@@ -141,9 +141,9 @@ class RunConfig(Settings):
     method: str = "supervised"
     """A key of `fertrain.methods.METHODS`."""
     data: DataConfig = field(default_factory=DataConfig)
-    """Which images."""
+    """Images."""
     model: ModelConfig = field(default_factory=ModelConfig)
-    """Which network."""
+    """Network."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimization."""
     rmfer: RmferConfig = field(default_factory=RmferConfig)

@@ -30,7 +30,7 @@ class ClassReader:
     positions: Mapping[str, int]
     """Position in the order, by value as normalized by `spelled`."""
     why: str = ""
-    """How a numbering was recognized; empty for names."""
+    """Reason for which a numbering was recognized; empty for names."""
 
     def position(self, value: object, where: str) -> int:
         """Return the position of a label's class.
@@ -76,7 +76,7 @@ def read_classes(
         named: names of the numbers from 0, if the file has them.
 
     Raises:
-        LabelError: names of no known order, or numbers of unknown meaning; the message says what to give.
+        LabelError: names of no known order, or numbers of unknown meaning; the message suggests a value.
         DatasetError: a class that the user did not name.
     """
     values = Counter[str]()

@@ -56,7 +56,7 @@ class Folded:
         return ["train", "test"]
 
     def rules(self) -> list[str]:
-        """Those of the whole set."""
+        """Return the rules of the whole set."""
         return self.inner.rules()
 
     def load(self, split: str, rule: str) -> Split:  # noqa: ARG002
@@ -67,7 +67,7 @@ class Folded:
         return replace(self._whole.take(rows), split=split)
 
     def findings(self) -> list[Issue]:
-        """Those of the whole set."""
+        """Return the findings of the whole set."""
         return self.inner.findings()
 
 

@@ -170,7 +170,7 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def alone(worker: int) -> None:  # noqa: ARG001 - every loader's worker is told its number
+def alone(worker: int) -> None:  # noqa: ARG001 - every loader's worker gets its number
     """Limit each worker to one thread; workers already provide the parallelism."""
     cv2.setNumThreads(0)
 

@@ -196,12 +196,12 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def rule_for(data: LabeledSet, rule: str) -> str:
-    """Return the rule asked for, or `given` for a data set with one label per image."""
+    """Return the given rule, or `given` for a data set with one label per image."""
     return GIVEN if data.rules() == [GIVEN] else rule
 
 
 def reported(data: LabeledSet, wanted: str | None) -> str | None:
-    """Return the split to report: the one asked for, else test, else valid; None if neither is present."""
+    """Return the split to report: the requested one, else test, else valid; None if neither is present."""
     return wanted or next((split for split in ("test", "valid") if split in data.splits()), None)
 
 

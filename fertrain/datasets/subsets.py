@@ -185,11 +185,11 @@ class Narrowed:
         self.dropped = tuple(name for name in inner.order.classes if name in gone)
 
     def splits(self) -> list[str]:
-        """Those of the whole set."""
+        """Return the splits of the whole set."""
         return self.inner.splits()
 
     def rules(self) -> list[str]:
-        """Those of the whole set."""
+        """Return the rules of the whole set."""
         return self.inner.rules()
 
     def load(self, split: str, rule: str) -> Split:

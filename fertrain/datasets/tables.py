@@ -44,7 +44,7 @@ class _Item:
 
 
 class ParquetBytes:
-    """Encoded images by "file.parquet#row". A file's image column is read when its first image is asked for."""
+    """Encoded images by "file.parquet#row". A file's image column is read at the first access to one of its images."""
 
     def __init__(self, folder: Path, columns: Mapping[str, str], rows: Mapping[str, int]) -> None:
         self.folder, self._columns, self._rows = folder, dict(columns), dict(rows)

@@ -105,8 +105,8 @@ def refine(similarities: Tensor, gamma: float, *, most_similar: bool) -> Tensor:
 def acl(positive: Tensor, negative: Tensor, tau: float) -> Tensor:
     """Equation (10): −log( Σ_P e^{s/τ} / (Σ_P e^{s/τ} + Σ_N e^{s/τ}) ), a scalar ≥ 0.
 
-    The sum over positives stands inside the logarithm: one good positive is enough. (NT-Xent averages the
-    logarithms, which asks for all of them.)
+    The sum over positives is inside the logarithm, so one good positive is enough. (NT-Xent averages the logarithms,
+    which requires all positives to be near.)
 
     Args:
         positive: (p,) similarities of the anchor to P_imp.

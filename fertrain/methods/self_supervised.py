@@ -1,4 +1,4 @@
-"""What SimCLR, MoCo, BYOL and SimSiam share: unlabeled images first, labels afterwards, in the same loop.
+"""Base of SimCLR, MoCo, BYOL and SimSiam: unlabeled images first, labels afterwards, in the same loop.
 
     pretrain     two strong views of each unlabeled image are compared; no labels, no held-out accuracy
     supervised   then the whole network trains on labels as in supervised-only; the head starts untrained

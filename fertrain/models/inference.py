@@ -19,7 +19,7 @@ _MOMENTS_SAMPLE = 2048
 
 @contextmanager
 def eval_mode(module: nn.Module, *, gradients: bool = False) -> Iterator[None]:
-    """Turn dropout and batch statistics off, and gradients unless asked for; restore each submodule's mode afterwards.
+    """Turn off dropout, batch statistics and, by default, gradients; restore each submodule's mode afterwards.
 
     Modes are saved per submodule, because part of a network may be frozen while the rest trains.
     """

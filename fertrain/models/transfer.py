@@ -61,9 +61,9 @@ class Loaded:
     foreign_head: str = ""
     """A head in the file that is not used, because its classes are unknown or different."""
 
-    def told(self, file: Path | str) -> list[str]:
+    def lines(self, file: Path | str) -> list[str]:
         """Return the report as lines for the user."""
-        head = "head included" if self.head else "head starts anew"
+        head = "head included" if self.head else "head starts untrained"
         lines = [f"{file}: {self.used} tensors used, {self.left} keep their start, {head}"]
         if self.part or self.prefix:
             where = " ".join(f"'{name}'" for name in (self.part, self.prefix) if name)

@@ -131,7 +131,7 @@ class Checkpoints:
             return None
         content, self._content = self._content, None
         if content is None:
-            say(f"{self.path} {self._why}: the run begins anew")
+            say(f"{self.path} {self._why}: the run starts from the beginning")
             return None
         try:
             values = content["position"]
@@ -178,4 +178,6 @@ class Resumed:
 
 
 def _damaged(path: Path) -> WeightsError:
-    return WeightsError(f"expected the place of this run in {path}, found a damaged file; remove it to begin anew")
+    return WeightsError(
+        f"expected the place of this run in {path}, found a damaged file; remove it to start from the beginning"
+    )

@@ -139,7 +139,7 @@ def _held_out(
 
 
 def _training_split(dataset: LabeledSet, data: DataConfig, scheme: Scheme) -> tuple[Split, str]:
-    """Load the training images under the rule asked for, the scheme's own, or the labels as given."""
+    """Load the training images under the given rule, else the scheme's own rule, or plain labels as given."""
     if dataset.rules() == [GIVEN]:
         if data.scheme != "mv":
             raise UsageError(

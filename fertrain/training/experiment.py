@@ -174,7 +174,7 @@ def _started(config: RunConfig, model: Classifier, labels: tuple[str, ...], say:
     if not m.weights:
         return None
     loaded = load_into(model, Path(m.weights), labels, part=m.weights_part, partial=m.weights_partial)
-    for line in loaded.told(m.weights):
+    for line in loaded.lines(m.weights):
         say(line)
     return loaded
 

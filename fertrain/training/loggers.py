@@ -45,9 +45,9 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """An offline run in the run folder, which `wandb sync` sends; sent at once only where WANDB_MODE=online says so.
+    """Offline run in the run folder, to be sent by `wandb sync`; sent at once only with WANDB_MODE=online.
 
-    Settings and numbers are all it holds: no image, no weights, and nothing of the machine's other files.
+    It holds only settings and numbers: no images, no weights, and nothing of the machine's other files.
     """
 
     def __init__(self, folder: Path, project: str, settings: Mapping[str, Any]) -> None:
@@ -71,10 +71,10 @@ class WeightsAndBiases:
 
 
 def require(config: RunConfig) -> None:
-    """Refuse curves whose package is not there, before anything is read.
+    """Refuse curves whose package is not installed, before any data are read.
 
     Raises:
-        UsageError: says which.
+        UsageError: a package is missing; the message names it.
     """
     for name, wanted in (("tensorboard", config.tensorboard), ("wandb", config.wandb)):
         if wanted and find_spec(name) is None:
@@ -83,7 +83,7 @@ def require(config: RunConfig) -> None:
 
 @contextmanager
 def curves(config: RunConfig, folder: Path) -> Iterator[tuple[Curves, ...]]:
-    """Those that the settings ask for, closed however the run ends: the next one must not go on in them."""
+    """Open the curves of the settings, and close them however the run ends, so that the next run does not use them."""
     with ExitStack() as opened:
         found: list[Curves] = []
         if config.tensorboard:

@@ -287,7 +287,7 @@ def read_delays(path: Path) -> Delays:
         if raw["schema"] > SCHEMA or raw["unit"] != "frames":
             raise DatasetError(
                 f"expected delays of schema {SCHEMA} in frames in {path}, found schema {raw['schema']} in "
-                f"{raw['unit']}; update, or write it anew with `fertrain pairs-quality`"
+                f"{raw['unit']}; update, or write it again with `fertrain pairs-quality`"
             )
         return Delays({
             (video, int(person)): None if entry["delay"] is None else float(entry["delay"])

@@ -72,7 +72,7 @@ def agreement(root: Root, video_id: str, frames: int = 24, progress: Progress = 
     layout, found = root.layout(video_id), faces_found(root, video_id)
     record = root.stage_record("track", video_id)
     if record is None:
-        raise RootError(f"video {video_id}: the ledger knows nothing of its tracks; run `rmset track {video_id}`")
+        raise RootError(f"video {video_id}: the ledger has no entry for its tracks; run `rmset track {video_id}`")
     stride = int(record.config.get("stride", 1))
     where = np.concatenate(
         [np.arange(-(-s.start_frame // stride) * stride, s.end_frame, stride) for s in layout.segments if s.people]

@@ -98,11 +98,11 @@ def _video(root: Root, video_id: str) -> Iterator[Finding]:
         try:
             index = index_of(root, video_id)
         except RmsetError as error:
-            yield Finding(video_id, key, str(error), "remove it; rmset build makes it anew")
+            yield Finding(video_id, key, str(error), "remove it; rmset build makes it again")
         else:
             if index is not None and len(index) != record.frame_count:
                 problem = f"has {len(index)} frames, the record {record.frame_count}"
-                yield Finding(video_id, key, problem, "remove it; rmset build makes it anew")
+                yield Finding(video_id, key, problem, "remove it; rmset build makes it again")
     if root.has_layout(video_id):
         try:
             root.layout(video_id)
@@ -289,7 +289,7 @@ def _strangers(root: Root, known: set[str]) -> Iterator[Finding]:
 def _kept_arrays(root: Root) -> Iterator[Finding]:
     """Report cached arrays with changed bytes; deleted ones are rebuilt."""
     for key in damaged(root):
-        yield Finding("", key, "its bytes are not those that were written", f"remove {key}; it is made anew")
+        yield Finding("", key, "its bytes are not those that were written", f"remove {key}; it is made again")
 
 
 def _keys(table: pa.Table) -> npt.NDArray[np.int64]:

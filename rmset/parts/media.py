@@ -93,7 +93,7 @@ def _largest_hole(path: Path) -> int:
                 if position >= size:
                     break
     except OSError:
-        return 0  # a file system that knows of no holes, or a file that cannot be read: the next to open it says so
+        return 0  # no support for holes, or an unreadable file: the next attempt to open it gives the error
     return largest
 
 
@@ -109,7 +109,7 @@ def create_media(path: Path, form: str | None = None, options: dict[str, str] | 
 
 
 def as_file(path: Path) -> str:
-    """Return a path that FFmpeg treats as a file, whatever its name looks like.
+    """Return a path that FFmpeg treats as a file for any name.
 
     >>> as_file(Path("concat:a|b.mp4"))
     'file:concat:a|b.mp4'

@@ -132,5 +132,5 @@ class FrameIndex:
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             raise RootError(
                 f"{path}: expected an index of frames, found {type(error).__name__}; remove it, and `rmset build` "
-                "makes it anew"
+                "makes it again"
             ) from error

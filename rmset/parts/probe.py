@@ -1,4 +1,4 @@
-"""What a video file says of itself, and what is really in it."""
+"""Probe of a video file: its metadata, and its actual content."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ VIDEO_SUFFIXES = frozenset({
     ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf",
     ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m",
 })  # fmt: skip
-"""What tells a video from a picture in a folder; a file named by itself is probed whatever it is called."""
+"""suffixes of videos in a folder; a file given directly is probed under any name"""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a video file says of itself, and what is really in it."""
+    """Metadata of a video file, and its actual content."""
 
     width: int
     """px, as shown"""

@@ -22,7 +22,7 @@ def start_decoder(codec: VideoCodecContext, threads: int = 0, *, one_thread: boo
     Args:
         codec: codec context of the stream.
         threads: decoder threads; 0: one per core.
-        one_thread: decode in one thread whatever `threads` says.
+        one_thread: decode in one thread, regardless of `threads`.
     """
     codec.thread_type = "AUTO"
     if one_thread or threads:
@@ -108,7 +108,7 @@ class Seeker:
                     shown = int(frame_of[number]) if number < len(frame_of) else -1
                     codec.skip_frame = "DEFAULT" if shown < 0 or shown in wanted else "NONREF"
                 frames, failed = decoded(codec, packet, number)
-                # The next user of the decoder wants all frames.
+                # The next use of the decoder needs all frames.
                 codec.skip_frame = "DEFAULT"
                 self._note(failed, count)
                 for raw in frames:

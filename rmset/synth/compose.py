@@ -128,8 +128,8 @@ def compose_clips(
         cast_of = paths[: len(screen.panels) + extra_people(chosen)]
         if len(cast_of) < len(screen.panels) + extra_people(chosen):
             raise UsageError(
-                f"expected {len(screen.panels) + extra_people(chosen)} clips in {clips} for edits that bring somebody "
-                f"new, found {len(paths)}; take fewer --people or give more clips"
+                f"expected {len(screen.panels) + extra_people(chosen)} clips in {clips} for edits that add a "
+                f"new person, found {len(paths)}; take fewer --people or give more clips"
             )
         scene = edited(scene_of(screen, frames, fps), chosen, seed)
 

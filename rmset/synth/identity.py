@@ -85,7 +85,7 @@ class Identity:
 def cast(name: str, count: int, seed: int) -> tuple[Identity, ...]:
     """Draw `count` different people.
 
-    Casts of different names share no person, whatever their seeds: so `train`, `valid`, `test` and mashups have no
+    Casts of different names share no person, for any seeds: so `train`, `valid`, `test` and mashups have no
     person in common. Colors are dealt from shuffled decks, so that a small cast is varied.
     """
     dealers, people = np.random.default_rng([seed, crc32(name.encode())]).spawn(2)

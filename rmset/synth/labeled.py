@@ -71,7 +71,7 @@ def write_labeled_set(
         raise UsageError(f"expected a new or empty folder, found content in {folder}; remove it or name another")
     total = sum(split.images_per_class for split in splits.values()) * len(expressions)
     if total == 0:
-        raise UsageError("expected at least one image, found none asked for; raise images per class")
+        raise UsageError("expected at least one image, found 0 requested; raise images per class")
     done = 0
     with written_folder(folder) as whole:
         for number, (name, split) in enumerate(splits.items()):

@@ -55,7 +55,7 @@ def test_less_than_half_of_the_weights_is_taken_only_on_request_and_named(tmp_pa
         load_into(fresh(), tmp_path / "few.pt", SEVEN)
     loaded = load_into(fresh(), tmp_path / "few.pt", SEVEN, partial=True)
     assert 0 < loaded.share < 0.5
-    assert any("not in the file: layer" in line for line in loaded.told("few.pt"))
+    assert any("not in the file: layer" in line for line in loaded.lines("few.pt"))
     assert loaded.record()["missing"] == list(loaded.missing)
 
 
@@ -73,7 +73,7 @@ def test_any_prefix_is_taken_off_and_said(tmp_path, prefix):
     assert (loaded.left, loaded.share, loaded.unused) == (2, 1.0, ())
     plain = prefix.replace("module.", "").replace("_orig_mod.", "")
     assert loaded.prefix == ("" if plain == "features." else plain)
-    assert any("read under 'state_dict'" in line and loaded.prefix in line for line in loaded.told("a.pt"))
+    assert any("read under 'state_dict'" in line and loaded.prefix in line for line in loaded.lines("a.pt"))
 
 
 @pytest.mark.parametrize("key", ["net", "ema", "teacher", "model", "model_state_dict", "ema_model"])
@@ -93,7 +93,7 @@ def test_of_several_networks_the_one_that_is_judged_is_taken_and_the_others_name
     loaded = load_into(model, tmp_path / "ssl.pt", SEVEN)
     assert same(model, judged)
     assert (loaded.part, loaded.others) == ("ema_model", ("train_model",))
-    assert any("train_model would fit too: `model.weights_part`" in line for line in loaded.told("ssl.pt"))
+    assert any("train_model would fit too: `model.weights_part`" in line for line in loaded.lines("ssl.pt"))
     load_into(model, tmp_path / "ssl.pt", SEVEN, part="train_model")
     assert same(model, learning)
     with pytest.raises(UsageError, match=r"found 'eval_model'; it holds ema_model, train_model"):
@@ -114,7 +114,7 @@ def test_position_tables_are_resampled_to_the_image_size_as_timm_does(tmp_path):
     loaded = load_into(model, tmp_path / "vit.pt", SEVEN)
     assert (loaded.resampled, loaded.share) == (("pos_embed",), 1.0)
     assert torch.equal(model.features.pos_embed, resample_abs_pos_embed(state["pos_embed"], [6, 6]))
-    assert any("resampled for this image size: pos_embed" in line for line in loaded.told("vit.pt"))
+    assert any("resampled for this image size: pos_embed" in line for line in loaded.lines("vit.pt"))
 
 
 def test_what_fits_nowhere_and_what_stays_random_is_named(tmp_path):
@@ -123,7 +123,7 @@ def test_what_fits_nowhere_and_what_stays_random_is_named(tmp_path):
     torch.save({**state, "fc.weight": torch.zeros(8, 512), "fc.bias": torch.zeros(8), "odd": torch.ones(3)},
                tmp_path / "a.pt")  # fmt: skip
     loaded = load_into(fresh(), tmp_path / "a.pt", SEVEN)
-    told = "\n".join(loaded.told("a.pt"))
+    told = "\n".join(loaded.lines("a.pt"))
     assert "not in the file: layer4.0.conv2.weight" in told
     assert "not used: odd" in told
     assert "its head fc.weight is not used, as nothing says that its outputs mean these classes" in told

@@ -2,7 +2,7 @@
 
     x_a(t)   probabilities of the classes of person a's face at step t, less their mean over time; 0 where unseen
     c_ab(k) = Σ_t ⟨x_a(t), x_b(t + k)⟩ / √(Σ_t |x_a(t)|² Σ_t |x_b(t + k)|²), t over steps at which both are seen
-    lag_ab  = argmax_k c_ab(k), refined by the parabola through the peak and its neighbors; b is so much later than a
+    lag_ab  = argmax_k c_ab(k), refined by the parabola through the peak and its neighbors; the delay of b after a
     δ       = argmin Σ_ab w_ab (δ_b − δ_a − lag_ab)², w_ab from c_ab(lag_ab); only differences of δ mean anything
 
 The last line fits one delay per person to all pairs, so that accidental peaks of single pairs are outvoted.

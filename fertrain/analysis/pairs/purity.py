@@ -54,7 +54,7 @@ class Purity:
     n_chance: float
     """Of the anchor's person at any moment."""
     anchors: int
-    """That were counted."""
+    """Number of anchors counted."""
 
 
 def chosen(projected: Tensor, anchor: int, positives: Rows, negatives: Rows, gamma: float) -> Chosen:
@@ -99,7 +99,7 @@ def purity(found: Sequence[Chosen], expression: Labels, video: Labels, person: L
 
 
 class _Common:
-    """How common an anchor's expression is among the others of its video, and in its own person."""
+    """Frequency of an anchor's expression among other people of its video, and in its own person."""
 
     def __init__(self, expression: Labels, video: Labels, person: Labels) -> None:
         self._expression, self._video = expression, video

@@ -1,7 +1,7 @@
-"""What the pairs of a root are worth, as far as a finished run can tell; where there is a truth, how far it can.
+"""Quality of a root's pairs as predicted by a finished run, and compared with the ground truth if there is one.
 
-every face -> probabilities -> who shows what, and who reacts how much later than whom
-some anchors -> P, N, refined by the run's own similarity -> how many candidates show what their anchor shows
+every face -> probabilities -> expressions over time, and delays between people
+some anchors -> P, N, refined by the run's own similarity -> share of candidates with their anchor's expression
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ from .rows import distance_rows, kind_rows, pair_rows
 
 Labels = npt.NDArray[np.int64]
 _EACH = 6
-"""Faces of each person and expression that look for each other: neutral ones would be most of them otherwise."""
+"""Most faces of each person and expression in retrieval: otherwise most would be neutral."""
 
 
 @dataclass(frozen=True)
 class QualityConfig:
-    """What is looked at."""
+    """Settings of the analysis."""
 
     anchors: int = 200
-    """How many are drawn; all faces are judged, but only their candidates are refined."""
+    """Number of anchors drawn; all faces are predicted, but only candidates of these anchors are refined."""
     rules: RmferConfig = field(default_factory=RmferConfig)
     """d, d', γ and the number of candidates, as in training."""
     max_lag: int = 30
-    """Longest delay between two people that is looked for, steps; agreement is shown up to there."""
+    """Longest delay between two people that is searched, steps; agreement is shown up to this distance."""
     fraction: float = 1.0
     """Share of the root's videos."""
     seed: int = 0
-    """Of the draws."""
+    """Seed of the draws."""
     workers: int = 0
-    """Processes that decode; they change nothing but the time."""
+    """Processes that decode; the result does not depend on them."""
 
     def __post_init__(self) -> None:
         if self.anchors < 1 or self.max_lag < 1 or not 0 < self.fraction <= 1:
@@ -67,7 +67,7 @@ class QualityConfig:
 
 @dataclass(frozen=True)
 class PairsQuality:
-    """Tables; `agree` is the share that show what the anchor shows, as the run sees it, `true_…` as it is."""
+    """Tables; `agree` is the predicted share with the anchor's expression, `true_…` the true share."""
 
     kinds: list[dict[str, Any]]
     """P, P_imp, N, N_imp, and P around each person's own delay: agreement and what chance would give."""
@@ -78,10 +78,10 @@ class PairsQuality:
     people: list[dict[str, Any]]
     """One person: delay against the mean of the video, steps; None where the person correlates with no one."""
     retrieval: list[dict[str, Any]]
-    """How well the run's features find an expression in other people, and a person in other expressions; empty where
-    no truth is known."""
+    """Retrieval by the run's features, of an expression in other people and of a person in other expressions; empty
+    without ground truth."""
     delays: dict[str, Any]
-    """Estimated against true differences of delays; empty where no truth is known."""
+    """Estimated against true differences of delays; empty without ground truth."""
     about: dict[str, Any]
     """Run, root, settings and counts."""
 

@@ -1,4 +1,4 @@
-"""What features are alike for: the same expression in other people, or the same person in other expressions.
+"""Retrieval by features: the same expression in other people, or the same person in other expressions.
 
     expression   query: a face; gallery: all faces of *other* people; relevant: those of its expression
     identity     query: a face; gallery: all faces of *other* expressions; relevant: those of its person
@@ -23,7 +23,7 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class Retrieval:
-    """How well a query finds what is relevant to it."""
+    """Scores of retrieval."""
 
     recall_at_1: float
     """Share of the queries whose nearest face of the gallery is relevant; NaN without queries."""
@@ -32,7 +32,7 @@ class Retrieval:
     chance: float
     """Recall@1 of neighbors drawn at random: the mean share of relevant faces."""
     queries: int
-    """Faces that have something relevant in their gallery; others ask nothing."""
+    """Number of faces with a relevant face in their gallery; others are no queries."""
 
 
 def same_expression(features: Tensor, expression: Labels, person: Labels) -> Retrieval:

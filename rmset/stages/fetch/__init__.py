@@ -1,6 +1,6 @@
 """Get videos into the root: from this machine's disk, or from hosts through yt-dlp.
 
-    manifest entry ── targets ──> Target            an id for every video before anything is asked of its host
+    manifest entry ── targets ──> Target            an id for every video, before any request to its host
     target ────────── visit ────> downloaded file   yt-dlp, under one shared `pace` per host
     file ──────────── check ────> Probe             a file that lies is a failure, not a video
     probed file ───── take ─────> videos/<id>.*     linked in whole, its record last

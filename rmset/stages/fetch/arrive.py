@@ -59,7 +59,7 @@ def bring(
     min_height = entry.min_height or config.min_height
     if found.get("is_live") or found.get("live_status") in ("is_live", "is_upcoming", "post_live"):
         raise FetchError(f"the video is still being aired ({found.get('live_status') or 'is_live'})", Cause.NOT_YET)
-    # A playlist's line says nothing of the length of each of its videos.
+    # A playlist's line in the manifest has no lengths of its videos.
     own_line = target.url == entry.url
     told = (found.get("duration"), entry.duration_s if own_line else None)
     lengths = [float(s) for s in told if isinstance(s, (int, float)) and 0 < s < 1e9]

@@ -1,7 +1,7 @@
-"""How much a host may send: bytes for each promised second, bytes of a page, requests of a visit.
+"""Limits on what a host may send: bytes per announced second, bytes of a page, requests per visit.
 
-A host that sends without end would fill the disk. All bounds are far above what real videos
-need: 8K streams take some 10 MB a second.
+A host that sends without end would fill the disk. All limits are far above real videos: 8K streams need about 10 MB per
+second.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _RESERVE, _RESERVED_SHARE = 1 << 30, 0.02
 
 
 def most_bytes(seconds: float | None, limit: int | None = None) -> int:
-    """Return the most bytes that a video of so many seconds may have.
+    """Return the most bytes of a video.
 
     Args:
-        seconds: its length; None where it is not known.
-        limit: what the user set for every video, if anything.
+        seconds: length of the video; None if unknown.
+        limit: the user's limit for every video; None if there is none.
 
     >>> most_bytes(10) // 1_000_000, most_bytes(None) // 1_000_000_000, most_bytes(10, 1000)
     (402, 17, 1000)
@@ -36,10 +36,10 @@ def most_bytes(seconds: float | None, limit: int | None = None) -> int:
 
 
 def check_bytes(size: int, seconds: float | None, limit: int | None = None) -> None:
-    """Refuse a file that is far too large for its length, or larger than the user wants.
+    """Refuse a file that is far too large for its length, or larger than the user's limit.
 
     Raises:
-        FetchError: it is.
+        FetchError: the file is too large.
     """
     if size > (most := most_bytes(seconds, limit)):
         length = f"a video of {seconds:.1f} s" if seconds else "a video of unknown length"
@@ -54,10 +54,10 @@ def free_bytes(folder: Path) -> int:
 
 
 def check_disk(folder: Path, needed: int = 0) -> None:
-    """Refuse a download before it takes what other programs need of the disk.
+    """Refuse a download that would leave too little of the disk for other programs.
 
     Raises:
-        FetchError: so much does not fit, or the reserve is touched already.
+        FetchError: the download does not fit, or the reserve is in use already.
     """
     if needed > (free := free_bytes(folder)) or free < 0:
         found = f"the video takes {needed:,} bytes, the disk has" if needed else "the disk has, beside its reserve,"

@@ -41,12 +41,12 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """What follows from a cause."""
+    """Consequences of a cause."""
 
     tries: int
-    """visits within one run; 0: as many as the configuration says"""
+    """visits within one run; 0: the configured number"""
     next_run: bool
-    """whether the next `rmset fetch` tries again unasked"""
+    """whether the next `rmset fetch` tries again automatically"""
     remedy: str
 
 
@@ -77,7 +77,7 @@ _BY_STATUS = {
     403: Cause.FORBIDDEN,
     404: Cause.REMOVED,
     410: Cause.REMOVED,
-    # A partial file that is as long as the whole one, or longer: begun anew, it comes right.
+    # A partial file as long as the whole one, or longer: a new download from the start mends it.
     416: Cause.BROKEN,
     429: Cause.RATE_LIMITED,
     451: Cause.GEO_BLOCKED,

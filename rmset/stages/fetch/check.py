@@ -46,7 +46,7 @@ def check(
         check_bytes(path.stat().st_size, found.duration_s, max_bytes)
         decode_key_frames(path)
     except VideoError as error:
-        # The path of a partial download says nothing.
+        # The path of a partial download is of no use in the message.
         raise FetchError(str(error).replace(f"{path}: ", ""), Cause.BROKEN) from error
     return found
 
@@ -65,7 +65,7 @@ def decode_key_frames(path: Path) -> int:
         with container:
             stream.thread_type = "AUTO"
             stream.codec_context.skip_frame = "NONKEY"
-            # Decoders conceal damage unless they are told not to.
+            # Decoders conceal damage by default.
             stream.codec_context.options = {"err_detect": "explode"}
             for frame in container.decode(stream):
                 count += 1

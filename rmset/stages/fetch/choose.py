@@ -1,4 +1,4 @@
-"""Which of a video's formats is taken."""
+"""Choice of a video's format."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def format_spec(min_height: int, audio: bool) -> str:
 
 
 def selector(build: Callable[[str], Selector], min_height: int, audio: bool) -> Selector:
-    """Return a format selector that says how tall the video is where it is not tall enough.
+    """Return a format selector whose error for a too small video gives the video's height.
 
     Args:
         build: yt-dlp's `build_format_selector`.

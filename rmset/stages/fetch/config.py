@@ -1,4 +1,4 @@
-"""How to fetch: one frozen dataclass, so that a run can be repeated."""
+"""Settings of fetching: one frozen dataclass, so that a run can be repeated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rmset.errors import UsageError
 
 @dataclass(frozen=True)
 class FetchConfig:
-    """How videos are chosen and how gently their hosts are asked."""
+    """Settings for choosing videos, and for the load on their hosts."""
 
     min_height: int = 1080
     """px; a manifest's own `min_height` counts more. 1080: the paper"""
@@ -31,11 +31,11 @@ class FetchConfig:
     pause: float = 2.0
     """wait after the first trouble of that kind, s; doubles each time"""
     timeout: float = 20.0
-    """a connection that is silent for so long is given up, s"""
+    """silence after which a connection is given up, s"""
     backoff: float = 60.0
     """silence after a refusal (429, bot check) that names no time, s; doubles each time, up to an hour"""
     patience: float = 6 * 3600.0
-    """how long a host may keep on refusing before its videos are left to the next run, s"""
+    """time of continued refusals after which a host's videos are left to the next run, s"""
     cookies: Path | None = None
     """Netscape cookies file; read, never written"""
     cookies_from_browser: str | None = None
@@ -43,7 +43,7 @@ class FetchConfig:
     proxy: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Check the values."""
         if self.section is not None:
             start, end = self.section
             if start < 0 or (end is not None and end <= start):

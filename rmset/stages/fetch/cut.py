@@ -16,7 +16,7 @@ _SUFFIXES = {"mov,mp4,m4a,3gp,3g2,mj2": ".mp4", "matroska,webm": ".mkv", "avi": 
 
 
 def suffix_of(path: Path) -> str:
-    """Return the suffix for the content of a file, whatever its host's name for it.
+    """Return the suffix for the content of a file, independent of its host's name for it.
 
     Raises:
         FetchError: it is not a video.

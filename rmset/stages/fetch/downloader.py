@@ -1,4 +1,4 @@
-"""How yt-dlp is set up: its parameters and its log."""
+"""Setup of yt-dlp: its parameters and its log."""
 
 from __future__ import annotations
 

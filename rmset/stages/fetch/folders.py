@@ -14,7 +14,7 @@ class Found:
     """Files below a path."""
 
     videos: list[Path] = field(default_factory=list)
-    """videos in order; a file given directly counts, whatever its name"""
+    """videos in order; a file given directly counts under any name"""
     others: list[Path] = field(default_factory=list)
     """files whose names are not those of videos"""
     irregular: list[Path] = field(default_factory=list)

@@ -45,7 +45,7 @@ class FetchRecord:
 
     @classmethod
     def from_json(cls, text: str) -> FetchRecord:
-        """Read what `to_json` wrote; a cause that a newer program knows is read as unknown."""
+        """Read what `to_json` wrote; a cause of a newer program is read as unknown."""
         raw = parse_json(text, "fetch ledger entry")
         if isinstance(raw, dict):
             known = raw.get("cause") in (None, *Cause)

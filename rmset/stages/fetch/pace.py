@@ -1,6 +1,6 @@
 """One shared pace toward each host, for all workers of a run.
 
-A host is open, or silent until a moment because it asked for a pause (429, 503 with Retry-After, "not a bot"). Then one
+A host is open, or silent for a time because it requested a pause (429, 503 with Retry-After, "not a bot"). Then one
 worker probes while the others wait; if the probe is refused, a new silence begins for all. So a refusing host gets one
 request per interval, and none during a silence.
 
@@ -60,7 +60,7 @@ def host_of(url: str) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that a response asks to wait: `Retry-After` as seconds or as a date; None if it names no time."""
+    """Pause that a response requests, seconds, by `Retry-After` as seconds or as a date; None if it names no time."""
     value = (headers.get("Retry-After") or "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value[:9]), LONGEST_SILENCE)
@@ -154,10 +154,10 @@ class Pace:
         """Silence the host for all workers: it refused this one.
 
         Args:
-            host: as `host_of` names it.
+            host: name by `host_of`.
             why: the host's own words.
-            seconds: what it asked to wait; None if it named no time.
-            whole_visit: the refusal came inside a page that was answered properly.
+            seconds: the pause that the host requested; None if it named no time.
+            whole_visit: whether the refusal was inside a page with a proper response.
         """
         with self._changed:
             gate, now = self._gate(host), time.monotonic()

@@ -278,5 +278,5 @@ def _kept(root: Root, target: Target, config: FetchConfig) -> Fetched:
 
 
 def _belongs_elsewhere(target: Target, found: dict[str, Any]) -> bool:
-    """Whether a URL led to a video of YouTube's, which goes by YouTube's id wherever it was found."""
+    """Whether a URL led to a video of YouTube, which is stored under YouTube's id."""
     return found.get("extractor_key") == "Youtube" and found.get("id") not in (None, target.video_id)

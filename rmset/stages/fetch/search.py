@@ -123,7 +123,7 @@ def search(
     Args:
         queries: rows with `query`; their other columns (emotion, language) go into the entries.
         filters: which results are worth having.
-        limit: results asked for a query.
+        limit: results requested per query.
         known: video ids that are left out.
         engine: yt-dlp's search key (`ytsearch`, `ytsearchdate`, …).
         visit: read each likely video's own page, which tells height, license and language.

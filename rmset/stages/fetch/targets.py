@@ -22,7 +22,7 @@ class Target:
     extractor: str | None = None
     """yt-dlp's name of the extractor, where a playlist named it"""
     info: Mapping[str, Any] | None = None
-    """what yt-dlp already knows, for videos that have no URL of their own inside a page"""
+    """metadata that yt-dlp has already, for videos without a URL of their own inside a page"""
     depth: int = 0
     """how many pages, feeds and playlists it was found in, one inside the other"""
 

@@ -99,7 +99,7 @@ class PacedYoutubeDL(YoutubeDL):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Downloaded:
-    """A file that has arrived, unchecked, and what its host says of it."""
+    """A downloaded file, unchecked, with its host's metadata."""
 
     path: Path
     info: dict[str, Any]
@@ -140,7 +140,7 @@ class Visitor:
                 if found.get("_type", "video") not in ("url", "url_transparent"):
                     return found
                 if found["_type"] == "url_transparent":
-                    # The page that refers knows better than the place it refers to.
+                    # Metadata of the referring page takes precedence over that of the page it refers to.
                     own = ("_type", "url", "ie_key", "id", "extractor", "extractor_key", "formats")
                     known = {k: v for k, v in found.items() if v is not None and k not in own}
                 url, extractor = found["url"], found.get("ie_key")
