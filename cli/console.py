@@ -257,7 +257,7 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
         if error.filename is not None:
             found = f"expected to read or write {error.filename}, found: {error.strerror}; name another"
         elif error.errno in _FULL:
-            found = f"expected a disk that takes what is written, found: {error.strerror}; free some space"
+            found = f"expected space for the output, found: {error.strerror}; free some space"
             # Flushing the buffer of a full standard output would fail again at exit.
             sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
         else:

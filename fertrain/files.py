@@ -30,7 +30,7 @@ def write_figure(path: Path, figure: Any, **settings: Any) -> None:
 
     Args:
         path: the file.
-        figure: what is drawn.
+        figure: the figure.
         **settings: of `savefig`.
     """
     with whole(path) as part:

@@ -78,7 +78,7 @@ class RunFolder:
         """Return a folder for a new run; raises if it holds a finished run, unless `overwrite` is set."""
         folder = cls(path)
         if (path / "metrics.json").exists() and not overwrite:
-            # A kill between the last two steps of a run leaves what nothing needs any more.
+            # A kill between the last two steps of a run leaves its checkpoint, which is not needed any more.
             folder.checkpoint.unlink(missing_ok=True)
             raise UsageError(f"expected a new folder for the run, found a finished run in {path}; "
                              "choose another `out`, or replace it with `overwrite`")  # fmt: skip

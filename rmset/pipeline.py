@@ -70,7 +70,7 @@ def _layout_reads(root: Root, video_id: str) -> str:
 
 
 def _removals(root: Root, video_id: str) -> list[str]:
-    """Return what was removed from a video, as a hash; nothing for the many without removals."""
+    """Hash of a video's removals, in a list; empty for videos without removals."""
     stones = [(t.what, t.person_id, t.time) for _, t in root.removed().of(video_id)]
     return [hash_of([*stones, _file_hash(root, root.removed_key(video_id))])] if stones else []
 
@@ -142,9 +142,9 @@ PROBE = "probe"
 
 
 def probe_again(root: Root, video_id: str, progress: Progress = silent) -> Outcome | None:
-    """Return the number the frames of a video that an earlier version took in; None if that is done, or cannot be.
+    """Add frame numbers to a video of an earlier version; None if that is done already, or impossible.
 
-    What cannot be done is the failure of the stage that runs next.
+    If it is impossible, the next stage fails with the reason.
     """
     began = time.monotonic()
     try:

@@ -34,51 +34,51 @@ class Root:
 
     @staticmethod
     def record_key(video_id: str) -> str:
-        """Return what is known of a video."""
+        """Key of a video's record."""
         return f"videos/{check_video_id(video_id)}.json"
 
     @staticmethod
     def layout_key(video_id: str) -> str:
-        """Trigger regions and people."""
+        """Key of a video's layout: trigger regions and people."""
         return f"layouts/{check_video_id(video_id)}.json"
 
     @staticmethod
     def tracks_key(video_id: str) -> str:
-        """Face rows without pixels."""
+        """Key of a video's face rows, without pixels."""
         return f"tracks/{check_video_id(video_id)}.parquet"
 
     @staticmethod
     def crops_key(video_id: str) -> str:
-        """Return the folder of the shards with pixels."""
+        """Key of the folder with a video's shards of crops."""
         return f"crops/{check_video_id(video_id)}"
 
     @staticmethod
     def frames_key(video_id: str) -> str:
-        """When each frame is shown and where it is found."""
+        """Key of a video's frame index: time and packet of each frame."""
         return f"frames/{check_video_id(video_id)}.parquet"
 
     @staticmethod
     def audit_key(video_id: str) -> str:
-        """Return what the audit found."""
+        """Key of a video's audit."""
         return f"audit/{check_video_id(video_id)}.json"
 
     @staticmethod
     def removed_key(video_id: str) -> str:
-        """Return the rows that were removed from a video."""
+        """Key of the rows that were removed from a video."""
         return f"removed/{check_video_id(video_id)}.parquet"
 
     @staticmethod
     def truth_key(video_id: str) -> str:
-        """Return what is known for certain; only roots that were generated have it."""
+        """Key of a video's ground truth; only generated roots have it."""
         return f"truth/{check_video_id(video_id)}.truth.json"
 
     @staticmethod
     def state_key(stage: str, video_id: str) -> str:
-        """Return what a stage did."""
+        """Key of the ledger entry of a stage and video."""
         return f"state/{stage}/{check_video_id(video_id)}.json"
 
     def video_path(self, video_id: str) -> Path:
-        """Return the source video.
+        """Return the path of the source video.
 
         Raises:
             RootError: the root has no such video.
@@ -91,13 +91,13 @@ class Root:
     # Contents.
 
     def video_ids(self) -> list[str]:
-        """Ids of all videos that were taken, sorted; without those that a removal hides."""
+        """Ids of all videos, sorted, without those hidden by a removal."""
         names = (Path(k).stem for k in self.files.keys("videos/*.json"))
         hidden = self.removed().hidden
         return [name for name in names if VIDEO_ID.fullmatch(name) and name not in hidden]
 
     def removed(self) -> Tombstones:
-        """Return what was removed from the data set.
+        """Return the list of removals from the data set.
 
         Raises:
             RootError: the list cannot be read.
@@ -134,7 +134,7 @@ class Root:
         return list(dict.fromkeys(video_ids))
 
     def record(self, video_id: str) -> VideoRecord:
-        """Return what is known of a video.
+        """Return the record of a video.
 
         Raises:
             RootError: there is no such video, or its record cannot be read.
@@ -251,7 +251,7 @@ class Root:
     # Writing.
 
     def write_removed(self, removed: Tombstones) -> None:
-        """Publish what was removed; the caller holds the lock `removed`."""
+        """Write the list of removals; the caller holds the lock `removed`."""
         self.write_text(REMOVED, removed.to_json())
 
     def write_text(self, key: str, text: str) -> None:

@@ -53,7 +53,7 @@ class TruthSegment:
     panels: dict[int, Box]
     """person -> the rectangle in which that person is filmed"""
     layers: tuple[TruthLayer, ...] = ()
-    """what lies over what, where the mashup was edited: the film's pixels are those that its layers show"""
+    """layers of an edited mashup, later over earlier ones: the film's pixels are those where its layers are visible"""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class TruthFace:
 
 @dataclass(frozen=True)
 class Truth:
-    """Everything known about one composed video."""
+    """Ground truth of one composed video."""
 
     fps: float
     frame_size: tuple[int, int]
@@ -82,11 +82,11 @@ class Truth:
     delays: dict[int, int] = field(default_factory=dict)
     """person -> delay of that person's reactions to the film, frames"""
     identities: dict[int, str] = field(default_factory=dict)
-    """person -> who it is, where the same people may be in several videos; empty where there is no identity"""
+    """person -> identity, the same in all videos; empty if identities are unknown"""
     overlays: tuple[TruthOverlay, ...] = ()
-    """what is drawn over everything"""
+    """graphics drawn over all layers"""
     transitions: tuple[tuple[int, int], ...] = ()
-    """runs of frames that blend over from what was shown before"""
+    """runs of frames `[start, end)` that blend with the layout before"""
 
     def write(self, path: Path) -> None:
         """Write as JSON, one face a line, so that the file can be read and compared by eye."""

@@ -47,7 +47,7 @@ def end_with(parent: Connection) -> None:
         try:
             parent.recv_bytes()
         except (EOFError, OSError):
-            # Nothing to put in order: what is half written is replaced by the next run.
+            # No cleanup needed: the next run replaces incomplete files.
             os._exit(1)
 
     # Ctrl-C in a terminal reaches workers too; it is the parent that ends them.

@@ -120,7 +120,7 @@ def verify(
     repair: Annotated[bool, typer.Option("--repair", help="Rebuild broken files only.")] = False,
     removed: Annotated[
         bool,
-        typer.Option("--removed", help="Check instead that what was removed is gone: rows, bytes and look-alikes."),
+        typer.Option("--removed", help="Check instead that removed faces are gone: rows, bytes and look-alikes."),
     ] = False,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,

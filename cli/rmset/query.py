@@ -48,7 +48,7 @@ def sql(
 
     Example: rmset sql "select person_id, count(*) n from faces group by 1 order by 1"
     """
-    import pyarrow  # noqa: F401  (what it takes belongs to the program, not to a query)
+    import pyarrow  # noqa: F401  (imported here so that its memory does not count for the query)
 
     from rmset.read import limits
     from rmset.read.catalog import Catalog

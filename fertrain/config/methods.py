@@ -153,7 +153,7 @@ class SimClrConfig(Settings):
     ratio: Count = 8
     """Ours: 256 images in a step of 32; the paper's batches are 256 to 8,192."""
     dim: Count = 128
-    """Length of what is compared (paper)."""
+    """Length of the compared vectors (paper)."""
     tau: Positive = 0.5
     """Temperature (paper, appendix B.9: CIFAR-10)."""
 
@@ -167,7 +167,7 @@ class MocoConfig(Settings):
     ratio: Count = 8
     """256 images in a step of 32 (paper)."""
     dim: Count = 128
-    """Length of what is compared (paper)."""
+    """Length of the compared vectors (paper)."""
     tau: Positive = 0.2
     """Temperature (v2)."""
     momentum: Share = 0.999

@@ -110,5 +110,5 @@ def _with_head(tensors: dict[str, Tensor], labels: Sequence[str], source: Path) 
 
 
 def _gives_answers(tensor: Tensor) -> bool:
-    """Return a linear layer's weight (K, D), or a 1×1 convolution's (K, D, 1, 1)."""
+    """Whether a tensor is the weight of a head: a linear layer's (K, D), or a 1×1 convolution's (K, D, 1, 1)."""
     return tensor.ndim == 2 or (tensor.ndim == 4 and tuple(tensor.shape[2:]) == (1, 1))

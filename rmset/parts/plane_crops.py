@@ -183,7 +183,7 @@ class _Color:
     gain: float
     """k"""
     zero: float
-    """what is added to k·Y"""
+    """offset added to k·Y"""
     levels: Plane
     """k·(Y − y₀) for each Y"""
     lean: tuple[float, float]

@@ -32,9 +32,9 @@ class Probe:
     duration_s: float
     codec: str
     fault: str | None
-    """what is wrong although frames can be read, one line"""
+    """damage of a file whose frames can be read, one line; None if there is none"""
     notes: dict[str, str]
-    """what a player does that a plain reader would not, by kind"""
+    """corrections that a player applies and a plain reader does not, by kind"""
     index: FrameIndex = field(repr=False)
     """where each frame is; kept beside the video's record"""
 

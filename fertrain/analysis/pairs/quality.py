@@ -99,10 +99,10 @@ def pairs_quality(
 
     Args:
         path: the run whose features refine candidates.
-        root: with crops.
-        out: folder.
-        config: what is looked at.
-        judge: the run that says what a face shows, if it is not the same.
+        root: data set with crops.
+        out: output folder.
+        config: settings of the analysis.
+        judge: the run that predicts expressions; the same run by default.
         progress: progress callback on faces.
 
     Raises:
@@ -149,7 +149,7 @@ def pairs_quality(
 
 @dataclass(frozen=True)
 class _Sight:
-    """A run and what it looks at."""
+    """A run with the images it reads."""
 
     run: OpenedRun
     images: Images

@@ -41,7 +41,7 @@ def same_expression(features: Tensor, expression: Labels, person: Labels) -> Ret
     Args:
         features: (n, D).
         expression: (n,) class of each face.
-        person: (n,) who it is, over all videos.
+        person: (n,) identity of each face, over all videos.
     """
     return _retrieve(features, relevant=expression, gallery_differs_in=person)
 

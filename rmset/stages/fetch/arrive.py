@@ -36,7 +36,7 @@ def has_begun(root: Root, video_id: str) -> bool:
 
 
 def forget(root: Root, video_id: str) -> None:
-    """Throw away what has arrived of a video so far."""
+    """Delete the partial download of a video."""
     shutil.rmtree(root.files.local(f"{DOWNLOADS}/{video_id}"), ignore_errors=True)
 
 
@@ -52,7 +52,7 @@ def bring(
 
     Raises:
         Exception: whatever `Visitor.download` raises.
-        FetchError: what arrived is not what was promised.
+        FetchError: the file differs from its announcement.
         RootError: the root cannot be written to.
     """
     folder, entry = root.files.local(f"{DOWNLOADS}/{target.video_id}"), target.entry

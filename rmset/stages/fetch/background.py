@@ -1,4 +1,4 @@
-"""Fetch in the background, so that what has arrived is worked on while the rest is still under way."""
+"""Background fetching: videos that have arrived are processed while others are still being downloaded."""
 
 from __future__ import annotations
 

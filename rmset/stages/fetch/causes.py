@@ -139,7 +139,7 @@ def classify(error: BaseException) -> Cause:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and what it was raised from; yt-dlp hands the original on in `exc_info` and `cause`."""
+    """Yield an error and the errors it was raised from; yt-dlp stores the original in `exc_info` and `cause`."""
     todo: list[BaseException | None] = [error]
     seen: set[int] = set()
     while todo:

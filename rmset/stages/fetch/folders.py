@@ -33,7 +33,7 @@ class Found:
 
 
 def below(path: Path) -> Found:
-    """Return the path itself if it is a file, else what is in the folder and below."""
+    """Return the path itself if it is a file, else all files in the folder and below."""
     found = Found()
     if not path.is_dir():
         found.videos.append(path)

@@ -118,7 +118,7 @@ def search(
     config: FetchConfig | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Found:
-    """Search for every query, leave out what is known or refused, and rank the rest.
+    """Run every query, leave out known and refused videos, and rank the rest.
 
     Args:
         queries: rows with `query`; their other columns (emotion, language) go into the entries.

@@ -1,4 +1,4 @@
-"""One visit to one host for one video: what is there, and its download. Only this and `downloader` know yt-dlp."""
+"""One visit to one host for one video: its metadata and its download. Only this module and `downloader` use yt-dlp."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class Visitor:
                 if number >= MOST_CHILDREN:
                     return
                 if child:
-                    # What the page is called is inherited; what it holds is not.
+                    # Children inherit the page's name and address, but not its contents.
                     yield {"extractor": found.get("extractor"), "webpage_url": found.get("webpage_url")} | child
 
     def describe(self, found: dict[str, Any]) -> dict[str, Any]:
@@ -239,11 +239,11 @@ def _refuse_if_full(folder: Path, chosen: Mapping[str, Any]) -> None:
 
 
 def _prepare(folder: Path, format_id: str) -> None:
-    """Make a folder ready to go on with a format, or to begin with it.
+    """Prepare a folder for continuing or starting the download of a format.
 
-    A kill between a fragment's appending and its being counted would append it twice, and so would a kill between the
-    last one and the renaming. The fragments themselves are whole or absent, so what was put together is put together
-    again from them, and nothing is downloaded twice.
+    After a kill between appending and counting a fragment, or between the last fragment and the renaming, a fragment
+    would be appended twice. The fragments themselves are whole or absent, so the file is joined from them again, and
+    nothing is downloaded twice.
     """
     choice = folder / "format.txt"
     try:
