@@ -3,8 +3,8 @@
     request ── rows that go ──> removed/<video_id>.parquet ── tombstone, pending ──> removed.json
     pending ── layout, tracks, audit, shards rewritten; ledger restated ──> tombstone, done
 
-The tombstone is the point of no return: from then on the video is hidden, and whoever holds its lock next finishes the
-work. Files are replaced one by one, and doing so again changes nothing.
+The tombstone is the point of no return: from then on the video is hidden, and the next process that holds its lock
+finishes the work. Files are replaced one by one; repeating this changes nothing.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from rmset.tombstones import Kind, Tombstone
 
 LOCK = "removed"
 _LOOKS = 30
-"""One crop of a person in so many gets a perceptual hash."""
+"""every how many crops of a person one gets a perceptual hash"""
 _KEY_COLUMNS = ("video_id", "person_id", "frame_idx")
 
 
 def remove_video(
     root: Root, video_id: str, reason: str, *, dry_run: bool = False, progress: Progress = silent
 ) -> Tombstone:
-    """Remove a video with all that was made of it; it cannot be added or fetched again.
+    """Remove a video with all its results; it cannot be added or fetched again.
 
     Args:
         root: the data set.
@@ -96,7 +96,7 @@ def remove_person(
 def remove_crops(
     root: Root, query: str, reason: str, *, dry_run: bool = False, progress: Progress = silent
 ) -> list[Tombstone]:
-    """Remove single faces: those whose keys a query returns.
+    """Remove the faces whose keys a query returns.
 
     Args:
         root: the data set.
@@ -133,7 +133,7 @@ def remove_crops(
 
 
 def finish(root: Root, progress: Progress = silent) -> list[Tombstone]:
-    """Finish the removals that were interrupted; returns them.
+    """Finish interrupted removals and return them.
 
     Raises:
         RootError: another process works on one of the videos, or the root is not writable.
@@ -156,7 +156,7 @@ def _remove(
     dry_run: bool,
     progress: Progress,
 ) -> Tombstone:
-    """Record a removal and carry it out. `goes` tells which face rows are removed."""
+    """Record a removal and carry it out; `goes` selects the face rows to remove."""
     if not reason.strip():
         raise UsageError("expected a reason, found none; say why in a few words")
     with root.files.lock(video_id):
@@ -169,7 +169,7 @@ def _remove(
         with root.files.lock(LOCK):
             number = len(root.removed().entries)
             if what == "person":
-                # A face that is recognized as theirs under another id goes too, now as after any later run.
+                # A face of the person under another id is removed too, as in any later run.
                 absent = Absent.from_table(video_id, _rows(gone, number, {}), root.removed().with_entry(stone))
                 gone = faces.filter(absent.rows(faces))
             if dry_run:
@@ -189,7 +189,7 @@ def _carry_out(root: Root, number: int, stone: Tombstone, progress: Progress) ->
         _drop(root, stone.video_id)
     else:
         _rewrite(root, number, stone, progress)
-    # Derived from all shards; made anew when next used.
+    # Derived from all shards; rebuilt at the next use.
     root.files.remove(INDEX)
     stone = replace(stone, state="done")
     with root.files.lock(LOCK):
@@ -210,7 +210,7 @@ def _drop(root: Root, video_id: str) -> None:
 
 
 def _rewrite(root: Root, number: int, stone: Tombstone, progress: Progress) -> None:
-    """Take the removed faces out of layout, tracks, audit and shards, and restate the ledger."""
+    """Remove the faces from layout, tracks, audit and shards, and update the ledger."""
     video_id = stone.video_id
     removed = read_removed(root, video_id)
     removed = removed.filter(pc.equal(removed["tombstone"], number))
@@ -299,7 +299,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _restate(root: Root, video_id: str, name: str, is_current: bool, counts: dict[str, Any]) -> None:
-    """Make a stage's ledger entry that of a run in which the removed faces had been missing."""
+    """Rewrite a stage's ledger entry as if the removed faces had been missing in its run."""
     entry = root.stage_record(name, video_id)
     done = entry.standing if entry is not None else None
     if entry is None or done is None:
@@ -350,7 +350,7 @@ def _count_crops(root: Root, video_id: str, gone: npt.NDArray[np.int64]) -> int:
 def _hashes(
     root: Root, video_id: str, gone: npt.NDArray[np.int64], progress: Progress
 ) -> dict[int, tuple[bytes, bytes | None]]:
-    """Hash of the bytes of each crop that goes, and of some the perceptual hash, by key."""
+    """Hashes of the bytes of each removed crop, and perceptual hashes of some, by key."""
     found: dict[int, tuple[bytes, bytes | None]] = {}
     seen: dict[int, int] = {}
     for key in root.files.keys(f"{root.crops_key(video_id)}/part-*.parquet"):
@@ -370,12 +370,12 @@ def _likeness(data: bytes) -> bytes | None:
     try:
         return likeness(decode(data))
     except ValueError:
-        # A damaged crop is removed all the same.
+        # A damaged crop is removed too.
         return None
 
 
 def _rows(gone: pa.Table, number: int, hashes: dict[int, tuple[bytes, bytes | None]]) -> pa.Table:
-    """Rows of `removed_schema()` for the face rows that go."""
+    """Rows of `removed_schema()` for the removed face rows."""
     found = [hashes.get(int(key), (None, None)) for key in _keys(gone)]
     columns = {name: gone[name] for name in ("person_id", "frame_idx", "x0", "y0", "x1", "y1")}
     return pa.table(

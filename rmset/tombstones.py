@@ -1,8 +1,7 @@
-"""Tombstones: which videos, people and crops were removed from a data set, `removed.json`.
+"""Tombstones: the list of videos, people and crops removed from a data set, `removed.json`.
 
-A tombstone outlives the data it names. Stages and readers leave out what it names, whatever is built later. A
-tombstone is `pending` from the moment of the request until every file is rewritten; until then its video is hidden as
-a whole.
+A tombstone stays after its data are gone, and stages and readers leave its data out of all later results. It is
+`pending` from the request until every file is rewritten; until then its whole video is hidden.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class Tombstone:
 
     @property
     def key(self) -> str:
-        """What was removed, as on the command line: `ID` or `ID:PERSON`."""
+        """Removed video or person as on the command line: `ID` or `ID:PERSON`."""
         return self.video_id if self.person_id is None else f"{self.video_id}:{self.person_id}"
 
 
@@ -61,7 +60,7 @@ class Tombstones:
     entries: tuple[Tombstone, ...] = ()
 
     def __iter__(self) -> Iterator[Tombstone]:
-        """Go through the removals."""
+        """Iterate over the removals."""
         return iter(self.entries)
 
     def of(self, video_id: str) -> list[tuple[int, Tombstone]]:
@@ -70,7 +69,7 @@ class Tombstones:
 
     @property
     def hidden(self) -> frozenset[str]:
-        """Ids of videos that are shown nowhere: removed ones, and those with an unfinished removal."""
+        """Ids of hidden videos: removed ones, and those with an unfinished removal."""
         return frozenset(t.video_id for t in self.entries if t.what == "video" or t.state == "pending")
 
     def video(self, video_id: str, sha256: str | None = None, url: str | None = None) -> Tombstone | None:
@@ -85,7 +84,7 @@ class Tombstones:
         """Refuse a video that was removed.
 
         Raises:
-            RootError: it was.
+            RootError: the video was removed.
         """
         stone = self.video(video_id, sha256, url)
         if stone is not None:
@@ -95,7 +94,7 @@ class Tombstones:
             )
 
     def to_json(self) -> str:
-        """As written into the root."""
+        """Format as in the root."""
         return json.dumps({"schema": SCHEMA, "removed": [asdict(t) for t in self.entries]}, indent=1) + "\n"
 
     @classmethod
@@ -116,7 +115,7 @@ class Tombstones:
             raise RootError(f"{name}: not a list of removals ({error}); restore it from a backup") from error
 
     def with_entry(self, entry: Tombstone, number: int | None = None) -> Tombstones:
-        """Return the list with a removal more, or with that of a number replaced."""
+        """Return the list with one more removal, or with removal `number` replaced."""
         if number is None:
             return Tombstones((*self.entries, entry))
         return Tombstones(tuple(entry if i == number else t for i, t in enumerate(self.entries)))

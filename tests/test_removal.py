@@ -1,4 +1,4 @@
-"""Removal: what is removed is gone from every file and view, everything else stays, and no later run brings it back."""
+"""Removal: removed data are gone from every file and view, all other data stay, and no later run restores them."""
 
 import json
 import shutil
@@ -134,7 +134,7 @@ def test_only_shards_with_removed_crops_are_rewritten(root, video):
 
 @pytest.mark.parametrize("fails", range(8))
 def test_an_interrupted_removal_hides_the_video_until_it_is_finished(root, video, monkeypatch, fails):
-    """The n-th file that a removal writes cannot be written, as on a disk that is full."""
+    """The n-th file of a removal cannot be written, as on a full disk."""
     calm = Root(root.path.parent / "calm")
     shutil.copytree(root.path, calm.path)
     removal.remove_person(calm, video, 1, "asked")

@@ -1,4 +1,4 @@
-"""`rmset remove`: take videos, people and crops out of a data set, for good."""
+"""`rmset remove`: remove videos, people and crops from a data set permanently."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def remove(
 ) -> None:
     """Remove videos, people or crops, and keep them out; without arguments, finish interrupted removals.
 
-    What is removed is gone from all files of the data set and cannot be restored. Later builds leave it out. The
-    source video of a removed person stays; remove the video to drop it.
+    Removed data are gone from all files of the data set and cannot be restored. Later builds leave them out. The
+    source video of a removed person stays; remove the video to delete it.
 
     Example: rmset remove --person mashup-1a2b3c4d:3 --reason "asked to be left out"
     """

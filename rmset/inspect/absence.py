@@ -27,7 +27,7 @@ _AGAIN = "run `rmset remove` without arguments to finish it"
 
 
 def absence(root: Root, progress: Progress = silent) -> Iterator[Finding]:
-    """Check that nothing removed is left in a root, and yield what is.
+    """Check that no removed data are left in a root; yield findings.
 
     - keys: no file of a removed video, no face row or crop of a removed face;
     - content: no source video and no crop, of any video, has the bytes of a removed one;
@@ -82,7 +82,7 @@ def _faces(root: Root, video_id: str) -> Iterator[Finding]:
         shown = sum(map(absent.concerns, found.answers)) if found is not None else 0
         if shown:
             yield Finding(video_id, root.audit_key(video_id), f"{shown} answers show removed faces", _AGAIN)
-        # An id may be another person's by now, whose crops have face rows.
+        # The id may belong to another person now, whose crops have face rows.
         gone = np.setdiff1d(_keys(read_removed(root, video_id)), known)
         for key in root.files.keys(f"{root.crops_key(video_id)}/part-*.parquet"):
             columns = batches(root.files.local(key), ["person_id", "frame_idx"], 1 << 16)
@@ -114,7 +114,7 @@ class _Gone:
     """Hashes of the removed crops of a root."""
 
     contents: dict[bytes, frozenset[tuple[str, int]]]
-    """hash of the bytes -> (video, person) who may keep such a crop: of people who lost single crops only"""
+    """hash of the bytes -> (video, person) that may have such a crop, as they lost only single crops"""
     looks: Hashes
     """(N, 32) perceptual hashes of people and videos; single crops look like their neighbors, which stay"""
 

@@ -17,7 +17,7 @@ BITS = SIDE * SIDE
 BYTES = BITS // 8
 _KEYS = BYTES // 2  # parts of 16 bits
 _BLOCK = 1 << 22
-"""Pairs of hashes that are compared at once: 128 MB."""
+"""pairs of hashes compared at once: 128 MB"""
 
 Hashes = npt.NDArray[np.uint8]
 

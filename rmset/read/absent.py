@@ -1,4 +1,4 @@
-"""Faces that were removed from a video: kept as boxes and hashes, and recognized in whatever is made later.
+"""Faces removed from a video: stored as boxes and hashes, and recognized in all later results.
 
 `removed/<video_id>.parquet` has one row per removed face: number of its tombstone, person, frame, box, the hash of its
 crop's bytes, and, once in thirty frames, a perceptual hash. It holds no pixels.
@@ -24,11 +24,11 @@ from rmset.parts.shards import opened, read
 from rmset.root import Root
 from rmset.tombstones import Tombstones
 
-# A removed person is expected between two of their removed faces that are at most so many frames apart.
+# Longest gap between two removed faces in which the removed person is expected, frames.
 _REACH = 60
-# A face there is theirs if the boxes overlap at least so much (IoU).
+# Least IoU of a face with the expected box to be the removed person's.
 _SAME = 0.5
-# A track of which at least this share is theirs is theirs as a whole.
+# Share of a track with the removed person's faces from which the whole track is theirs.
 _MOST = 0.5
 
 Frames = npt.NDArray[np.integer]
@@ -45,7 +45,7 @@ def removed_schema() -> pa.Schema:
 
 
 def read_removed(root: Root, video_id: str) -> pa.Table:
-    """Return the removed rows of a video; rows of requests that were never made are left out.
+    """Return the removed rows of a video, without those whose removal has no tombstone.
 
     Raises:
         RootError: the file is missing or damaged although something was removed.
@@ -70,7 +70,7 @@ def write_removed(path: Path, table: pa.Table) -> None:
 
 @dataclass(frozen=True)
 class _Track:
-    """Removed faces of one person by one removal, by frame."""
+    """Removed faces of one person in one removal, by frame."""
 
     frames: Frames
     """(N,) ascending"""
@@ -82,7 +82,7 @@ class _Track:
     number: int
 
     def matches(self, frames: Frames, boxes: Boxes) -> tuple[Mask, Mask]:
-        """For each face (M,): whether this person is expected at its frame, and whether it is this person."""
+        """Masks of faces (M,): whether the person is expected at the frame, and whether the face is this person's."""
         high = np.searchsorted(self.frames, frames)
         before = np.clip(np.searchsorted(self.frames, frames, side="right") - 1, 0, None)
         after = np.minimum(high, len(self.frames) - 1)
@@ -123,7 +123,7 @@ class Absent:
         for number, person in sorted(set(zip(numbers.tolist(), people.tolist(), strict=True))):
             rows = np.flatnonzero((numbers == number) & (people == person))
             rows = rows[np.argsort(frames[rows], kind="stable")]
-            # Faces of others that lay over the removed person's are removed one by one.
+            # Other people's faces over the removed person's are removed one by one.
             whole = removed.entries[number].what == "person" and removed.entries[number].person_id == person
             tracks.append(_Track(frames[rows], as_boxes(boxes[rows]), whole, person, number))
         return cls(video_id, tuple(tracks))
@@ -136,7 +136,7 @@ class Absent:
         return found
 
     def person(self, frames: Frames, boxes: Boxes) -> Mask:
-        """Return `faces` of one person's track; all of it if most of it shows a removed person."""
+        """Apply `faces` to one person's track; select all of it if most of it shows a removed person."""
         found = np.zeros(len(frames), np.bool_)
         for track in self.tracks:
             expected, same = track.matches(frames, boxes)
