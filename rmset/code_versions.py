@@ -45,14 +45,18 @@ GRID = Change(6, "the film is where the whole video has it, and short absences s
 
 DARK = Change(7, "dark panels are lightened, and covered faces are found at their place", _every_video)
 
+MIDDLE = Change(
+    3, "the audit searches the whole screen once a segment, and knows the film's cuts elsewhere", _every_video
+)
 ASKED = Change(2, "the audit looks again where it doubts, at rooms and at gaps", _every_video)
+MIDDLE = Change(3, "the audit searches the whole screen once per segment, and sees cuts elsewhere", _every_video)
 
 PLANES = Change(3, "crops are cut out of the planes of the video, and no longer by way of RGB", _every_video)
 
 CHANGES: dict[str, tuple[Change, ...]] = {
     # tracks and crops depend on the layout, which changes
     "layout": (NUMBERING, EDITED, SECOND, GRID, DARK), "track": (NUMBERING, FILLING, DARK),
-    "export": (NUMBERING, PLANES), "audit": (ASKED,),
+    "export": (NUMBERING, PLANES), "audit": (ASKED, MIDDLE),
 }  # fmt: skip
 """by stage; add a change with the next version when a stage's results change"""
 

@@ -11,8 +11,10 @@ from rmset.errors import RootError, UsageError
 from rmset.geometry import as_boxes
 from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.parts import identity as embedders
-from rmset.stages.audit import AuditConfig, gaps, identity, mended, screen
+from rmset.stages.audit import AuditConfig, frames, gaps, identity, mended, screen
+from rmset.stages.audit.tracked import in_their_panels
 
+IN_FILM = (150.0, 50.0, 190.0, 100.0)
 FACE, PANEL, REGION = (20.0, 20.0, 60.0, 70.0), (0.0, 0.0, 100.0, 100.0), (100.0, 0.0, 300.0, 200.0)
 
 
@@ -90,6 +92,49 @@ def test_a_face_in_a_film_that_never_cuts_may_be_a_person():
     assert bad(found) == set()
     (answer,) = [a for a in screen.ask([(SEGMENT, found)]) if a.question == MASKED]
     assert (answer.answer, answer.good, answer.confidence < 0.8) == ("cannot tell", None, True)
+
+
+def test_a_film_that_cuts_in_another_segment_is_film_in_this_one_too():
+    still, cutting = looks([FACE, IN_FILM], film_cuts=False), looks([FACE])
+    after = replace(SEGMENT, start_frame=60, end_frame=120, reference_frame=60)
+    moved = replace(after, trigger_regions=(TriggerRegion((0.0, 100.0, 100.0, 200.0)),))
+    for segment, unsure in ((after, False), (moved, True)):
+        answers = screen.ask([(SEGMENT, still), (segment, cutting)])
+        assert any(a.question == MASKED and a.confidence < 1 for a in answers) == unsure
+
+
+@pytest.mark.parametrize(
+    ("faces", "tracked", "where"),
+    [
+        ([FACE], [FACE], ""),
+        ([FACE, (20.0, 130.0, 60.0, 180.0)], [FACE], "everywhere"),
+        ([FACE, IN_FILM], [FACE], "regions"),
+    ],
+    ids=["nothing", "an untracked face", "a masked face"],
+)
+def test_more_frames_are_searched_only_where_something_may_be_wrong(faces, tracked, where):
+    found = looks(faces, tracked, count=3)
+    assert screen.doubts(SEGMENT, found, [(SEGMENT, found)]) == where
+    # Faces outside trigger regions are known only of frames that were searched everywhere.
+    partly = [replace(look, everywhere=look is found[1]) for look in found]
+    assert screen.doubts(SEGMENT, partly, [(SEGMENT, partly)]) == where
+
+
+def test_a_face_of_a_film_that_cuts_elsewhere_needs_no_more_frames():
+    still, cutting = looks([FACE, IN_FILM], film_cuts=False, count=3), looks([FACE], count=3)
+    after = replace(SEGMENT, start_frame=60, end_frame=120, reference_frame=60)
+    assert screen.doubts(SEGMENT, still, [(SEGMENT, still)]) == "regions"
+    assert screen.doubts(SEGMENT, still, [(SEGMENT, still), (after, cutting)]) == ""
+
+
+def test_one_frame_of_each_grid_is_searched_everywhere():
+    other = Person(0, FACE, (0.0, 0.0, 90.0, 90.0))
+    segments = {0: SEGMENT, 1: replace(SEGMENT, end_frame=200), 2: replace(SEGMENT, people=(other,))}
+    assert frames.of_each_grid(segments, {0: [10, 20, 30], 1: [50, 100, 150], 2: [40]}) == {100, 40}
+
+
+def test_faces_in_part_of_the_screen_say_nothing_of_the_rest():
+    assert bad([replace(look, everywhere=False) for look in looks([FACE, (20.0, 130.0, 60.0, 180.0)])]) == set()
 
 
 def test_a_film_in_a_place_where_another_segment_has_a_person_is_unsure():
@@ -227,7 +272,5 @@ def test_dlib_tells_one_face_from_another():
 
 
 def test_faces_that_their_panel_cuts_are_not_compared():
-    from rmset.stages.audit.run import _whole
-
     boxes = as_boxes([FACE, (60.0, 20.0, 140.0, 70.0)])
-    assert _whole(SEGMENT, np.array([0, 0]), boxes, (300, 200)).tolist() == [True, False]
+    assert in_their_panels(SEGMENT, np.array([0, 0]), boxes, (300, 200)).tolist() == [True, False]

@@ -8,8 +8,9 @@ renames that correct identities -> a layout with other ids              `mend`
 
 from __future__ import annotations
 
+from rmset.stages.audit.config import AuditConfig
 from rmset.stages.audit.mend import mended
-from rmset.stages.audit.run import AuditConfig, run
+from rmset.stages.audit.run import run
 
 NAME = "audit"
 

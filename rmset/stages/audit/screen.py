@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -41,7 +42,7 @@ class Look:
 
     frame_idx: int
     faces: Boxes
-    """(N, 4): faces detected anywhere on the screen"""
+    """(N, 4): faces detected on the screen"""
     tracked: Boxes
     """(M, 4): faces of the tracks"""
     names: npt.NDArray[np.int64]
@@ -50,6 +51,8 @@ class Look:
     """small gray pictures of each trigger region, then of each person's panel"""
     rooms: tuple[npt.NDArray[np.float32], ...]
     """small gray pictures of the surroundings of each of the N faces"""
+    everywhere: bool = True
+    """whether the whole screen was searched, and not only the trigger regions"""
 
 
 def thumb(gray: Gray, place: Box) -> npt.NDArray[np.float32]:
@@ -58,12 +61,24 @@ def thumb(gray: Gray, place: Box) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.resize(gray[y0:y1, x0:x1], _THUMB, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def doubts(segment: Segment, looks: Sequence[Look]) -> bool:
-    """Whether more frames are needed: a masked or untracked face is twice in one place, or a panel cuts."""
+def doubts(
+    segment: Segment, looks: Sequence[Look], segments: Sequence[tuple[Segment, Sequence[Look]]]
+) -> Literal["", "regions", "everywhere"]:
+    """Where more frames of a segment are to be searched; empty if nowhere.
+
+    `everywhere` if a face is untracked; `regions` if a masked face outlives a cut of the film or is there while it
+    never cuts, or if a panel cuts.
+    """
     masked = as_boxes(list(segment.masked))
-    return any(_lines(looks, masked, inside=inside, fewest=2) for inside in (True, False)) or bool(
-        _film(segment, looks)
+    if _lines(looks, masked, inside=False, fewest=1):
+        return "everywhere"
+    lines = _lines(looks, masked, inside=True, fewest=2)
+    strange = any(
+        _outlived(line, n)[0] or not _cuts(segment.trigger_regions[n].box, segments)
+        for line in lines
+        for n in _regions_of(line, segment)
     )
+    return "regions" if strange or _film(segment, looks) else ""
 
 
 def ask(segments: Sequence[tuple[Segment, Sequence[Look]]], more: Sequence[Answer] = ()) -> list[Answer]:
@@ -72,7 +87,7 @@ def ask(segments: Sequence[tuple[Segment, Sequence[Look]]], more: Sequence[Answe
     for segment, looks in segments:
         if len(looks) < _FEWEST:
             continue
-        bad += _masked(segment, looks) + _film(segment, looks) + _found(segment, looks)
+        bad += _masked(segment, looks, segments) + _film(segment, looks) + _found(segment, looks)
     bad += _moved([s for s, _ in segments])
     asked = {MASKED: "no", FILM: "no", FOUND: "yes"}
     enough = any(len(looks) >= _FEWEST for _, looks in segments)
@@ -84,25 +99,35 @@ def ask(segments: Sequence[tuple[Segment, Sequence[Look]]], more: Sequence[Answe
     return sorted([*bad, *good], key=lambda a: (list(asked).index(a.question), a.frame_idx or 0))
 
 
-def _masked(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
-    """Find masked people: faces in a trigger region that keep place and size while the film cuts."""
+def _masked(
+    segment: Segment, looks: Sequence[Look], segments: Sequence[tuple[Segment, Sequence[Look]]]
+) -> list[Answer]:
+    """Find masked people: faces in a trigger region that keep place and size while the film cuts.
+
+    In a segment without a cut, the region's cuts in other segments tell whether it is film.
+    """
     regions = segment.trigger_regions
     masked = as_boxes(list(segment.masked))
     found = []
     for line in _lines(looks, masked, inside=True):
-        here = [n for n, r in enumerate(regions) if bool(contains_point(as_boxes([r.box]), *center(line.box)).any())]
+        here = _regions_of(line, segment)
         if any(_outlives(line, n) for n in here):
             detail = f"a face keeps its place in {line.share:.0%} of the frames while the film cuts"
             found.append(Answer(MASKED, "yes", False, detail, line.frame_idx, line.box, None, _LEFT[MASKED]))
-        elif line.share >= _ALWAYS and here and not any(_cuts(looks, n) for n in here):
+        elif line.share >= _ALWAYS and here and not any(_cuts(regions[n].box, segments) for n in here):
             detail = f"a face keeps its place in {line.share:.0%} of the frames, and the film never cuts"
             found.append(Answer(MASKED, "cannot tell", None, detail, line.frame_idx, line.box, None, _PERHAPS))
     return found
 
 
-def _cuts(looks: Sequence[Look], region: int) -> bool:
-    """Whether the picture in a region ever cuts."""
-    return bool((_steps([look.places[region] for look in looks]) >= _CUT).any())
+def _cuts(place: Box, segments: Sequence[tuple[Segment, Sequence[Look]]]) -> bool:
+    """Whether the picture of a trigger region cuts, in any segment with a region at its place."""
+    return any(
+        bool((_steps([look.places[n] for look in looks]) >= _CUT).any())
+        for segment, looks in segments
+        for n, region in enumerate(segment.trigger_regions)
+        if float(iou(as_boxes([place]), as_boxes([region.box]))[0, 0]) >= _ONE_PLACE
+    )
 
 
 def _moved(segments: Sequence[Segment]) -> list[Answer]:
@@ -134,13 +159,24 @@ def _moved(segments: Sequence[Segment]) -> list[Answer]:
     return answers
 
 
+def _regions_of(line: _Line, segment: Segment) -> list[int]:
+    """Numbers of the trigger regions that a face lies in."""
+    regions = as_boxes([r.box for r in segment.trigger_regions])
+    return [int(n) for n in np.flatnonzero(contains_point(regions, *center(line.box)))]
+
+
 def _outlives(line: _Line, region: int) -> bool:
     """Whether a face and its surroundings stay unchanged at the cuts of a region, unlike a face of the film."""
+    outlived, cuts = _outlived(line, region)
+    return outlived >= _TWICE and outlived >= 2 * (cuts - outlived)
+
+
+def _outlived(line: _Line, region: int) -> tuple[int, int]:
+    """Return the number of cuts of a region at which a face and its surroundings stay unchanged, and of all cuts."""
     cuts = [
         change for before, after, change in line.steps if unlike(before.places[region], after.places[region]) >= _CUT
     ]
-    outlived = sum(change < _STAYS for change in cuts)
-    return outlived >= _TWICE and outlived >= 2 * (len(cuts) - outlived)
+    return sum(change < _STAYS for change in cuts), len(cuts)
 
 
 def _film(segment: Segment, looks: Sequence[Look]) -> list[Answer]:
@@ -199,6 +235,7 @@ class _Line:
 
 def _lines(looks: Sequence[Look], masked: Boxes, *, inside: bool, fewest: int = _FEWEST) -> list[_Line]:
     """Find faces that keep their place: masked ones if `inside`, else those neither masked nor tracked."""
+    looks = [look for look in looks if inside or look.everywhere]
     lines: list[list[tuple[Look, int]]] = []
     for look in looks:
         hidden = covered(look.faces, masked) > 0.5 if len(masked) else np.zeros(len(look.faces), bool)

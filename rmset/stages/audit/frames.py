@@ -1,0 +1,68 @@
+"""Choice of the frames of a segment that are searched, compared or searched in addition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rmset.geometry import Box
+from rmset.layout_record import Segment
+from rmset.stages.audit.config import AuditConfig
+
+# Largest distance of a key frame that replaces a frame to sample, as a share of the distance between samples.
+_NEAR = 0.4
+# Shortest segment in which people are expected to change places, frames.
+_LONG = 120
+
+
+def to_search(segment: Segment, config: AuditConfig, keys: Sequence[int]) -> list[int]:
+    """Frames of a segment to search for faces, evenly spaced."""
+    count = max(config.fewest, _length(segment) // config.every)
+    return _near(_evenly(segment, count), segment, keys)
+
+
+def of_each_grid(segments: Mapping[int, Segment], searched: Mapping[int, Sequence[int]]) -> set[int]:
+    """Return the middle searched frame of the longest segment of each grid: of each set of panels and regions.
+
+    A person who is there for most of a segment is there in its middle.
+    """
+    longest: dict[frozenset[Box], int] = {}
+    for n, s in segments.items():
+        grid = frozenset([p.panel or p.box for p in s.people] + [r.box for r in s.trigger_regions])
+        if grid not in longest or _length(s) > _length(segments[longest[grid]]):
+            longest[grid] = n
+    return {searched[n][len(searched[n]) // 2] for n in longest.values() if searched[n]}
+
+
+def _length(segment: Segment) -> int:
+    return segment.end_frame - segment.start_frame
+
+
+def to_compare(segment: Segment, searched: int, config: AuditConfig) -> list[int]:
+    """Frames of a segment for comparing faces: about twice as many as searched, in a short segment as many.
+
+    They are not moved to key frames: encoders put those where pictures change, and there tracks are least certain.
+    """
+    long = _length(segment) >= _LONG
+    return _evenly(segment, min(2 * searched + 1, config.faces) if long else searched)
+
+
+def to_search_again(segment: Segment, searched: Sequence[int], config: AuditConfig, keys: Sequence[int]) -> list[int]:
+    """Further frames of a segment in which something may be wrong."""
+    return sorted({*_near(_evenly(segment, config.again), segment, keys)} - {*searched})
+
+
+def _near(frames: Sequence[int], segment: Segment, keys: Sequence[int]) -> list[int]:
+    """Replace each frame by a key frame near it, if there is one: a key frame costs only one decoded frame."""
+    reach = _NEAR * _length(segment) / (len(frames) + 1)
+    inside = [k for k in keys if segment.start_frame + 2 <= k < segment.end_frame - 2]
+    close = {f: min(inside, key=lambda k: abs(k - f), default=f) for f in frames}
+    return sorted({k if abs(k - f) <= reach else f for f, k in close.items()})
+
+
+def _evenly(segment: Segment, count: int) -> list[int]:
+    """Evenly spaced frames of a segment without its ends, which may be part of a blend."""
+    count = min(_length(segment), count)
+    frames = {int(v) for v in np.linspace(segment.start_frame, segment.end_frame - 1, count + 2)[1:-1]}
+    return sorted(frames)
