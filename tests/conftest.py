@@ -16,9 +16,13 @@ from rmset.truth import Truth
 
 
 def pytest_configure() -> None:
-    """Enable Ctrl-C for child processes: in a shell's background job it is ignored and this is inherited."""
+    """Prepare the process, which the tests' children inherit from."""
+    # A job in a shell's background ignores Ctrl-C, which tests send to their children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The workers of pytest-xdist share the cores; threads of torch in each would wait for one another.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -274,7 +274,7 @@ def test_a_full_standard_output_is_one_line(finished):
 def test_sigterm_ends_a_run_as_ctrl_c_does_and_it_goes_on(faces, tmp_path):
     code = "from rmset_cli.fertrain.app import main; main()"
     options = ["--labeled", f"folder:{faces}", "--model", "deep-emotion", "--image-size", "32", "--epochs", "1"]
-    options += ["--set", "checkpoint_steps=1", "--precision", "fp32", "--device", "cpu"]
+    options += ["--set", "checkpoint_steps=1", "--images", "320", "--precision", "fp32", "--device", "cpu"]
     command = [sys.executable, "-c", code, "supervised", *options]
     # The data are tiny: waiting threads cost more than they gain.
     alone = {**os.environ, "OMP_NUM_THREADS": "1"}
