@@ -45,6 +45,7 @@ TWINS: dict[str, tuple[str, str | None]] = {
     "fertrain predict": ("fertrain.load_run(path).predict", RUN),
     "fertrain explain": ("fertrain.analysis.explain.saliency.explain_run", None),
     "fertrain pairs-quality": ("fertrain.analysis.pairs.quality.pairs_quality", None),
+    "fertrain runs": ("fertrain.analysis.affected.affected", None),
     "fertrain world": ("fertrain.unlabeled.scripted_mashup.write_scripted", None),
     "fertrain convert": ("fertrain.models.convert.convert", None),
     "fertrain recipes": ("fertrain.config.recipes.recipe", None),

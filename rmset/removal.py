@@ -164,7 +164,7 @@ def _remove(
         gone = faces.filter(goes(faces))
         stone = Tombstone(
             what, video_id, person_id, " ".join(reason.split()), datetime.now(UTC).isoformat(timespec="seconds"), 0, 0,
-            record.sha256, record.source_url, current=_current(root, video_id),
+            record.sha256, root.export_hash(video_id), record.source_url, current=_current(root, video_id),
         )  # fmt: skip
         with root.files.lock(LOCK):
             number = len(root.removed().entries)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rmset.answers import Audit
 from rmset.errors import LayoutError, RmsetError, RootError, UnreadableError
-from rmset.files import Files, Stamp
+from rmset.files import Files, Stamp, hash_of
 from rmset.layout_record import Layout
 from rmset.local_files import LocalFiles
 from rmset.records import VIDEO_ID, StageRecord, VideoRecord, check_video_id
@@ -275,6 +275,12 @@ class Root:
         except (FileNotFoundError, ValueError, TypeError):
             return None
         return record if (record.stage, record.video_id) == (stage, video_id) else None
+
+    def export_hash(self, video_id: str) -> str | None:
+        """Return the hash of a video's shards as the ledger has them; None if it is not exported."""
+        record = self.stage_record("export", video_id)
+        done = record.standing if record is not None else None
+        return hash_of(done.outputs) if done is not None else None
 
     def write_stage_record(self, record: StageRecord) -> None:
         """Publish what a stage did."""

@@ -38,6 +38,8 @@ class Tombstone:
     """crops that were removed"""
     sha256: str
     """of the source video"""
+    export: str | None = None
+    """hash of the shards before the removal, by which runs that learned from them are known; None if not exported"""
     source_url: str | None = None
     state: Literal["pending", "done"] = "pending"
     current: tuple[str, ...] = ()

@@ -195,6 +195,8 @@ class UnlabeledData:
     """Unlabeled images, for phases with views."""
     measured: dict[str, Any] = field(default_factory=dict)
     """Counts, hash, mean and std; empty if there are none."""
+    exports: dict[str, str] = field(default_factory=dict)
+    """Hash of the shards of each video, if they are crops of a root: tells which runs a removal affects."""
 
 
 def open_unlabeled(
@@ -239,7 +241,9 @@ def open_unlabeled(
                 f"{phase.views.ratio * config.optim.batch_size:,} of a step; every step sees them all"
             )
     stream = AnchorStream(chosen, images, own, run.weak) if chosen is not None else None
-    return UnlabeledData(wanted, stream, beside if any(p.views and p.epochs for p in wanted) else None, measured)
+    exports = source.crops.exports() if source.crops is not None else {}
+    views = beside if any(p.views and p.epochs for p in wanted) else None
+    return UnlabeledData(wanted, stream, views, measured, exports)
 
 
 def _anchors(settings: RmferConfig, seed: int, source: Source) -> Anchors:

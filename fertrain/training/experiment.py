@@ -119,7 +119,10 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     folder.begin(stands=checkpoints.stands(), settings=deciding(config), overwrite=config.overwrite)
     if data.chosen is not None:
         write_index(data.chosen, folder.labels)
-    folder.write_config({**settings_of(config), "measured": measured, "made_with": _made_with(accelerator.device)})
+    # The exports do not decide the weights beyond the hash that is measured.
+    origin = {"unlabelled_exports": beside.exports} if beside.exports else {}
+    made_with = _made_with(accelerator.device)
+    folder.write_config({**settings_of(config), "measured": {**measured, **origin}, "made_with": made_with})
     counted = _Counted(config, data, folder)
 
     def held_out_accuracy() -> float:

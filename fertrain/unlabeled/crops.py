@@ -63,6 +63,11 @@ class Crops:
             digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
 
+    def exports(self) -> dict[str, str]:
+        """Hash of each video's shards, by video_id, as the root's ledger has it."""
+        ids = [self.keys.video_ids[v] for v in np.unique(self.keys.video).tolist()]
+        return {v: known for v in ids if (known := self.store.root.export_hash(v)) is not None}
+
     def described(self) -> str:
         """Describe the crops in one line: crops, people, videos with one person alone, the longest track."""
         track = tracks_of(self.keys)
