@@ -18,6 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
+from benchmarks import calibration
+
 RESULTS = Path(__file__).parent / "results"
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
@@ -133,12 +135,43 @@ def layouts() -> Figure:
     return figure
 
 
+def confidence() -> Figure:
+    """Plot the share of right videos by confidence, of videos used in tuning and of unseen ones."""
+    figure = Figure(figsize=(7.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    videos = calibration.measured()
+    for half, color, mark, shift in (("tuning", GRAY, "o", -0.006), ("unseen", BLUE, "s", 0.006)):
+        those = [v for v in videos if v.half == half]
+        for low, high in calibration.BINS:
+            inside = [v for v in those if low <= v.confidence < high]
+            if not inside:
+                continue
+            right = sum(v.right for v in inside)
+            interval = stats.binomtest(right, len(inside)).proportion_ci(0.95)
+            at, share = float(np.mean([v.confidence for v in inside])) + shift, right / len(inside)
+            bars = [[max(0.0, share - interval.low)], [max(0.0, interval.high - share)]]
+            axes.errorbar(at, share, yerr=bars, fmt=mark, color=color, capsize=2, markersize=5, linewidth=1.3)
+            axes.annotate(f"{right} of {len(inside)}", (at, share), xytext=(6, -3 if half == "unseen" else 6),
+                          textcoords="offset points", fontsize=8, color=color)  # fmt: skip
+        axes.plot([], [], mark, color=color, label=f"{half} ({len(those)} videos)")
+    axes.axvline(calibration.SURE, color=GRAY, linewidth=1, linestyle="--")
+    axes.axhline(calibration.WANTED, color=GRAY, linewidth=1, linestyle="--")
+    axes.set_xlim(0.2, 1.05)
+    axes.set_ylim(0, 1.08)
+    axes.set_xlabel("confidence of the video: the least of layout and audit (mean of the bin)")
+    axes.set_ylabel("share of right videos (95 %)")
+    axes.legend(fontsize=8, frameon=False, loc="lower left")
+    _plain(axes)
+    return figure
+
+
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8.5)
 
 
-FIGURES = {"results-world": known_world, "results-labels": labels_4000, "results-layout": layouts}
+FIGURES = {"results-world": known_world, "results-labels": labels_4000, "results-layout": layouts,
+           "results-confidence": confidence}  # fmt: skip
 
 
 def main() -> None:

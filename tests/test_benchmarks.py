@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import benchmarks
-from benchmarks import world, world_plan, world_report
+from benchmarks import calibration, world, world_plan, world_report
+from benchmarks.calibration import Video
 from rmset.synth.labeled import SplitSize
 
 FOLDER = Path(benchmarks.__path__[0])
@@ -23,6 +24,15 @@ def test_every_benchmark_explains_itself(name, monkeypatch, capsys):
         importlib.import_module(f"benchmarks.{name}").main()
     assert stopped.value.code == 0
     assert "usage" in capsys.readouterr().out
+
+
+def test_the_least_threshold_with_enough_right_videos_is_found():
+    videos = [Video("a", "tuning", c, right) for c, right in ((0.3, False), (0.6, True), (0.7, False), (0.9, True))]
+    assert calibration.least_threshold(videos) == 0.9
+    assert calibration.least_threshold(videos, wanted=0.5) == 0.3
+    assert calibration.least_threshold(videos[:1]) == 1.0
+    assert calibration.told(videos, 0.8) == "0.80 | 1 of 4 | 1 | 1.000 | 0.05"
+    assert calibration.least_share(14, 14) == pytest.approx(0.807, abs=0.001)
 
 
 @pytest.mark.slow
