@@ -5,7 +5,7 @@ import pytest
 
 from rmset.errors import RmsetError
 from rmset.geometry import as_boxes
-from rmset.inspect import mot
+from rmset.inspect import evaluate, mot
 from rmset.inspect.evaluate import mask
 from rmset.inspect.scores import Boxed, count, together, tracks
 from rmset.layout_record import Layout, Person, Segment, TriggerRegion
@@ -145,3 +145,8 @@ def test_a_guess_at_the_rest_of_a_cut_face_is_neither_right_nor_wrong():
     found = Boxed.of(np.array([0, 1]), np.array([0, 1]), np.array([guess, guess]))
     assert tracks(face, found, ignored).precision == 1.0
     assert tracks(face, found, nothing).precision == 0.5
+
+
+@pytest.mark.parametrize(("box", "share"), [((12, 12, 20, 20), 0), ((-5, 0, 5, 10), 1), ((0, 0, 0, 9), 0)])
+def test_a_box_beside_the_frame_has_a_share_too(box, share):
+    assert evaluate._share_painted(np.ones((10, 10), bool), box) == share

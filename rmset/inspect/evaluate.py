@@ -89,8 +89,9 @@ def _painted(boxes: list, width: int, height: int) -> npt.NDArray[np.bool_]:
 
 
 def _share_painted(painted: npt.NDArray[np.bool_], box: tuple[float, float, float, float]) -> float:
-    x0, y0, x1, y1 = (round(v) for v in box)
-    return float(painted[y0:y1, x0:x1].mean()) if x1 > x0 and y1 > y0 else 0.0
+    x0, y0, x1, y1 = (max(0, round(v)) for v in box)
+    inside = painted[y0:y1, x0:x1]
+    return float(inside.mean()) if inside.size else 0.0
 
 
 @dataclass(frozen=True)
