@@ -1,6 +1,7 @@
 """Audit after tracking: masked people, unmasked film, people not found, identities, and corrections."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,9 @@ from rmset.errors import RootError, UsageError
 from rmset.geometry import as_boxes
 from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.parts import identity as embedders
+from rmset.parts.detect import cascade
+from rmset.root import Root
+from rmset.stages import audit, track
 from rmset.stages.audit import AuditConfig, frames, gaps, identity, mended, screen
 from rmset.stages.audit.tracked import in_their_panels
 
@@ -98,7 +102,8 @@ def test_a_film_that_cuts_in_another_segment_is_film_in_this_one_too():
     still, cutting = looks([FACE, IN_FILM], film_cuts=False), looks([FACE])
     after = replace(SEGMENT, start_frame=60, end_frame=120, reference_frame=60)
     moved = replace(after, trigger_regions=(TriggerRegion((0.0, 100.0, 100.0, 200.0)),))
-    for segment, unsure in ((after, False), (moved, True)):
+    with_bars = replace(after, trigger_regions=(TriggerRegion((100.0, 0.0, 600.0, 240.0)),))
+    for segment, unsure in ((after, False), (with_bars, False), (moved, True)):
         answers = screen.ask([(SEGMENT, still), (segment, cutting)])
         assert any(a.question == MASKED and a.confidence < 1 for a in answers) == unsure
 
@@ -131,6 +136,20 @@ def test_one_frame_of_each_grid_is_searched_everywhere():
     other = Person(0, FACE, (0.0, 0.0, 90.0, 90.0))
     segments = {0: SEGMENT, 1: replace(SEGMENT, end_frame=200), 2: replace(SEGMENT, people=(other,))}
     assert frames.of_each_grid(segments, {0: [10, 20, 30], 1: [50, 100, 150], 2: [40]}) == {100, 40}
+
+
+def test_the_audit_sees_a_cut_face_as_the_tracker_does(laid_out_root, tmp_path, monkeypatch):
+    root = Root(tmp_path / "root")
+    shutil.copytree(laid_out_root.path, root.path)
+    (video_id,) = root.video_ids()
+    track.run(root, video_id, track.TrackConfig())
+    asked, search = [], cascade.search
+    monkeypatch.setattr(cascade, "search", lambda *a, **k: asked.append((a[2], k.get("padded"))) or search(*a, **k))
+    audit.run(root, video_id, AuditConfig())
+    # Stretched instead of filled up, the rest of a face at a border becomes a face beside the screen.
+    assert {padded for _, padded in asked} == {True}
+    screens = [area for area, _ in asked if area[2:] == root.layout(video_id).frame_size]
+    assert len(screens) == len(root.layout(video_id).segments)
 
 
 def test_faces_in_part_of_the_screen_say_nothing_of_the_rest():

@@ -163,7 +163,9 @@ def _look(video: _Audited, frame: Frame, number: int, *, everywhere: bool) -> Lo
         areas = [pixels(r.box, (picture.width, picture.height)) for r in segment.trigger_regions]
     least = max(_LEAST_PX, _SMALLEST * picture.height)
     # The tracker's arithmetic, which takes half the time of the exact one.
-    faces: Boxes = as_boxes([as_box(b) for a in areas for b in cascade.search(_nets("auto"), picture, a, least).boxes])
+    faces: Boxes = as_boxes(
+        [as_box(b) for a in areas for b in cascade.search(_nets("auto"), picture, a, least, padded=True).boxes]
+    )
     rooms = [scale_about_center(as_box(face), _ROOM) for face in faces]
     shown, around = (tuple(thumb(gray, place) for place in part) for part in (places, rooms))
     return Look(frame.frame_idx, faces, boxes, names, shown, around, everywhere)

@@ -26,6 +26,8 @@ _THUMB = (24, 14)
 _STAYS = 0.25
 # Share of frames from which a face is always there; IoU from which film and panel are in one place.
 _ALWAYS, _ONE_PLACE = 0.8, 0.6
+# Share of the smaller of two regions in the larger from which both show one film.
+_NESTED = 0.8
 # Confidence left if the answer is "cannot tell".
 _PERHAPS = 0.7
 # Share of a face in its panel below which it lies beside the panel; fewest frames that show it.
@@ -121,13 +123,21 @@ def _masked(
 
 
 def _cuts(place: Box, segments: Sequence[tuple[Segment, Sequence[Look]]]) -> bool:
-    """Whether the picture of a trigger region cuts, in any segment with a region at its place."""
+    """Whether the picture of a trigger region cuts, in any segment with a region at its place.
+
+    One of the two may be larger: bars of a film are seen in some of its scenes only.
+    """
     return any(
         bool((_steps([look.places[n] for look in looks]) >= _CUT).any())
         for segment, looks in segments
         for n, region in enumerate(segment.trigger_regions)
-        if float(iou(as_boxes([place]), as_boxes([region.box]))[0, 0]) >= _ONE_PLACE
+        if max(_share_in(place, region.box), _share_in(region.box, place)) >= _NESTED
     )
+
+
+def _share_in(box: Box, other: Box) -> float:
+    """Share of a box that lies in another, 0 to 1."""
+    return float(covered(as_boxes([box]), as_boxes([other]))[0])
 
 
 def _moved(segments: Sequence[Segment]) -> list[Answer]:
