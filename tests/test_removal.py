@@ -1,6 +1,8 @@
 """Removal: removed data are gone from every file and view, all other data stay, and no later run restores them."""
 
+import contextlib
 import json
+import random
 import shutil
 
 import numpy as np
@@ -162,6 +164,86 @@ def test_an_interrupted_removal_hides_the_video_until_it_is_finished(root, video
     )
     assert len(root.removed().entries) == 1
     assert list(verify(root)) == list(absence(root)) == []
+
+
+def as_another(root, video, name):
+    """Put the video into the root once more, under another id."""
+    for key in root.files.keys(f"*/{video}.*") + root.files.keys(f"state/*/{video}.json"):
+        text = root.files.local(key)
+        target = root.path / key.replace(video, name)
+        if text.suffix == ".json":
+            target.write_text(text.read_text().replace(video, name))
+        else:
+            shutil.copy(text, target)
+    shutil.copytree(root.path / "crops" / video, root.path / "crops" / name)
+
+
+def pictures(root):
+    query = "select video_id, person_id, frame_idx, md5(image.bytes::varchar) as bytes from crops"
+    return {(r["video_id"], r["person_id"], r["frame_idx"]): r["bytes"] for r in rows(root, query)}
+
+
+def removed_at_random(root, chance):
+    """Draw a removal of something that is there: the function that removes it, and whether it removes a crop's key."""
+    there = sorted(pictures(root))
+    video, person, frame = chance.choice(there)
+    what = chance.choices(["crops", "person", "video"], [0.8, 0.15, 0.05])[0]
+    if what == "video":
+        return lambda: removal.remove_video(root, video, "any"), lambda key: key[0] == video
+    if what == "person":
+        return lambda: removal.remove_person(root, video, person, "any"), lambda key: key[:2] == (video, person)
+    low, high = sorted((frame, chance.randrange(48)))
+    where = f"video_id = '{video}' and person_id = {person} and frame_idx between {low} and {high}"
+    query = f"select * from faces where {where}"
+    mine = lambda key: key[:2] == (video, person) and low <= key[2] <= high  # noqa: E731
+    return lambda: removal.remove_crops(root, query, "any"), mine
+
+
+class Killed(BaseException):
+    """Ends a removal as SIGKILL does: nothing of it handles this."""
+
+
+@pytest.mark.parametrize(
+    ("seed", "count"), [(0, 5), *(pytest.param(seed, 20, marks=pytest.mark.slow) for seed in range(1, 11))]
+)
+def test_random_removals_with_interruptions_remove_exactly_what_was_named(
+    audited_root, tmp_path, monkeypatch, seed, count
+):
+    chance = random.Random(seed)
+    root = Root(tmp_path / "root")
+    shutil.copytree(audited_root.path, root.path)
+    (video,) = root.video_ids()
+    for name in ("second", "third", "fourth"):
+        as_another(root, video, name)
+    publish = root.files.publish
+    for _ in range(count):
+        expected = pictures(root)
+        if not expected:
+            break
+        remove, goes = removed_at_random(root, chance)
+        left = chance.randrange(12)
+
+        def dying(key):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return publish(key)
+
+        monkeypatch.setattr(root.files, "publish", dying)
+        with contextlib.suppress(Killed):
+            remove()
+        monkeypatch.undo()
+        removal.finish(root)
+        if left < 0 and any(map(goes, pictures(root))):
+            remove()
+        assert pictures(root) == {key: data for key, data in expected.items() if not goes(key)}
+        # the copies of a removed person's pictures in other videos are found, as they should be
+        named = {finding.problem.partition(" ")[2] for finding in absence(root)}
+        assert named <= {"crops have the bytes of removed ones", "crops look like removed ones"} | {
+            f"the bytes of {v}, which was removed" for v in (video, "second", "third", "fourth")
+        }
+        assert [f for f in verify(root) if "belongs to no video" not in f.problem] == []
 
 
 def test_what_is_left_of_a_removed_person_is_found(root, video, audited_root):
