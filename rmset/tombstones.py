@@ -18,6 +18,8 @@ from rmset.records import check_video_id
 
 SCHEMA = 1
 KEY = "removed.json"
+BLANKED = "blanked"
+"""Note of a video in which areas of removed people are gray."""
 Kind = Literal["video", "person", "crops"]
 
 
@@ -41,6 +43,9 @@ class Tombstone:
     export: str | None = None
     """hash of the shards before the removal, by which runs that learned from them are known; None if not exported"""
     source_url: str | None = None
+    blank: tuple[tuple[float, ...], ...] | None = None
+    """areas of the source video that are made gray (start frame, end frame, x0, y0, x1, y1), beside the removed faces;
+    None: the source video stays as it is"""
     state: Literal["pending", "done"] = "pending"
     current: tuple[str, ...] = ()
     """stages whose results were up to date before the removal, and so are after it"""

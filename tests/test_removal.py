@@ -17,6 +17,7 @@ from rmset.inspect.absence import absence
 from rmset.inspect.verify import verify
 from rmset.parts.likeness import BITS, alike, likeness
 from rmset.read.catalog import Catalog
+from rmset.read.video import reader_of
 from rmset.root import Root
 from rmset.stages import fetch
 from rmset.stages.audit import AuditConfig
@@ -112,6 +113,27 @@ def test_a_removed_video_leaves_no_file_and_cannot_be_added_again(root, video, m
     assert root.files.keys("videos/*") == []
 
 
+def test_the_panel_of_a_removed_person_is_gray_in_the_source_on_request(root, video, audited_root):
+    others = [row for row in rows(root, CROPS) if row["person_id"] != 1]
+    (panel,) = {p.panel for s in root.layout(video).segments for p in s.people if p.person_id == 1}
+    removal.remove_person(root, video, 1, "asked", pixels=True)
+    x0, y0, x1, y1 = (int(v) for v in panel)
+    with reader_of(audited_root, video) as before, reader_of(root, video) as after:
+        assert after.index.time_ms.tolist() == pytest.approx(before.index.time_ms.tolist(), abs=0.1)
+        for old, new in zip(before.frames(), after.frames(), strict=True):
+            inside = new.rgb[y0 + 4 : y1 - 4, x0 + 4 : x1 - 4]
+            assert inside.min() > 118
+            assert inside.max() < 138
+            apart = np.abs(old.rgb.astype(int) - new.rgb)
+            apart[max(y0 - 4, 0) : y1 + 4, max(x0 - 4, 0) : x1 + 4] = 0
+            assert apart.mean() < 2
+    assert rows(root, CROPS) == others
+    assert [o.status for o in build(root, [video], STEPS)] == ["already done"] * 3
+    assert list(verify(root, frames=5)) == list(absence(root)) == []
+    assert len(root.files.keys(f"videos/{video}.*")) == 2
+    assert root.files.keys("state/blanked/*") == []
+
+
 def test_single_crops_are_removed_by_a_query(root, video):
     before = rows(root, CROPS)
     query = "select video_id, person_id, frame_idx from crops where person_id = 2 and frame_idx < 10"
@@ -134,8 +156,8 @@ def test_only_shards_with_removed_crops_are_rewritten(root, video):
     assert list(verify(root)) == []
 
 
-@pytest.mark.parametrize("fails", range(8))
-def test_an_interrupted_removal_hides_the_video_until_it_is_finished(root, video, monkeypatch, fails):
+@pytest.mark.parametrize(("pixels", "fails"), [(False, n) for n in range(8)] + [(True, n) for n in (2, 4)])
+def test_an_interrupted_removal_hides_the_video_until_it_is_finished(root, video, monkeypatch, pixels, fails):
     """The n-th file of a removal cannot be written, as on a full disk."""
     calm = Root(root.path.parent / "calm")
     shutil.copytree(root.path, calm.path)
@@ -150,7 +172,7 @@ def test_an_interrupted_removal_hides_the_video_until_it_is_finished(root, video
 
     monkeypatch.setattr(root.files, "publish", publish)
     with pytest.raises(RootError, match="no space left"):
-        removal.remove_person(root, video, 1, "asked")
+        removal.remove_person(root, video, 1, "asked", pixels=pixels)
     monkeypatch.undo()
     if root.removed().hidden:
         assert rows(root, "select video_id from videos union all select video_id from crops") == []

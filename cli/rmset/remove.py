@@ -22,6 +22,10 @@ def remove(
         str | None,
         typer.Option("--crops", metavar="SQL", help="Single faces: a query for video_id, person_id and frame_idx."),
     ] = None,
+    pixels: Annotated[
+        bool,
+        typer.Option("--pixels", help="With --person: make their panel gray in the source video too; drops its sound."),
+    ] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why, in a few words; kept with the removal.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be removed.")] = False,
     format: FormatOption = Format.TABLE,
@@ -31,7 +35,7 @@ def remove(
     """Remove videos, people or crops, and keep them out; without arguments, finish interrupted removals.
 
     Removed data are gone from all files of the data set and cannot be restored. Later builds leave them out. The
-    source video of a removed person stays; remove the video to delete it.
+    source video of a removed person stays as it is without --pixels.
 
     Example: rmset remove --person mashup-1a2b3c4d:3 --reason "asked to be left out"
     """
@@ -46,10 +50,13 @@ def remove(
     if reason and not asked:
         raise UsageError("expected --video, --person or --crops beside --reason, found none; name what to remove")
 
+    if pixels and not person:
+        raise UsageError("expected --person beside --pixels, found none; --video deletes the file in any case")
+
     def work(dry_run: bool) -> list[Tombstone]:
         how: dict[str, Any] = {"dry_run": dry_run, "progress": report}
         done = [removal.remove_video(place, v, reason, **how) for v in video or ()]
-        done += [removal.remove_person(place, v, p, reason, **how) for v, p in people]
+        done += [removal.remove_person(place, v, p, reason, pixels=pixels, **how) for v, p in people]
         return done + (removal.remove_crops(place, crops, reason, **how) if crops else [])
 
     with progress() as report:

@@ -19,6 +19,7 @@ from rmset.parts.shards import batches, read_faces
 from rmset.read.video import reader_of
 from rmset.records import StageRecord
 from rmset.root import Root
+from rmset.tombstones import BLANKED
 
 # Mean difference, 0 to 255, of the same pixels encoded alike; the same face a moment later makes more. Where the ledger
 # does not say how crops were encoded, encoding itself makes some.
@@ -51,7 +52,9 @@ def recrop(root: Root, video_id: str, count: int) -> Recropped:
     chosen = sorted(np.random.default_rng(seed).choice(frames, min(count, len(frames)), replace=False).tolist())
     stored = {key: image for part in parts for key, image in _stored(root, part, chosen)}
     faces = _faces(root, video_id, chosen)
-    cutter = _Cutter.of(root.layout(video_id), root.stage_record("export", video_id))
+    # A source in which somebody was made gray was encoded again after the export.
+    again = BLANKED in root.record(video_id).notes
+    cutter = _Cutter.of(root.layout(video_id), root.stage_record("export", video_id), again)
     wrong: list[tuple[int, int]] = []
     seen: set[int] = set()
     with reader_of(root, video_id) as reader:
@@ -95,16 +98,19 @@ class _Cutter:
     widen: float
     encoding: tuple[PictureFormat, int] | None
     """format and quality; None if the encoding of the crops is unknown"""
+    most: float
+    """mean difference that counts as the same, gray levels"""
 
     @classmethod
-    def of(cls, layout: Layout, entry: StageRecord | None) -> _Cutter:
+    def of(cls, layout: Layout, entry: StageRecord | None, again: bool) -> _Cutter:
         done = entry.standing if entry is not None else None
         if done is None:
-            return cls(layout, 0.31, None)
+            return cls(layout, 0.31, None, _SAME_UNKNOWN)
         config = done.config
         known = {"format", "quality"} <= config.keys()
         encoding = (config["format"], int(config["quality"])) if known else None
-        return cls(layout, float(config.get("widen", 0.31)), encoding)
+        most = _SAME_UNKNOWN if again or encoding is None else _SAME
+        return cls(layout, float(config.get("widen", 0.31)), encoding, most)
 
     def matches(self, frame: Frame, stored: Image, face: dict[str, float] | None) -> bool:
         """Whether a crop matches its face row and frame, cut as this version does or as earlier ones did."""
@@ -116,12 +122,11 @@ class _Cutter:
         whole = (0.0, 0.0, float(width), float(height))
         panel = person.panel if person is not None and person.panel is not None else whole
         box = (face["x0"], face["y0"], face["x1"], face["y1"])
-        most = _SAME_UNKNOWN if self.encoding is None else _SAME
         try:
             now = (
                 self._image(picture.cut(box, panel, stored.shape[0], self.widen)) for picture in self._pictures(frame)
             )
-            return any(float(np.abs(image.astype(np.int16) - stored).mean()) <= most for image in now)
+            return any(float(np.abs(image.astype(np.int16) - stored).mean()) <= self.most for image in now)
         except ValueError:
             return False
 

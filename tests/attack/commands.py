@@ -83,6 +83,7 @@ CASES: dict[str, Case] = {
     "verify": _rmset("verify", root="finished", writes=False),
     "remove --video": _rmset("remove", "--video", VIDEO, "--reason", "asked", root="finished"),
     "remove --person": _rmset("remove", "--person", f"{VIDEO}:1", "--reason", "asked", root="finished"),
+    "remove --pixels": _rmset("remove", "--person", f"{VIDEO}:1", "--pixels", "--reason", "asked", root="finished"),
     "remove --crops": _rmset("remove", "--crops", "select * exclude (image) from crops where frame_idx < 5", "--reason", "asked",
                              root="finished"),
     "verify --removed": _rmset("verify", "--removed", root="finished", writes=False),

@@ -22,6 +22,7 @@ from rmset.parts.detect.nets import Nets
 from rmset.parts.frames import Frame, Gray, VideoReader
 from rmset.parts.pixels import pixels_of
 from rmset.progress import Progress, silent
+from rmset.read.absent import Absent
 from rmset.read.video import reader_of
 from rmset.root import Root
 from rmset.stages.audit import frames, gaps, identity, screen
@@ -72,6 +73,9 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
         looks = _second_looks(video, looks)
         missing = _missing(video)
     answers = screen.ask([(segments[n], found) for n, found in looks.items()], gaps.ask(missing, layout.segments))
+    if (absent := Absent.of(root, video_id)) is not None:
+        # A removed person is in no panel, and still in the picture.
+        answers = [a for a in answers if not absent.concerns(a)]
     of_identity, renames = _identities(samples, embedder)
     name = embedder.name if embedder else None
     count = sum(len(found) for found in looks.values())
