@@ -73,9 +73,14 @@ def bring(
         path = folder / f"copied{suffix}"
         cut.copy(got.path, path, config.section, config.audio)
         probe = check(path, min_height=min_height, max_bytes=config.max_bytes)
+    sha256 = sha256_of(path)
+    if (stone := root.removed().video(target.video_id, sha256)) is not None:
+        # Nothing of a removed video stays, not even its download.
+        forget(root, target.video_id)
+        raise FetchError(f"removed from this data set on {stone.time[:10]}: {stone.reason}", Cause.TAKEN_OUT)
     with root.files.lock(target.video_id):
         known = _known(target, got.info, config)
-        video = publish(root, path, target.video_id, probe, sha256_of(path), suffix=suffix, copy=False, known=known)
+        video = publish(root, path, target.video_id, probe, sha256, suffix=suffix, copy=False, known=known)
     forget(root, target.video_id)
     return video
 
