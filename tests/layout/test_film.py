@@ -104,8 +104,10 @@ def sums_of(values):
 def test_a_panel_that_changes_only_where_its_person_leaves_does_not_move_at_its_rim():
     before, after = sums_of([20] * 6), sums_of([200] * 6)
     whole = before.merged(after)
-    parts = [Span(n * 60, n * 60 + 60, (), whole, (), True, own) for n, own in enumerate((before, after))]
-    left = view(watched(LEFT, sits=0.5, scenes=2, rim=1.0))
+    own = [Span(n * 60, n * 60 + 60, (), whole, (), 1, sums) for n, sums in enumerate((before, after))]
     assert Span(0, 120, (), whole, ()).spread.min() > 80
-    assert signs.calm(left, parts).panels[0].rim == 0
-    assert signs.calm(left, [Span(0, 60, (), before, ())]).panels[0].rim == 1
+    assert [part.spread.max() for part in own] == [0, 0]
+    left = Witness(120, view(watched(LEFT, sits=0.5, scenes=2, rim=1.0)))
+    parts = [(range(s.start, s.end), view(watched(LEFT, sits=1, scenes=1, rim=0.1 * n))) for n, s in enumerate(own)]
+    assert signs.calm(left, parts).view.panels[0].rim == pytest.approx(0.05)
+    assert signs.calm(left, []).view.panels[0].rim == 1

@@ -36,6 +36,8 @@ _FULL_RIM = 0.5
 _FILLS = 0.75
 # Segments with one grid: least share of people in the same place, and least IoU of a place.
 _SAME_GRID, _SAME_SEAT = 0.6, 0.7
+# How often a span is cut at changes of seats.
+_DEEPEST = 2
 # Longest fade, seconds.
 _FADE_S = 1.0
 # Neighbors that are one segment: least IoU of their regions, and of their people's faces.
@@ -64,21 +66,21 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
             # A span's sums are large, so each span is dropped once its people are found.
             span = found.popleft()
             view = watch(reader, span, detector, config)
-            cuts = [] if span.whole else seats.cuts(reader, span, view, record.fps)
+            cuts = seats.cuts(reader, span, view, record.fps) if span.depth < _DEEPEST else []
+            if span.depth == 0:
+                witnesses.append(Witness(span.end - span.start, view))
             if cuts:
-                # People change at the cuts, so each part is analyzed by itself. The film does not move, and a short
-                # part may show only one scene of it, so its place comes from the whole span.
+                # Other people sit there from then on: each part is watched by itself. A part is watched more closely
+                # than its span, so a second change may be found in it.
                 parts = spans.parts(reader, span, cuts, config.edge_samples)
                 # A moment in full screen has panels of its own.
-                whole |= {part.start: len(witnesses) for part in parts if part.own is not None}
-                witnesses.append(Witness(span.end - span.start, signs.calm(view, parts)))
+                whole |= {part.start: len(witnesses) - 1 for part in parts if part.own is not None}
                 found.extendleft(reversed(parts))
                 continue
-            if span.own is None:
-                witnesses.append(Witness(span.end - span.start, view))
             seen.append((range(span.start, span.end), view))
             progress(f"layout {video_id}: people", span.end, record.frame_count)
-    segments = _by_neighbors(seen, record, witnesses, whole)
+    calm = [signs.calm(w, [s for s in seen if whole.get(s[0].start) == n]) for n, w in enumerate(witnesses)]
+    segments = _by_neighbors(seen, record, calm, whole)
     brief = round(_FADE_S * record.fps)
     layout = Layout(video_id, record.frame_size, arranged(segments, record.frame_size, Faces.of(seen), brief))
     if (absent := Absent.of(root, video_id)) is not None:

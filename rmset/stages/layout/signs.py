@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rmset.geometry import as_boxes, center, iou
-from rmset.stages.layout.spans import Span
-from rmset.stages.layout.watch import View, Watched, rim
+from rmset.stages.layout.watch import View, Watched
 
 # Weights of the features of `likeness_of`; tuned on the tuning half of the benchmark's mashups.
 _EMPTY, _CHANGES, _RIM, _CENTRAL, _LARGE, _INSET, _CROWD = 1.0, 0.6, 1.5, 0.35, 0.4, 0.9, 0.3
@@ -68,20 +67,17 @@ def pooled(view: View, witnesses: Sequence[Witness], frame_size: tuple[int, int]
     return [float(t / w) if w else o for t, w, o in zip(total, weight, own, strict=True)]
 
 
-def calm(view: View, parts: Sequence[Span]) -> View:
-    """Return a view with the motion of rims measured within the parts of its span.
+def calm(witness: Witness, parts: Sequence[tuple[range, View]]) -> Witness:
+    """Return a witness with the motion of rims measured within the parts of its span.
 
     When a person leaves a panel or enters it, the whole picture changes once, which is no motion of a camera.
     """
-    alike = [p for p in parts if p.own is not None]
-    if not alike:
-        return view
-    lengths = [p.end - p.start for p in alike]
-    spreads = [p.spread for p in alike]
-    panels = tuple(
-        replace(w, rim=float(np.average([rim(s, w.panel.rect) for s in spreads], weights=lengths))) for w in view.panels
-    )
-    return replace(view, panels=panels)
+    panels = []
+    for watched in witness.view.panels:
+        there = [(len(f), p.rim) for f, v in parts for p in v.panels if p.panel.rect == watched.panel.rect]
+        rim = sum(n * r for n, r in there) / sum(n for n, _ in there) if there else watched.rim
+        panels.append(replace(watched, rim=rim))
+    return replace(witness, view=replace(witness.view, panels=tuple(panels)))
 
 
 def _overlap(one: View, other: View) -> np.ndarray:

@@ -45,8 +45,8 @@ class Span:
     """frames that are cheap to read"""
     sums: FrameSums
     panels: tuple[Panel, ...]
-    whole: bool = False
-    """whether it is a part already cut at changes of seats"""
+    depth: int = 0
+    """how often the span was cut at changes of seats: 0 for a whole span"""
     own: FrameSums | None = None
     """sums over its own frames, for a part that has the sums of its whole span"""
 
@@ -95,7 +95,7 @@ def parts(reader: VideoReader, span: Span, cuts: Sequence[int], edge_samples: in
         weak = part.evidence
         if sum(outlined(weak, p.rect) for p in places) >= _KEPT * len(places):
             part = replace(part, sums=span.sums, panels=span.panels, own=part.sums)
-        made.append(replace(part, whole=True))
+        made.append(replace(part, depth=span.depth + 1))
     return made
 
 
