@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rmset.layout_record import TriggerRegion
 from rmset.stages.layout import film, seats, signs
 from rmset.stages.layout.edges import FrameSums
 from rmset.stages.layout.panels import Panel
@@ -65,6 +66,19 @@ def test_another_grid_does_not_place_the_film():
     )
     assert chosen(here, [Witness(30, here), Witness(300, other)])[0] == FILM
     assert signs.pooled(here, [Witness(300, other)], SIZE) == signs.pooled(here, [Witness(9, here)], SIZE)
+
+
+def test_a_film_behind_people_is_no_blur_and_they_are_no_part_of_it():
+    people = [watched((x, y, x + 60, y + 60), sits=1.0, scenes=1, rim=0.1) for x in (10, 330) for y in (10, 110)]
+    over = [replace(p, panel=replace(p.panel, inset=True), detail=20.0) for p in people]
+    behind = replace(watched((0, 0, *SIZE), sits=0.0, scenes=1, rim=0.1), sitters=(), detail=2.0)
+    part = view(behind, *over)
+    place, _ = chosen(part, [Witness(30, part)])
+    assert place == (0, 0, *SIZE)
+    known = film.known(part, [TriggerRegion((0.0, 0.0, 400.0, 200.0), "proposed", 0.9)])
+    assert known.panels == (0,)
+    beside = film.known(part, [TriggerRegion((10.0, 10.0, 70.0, 70.0), "proposed", 0.9)])
+    assert beside.panels == (1,)
 
 
 def portraits(*values):

@@ -27,6 +27,8 @@ _FILLS = 0.7
 _EQUAL, _SEATED = 0.5, 0.5
 # Least likeness of a delayed copy's pictures to pictures of the film; `sitting` below which no person is in a panel.
 _SHOWN, _UNSEATED = 0.8, 0.25
+# Largest area of a panel over a film, relative to the film.
+_OVER = 0.5
 # Window for averaging coarse structure, px of a look.
 _COARSE = (25, 25)
 # Share of looks in which a person is seen from which no copy may cover them.
@@ -65,6 +67,9 @@ def find(view: View, frame_size: tuple[int, int], like: Sequence[float]) -> Film
     usual = float(np.median([p.area for p in panels]))
     # A sliver is never the film's panel.
     blurs = [i for i, p in enumerate(panels) if _is_blur(p, view, frame_size)]
+    if all(p.sitting >= _SEATED for i, p in enumerate(panels) if i not in blurs):
+        # A film behind all people lacks detail beside their small panels.
+        blurs = [i for i in blurs if not _lies_behind_all(i, panels)]
     eligible = [i for i, p in enumerate(panels) if i not in blurs and (p.area >= usual / 4 or p.panel.inset)]
     if not eligible:
         return None
@@ -104,8 +109,25 @@ def known(view: View, regions: Sequence[TriggerRegion]) -> Film:
     """Build the film of a view from regions known from another segment."""
     rects = [tuple(round(v) for v in r.box) for r in regions]
     whole = [(r[0], r[1], r[2], r[3]) for r in rects]
-    inside = tuple(i for i, p in enumerate(view.panels) if any(covers(r, p.panel.rect) >= _HOST for r in whole))
+    inside = tuple(
+        i
+        for i, p in enumerate(view.panels)
+        if any(covers(r, p.panel.rect) >= _HOST and not _sits_over(p, r) for r in whole)
+    )
     return Film(tuple(whole), inside, min(r.confidence for r in regions))
+
+
+def _lies_behind_all(number: int, panels: Sequence[Watched]) -> bool:
+    """Whether all other panels lie over this one."""
+    rect = panels[number].panel.rect
+    others = [p for n, p in enumerate(panels) if n != number]
+    return all(p.panel.inset and covers(rect, p.panel.rect) >= _HOST for p in others)
+
+
+def _sits_over(panel: Watched, region: Rect) -> bool:
+    """Whether a person's panel lies over a film that is much larger."""
+    x0, y0, x1, y1 = region
+    return panel.panel.inset and panel.sitting >= _UNSEATED and panel.area < _OVER * (x1 - x0) * (y1 - y0)
 
 
 def _is_blur(panel: Watched, view: View, frame_size: tuple[int, int]) -> bool:
