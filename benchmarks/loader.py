@@ -21,7 +21,7 @@ NOTES = [
     "The bare loop has its encoded pictures in memory and keeps nothing; the loader reads them and hands batches over.",
 ]
 # Enough steps for several seconds per pass: starting and draining the workers is a fixed cost of every epoch.
-BATCH, STEPS, WORKERS = 64, 240, 2
+BATCH, STEPS, WORKERS = 64, 480, 2
 
 
 def _bare(pipe: Connection, data: CropDataset, share: list[tuple[list[bytes], np.ndarray]]) -> None:

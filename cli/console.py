@@ -50,6 +50,12 @@ class _Talk:
     quiet = False
 
 
+class _Signal:
+    """The signal that asked the program to end, by its exit code; 0 before one came."""
+
+    code = 0
+
+
 def be_quiet(context: typer.Context, quiet: bool) -> None:
     """Silence messages and progress until the program's context closes: a callback of `--quiet`.
 
@@ -200,8 +206,8 @@ TERMINATED = 143
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
-def _end_on_sigterm() -> None:
-    """Handle SIGTERM like Ctrl-C: remove partial files, keep finished work resumable."""
+def _end_on_signals() -> None:
+    """Handle SIGTERM like Ctrl-C: remove partial files, keep finished work resumable; remember either."""
     own = os.getpid()
 
     def end(signum: int, frame: object) -> None:
@@ -210,14 +216,27 @@ def _end_on_sigterm() -> None:
             os._exit(TERMINATED)
         # A second signal must not interrupt the cleanup.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _Signal.code = TERMINATED
         sys.exit(TERMINATED)
 
+    def interrupt(signum: int, frame: object) -> None:
+        _Signal.code = 130
+        raise KeyboardInterrupt
+
+    _Signal.code = 0
     _on_sigterm(end)
+    # A caller that ignores Ctrl-C, such as a shell for a job in the background, is not overruled.
+    if _is_main() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _on_sigterm(handler: Any) -> None:
     """Set the handler; only the main thread can."""
-    if threading.current_thread() is threading.main_thread():
+    if _is_main():
         signal.signal(signal.SIGTERM, handler)
 
 
@@ -231,20 +250,21 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
     """
     printed.plain_streams()
     try:
-        _end_on_sigterm()
-        app(prog_name=name)
+        try:
+            _end_on_signals()
+            app(prog_name=name)
+        except BaseException as ended:
+            if code := _stop_code(ended):
+                warn(f"{name}: stopped; run the same command again to resume")
+                _leave(code)
+            raise
     except RmsetError as error:
         warn(f"{name}: {as_flags(str(error))}")
         sys.exit(error.exit_code)
-    except (SystemExit, KeyboardInterrupt) as ended:
-        # Typer's exception for Ctrl-C, and the exit after SIGTERM.
-        code = ended.code if isinstance(ended, SystemExit) else 130
-        if code not in (130, TERMINATED):
-            # The command is finished: a later SIGTERM must not look like a stop that lacks its line.
-            _on_sigterm(signal.SIG_DFL)
-            raise
-        warn(f"{name}: stopped; run the same command again to resume")
-        _leave(int(code))
+    except SystemExit:
+        # The command is finished: a later SIGTERM must not look like a stop that lacks its line.
+        _on_sigterm(signal.SIG_DFL)
+        raise
     except BrokenPipeError:
         # The reader of a pipe (head, less) has closed it.
         sys.stderr.close()
@@ -264,6 +284,17 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
             raise
         warn(f"{name}: {found}")
         sys.exit(1)
+
+
+def _stop_code(ended: BaseException) -> int:
+    """Return the exit code of a command that a signal ended, 0 of others.
+
+    Libraries that call back into Python, such as DuckDB and torch, swallow the exception of a signal, and fail with an
+    error of their own.
+    """
+    if isinstance(ended, SystemExit):
+        return int(ended.code) if ended.code in (130, TERMINATED) else 0
+    return 130 if isinstance(ended, KeyboardInterrupt) else _Signal.code
 
 
 def _leave(code: int) -> None:

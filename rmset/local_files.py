@@ -134,8 +134,8 @@ class LocalFiles:
             # One temporary name per target, so that leftovers of killed processes are overwritten.
             partial = target.with_name(f".{target.name}{PARTIAL}")
             mode = 0o600 | (self._group() & 0o060)
-            begin(partial, mode)
             try:
+                begin(partial, mode)
                 yield partial
                 if partial.lstat().st_nlink == 1:
                     # A hard-linked video keeps the mode of the user's own file.
@@ -153,25 +153,27 @@ class LocalFiles:
         with plain_errors(target):
             self._make_folders(target.parent)
             clear(partial)
-            self._make_folders(partial)
             try:
+                self._make_folders(partial)
                 yield partial
                 for path in sorted(partial.iterdir()):
                     path.chmod(0o600 | (self._group() & 0o060))
                     sync(path)
                 sync(partial)
                 # Replacing a non-empty folder takes two steps. If killed in between, the folder is missing and the
-                # ledger
-                # says that the stage was running, so it runs again.
+                # ledger says that the stage was running, so it runs again.
                 clear(old)
                 if os.path.lexists(target):
                     target.replace(old)
                 partial.replace(target)
+                sync(target.parent)
+                clear(old)
             except BaseException:
+                if os.path.lexists(old) and not os.path.lexists(target):
+                    old.replace(target)
                 clear(partial)
+                clear(old)
                 raise
-            sync(target.parent)
-            clear(old)
 
     def remove(self, key: str) -> None:
         """Remove a file or folder, if it exists; of a link, only the link itself."""

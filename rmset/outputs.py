@@ -35,8 +35,8 @@ def written(path: Path, mode: int | None = 0o600) -> Iterator[Path]:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a directory", str(path))
         partial = path.with_name(f".{path.name}{PARTIAL}")
-        begin(partial, mode)
         try:
+            begin(partial, mode)
             yield partial
             finish(partial, path)
         except BaseException:
@@ -58,8 +58,8 @@ def written_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}{PARTIAL}")
         clear(partial)
-        partial.mkdir()
         try:
+            partial.mkdir()
             yield partial
             if path.is_dir():
                 path.rmdir()

@@ -280,6 +280,15 @@ def test_what_is_left_of_a_removed_person_is_found(root, video, audited_root):
     assert "crops look like removed ones" in problems[1]
 
 
+def test_what_a_killed_process_left_of_a_removed_persons_shards_is_found_and_swept(root, video, audited_root):
+    removal.remove_person(root, video, 1, "asked")
+    shutil.copytree(audited_root.path / "crops" / video, root.path / "crops" / f".{video}.old.partial")
+    (found,) = absence(root)
+    assert found.key == f"crops/.{video}.old.partial"
+    removal.finish(root)
+    assert list(absence(root)) == []
+
+
 def test_a_list_of_removals_that_cannot_be_read_is_never_ignored(root):
     (root.path / "removed.json").write_text("{")
     with pytest.raises(RootError, match="restore it from a backup"):

@@ -25,7 +25,7 @@ from rmset.read.crops import CropKeys, CropStore
 from rmset.read.pairindex import recorded_step
 from rmset.root import Root
 
-from ..datasets.images import decode, resized, stacked
+from ..datasets.images import Allocate, decode, fresh, resized, stacked
 from ..errors import DatasetError
 from ..transforms.input_spec import InputSpec
 
@@ -198,7 +198,7 @@ class CropDataset(Dataset[CropItem]):
         person, frame = (torch.from_numpy(column[index].astype(np.int64)) for column in (keys.person, keys.frame))
         return CropBatch(pixels, torch.from_numpy(row), video, person, frame)
 
-    def read(self, rows: Sequence[int]) -> Tensor:
+    def read(self, rows: Sequence[int], allocate: Allocate = fresh) -> Tensor:
         """Read uint8 (n, C, S, S). JPEGs are decoded near the target size, because decoding is most of the cost.
 
         Raises:
@@ -206,11 +206,12 @@ class CropDataset(Dataset[CropItem]):
         """
         wanted = np.asarray(rows, dtype=np.int64)
         wanted = wanted if self.rows is None else self.rows[wanted]
-        return self.decoded(self.store.read(wanted), wanted)
+        return self.decoded(self.store.read(wanted), wanted, allocate)
 
-    def decoded(self, pictures: Sequence[bytes], rows: npt.NDArray[np.int64]) -> Tensor:
+    def decoded(self, pictures: Sequence[bytes], rows: npt.NDArray[np.int64], allocate: Allocate = fresh) -> Tensor:
         """Decode pictures to uint8 (n, C, S, S); `rows` name them in errors."""
-        return stacked([self._decode(data, row) for data, row in zip(pictures, rows, strict=True)])
+        images = (self._decode(data, row) for data, row in zip(pictures, rows, strict=True))
+        return stacked(images, len(pictures), allocate)
 
     def _decode(self, data: bytes, row: np.integer) -> npt.NDArray[np.uint8]:
         if not data.startswith(JPEG):

@@ -150,8 +150,7 @@ class CropLoader:
 
     def _seen(self, pixels: Tensor, step: Step) -> Tensor:
         if self._augment is None:
-            # a worker reuses the memory of this batch as soon as the next one is requested
-            return pixels.clone() if self.workers else pixels
+            return pixels
         key = np.random.SeedSequence([self.order.seed, 7, step.epoch, step.step])
         generator = torch.Generator().manual_seed(int(key.generate_state(1)[0]))
         return self._augment(pixels.float().div_(255), generator)

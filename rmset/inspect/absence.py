@@ -18,6 +18,7 @@ from rmset.parts.pictures import decode
 from rmset.parts.shards import batches, read_faces
 from rmset.progress import Progress, silent
 from rmset.read.absent import Absent, read_removed
+from rmset.read.leftovers import unfinished
 from rmset.root import Root
 from rmset.tombstones import Tombstone
 
@@ -44,6 +45,8 @@ def absence(root: Root, progress: Progress = silent) -> Iterator[Finding]:
     for stone in removed:
         if stone.state == "pending":
             yield Finding(stone.video_id, "removed.json", f"the removal of {stone.key} is unfinished", _AGAIN)
+        for key in unfinished(root, stone.video_id):
+            yield Finding(stone.video_id, key, "an unfinished or replaced file, of a process that was killed", _AGAIN)
         if stone.what == "video":
             yield from _files(root, stone)
     for video_id in sorted({t.video_id for t in removed if t.what != "video"}):

@@ -21,6 +21,7 @@ from rmset.pipeline import STAGES
 from rmset.progress import Progress
 from rmset.read.absent import Absent, read_removed
 from rmset.read.index import FOLDER as INDEX
+from rmset.read.leftovers import sweep
 from rmset.records import StageRecord
 from rmset.removal.rows import face_rows, keys_of
 from rmset.removal.source import replace_source
@@ -34,6 +35,8 @@ LOCK = "removed"
 
 def carry_out(root: Root, number: int, stone: Tombstone, progress: Progress) -> Tombstone:
     """Rewrite the files of a pending removal; the caller holds the video's lock."""
+    # A killed process may have left unfinished or replaced files, with what is removed in them.
+    sweep(root, stone.video_id)
     if stone.what == "video":
         _drop(root, stone.video_id)
     else:

@@ -14,6 +14,7 @@ from rmset.errors import RootError, UsageError
 from rmset.progress import Progress, silent
 from rmset.read.absent import Absent, read_removed, write_removed
 from rmset.read.catalog import Catalog
+from rmset.read.leftovers import sweep, unfinished
 from rmset.removal.carry_out import LOCK, carry_out, current_stages
 from rmset.removal.rows import count_crops, face_rows, hashes_of, keys_of, packed, removed_rows
 from rmset.removal.source import encode_blank, panels_of
@@ -136,6 +137,9 @@ def finish(root: Root, progress: Progress = silent) -> list[Tombstone]:
         if stone.state == "pending":
             with root.files.lock(stone.video_id):
                 done.append(carry_out(root, number, stone, progress))
+        elif unfinished(root, stone.video_id):
+            with root.files.lock(stone.video_id):
+                sweep(root, stone.video_id)
     return done
 
 
