@@ -66,6 +66,17 @@ def test_batches_do_not_depend_on_workers(store, workers, augment):
         assert torch.equal(a.row, b.row)
 
 
+@pytest.mark.parametrize("kept", [1, 3, 1000])
+def test_a_batch_stays_what_it_is_as_long_as_it_is_held(store, kept):
+    """Workers write into places that are free again; also with more batches held than there are places."""
+    expected = [batch.pixels.clone() for batch in CropLoader(CropDataset(store.root), 4, seed=9)]
+    held = []
+    for number, batch in enumerate(CropLoader(CropDataset(store.root), 4, seed=9, workers=2)):
+        held = [*held, (number, batch.pixels[1:])][-kept:]
+        assert all(torch.equal(pixels, expected[n][1:]) for n, pixels in held)
+    assert number == len(expected) - 1 > 12
+
+
 def test_an_epoch_goes_on_at_any_step(store):
     loader = CropLoader(CropDataset(store.root), 16, seed=9, augment="one-of")
     every = [batch.pixels for _ in range(2) for batch in loader]
