@@ -156,7 +156,7 @@ def in_memory(
     return InMemory(pixels)
 
 
-_AHEAD = 4
+_AHEAD = 2
 """Batches prefetched per worker."""
 
 
@@ -168,7 +168,9 @@ class _Places:
     """
 
     def __init__(self, count: int, numbers: int) -> None:
-        self.shared = torch.empty(count, numbers, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+        # as torch's collate does: `share_memory_` would copy the pages
+        storage = torch.UntypedStorage._new_shared(count * numbers)  # type: ignore[no-untyped-call]
+        self.shared = torch.empty(0, dtype=torch.uint8).set_(storage).view(count, numbers)
         self._free = deque(range(count))
 
     def take(self) -> int:
