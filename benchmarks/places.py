@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--step", type=int, default=1, help="2 takes the people of one half only")
+    parser.add_argument("--only", type=int, nargs="*", help="numbers of videos, instead of --first, --count and --step")
     parser.add_argument("--compose-only", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -69,7 +70,8 @@ def main() -> None:
     cache.mkdir(parents=True, exist_ok=True)
     rows = []
     began = time.perf_counter()
-    for number in range(options.first, min(options.first + options.count, COUNT), options.step):
+    numbers = options.only or range(options.first, min(options.first + options.count, COUNT), options.step)
+    for number in numbers:
         kind, half = kind_of(number)
         if options.compose_only:
             compose(kind, half, cache)
@@ -79,7 +81,8 @@ def main() -> None:
         edits = "+".join(kind.edits[:-1])
         print(
             f"{kind.name} {half} {kind.layout} {edits} recall={row.recall} idf1={row.idf1} switches={row.switches} "
-            f"confidence={row.confidence} said={row.said}",
+            f"confidence={row.confidence} mended={row.mended} mended_confidence={row.mended_confidence} "
+            f"said={row.said}",
             flush=True,
         )
     if not rows:

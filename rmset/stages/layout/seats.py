@@ -68,8 +68,9 @@ def _sides(pictures: Sequence[Portrait], look: int) -> tuple[Sequence[Portrait],
 
 def _one_room(pictures: Sequence[Portrait], nearest: Sequence[Portrait]) -> Sequence[Portrait]:
     """Return the nearest pictures where only they show one room, and hold still; else all."""
-    held = len(nearest) == _FEWEST and likeness(nearest[0], nearest[1], _STILL) >= _STILL
-    return nearest if held and not _settled(pictures) else pictures
+    if len(nearest) < _FEWEST or _settled(pictures):
+        return pictures
+    return nearest if likeness(nearest[0], nearest[1], _STILL) >= _STILL else pictures
 
 
 def _settled(pictures: Sequence[Portrait]) -> bool:
