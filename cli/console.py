@@ -26,7 +26,7 @@ from rmset.errors import RmsetError
 from rmset.progress import Progress, bars
 from rmset.read.values import csv_cell, plain
 
-from . import printed
+from . import printed, signals
 
 
 class Format(StrEnum):
@@ -48,12 +48,6 @@ class _Talk:
     """Whether to print messages; one value for all threads of the process."""
 
     quiet = False
-
-
-class _Signal:
-    """The signal that asked the program to end, by its exit code; 0 before one came."""
-
-    code = 0
 
 
 def be_quiet(context: typer.Context, quiet: bool) -> None:
@@ -201,43 +195,7 @@ def progress() -> AbstractContextManager[Progress]:
     return bars(False if _Talk.quiet else None)
 
 
-TERMINATED = 143
-"""Exit code after SIGTERM, as in a shell: 128 + 15."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-
-
-def _end_on_signals() -> None:
-    """Handle SIGTERM like Ctrl-C: remove partial files, keep finished work resumable; remember either."""
-    own = os.getpid()
-
-    def end(signum: int, frame: object) -> None:
-        if os.getpid() != own:
-            # A forked worker has nothing to clean up.
-            os._exit(TERMINATED)
-        # A second signal must not interrupt the cleanup.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _Signal.code = TERMINATED
-        sys.exit(TERMINATED)
-
-    def interrupt(signum: int, frame: object) -> None:
-        _Signal.code = 130
-        raise KeyboardInterrupt
-
-    _Signal.code = 0
-    _on_sigterm(end)
-    # A caller that ignores Ctrl-C, such as a shell for a job in the background, is not overruled.
-    if _is_main() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
-
-
-def _is_main() -> bool:
-    return threading.current_thread() is threading.main_thread()
-
-
-def _on_sigterm(handler: Any) -> None:
-    """Set the handler; only the main thread can."""
-    if _is_main():
-        signal.signal(signal.SIGTERM, handler)
 
 
 def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> None:
@@ -251,10 +209,10 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
     printed.plain_streams()
     try:
         try:
-            _end_on_signals()
+            signals.end_on_signals()
             app(prog_name=name)
         except BaseException as ended:
-            if code := _stop_code(ended):
+            if code := signals.stop_code(ended):
                 warn(f"{name}: stopped; run the same command again to resume")
                 _leave(code)
             raise
@@ -263,7 +221,7 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
         sys.exit(error.exit_code)
     except SystemExit:
         # The command is finished: a later SIGTERM must not look like a stop that lacks its line.
-        _on_sigterm(signal.SIG_DFL)
+        signals.on_sigterm(signal.SIG_DFL)
         raise
     except BrokenPipeError:
         # The reader of a pipe (head, less) has closed it.
@@ -284,17 +242,6 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
             raise
         warn(f"{name}: {found}")
         sys.exit(1)
-
-
-def _stop_code(ended: BaseException) -> int:
-    """Return the exit code of a command that a signal ended, 0 of others.
-
-    Libraries that call back into Python, such as DuckDB and torch, swallow the exception of a signal, and fail with an
-    error of their own.
-    """
-    if isinstance(ended, SystemExit):
-        return int(ended.code) if ended.code in (130, TERMINATED) else 0
-    return 130 if isinstance(ended, KeyboardInterrupt) else _Signal.code
 
 
 def _leave(code: int) -> None:
