@@ -160,7 +160,7 @@ def confidence() -> Figure:
     axes.set_ylim(0, 1.08)
     axes.set_xlabel("confidence of the video: the least of layout and audit (mean of the bin)")
     axes.set_ylabel("share of right videos (95 %)")
-    axes.legend(fontsize=8, frameon=False, loc="lower left")
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
     _plain(axes)
     return figure
 
