@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from rmset.layout_record import Layout, Person, Segment, TriggerRegion
 from rmset.root import Root
@@ -17,6 +18,9 @@ from rmset.truth import Truth
 
 def pytest_configure() -> None:
     """Prepare the process, which the tests' children inherit from."""
+    # A slow machine is no failure.
+    settings.register_profile("unhurried", deadline=None)
+    settings.load_profile("unhurried")
     # A job in a shell's background ignores Ctrl-C, which tests send to their children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -185,7 +185,8 @@ def _face_table(video_id: str, truth: Truth) -> pa.Table:
         "score": np.ones(n, np.float32),
         "source": pa.DictionaryArray.from_arrays(np.zeros(n, np.int8), [schema.DETECTED]),
         "iou_ref": _overlap_with_first(faces, box),
-        "landmarks": pa.nulls(n, pa.list_(pa.float32(), 10)),
+        # NaN rather than null: pyarrow before 26 cannot read null lists of a fixed size.
+        "landmarks": pa.FixedSizeListArray.from_arrays(pa.array(np.full(10 * n, np.nan, np.float32)), 10),
     }
     return pa.table(columns, schema=schema.faces())
 
