@@ -25,6 +25,9 @@ from ..splitmix import mixed
 from ..transforms.augment import augmentation
 from .crops import CropBatch, CropDataset
 
+_TOGETHER = 32
+"""Steps whose rows are drawn at once."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -71,9 +74,14 @@ class CropBatches(Sampler[Step]):
         """Yield the steps of an epoch; the following iteration is the next epoch."""
         epoch, first = self.epoch, self.first
         self.epoch, self.first = epoch + 1, 0
-        for step in range(first, self.steps):
-            places = np.arange(step * self.batch, min((step + 1) * self.batch, self.total))
-            yield Step(epoch, step, shuffled(places, self.total, self.seed, epoch))
+        for begin in range(first, self.steps, _TOGETHER):
+            # Shuffled together: for the few rows of one step NumPy's calls would cost more than the arithmetic.
+            end = min(begin + _TOGETHER, self.steps)
+            places = np.arange(begin * self.batch, min(end * self.batch, self.total))
+            rows = shuffled(places, self.total, self.seed, epoch)
+            for step in range(begin, end):
+                low = (step - begin) * self.batch
+                yield Step(epoch, step, rows[low : low + self.batch])
 
 
 def shuffled(places: npt.NDArray[np.int64], total: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
