@@ -8,6 +8,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 HIDE = """
 import importlib, os, pkgutil, sys
@@ -46,6 +48,7 @@ def without_unix(code, *words):
     return subprocess.run([sys.executable, "-c", text, *words], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_every_module_imports():
     code = """
     import fertrain, rmset, rmset_cli

@@ -100,7 +100,7 @@ def start(root, cache, query):
 
 LONG = [
     "select count(*) from range(100000000) a, range(100000) b where a.range + b.range = 7",
-    "select sum(random()) from range(1000000000) a, range(100000) b",
+    pytest.param("select sum(random()) from range(1000000000) a, range(100000) b", marks=pytest.mark.slow),
     # a single value, during whose computation DuckDB does not check for interrupts
     "select sum(x + range) from (select unnest(range((select 50000000))) x), range(1000000)",
 ]

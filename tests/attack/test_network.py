@@ -110,7 +110,7 @@ def program(pid):
     return int((children or [pid])[0])
 
 
-QUICK = ("status", "sql", "evaluate a run", "recipes", "datasets list")
+QUICK = ("status", "sql", "recipes", "datasets list")
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,7 @@ def check_end(host: Host, root: Root, folder: Path, count: int) -> None:
     assert len(list((root.path / "videos").iterdir())) == 2 * expected["done"]
 
 
+@pytest.mark.slow
 def test_twenty_videos_a_tenth_of_requests_failing_and_three_kills(host: Host, tmp_path: Path) -> None:
     root = run_with_kills(host, tmp_path, count=20, kills=3, seed=1)
     check_end(host, root, tmp_path, 20)

@@ -271,6 +271,7 @@ def test_a_full_standard_output_is_one_line(finished):
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_run_as_ctrl_c_does_and_it_goes_on(faces, tmp_path):
     code = "from rmset_cli.fertrain.app import main; main()"
     options = ["--labeled", f"folder:{faces}", "--model", "deep-emotion", "--image-size", "32", "--epochs", "1"]
