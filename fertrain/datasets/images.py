@@ -158,6 +158,8 @@ def in_memory(
 
 _AHEAD = 2
 """Batches prefetched per worker."""
+_LEAST_ROOM = 256
+"""Images for which a place has room, at least."""
 
 
 class _Places:
@@ -177,8 +179,13 @@ class _Places:
         """Return a place for the next batch; -1 if the consumer holds all of them."""
         return self._free.popleft() if self._free else -1
 
-    def batch(self, place: int, shape: tuple[int, ...]) -> Tensor:
-        """Return the batch that was written into a place."""
+    def batch(self, place: int, read: tuple[int, ...] | Tensor) -> Tensor:
+        """Return the batch of a shape that was written into a place, or a batch for which there was no room."""
+        if isinstance(read, Tensor):
+            if place >= 0:
+                self._free.append(place)
+            return read
+        shape = read
         array = self.shared[place, : math.prod(shape)].numpy()
         # The storage of the tensor, and so of all its views, holds this array: it ends with the last of them.
         weakref.finalize(array, self._free.append, place).atexit = False
@@ -191,7 +198,8 @@ class _Reader(Dataset[Tensor]):
     def __init__(self, images: Images, shared: Tensor) -> None:
         self.images, self.shared = images, shared
 
-    def __getitems__(self, wanted: tuple[int, list[int]]) -> tuple[int, tuple[int, ...]] | Tensor | RmsetError:
+    def __getitems__(self, wanted: tuple[int, list[int]]) -> tuple[int, tuple[int, ...] | Tensor] | RmsetError:
+        """Place and shape of a batch that was written there, or a place that was not used and the batch itself."""
         place, rows = wanted
         room = self.shared[place] if place >= 0 else self.shared[0, :0]
 
@@ -204,7 +212,7 @@ class _Reader(Dataset[Tensor]):
         except RmsetError as error:
             return error  # raised in a worker, a one-line error would become a page of traceback
         is_there = place >= 0 and pixels.data_ptr() == room.data_ptr()
-        return (place, tuple(pixels.shape)) if is_there else pixels
+        return place, tuple(pixels.shape) if is_there else pixels
 
     def __getitem__(self, row: int) -> Tensor:
         return self.images.read([row])[0]
@@ -230,11 +238,14 @@ def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iter
             yield images.read(chosen)
         return
     lists = iter(rows)
-    first = list(next(lists, ()))
-    if not first:
+    try:
+        first = list(next(lists))
+    except StopIteration:
         return
+    # Later lists may be longer. Memory that is not written to costs nothing.
+    room = max(_LEAST_ROOM, 2 * len(first))
     # those prefetched, the one that the consumer holds, and the next
-    places = _Places(workers * _AHEAD + 2, len(first) * images.read(first[:1])[0].numel())
+    places = _Places(workers * _AHEAD + 2, room * images.read(first[:1])[0].numel())
     loader = DataLoader(
         _Reader(images, places.shared),
         batch_sampler=((places.take(), list(chosen)) for chosen in itertools.chain([first], lists)),  # type: ignore[misc]
@@ -248,4 +259,4 @@ def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iter
     for batch in loader:
         if isinstance(batch, RmsetError):
             raise batch
-        yield places.batch(*batch) if isinstance(batch, tuple) else batch
+        yield places.batch(*batch)

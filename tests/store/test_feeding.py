@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from fertrain.datasets import images
 from fertrain.transforms.augment import one_of
 from fertrain.unlabeled.crops import CropDataset, open_crops
 from fertrain.unlabeled.loader import CropBatches, CropLoader, shuffled
@@ -64,6 +65,19 @@ def test_batches_do_not_depend_on_workers(store, workers, augment):
     for a, b in zip(alone, shared, strict=True):
         assert torch.equal(a.pixels, b.pixels), "kept, and not written over by later batches"
         assert torch.equal(a.row, b.row)
+
+
+def test_lists_of_any_length_are_read_by_workers(store, monkeypatch):
+    """Longer ones than there is room for, and many of them: their places are free again."""
+    monkeypatch.setattr(images, "_LEAST_ROOM", 4)
+    data = CropDataset(store.root)
+    lists = [list(range(n % 9 + 1)) for n in range(60)]
+    taken = []
+    take = images._Places.take
+    monkeypatch.setattr(images._Places, "take", lambda self: taken.append(take(self)) or taken[-1])
+    for rows, pixels in zip(lists, images.batches(data, lists, 2), strict=True):
+        assert torch.equal(pixels, data.read(rows))
+    assert min(taken) >= 0
 
 
 @pytest.mark.parametrize("kept", [1, 3, 1000])
