@@ -45,9 +45,6 @@ GRID = Change(6, "the film is where the whole video has it, and short absences s
 
 DARK = Change(7, "dark panels are lightened, and covered faces are found at their place", _every_video)
 
-MIDDLE = Change(
-    3, "the audit searches the whole screen once a segment, and knows the film's cuts elsewhere", _every_video
-)
 ASKED = Change(2, "the audit looks again where it doubts, at rooms and at gaps", _every_video)
 MIDDLE = Change(3, "the audit searches the whole screen once per segment, and sees cuts elsewhere", _every_video)
 
