@@ -82,10 +82,16 @@ class Tombstones:
     def video(self, video_id: str, sha256: str | None = None, url: str | None = None) -> Tombstone | None:
         """Return the tombstone of a removed video by its id, the hash of its bytes, or its address."""
         for stone in self.entries:
-            same = stone.video_id == video_id or stone.sha256 == sha256
-            if stone.what == "video" and (same or (url is not None and stone.source_url == url)):
-                return stone
+            if stone.what == "video":
+                # Its bytes before it was blanked are known from earlier removals.
+                bytes_of = {t.sha256 for t in self.entries if t.video_id == stone.video_id}
+                if stone.video_id == video_id or sha256 in bytes_of or (url is not None and stone.source_url == url):
+                    return stone
         return None
+
+    def blanked(self, sha256: str) -> str | None:
+        """Return the video whose bytes these were before removed people were made gray in it."""
+        return next((t.video_id for t in self.entries if t.blank is not None and t.sha256 == sha256), None)
 
     def refuse(self, video_id: str, sha256: str | None = None, url: str | None = None) -> None:
         """Refuse a video that was removed.

@@ -7,22 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
 from rmset.errors import RmsetError
 from rmset.files import sha256_of
 from rmset.inspect.verify import Finding
 from rmset.parts.likeness import BYTES, Hashes, alike, likeness
 from rmset.parts.pictures import decode
-from rmset.parts.shards import batches, read_faces
+from rmset.parts.shards import batches, keys_of, read_faces
 from rmset.progress import Progress, silent
 from rmset.read.absent import Absent, read_removed
 from rmset.read.leftovers import unfinished
 from rmset.root import Root
 from rmset.tombstones import Tombstone
 
-SAME_PICTURE = 6
+SAME_PICTURE = 12
 """Bits of 256 in which a re-encoded or rescaled copy of a crop may differ."""
 _AGAIN = "run `rmset remove` without arguments to finish it"
 
@@ -45,7 +43,7 @@ def absence(root: Root, progress: Progress = silent) -> Iterator[Finding]:
     for stone in removed:
         if stone.state == "pending":
             yield Finding(stone.video_id, "removed.json", f"the removal of {stone.key} is unfinished", _AGAIN)
-        for key in unfinished(root, stone.video_id):
+        for key in unfinished(root, stone.video_id) if not root.files.is_locked(stone.video_id) else ():
             yield Finding(stone.video_id, key, "an unfinished or replaced file, of a process that was killed", _AGAIN)
         if stone.what == "video":
             yield from _files(root, stone)
@@ -74,7 +72,7 @@ def _faces(root: Root, video_id: str) -> Iterator[Finding]:
     try:
         if root.files.exists(key):
             faces = read_faces(root.files.local(key))
-            known = _keys(faces)
+            known = keys_of(faces)
             if left := int(absent.rows(faces).sum()):
                 yield Finding(video_id, key, f"{left} face rows of removed faces", _AGAIN, "track")
         if root.has_layout(video_id) and (layout := root.layout(video_id)) != absent.left_of(layout):
@@ -86,10 +84,10 @@ def _faces(root: Root, video_id: str) -> Iterator[Finding]:
         if shown:
             yield Finding(video_id, root.audit_key(video_id), f"{shown} answers show removed faces", _AGAIN)
         # The id may belong to another person now, whose crops have face rows.
-        gone = np.setdiff1d(_keys(read_removed(root, video_id)), known)
+        gone = np.setdiff1d(keys_of(read_removed(root, video_id)), known)
         for key in root.files.keys(f"{root.crops_key(video_id)}/part-*.parquet"):
             columns = batches(root.files.local(key), ["person_id", "frame_idx"], 1 << 16)
-            rows = sum(int(np.isin(_keys(batch), gone).sum()) for batch in columns)
+            rows = sum(int(np.isin(keys_of(batch), gone).sum()) for batch in columns)
             if rows:
                 yield Finding(video_id, key, f"{rows} crops of removed faces", _AGAIN, "export")
     except RmsetError as error:
@@ -169,8 +167,3 @@ def _sources(root: Root) -> Iterator[Finding]:
         if (stone := gone.get(sha256_of(root.files.local(key)))) is not None:
             video_id = key.removeprefix("videos/").partition(".")[0]
             yield Finding(video_id, key, f"has the bytes of {stone}, which was removed", f"remove {key}")
-
-
-def _keys(table: pa.Table | pa.RecordBatch) -> npt.NDArray[np.int64]:
-    people, frames = (np.asarray(table[name]) for name in ("person_id", "frame_idx"))
-    return np.asarray((people.astype(np.int64) << 32) + frames, np.int64)

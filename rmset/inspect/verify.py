@@ -16,7 +16,7 @@ from rmset.files import sha256_of
 from rmset.inspect.recrop import recrop
 from rmset.parts.numbering import FrameIndex
 from rmset.parts.pictures import decode
-from rmset.parts.shards import batches, locate, opened, read, read_faces
+from rmset.parts.shards import batches, keys_of, locate, opened, read, read_faces
 from rmset.progress import Progress, silent
 from rmset.read.index import damaged
 from rmset.read.video import index_of
@@ -149,7 +149,7 @@ def _face_keys(root: Root, video_id: str) -> tuple[npt.NDArray[np.int64] | None,
         table = read_faces(root.files.local(key), ["person_id", "frame_idx", "time_ms"])
     except RmsetError as error:
         return None, [Finding(video_id, key, str(error), again, "track")]
-    keys = _keys(table)
+    keys = keys_of(table)
     order = np.argsort(keys, kind="stable")
     problems = []
     if double := _doubles(keys[order]):
@@ -246,7 +246,7 @@ def _shard(root: Root, key: str, pool: ThreadPoolExecutor | None) -> tuple[npt.N
     try:
         file = opened(path)
         table = read(file, ["person_id", "frame_idx", "encoded_size"])
-        keys = _keys(table)
+        keys = keys_of(table)
         locate(path, file, table["encoded_size"].to_numpy())
         bad = 0
         if pool is not None:
@@ -290,11 +290,6 @@ def _kept_arrays(root: Root) -> Iterator[Finding]:
     """Report cached arrays with changed bytes; deleted ones are rebuilt."""
     for key in damaged(root):
         yield Finding("", key, "its bytes are not those that were written", f"remove {key}; it is made again")
-
-
-def _keys(table: pa.Table) -> npt.NDArray[np.int64]:
-    """Person and frame of each row as one number."""
-    return np.asarray((table["person_id"].to_numpy().astype(np.int64) << 32) + table["frame_idx"].to_numpy(), np.int64)
 
 
 def _doubles(ascending: npt.NDArray[np.int64]) -> int:

@@ -100,6 +100,16 @@ def read(file: pq.ParquetFile, columns: Sequence[str] | None = None) -> pa.Table
         raise ShardError(f"expected whole pages, found: {_line(error)}; run its stage again with --force") from error
 
 
+def packed_keys(person: npt.ArrayLike, frame: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Person and frame of each row (N,) as one number, ascending by person and frame."""
+    return np.asarray(person, np.int64) << 32 | np.asarray(frame, np.int64)
+
+
+def keys_of(rows: pa.Table | pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """Return `packed_keys` of face rows or crops."""
+    return packed_keys(rows["person_id"].to_numpy(), rows["frame_idx"].to_numpy())
+
+
 def batches(path: Path, columns: Sequence[str], rows: int = 1024) -> Iterator[pa.RecordBatch]:
     """Rows of a file in batches, so that memory does not grow with the file.
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from rmset.errors import RootError, UsageError
 from rmset.geometry import Box
 from rmset.parts.frames import Image
-from rmset.parts.shards import read_faces
+from rmset.parts.shards import keys_of, packed_keys, read_faces
 from rmset.read.arrange import Rows
 from rmset.read.crops import CropKeys, CropStore
 from rmset.read.pairs import PairSampler
@@ -248,23 +248,19 @@ class _Faces:
         if not root.files.exists(key):
             raise RootError(f"video {video_id}: expected its tracks in {key}, found none; track it again")
         table = read_faces(root.files.local(key), ["person_id", "frame_idx", "x0", "y0", "x1", "y1"])
-        place = _place(table["person_id"].to_numpy(), table["frame_idx"].to_numpy())
+        place = keys_of(table)
         order = np.argsort(place, kind="stable")
         self._place = place[order]
         self._boxes = np.stack([table[n].to_numpy() for n in ("x0", "y0", "x1", "y1")], axis=1)[order]
 
     def box(self, person: int, frame: int) -> Box | None:
         """Box of a face, xyxy px; None if the face is not in the tracks."""
-        wanted = int(_place(np.array([person]), np.array([frame]))[0])
+        wanted = int(packed_keys(person, frame))
         at = int(np.searchsorted(self._place, wanted))
         if at == len(self._place) or self._place[at] != wanted:
             return None
         x0, y0, x1, y1 = self._boxes[at].tolist()
         return (x0, y0, x1, y1)
-
-
-def _place(person: npt.NDArray, frame: npt.NDArray) -> npt.NDArray[np.int64]:
-    return person.astype(np.int64) << 32 | frame.astype(np.int64)
 
 
 @lru_cache(maxsize=_VIDEOS_KEPT)

@@ -16,14 +16,15 @@ import pyarrow.compute as pc
 from rmset import schema
 from rmset.answers import Answer
 from rmset.files import sha256_of
-from rmset.parts.shards import CropWriter, batches, opened, write_faces
+from rmset.layout_record import Layout
+from rmset.parts.shards import CropWriter, batches, keys_of, opened, write_faces
 from rmset.pipeline import STAGES
 from rmset.progress import Progress
 from rmset.read.absent import Absent, read_removed
 from rmset.read.index import FOLDER as INDEX
 from rmset.read.leftovers import sweep
 from rmset.records import StageRecord
-from rmset.removal.rows import face_rows, keys_of
+from rmset.removal.rows import face_rows
 from rmset.removal.source import replace_source
 from rmset.root import Root
 from rmset.stages import audit, export, layout, track
@@ -72,11 +73,9 @@ def _rewrite(root: Root, number: int, stone: Tombstone, progress: Progress) -> N
         replace_source(root, stone, removed, progress)
     if stone.person_id is not None and root.has_layout(video_id):
         before = root.layout(video_id)
-        segments = tuple(
-            replace(s, people=tuple(p for p in s.people if p.person_id != stone.person_id)) for s in before.segments
-        )
-        if segments != before.segments:
-            root.write_layout(replace(before, segments=segments))
+        after = _without(before, stone, Absent.of(root, video_id))
+        if after != before:
+            root.write_layout(after)
     if root.files.exists(root.tracks_key(video_id)):
         counts[track.NAME] = _rewrite_tracks(root, video_id, keys)
     found = root.audit(video_id)
@@ -89,6 +88,14 @@ def _rewrite(root: Root, number: int, stone: Tombstone, progress: Progress) -> N
         counts[export.NAME] = _rewrite_shards(root, video_id, keys, progress)
     for name in (layout.NAME, track.NAME, audit.NAME, export.NAME):
         _restate(root, video_id, name, name in stone.current, counts.get(name, {}))
+
+
+def _without(drawn: Layout, stone: Tombstone, absent: Absent | None) -> Layout:
+    """Return a layout without the removed person: by id if the tracks come from it, else by their boxes."""
+    if track.NAME not in stone.current:
+        return drawn if absent is None else absent.left_of(drawn)
+    people = [tuple(p for p in s.people if p.person_id != stone.person_id) for s in drawn.segments]
+    return replace(drawn, segments=tuple(replace(s, people=p) for s, p in zip(drawn.segments, people, strict=True)))
 
 
 def _names(answer: Answer, person_id: int | None) -> bool:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from rmset.errors import RootError, UsageError
+from rmset.errors import RmsetError, RootError, UsageError
+from rmset.files import sha256_of
+from rmset.inspect.recrop import recrop
+from rmset.parts.shards import keys_of, packed_keys
 from rmset.progress import Progress, silent
 from rmset.read.absent import Absent, read_removed, write_removed
 from rmset.read.catalog import Catalog
 from rmset.read.leftovers import sweep, unfinished
 from rmset.removal.carry_out import LOCK, carry_out, current_stages
-from rmset.removal.rows import count_crops, face_rows, hashes_of, keys_of, packed, removed_rows
+from rmset.removal.rows import count_crops, face_rows, hashes_of, removed_rows
 from rmset.removal.source import encode_blank, panels_of
 from rmset.root import Root
-from rmset.tombstones import Kind, Tombstone
+from rmset.stages import export
+from rmset.tombstones import Kind, Tombstone, Tombstones
 
 _KEY_COLUMNS = ("video_id", "person_id", "frame_idx")
+_FRAMES_COMPARED = 5
 
 
 def remove_video(
@@ -42,8 +48,11 @@ def remove_video(
     if (stone := root.removed().video(video_id)) is not None and stone.state == "done":
         return stone
     root.select([video_id])
-    everything = lambda faces: np.ones(len(faces), np.bool_)  # noqa: E731
-    return _remove(root, "video", video_id, None, everything, reason, dry_run, progress)
+
+    def everything(faces: pa.Table) -> npt.NDArray[np.bool_]:
+        return np.ones(len(faces), np.bool_)
+
+    return _remove(root, _Request("video", video_id, reason, everything), dry_run, progress)
 
 
 def remove_person(
@@ -84,7 +93,7 @@ def remove_person(
 
     if before and person_id not in face_rows(root, video_id)["person_id"].to_pylist():
         return before[-1]
-    return _remove(root, "person", video_id, person_id, theirs, reason, dry_run, progress, pixels)
+    return _remove(root, _Request("person", video_id, reason, theirs, person_id, pixels), dry_run, progress)
 
 
 def remove_crops(
@@ -117,11 +126,11 @@ def remove_crops(
     root.select(sorted(wanted))
 
     def chosen(keys: set[tuple[int, int]]) -> Callable[[pa.Table], npt.NDArray[np.bool_]]:
-        wanted_keys = np.array(sorted(packed(p, f) for p, f in keys), np.int64)
+        wanted_keys = packed_keys(*zip(*keys, strict=True))
         return lambda faces: np.isin(keys_of(faces), wanted_keys)
 
     return [
-        _remove(root, "crops", video_id, None, chosen(keys), reason, dry_run, progress)
+        _remove(root, _Request("crops", video_id, reason, chosen(keys)), dry_run, progress)
         for video_id, keys in sorted(wanted.items())
     ]
 
@@ -137,48 +146,102 @@ def finish(root: Root, progress: Progress = silent) -> list[Tombstone]:
         if stone.state == "pending":
             with root.files.lock(stone.video_id):
                 done.append(carry_out(root, number, stone, progress))
-        elif unfinished(root, stone.video_id):
+        elif unfinished(root, stone.video_id) and not root.files.is_locked(stone.video_id):
             with root.files.lock(stone.video_id):
                 sweep(root, stone.video_id)
     return done
 
 
-def _remove(
-    root: Root,
-    what: Kind,
-    video_id: str,
-    person_id: int | None,
-    goes: Callable[[pa.Table], npt.NDArray[np.bool_]],
-    reason: str,
-    dry_run: bool,
-    progress: Progress,
-    pixels: bool = False,
-) -> Tombstone:
-    """Record a removal and carry it out; `goes` selects the face rows to remove."""
-    if not reason.strip():
-        raise UsageError("expected a reason, found none; say why in a few words")
-    with root.files.lock(video_id):
-        record, faces = root.record(video_id), face_rows(root, video_id)
-        gone = faces.filter(goes(faces))
-        stone = Tombstone(
-            what, video_id, person_id, " ".join(reason.split()), datetime.now(UTC).isoformat(timespec="seconds"), 0, 0,
-            record.sha256, root.export_hash(video_id), record.source_url, current=current_stages(root, video_id),
+@dataclass(frozen=True)
+class _Request:
+    """What is asked for."""
+
+    what: Kind
+    video_id: str
+    reason: str
+    goes: Callable[[pa.Table], npt.NDArray[np.bool_]]
+    """which face rows are removed"""
+    person_id: int | None = None
+    pixels: bool = False
+    """whether the source video is changed too"""
+
+    def __post_init__(self) -> None:
+        """Refuse a request without a reason."""
+        if not self.reason.strip():
+            raise UsageError("expected a reason, found none; say why in a few words")
+
+    def stone(self, root: Root) -> Tombstone:
+        """Return the tombstone, without counts; the caller holds the video's lock."""
+        is_video = self.what == "video"
+        sha256, url = _source(root, self.video_id) if is_video else _known_source(root, self.video_id)
+        return Tombstone(
+            self.what, self.video_id, self.person_id, " ".join(self.reason.split()),
+            datetime.now(UTC).isoformat(timespec="seconds"), 0, 0, sha256, root.export_hash(self.video_id), url,
+            current=() if is_video else current_stages(root, self.video_id),
         )  # fmt: skip
+
+
+def _remove(root: Root, request: _Request, dry_run: bool, progress: Progress) -> Tombstone:
+    """Record a removal and carry it out."""
+    video_id = request.video_id
+    with root.files.lock(video_id):
+        stone = request.stone(root)
+        # A damaged video can still be removed as a whole.
+        damaged = (RmsetError,) if request.what == "video" else ()
+        faces = face_rows(root, video_id, damaged)
+        gone = faces.filter(request.goes(faces))
+        if request.what == "person":
+            # A face of the person under another id is removed too, as in any later run.
+            absent = Absent.from_table(video_id, removed_rows(gone, 0, {}), Tombstones((stone,)))
+            gone = faces.filter(absent.rows(faces))
+        if request.what != "video":
+            _refuse_other_crops(root, video_id, stone)
+        if dry_run:
+            return replace(stone, faces=gone.num_rows, crops=count_crops(root, video_id, keys_of(gone), damaged))
+        if request.pixels:
+            stone = replace(stone, blank=panels_of(root, video_id, request.person_id))
+            encode_blank(root, stone, gone, progress)
+        hashes = hashes_of(root, video_id, keys_of(gone), progress, damaged)
+        stone = replace(stone, faces=gone.num_rows, crops=len(hashes))
         with root.files.lock(LOCK):
-            number = len(root.removed().entries)
-            if what == "person":
-                # A face of the person under another id is removed too, as in any later run.
-                absent = Absent.from_table(video_id, removed_rows(gone, number, {}), root.removed().with_entry(stone))
-                gone = faces.filter(absent.rows(faces))
-            if dry_run:
-                return replace(stone, faces=gone.num_rows, crops=count_crops(root, video_id, keys_of(gone)))
-            if pixels:
-                stone = replace(stone, blank=panels_of(root, video_id, person_id))
-                encode_blank(root, stone, gone, progress)
-            hashes = hashes_of(root, video_id, keys_of(gone), progress)
-            stone = replace(stone, faces=gone.num_rows, crops=len(hashes))
+            removed = root.removed()
+            number = len(removed.entries)
             rows = pa.concat_tables([read_removed(root, video_id), removed_rows(gone, number, hashes)])
             with root.files.publish(root.removed_key(video_id)) as path:
                 write_removed(path, rows)
-            root.write_removed(root.removed().with_entry(stone))
+            root.write_removed(removed.with_entry(stone))
         return carry_out(root, number, stone, progress)
+
+
+def _known_source(root: Root, video_id: str) -> tuple[str, str | None]:
+    """Hash and address of a source video, from its record."""
+    record = root.record(video_id)
+    return record.sha256, record.source_url
+
+
+def _source(root: Root, video_id: str) -> tuple[str, str | None]:
+    """Hash and address of a source video whose record may be damaged, and whose file may be gone."""
+    try:
+        return _known_source(root, video_id)
+    except RmsetError:
+        with suppress(RmsetError, OSError):
+            return sha256_of(root.video_path(video_id)), None
+        return "", None
+
+
+def _refuse_other_crops(root: Root, video_id: str, stone: Tombstone) -> None:
+    """Refuse to take people out of crops that were made from other tracks, whose ids may be others.
+
+    Crops that the ledger does not call current are compared with a few frames.
+
+    Raises:
+        RootError: they show other faces than the tracks.
+    """
+    if export.NAME in stone.current or not root.files.keys(f"{root.crops_key(video_id)}/part-*.parquet"):
+        return
+    found = recrop(root, video_id, _FRAMES_COMPARED)
+    if found.wrong or found.missing:
+        raise RootError(
+            f"video {video_id}: expected crops of its present tracks, found those of others; run "
+            f"`rmset export {video_id}` first, or remove the whole video"
+        )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from rmset import schema
+from rmset.errors import RmsetError
 from rmset.parts.likeness import likeness
 from rmset.parts.pictures import decode
-from rmset.parts.shards import batches, opened, read_faces
+from rmset.parts.shards import batches, keys_of, read_faces
 from rmset.progress import Progress
 from rmset.read.absent import removed_schema
 from rmset.root import Root
@@ -20,46 +23,50 @@ _LOOKS = 30
 """every how many crops of a person one gets a perceptual hash"""
 
 
-def face_rows(root: Root, video_id: str) -> pa.Table:
+Damaged = tuple[type[RmsetError], ...]
+"""Errors of damaged files that are passed over."""
+
+
+def face_rows(root: Root, video_id: str, damaged: Damaged = ()) -> pa.Table:
     """Face rows of a video; none if it is not tracked."""
     key = root.tracks_key(video_id)
-    if not root.files.exists(key):
-        return schema.faces().empty_table()
-    return read_faces(root.files.local(key))
+    try:
+        if root.files.exists(key):
+            return read_faces(root.files.local(key))
+    except damaged:
+        pass
+    return schema.faces().empty_table()
 
 
-def packed(person_id: int, frame_idx: int) -> int:
-    return (person_id << 32) + frame_idx
+def _crops(root: Root, video_id: str, columns: Sequence[str], damaged: Damaged) -> Iterator[pa.RecordBatch]:
+    """Crops of a video, in batches."""
+    for key in root.files.keys(f"{root.crops_key(video_id)}/part-*.parquet"):
+        try:
+            yield from batches(root.files.local(key), columns, 256)
+        except damaged:
+            continue
 
 
-def keys_of(table: pa.Table) -> npt.NDArray[np.int64]:
-    """Person and frame of each row as one number."""
-    people = table["person_id"].to_numpy().astype(np.int64)
-    return np.asarray((people << 32) + table["frame_idx"].to_numpy(), np.int64)
-
-
-def count_crops(root: Root, video_id: str, gone: npt.NDArray[np.int64]) -> int:
-    parts = root.files.keys(f"{root.crops_key(video_id)}/part-*.parquet")
-    tables = (opened(root.files.local(key)).read(columns=["person_id", "frame_idx"]) for key in parts)
-    return sum(int(np.isin(keys_of(table), gone).sum()) for table in tables)
+def count_crops(root: Root, video_id: str, gone: npt.NDArray[np.int64], damaged: Damaged = ()) -> int:
+    """Count the crops of a video with these keys."""
+    found = _crops(root, video_id, ["person_id", "frame_idx"], damaged)
+    return sum(int(np.isin(keys_of(batch), gone).sum()) for batch in found)
 
 
 def hashes_of(
-    root: Root, video_id: str, gone: npt.NDArray[np.int64], progress: Progress
+    root: Root, video_id: str, gone: npt.NDArray[np.int64], progress: Progress, damaged: Damaged = ()
 ) -> dict[int, tuple[bytes, bytes | None]]:
     """Hashes of the bytes of each removed crop, and perceptual hashes of some, by key."""
     found: dict[int, tuple[bytes, bytes | None]] = {}
-    seen: dict[int, int] = {}
-    for key in root.files.keys(f"{root.crops_key(video_id)}/part-*.parquet"):
-        for batch in batches(root.files.local(key), ["person_id", "frame_idx", "image"], 256):
-            keys = keys_of(pa.Table.from_batches([batch]))
-            pictures = batch["image"].field("bytes")
-            for row in np.flatnonzero(np.isin(keys, gone)).tolist():
-                data, person = pictures[row].as_py(), int(keys[row]) >> 32
-                looks = seen.get(person, 0) % _LOOKS == 0
-                seen[person] = seen.get(person, 0) + 1
-                found[int(keys[row])] = hashlib.sha256(data).digest(), _likeness(data) if looks else None
-            progress(f"hash {video_id}", len(found), len(gone))
+    seen: Counter[int] = Counter()
+    for batch in _crops(root, video_id, ["person_id", "frame_idx", "image"], damaged):
+        keys, pictures = keys_of(batch), batch["image"].field("bytes")
+        for row in np.flatnonzero(np.isin(keys, gone)).tolist():
+            data, person = pictures[row].as_py(), int(keys[row]) >> 32
+            look = _likeness(data) if seen[person] % _LOOKS == 0 else None
+            seen[person] += 1
+            found[int(keys[row])] = hashlib.sha256(data).digest(), look
+        progress(f"hash {video_id}", len(found), len(gone))
     return found
 
 

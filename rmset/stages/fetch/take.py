@@ -124,9 +124,10 @@ def printable(name: str) -> str:
 
 
 def _with_bytes(root: Root, sha256: str) -> VideoRecord | None:
-    """Return the video of the root that has these bytes, if its file is there."""
+    """Return the video of the root that has these bytes, or had them before it was blanked, if its file is there."""
+    blanked = root.removed().blanked(sha256)
     for record in root.records():
-        if record.sha256 == sha256 and record.section is None:
+        if (record.sha256 == sha256 or record.video_id == blanked) and record.section is None:
             files = root.files.keys(f"videos/{record.video_id}.*")
             if any(not key.endswith(".json") for key in files):
                 return record
