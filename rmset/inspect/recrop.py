@@ -22,7 +22,7 @@ from rmset.root import Root
 from rmset.tombstones import BLANKED
 
 # Mean difference, 0 to 255, of the same pixels encoded alike; the same face a moment later makes more. Where the ledger
-# does not say how crops were encoded, encoding itself makes some.
+# does not say how crops were encoded, or they were cut before the video was, encoding itself makes some.
 _SAME, _SAME_UNKNOWN = 1.0, 6.0
 
 
@@ -109,7 +109,8 @@ class _Cutter:
         config = done.config
         known = {"format", "quality"} <= config.keys()
         encoding = (config["format"], int(config["quality"])) if known else None
-        most = _SAME_UNKNOWN if again or encoding is None else _SAME
+        before = "made_by" in config  # a generated world cuts crops while it draws
+        most = _SAME_UNKNOWN if again or before or encoding is None else _SAME
         return cls(layout, float(config.get("widen", 0.31)), encoding, most)
 
     def matches(self, frame: Frame, stored: Image, face: dict[str, float] | None) -> bool:
