@@ -28,7 +28,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "target", "expr",
     ),
     "split": ("split", "usage", "set", "subset", "partition", "phase", "split_name"),
-    "subject": ("subject", "subject_id", "person", "person_id", "identity", "actor", "participant", "user_id"),
+    "subject": (
+        "subject", "subject_id", "person_key", "person", "person_id", "identity", "actor", "participant", "user_id",
+    ),
     "video": ("video", "video_id", "clip", "clip_id", "movie"),
     "sequence": ("sequence", "sequence_id", "session"),
 }  # fmt: skip

@@ -114,12 +114,13 @@ def open_crops(root: Root, fraction: float = 1.0, seed: int = 0) -> Crops:
     if fraction >= 1:
         return Crops(store, keys, None, stride)
     many = len(np.unique(keys.video)) > 1
-    group, least = (keys.video, 1) if many else (keys.person, 2)
+    group, least = (keys.video, 1) if many else (keys.who, 2)
     groups = np.random.default_rng([seed, 9]).permutation(np.unique(group))
     rows = np.flatnonzero(np.isin(group, groups[: max(least, round(fraction * len(groups)))]))
     own = {name: getattr(keys, name)[rows] for name in ("video", "person", "frame", "time_ms")}
     segment = keys.segment[rows] if len(keys.segment) else keys.segment
-    return Crops(store, replace(keys, **own, segment=segment), rows, stride)
+    identity = None if keys.identity is None else keys.identity[rows]
+    return Crops(store, replace(keys, **own, segment=segment, identity=identity), rows, stride)
 
 
 class CropItem(NamedTuple):

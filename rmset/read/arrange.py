@@ -102,7 +102,7 @@ def arrange(keys: CropKeys, rule: PairRule, rows: Rows | None = None, progress: 
         if low == high:
             continue
         mine: slice | Rows = slice(low, high) if rows is None else rows[low:high]
-        time, person = np.asarray(clock[mine]), np.asarray(keys.person[mine])
+        time, person = np.asarray(clock[mine]), np.asarray(keys.who[mine])
         segment = np.asarray(keys.segment[mine]) if rule.same_segment else None
         if np.any(np.diff(time) < 0):
             # Shards re-sorted by another tool: positions differ from rows.

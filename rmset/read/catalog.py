@@ -7,10 +7,11 @@ from typing import Any
 
 import duckdb
 
-from rmset.errors import QueryError
+from rmset.errors import QueryError, RmsetError
 from rmset.read import guard, queries
 from rmset.read.limits import size
 from rmset.read.mount import PREFIX, ReadOnlyFiles
+from rmset.read.persons import Persons, read_persons
 from rmset.read.result import Result, guarded
 from rmset.read.spill import PrivateFolder
 from rmset.root import Root
@@ -107,6 +108,7 @@ class Catalog:
                 for a in found.answers
             ],
         )
+        self._insert("persons", [(r.person_key, *r.track, r.similarity, r.source) for r in self._persons()])
         removed = [(t.what, t.key, t.reason, t.time, t.state, t.faces, t.crops) for t in self.root.removed()]
         self._insert("removed", removed)
         for table, view, empty in (
@@ -122,6 +124,13 @@ class Catalog:
                 ) from error
         for macro in queries.MACROS:
             self._execute(macro)
+
+    def _persons(self) -> Persons:
+        try:
+            return read_persons(self.root)
+        except RmsetError as error:
+            self.left_out.append(f"the persons are left out: {error}")
+            return Persons()
 
     def _insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
         if rows:

@@ -6,7 +6,7 @@ Only the bytes of the picture are read from its shard; `rmset.read.index` has th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from rmset.parts.pictures import decode
 from rmset.progress import Progress, silent
 from rmset.read.handles import ShardFiles, read_at
 from rmset.read.index import CropIndex, load, open_index
+from rmset.read.persons import read_persons
 from rmset.root import Root
 
 __all__ = ["CropKeys", "CropStore", "decode"]
@@ -38,6 +39,14 @@ class CropKeys:
     """(N,)"""
     segment: npt.NDArray[np.integer] = field(default_factory=lambda: np.empty(0, np.int16))
     """(N,) segment of the layout; empty if segments are unknown"""
+
+    identity: npt.NDArray[np.integer] | None = None
+    """(N,) ids that are equal for all tracks of one person in one video; None if `person` is"""
+
+    @property
+    def who(self) -> npt.NDArray[np.integer]:
+        """(N,) id of the person, whom several tracks of a video may show (`rmset people`)."""
+        return self.person if self.identity is None else self.identity
 
     def __len__(self) -> int:
         """Return the number of crops."""
@@ -89,7 +98,9 @@ class CropStore:
     def _use(self, index: CropIndex) -> None:
         self.index = index
         arrays = index.arrays
-        self.keys = CropKeys(index.video_ids, *(arrays[n] for n in ("video", "person", "frame", "time_ms", "segment")))
+        columns = [arrays[n] for n in ("video", "person", "frame", "time_ms", "segment")]
+        identity = read_persons(self.root).identity(index.video_ids, arrays["video"], arrays["person"])
+        self.keys = replace(CropKeys(index.video_ids, *columns), identity=identity)
         self._files = ShardFiles(self.root.files, index.shards, self._most_open)
         # Contiguous and small, as it is searched for every row.
         self._inner = np.ascontiguousarray(index.first_row[1:-1])

@@ -20,6 +20,7 @@ from rmset.read.crops import CropStore
 from rmset.read.index import Arrays, load, make
 from rmset.read.mount import PREFIX
 from rmset.read.pairs import PairSampler
+from rmset.read.persons import read_persons
 from rmset.records import StageRecord
 from rmset.root import Root
 
@@ -69,7 +70,9 @@ def open_sampler(
         return PairSampler(store.keys, rule=rule, max_candidates=max_candidates, arrays=arrays)
     layouts = reviewed_hash(store.root) if quality.reviewed else ""
     # Equivalent rules share their arrays.
-    meaning = [2, folder, rule.reach, rule.clock, rule.same_segment, asdict(quality), layouts]
+    meaning: list[object] = [2, folder, rule.reach, rule.clock, rule.same_segment, asdict(quality), layouts]
+    if store.keys.identity is not None:
+        meaning.append(read_persons(store.root).aliases)
     name = f"pairs-{hash_of(meaning)[:16]}"
     kept = load(store.root, name)
     if kept is None or not set(kept) >= _KEPT:

@@ -5,6 +5,10 @@ For the anchor x^L_T (person L at time T):
     P = { x^l_t : l ≠ L, |t − T| ≤ d }     other people of the same video, at the same moment
     N = { x^L_t : |t − T| > d' }           the same person, far away in time
 
+A person is a track, or all tracks of the video that `persons.parquet` gives to one person: none of them is a positive
+of another, and all of them give negatives. Negatives come from the anchor's video only: times of two videos cannot be
+compared, and another room and camera would make any face unlike.
+
 `PairSampler` works on arrays, for the training loop; `rmset.read.queries.candidates` is the same rule in SQL. Both give
 the same sets.
 """
@@ -67,7 +71,8 @@ class PairSampler:
         row = arrays.row
         self._own_clock = keys.time_ms if self.rule.clock == "time_ms" else keys.frame
         self._clock = self._own_clock if row is None else self._own_clock[row]
-        self._person = keys.person if row is None else keys.person[row]
+        self._who = keys.who
+        self._person = self._who if row is None else self._who[row]
         self._segment = keys.segment if row is None or not self.rule.same_segment else keys.segment[row]
 
     def positives(self, row: int) -> Rows:
@@ -149,7 +154,7 @@ class PairSampler:
     def _far(self, rows: Rows) -> tuple[Rows, Rows, Rows, Rows]:
         """Start of the track, first and one past the last that is too near, end of the track; (n,) in `by_person`."""
         arrays, reach, at = self._arrays, self.rule.reach[1], self._own_clock[rows]
-        track = (self.keys.video[rows].astype(np.int64) << 16) + self.keys.person[rows]
+        track = (self.keys.video[rows].astype(np.int64) << 16) + self._who[rows]
         number = np.searchsorted(arrays.track, track)
         number = np.minimum(number, max(len(arrays.track) - 1, 0))
         # A person without participating crops has an empty track.
@@ -161,7 +166,7 @@ class PairSampler:
 
     def _other(self, positions: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
         """Mask of positions (n, m) with another person than each anchor (n,), and in its segment if required."""
-        other = self._person[positions] != self.keys.person[rows][:, None]
+        other = self._person[positions] != self._who[rows][:, None]
         if self.rule.same_segment:
             other &= self._segment[positions] == self.keys.segment[rows][:, None]
         return np.asarray(other)

@@ -51,6 +51,10 @@ REMOVED = """
 create table removed (
   what varchar, key varchar, reason varchar, time varchar, state varchar, faces integer, crops integer)
 """
+PERSONS = """
+create table persons (
+  person_key varchar, video_id varchar, person_id smallint, similarity float, source varchar)
+"""
 
 
 def _empty(view: str, types: Mapping[str, str]) -> str:
@@ -59,33 +63,43 @@ def _empty(view: str, types: Mapping[str, str]) -> str:
     return f"create table {view} (video_id varchar, {columns})"
 
 
+# Ids of one person in one video, who may have several there. Parameters of a macro cannot be used inside a subquery.
+_SAME = (
+    "select own.video_id, own.person_id, other.person_id from persons own join persons other "
+    "on other.person_key = own.person_key and other.video_id = own.video_id"
+)
 NO_FACES = _empty("faces", FACE_TYPES)
 NO_CROPS = _empty("crops", CROP_TYPES)
-POSITIVES = """
+POSITIVES = f"""
 create macro positives(video_id, person_id, frame_idx, d := 5) as table
   select f.* from faces f
   where f.video_id = video_id and f.person_id <> person_id
+    and (f.video_id, person_id, f.person_id) not in ({_SAME})
     and f.frame_idx between frame_idx - d and frame_idx + d
   order by f.frame_idx, f.person_id
-"""
-NEGATIVES = """
+"""  # noqa: S608  (our own text)
+NEGATIVES = f"""
 create macro negatives(video_id, person_id, frame_idx, d_far := 30) as table
   select f.* from faces f
-  where f.video_id = video_id and f.person_id = person_id
+  where f.video_id = video_id
+    and (f.person_id = person_id or (f.video_id, person_id, f.person_id) in ({_SAME}))
     and (f.frame_idx < frame_idx - d_far or f.frame_idx > frame_idx + d_far)
   order by f.frame_idx
-"""
+"""  # noqa: S608
 # Each anchor is repeated for every frame within reach, so that the join is an equality on the frame and can be hashed.
 # A join on a range, or on the video alone, would compare every face with every other.
 ALL_POSITIVES = """
 create macro all_positives(video_id, d := 5) as table
-  with f as materialized (select f.person_id, f.frame_idx from faces f where f.video_id = video_id),
-  a as (select person_id, frame_idx, unnest(range(-d, d + 1))::int as apart from f)
+  with k as (select p.person_key, min(p.person_id) as who, unnest(list(p.person_id)) as person_id from persons p
+    where p.video_id = video_id group by p.person_key),
+  f as materialized (select f.person_id, f.frame_idx, coalesce(k.who, f.person_id) as who
+    from faces f left join k on k.person_id = f.person_id where f.video_id = video_id),
+  a as (select person_id, frame_idx, who, unnest(range(-d, d + 1))::int as apart from f)
   select a.person_id, a.frame_idx, c.person_id as other_person_id, c.frame_idx as other_frame_idx
-  from a join f c on c.frame_idx = a.frame_idx + a.apart and c.person_id <> a.person_id
+  from a join f c on c.frame_idx = a.frame_idx + a.apart and c.who <> a.who
 """
-NAMES = ("videos", "segments", "regions", "people", "audit", "removed", "faces", "crops")
-TABLES = (VIDEOS, SEGMENTS, REGIONS, PEOPLE, AUDIT, REMOVED)
+NAMES = ("videos", "segments", "regions", "people", "audit", "removed", "persons", "faces", "crops")
+TABLES = (VIDEOS, SEGMENTS, REGIONS, PEOPLE, AUDIT, REMOVED, PERSONS)
 MACROS = (POSITIVES, NEGATIVES, ALL_POSITIVES)
 
 
@@ -150,11 +164,14 @@ def candidates(
         same_segment: whether positives must be in the anchor's segment.
         conditions: conditions on `crops c` for participating crops.
     """
+    same = f"(c.video_id, $person_id, c.person_id) in ({_SAME})"
     if kind == "positives":
-        rule = f"c.person_id <> a.person_id and c.{clock} between a.{clock} - {near!r} and a.{clock} + {near!r}"
+        rule = f"c.person_id <> a.person_id and not {same} "
+        rule += f"and c.{clock} between a.{clock} - {near!r} and a.{clock} + {near!r}"
         rule += " and c.segment = a.segment" if same_segment else ""
     else:
-        rule = f"c.person_id = a.person_id and (c.{clock} < a.{clock} - {far!r} or c.{clock} > a.{clock} + {far!r})"
+        rule = f"(c.person_id = a.person_id or {same}) "
+        rule += f"and (c.{clock} < a.{clock} - {far!r} or c.{clock} > a.{clock} + {far!r})"
     return (
         f"with a as (select * exclude (image) from crops where video_id = $video_id and person_id = $person_id "  # noqa: S608
         f"and frame_idx = $frame_idx) "
