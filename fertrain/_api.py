@@ -101,6 +101,15 @@ class Run:
         """Class of each output."""
         return self.opened.labels
 
+    @property
+    def temperature(self) -> float:
+        """Temperature fitted on the held-out part; softmax(logits / temperature) is calibrated. 1 if none was fitted.
+
+        >>> fertrain.load_run("runs/cel").temperature > 0
+        True
+        """
+        return self.folder.temperature()
+
     def predict(
         self,
         target: Path | str,

@@ -243,6 +243,23 @@ class RunFolder:
         found: dict[str, Any] = loaded
         return found
 
+    def temperature(self) -> float:
+        """Temperature that calibrates the probabilities; 1 if the run has fitted none.
+
+        Raises:
+            FertrainError: metrics.json holds something else in its place.
+        """
+        if not (self.path / "metrics.json").exists():
+            return 1.0
+        found = self.metrics().get("temperature")
+        value = found.get("value") if isinstance(found, dict) else (1.0 if found is None else found)
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            raise FertrainError(
+                f"expected a temperature above 0 in {self.path / 'metrics.json'}, found {str(value)[:80]}; train the "
+                "run again"
+            )
+        return float(value)
+
 
 _COUNT, _SHARE = 2**53, 1 + 1e-9
 

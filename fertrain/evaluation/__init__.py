@@ -1,6 +1,7 @@
 """Evaluation of a finished network.
 
 metrics   accuracy, calibration, agreement with votes
+calibration   temperature scaling
 evaluate  a network or a run on a split; check that predictions do not depend on the batch
 features  features and probabilities of a run, row by row
 predict   faces in a user's own pictures and videos

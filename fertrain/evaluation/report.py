@@ -50,6 +50,8 @@ def write(folder: RunFolder, metrics: dict[str, Any], thumbnails: Mapping[str, b
         write_figure(folder.path / "reliability.png", plots.reliability(metrics["calibration"]), dpi=_DPI)
         figures.append(page.picture(folder.path / "reliability.png", "reliability diagram"))
     body += ["<h2>Confusion and confidence</h2>", '<div class="pair">' + "".join(figures) + "</div>"]
+    if "temperature" in metrics:
+        body.append(_temperature(metrics["temperature"]))
     if "votes" in metrics:
         body += ["<h2>Agreement with the votes</h2>", _votes(metrics["votes"])]
     if history:
@@ -128,6 +130,20 @@ def _votes(votes: Mapping[str, float]) -> str:
     rows = [(text, f"{votes[key]:.4f}") for key, text in names.items() if key in votes]
     note = "<p>Mean over the images, in nats; p: share of the votes for an emotion, q: the network's probabilities.</p>"
     return note + page.table(("measure", "nats"), rows)
+
+
+def _temperature(found: Mapping[str, Any]) -> str:
+    """Render NLL and calibration error before and after temperature scaling."""
+    rows = [
+        (name.replace("_", "-"), f"{p['n']:,}", *(f"{p[k]:.4f}" for k in ("nll_before", "nll_after")),
+         *(f"{p[k]:.4f}" for k in ("ece_before", "ece_after")))
+        for name in ("held_out", "reported") if (p := found[name])["n"]
+    ]  # fmt: skip
+    said = (
+        f"<p>Temperature {found['value']:g}, fitted on {escape(found['fitted_on'])}: probabilities are "
+        f"softmax(logits / {found['value']:g}). The scores above are without it; it changes no class.</p>"
+    )
+    return said + page.table(("images", "n", "NLL", "with temperature", "ECE", "with temperature"), rows)
 
 
 def _looked(rows: list[dict[str, str]], split: str) -> str:

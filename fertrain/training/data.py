@@ -52,8 +52,8 @@ class LabeledData:
     held_by: str = "name"
     """Grouping of the held-out part; `valid` if it is the set's own split."""
 
-    def selected_on(self, labeled: str) -> str:
-        """Describe the images that choose the epoch; `labeled` is the set's name in the settings."""
+    def held_in_words(self, labeled: str) -> str:
+        """Describe the held-out images; `labeled` is the set's name in the settings."""
         images = f"{len(self.held):,} images, rule {self.held.rule}"
         if self.held_by == VALID:
             return f"{labeled}:valid ({images})"

@@ -31,6 +31,7 @@ from ..datasets.images import Images, in_memory
 from ..datasets.registry import images_of, open_entry, open_split, reported
 from ..datasets.subsets import index_hash, write_index
 from ..evaluation import evaluate, report
+from ..evaluation.calibration import calibration
 from ..evaluation.metrics import Scores
 from ..methods import Method
 from ..models.classifier import Classifier
@@ -150,13 +151,18 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     _keep(folder, method, labels, data, fitted.history)
     chosen = fitted.best
     selected = (
-        f"{data.selected_on(config.data.labeled)}, epoch {chosen.epoch} of {len(fitted.history)}"
+        f"{data.held_in_words(config.data.labeled)}, epoch {chosen.epoch} of {len(fitted.history)}"
         if chosen
         else "nothing: no epoch was run"
     )
     judged = counted.judge(model, labels, "at the end of the run", progress, check=True)
     scores = judged.scores
     metrics = {**judged.to_json(), "selected_on": selected, "times_counted": counted.times}
+    held = evaluate.judge(model, labels, data.spec, data.held, data.held_images, workers=config.workers)
+    metrics["temperature"] = calibration(
+        held.probabilities, held.split.classes, judged.probabilities, judged.split.classes,
+        fitted_on=data.held_in_words(config.data.labeled),
+    )  # fmt: skip
     if config.data.report_best_on_test and fitted.history:
         best = max(fitted.history, key=lambda epoch: epoch.shares.get(_ON_TEST, 0.0))
         metrics["best_on_test"] = {
