@@ -251,9 +251,9 @@ class RunFolder:
         """
         if not (self.path / "metrics.json").exists():
             return 1.0
-        found = self.metrics().get("temperature")
-        value = found.get("value") if isinstance(found, dict) else (1.0 if found is None else found)
-        if type(value) not in (int, float) or not 0 < value < math.inf:
+        found = self.metrics().get("temperature", {"value": 1.0})
+        value = found.get("value") if isinstance(found, dict) else found
+        if not isinstance(value, (int, float)) or not 0 < value < math.inf:
             raise FertrainError(
                 f"expected a temperature above 0 in {self.path / 'metrics.json'}, found {str(value)[:80]}; train the "
                 "run again"

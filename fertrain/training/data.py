@@ -14,12 +14,13 @@ from rmset.progress import Progress, Say, quiet, silent
 
 from ..config import DataConfig, RmferConfig, RunConfig
 from ..datasets.base import GIVEN, LabeledSet, Level, Split
+from ..datasets.folds import fold_of
 from ..datasets.holdout import VALID, hold_out_by
 from ..datasets.images import Images, in_memory
-from ..datasets.registry import crop_of, images_of, open_split, reported
+from ..datasets.registry import crop_of, images_of, open_entry, open_split, reported, resolve_labeled
 from ..datasets.subsets import class_aware, read_index
 from ..errors import DatasetError, UnknownNameError
-from ..losses.supervised import Scheme
+from ..losses.supervised import SCHEMES, Scheme
 from ..methods import Phase
 from ..models.inference import channel_stats
 from ..transforms.input_spec import InputSpec
@@ -83,18 +84,10 @@ def open_labeled_data(
     for finding in dataset.findings():
         if finding.level is Level.WARNING:
             say(f"{data.labeled}: {finding}")
-    available, chosen_rule = _training_split(dataset, data, run.scheme)
-    if (counted := reported(dataset, data.report_on)) is not None:
-        # a missing split to report must be found before the training, not after it
-        open_split(dataset, counted, data.eval_rule)
-    train = available
-    measured: dict[str, Any] = {"train": {"rule": chosen_rule, "available": len(train)}}
-    if data.labels is not None:
-        train = train.take(class_aware(train, data.labels, config.seed))
-    elif data.labels_file is not None:
-        train = train.take(read_index(train, Path(data.labels_file)))
+    found = _choose(config, run.scheme, dataset, progress)
+    available, train, learn, held, held_by = found.available, found.train, found.learn, found.held, found.held_by
+    measured: dict[str, Any] = {"train": {"rule": found.rule, "available": len(available)}}
     chosen = None if train is available else train
-    learn, held, held_by = _held_out(config, dataset, train, counted, progress)
     if len(learn) < 2 or len(held) < 1:
         raise DatasetError(
             f"expected at least two images to learn from and one held out (rule {held.rule}), found {len(learn)} and "
@@ -113,13 +106,54 @@ def open_labeled_data(
     measured["labelled_stream"] = {"mean": spec.mean, "std": spec.std, "grey": spec.gray}
     say(
         f"{data.labeled} train: {len(learn):,} images to learn from and {len(held):,} held out by {held_by} "
-        f"(rule {chosen_rule}, scheme {data.scheme})"
+        f"(rule {found.rule}, scheme {data.scheme})"
     )
     stream = LabeledStream(
         learn, images, spec, run.scheme, run.weak, data.balanced, config.optim.label_smoothing, run.mix
     )  # fmt: skip
     rest = rest_of(available, train.names)
     return LabeledData(dataset, stream, held, held_images, spec, rest, chosen, measured, held_by)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Labeled images of a run, before any is decoded."""
+
+    available: Split
+    """All images of `train` that the rule selects."""
+    train: Split
+    """Those of the label budget; the same object without one."""
+    learn: Split
+    held: Split
+    held_by: str
+    rule: str
+
+
+def _choose(config: RunConfig, scheme: Scheme, dataset: LabeledSet, progress: Progress) -> _Choice:
+    """Select the images to learn from and those that choose the epoch."""
+    data = config.data
+    available, rule = _training_split(dataset, data, scheme)
+    if (counted := reported(dataset, data.report_on)) is not None:
+        # a missing split to report must be found before the training, not after it
+        open_split(dataset, counted, data.eval_rule)
+    train = available
+    if data.labels is not None:
+        train = train.take(class_aware(train, data.labels, config.seed))
+    elif data.labels_file is not None:
+        train = train.take(read_index(train, Path(data.labels_file)))
+    learn, held, held_by = _held_out(config, dataset, train, counted, progress)
+    return _Choice(available, train, learn, held, held_by, rule)
+
+
+def held_out_part(config: RunConfig, progress: Progress = silent) -> Split:
+    """Return the images that a run held out, without decoding them.
+
+    Raises:
+        UsageError: its labeled set is unknown here.
+        DatasetError: the set has changed so that it cannot be read.
+    """
+    dataset = fold_of(open_entry(resolve_labeled(config.data.labeled)), config.data.fold)
+    return _choose(config, SCHEMES[config.data.scheme], dataset, progress).held
 
 
 def _held_out(

@@ -158,9 +158,9 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     judged = counted.judge(model, labels, "at the end of the run", progress, check=True)
     scores = judged.scores
     metrics = {**judged.to_json(), "selected_on": selected, "times_counted": counted.times}
-    held = evaluate.judge(model, labels, data.spec, data.held, data.held_images, workers=config.workers)
+    unlearned = evaluate.judge(model, labels, data.spec, data.held, data.held_images, workers=config.workers)
     metrics["temperature"] = calibration(
-        held.probabilities, held.split.classes, judged.probabilities, judged.split.classes,
+        unlearned.probabilities, unlearned.split.classes, judged.probabilities, judged.split.classes,
         fitted_on=data.held_in_words(config.data.labeled),
     )  # fmt: skip
     if config.data.report_best_on_test and fitted.history:
