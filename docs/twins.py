@@ -43,6 +43,7 @@ TWINS: dict[str, tuple[str, str | None]] = {
     "fertrain compare": ("fertrain.analysis.compare.significance.table", None),
     "fertrain votes": ("fertrain.analysis.annotators.study", None),
     "fertrain predict": ("fertrain.load_run(path).predict", RUN),
+    "fertrain export": ("fertrain.load_run(path).export", RUN),
     "fertrain explain": ("fertrain.analysis.explain.saliency.explain_run", None),
     "fertrain pairs-quality": ("fertrain.analysis.pairs.quality.pairs_quality", None),
     "fertrain runs": ("fertrain.analysis.affected.affected", None),

@@ -8,6 +8,7 @@ unlabeled, models       crops of a root and their candidates; networks
 methods                 RMFER and its rivals: phases, a loss, an update after each step
 evaluation              metrics, predictions, features, the report of a run
 training                one loop; `experiment.run(RunConfig(...))` writes one run folder
+deploy                  files for other runtimes
 analysis                several runs and roots: comparisons, pairs, explanations, taggers
 
 In Python:

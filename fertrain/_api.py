@@ -32,6 +32,8 @@ from .unlabeled.crops import CropDataset
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from .deploy.export import Exported, To
+
 __all__ = ["Face", "Run", "load_run", "train"]
 
 
@@ -214,6 +216,38 @@ class Run:
         with bars(progress) as report:
             _, _, values = evaluate.evaluate_run(self.path, on, eval_rule, report)
         return values
+
+    def export(
+        self,
+        to: To = "onnx",
+        out: Path | str | None = None,
+        *,
+        int8: bool = False,
+        on: str | None = None,
+        progress: Progress | bool | None = None,
+    ) -> Exported:
+        """Write the run as a file for onnxruntime or OpenVINO; needs the extra `onnx`.
+
+        Args:
+            to: `onnx`, or `openvino`.
+            out: the file, or for OpenVINO the folder; None: in the run folder.
+            int8: quantize, and measure what it costs.
+            on: `NAME[:SPLIT]` of the images for the comparison and for int8; None: the held-out part for int8, else
+                made pictures.
+            progress: None for a bar where it can be seen, False for none, or a callback.
+
+        Raises:
+            UsageError: a package is missing, or there is no such data set.
+            FertrainError: ONNX cannot express the network, or the file's outputs differ from torch's.
+
+        >>> made = fertrain.load_run("runs/cel").export("onnx", "cel.onnx")
+        >>> max(made.differences.values()) <= 1e-4, made.metadata["model"]
+        (True, 'resnet10t')
+        """
+        from .deploy.export import export
+
+        with bars(progress) as report:
+            return export(self.path, to, None if out is None else Path(out), int8=int8, on=on, progress=report)
 
     def figures(self) -> dict[str, Figure]:
         """Figures of the report: confusion matrix, reliability, and learning curves if an epoch was run.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from .. import console
-from . import ablate, datasets, evaluate, explain, pairs, predict, runs, study, train, weights, world
+from . import ablate, datasets, evaluate, explain, export, pairs, predict, runs, study, train, weights, world
 from .options import as_flags
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command("compare")(study.compare)
 app.command("votes")(study.votes)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
+app.command("export")(export.export)
 app.command("pairs-quality")(pairs.pairs_quality)
 app.command("runs")(runs.runs)
 app.command("world")(world.world)

@@ -114,6 +114,8 @@ CASES: dict[str, Case] = {
     "votes": _fertrain("votes", "ferplus:ferplus", "--draws", "1", "--disputed", "2", "-o", "v", given="ferplus"),
     "predict": _fertrain("predict", "run", "set/test", "--no-detect", "-o", "x.csv", given="set run"),
     "predict a video": _fertrain("predict", "run", "mashup.mp4", "--stride", "4", "-o", "x.csv", given="run mashup.mp4"),
+    "export a run": _fertrain("export", "run", "--to", "onnx", "-o", "x.onnx", given="run", cpu_s=60),
+    "export --int8": _fertrain("export", "run", "--to", "openvino", "--int8", "--on", f"{SET}:test", "-o", "x", given="set run", cpu_s=60),
     "explain": _fertrain("explain", "run", "--on", f"{SET}:test", "--occlusion", "--embedding", "--per-class", "2", "-o", "e", given="set run"),
     "explain --attention": _fertrain("explain", "rival", "--on", f"{SET}:test", "--attention", "--root", "root", "--per-class", "2", "-o", "e", given="set rival root=crops"),
     "pairs-quality": _fertrain("pairs-quality", "rival", "--root", "root", "--anchors", "4", "--d-far", "3", "-o", "q", given="rival root=crops"),
