@@ -271,7 +271,7 @@ class Dataset(os.PathLike[str]):
         if pixels:
             with bars(progress) as report:
                 found = stats.pixels(self.root, report)
-        return RootStats(rows, stats.total(rows), found)
+        return RootStats(rows, stats.total(rows, stats.persons(self.root)), found)
 
 
 AnyRoot = Dataset | Root | Path | str | None

@@ -63,6 +63,11 @@ class Root:
         return f"audit/{check_video_id(video_id)}.json"
 
     @staticmethod
+    def embeddings_key(video_id: str) -> str:
+        """Key of the face embeddings of a video's tracks."""
+        return f"embeddings/{check_video_id(video_id)}.parquet"
+
+    @staticmethod
     def removed_key(video_id: str) -> str:
         """Key of the rows that were removed from a video."""
         return f"removed/{check_video_id(video_id)}.parquet"

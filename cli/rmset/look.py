@@ -80,7 +80,7 @@ def stats(
     for line in left_out:
         say(line)
     rows = inspect.per_video(place)
-    every = inspect.total(rows)
+    every = inspect.total(rows, inspect.persons(place))
     found = None
     if pixels:
         with progress() as report:
@@ -94,7 +94,7 @@ def stats(
         # One document for all options.
         document({"videos": rows, "total": every, "pixels": asdict(found) if found else None})
         return
-    emit([*rows, every], format)
+    emit([row | {"persons": None} for row in rows] + [every] if "persons" in every else [*rows, every], format)
     if found:
         emit(
             [{"crops": found.crops, "mean": _triple(found.mean), "std": _triple(found.std)}],

@@ -10,13 +10,18 @@ from ..console import Format, FormatOption, emit, progress, say
 from .options import QuietOption, RootOption, find_root
 
 if TYPE_CHECKING:
+    from rmset.root import Root
     from rmset.tombstones import Tombstone
 
 
 def remove(
     video: Annotated[list[str] | None, typer.Option("--video", help="Id of a video; repeatable.")] = None,
     person: Annotated[
-        list[str] | None, typer.Option("--person", help="A person of a video, as VIDEO:PERSON; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--person",
+            help="A person of a video, as VIDEO:PERSON, or of all videos, by key (`rmset people show`); repeatable.",
+        ),
     ] = None,
     crops: Annotated[
         str | None,
@@ -43,8 +48,7 @@ def remove(
     from rmset.errors import UsageError
 
     place = find_root(root)
-    people = [_person(text) for text in person or ()]
-    asked = bool(video or people or crops)
+    asked = bool(video or person or crops)
     if asked and not reason.strip():
         raise UsageError("expected --reason, found none; say in a few words why this is removed")
     if reason and not asked:
@@ -61,6 +65,8 @@ def remove(
 
     with progress() as report:
         done = [] if dry_run else removal.finish(place, report)
+        # Hidden until then: a person in a video with an unfinished removal.
+        people = list(dict.fromkeys(track for text in person or () for track in _tracks(place, text)))
         if asked:
             # All of the request is checked before anything is removed.
             found = work(dry_run=True)
@@ -76,13 +82,24 @@ def remove(
         say("no face matches the query" if asked else "no removal was left unfinished")
 
 
-def _person(text: str) -> tuple[str, int]:
-    from rmset.errors import UsageError
+def _tracks(place: Root, text: str) -> list[tuple[str, int]]:
+    """Tracks of a person: of one video, or by key of all videos."""
+    from rmset.errors import RootError, UsageError
+    from rmset.read.persons import read_persons, stored_persons
 
     video_id, colon, number = text.rpartition(":")
-    if not (colon and video_id and number.isdecimal()):
-        raise UsageError(f"--person {text}: expected VIDEO:PERSON, such as mashup-1a2b3c4d:3")
-    return video_id, int(number)
+    if colon and video_id and number.isdecimal():
+        return [(video_id, int(number))]
+    if colon or not text:
+        raise UsageError(f"--person {text}: expected VIDEO:PERSON, such as mashup-1a2b3c4d:3, or a person's key")
+    known, every = read_persons(place).by_key.get(text, ()), stored_persons(place).by_key.get(text, ())
+    if not every:
+        raise RootError(f"person {text}: unknown in {place.path}; `rmset people show` lists the persons")
+    if len(known) < len(every):
+        raise RootError(
+            f"person {text}: expected present tracks, found a video tracked anew; run `rmset people link` first"
+        )
+    return [row.track for row in known]
 
 
 def register(app: typer.Typer) -> None:

@@ -16,7 +16,10 @@ from rmset.parts.pictures import decode
 from rmset.parts.shards import batches, keys_of, read_faces
 from rmset.progress import Progress, silent
 from rmset.read.absent import Absent, read_removed
+from rmset.read.embeddings import read_embeddings
 from rmset.read.leftovers import unfinished
+from rmset.read.persons import KEY as PERSONS
+from rmset.read.persons import UNFINISHED, stored_persons
 from rmset.root import Root
 from rmset.tombstones import Tombstone
 
@@ -49,6 +52,7 @@ def absence(root: Root, progress: Progress = silent) -> Iterator[Finding]:
             yield from _files(root, stone)
     for video_id in sorted({t.video_id for t in removed if t.what != "video"}):
         yield from _faces(root, video_id)
+    yield from _persons(root)
     yield from _pictures(root, progress)
     yield from _sources(root)
 
@@ -83,6 +87,10 @@ def _faces(root: Root, video_id: str) -> Iterator[Finding]:
         shown = sum(map(absent.concerns, found.answers)) if found is not None else 0
         if shown:
             yield Finding(video_id, root.audit_key(video_id), f"{shown} answers show removed faces", _AGAIN)
+        embedded = read_embeddings(root, video_id)
+        shown = int(absent.faces(embedded.frame_idx, embedded.boxes).sum()) if embedded is not None else 0
+        if shown:
+            yield Finding(video_id, root.embeddings_key(video_id), f"{shown} embeddings of removed faces", _AGAIN)
         # The id may belong to another person now, whose crops have face rows.
         gone = np.setdiff1d(keys_of(read_removed(root, video_id)), known)
         for key in root.files.keys(f"{root.crops_key(video_id)}/part-*.parquet"):
@@ -92,6 +100,26 @@ def _faces(root: Root, video_id: str) -> Iterator[Finding]:
                 yield Finding(video_id, key, f"{rows} crops of removed faces", _AGAIN, "export")
     except RmsetError as error:
         yield Finding(video_id, key, f"cannot be checked: {error}", "run `rmset verify --repair`")
+
+
+def _persons(root: Root) -> Iterator[Finding]:
+    """Report rows of removed people and videos in the table of persons."""
+    if root.files.exists(UNFINISHED) and not root.files.is_locked("persons"):
+        yield Finding(
+            "", UNFINISHED, "an unfinished table of persons, of a process that was killed", f"remove {UNFINISHED}"
+        )
+    removed = root.removed()
+    try:
+        rows = [row for row in stored_persons(root) if removed.of(row.video_id)]
+    except RmsetError as error:
+        yield Finding("", PERSONS, f"cannot be checked: {error}", "restore it, or remove it")
+        return
+    for video_id in sorted({row.video_id for row in rows}):
+        absent = None if removed.video(video_id) is not None else Absent.of(root, video_id)
+        mine = [row for row in rows if row.video_id == video_id]
+        left = sum(absent is None or absent.shows(row.frame_idx, row.box) for row in mine)
+        if left:
+            yield Finding(video_id, PERSONS, f"{left} tracks of removed people", _AGAIN)
 
 
 def _pictures(root: Root, progress: Progress) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from rmset.progress import Progress, silent
 from rmset.read.catalog import Catalog
 from rmset.read.crops import CropStore
 from rmset.read.index import kept_index
+from rmset.read.persons import read_persons
 from rmset.root import Root
 
 # Group by person first: counting rows costs half as much as counting distinct people among all faces.
@@ -108,8 +109,22 @@ def _crops(root: Root, catalog: Catalog) -> dict[str, int]:
     return counts
 
 
-def total(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Sum the videos to the paper's table; shares and ratios are means weighted by faces or frames."""
+def persons(root: Root) -> int | None:
+    """Count the people of all videos, each once (`rmset people link`); None if they were not linked."""
+    known = read_persons(root)
+    if not len(known):
+        return None
+    tracks = Catalog(root).run("select distinct video_id, person_id from faces").rows()
+    return len({known.key_of(row["video_id"], row["person_id"]) for row in tracks})
+
+
+def total(rows: list[dict[str, Any]], persons: int | None = None) -> dict[str, Any]:
+    """Sum the videos to the paper's table; shares and ratios are means weighted by faces or frames.
+
+    Args:
+        rows: of `per_video`.
+        persons: people of all videos, each counted once; `people` counts them once per video.
+    """
     faces, frames = (np.array([row[n] for row in rows], float) for n in ("faces", "frames"))
 
     def mean(name: str, weight: np.ndarray) -> float | None:
@@ -124,6 +139,7 @@ def total(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "coverage": mean("coverage", frames),
         **{name: mean(name, faces) for name in ("face_height", "aspect", "interpolated", "aspect_after")},
         "masked": mean("masked", frames),
+        **({} if persons is None else {"persons": persons}),
     }
 
 

@@ -12,6 +12,7 @@ def unfinished(root: Root, video_id: str) -> list[str]:
     """Return the keys of all files and folders that were being written, or replaced, for a video."""
     whole = [root.record_key(video_id), root.layout_key(video_id), root.tracks_key(video_id), root.crops_key(video_id)]
     whole += [root.frames_key(video_id), root.audit_key(video_id), root.removed_key(video_id)]
+    whole += [root.embeddings_key(video_id)]
     whole += [key for key in root.files.keys(f"videos/{video_id}.*") if key not in whole] + [f"videos/{video_id}.mp4"]
     keys = set()
     for key in map(PurePosixPath, whole):

@@ -22,11 +22,14 @@ import pyarrow.parquet as pq
 from rmset import schema
 from rmset.errors import RmsetError, RootError
 from rmset.geometry import Box
+from rmset.outputs import PARTIAL
 from rmset.parts.shards import opened, read
 from rmset.records import check_video_id
 from rmset.root import Root
 
 KEY = "persons.parquet"
+UNFINISHED = f".{KEY}{PARTIAL}"
+"""what a killed process leaves behind"""
 Source = Literal["linked", "manual"]
 LINKED, MANUAL = get_args(Source)
 Track = tuple[str, int]

@@ -15,12 +15,15 @@ import pyarrow.compute as pc
 
 from rmset import schema
 from rmset.answers import Answer
+from rmset.errors import RootError
 from rmset.files import sha256_of
 from rmset.layout_record import Layout
 from rmset.parts.shards import CropWriter, batches, keys_of, opened, write_faces
+from rmset.people.forget import forget_video, keep_persons, leave_persons
 from rmset.pipeline import STAGES
 from rmset.progress import Progress
 from rmset.read.absent import Absent, read_removed
+from rmset.read.embeddings import read_embeddings
 from rmset.read.index import FOLDER as INDEX
 from rmset.read.leftovers import sweep
 from rmset.records import StageRecord
@@ -57,6 +60,7 @@ def _drop(root: Root, video_id: str) -> None:
         for key in root.files.keys(pattern):
             if key not in keep:
                 root.files.remove(key)
+    forget_video(root, video_id)
     root.files.remove(root.crops_key(video_id))
     root.files.remove(f"{DOWNLOADS}/{video_id}")
     root.files.remove(root.record_key(video_id))
@@ -76,6 +80,7 @@ def _rewrite(root: Root, number: int, stone: Tombstone, progress: Progress) -> N
         after = _without(before, stone, Absent.of(root, video_id))
         if after != before:
             root.write_layout(after)
+    leave_persons(root, video_id, keys)
     if root.files.exists(root.tracks_key(video_id)):
         counts[track.NAME] = _rewrite_tracks(root, video_id, keys)
     found = root.audit(video_id)
@@ -86,8 +91,10 @@ def _rewrite(root: Root, number: int, stone: Tombstone, progress: Progress) -> N
         root.write_text(root.audit_key(video_id), replace(found, answers=kept, renames=names).to_json())
     if root.files.keys(f"{root.crops_key(video_id)}/part-*.parquet"):
         counts[export.NAME] = _rewrite_shards(root, video_id, keys, progress)
+    _rewrite_embeddings(root, video_id, keys)
     for name in (layout.NAME, track.NAME, audit.NAME, export.NAME):
         _restate(root, video_id, name, name in stone.current, counts.get(name, {}))
+    keep_persons(root, video_id)
 
 
 def _without(drawn: Layout, stone: Tombstone, absent: Absent | None) -> Layout:
@@ -157,6 +164,26 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def _rewrite_embeddings(root: Root, video_id: str, gone: npt.NDArray[np.int64]) -> None:
+    """Remove the embeddings of removed faces; a damaged file goes as a whole, as it can be made again."""
+    key = root.embeddings_key(video_id)
+    try:
+        found = read_embeddings(root, video_id)
+    except RootError:
+        root.files.remove(key)
+        return
+    if found is None:
+        return
+    absent = Absent.of(root, video_id)
+    stay = ~np.isin(found.keys, gone)
+    if absent is not None:
+        # Embeddings of outdated tracks may have other ids.
+        stay &= ~absent.faces(found.frame_idx, found.boxes)
+    if not stay.all():
+        with root.files.publish(key) as path:
+            found.take(stay).write(path)
 
 
 def _restate(root: Root, video_id: str, name: str, is_current: bool, counts: dict[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Case:
     @property
     def command(self) -> str:
         """Name of the command in the program."""
-        return " ".join(self.words[: 3 if self.words[1] in ("layout", "datasets") else 2])
+        return " ".join(self.words[: 3 if self.words[1] in ("layout", "datasets", "people") else 2])
 
 
 def _rmset(*words: str, root: str = "", **more: Any) -> Case:
@@ -87,6 +87,10 @@ CASES: dict[str, Case] = {
     "remove --pixels": _rmset("remove", "--person", f"{VIDEO}:1", "--pixels", "--reason", "asked", root="finished"),
     "remove --crops": _rmset("remove", "--crops", "select * exclude (image) from crops where frame_idx < 5", "--reason", "asked",
                              root="finished"),
+    "people link": _rmset("people", "link", "--embedder", "mean.onnx", root="finished", given={"mean.onnx": "mean.onnx"}),
+    "people merge": _rmset("people", "merge", f"{VIDEO}:0", f"{VIDEO}:1", root="finished", writes=False, code=2),
+    "people split": _rmset("people", "split", f"{VIDEO}:1", root="finished"),
+    "people show": _rmset("people", "show", root="finished", writes=False),
     "verify --removed": _rmset("verify", "--removed", root="finished", writes=False),
     "verify --repair": _rmset("verify", "--repair", root="finished", spoilt=True),
     "sql": _rmset("sql", "select * from faces", "-o", "x.parquet", root="finished"),

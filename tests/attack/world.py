@@ -14,6 +14,7 @@ from tests.attack.processes import Victims
 from tests.collect.clips import small
 from tests.collect.host import Host
 from tests.conftest import true_layout
+from tests.networks import mean_color
 
 GRID = '[settings]\noptim.epochs = [1]\n[variants.one]\naugment = "flip"\n[variants.two]\naugment = "none"\n'
 SMALL = ("--layout", "side", "--size", "320x180", "--quiet")
@@ -150,4 +151,5 @@ MAKERS: dict[str, Callable[[World], object]] = {
     "finished": lambda world: world.root_after("finished", "tracked", "export", "--size", "48"),
     "ferplus": _ferplus, "crops": _crops, "run": _run, "rival": _rival, "manifest.csv": _manifest,
     "mashup.csv": _mashups, "a.pt": _pickle, "grid.toml": lambda world: (world.folder / "grid.toml").write_text(GRID),
+    "mean.onnx": lambda world: mean_color(world.folder / "mean.onnx"),
 }  # fmt: skip

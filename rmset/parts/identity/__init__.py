@@ -1,6 +1,6 @@
 """Face embeddings behind one Protocol, to compare identities.
 
-Embeddings are biometric data: they are computed and compared in memory, and never written.
+Embeddings are biometric data. The audit compares them in memory; only `rmset people link` stores them.
 
     dlib      ResNet of dlib with its 5-point predictor (extra `identity`); public domain weights
     FILE.onnx any network of the user's that takes an aligned face and gives one vector
