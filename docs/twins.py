@@ -32,6 +32,7 @@ TWINS: dict[str, tuple[str, str | None]] = {
     "rmset people merge": ("rmset.people.merge", None),
     "rmset people split": ("rmset.people.split", None),
     "rmset people show": ("rmset.read.persons.read_persons", None),
+    "rmset publish": ("rmset.release.publish", None),
     "rmset evaluate": ("rmset.inspect.evaluate.video", None),
     "rmset layout propose": ("rmset.propose", BUILD),
     "rmset layout set": ("rmset.stages.layout.edit.edit", None),

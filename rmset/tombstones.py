@@ -49,6 +49,8 @@ class Tombstone:
     state: Literal["pending", "done"] = "pending"
     current: tuple[str, ...] = ()
     """stages whose results were up to date before the removal, and so are after it"""
+    published: str | None = None
+    """JSON of a publisher's removal (`rmset.release.removals.Removal`) that names what this root did not hold"""
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -88,6 +90,10 @@ class Tombstones:
                 if stone.video_id == video_id or sha256 in bytes_of or (url is not None and stone.source_url == url):
                     return stone
         return None
+
+    def unplaced(self, video_id: str) -> Tombstone | None:
+        """Return a publisher's removal of faces of a video that this root did not hold, and so cannot recognize."""
+        return next((t for _, t in self.of(video_id) if t.published is not None and t.what != "video"), None)
 
     def blanked(self, sha256: str) -> str | None:
         """Return the video whose bytes these were before removed people were made gray in it."""

@@ -91,6 +91,7 @@ CASES: dict[str, Case] = {
     "people merge": _rmset("people", "merge", f"{VIDEO}:0", f"{VIDEO}:1", root="finished", writes=False, code=2),
     "people split": _rmset("people", "split", f"{VIDEO}:1", root="finished"),
     "people show": _rmset("people", "show", root="finished", writes=False),
+    "publish": _rmset("publish", "-o", "release", root="finished"),
     "verify --removed": _rmset("verify", "--removed", root="finished", writes=False),
     "verify --repair": _rmset("verify", "--repair", root="finished", spoilt=True),
     "sql": _rmset("sql", "select * from faces", "-o", "x.parquet", root="finished"),
