@@ -52,6 +52,15 @@ class Frame:
         return raw if (raw.width, raw.height) == stored else display.resized(raw, stored, self._index.shape)
 
     @property
+    def nbytes(self) -> int:
+        """Size of the decoded frame in memory, without its converted pixels."""
+        return sum(plane.buffer_size for plane in self._raw.planes)
+
+    def unconverted(self) -> Frame:
+        """Return the same frame without the pixels that were converted."""
+        return Frame(self._raw, self.frame_idx, self._index)
+
+    @property
     def planes(self) -> VideoFrame | None:
         """The frame as 8-bit 4:2:0 planes; None if it must be rotated, and so be read as RGB."""
         if not self._turn.is_none:
@@ -83,8 +92,7 @@ class VideoReader:
     """A video opened for reading; use it as a context manager.
 
     All ways of reading share one index: frame i is always the same picture and time. Damaged frames are left out;
-    `fault`
-    then says where and why.
+    `fault` then says where and why.
 
     Args:
         path: the file.

@@ -21,6 +21,7 @@ from rmset.root import Root
 from rmset.stages.layout import film as films
 from rmset.stages.layout import seats, signs, spans
 from rmset.stages.layout.config import ProposeConfig
+from rmset.stages.layout.kept import KeptFaces, KeptFrames
 from rmset.stages.layout.people import Faces, people_of, with_lasting_ids
 from rmset.stages.layout.portraits import OTHER_ROOM, SAME_ROOM
 from rmset.stages.layout.signs import Witness
@@ -59,13 +60,14 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     witnesses: list[Witness] = []
     # Index of the witness to a whole span, by the first frame of each of its parts.
     whole: dict[int, int] = {}
-    with reader_of(root, video_id) as reader:
+    with reader_of(root, video_id) as video:
+        reader = KeptFrames(video)
         found = deque(spans.find(reader, record, config.edge_samples, progress))
-        detector = _loaded(config.detector)
+        faces = KeptFaces(_loaded(config.detector), config)
         while found:
             # A span's sums are large, so each span is dropped once its people are found.
             span = found.popleft()
-            view = watch(reader, span, detector, config)
+            view = watch(reader, span, faces, config.samples)
             cuts = seats.cuts(reader, span, view, record.fps) if span.depth < _DEEPEST else []
             if span.depth == 0:
                 witnesses.append(Witness(span.end - span.start, view))

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rmset.parts.frames import VideoReader
 from rmset.stages.layout.edges import Rect
+from rmset.stages.layout.kept import KeptFrames
 from rmset.stages.layout.portraits import OTHER_ROOM, Portrait, likeness, portrait, usual
 from rmset.stages.layout.spans import Span
 from rmset.stages.layout.watch import View, Watched
@@ -25,7 +25,7 @@ _SEATED = 0.25
 _ONE_S = 0.4
 
 
-def cuts(reader: VideoReader, span: Span, view: View, fps: float) -> list[int]:
+def cuts(reader: KeptFrames, span: Span, view: View, fps: float) -> list[int]:
     """Find the first frames of new rooms in any seat of a span, ascending."""
     found: list[int] = []
     for seat in view.panels:
@@ -78,7 +78,7 @@ def _settled(pictures: Sequence[Portrait]) -> bool:
     return all(likeness(pictures[0], p, _SETTLED) >= _SETTLED for p in pictures[1:])
 
 
-def _exactly(reader: VideoReader, rect: Rect, low: int, high: int, before: Portrait, after: Portrait) -> int:
+def _exactly(reader: KeptFrames, rect: Rect, low: int, high: int, before: Portrait, after: Portrait) -> int:
     """Return the first frame in (low, high] that is more like `after` than like `before`."""
     x0, y0, x1, y1 = rect
     while high - low > 1:

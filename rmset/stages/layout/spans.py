@@ -12,11 +12,12 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from rmset.parts.frames import Gray, VideoReader, ahead
+from rmset.parts.frames import Gray, ahead
 from rmset.progress import Progress
 from rmset.records import VideoRecord
 from rmset.stages.layout import changes, panels, sampling
 from rmset.stages.layout.edges import MOVES, Evidence, FrameSums, Rect
+from rmset.stages.layout.kept import KeptFrames
 from rmset.stages.layout.panels import Panel
 
 # Same layout: least share of panels that keep their outline, and least share of a panel's visible outline.
@@ -61,7 +62,7 @@ class Span:
         return (self.own or self.sums).spread
 
 
-def find(reader: VideoReader, record: VideoRecord, edge_samples: int, progress: Progress) -> list[Span]:
+def find(reader: KeptFrames, record: VideoRecord, edge_samples: int, progress: Progress) -> list[Span]:
     """Find the spans of a video, in order and without gaps.
 
     Raises:
@@ -82,7 +83,7 @@ def find(reader: VideoReader, record: VideoRecord, edge_samples: int, progress: 
     return spans
 
 
-def parts(reader: VideoReader, span: Span, cuts: Sequence[int], edge_samples: int) -> list[Span]:
+def parts(reader: KeptFrames, span: Span, cuts: Sequence[int], edge_samples: int) -> list[Span]:
     """Cut a span at frames; a part keeps the span's panels if most are visible there, else it has its own."""
     bounds = [span.start, *cuts, span.end]
     made = []
@@ -100,7 +101,7 @@ def parts(reader: VideoReader, span: Span, cuts: Sequence[int], edge_samples: in
 
 
 def _between(
-    reader: VideoReader,
+    reader: KeptFrames,
     record: VideoRecord,
     cuts: Sequence[int],
     frames: Sequence[int],
@@ -135,7 +136,7 @@ def _between(
     return spans
 
 
-def _exactly(reader: VideoReader, looks: Sequence[Gray], frames: Sequence[int], gap: int, where: changes.Flags) -> int:
+def _exactly(reader: KeptFrames, looks: Sequence[Gray], frames: Sequence[int], gap: int, where: changes.Flags) -> int:
     """Return the first frame of the new layout; all frames between two looks are decoded."""
     low, high = frames[gap], frames[gap + 1]
     before, after = changes.around(looks, gap)
@@ -144,7 +145,7 @@ def _exactly(reader: VideoReader, looks: Sequence[Gray], frames: Sequence[int], 
 
 
 def _joins(
-    reader: VideoReader, span: Span, looks: Sequence[Gray], frames: Sequence[int], record: VideoRecord
+    reader: KeptFrames, span: Span, looks: Sequence[Gray], frames: Sequence[int], record: VideoRecord
 ) -> list[int]:
     """Frames at which a still panel starts to move, or a moving one becomes still: a person joins or leaves.
 
@@ -188,7 +189,7 @@ def _around(rect: Rect, frame_size: tuple[int, int]) -> changes.Flags:
     return where
 
 
-def _span(reader: VideoReader, start: int, end: int, looks: Sequence[int], most: int) -> Span:
+def _span(reader: KeptFrames, start: int, end: int, looks: Sequence[int], most: int) -> Span:
     # Frames next to a boundary may be part of a blend.
     inner = [f for f in looks if start + 2 <= f < end - 2] or list(looks)
     if len(inner) < 8:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rmset.parts.detect import Detections, Detector
-from rmset.parts.detect.screen import faces_on
-from rmset.parts.frames import Gray, Image, VideoReader, ahead
+from rmset.parts.detect import Detections
+from rmset.parts.frames import Gray, ahead
 from rmset.stages.layout import changes
-from rmset.stages.layout.config import ProposeConfig
 from rmset.stages.layout.edges import MOVES, Rect
+from rmset.stages.layout.kept import KeptFaces, KeptFrames, without
 from rmset.stages.layout.over import LOOKS, with_people_over
 from rmset.stages.layout.panels import Panel
 from rmset.stages.layout.portraits import Portrait, portrait
@@ -76,13 +74,13 @@ class View:
     """uint8 (looks, 180, 320), gray: the whole screen"""
 
 
-def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeConfig) -> View:
-    """Observe the panels of a span in a few frames."""
+def watch(reader: KeptFrames, span: Span, faces: KeptFaces, samples: int) -> View:
+    """Observe the panels of a span in `samples` frames."""
     evidence = span.evidence
     alive = [p for p in span.panels if p.alive or span.sums.count < 2]
-    pictures = list(ahead(reader.sample(spread_out(span.looks, config.samples))))
+    pictures = list(ahead(reader.sample(spread_out(span.looks, samples))))
     few = spread_out(list(range(len(pictures))), LOOKS) if pictures else []
-    alive = with_people_over(evidence, alive, [faces_on(pictures[n].rgb, detector) for n in few])
+    alive = with_people_over(evidence, alive, [faces.on_screen(pictures[n]) for n in few])
     frames: list[int] = []
     sharpness: list[float] = []
     looks: list[Gray] = []
@@ -96,10 +94,10 @@ def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeCo
         little = cv2.resize(frame.gray, (480, 270), interpolation=cv2.INTER_AREA)
         sharpness.append(float(cv2.Laplacian(little, cv2.CV_32F).var()))
         for number, panel in enumerate(alive):
-            found[number].append(_faces(_without(frame.rgb, panel, alive), panel.rect, detector, config))
+            found[number].append(faces.on_panel(frame, panel, alive))
             x0, y0, x1, y1 = panel.rect
             portraits[number].append(portrait(frame.rgb[y0:y1, x0:x1]))
-            gray = _without(frame.gray, panel, alive)
+            gray = without(frame.gray, panel, alive)
             thumbs[number].append(cv2.resize(gray, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32))
             detail[number].append(float(np.abs(cv2.Laplacian(gray, cv2.CV_32F)).mean()))
     watched = tuple(
@@ -116,29 +114,6 @@ def watch(reader: VideoReader, span: Span, detector: Detector, config: ProposeCo
     )
     whole = np.asarray(looks, np.uint8).reshape(-1, *changes.SMALL[::-1])
     return View(tuple(frames), watched, tuple(sharpness), whole)
-
-
-def _without(image: Image | Gray, panel: Panel, others: Sequence[Panel]) -> Image | Gray:
-    """Return the panel's pixels, with insets over it grayed out."""
-    x0, y0, x1, y1 = panel.rect
-    part = image[y0:y1, x0:x1]
-    over = [o.rect for o in others if o.inset and o is not panel]
-    if panel.inset or not over:
-        return part
-    part = part.copy()
-    for a0, b0, a1, b1 in over:
-        part[max(0, b0 - y0) : max(0, b1 - y0), max(0, a0 - x0) : max(0, a1 - x0)] = 128
-    return part
-
-
-def _faces(part: Image, rect: Rect, detector: Detector, config: ProposeConfig) -> Detections:
-    """Detect the faces of a panel, in px of the frame."""
-    shrink = min(1.0, config.search_height / min(part.shape[:2]))
-    if shrink < 1:
-        part = np.asarray(cv2.resize(part, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
-    seen = detector.detect(part, config.min_face * min(1.0, min(part.shape[:2]) / config.search_height))
-    bigger = Detections(seen.boxes / shrink, seen.scores, seen.landmarks / shrink)
-    return bigger.moved(rect[0], rect[1])
 
 
 def rim(spread: npt.NDArray[np.float32], rect: Rect) -> float:
