@@ -51,6 +51,7 @@ TWINS: dict[str, tuple[str, str | None]] = {
     "fertrain export": ("fertrain.load_run(path).export", RUN),
     "fertrain explain": ("fertrain.analysis.explain.saliency.explain_run", None),
     "fertrain pairs-quality": ("fertrain.analysis.pairs.quality.pairs_quality", None),
+    "fertrain reactions": ("fertrain.load_run(path).reactions", RUN),
     "fertrain runs": ("fertrain.analysis.affected.affected", None),
     "fertrain world": ("fertrain.unlabeled.scripted_mashup.write_scripted", None),
     "fertrain convert": ("fertrain.models.convert.convert", None),

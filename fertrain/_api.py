@@ -32,6 +32,7 @@ from .unlabeled.crops import CropDataset
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from .analysis.reactions.report import Reactions
     from .deploy.export import Exported, To
 
 __all__ = ["Face", "Run", "load_run", "train"]
@@ -199,6 +200,40 @@ class Run:
         (True, torch.float32)
         """
         return self.extract(images, workers=workers, progress=progress).features
+
+    def reactions(
+        self,
+        root: AnyRoot = None,
+        out: Path | str | None = None,
+        *,
+        name: str | None = None,
+        progress: Progress | bool | None = None,
+        **settings: Any,
+    ) -> Reactions:
+        """Describe a root's expressions over time; its table `predictions` gets the probabilities of every crop.
+
+        Args:
+            root: a data set, or its folder; None: `$RMSET_ROOT`, else `data/rmset`.
+            out: folder of tables, pictures and page; None: `reactions` in the run folder.
+            name: name of the run in the root; None: that of its folder.
+            progress: None for a bar where it can be seen, False for none, or a callback.
+            settings: of `fertrain.analysis.reactions.report.ReactionConfig`: shuffles, moments, window, seed, workers.
+
+        Raises:
+            RootError: the root has no crops.
+            UsageError: a value is out of range.
+
+        >>> found = fertrain.load_run("runs/cel").reactions("data/rmset", "reactions", shuffles=50, moments=1)
+        >>> found.synchrony[0]["video_id"], len(found.people)
+        ('all', 3)
+        >>> rmset.open("data/rmset").sql("select count(*) as n from predictions").rows()[0]["n"] > 0
+        True
+        """
+        from .analysis.reactions.report import ReactionConfig, reactions
+
+        place = self.path / "reactions" if out is None else Path(out)
+        with bars(progress) as report:
+            return reactions(self.path, root_of(root), place, ReactionConfig(**settings), name=name, progress=report)
 
     def evaluate(
         self, on: str, *, eval_rule: str = "majority", progress: Progress | bool | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from rmset.answers import Audit
@@ -15,6 +16,8 @@ from rmset.tombstones import KEY as REMOVED
 from rmset.tombstones import Tombstones
 
 DEFAULT_ROOT = Path("data/rmset")
+RUN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+"""names of runs in `predictions/`"""
 
 
 class Root:
@@ -71,6 +74,17 @@ class Root:
     def removed_key(video_id: str) -> str:
         """Key of the rows that were removed from a video."""
         return f"removed/{check_video_id(video_id)}.parquet"
+
+    @staticmethod
+    def predictions_key(run: str, video_id: str) -> str:
+        """Key of a run's predictions for a video's faces.
+
+        Raises:
+            RootError: the run's name cannot be that of a folder.
+        """
+        if not RUN_NAME.fullmatch(run):
+            raise RootError(f"expected a name of letters, digits, . _ - for the run, found '{run[:80]}'")
+        return f"predictions/{run}/{check_video_id(video_id)}.parquet"
 
     @staticmethod
     def truth_key(video_id: str) -> str:

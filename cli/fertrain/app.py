@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from .. import console
-from . import ablate, datasets, evaluate, explain, export, pairs, predict, runs, study, train, weights, world
+from . import ablate, datasets, evaluate, explain, export, pairs, predict, reactions, runs, study, train, weights, world
 from .options import as_flags
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("export")(export.export)
 app.command("pairs-quality")(pairs.pairs_quality)
+app.command("reactions")(reactions.reactions)
 app.command("runs")(runs.runs)
 app.command("world")(world.world)
 app.command("convert")(weights.convert)

@@ -42,7 +42,7 @@ def require() -> None:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def quiet_exporters() -> Iterator[None]:
     """Silence the exporters: they log and warn about their own insides."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
@@ -61,7 +61,7 @@ def to_onnx(graph: Deployed) -> Any:
         FertrainError: ONNX, or torch's exporter, lacks an operation of the network.
     """
     try:
-        with _silent(), torch.no_grad():
+        with quiet_exporters(), torch.no_grad():
             # constants of the preparation must be real tensors when the graph is traced
             graph(graph.example())
             program = torch.onnx.export(
@@ -73,7 +73,7 @@ def to_onnx(graph: Deployed) -> Any:
     except Exception as error:
         # the exporter raises errors of many kinds, some of pages
         raise FertrainError(
-            f"expected a network that ONNX can express, found {graph.model.name}: {_line(error)}; "
+            f"expected a network that ONNX can express, found {graph.model.name}: {first_line(error)}; "
             "export a run with another network"
         ) from error
 
@@ -94,7 +94,7 @@ def _plain(model: Any) -> Any:
     return model
 
 
-def _line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[0][:200]
 
@@ -112,7 +112,7 @@ def write_openvino(onnx_file: Path, folder: Path, meta: Mapping[str, str]) -> No
     """Convert an ONNX file to `model.xml` and `model.bin` in a folder; the metadata are its `rt_info`."""
     import openvino
 
-    with _silent():
+    with quiet_exporters():
         model = openvino.convert_model(str(onnx_file))
     for name, text in meta.items():
         model.set_rt_info(text, ["fertrain", name])

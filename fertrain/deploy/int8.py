@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FertrainError
-from .formats import _line, _silent
+from .formats import first_line, quiet_exporters
 from .graph import INPUT
 
 _KINDS = ["Conv", "Gemm", "MatMul"]
@@ -49,7 +49,7 @@ def quantize(source: Path, target: Path, images: npt.NDArray[np.uint8], *, skip_
 
     prepared = target.with_name(f"{target.name}.prepared")
     try:
-        with _silent():
+        with quiet_exporters():
             quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
             quantize_static(
                 str(prepared), str(target), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
@@ -59,7 +59,7 @@ def quantize(source: Path, target: Path, images: npt.NDArray[np.uint8], *, skip_
     except Exception as error:
         # errors of many kinds, by operation
         raise FertrainError(
-            f"expected a network that onnxruntime can quantize, found: {_line(error)}; export it without `int8`"
+            f"expected a network that onnxruntime can quantize, found: {first_line(error)}; export it without `int8`"
         ) from error
     finally:
         prepared.unlink(missing_ok=True)

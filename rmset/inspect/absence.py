@@ -20,6 +20,7 @@ from rmset.read.embeddings import read_embeddings
 from rmset.read.leftovers import unfinished
 from rmset.read.persons import KEY as PERSONS
 from rmset.read.persons import UNFINISHED, stored_persons
+from rmset.read.predictions import keys_for, read_predictions
 from rmset.root import Root
 from rmset.tombstones import Tombstone
 
@@ -98,6 +99,9 @@ def _faces(root: Root, video_id: str) -> Iterator[Finding]:
             rows = sum(int(np.isin(keys_of(batch), gone).sum()) for batch in columns)
             if rows:
                 yield Finding(video_id, key, f"{rows} crops of removed faces", _AGAIN, "export")
+        for key in keys_for(root, video_id):
+            if rows := int(np.isin(keys_of(read_predictions(root.files.local(key))), gone).sum()):
+                yield Finding(video_id, key, f"{rows} predictions of removed faces", f"remove {key}")
     except RmsetError as error:
         yield Finding(video_id, key, f"cannot be checked: {error}", "run `rmset verify --repair`")
 

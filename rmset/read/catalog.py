@@ -12,11 +12,12 @@ from rmset.read import guard, queries
 from rmset.read.limits import size
 from rmset.read.mount import PREFIX, ReadOnlyFiles
 from rmset.read.persons import Persons, read_persons
+from rmset.read.predictions import classes_of
 from rmset.read.result import Result, guarded
 from rmset.read.spill import PrivateFolder
 from rmset.root import Root
 
-_PATTERNS = ("tracks/*.parquet", "crops/*/part-*.parquet")
+_PATTERNS = ("tracks/*.parquet", "crops/*/part-*.parquet", "predictions/*/*.parquet")
 MEMORY = "2GB"
 """Default memory limit of DuckDB."""
 
@@ -122,8 +123,26 @@ class Catalog:
                 raise QueryError(
                     f"root {self.root.path}: {guard.one_line(error, pointer=False)}; `rmset verify` tells more"
                 ) from error
+        self._execute(self._predictions())
         for macro in queries.MACROS:
             self._execute(macro)
+
+    def _predictions(self) -> str:
+        """Return the view over all runs' predictions; files that cannot be read are left out."""
+        names, classes = [], dict[str, str]()
+        for key, path in self._files.items():
+            if not key.startswith("predictions/"):
+                continue
+            try:
+                found = classes_of(path)
+            except RmsetError as error:
+                self.left_out.append(f"predictions are left out: {error}")
+                continue
+            names.append(PREFIX + key)
+            for name in found:
+                # column names are compared without case
+                classes.setdefault(name.lower(), name)
+        return queries.predictions_view(names, [*classes.values()]) if names else queries.NO_PREDICTIONS
 
     def _persons(self) -> Persons:
         try:
@@ -197,4 +216,5 @@ class Catalog:
 
 def _video_of(key: str) -> str:
     """Return the video of `tracks/<video_id>.parquet` or `crops/<video_id>/part-NNN.parquet`."""
-    return key.split("/")[1].removesuffix(".parquet")
+    parts = key.split("/")
+    return parts[2 if parts[0] == "predictions" else 1].removesuffix(".parquet")

@@ -14,7 +14,7 @@ def unfinished(root: Root, video_id: str) -> list[str]:
     whole += [root.frames_key(video_id), root.audit_key(video_id), root.removed_key(video_id)]
     whole += [root.embeddings_key(video_id)]
     whole += [key for key in root.files.keys(f"videos/{video_id}.*") if key not in whole] + [f"videos/{video_id}.mp4"]
-    keys = set()
+    keys = set(root.files.keys(f"predictions/*/.{video_id}.parquet{PARTIAL}"))
     for key in map(PurePosixPath, whole):
         for ending in ("", ".old"):
             keys |= set(root.files.keys(str(key.with_name(f".{key.name}{ending}{PARTIAL}"))))

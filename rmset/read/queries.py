@@ -70,6 +70,7 @@ _SAME = (
 )
 NO_FACES = _empty("faces", FACE_TYPES)
 NO_CROPS = _empty("crops", CROP_TYPES)
+NO_PREDICTIONS = "create table predictions (run varchar, video_id varchar, person_id smallint, frame_idx integer)"
 POSITIVES = f"""
 create macro positives(video_id, person_id, frame_idx, d := 5) as table
   select f.* from faces f
@@ -98,7 +99,7 @@ create macro all_positives(video_id, d := 5) as table
   select a.person_id, a.frame_idx, c.person_id as other_person_id, c.frame_idx as other_frame_idx
   from a join f c on c.frame_idx = a.frame_idx + a.apart and c.who <> a.who
 """
-NAMES = ("videos", "segments", "regions", "people", "audit", "removed", "persons", "faces", "crops")
+NAMES = ("videos", "segments", "regions", "people", "audit", "removed", "persons", "faces", "crops", "predictions")
 TABLES = (VIDEOS, SEGMENTS, REGIONS, PEOPLE, AUDIT, REMOVED, PERSONS)
 MACROS = (POSITIVES, NEGATIVES, ALL_POSITIVES)
 
@@ -140,6 +141,28 @@ def crops_view(paths: Sequence[str]) -> str:
         f"create view crops as select split_part(t.filename, '/', -2) as video_id, {_columns(CROP_TYPES)} "  # noqa: S608
         f"from {_read(paths)} t"
     )
+
+
+def predictions_view(paths: Sequence[str], classes: Sequence[str]) -> str:
+    """Return a view over `predictions/<run>/<video_id>.parquet` files; runs of other classes have null in these.
+
+    Args:
+        paths: the files.
+        classes: all class columns, in order.
+    """
+    columns = ", ".join(f"t.{quoted(name)}::float as {quoted(name)}" for name in classes)
+    options = _OPTIONS.replace("union_by_name = false", "union_by_name = true")
+    files = ", ".join(map(literal, paths))
+    return (
+        f"create view predictions as select split_part(t.filename, '/', -2) as run, "  # noqa: S608
+        f"parse_filename(t.filename, true) as video_id, t.person_id::smallint as person_id, "
+        f"t.frame_idx::integer as frame_idx, {columns} from read_parquet([{files}], {options}) t"
+    )
+
+
+def quoted(name: str) -> str:
+    """Return a name as an SQL identifier, with its quotes doubled."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def rows_where(paths: Sequence[str], conditions: Sequence[str]) -> str:

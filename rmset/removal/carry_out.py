@@ -22,6 +22,7 @@ from rmset.parts.shards import CropWriter, batches, keys_of, opened, write_faces
 from rmset.people.forget import forget_video, keep_persons, leave_persons
 from rmset.pipeline import STAGES
 from rmset.progress import Progress
+from rmset.read import predictions
 from rmset.read.absent import Absent, read_removed
 from rmset.read.embeddings import read_embeddings
 from rmset.read.index import FOLDER as INDEX
@@ -94,6 +95,7 @@ def _rewrite(root: Root, number: int, stone: Tombstone, progress: Progress) -> N
     _rewrite_embeddings(root, video_id, keys)
     for name in (layout.NAME, track.NAME, audit.NAME, export.NAME):
         _restate(root, video_id, name, name in stone.current, counts.get(name, {}))
+    predictions.without(root, video_id, keys, stone.export)
     keep_persons(root, video_id)
 
 

@@ -114,6 +114,7 @@ CASES: dict[str, Case] = {
     "evaluate a run": _fertrain("evaluate", "run", "--on", f"{SET}:test", given="set run", adds=True),
     "probe": _fertrain("probe", "run", "--on", SET, given="set run"),
     "cross": _fertrain("cross", "run", "--on", f"{SET}:test", given="set run", adds=True),
+    "reactions": _fertrain("reactions", "run", "--root", "root", "--shuffles", "10", "--moments", "1", "-o", "r", given="run root=finished"),
     "runs": _fertrain("runs", ".", "--affected-by", "root", given="run root=finished", writes=False),
     "compare": _fertrain("compare", "run", "-o", "x.html", given="run"),
     "votes": _fertrain("votes", "ferplus:ferplus", "--draws", "1", "--disputed", "2", "-o", "v", given="ferplus"),

@@ -23,7 +23,18 @@ def crowd(tmp_path_factory):
 
 def test_every_table_of_the_design_is_there(catalog):
     found = {row["name"] for row in catalog.sql("show tables").rows()}
-    assert found == {"videos", "segments", "regions", "people", "audit", "removed", "persons", "faces", "crops"}
+    assert found == {
+        "videos",
+        "segments",
+        "regions",
+        "people",
+        "audit",
+        "removed",
+        "persons",
+        "faces",
+        "crops",
+        "predictions",
+    }
 
 
 @pytest.mark.parametrize("table", ["videos", "segments", "regions", "people", "faces"])
