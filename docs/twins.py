@@ -33,6 +33,8 @@ TWINS: dict[str, tuple[str, str | None]] = {
     "rmset people split": ("rmset.people.split", None),
     "rmset people show": ("rmset.read.persons.read_persons", None),
     "rmset publish": ("rmset.release.publish", None),
+    "rmset rebuild": ("rmset.release.rebuild", None),
+    "rmset pull-removals": ("rmset.release.pull_removals", None),
     "rmset evaluate": ("rmset.inspect.evaluate.video", None),
     "rmset layout propose": ("rmset.propose", BUILD),
     "rmset layout set": ("rmset.stages.layout.edit.edit", None),

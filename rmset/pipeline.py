@@ -197,6 +197,8 @@ def _run_locked(root: Root, video_id: str, stage: Stage, config: Config, force: 
             if before is not standing:
                 root.write_stage_record(standing)
             return Outcome(video_id, stage.name, "already done", standing.counts, 0.0)
+        if stage.name in (layout.NAME, track.NAME):
+            root.removed().refuse_unplaced(video_id)
         # After a kill between new files and new entry, the old entry must not confirm the new files.
         root.write_stage_record(entry)
         counts = dict(stage.work(root, video_id, config, progress))

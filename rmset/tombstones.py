@@ -93,7 +93,21 @@ class Tombstones:
 
     def unplaced(self, video_id: str) -> Tombstone | None:
         """Return a publisher's removal of faces of a video that this root did not hold, and so cannot recognize."""
-        return next((t for _, t in self.of(video_id) if t.published is not None and t.what != "video"), None)
+        return next(
+            (t for _, t in self.of(video_id) if t.published is not None and t.what != "video" and not t.faces), None
+        )
+
+    def refuse_unplaced(self, video_id: str) -> None:
+        """Refuse to look for people in a video from which a publisher has removed some that cannot be recognized.
+
+        Raises:
+            RootError: there is such a removal.
+        """
+        if (stone := self.unplaced(video_id)) is not None:
+            raise RootError(
+                f"video {video_id}: expected people who may be found, found that its publisher removed {stone.key}, "
+                "and not where; take its tracks from a release by `rmset rebuild`, or remove the video"
+            )
 
     def blanked(self, sha256: str) -> str | None:
         """Return the video whose bytes these were before removed people were made gray in it."""

@@ -5,7 +5,23 @@ from __future__ import annotations
 import typer
 
 from ..console import VersionOption, run
-from . import audit, build, collect, demo, layout, look, people, plan, publish, query, remove, search, status, world
+from . import (
+    audit,
+    build,
+    collect,
+    demo,
+    layout,
+    look,
+    people,
+    plan,
+    publish,
+    query,
+    rebuild,
+    remove,
+    search,
+    status,
+    world,
+)
 
 app = typer.Typer(
     name="rmset",
@@ -23,7 +39,7 @@ def _all(version: VersionOption = False) -> None:
     """Options of the program itself."""
 
 
-for family in (demo, world, plan, search, collect, build, audit, status, query, look, remove, publish):
+for family in (demo, world, plan, search, collect, build, audit, status, query, look, remove, publish, rebuild):
     family.register(app)
 app.add_typer(layout.app, name="layout")
 app.add_typer(people.app, name="people")

@@ -25,6 +25,7 @@ from rmset.parts.shards import opened, read
 from rmset.progress import Progress, silent
 from rmset.read.video import index_of
 from rmset.release import tables
+from rmset.release.motion import BITS, motion, projected
 from rmset.root import Root
 
 _SAMPLES = 24
@@ -41,22 +42,36 @@ class Frames:
     time_ms: npt.NDArray[np.float64]
     """(N,) ascending"""
     hashes: Hashes
-    """(N, 32)"""
+    """(N, 32) of the picture"""
+    motion: npt.NDArray[np.uint8]
+    """(N, 8) of what moves"""
+    strength: npt.NDArray[np.float32] | None = None
+    """(N,) of the motion, gray levels; None of a release"""
     picture: Box | None = None
     """part of the frame inside black bars, xyxy px"""
 
     def table(self) -> pa.Table:
         """Return it as a table of `tables.frames()`."""
-        looks = pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(BYTES), len(self.hashes), [None, pa.py_buffer(np.ascontiguousarray(self.hashes).tobytes())]
-        )
-        return pa.table({"time_us": np.rint(self.time_ms * 1000).astype(np.int64), "likeness": looks}, tables.frames())
+        columns = {
+            "time_us": pa.array(np.rint(self.time_ms * 1000).astype(np.int64)),
+            "likeness": _column(self.hashes),
+            "motion": _column(self.motion),
+        }
+        return pa.table(columns, tables.frames())
 
     @classmethod
     def of_table(cls, table: pa.Table) -> Frames:
         """Read a table of `tables.frames()`."""
-        looks = b"".join(table["likeness"].to_pylist())
-        return cls(table["time_us"].to_numpy() / 1000.0, np.frombuffer(looks, np.uint8).reshape(-1, BYTES))
+        looks, moves = (
+            np.frombuffer(b"".join(table[name].to_pylist()), np.uint8).reshape(len(table), -1)
+            for name in ("likeness", "motion")
+        )
+        return cls(table["time_us"].to_numpy() / 1000.0, looks, moves)
+
+
+def _column(hashes: npt.NDArray[np.uint8]) -> pa.Array:
+    data = pa.py_buffer(np.ascontiguousarray(hashes).tobytes())
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(hashes.shape[1]), len(hashes), [None, data])
 
 
 def hash_frames(
@@ -76,17 +91,20 @@ def hash_frames(
     with VideoReader(path, index=index) as reader:
         total = len(reader.index)
         looks = np.zeros((len(regions), total, BYTES), np.uint8)
+        rows = np.zeros((len(regions), total, BITS), np.float32)
         found = np.zeros(total, np.bool_)
         for frame in ahead(reader.frames()):
             for number, region in enumerate(regions):
                 part = frame.gray if region is None else _part(frame.gray, region)
                 looks[number, frame.frame_idx] = np.frombuffer(likeness(part), np.uint8)
+                rows[number, frame.frame_idx] = projected(part)
             found[frame.frame_idx] = True
             if frame.frame_idx % 64 == 0:
                 progress("frames", frame.frame_idx, total)
         progress("frames", total, total)
-        times = reader.index.time_ms
-    return [Frames(times[found], np.ascontiguousarray(each[found])) for each in looks]
+        times = reader.index.time_ms[found]
+    moves = [motion(each[found], times) for each in rows]
+    return [Frames(times, np.ascontiguousarray(h[found]), *m) for h, m in zip(looks, moves, strict=True)]
 
 
 def _part(gray: Gray, region: Box) -> Gray:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from rmset import schema
 from rmset.parts.likeness import BYTES
+from rmset.release.motion import BYTES as MOTION_BYTES
 
 VERSION = 1
 VERSION_KEY = b"rmset.release"
@@ -60,7 +61,11 @@ _PEOPLE = [
     _required("last_frame", pa.int32()),
 ]
 _FACES = [pa.field("source", pa.string(), nullable=False) if f.name == "source" else f for f in schema.FACE_FIELDS]
-_FRAMES = [_required("time_us", pa.int64()), _required("likeness", pa.binary(BYTES))]
+_FRAMES = [
+    _required("time_us", pa.int64()),
+    _required("likeness", pa.binary(BYTES)),
+    _required("motion", pa.binary(MOTION_BYTES)),
+]
 
 
 def _schema(fields: list[pa.Field]) -> pa.Schema:
@@ -83,7 +88,7 @@ def faces() -> pa.Schema:
 
 
 def frames() -> pa.Schema:
-    """Return the schema of `frames/<video_id>.parquet`: time and perceptual hash of each frame."""
+    """Return the schema of `frames/<video_id>.parquet`: time of each frame, hashes of its picture and its motion."""
     return _schema(_FRAMES)
 
 

@@ -9,6 +9,6 @@ finishes the work. Files are replaced one by one; repeating this changes nothing
 
 from __future__ import annotations
 
-from rmset.removal.request import finish, remove_crops, remove_person, remove_video
+from rmset.removal.request import finish, remove_crops, remove_faces, remove_person, remove_video
 
-__all__ = ["finish", "remove_crops", "remove_person", "remove_video"]
+__all__ = ["finish", "remove_crops", "remove_faces", "remove_person", "remove_video"]

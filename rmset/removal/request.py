@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -121,11 +121,37 @@ def remove_crops(
     wanted: dict[str, set[tuple[int, int]]] = {}
     for row in result.rows():
         wanted.setdefault(row["video_id"], set()).add((row["person_id"], row["frame_idx"]))
+    return remove_faces(root, wanted, reason, dry_run=dry_run, progress=progress)
+
+
+def remove_faces(
+    root: Root,
+    wanted: Mapping[str, Collection[tuple[int, int]]],
+    reason: str,
+    *,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> list[Tombstone]:
+    """Remove faces by key.
+
+    Args:
+        root: the data set.
+        wanted: video id -> (person, frame) of each face.
+        reason: why, in a few words.
+        dry_run: only count what would go.
+        progress: progress callback on faces and files.
+
+    Returns:
+        One tombstone for each video.
+
+    Raises:
+        RootError: there is no such video.
+    """
     if not wanted:
         return []
     root.select(sorted(wanted))
 
-    def chosen(keys: set[tuple[int, int]]) -> Callable[[pa.Table], npt.NDArray[np.bool_]]:
+    def chosen(keys: Collection[tuple[int, int]]) -> Callable[[pa.Table], npt.NDArray[np.bool_]]:
         wanted_keys = packed_keys(*zip(*keys, strict=True))
         return lambda faces: np.isin(keys_of(faces), wanted_keys)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from rmset.errors import RootError, UsageError
 from rmset.geometry import Box
@@ -142,13 +143,7 @@ class _Faces:
         rows["landmarks"][known] = (
             table["landmarks"].drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 5, 2)
         )
-        height = rows["box"][:, 3] - rows["box"][:, 1]
-        keep = (height >= config.min_size) & (rows["score"] >= config.min_score)
-        keep &= rows["frame"] % config.stride == 0
-        rows = rows[keep]
-        rows = rows[np.lexsort((rows["frame"], rows["person_id"]))]
-        if config.max_per_person:
-            rows = rows[spread(rows["person_id"], config.max_per_person)]
+        rows = rows[chosen(table, config)]
         self._rows = rows[np.lexsort((rows["person_id"], rows["frame"]))]
         self._frames = np.ascontiguousarray(self._rows["frame"])
         self.total = len(self._rows)
@@ -158,6 +153,20 @@ class _Faces:
         """Return the rows of one frame, by person."""
         low, high = np.searchsorted(self._frames, [frame_idx, frame_idx + 1])
         return np.asarray(self._rows[low:high])
+
+
+def chosen(faces: pa.Table, config: ExportConfig) -> npt.NDArray[np.bool_]:
+    """Return which face rows (N,) are exported."""
+    height = faces["y1"].to_numpy() - faces["y0"].to_numpy()
+    person, frame = faces["person_id"].to_numpy(), faces["frame_idx"].to_numpy()
+    keep = (height >= config.min_size) & (faces["score"].to_numpy() >= config.min_score)
+    keep &= frame % config.stride == 0
+    if config.max_per_person:
+        rows = np.flatnonzero(keep)
+        rows = rows[np.lexsort((frame[rows], person[rows]))]
+        keep = np.zeros(len(keep), np.bool_)
+        keep[rows[spread(person[rows], config.max_per_person)]] = True
+    return np.asarray(keep)
 
 
 def spread(group: npt.NDArray[np.integer], most: int) -> npt.NDArray[np.int64]:

@@ -92,6 +92,8 @@ CASES: dict[str, Case] = {
     "people split": _rmset("people", "split", f"{VIDEO}:1", root="finished"),
     "people show": _rmset("people", "show", root="finished", writes=False),
     "publish": _rmset("publish", "-o", "release", root="finished"),
+    "rebuild": _rmset("rebuild", "release", "--from", "videos", rooted=True, given={"release": "release", "videos": "videos"}),
+    "pull-removals": _rmset("pull-removals", "removed.json", root="finished", given={"removed.json": "removed.json"}),
     "verify --removed": _rmset("verify", "--removed", root="finished", writes=False),
     "verify --repair": _rmset("verify", "--repair", root="finished", spoilt=True),
     "sql": _rmset("sql", "select * from faces", "-o", "x.parquet", root="finished"),

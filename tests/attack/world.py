@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -145,11 +146,27 @@ def _pickle(world: World) -> None:
     torch.save({"a": torch.zeros(2)}, world.folder / "a.pt")
 
 
+def _release(world: World) -> None:
+    world.source("finished")
+    world.do("rmset", "publish", "-o", "release", "--root", "finished", "--quiet")
+
+
+def _videos(world: World) -> None:
+    (world.folder / "videos").mkdir()
+    shutil.copy2(world.source("mashup.mp4"), world.folder / "videos")
+
+
+def _removed(world: World) -> None:
+    removals = [{"what": "video", "video_id": "gone-1a2b3c4d"}, {"what": "person", "video_id": "b", "person_id": 1}]
+    (world.folder / "removed.json").write_text(json.dumps({"schema": 1, "removed": removals}))
+
+
 MAKERS: dict[str, Callable[[World], object]] = {
     "mashup.mp4": _mashup, "mashup.truth.json": _mashup, "added": _added, "laid": _laid, "clips": _clips, "set": _set,
     "tracked": lambda world: world.root_after("tracked", "laid", "track"),
     "finished": lambda world: world.root_after("finished", "tracked", "export", "--size", "48"),
     "ferplus": _ferplus, "crops": _crops, "run": _run, "rival": _rival, "manifest.csv": _manifest,
     "mashup.csv": _mashups, "a.pt": _pickle, "grid.toml": lambda world: (world.folder / "grid.toml").write_text(GRID),
+    "release": _release, "videos": _videos, "removed.json": _removed,
     "mean.onnx": lambda world: mean_color(world.folder / "mean.onnx"),
 }  # fmt: skip

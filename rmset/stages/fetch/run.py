@@ -101,12 +101,16 @@ class Fetching:
 
     def outcomes(self, entries: Sequence[Entry]) -> Iterator[Fetched]:
         """See `fetch`."""
-        with self.root.files.lock("fetch"):
-            yield from self._outcomes(entries)
+        yield from self.visits([targets.of_entry(e) for e in entries])
 
-    def _outcomes(self, entries: Sequence[Entry]) -> Iterator[Fetched]:
+    def visits(self, wanted: Sequence[Target]) -> Iterator[Fetched]:
+        """Fetch videos whose ids are known; see `fetch`."""
+        with self.root.files.lock("fetch"):
+            yield from self._outcomes(wanted)
+
+    def _outcomes(self, wanted: Sequence[Target]) -> Iterator[Fetched]:
         seen: set[str] = set()
-        todo = deque(targets.unique([targets.of_entry(e) for e in entries], seen))
+        todo = deque(targets.unique(wanted, seen))
         for target in todo:
             if ledger.read(self.root, target.video_id) is None:
                 ledger.write(self.root, _record(target, "waiting", self.config))
