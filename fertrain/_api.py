@@ -13,7 +13,6 @@ from torch import Tensor
 from rmset._dataset import AnyRoot, Dataset, root_of
 from rmset.errors import IncompleteError, RmsetError, UsageError
 from rmset.geometry import Box
-from rmset.parts.detect import load as load_detector
 from rmset.progress import Progress, Say, bars, quiet
 from rmset.root import Root
 
@@ -22,9 +21,9 @@ from .config.serialization import changed
 from .datasets.images import Images
 from .errors import UnknownNameError
 from .evaluation import evaluate, plots
+from .evaluation.faces import FaceConfig, predict_faces
 from .evaluation.features import Extracted, OpenedRun, extract, on_root, open_run
 from .evaluation.metrics import scores_from
-from .evaluation.predict import crop_widening, frames_of, predict
 from .run_folder import RunFolder, new_path
 from .training import experiment
 from .unlabeled.crops import CropDataset
@@ -56,6 +55,10 @@ class Face:
     """The most probable class."""
     probabilities: dict[str, float]
     """Probability of each class, in the run's order; they sum to 1."""
+    entropy: float = 0.0
+    """Entropy of the probabilities, nats."""
+    person: int | None = None
+    """Number of the person within a video, if people were followed; of a root its person_id."""
 
 
 class Run:
@@ -122,18 +125,24 @@ class Run:
         min_face: float = 40,
         widen: float | None = None,
         stride: int = 1,
+        follow: bool = True,
+        smooth: float = 0.0,
+        calibrated: bool = False,
         progress: Progress | bool | None = None,
     ) -> list[Face]:
-        """Predict every face in a picture, in a video, or in a folder of both.
+        """Predict every face in a picture, in a video, in a folder of both, or in a root.
 
         Args:
-            target: the file or folder.
+            target: the file or folder; of a root the crops are predicted.
             detect: find faces; False uses each picture whole, for sets that are already cropped.
             detector: `mtcnn` or `yunet`.
             min_face: smallest face to look for, px.
             widen: margin added to a crop, as a share of the face's width; None: as in the run's training data, else
                 0.31.
             stride: of videos, in frames.
+            follow: follow the people of videos (`mtcnn` only); False searches every frame by itself.
+            smooth: seconds over which each person's probabilities are averaged; 0 for none.
+            calibrated: divide the logits by the run's temperature.
             progress: None for a bar in a terminal or notebook, False for none, or a callback.
 
         Raises:
@@ -144,20 +153,17 @@ class Run:
         >>> faces[0].label in faces[0].probabilities, round(sum(faces[0].probabilities.values()), 6)
         (True, 1.0)
         """
-        if stride < 1 or min_face <= 0 or (widen is not None and widen < 0):
-            raise UsageError(
-                f"expected `stride` 1 or more, `min_face` above 0 and `widen` 0 or more, found {stride}, {min_face}, "
-                f"{widen}"
-            )
+        temperature = self.temperature if calibrated else 1.0
+        config = FaceConfig(detect, detector, min_face, widen, stride, follow, smooth, temperature)
         run, faults, faces = self.opened, list[RmsetError](), list[Face]()
-        found = load_detector(detector) if detect else None
         with bars(progress) as report:
-            frames = frames_of(Path(target), stride, report, faults.append)
-            wider = crop_widening(run.spec, widen)
-            for p in predict(run.model, run.spec, frames, found, min_face=min_face, widen=wider):
-                named = dict(zip(run.labels, p.probabilities, strict=True))
-                label = max(named, key=lambda name: named[name])
-                faces.append(Face(p.frame.file, p.frame.frame, p.frame.time_ms, p.box, p.score, label, named))
+            for p in predict_faces(run, Path(target), config, progress=report, tell=faults.append):
+                shares = dict(zip(run.labels, p.probabilities, strict=True))
+                label = max(shares, key=lambda name: shares[name])
+                place = p.frame
+                faces.append(
+                    Face(place.file, place.frame, place.time_ms, p.box, p.score, label, shares, p.entropy, p.person)
+                )
         if faults:
             more = f"; {len(faults) - 1} more" if len(faults) > 1 else ""
             raise IncompleteError(f"{faults[0]}{more}", faces)

@@ -315,6 +315,7 @@ def as_flags(message: str) -> str:
 _FLAGS = {row.path: row.flags.partition("/")[0] for row in OPTIONS} | {
     "out": "--out", "overwrite": "--overwrite", "eval_rule": "--eval-rule", "trusted": "--trust", "labels": "--labels",
     "classes": "--classes", "columns": "--columns", "kind": "--kind",
+    "smooth": "--smooth", "on": "--on", "int8": "--int8",
 }  # fmt: skip
 
 

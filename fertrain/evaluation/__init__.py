@@ -1,10 +1,11 @@
 """Evaluation of a finished network.
 
 metrics   accuracy, calibration, agreement with votes
-calibration   temperature scaling
+calibration  temperature scaling
 evaluate  a network or a run on a split; check that predictions do not depend on the batch
 features  features and probabilities of a run, row by row
-predict   faces in a user's own pictures and videos
+predict   faces of pictures and frames, in batches
+faces     pictures, videos whose people are followed, roots; smooth, tables, overlay: what becomes of them
 probe     linear probe and nearest neighbors on frozen features
 report, plots, html    one page per run
 """

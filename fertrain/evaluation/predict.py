@@ -1,16 +1,15 @@
-"""Prediction on your own pictures and videos: detect faces, crop as in training, one row per face.
+"""Prediction on your own pictures and videos: find faces, crop as in training, probabilities of each face.
 
 image or frame -> detector -> rmset.parts.cropping.cut -> the run's input spec -> probabilities
 """
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +61,33 @@ class Prediction:
     """Confidence of the detector, 0 to 1; 1 where the whole image was used."""
     probabilities: tuple[float, ...]
     """Probabilities in the run's label order."""
+    person: int | None = None
+    """Number of the person within the video, from 0, if people were followed; of a root its person_id."""
+    smoothed_s: float = 0.0
+    """Seconds over which the probabilities were averaged; 0: those of this frame alone."""
+
+    @property
+    def entropy(self) -> float:
+        """Entropy of the probabilities, nats: 0 if sure, log K if not at all."""
+        return -sum(p * math.log(p) for p in self.probabilities if p > 0)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A face before it is predicted."""
+
+    frame: Frame
+    """Its picture or frame, without pixels, which would fill the memory."""
+    face: int
+    """Number within the frame."""
+    box: Box
+    """xyxy, px."""
+    score: float
+    """Confidence of the detector."""
+    crop: Pixels
+    """uint8 (S, S, 3), of the network's size."""
+    person: int | None = None
+    """Number of the person, if people are followed."""
 
 
 def _raised(error: RmsetError) -> None:
@@ -85,28 +111,45 @@ def frames_of(
         DatasetError: `target` is one file, and not an image.
         VideoError: `target` is one file, and not a video.
     """
-    if target.is_dir():
-        files = sorted(p for p in files_below(target) if p.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES)
-        if not files:
-            raise UsageError(f"expected images or videos in {target}, found none")
-    elif target.is_file():
-        files = [target]
-    else:
-        raise UsageError(f"expected an image, a folder or a video, found none at {target}")
     alone = target.is_file()
+    files = files_in(target)
     for done, file in enumerate(files, start=1):
         try:
             if file.suffix.lower() in VIDEO_SUFFIXES:
                 yield from _film(file, stride, progress if alone else silent, tell)
             else:
-                image = decode(FolderBytes(file.parent).get(file.name), str(file), gray=False)
-                yield Frame(str(file), 0, 0.0, image)
+                yield picture(file)
         except (DatasetError, VideoError) as error:
             if alone:
                 raise
             tell(error)
         if not alone:
             progress("predict", done, len(files))
+
+
+def files_in(target: Path) -> list[Path]:
+    """Return the pictures and videos of a folder (sorted, recursive), or the one file.
+
+    Raises:
+        UsageError: there is nothing at `target`, or no picture or video in it.
+    """
+    if target.is_dir():
+        files = sorted(p for p in files_below(target) if p.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES)
+        if not files:
+            raise UsageError(f"expected images or videos in {target}, found none")
+        return files
+    if target.is_file():
+        return [target]
+    raise UsageError(f"expected an image, a folder or a video, found none at {target}")
+
+
+def picture(file: Path) -> Frame:
+    """Read a picture.
+
+    Raises:
+        DatasetError: it is not an image.
+    """
+    return Frame(str(file), 0, 0.0, decode(FolderBytes(file.parent).get(file.name), str(file), gray=False))
 
 
 def _film(file: Path, stride: int, progress: Progress, tell: Callable[[RmsetError], None]) -> Iterator[Frame]:
@@ -142,13 +185,25 @@ def predict(
         widen: margin of the crop as a share of the face's width, as in `rmset export` and `datasets align`.
         batch: faces per forward pass; does not affect predictions.
     """
-    waiting: list[tuple[Frame, int, Box, float, Pixels]] = []
-    for frame in frames:
-        waiting += _faces(frame, spec, detector, min_face, widen)
-        if len(waiting) >= batch:
-            yield from _judged(model, spec, waiting)
-            waiting = []
-    yield from _judged(model, spec, waiting)
+    found = (face for frame in frames for face in faces_of(frame, spec, detector, min_face, widen))
+    yield from predicted(model, spec, found, batch=batch)
+
+
+def predicted(
+    model: Classifier, spec: InputSpec, found: Iterable[Found], *, temperature: float = 1.0, batch: int = 64
+) -> Iterator[Prediction]:
+    """Yield the prediction of each face, in order.
+
+    Args:
+        model: network of a run.
+        spec: its input spec.
+        found: faces.
+        temperature: probabilities are softmax(logits / temperature).
+        batch: faces per forward pass; does not affect predictions.
+    """
+    faces = iter(found)
+    while waiting := list(islice(faces, batch)):
+        yield from _judged(model, spec, waiting, temperature)
 
 
 def crop_widening(spec: InputSpec, asked: float | None = None) -> float:
@@ -156,59 +211,31 @@ def crop_widening(spec: InputSpec, asked: float | None = None) -> float:
     return next(w for w in (asked, spec.widen, 0.31) if w is not None)
 
 
-def _faces(
+def faces_of(
     frame: Frame, spec: InputSpec, detector: Detector | None, min_face: float, widen: float
-) -> list[tuple[Frame, int, Box, float, Pixels]]:
+) -> Iterator[Found]:
+    """Find the faces of a picture; without a detector, the picture itself."""
     height, width = frame.image.shape[:2]
     whole: Box = (0.0, 0.0, float(width), float(height))
-    # keep the frame's place without its pixels, which would fill the memory
-    light = Frame(frame.file, frame.frame, frame.time_ms, np.empty((0, 0, 3), np.uint8))
+    light = without_pixels(frame)
     if detector is None:
-        return [(light, 0, whole, 1.0, resized(frame.image, spec.size))]
+        yield Found(light, 0, whole, 1.0, resized(frame.image, spec.size))
+        return
     found = detector.detect(frame.image, min_face)
-    faces = []
     for k, (box, score) in enumerate(zip(found.boxes.tolist(), found.scores.tolist(), strict=True)):
         xyxy: Box = (box[0], box[1], box[2], box[3])
-        faces.append((light, k, xyxy, float(score), cut(frame.image, xyxy, whole, spec.size, widen).image))
-    return faces
+        yield Found(light, k, xyxy, float(score), cut(frame.image, xyxy, whole, spec.size, widen).image)
 
 
-def _judged(
-    model: Classifier, spec: InputSpec, waiting: Sequence[tuple[Frame, int, Box, float, Pixels]]
-) -> Iterator[Prediction]:
-    if not waiting:
-        return
-    pixels = torch.from_numpy(np.stack([face[4] for face in waiting])).permute(0, 3, 1, 2).contiguous()
+def without_pixels(frame: Frame) -> Frame:
+    """Return a frame's place alone."""
+    return Frame(frame.file, frame.frame, frame.time_ms, np.empty((0, 0, 3), np.uint8))
+
+
+def _judged(model: Classifier, spec: InputSpec, waiting: Sequence[Found], temperature: float) -> Iterator[Prediction]:
+    pixels = torch.from_numpy(np.stack([face.crop for face in waiting])).permute(0, 3, 1, 2).contiguous()
     device = next(model.parameters()).device
     with eval_mode(model):
-        found = model(spec.prepare(pixels.to(device))).double().softmax(dim=1).cpu()
-    for (frame, face, box, score, _), row in zip(waiting, found.tolist(), strict=True):
-        yield Prediction(frame, face, box, score, tuple(row))
-
-
-def _named(file: str) -> str:
-    """Return a path that spreadsheets do not read as a formula and any encoding can store; it still opens the file.
-
-    >>> _named("=sum.jpg"), _named("faces/=sum.jpg")
-    ('./=sum.jpg', 'faces/=sum.jpg')
-    """
-    text = os.fsencode(file).decode("utf-8", "backslashreplace")
-    return f"./{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def write_csv(predictions: Iterator[Prediction], labels: Sequence[str], stream: TextIO) -> dict[str, int]:
-    """Write one row per face as they come; returns how often each class was the most probable.
-
-    Columns: file, frame, time_ms, face, x0, y0, x1, y1, score, label, confidence, then one per class.
-    """
-    writer = csv.writer(stream, lineterminator="\n")
-    head = ["file", "frame", "time_ms", "face", "x0", "y0", "x1", "y1", "score", "label", "confidence", *labels]
-    writer.writerow(head)
-    counts = dict.fromkeys(labels, 0)
-    for p in predictions:
-        k = int(np.argmax(p.probabilities))
-        counts[labels[k]] += 1
-        row: list[Any] = [_named(p.frame.file), p.frame.frame, f"{p.frame.time_ms:.3f}", p.face]
-        row += [f"{v:.2f}" for v in p.box] + [f"{p.score:.4f}", labels[k], f"{p.probabilities[k]:.6f}"]
-        writer.writerow(row + [f"{v:.6f}" for v in p.probabilities])
-    return counts
+        found = (model(spec.prepare(pixels.to(device))).double() / temperature).softmax(dim=1).cpu()
+    for face, row in zip(waiting, found.tolist(), strict=True):
+        yield Prediction(face.frame, face.face, face.box, face.score, tuple(row), face.person)

@@ -122,6 +122,8 @@ CASES: dict[str, Case] = {
     "votes": _fertrain("votes", "ferplus:ferplus", "--draws", "1", "--disputed", "2", "-o", "v", given="ferplus"),
     "predict": _fertrain("predict", "run", "set/test", "--no-detect", "-o", "x.csv", given="set run"),
     "predict a video": _fertrain("predict", "run", "mashup.mp4", "--stride", "4", "-o", "x.csv", given="run mashup.mp4"),
+    "predict --overlay": _fertrain("predict", "run", "mashup.mp4", "--smooth", "0.2", "--overlay", "o.mp4", "-o", "x.parquet", given="run mashup.mp4"),
+    "predict a root": _fertrain("predict", "run", "root", "-o", "x.json", given="run root=finished"),
     "export a run": _fertrain("export", "run", "--to", "onnx", "-o", "x.onnx", given="run", cpu_s=60),
     "export --int8": _fertrain("export", "run", "--to", "openvino", "--int8", "--on", f"{SET}:test", "-o", "x", given="set run", cpu_s=60),
     "explain": _fertrain("explain", "run", "--on", f"{SET}:test", "--occlusion", "--embedding", "--per-class", "2", "-o", "e", given="set run"),
