@@ -4,6 +4,7 @@ RmsetError                   one line for the user: what was expected, what was 
 ├── UsageError               wrong arguments (exit code 2)
 ├── ManifestError            a manifest that cannot be read; carries the line
 ├── RootError                a root that is missing, not writable, or newer than this program
+│   └── RemovedError         a video that was removed from the root, or a copy of one
 ├── VideoError               a file that is not a video, is empty, truncated, or of an unsupported kind
 ├── FetchError               a video that cannot be downloaded; carries the cause
 ├── LayoutError              invalid regions or people
@@ -41,6 +42,10 @@ class ManifestError(RmsetError):
 
 class RootError(RmsetError):
     """A root that is missing, not writable, or written by a newer program."""
+
+
+class RemovedError(RootError):
+    """A video that was removed from the root, or a copy of one, which may not come back."""
 
 
 class VideoError(RmsetError):

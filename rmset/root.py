@@ -87,6 +87,11 @@ class Root:
         return f"predictions/{run}/{check_video_id(video_id)}.parquet"
 
     @staticmethod
+    def removed_fingerprint_key(video_id: str) -> str:
+        """Key of the fingerprint by which copies of a removed video are recognized."""
+        return f"removed/{check_video_id(video_id)}.fingerprint.parquet"
+
+    @staticmethod
     def truth_key(video_id: str) -> str:
         """Key of a video's ground truth; only generated roots have it."""
         return f"truth/{check_video_id(video_id)}.truth.json"

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from rmset.bounded import parse_json
-from rmset.errors import RootError
+from rmset.errors import RemovedError, RootError
 from rmset.fields import fitting
 from rmset.records import check_video_id
 
@@ -117,11 +117,11 @@ class Tombstones:
         """Refuse a video that was removed.
 
         Raises:
-            RootError: the video was removed.
+            RemovedError: the video was removed.
         """
         stone = self.video(video_id, sha256, url)
         if stone is not None:
-            raise RootError(
+            raise RemovedError(
                 f"video {video_id}: expected one that may be taken in, found that it was removed on {stone.time[:10]} "
                 f"({stone.reason}); leave it out of the manifest"
             )

@@ -106,7 +106,7 @@ def test_a_person_who_is_drawn_again_by_hand_is_still_left_out_of_the_tracks(roo
 def test_a_removed_video_leaves_no_file_and_cannot_be_added_again(root, video, mashup):
     removal.remove_video(root, video, "taken down")
     left = {key for key in root.files.keys("**/*") if video in key and not key.startswith("state/locks/")}
-    assert left == {f"removed/{video}.parquet"}
+    assert left == {f"removed/{video}.parquet", f"removed/{video}.fingerprint.parquet"}
     assert root.video_ids() == []
     assert list(absence(root)) == []
     copy = root.path.parent / "other name.mp4"
@@ -297,7 +297,9 @@ def test_random_removals_with_interruptions_remove_exactly_what_was_named(
         # the copies of a removed person's pictures in other videos are found, as they should be
         named = {finding.problem.partition(" ")[2] for finding in absence(root)}
         assert named <= {"crops have the bytes of removed ones", "crops look like removed ones"} | {
-            f"the bytes of {v}, which was removed" for v in (video, "second", "third", "fourth")
+            f"{how} {v}, which was removed{more}"
+            for v in (video, "second", "third", "fourth")
+            for how, more in (("the bytes of", ""), ("like", " (encoded again)"))
         }
         assert [f for f in verify(root) if "belongs to no video" not in f.problem] == []
 
@@ -336,7 +338,8 @@ def test_a_list_of_removals_that_cannot_be_read_is_never_ignored(root):
     [
         (["--person", "VIDEO:1"], "expected --reason"),
         (["--person", "VIDEO:9", "--reason", "x"], r"expected a person with faces \[0, 1, 2\], found 9"),
-        (["--person", "VIDEO", "--reason", "x"], "expected VIDEO:PERSON"),
+        (["--person", "VIDEO:", "--reason", "x"], "expected VIDEO:PERSON"),
+        (["--person", "p-unknown", "--reason", "x"], "person p-unknown: unknown"),
         (["--video", "none", "--reason", "x"], "not in root"),
         (["--crops", "select 1 as video_id", "--reason", "x"], "found no person_id"),
         (["--reason", "x"], "name what to remove"),

@@ -11,6 +11,7 @@ import typer
 
 from ..console import Format, emit, progress, say, warn
 from .fetching import (
+    AllowCopyOf,
     AllowLocalFiles,
     Cookies,
     CookiesFromBrowser,
@@ -234,6 +235,7 @@ def build(
     cookies: Cookies = None,
     cookies_from_browser: CookiesFromBrowser = None,
     proxy: Proxy = None,
+    allow_copy_of: AllowCopyOf = None,
     allow_local_files: AllowLocalFiles = False,
     jobs: JobsOption = 1,
     force: ForceOption = False,
@@ -273,6 +275,7 @@ def build(
         cookies=cookies,
         cookies_from_browser=cookies_from_browser,
         proxy=proxy,
+        allow_copies_of=tuple(allow_copy_of or ()),
     )
     told = Told()
     entries = read_manifest(place, manifest, allow_local_files)

@@ -9,6 +9,7 @@ import typer
 
 from ..console import Format, FormatOption, emit, progress, say, warn
 from .fetching import (
+    AllowCopyOf,
     AllowLocalFiles,
     Cookies,
     CookiesFromBrowser,
@@ -36,6 +37,7 @@ _ADD_COLUMNS = ["video_id", "size", "fps", "frames", "seconds", "codec"]
 def add(
     files: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
     copy: Annotated[bool, typer.Option("--copy", help="Copy even if a hard link is possible.")] = False,
+    allow_copy_of: AllowCopyOf = None,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
     quiet: QuietOption = False,
@@ -57,7 +59,7 @@ def add(
         for done, path in enumerate(paths):
             report("add", done, len(paths))
             try:
-                record = fetch.add(place, path, copy=copy, progress=report)
+                record = fetch.add(place, path, copy=copy, allow_copies_of=allow_copy_of or (), progress=report)
             except Exception as error:
                 # One file's failure is one row; the others are added.
                 failed += 1
@@ -109,6 +111,7 @@ def fetch(
     cookies: Cookies = None,
     cookies_from_browser: CookiesFromBrowser = None,
     proxy: Proxy = None,
+    allow_copy_of: AllowCopyOf = None,
     allow_local_files: AllowLocalFiles = False,
     format: FormatOption = Format.TABLE,
     root: RootOption = None,
@@ -147,13 +150,14 @@ def fetch(
         cookies=cookies,
         cookies_from_browser=cookies_from_browser,
         proxy=proxy,
+        allow_copies_of=tuple(allow_copy_of or ()),
     )
     causes = parse_retry(retry)
     place = find_root(root)
     entries = read_manifest(place, manifest, allow_local_files)
     told = Told()
     with progress() as report:
-        for entry, video_id in take_local(place, manifest, [e for e in entries if e.is_local], told):
+        for entry, video_id in take_local(place, manifest, [e for e in entries if e.is_local], config, told):
             place_layouts(place, manifest, entry, video_id)
         fetching = Fetching(place, config, retry=causes, tell=tell_silence, progress=report)
         for outcome in fetching.outcomes([e for e in entries if not e.is_local]):

@@ -40,6 +40,11 @@ Retry = Annotated[
 ]
 AllowLocalFiles = Annotated[bool, typer.Option("--allow-local-files", help="Allow local files in this manifest.")]
 
+AllowCopyOf = Annotated[
+    list[str] | None,
+    typer.Option("--allow-copy-of", metavar="VIDEO", help="Accept videos that look like this removed one; repeatable."),
+]
+
 
 def parse_rate(text: str | None) -> float | None:
     """Parse bytes per second: `500K`, `5M`, `1.5G`.
@@ -159,9 +164,11 @@ def emit_causes(records: list[FetchRecord], fmt: Format) -> None:
     emit(commonest_causes(records), fmt, CAUSE_COLUMNS, title="how fetching ended")
 
 
-def take_local(root: Root, manifest: Path, entries: list[Entry], told: Told) -> Iterator[tuple[Entry, str]]:
+def take_local(
+    root: Root, manifest: Path, entries: list[Entry], config: FetchConfig, told: Told
+) -> Iterator[tuple[Entry, str]]:
     """Add the manifest's local files, and yield each entry with its video's id."""
-    from rmset.errors import VideoError
+    from rmset.errors import RemovedError, VideoError
     from rmset.records import url_video_id
     from rmset.stages import fetch
     from rmset.stages.fetch.causes import Cause
@@ -175,10 +182,11 @@ def take_local(root: Root, manifest: Path, entries: list[Entry], told: Told) -> 
         path = manifest.parent / entry.video.removeprefix("file://")
         about: dict[str, Any] = {"license": entry.license, "query": entry.query, "split": entry.split}
         try:
-            video = fetch.add(root, path, title=entry.title, **about)
-        except VideoError as error:
+            video = fetch.add(root, path, title=entry.title, allow_copies_of=config.allow_copies_of, **about)
+        except (VideoError, RemovedError) as error:
             say(f"add     {entry.video}  failed: {error}")
-            told.records.append(FetchRecord(url_video_id(entry.video), entry.video, "failed", Cause.BROKEN, str(error)))
+            cause = Cause.TAKEN_OUT if isinstance(error, RemovedError) else Cause.BROKEN
+            told.records.append(FetchRecord(url_video_id(entry.video), entry.video, "failed", cause, str(error)))
             continue
         say(f"add     {video.video_id}")
         yield entry, video.video_id
@@ -209,7 +217,7 @@ def arriving(
     with Background(fetching, remote) as outcomes:
 
         def ids() -> Iterator[str]:
-            for entry, video_id in take_local(root, manifest, local, told):
+            for entry, video_id in take_local(root, manifest, local, config, told):
                 place_layouts(root, manifest, entry, video_id)
                 yield video_id
             for outcome in outcomes:

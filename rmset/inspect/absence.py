@@ -17,6 +17,7 @@ from rmset.parts.shards import batches, keys_of, read_faces
 from rmset.progress import Progress, silent
 from rmset.read.absent import Absent, read_removed
 from rmset.read.embeddings import read_embeddings
+from rmset.read.fingerprints import copy_of, kept_fingerprint, of_removed
 from rmset.read.leftovers import unfinished
 from rmset.read.persons import KEY as PERSONS
 from rmset.read.persons import UNFINISHED, stored_persons
@@ -56,12 +57,13 @@ def absence(root: Root, progress: Progress = silent) -> Iterator[Finding]:
     yield from _persons(root)
     yield from _pictures(root, progress)
     yield from _sources(root)
+    yield from _copies(root, progress)
 
 
 def _files(root: Root, stone: Tombstone) -> Iterator[Finding]:
     """Report files of a removed video."""
     video_id = stone.video_id
-    allowed = {root.removed_key(video_id), root.state_key("fetch", video_id)}
+    allowed = {root.removed_key(video_id), root.removed_fingerprint_key(video_id), root.state_key("fetch", video_id)}
     patterns = (f"*/{video_id}.*", f"*/*/{video_id}.*", f"crops/{video_id}/*", f"state/downloads/{video_id}/*")
     for key in sorted({key for pattern in patterns for key in root.files.keys(pattern)} - allowed):
         yield Finding(video_id, key, f"a file of {video_id}, which was removed", f"remove {key}")
@@ -199,3 +201,19 @@ def _sources(root: Root) -> Iterator[Finding]:
         if (stone := gone.get(sha256_of(root.files.local(key)))) is not None:
             video_id = key.removeprefix("videos/").partition(".")[0]
             yield Finding(video_id, key, f"has the bytes of {stone}, which was removed", f"remove {key}")
+
+
+def _copies(root: Root, progress: Progress) -> Iterator[Finding]:
+    """Report videos that look like a removed one: encoded again, mirrored, cropped, faster or slower."""
+    removed = list(of_removed(root))
+    for video_id in root.video_ids() if removed else ():
+        key = root.record_key(video_id)
+        try:
+            found = copy_of(kept_fingerprint(root, video_id, keep=False, progress=progress), removed)
+        except (RmsetError, OSError) as error:
+            yield Finding(video_id, key, f"cannot be compared with removed videos: {error}", "run `rmset verify`")
+            continue
+        if found is not None:
+            stone, how = found
+            remedy = f"look at it, and remove it too: `rmset remove --video {video_id}`"
+            yield Finding(video_id, key, f"looks like {stone.video_id}, which was removed ({how})", remedy)

@@ -56,7 +56,7 @@ def carry_out(root: Root, number: int, stone: Tombstone, progress: Progress) -> 
 
 def _drop(root: Root, video_id: str) -> None:
     """Remove every file of a video but its removed rows; the record goes last."""
-    keep = {root.removed_key(video_id), root.record_key(video_id)}
+    keep = {root.removed_key(video_id), root.removed_fingerprint_key(video_id), root.record_key(video_id)}
     for pattern in (f"*/{video_id}.*", f"*/{video_id}", f"state/*/{video_id}.*", f"*/*/{video_id}.*"):
         for key in root.files.keys(pattern):
             if key not in keep:

@@ -14,10 +14,12 @@ import pyarrow as pa
 from rmset.errors import RmsetError, RootError, UsageError
 from rmset.files import sha256_of
 from rmset.inspect.recrop import recrop
+from rmset.parts.fingerprint import is_empty
 from rmset.parts.shards import keys_of, packed_keys
 from rmset.progress import Progress, silent
 from rmset.read.absent import Absent, read_removed, write_removed
 from rmset.read.catalog import Catalog
+from rmset.read.fingerprints import kept_fingerprint, write_fingerprint
 from rmset.read.leftovers import sweep, unfinished
 from rmset.removal.carry_out import LOCK, carry_out, current_stages
 from rmset.removal.rows import count_crops, face_rows, hashes_of, removed_rows
@@ -227,6 +229,8 @@ def _remove(root: Root, request: _Request, dry_run: bool, progress: Progress) ->
         if request.pixels:
             stone = replace(stone, blank=panels_of(root, video_id, request.person_id))
             encode_blank(root, stone, gone, progress)
+        if request.what == "video":
+            _keep_fingerprint(root, video_id, progress)
         hashes = hashes_of(root, video_id, keys_of(gone), progress, damaged)
         stone = replace(stone, faces=gone.num_rows, crops=len(hashes))
         with root.files.lock(LOCK):
@@ -237,6 +241,17 @@ def _remove(root: Root, request: _Request, dry_run: bool, progress: Progress) ->
                 write_removed(path, rows)
             root.write_removed(removed.with_entry(stone))
         return carry_out(root, number, stone, progress)
+
+
+def _keep_fingerprint(root: Root, video_id: str, progress: Progress) -> None:
+    """Store the fingerprint by which copies of the video are recognized, unless it cannot be decoded."""
+    try:
+        found = kept_fingerprint(root, video_id, keep=False, progress=progress)
+    except (RmsetError, OSError):
+        return
+    if not is_empty(found):
+        with root.files.publish(root.removed_fingerprint_key(video_id)) as path:
+            write_fingerprint(path, found, root.record(video_id).sha256)
 
 
 def _known_source(root: Root, video_id: str) -> tuple[str, str | None]:

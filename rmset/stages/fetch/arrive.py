@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rmset.bounded import read_text
-from rmset.errors import FetchError, LayoutError, UnreadableError
+from rmset.errors import FetchError, LayoutError, RootError, UnreadableError
 from rmset.files import sha256_of
 from rmset.layout_record import Layout
+from rmset.read.fingerprints import refuse_copy
 from rmset.records import VideoRecord
 from rmset.root import Root
 from rmset.stages.fetch import cut
@@ -78,6 +79,11 @@ def bring(
         # Nothing of a removed video stays, not even its download.
         forget(root, target.video_id)
         raise FetchError(f"removed from this data set on {stone.time[:10]}: {stone.reason}", Cause.TAKEN_OUT)
+    try:
+        refuse_copy(root, target.video_id, path, probe.index, config.allow_copies_of)
+    except RootError as error:
+        forget(root, target.video_id)
+        raise FetchError(str(error), Cause.TAKEN_OUT) from error
     with root.files.lock(target.video_id):
         known = _known(target, got.info, config)
         video = publish(root, path, target.video_id, probe, sha256, suffix=suffix, copy=False, known=known)

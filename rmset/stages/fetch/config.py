@@ -41,6 +41,8 @@ class FetchConfig:
     cookies_from_browser: str | None = None
     """BROWSER[+KEYRING][:PROFILE][::CONTAINER], as yt-dlp takes it"""
     proxy: str | None = None
+    allow_copies_of: tuple[str, ...] = ()
+    """ids of removed videos of which a copy may arrive"""
 
     def __post_init__(self) -> None:
         """Check the values."""

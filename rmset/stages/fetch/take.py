@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rmset.files import sha256_of
 from rmset.parts.media import refuse_holes
 from rmset.parts.probe import VIDEO_SUFFIXES, Probe, probe
 from rmset.progress import Progress, silent
+from rmset.read.fingerprints import refuse_copy
 from rmset.records import VideoRecord, check_video_id, local_video_id
 from rmset.root import Root
 from rmset.stages.fetch.check import decode_key_frames
@@ -25,6 +27,7 @@ def add(
     *,
     title: str | None = None,
     copy: bool = False,
+    allow_copies_of: Collection[str] = (),
     progress: Progress = silent,
     **known: Any,
 ) -> VideoRecord:
@@ -38,12 +41,13 @@ def add(
         path: the file.
         title: else the stem of its name.
         copy: copy even if a hard link is possible.
+        allow_copies_of: ids of removed videos that this one may look like.
         progress: called while the file is decoded.
         known: further fields of the record (license, split, …).
 
     Raises:
         VideoError: the file is missing, empty, or no video.
-        RootError: the root cannot be written to.
+        RootError: the root cannot be written to, or the file is, or looks like, a removed video.
     """
     if path.is_file():
         refuse_holes(path)
@@ -60,6 +64,7 @@ def add(
             found = replace(found, fault=str(error))
     sha256 = sha256_of(path)
     video_id = local_video_id(path.stem, sha256)
+    refuse_copy(root, path.name, path, found.index, allow_copies_of, progress)
     suffix = path.suffix.lower() if path.suffix.lower() in VIDEO_SUFFIXES else suffix_of(path)
     with root.files.lock(f"content-{sha256[:16]}"), root.files.lock(video_id):
         same = _with_bytes(root, sha256)
