@@ -242,20 +242,30 @@ class Run:
             return reactions(self.path, root_of(root), place, ReactionConfig(**settings), name=name, progress=report)
 
     def evaluate(
-        self, on: str, *, eval_rule: str = "majority", progress: Progress | bool | None = None
+        self,
+        on: str,
+        *,
+        eval_rule: str = "majority",
+        slices: bool = False,
+        corruptions: bool = False,
+        progress: Progress | bool | None = None,
     ) -> dict[str, Any]:
         """Scores on another split, as `fertrain evaluate` computes them; the run logs every evaluation.
 
         Args:
             on: a name of `fertrain datasets list`, or KIND:PATH; either may end in `:SPLIT`.
             eval_rule: rule that selects images, for sets with votes.
+            slices: also count parts of the split: by light, sharpness, size, subject.
+            corruptions: also count corrupted images.
             progress: None for a bar where it can be seen, False for none, or a callback.
 
         >>> fertrain.load_run("runs/cel").evaluate("ferplus:valid")["n"]
         15
         """
         with bars(progress) as report:
-            _, _, values = evaluate.evaluate_run(self.path, on, eval_rule, report)
+            _, _, values = evaluate.evaluate_run(
+                self.path, on, eval_rule, report, slices=slices, corruptions=corruptions
+            )
         return values
 
     def export(

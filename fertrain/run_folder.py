@@ -5,6 +5,8 @@ model.safetensors     the network f_FER ∘ f_Feat, with label order and input s
 method.safetensors    other trained parts of the method (projection, attention head); for analysis only
 labels.csv            the training images, if a label budget chose them
 history.csv           one row per epoch
+robustness.json       accuracy by slice and on corrupted images, if measured
+model_card.md         what was measured, as text
 evaluations.csv       log of evaluations on reported splits: repeated looks make a test score optimistic
 resume.pt             checkpoint of an unfinished run
 .lock                 held by the process that writes the run; .counting.lock: while an evaluation is noted
@@ -36,7 +38,8 @@ from .files import whole, write_json, write_text
 
 _RESULTS = (
     "metrics.json", "model.safetensors", "method.safetensors", "labels.csv", "history.csv", "evaluations.csv",
-    "resume.pt", "report.html", "confusion.png", "reliability.png", "curves.png", "config.toml",
+    "resume.pt", "report.html", "robustness.json", "model_card.md",
+    "confusion.png", "reliability.png", "curves.png", "config.toml",
 )  # fmt: skip
 """Files of a run, in the order of removal: without the first, the run is unfinished."""
 
@@ -204,6 +207,28 @@ class RunFolder:
     def evaluations(self) -> list[dict[str, str]]:
         """Rows as written."""
         return self._rows("evaluations.csv", ("split", "rule", "why"), ("overall_accuracy",))
+
+    def robustness(self) -> dict[str, dict[str, Any]]:
+        """Return what `fertrain evaluate --slices --corruptions` measured, by split; empty if nothing.
+
+        Raises:
+            FertrainError: the file is damaged.
+        """
+        try:
+            found = read_json(self.path / "robustness.json")
+        except FileNotFoundError:
+            return {}
+        except UnreadableError as error:
+            raise FertrainError(f"{error}; remove it and measure again") from None
+        if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
+            raise FertrainError(f"expected measurements by split in {self.path / 'robustness.json'}, found others")
+        return found
+
+    def note_robustness(self, split: str, values: Mapping[str, Any]) -> None:
+        """Add measurements of a split; earlier ones of the same kind are replaced."""
+        with self.counting():
+            every = self.robustness()
+            write_json(self.path / "robustness.json", {**every, split: {**every.get(split, {}), **values}})
 
     def _rows(self, name: str, texts: Sequence[str], numbers: Sequence[str]) -> list[dict[str, str]]:
         """Return the rows of a table in the folder, each with these columns; empty if there is no such file."""

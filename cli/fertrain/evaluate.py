@@ -14,17 +14,29 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     on: Annotated[str, typer.Option(help="NAME or NAME:SPLIT; without a split `test`, else `valid`.")],
     eval_rule: Annotated[str, typer.Option(help="Rule that selects images by votes.")] = "majority",
+    slices: Annotated[
+        bool, typer.Option("--slices", help="Also by light, sharpness, size and subject, worst first.")
+    ] = False,
+    corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="Also on corrupted images: 7 kinds at 5 strengths, worst first.")
+    ] = False,
+    corrupted_images: Annotated[int, typer.Option(min=1, help="Most images used for --corruptions.")] = 1000,
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
     """Evaluate a run on a split, after verifying on a sample that predictions do not depend on the batch.
 
-    Example: fertrain evaluate runs/cel --on ferplus:valid --format json
+    Example: fertrain evaluate runs/cel --on ferplus:valid --slices --corruptions
+
+    Slices and corruptions are also added to the run's report.html, model_card.md and robustness.json. --format csv
+    prints the classes only.
     """
     from fertrain.evaluation.evaluate import evaluate_run
 
     with progress() as bar:
-        scores, invariance, values = evaluate_run(run, on, eval_rule, bar)
+        scores, invariance, values = evaluate_run(
+            run, on, eval_rule, bar, slices=slices, corruptions=corruptions, corrupted_images=corrupted_images
+        )
     say(str(scores))
     say(f"batch invariance: logits of {invariance.images} images agree to {invariance.largest:.1g}")
     if fmt is Format.JSON:
@@ -36,6 +48,9 @@ def evaluate(
         "precision": None, "f1": None,
     }  # fmt: skip
     emit([*rows, total], fmt)
+    for name in ("slices", "corruptions"):
+        if values.get(name) and fmt is Format.TABLE:
+            emit(values[name], fmt, title=f"{name}, worst first")
 
 
 def probe(

@@ -24,7 +24,9 @@ from ..models.weights import load
 from ..run_folder import RunFolder
 from ..transforms.input_spec import InputSpec
 from . import report
+from .corruptions import corruption_rows
 from .metrics import Scores, agreement, confusion_matrix, reliability
+from .slices import slice_rows
 
 TOLERANCE = 1e-3
 """Largest difference between two logits of one image explained by rounding, relative to the largest logit."""
@@ -149,9 +151,25 @@ def check_invariance(model: nn.Module, spec: InputSpec, images: Images, seed: in
 
 
 def evaluate_run(
-    path: Path, on: str, eval_rule: str = "majority", progress: Progress = silent
+    path: Path,
+    on: str,
+    eval_rule: str = "majority",
+    progress: Progress = silent,
+    *,
+    slices: bool = False,
+    corruptions: bool = False,
+    corrupted_images: int = 1000,
 ) -> tuple[Scores, Invariance, dict[str, Any]]:
     """Evaluate a finished run on `NAME[:SPLIT]`, after the invariance check on a sample.
+
+    Args:
+        path: a run folder.
+        on: the data set and split.
+        eval_rule: rule that selects images by votes.
+        progress: progress callback.
+        slices: also count parts of the split: by light, sharpness, size, subject.
+        corruptions: also count corrupted images, seven kinds at five strengths.
+        corrupted_images: most images used for that.
 
     Returns:
         The scores, the result of the invariance check, and both as JSON values.
@@ -164,10 +182,20 @@ def evaluate_run(
     invariance = check_invariance(model, spec, images)
     judged = judge(model, labels, spec, split, images, progress=progress)
     scores = judged.scores
+    more: dict[str, Any] = {}
+    if slices and len(split):
+        more["slices"] = slice_rows(split, judged.probabilities, progress)
+    if corruptions and len(split):
+        more["corruptions"] = corruption_rows(
+            model, labels, spec, split, images, most=corrupted_images, progress=progress
+        )  # fmt: skip
+    if more:
+        folder.note_robustness(scores.split, {"rule": scores.rule, **more})
     times = folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, "fertrain evaluate")
     report.recount(folder)
     values = {
         **judged.to_json(),
+        **more,
         "times_counted": times,
         "selected_on": folder.metrics()["selected_on"] if (path / "metrics.json").exists() else None,
         "run": str(path),

@@ -14,13 +14,14 @@ from rmset.errors import UnreadableError
 from ..files import write_figure, write_text
 from ..run_folder import RunFolder
 from . import html as page
-from . import plots
+from . import model_card, plots
 from .metrics import Scores, scores_from
 
 _LARGEST = 256 << 20
 """Largest page, bytes, with all its pictures."""
 _COUNTED = "<h2>How often it was counted</h2>"
 _DATA = "<h2>Data</h2>"
+_ROBUST = "<h2>Slices and corruptions</h2>"
 _DPI = 130
 
 
@@ -74,7 +75,7 @@ def write(folder: RunFolder, metrics: dict[str, Any], thumbnails: Mapping[str, b
 
 
 def recount(folder: RunFolder) -> None:
-    """Update the page's log of evaluations after a later command evaluated the run.
+    """Update the page's log of evaluations, and slices and corruptions, after a later command evaluated the run.
 
     The rest of the page stays: its thumbnails are stored nowhere else. An unfinished run has no page.
     """
@@ -87,7 +88,9 @@ def recount(folder: RunFolder) -> None:
             return  # not a page of ours
         before, heading, after = text.partition(_DATA)
         said = _looked(folder.evaluations(), folder.metrics()["split"])
-        write_text(folder.report, before.partition(_COUNTED)[0] + said + "\n" + heading + after)
+        kept = before.partition(_ROBUST)[0].partition(_COUNTED)[0]
+        write_text(folder.report, kept + _robustness(folder) + said + "\n" + heading + after)
+    model_card.refresh(folder)
 
 
 def _facts(scores: Scores, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -130,6 +133,30 @@ def _votes(votes: Mapping[str, float]) -> str:
     rows = [(text, f"{votes[key]:.4f}") for key, text in names.items() if key in votes]
     note = "<p>Mean over the images, in nats; p: share of the votes for an emotion, q: the network's probabilities.</p>"
     return note + page.table(("measure", "nats"), rows)
+
+
+def _robustness(folder: RunFolder) -> str:
+    """Render accuracy by slice and on corrupted images, worst first; empty if not measured."""
+    parts = []
+    for split, found in folder.robustness().items():
+        if slices := found.get("slices"):
+            head = ("by", "slice", "images", "accuracy", "95 % interval", "ECE", "")
+            rows = [
+                (r["by"], r["slice"], f"{r['n']:,}", f"{r['accuracy']:.1%}", f"{r['low']:.1%} to {r['high']:.1%}",
+                 f"{r['ece']:.3f}", page.bar(r["accuracy"]))
+                for r in slices
+            ]  # fmt: skip
+            parts.append(f"<p>Slices of {escape(split)}, worst first.</p>" + page.table(head, rows))
+        if corruptions := found.get("corruptions"):
+            shown = ("corruption", "images", "clean", "mean", "1", "2", "3", "4", "5", "")
+            lines = [
+                (r["corruption"], f"{r['n']:,}", f"{r['clean']:.1%}", f"{r['accuracy']:.1%}",
+                 *(f"{r[f'strength_{k}']:.1%}" for k in range(1, 6)), page.bar(r["accuracy"]))
+                for r in corruptions
+            ]  # fmt: skip
+            said = f"<p>Accuracy on corrupted images of {escape(split)}, by strength, worst first.</p>"
+            parts.append(said + page.table(shown, lines))
+    return _ROBUST + "".join(parts) if parts else ""
 
 
 def _temperature(found: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ from ..datasets.folds import fold_of
 from ..datasets.images import Images, in_memory
 from ..datasets.registry import images_of, open_entry, open_split, reported
 from ..datasets.subsets import index_hash, write_index
-from ..evaluation import evaluate, report
+from ..evaluation import evaluate, model_card, report
 from ..evaluation.calibration import calibration
 from ..evaluation.metrics import Scores
 from ..methods import Method
@@ -171,6 +171,7 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
         }  # fmt: skip
         say(f"best on test, chosen on {scores.split} itself: {best.shares[_ON_TEST]:.2%} in epoch {best.epoch}")
     report.write(folder, metrics, evaluate.thumbnails(judged, data.spec))
+    model_card.write(folder, metrics)
     folder.write_metrics(metrics)
     checkpoints.remove()
     say(f"{scores}; epoch chosen on {selected}")

@@ -114,6 +114,7 @@ CASES: dict[str, Case] = {
                             "--d-far", "3", *TRAIN, *STEPS, "--out", "out", given="set root=crops", grows=True),
     "ablate": _fertrain("ablate", "grid.toml", "--labeled", SET, "--seeds", "1", *NETWORK, "--set", "precision=fp32", "--workers", "0", "--out", "out", given="set grid.toml", grows=True),
     "evaluate a run": _fertrain("evaluate", "run", "--on", f"{SET}:test", given="set run", adds=True),
+    "evaluate --slices": _fertrain("evaluate", "run", "--on", f"{SET}:test", "--slices", "--corruptions", given="set run", adds=True, cpu_s=60),
     "probe": _fertrain("probe", "run", "--on", SET, given="set run"),
     "cross": _fertrain("cross", "run", "--on", f"{SET}:test", given="set run", adds=True),
     "reactions": _fertrain("reactions", "run", "--root", "root", "--shuffles", "10", "--moments", "1", "-o", "r", given="run root=finished"),
