@@ -203,6 +203,13 @@ class _Rebuilding:
 
     def _work(self, video: ReleasedVideo) -> Rebuilt:
         root, video_id = self.root, video.video_id
+        if read_outcome(root, video_id) is None and (
+            root.has_layout(video_id) or root.files.exists(root.tracks_key(video_id))
+        ):
+            raise RootError(
+                f"video {video_id}: expected one that was rebuilt from a release, found layout or tracks of your own; "
+                "rebuild in another --root"
+            )
         record, faces = root.record(video_id), self.release.faces(video_id)
         drawn = self.release.layout(video_id)
         config, mapped = video.export, faces
@@ -234,6 +241,8 @@ class _Rebuilding:
             gone = {n: faces.filter(mask) for n, _, mask in since}
         people = {each.person_id for _, each, _ in since if each.what == "person"}
         with root.files.lock(video_id):
+            # After a kill, layout and tracks are known to come from a release.
+            write_outcome(root, replace(outcome, state="failed", cause="interrupted: run again"))
             write_rows(root, video_id, faces, here)
             if gone:
                 place(root, video_id, gone)

@@ -2,55 +2,36 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from rmset import removal
 from rmset.files import sha256_of
 from rmset.inspect.absence import absence
 from rmset.inspect.verify import verify
-from rmset.parts.pictures import decode
 from rmset.parts.shards import read_faces
 from rmset.pipeline import run_stage
-from rmset.read.catalog import Catalog
 from rmset.release import publish, rebuild, summary
 from rmset.release.rebuilt import released_rows
 from rmset.root import Root
+from rmset.stages.fetch.causes import Cause
+from rmset.stages.fetch.config import FetchConfig
 from rmset.stages.track import TrackConfig
+from rmset_cli.rmset.app import app
+from tests.collect.host import Host
 
 from .encode import encode
-
-CROPS = "select person_id, frame_idx, image.bytes as data from crops where video_id = '{}' order by all"
+from .measure import crops_of, of_crops
 
 
 @pytest.fixture(scope="module")
 def released(finished_root, tmp_path_factory):
     return publish(finished_root, tmp_path_factory.mktemp("released") / "release").path
-
-
-def crops_of(root, video_id):
-    return {
-        (row["person_id"], row["frame_idx"]): row["data"] for row in Catalog(root).run(CROPS.format(video_id)).rows()
-    }
-
-
-def psnr(a, b):
-    error = np.mean((decode(a).astype(float) - decode(b).astype(float)) ** 2)
-    return 10 * np.log10(255**2 / max(error, 1e-9))
-
-
-def compare(original, own, rebuilt, name):
-    """PSNR of each rebuilt crop with the original one."""
-    before, after = crops_of(original, own), crops_of(rebuilt, name)
-    rows = released_rows(rebuilt, name).to_pylist()
-    return [
-        psnr(before[row["person_id"], row["frame_idx"]], after[row["person_id"], row["here"]])
-        for row in rows
-        if row["here"] >= 0
-    ]
 
 
 def test_the_same_file_gives_the_same_bytes(released, finished_root, mashup, tmp_path):
@@ -87,7 +68,7 @@ def test_another_encoding_is_aligned_exactly(released, finished_root, mashup, tm
     # frame k of 25 a second shows the released frame nearest to its time
     for row in rows.filter(pa.compute.greater_equal(rows["here"], 0)).to_pylist():
         assert abs((row["frame_idx"] - 7) / 30 - row["here"] / 25) <= 0.5 / 30 + 1e-9
-    values = compare(finished_root, own, root, outcome.video_id)
+    values = of_crops(finished_root, own, root, outcome.video_id)
     assert len(values) == outcome.faces > 80
     assert min(values) > 24
     assert np.mean(values) > 30
@@ -138,4 +119,57 @@ def test_a_release_that_was_changed_is_refused(released, tmp_path):
         list(rebuild(Root(tmp_path / "root"), tmp_path / "release", folder=tmp_path))
     with pytest.raises(RootError, match="expected the folder of a release"):
         list(rebuild(Root(tmp_path / "root"), tmp_path, folder=tmp_path))
-    assert json
+
+
+@pytest.fixture
+def host():
+    served = Host()
+    yield served
+    served.close()
+
+
+def test_videos_are_fetched_by_their_addresses_and_what_is_gone_is_told(finished_root, mashup, host, tmp_path):
+    shutil.copytree(finished_root.path, tmp_path / "own")
+    own = Root(tmp_path / "own")
+    (video,) = own.video_ids()
+    url = host.url + "/mashup.mp4"
+    own.write_text(own.record_key(video), replace(own.record(video), source_url=url).to_json())
+    release = publish(own, tmp_path / "release").path
+    config = FetchConfig(min_height=1, sleep=0, pause=0.01, backoff=0.2, timeout=2.0)
+    root = Root(tmp_path / "root")
+    (outcome,) = rebuild(root, release, fetching=config)
+    assert (outcome.video_id, outcome.state) == (video, "rotted")
+    assert outcome.cause.startswith("removed: ")
+    assert summary([outcome]).causes == {"removed": 1}
+    host.put("/mashup.mp4", mashup[0].read_bytes())
+    (outcome,) = rebuild(root, release, fetching=config, retry=frozenset({Cause.REMOVED}))
+    assert (outcome.state, outcome.faces) == ("identical", 144)
+    asked = len(host.log)
+    (again,) = rebuild(root, release, fetching=config)
+    assert (again, len(host.log)) == (outcome, asked), "no host is asked again"
+
+
+def test_tracks_of_the_users_own_are_not_replaced(released, laid_out_root, finished_root, mashup, tmp_path):
+    root = Root(tmp_path / "root")
+    name = f"video-{finished_root.video_ids()[0][-8:]}"
+    (tmp_path / "videos").mkdir()
+    shutil.copy(mashup[0], tmp_path / "videos")
+    list(rebuild(root, released, folder=tmp_path / "videos"))
+    root.files.remove(root.state_key("rebuild", name))
+    (outcome,) = rebuild(root, released, folder=tmp_path / "videos")
+    assert outcome.state == "failed"
+    assert "found layout or tracks of your own" in outcome.cause
+
+
+def test_the_command_prints_the_table_and_the_share_that_is_whole(released, mashup, tmp_path):
+    (tmp_path / "videos").mkdir()
+    shutil.copy(mashup[0], tmp_path / "videos")
+    words = ["rebuild", str(released), "--from", str(tmp_path / "videos"), "--root", str(tmp_path / "root")]
+    done = CliRunner().invoke(app, [*words, "--format", "json"])
+    assert done.exit_code == 0, done.output
+    raw = json.loads(done.stdout)
+    assert raw["summary"] == {
+        "videos": {"identical": 1}, "causes": {}, "faces": 144, "released": 144, "whole": 1.0,
+    }  # fmt: skip
+    assert raw["videos"][0]["state"] == "identical"
+    assert "144 of 144 faces are whole (100.0%)" in done.stderr
