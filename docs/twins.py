@@ -28,6 +28,7 @@ TWINS: dict[str, tuple[str, str | None]] = {
     "rmset stats": ("rmset.open(root).stats", DATA),
     "rmset verify": ("rmset.inspect.verify.verify", None),
     "rmset remove": ("rmset.removal.remove_person", None),
+    "rmset duplicates": ("rmset.duplicates.find_videos", None),
     "rmset people link": ("rmset.people.link", None),
     "rmset people merge": ("rmset.people.merge", None),
     "rmset people split": ("rmset.people.split", None),

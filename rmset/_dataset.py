@@ -225,6 +225,7 @@ class Dataset(os.PathLike[str]):
         max_yaw: float | None = None,
         max_padding: float | None = None,
         reviewed: bool = False,
+        distinct: bool = False,
     ) -> Pairs:
         """Anchors with their positives (others, same moment) and negatives (same person, far away in time).
 
@@ -240,6 +241,7 @@ class Dataset(os.PathLike[str]):
             max_yaw: leaves out turned heads, 0 to 1.
             max_padding: leaves out crops with a larger share outside frame or panel.
             reviewed: use reviewed segments only.
+            distinct: leave out crops that look like another (`rmset duplicates --crops`).
 
         Raises:
             RootError: there are no crops.
@@ -250,7 +252,7 @@ class Dataset(os.PathLike[str]):
         (64, 64, 3)
         """
         rule = PairRule(d, d_far, unit, step_of(self.root) if unit == "steps" else 1, same_segment)
-        quality = Quality(min_sharpness, min_brightness, max_yaw, max_padding, reviewed)
+        quality = Quality(min_sharpness, min_brightness, max_yaw, max_padding, reviewed, distinct)
         with bars() as progress:
             sampler = open_sampler(self.store, rule, quality, max_candidates=candidates, progress=progress)
         return Pairs(self.store, sampler, seed)

@@ -10,6 +10,7 @@ from . import (
     build,
     collect,
     demo,
+    duplicates,
     layout,
     look,
     people,
@@ -39,7 +40,22 @@ def _all(version: VersionOption = False) -> None:
     """Options of the program itself."""
 
 
-for family in (demo, world, plan, search, collect, build, audit, status, query, look, remove, publish, rebuild):
+for family in (
+    demo,
+    world,
+    plan,
+    search,
+    collect,
+    build,
+    audit,
+    status,
+    query,
+    look,
+    remove,
+    publish,
+    rebuild,
+    duplicates,
+):
     family.register(app)
 app.add_typer(layout.app, name="layout")
 app.add_typer(people.app, name="people")

@@ -99,6 +99,9 @@ def pairs(
         bool, typer.Option("--same-segment", help="Positives from the anchor's segment only.")
     ] = False,
     reviewed: Annotated[bool, typer.Option("--reviewed", help="Reviewed segments only.")] = False,
+    distinct: Annotated[
+        bool, typer.Option("--distinct", help="Leave out crops that `rmset duplicates` found to be like another.")
+    ] = False,
     min_sharpness: Annotated[float | None, typer.Option("--min-sharpness", help="Leave out blurred crops.")] = None,
     min_brightness: Annotated[
         float | None, typer.Option("--min-brightness", help="Leave out dark ones, 0 to 1.")
@@ -133,7 +136,7 @@ def pairs(
     rule = PairRule(d, d_far, unit, step_of(place) if unit == "steps" else 1, same_segment)  # type: ignore[arg-type]
     with progress() as report:
         store = CropStore(place, progress=report)
-        quality = Quality(min_sharpness, min_brightness, max_yaw, max_padding, reviewed)
+        quality = Quality(min_sharpness, min_brightness, max_yaw, max_padding, reviewed, distinct)
         sampler = open_sampler(store, rule, quality, max_candidates=candidates, progress=report)
         rng = np.random.default_rng(seed)
         if anchor is not None:

@@ -9,6 +9,7 @@ import duckdb
 
 from rmset.errors import QueryError, RmsetError
 from rmset.read import guard, queries
+from rmset.read.duplicates import current_files
 from rmset.read.limits import size
 from rmset.read.mount import PREFIX, ReadOnlyFiles
 from rmset.read.persons import Persons, read_persons
@@ -41,6 +42,8 @@ class Catalog:
         removed = root.removed()
         keys = (key for pattern in _PATTERNS for key in root.files.keys(pattern))
         self._files = {key: root.files.local(key) for key in keys if _video_of(key) not in removed.hidden}
+        self._duplicates = current_files(root)
+        self._files |= {key: root.files.local(key) for key in self._duplicates}
         self._folder = PrivateFolder()
         place = str(self._folder.path / "catalog.duckdb")
         config: dict[str, Any] = {
@@ -124,6 +127,8 @@ class Catalog:
                     f"root {self.root.path}: {guard.one_line(error, pointer=False)}; `rmset verify` tells more"
                 ) from error
         self._execute(self._predictions())
+        found = [PREFIX + key for key in self._duplicates]
+        self._execute(queries.duplicates_view(found) if found else queries.NO_DUPLICATES)
         for macro in queries.MACROS:
             self._execute(macro)
 

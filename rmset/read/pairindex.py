@@ -17,6 +17,7 @@ from rmset.read import queries
 from rmset.read.arrange import PairArrays, PairRule, Rows, arrange
 from rmset.read.catalog import Catalog
 from rmset.read.crops import CropStore
+from rmset.read.duplicates import VIDEOS, current_files, state_hash
 from rmset.read.index import Arrays, load, make
 from rmset.read.mount import PREFIX
 from rmset.read.pairs import PairSampler
@@ -38,6 +39,8 @@ class Quality:
     max_padding: float | None = None
     reviewed: bool = False
     """only segments with a reviewed layout"""
+    distinct: bool = False
+    """without crops that look like another (`rmset duplicates --crops`)"""
 
     @property
     def everything(self) -> bool:
@@ -61,16 +64,26 @@ def open_sampler(
         quality: filter of crops; default: all.
         max_candidates: most candidates of each kind in a draw.
         progress: progress callback while the arrays are made.
+
+    Raises:
+        UsageError: only distinct crops are wanted, and duplicates were not looked for.
     """
     rule = rule if rule is not None else PairRule(stride=step_of(store.root))
     quality = quality if quality is not None else Quality()
+    if quality.distinct and not any(key != VIDEOS for key in current_files(store.root)):
+        raise UsageError(
+            "expected duplicate crops to leave out, found none listed; run `rmset duplicates --crops` first"
+        )
     folder = store.index.folder
     if folder is None:
         arrays = arrange(store.keys, rule, taking_part(store, quality), progress)
         return PairSampler(store.keys, rule=rule, max_candidates=max_candidates, arrays=arrays)
     layouts = reviewed_hash(store.root) if quality.reviewed else ""
-    # Equivalent rules share their arrays.
-    meaning: list[object] = [2, folder, rule.reach, rule.clock, rule.same_segment, asdict(quality), layouts]
+    # Equivalent rules share their arrays; names of earlier versions stay.
+    chosen = {name: value for name, value in asdict(quality).items() if name != "distinct"}
+    meaning: list[object] = [2, folder, rule.reach, rule.clock, rule.same_segment, chosen, layouts]
+    if quality.distinct:
+        meaning.append(state_hash(store.root))
     if store.keys.identity is not None:
         meaning.append(read_persons(store.root).aliases)
     name = f"pairs-{hash_of(meaning)[:16]}"
@@ -116,6 +129,9 @@ def where(quality: Quality) -> list[str]:
         conditions.append(f"c.padding <= {float(quality.max_padding)!r}::float")
     if quality.reviewed:
         conditions.append("(c.video_id, c.segment) in (select video_id, segment from segments where reviewed)")
+    if quality.distinct:
+        listed = "select video_id, person_id, frame_idx from duplicates where frame_idx is not null"
+        conditions.append(f"(c.video_id, c.person_id, c.frame_idx) not in ({listed})")
     return conditions
 
 

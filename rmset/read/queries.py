@@ -70,6 +70,11 @@ _SAME = (
 )
 NO_FACES = _empty("faces", FACE_TYPES)
 NO_CROPS = _empty("crops", CROP_TYPES)
+DUPLICATE_TYPES = {
+    "person_id": "smallint", "frame_idx": "integer", "of_video_id": "varchar", "of_person_id": "smallint",
+    "of_frame_idx": "integer", "difference": "float", "edit": "varchar",
+}  # fmt: skip
+NO_DUPLICATES = _empty("duplicates", DUPLICATE_TYPES)
 NO_PREDICTIONS = "create table predictions (run varchar, video_id varchar, person_id smallint, frame_idx integer)"
 POSITIVES = f"""
 create macro positives(video_id, person_id, frame_idx, d := 5) as table
@@ -99,7 +104,10 @@ create macro all_positives(video_id, d := 5) as table
   select a.person_id, a.frame_idx, c.person_id as other_person_id, c.frame_idx as other_frame_idx
   from a join f c on c.frame_idx = a.frame_idx + a.apart and c.who <> a.who
 """
-NAMES = ("videos", "segments", "regions", "people", "audit", "removed", "persons", "faces", "crops", "predictions")
+NAMES = (
+    "videos", "segments", "regions", "people", "audit", "removed", "persons", "faces", "crops", "predictions",
+    "duplicates",
+)  # fmt: skip
 TABLES = (VIDEOS, SEGMENTS, REGIONS, PEOPLE, AUDIT, REMOVED, PERSONS)
 MACROS = (POSITIVES, NEGATIVES, ALL_POSITIVES)
 
@@ -163,6 +171,12 @@ def predictions_view(paths: Sequence[str], classes: Sequence[str]) -> str:
 def quoted(name: str) -> str:
     """Return a name as an SQL identifier, with its quotes doubled."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def duplicates_view(paths: Sequence[str]) -> str:
+    """Return a view over `duplicates.parquet` and `duplicates/<video_id>.parquet`."""
+    types = _columns({"video_id": "varchar"} | DUPLICATE_TYPES)
+    return f"create view duplicates as select {types} from {_read(paths)} t"  # noqa: S608
 
 
 def rows_where(paths: Sequence[str], conditions: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from rmset.pipeline import STAGES
 from rmset.progress import Progress
 from rmset.read import predictions
 from rmset.read.absent import Absent, read_removed
+from rmset.read.duplicates import forget_duplicates
 from rmset.read.embeddings import read_embeddings
 from rmset.read.index import FOLDER as INDEX
 from rmset.read.leftovers import sweep
@@ -48,6 +49,7 @@ def carry_out(root: Root, number: int, stone: Tombstone, progress: Progress) -> 
         _rewrite(root, number, stone, progress)
     # Derived from all shards; rebuilt at the next use.
     root.files.remove(INDEX)
+    forget_duplicates(root)
     stone = replace(stone, state="done")
     with root.files.lock(LOCK):
         root.write_removed(root.removed().with_entry(stone, number))

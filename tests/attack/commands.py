@@ -87,6 +87,7 @@ CASES: dict[str, Case] = {
     "remove --pixels": _rmset("remove", "--person", f"{VIDEO}:1", "--pixels", "--reason", "asked", root="finished"),
     "remove --crops": _rmset("remove", "--crops", "select * exclude (image) from crops where frame_idx < 5", "--reason", "asked",
                              root="finished"),
+    "duplicates": _rmset("duplicates", root="finished"),
     "people link": _rmset("people", "link", "--embedder", "mean.onnx", root="finished", given={"mean.onnx": "mean.onnx"}),
     "people merge": _rmset("people", "merge", f"{VIDEO}:0", f"{VIDEO}:1", root="finished", writes=False, code=2),
     "people split": _rmset("people", "split", f"{VIDEO}:1", root="finished"),

@@ -31,6 +31,7 @@ def test_every_table_of_the_design_is_there(catalog):
         "audit",
         "removed",
         "persons",
+        "duplicates",
         "faces",
         "crops",
         "predictions",
