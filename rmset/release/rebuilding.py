@@ -21,11 +21,12 @@ from rmset.parts.probe import VIDEO_SUFFIXES, Probe, probe
 from rmset.parts.shards import keys_of, write_faces
 from rmset.pipeline import STAGES, run_stage
 from rmset.progress import Progress, silent
+from rmset.read.fingerprints import refuse_copy
 from rmset.read.video import index_of
-from rmset.records import StageRecord, VideoRecord
-from rmset.release.align import Alignment, align
-from rmset.release.hashes import hash_frames, picture_box
-from rmset.release.mapping import Placing, here_of, map_faces, map_layout, placings
+from rmset.records import StageRecord
+from rmset.release.align import Alignment
+from rmset.release.mapping import Placing, here_of, map_faces, map_layout
+from rmset.release.matching import Candidate
 from rmset.release.opened import Release, ReleasedVideo
 from rmset.release.pull import apply, place, removed_since
 from rmset.release.rebuilt import WHOLE, Rebuilt, read_outcome, write_outcome, write_rows
@@ -161,6 +162,7 @@ class _Rebuilding:
             if self.root.record(video.video_id).sha256 == sha256 and self.root.video_path(video.video_id).exists():
                 return
         found: Probe = probe(path, self.progress)
+        refuse_copy(self.root, video.video_id, path, found.index, (), self.progress)
         suffix = path.suffix.lower() if path.suffix.lower() in VIDEO_SUFFIXES else suffix_of(path)
         known = {"license": video.license, "source_url": video.source_url}
         with self.root.files.lock(video.video_id):
@@ -216,7 +218,7 @@ class _Rebuilding:
         here = faces["frame_idx"].to_numpy()
         outcome = Rebuilt(video_id, "identical", frames=1.0, sha256=record.sha256)
         if (record.sha256, record.numbering) != (video.sha256, video.numbering) or record.numbering != VERSION:
-            found = self._aligned(video, record)
+            found = self._aligned(video)
             if found is None:
                 return replace(outcome, state="rotted", cause=f"{CHANGED}: its frames are others", frames=0.0)
             at, placing = found
@@ -255,18 +257,13 @@ class _Rebuilding:
         released = len(faces) - sum(int(mask.sum()) for _, _, mask in since)
         return replace(outcome, faces=len(mapped), released=released, crops=int(done.counts.get("crops", 0)))
 
-    def _aligned(self, video: ReleasedVideo, record: VideoRecord) -> tuple[Alignment, Placing] | None:
+    def _aligned(self, video: ReleasedVideo) -> tuple[Alignment, Placing] | None:
         """Return the best alignment of the file in the root, with the whole frame or inside black bars."""
-        root, released = self.root, self.release.frames(video.video_id)
-        path, index = root.video_path(video.video_id), index_of(root, video.video_id)
-        ways = placings(video.frame_size, video.picture, record.frame_size, picture_box(path, index))
-        regions = [None, *(way.region for way in ways[1:])]
-        best: tuple[Alignment, Placing] | None = None
-        for way, frames in zip(ways, hash_frames(path, index, regions, self.progress), strict=True):
-            found = align(released, frames)
-            if found is not None and (best is None or found.bits < best[0].bits):
-                best = (found, way)
-        return best
+        root = self.root
+        index = index_of(root, video.video_id)
+        assert index is not None
+        file = Candidate(root.video_path(video.video_id), index, self.progress)
+        return file.match(self.release.frames(video.video_id), video.frame_size)
 
     def _write(self, video: ReleasedVideo, drawn: Layout, faces: pa.Table) -> None:
         """Write layout and tracks, and what the ledger says of them; the caller holds the video's lock."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rmset.errors import RmsetError
 from rmset.files import sha256_of
+from rmset.parts.survey import survey
 from rmset.progress import Progress, silent
-from rmset.release.align import align
-from rmset.release.hashes import Frames, hash_frames
+from rmset.release.matching import Candidate
 from rmset.release.opened import Release, ReleasedVideo
 from rmset.stages.fetch import videos_below
 
@@ -25,7 +25,7 @@ class Folder:
         self._progress = progress
         self._sizes = {path: path.stat().st_size for path in self._paths}
         self._hashes: dict[Path, str] = {}
-        self._frames: dict[Path, Frames | None] = {}
+        self._files: dict[Path, Candidate | None] = {}
 
     def sha256(self, path: Path) -> str:
         """Hash of a file's bytes, computed once."""
@@ -69,16 +69,19 @@ class Folder:
         released = release.frames(video.video_id)
         best: tuple[float, Path] | None = None
         for path in paths:
-            frames = self._frames_of(path)
-            found = align(released, frames) if frames is not None else None
-            if found is not None and (best is None or found.bits < best[0]):
-                best = (found.bits, path)
+            file = self._file(path)
+            try:
+                found = file.match(released, video.frame_size) if file is not None else None
+            except RmsetError:
+                continue
+            if found is not None and (best is None or found[0].bits < best[0]):
+                best = (found[0].bits, path)
         return best[1] if best is not None else None
 
-    def _frames_of(self, path: Path) -> Frames | None:
-        if path not in self._frames:
+    def _file(self, path: Path) -> Candidate | None:
+        if path not in self._files:
             try:
-                (self._frames[path],) = hash_frames(path, None, progress=self._progress)
+                self._files[path] = Candidate(path, survey(path, progress=self._progress), self._progress)
             except RmsetError:
-                self._frames[path] = None
-        return self._frames[path]
+                self._files[path] = None
+        return self._files[path]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def publish(
 
     Args:
         root: the data set; its finished videos are published.
-        output: folder of the release; missing or empty.
+        output: folder of the release; missing, empty, or with the same release, which then stays as it is.
         options: what it holds.
         progress: progress callback on videos.
 
@@ -96,7 +97,8 @@ def publish(
     """
     options, output = options or Options(), Path(output)
     with plain_errors(output, "-o"):
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        before = output / CHECKSUMS if (output / CHECKSUMS).is_file() else None
+        if before is None and output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise RootError(f"{output}: expected no folder or an empty one, found files; choose another place, with -o")
     consent = None if options.consent is None else read_consent(options.consent)
     videos, left_out = finished(root)
@@ -105,7 +107,7 @@ def publish(
     known = [(v.video_id, v.record.source_url) for v in videos]
     gone = [(t.video_id, t.source_url) for t in root.removed() if t.video_id not in dict(known)]
     ids = published_ids(dict([*gone, *known]).items(), with_names=options.names)
-    with written_folder(output) as folder:
+    with suppress(_AlreadyThere), written_folder(output) as folder:
         writing = _Writing(root, folder, options, ids, links_of(root), consent)
         for number, video in enumerate(sorted(videos, key=lambda v: ids[v.video_id])):
             progress("publish", number, len(videos))
@@ -115,9 +117,19 @@ def publish(
         for leak in scan(folder, options.asked, _words(root, videos, ids, options)):
             raise RootError(f"{leak.file}: expected a release without {leak.problem}, found it; nothing was published")
         files = _files(folder)
+        if before is not None:
+            if before.read_bytes() == (folder / CHECKSUMS).read_bytes():
+                raise _AlreadyThere
+            raise RootError(
+                f"{output}: expected no release or the same one, found another; choose another place, with -o"
+            )
         for path in folder.rglob("*"):
             sync(path)
     return Published(output, facts, files, tuple(left_out))
+
+
+class _AlreadyThere(Exception):  # noqa: N818  (no error)
+    """The same release is in its place already, perhaps with texts that its publisher has filled in: it stays."""
 
 
 class _Writing:

@@ -3,15 +3,14 @@
 import cv2
 import numpy as np
 
+from rmset.parts.frames import VideoReader
 from rmset.parts.pictures import decode
 from rmset.parts.shards import read_faces
 from rmset.read.catalog import Catalog
-from rmset.read.video import reader_of
 from rmset.release.rebuilt import released_rows
+from rmset.synth.encode import Encoder
 
 CROPS = "select person_id, frame_idx, image.bytes as data from crops where video_id = '{}' order by all"
-SIZE = (480, 270)
-NEAR = 3
 
 
 def crops_of(root, video_id):
@@ -35,41 +34,33 @@ def of_crops(original, own, rebuilt, name, every=1):
     return np.array([psnr(before[a], after[b]) for a, b in pairs if a in before and b in after])
 
 
-def frames_of(root, video_id, wanted, region=None):
-    """Gray thumbnails of frames, of the part of the frame in which the original lies."""
-    found = {}
-    with reader_of(root, video_id) as reader:
-        for frame in reader.frames(stop=max(wanted) + 1):
-            if frame.frame_idx in wanted:
-                gray = frame.gray
-                if region is not None:
-                    x0, y0, x1, y1 = region
-                    gray = gray[y0:y1, x0:x1]
-                found[frame.frame_idx] = cv2.resize(gray, SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+def numbered(path, count, rate, size):
+    """Encode a video whose frames show their numbers as 4 x 4 blocks of light and dark."""
+    with Encoder(path, size, rate, crf=12) as encoder:
+        for n in range(count):
+            blocks = np.array([255 if n >> bit & 1 else 0 for bit in range(16)], np.uint8).reshape(4, 4)
+            image = cv2.resize(blocks, size, interpolation=cv2.INTER_NEAREST)
+            encoder.write(np.repeat(image[..., None], 3, axis=2))
+    return path
+
+
+def numbers_in(path, region):
+    """Read the numbers of all frames, from the part of the frame in which the original lies."""
+    x0, y0, x1, y1 = region
+    found = []
+    with VideoReader(path) as reader:
+        for frame in reader.frames():
+            part = cv2.resize(frame.gray[y0:y1, x0:x1], (64, 64), interpolation=cv2.INTER_AREA)
+            light = part.reshape(4, 16, 4, 16)[:, 4:12, :, 4:12].mean(axis=(1, 3)) > 127
+            found.append(sum(1 << bit for bit in range(16) if light.reshape(-1)[bit]))
     return found
 
 
-def wrong_frames(original, own, rebuilt, name, *, every=7, region=None):
-    """Frames of the rebuilt video that show another original frame than the one they were given, by their pixels.
-
-    Returns:
-        How many were compared, and (frame here, frame given, frame that fits best) of each wrong one.
-    """
+def wrong_frames(rebuilt, name, numbers):
+    """Frames given another released frame than they show: how many are given, (here, given, true) of the wrong ones."""
     rows = released_rows(rebuilt, name).to_pylist()
-    given = dict(sorted({row["here"]: row["frame_idx"] for row in rows if row["here"] >= 0}.items()))
-    chosen = {here: given[here] for here in list(given)[::every]}
-    near = {f + k for f in chosen.values() for k in range(-NEAR, NEAR + 1) if f + k >= 0}
-    before, after = frames_of(original, own, near), frames_of(rebuilt, name, set(chosen), region)
-    wrong = []
-    for here, frame in chosen.items():
-        apart = {
-            f: float(((before[f] - after[here]) ** 2).mean()) for f in near & set(before) if abs(f - frame) <= NEAR
-        }
-        best = min(apart, key=apart.get)
-        # Frames that are alike to a hundredth cannot be told apart.
-        if best != frame and apart[best] < 0.99 * apart[frame]:
-            wrong.append((here, frame, best))
-    return len(chosen), wrong
+    given = {row["here"]: row["frame_idx"] for row in rows if row["here"] >= 0}
+    return len(given), [(h, f, numbers[h]) for h, f in sorted(given.items()) if numbers[h] != f]
 
 
 def of_boxes(rebuilt, name, mapped):

@@ -16,7 +16,7 @@ from rmset.synth.compose import compose_demo
 from tests.conftest import true_layout
 
 from .encode import encode
-from .measure import of_boxes, of_crops, wrong_frames
+from .measure import numbered, numbers_in, of_boxes, of_crops, wrong_frames
 
 ENCODINGS = {
     # name -> (options, true region in which the frame lies, rate of the original)
@@ -60,7 +60,9 @@ def test_another_encoding_gives_the_same_faces(original, tmp_path, name):
     assert summary(list(found.values())).causes == {"missing": 1}
     x0, y0, x1, y1 = region
     sx, sy = (x1 - x0) / SIZE[0], (y1 - y0) / SIZE[1]
-    compared, wrong = wrong_frames(root, own, rebuilt, outcome.video_id, region=region)
+    numbered(tmp_path / "numbered.mp4", root.record(own).frame_count, rate, SIZE)
+    encode(tmp_path / "numbered.mp4", tmp_path / "other.mp4", *how)
+    compared, wrong = wrong_frames(rebuilt, outcome.video_id, numbers_in(tmp_path / "other.mp4", region))
     worst = of_boxes(
         rebuilt, outcome.video_id, lambda b: (x0 + b[0] * sx, y0 + b[1] * sy, x0 + b[2] * sx, y0 + b[3] * sy)
     )

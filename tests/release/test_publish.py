@@ -248,9 +248,14 @@ def test_the_command_tells_what_it_wrote(root, tmp_path):
     done = CliRunner().invoke(app, ["publish", *place, "--format", "json"])
     assert done.exit_code == 0, done.output
     assert {row["what"] for row in json.loads(done.stdout)} >= {"tracks", "frames", "README.md", "croissant.json"}
-    again = CliRunner().invoke(app, ["publish", *place])
-    assert isinstance(again.exception, RootError)
-    assert "expected no folder or an empty one" in str(again.exception)
+    card = tmp_path / "release/README.md"
+    card.write_text(card.read_text() + "filled in")
+    assert CliRunner().invoke(app, ["publish", *place]).exit_code == 0, "the same release is there already"
+    assert card.read_text().endswith("filled in")
+    for other, words in ((tmp_path / "release", "found another"), (tmp_path, "expected no folder or an empty one")):
+        again = CliRunner().invoke(app, ["publish", "-o", str(other), "--seed", "5", "--root", str(root.path)])
+        assert isinstance(again.exception, RootError)
+        assert words in str(again.exception)
 
 
 def test_names_are_those_of_the_package():
