@@ -32,6 +32,7 @@ def add(
     files: Path | str | Iterable[Path | str],
     *,
     copy: bool = False,
+    allow_copies_of: Sequence[str] = (),
     progress: Progress | bool | None = None,
 ) -> list[VideoRecord]:
     """Add video files to a data set: probe, hash, link or copy. Adding the same file again changes nothing.
@@ -40,6 +41,7 @@ def add(
         root: the data set; None is `$RMSET_ROOT`, else `data/rmset`.
         files: a file, a folder of them, or several of both.
         copy: copy even if a hard link is possible.
+        allow_copies_of: ids of removed videos that a file may look like.
         progress: None for a bar in a terminal or notebook, False for none, or a callback.
 
     Returns:
@@ -63,7 +65,7 @@ def add(
         for number, path in enumerate(paths):
             report("add", number, len(paths))
             try:
-                taken.append(fetch.add(place, path, copy=copy))
+                taken.append(fetch.add(place, path, copy=copy, allow_copies_of=allow_copies_of))
             except RmsetError as error:
                 failed.append(str(error))
             except (ValueError, OSError) as error:

@@ -24,6 +24,8 @@ AGAINST = 0.05
 """largest share of moving blocks that have nothing in common in a copy"""
 SIDE = FINE // 2
 """blocks of a side that are compared"""
+SHORTEST_S = 6.0
+"""least length in common, s: shorter parts agree by chance"""
 _WINDOW = 48 * RATE
 _WINDOWS = 3
 _CANDIDATES = 3
@@ -82,7 +84,8 @@ class Twin:
     @property
     def is_copy(self) -> bool:
         """Whether the one is a copy of the other."""
-        return self.share >= ALIKE and self.against <= AGAINST and self.whole >= _PART
+        long_enough = self.whole >= _PART and self.seconds >= SHORTEST_S
+        return self.share >= ALIKE and self.against <= AGAINST and long_enough
 
 
 def twin(one: Fingerprint, two: Fingerprint) -> Twin | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rmset.bounded import read_text
-from rmset.errors import FetchError, LayoutError, RootError, UnreadableError
+from rmset.errors import FetchError, LayoutError, RemovedError, UnreadableError
 from rmset.files import sha256_of
 from rmset.layout_record import Layout
 from rmset.read.fingerprints import refuse_copy
@@ -81,7 +81,7 @@ def bring(
         raise FetchError(f"removed from this data set on {stone.time[:10]}: {stone.reason}", Cause.TAKEN_OUT)
     try:
         refuse_copy(root, target.video_id, path, probe.index, config.allow_copies_of)
-    except RootError as error:
+    except RemovedError as error:
         forget(root, target.video_id)
         raise FetchError(str(error), Cause.TAKEN_OUT) from error
     with root.files.lock(target.video_id):
