@@ -57,7 +57,7 @@ class Loss:
 
     def __str__(self) -> str:
         return (
-            f"int8 loses {self.accuracy - self.accuracy_int8:+.2%} of accuracy ({self.accuracy:.2%} to "
+            f"int8 changes accuracy by {self.accuracy_int8 - self.accuracy:+.2%} ({self.accuracy:.2%} to "
             f"{self.accuracy_int8:.2%}) and agrees with float on {self.agreement:.2%} of {self.images:,} images of "
             f"{self.source}"
         )
