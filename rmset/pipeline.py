@@ -19,6 +19,7 @@ from rmset.errors import LayoutError, RmsetError, RootError
 from rmset.files import hash_of, sha256_of
 from rmset.inspect import agreement
 from rmset.inspect.verify import Finding
+from rmset.parts.early import EarlyCrops
 from rmset.progress import Progress, silent
 from rmset.records import StageRecord, VideoRecord
 from rmset.root import Root
@@ -33,7 +34,8 @@ Config = ProposeConfig | TrackConfig | AuditConfig | ExportConfig
 # Most characters of a traceback in the ledger; the end is kept.
 _LONGEST_TRACE = 20_000
 
-Work = Callable[[Root, str, Any, Progress], Mapping[str, float | str]]
+Work = Callable[..., Mapping[str, float | str]]
+"""(root, video_id, config, progress), and for a stage that shares crops: `early`"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Stage:
     """keys of the files written by the stage"""
     keeps: Callable[[Root, str], bool] | None = None
     """whether there is a result that the stage must not replace"""
+    shares_crops: bool = False
+    """whether it cuts crops for a later stage, or uses those of an earlier one"""
 
 
 def _file_hash(root: Root, key: str, most: int | None = None) -> str:
@@ -90,10 +94,16 @@ STAGES: dict[str, Stage] = {
     layout.NAME: Stage(
         layout.NAME, layout.propose, _layout_reads, lambda r, v: r.files.keys(r.layout_key(v)), layout.is_manual
     ),
-    track.NAME: Stage(track.NAME, track.run, _track_reads, lambda r, v: r.files.keys(r.tracks_key(v))),
+    track.NAME: Stage(
+        track.NAME, track.run, _track_reads, lambda r, v: r.files.keys(r.tracks_key(v)), shares_crops=True
+    ),
     audit.NAME: Stage(audit.NAME, audit.run, _export_reads, lambda r, v: r.files.keys(r.audit_key(v))),
     export.NAME: Stage(
-        export.NAME, export.run, _export_reads, lambda r, v: r.files.keys(f"{r.crops_key(v)}/*.parquet")
+        export.NAME,
+        export.run,
+        _export_reads,
+        lambda r, v: r.files.keys(f"{r.crops_key(v)}/*.parquet"),
+        shares_crops=True,
     ),
 }
 
@@ -165,9 +175,18 @@ def probe_again(root: Root, video_id: str, progress: Progress = silent) -> Outco
 
 
 def run_stage(
-    root: Root, video_id: str, name: str, config: Config, *, force: bool = False, progress: Progress = silent
+    root: Root,
+    video_id: str,
+    name: str,
+    config: Config,
+    *,
+    force: bool = False,
+    progress: Progress = silent,
+    early: EarlyCrops | None = None,
 ) -> Outcome:
     """Run one stage on one video, unless the ledger shows that nothing has changed since it was done.
+
+    With `early`, tracking cuts crops for an export that follows, which then need not decode the video.
 
     Whatever goes wrong with the video is recorded and returned, not raised: other videos go on. The ledger is written
     under the video's lock only: a run that was refused the lock leaves no trace.
@@ -175,12 +194,14 @@ def run_stage(
     began = time.monotonic()
     try:
         with root.files.lock(video_id):
-            return _run_locked(root, video_id, STAGES[name], config, force, progress)
+            return _run_locked(root, video_id, STAGES[name], config, force, progress, early)
     except RmsetError as refusal:
         return Outcome(video_id, name, "failed", {}, time.monotonic() - began, str(refusal))
 
 
-def _run_locked(root: Root, video_id: str, stage: Stage, config: Config, force: bool, progress: Progress) -> Outcome:
+def _run_locked(
+    root: Root, video_id: str, stage: Stage, config: Config, force: bool, progress: Progress, early: EarlyCrops | None
+) -> Outcome:
     began = time.monotonic()
     before = root.stage_record(stage.name, video_id)
     standing = before.standing if before is not None else None
@@ -201,7 +222,8 @@ def _run_locked(root: Root, video_id: str, stage: Stage, config: Config, force: 
             root.removed().refuse_unplaced(video_id)
         # After a kill between new files and new entry, the old entry must not confirm the new files.
         root.write_stage_record(entry)
-        counts = dict(stage.work(root, video_id, config, progress))
+        shared = {"early": early} if stage.shares_crops else {}
+        counts = dict(stage.work(root, video_id, config, progress, **shared))
         outputs = {key: sha256_of(root.files.local(key)) for key in stage.writes(root, video_id)}
         entry = replace(entry, status="done", outputs=outputs, counts=counts, last_done=None)
     except Exception as failure:
@@ -287,10 +309,24 @@ def run_stages(
     """Run stages on one video in order, up to the first that fails; tracks are checked on `check` frames, if any."""
     again = probe_again(root, video_id, progress)
     outcomes = [again] if again is not None else []
-    for name, config in steps:
-        outcomes.append(run_stage(root, video_id, name, config, force=force, progress=progress))
-        if outcomes[-1].status == "failed":
-            break
-        if name == track.NAME and check and agreement.KEY not in outcomes[-1].counts:
-            outcomes.append(check_tracks(root, video_id, check, progress))
+    early = _early(root, steps)
+    try:
+        for name, config in steps:
+            outcomes.append(run_stage(root, video_id, name, config, force=force, progress=progress, early=early))
+            if outcomes[-1].status == "failed":
+                break
+            if name == track.NAME and check and agreement.KEY not in outcomes[-1].counts:
+                outcomes.append(check_tracks(root, video_id, check, progress))
+    finally:
+        if early is not None:
+            early.close()
     return outcomes
+
+
+def _early(root: Root, steps: Sequence[tuple[str, Config]]) -> EarlyCrops | None:
+    """Return where tracking puts crops for the export that follows it; None if they are not worth it."""
+    configs = dict(steps)
+    tracked, exported = configs.get(track.NAME), configs.get(export.NAME)
+    if not (isinstance(tracked, TrackConfig) and isinstance(exported, ExportConfig)) or exported.max_per_person:
+        return None
+    return EarlyCrops(exported.cut, root.path)

@@ -6,6 +6,7 @@ neighbor's pixels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from rmset.geometry import Box
+from rmset.layout_record import Layout
 from rmset.parts.frames import Gray, Image
 
 Window = tuple[int, int, int, int]
@@ -43,6 +45,27 @@ class Crop:
         return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """The rectangles that crops never reach beyond."""
+
+    panels: Mapping[tuple[int, int], Box | None]
+    """(segment, person) -> panel"""
+    frame: Box
+    """the whole frame, for a person without a panel"""
+
+    @classmethod
+    def in_layout(cls, layout: Layout) -> Bounds:
+        """Return the panels of a layout."""
+        width, height = layout.frame_size
+        panels = {(i, p.person_id): p.panel for i, s in enumerate(layout.segments) for p in s.people}
+        return cls(panels, (0.0, 0.0, float(width), float(height)))
+
+    def of(self, segment: int, person_id: int) -> Box:
+        """Return the bounds of a person's crops in a segment, xyxy px."""
+        return self.panels.get((segment, person_id)) or self.frame
+
+
 class Seen(Protocol):
     """A crop in color or in planes, as far as it is measured."""
 
@@ -53,6 +76,24 @@ class Seen(Protocol):
     @property
     def padding(self) -> float:
         """Share of it, 0 to 1, that lay beyond its bounds."""
+
+
+@dataclass(frozen=True)
+class EncodedCrop:
+    """One crop as it is stored, with what was measured on its pixels."""
+
+    data: bytes
+    sharpness: float
+    """variance of the Laplacian, gray levels²"""
+    brightness: float
+    """mean gray value, 0 (black) to 1 (white)"""
+    padding: float
+    """share of the crop, 0 to 1, that lay beyond its bounds"""
+
+    @classmethod
+    def of(cls, crop: Seen, data: bytes) -> EncodedCrop:
+        """Measure a crop that was encoded as `data`."""
+        return cls(data, *quality(crop.gray), crop.padding)
 
 
 def windows(box: Box, bounds: Box, frame_size: tuple[int, int], widen: float = 0.31) -> tuple[Window, Window] | None:
@@ -130,8 +171,8 @@ def yaw(landmarks: np.ndarray) -> float:
 
 
 def crop_row(
-    crop: Seen,
-    data: bytes,
+    crop: EncodedCrop,
+    size: int,
     suffix: str,
     *,
     video_id: str,
@@ -144,8 +185,8 @@ def crop_row(
     """Return a crop as a row of `rmset.schema.crops()`, without `encoded_size`, which the writer counts.
 
     Args:
-        crop: pixels, to measure.
-        data: encoded pixels.
+        crop: encoded pixels and their measures.
+        size: side of the crop, px.
         suffix: suffix of the picture's name, as `jpg`.
         video_id: id of the video.
         person_id: id of the person.
@@ -154,19 +195,17 @@ def crop_row(
         time_ms: time since the start of the video.
         landmarks: (5, 2) px; NaN if unknown.
     """
-    gray = crop.gray
-    sharpness, brightness = quality(gray)
     return {
         "video_id": video_id,
         "person_id": person_id,
         "segment": segment,
         "frame_idx": frame_idx,
         "time_ms": time_ms,
-        "width": gray.shape[1],
-        "height": gray.shape[0],
-        "image": {"bytes": data, "path": f"{video_id}/{person_id:03d}/{frame_idx:07d}.{suffix}"},
-        "sharpness": sharpness,
-        "brightness": brightness,
+        "width": size,
+        "height": size,
+        "image": {"bytes": crop.data, "path": f"{video_id}/{person_id:03d}/{frame_idx:07d}.{suffix}"},
+        "sharpness": crop.sharpness,
+        "brightness": crop.brightness,
         "yaw": yaw(landmarks),
         "padding": crop.padding,
     }

@@ -67,6 +67,16 @@ class Sightings:
         )
         self._count += 1
 
+    def __len__(self) -> int:
+        """Return the number of sightings."""
+        return max(0, len(self._chunks) - 1) * _CHUNK + (self._count if self._chunks else 0)
+
+    def since(self, number: int) -> npt.NDArray[np.void]:
+        """Return the sightings from this number on; the last frame's are enough for most."""
+        first, inside = divmod(number, _CHUNK)
+        parts = self._filled()[first:]
+        return np.concatenate([np.empty(0, _ROW), *([parts[0][inside:], *parts[1:]] if parts else [])])
+
     @property
     def people(self) -> list[int]:
         """Ids of the people seen, ascending."""
@@ -91,13 +101,13 @@ def bridge(sightings: Sightings, video_id: str, *, stride: int, longest: int, pa
         missing = np.diff(rows["frame"]) // stride - 1
         same = np.diff(rows["segment"]) == 0
         short = np.flatnonzero(same & (missing >= 1) & (missing <= longest))
-        filled = [_between(rows[i], rows[i + 1], int(missing[i])) for i in short]
+        filled = [between(rows[i], rows[i + 1], int(missing[i])) for i in short]
         rows = np.concatenate([rows, *filled])
         rows = rows[np.argsort(rows["frame"], kind="stable")]
         yield _table(rows, _parts(rows, part_gap), video_id)
 
 
-def _between(a: np.void, b: np.void, count: int) -> npt.NDArray[np.void]:
+def between(a: np.void, b: np.void, count: int) -> npt.NDArray[np.void]:
     """Interpolate `count` evenly spaced sightings between two."""
     made = np.repeat(np.array([a], dtype=_ROW), count)
     share = np.arange(1, count + 1) / (count + 1)

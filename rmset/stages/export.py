@@ -9,7 +9,7 @@ the frames. Nothing is sorted by person on disk; `rmset.read` does that with row
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,11 +21,12 @@ import pyarrow as pa
 
 from rmset.errors import RootError, UsageError
 from rmset.geometry import Box
-from rmset.layout_record import Layout
 from rmset.parts import cropping
+from rmset.parts.cropping import Bounds, EncodedCrop
+from rmset.parts.early import CutConfig, EarlyCrops, cut_out
 from rmset.parts.frames import Frame
 from rmset.parts.pictures import SUFFIX, PictureFormat
-from rmset.parts.plane_crops import encoded, picture_of
+from rmset.parts.plane_crops import picture_of
 from rmset.parts.shards import CropWriter, read_faces
 from rmset.progress import Progress, silent
 from rmset.read.video import reader_of
@@ -77,9 +78,18 @@ class ExportConfig:
                 f"shard_mb 1 to 3500, found {self}"
             )
 
+    @property
+    def cut(self) -> CutConfig:
+        """Settings of single crops."""
+        return CutConfig(self.size, self.widen, self.format, self.quality, self.stride, self.min_size, self.min_score)
 
-def run(root: Root, video_id: str, config: ExportConfig, progress: Progress = silent) -> dict[str, float]:
+
+def run(
+    root: Root, video_id: str, config: ExportConfig, progress: Progress = silent, early: EarlyCrops | None = None
+) -> dict[str, float]:
     """Export one video and publish the folder `crops/<video_id>/`.
+
+    The video is not decoded if tracking has just cut all of its crops (`early`).
 
     Returns:
         Counts of crops, parts, and faces left out because they lie outside their panel.
@@ -92,27 +102,26 @@ def run(root: Root, video_id: str, config: ExportConfig, progress: Progress = si
     if not root.files.exists(key):
         raise RootError(f"video {video_id}: has no tracks yet; run `rmset track {video_id}` first")
     faces = _Faces(root, video_id, config)
-    layout = root.layout(video_id)
-    width, height = layout.frame_size
-    cutter = _Cutter(video_id, faces, _panels(layout), (0.0, 0.0, float(width), float(height)), config)
+    bounds = Bounds.in_layout(root.layout(video_id))
+    spool = early.of(root.record(video_id).sha256, config.cut) if early is not None else None
+    kept = spool.rows([(int(f["frame"]), f["box"], _bounds_of(f, bounds)) for f in faces.rows]) if spool else None
     count = done = 0
     with (
         root.files.publish_folder(root.crops_key(video_id)) as folder,
         CropWriter(folder, part_bytes=config.shard_mb * 1_000_000) as writer,
-        reader_of(root, video_id) as reader,
-        ThreadPoolExecutor(_ENCODERS) as pool,
     ):
-        wanted = (f for f in reader.frames(stop=faces.last + 1, stride=config.stride) if len(faces.of(f.frame_idx)))
-        for seen, rows in _in_order(pool, cutter, wanted):
-            for row in rows:
-                writer.add(row)
-            count, done = count + len(rows), done + seen
-            progress(f"export {video_id}", done, faces.total)
-        if done < faces.total:
-            raise RootError(
-                f"video {video_id}: expected pixels for {faces.total} faces, found frames for {done} "
-                f"({reader.fault or 'the video ends early'}); run `rmset track {video_id}` again"
-            )
+        found = (
+            _decoded(root, video_id, faces, bounds, config)
+            if spool is None or kept is None
+            else (spool.read(row) for row in kept.tolist())
+        )
+        for face, (time_ms, crop) in zip(faces.rows, found, strict=True):
+            if crop is not None:
+                writer.add(_row(video_id, face, time_ms, crop, config))
+                count += 1
+            done += 1
+            if done == faces.total or faces.rows["frame"][done] != face["frame"]:
+                progress(f"export {video_id}", done, faces.total)
     return {"crops": count, "parts": len(writer.parts), "outside": faces.total - count}
 
 
@@ -144,15 +153,15 @@ class _Faces:
             table["landmarks"].drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 5, 2)
         )
         rows = rows[chosen(table, config)]
-        self._rows = rows[np.lexsort((rows["person_id"], rows["frame"]))]
-        self._frames = np.ascontiguousarray(self._rows["frame"])
-        self.total = len(self._rows)
+        self.rows = rows[np.lexsort((rows["person_id"], rows["frame"]))]
+        self._frames = np.ascontiguousarray(self.rows["frame"])
+        self.total = len(self.rows)
         self.last = int(self._frames[-1]) if self.total else -1
 
     def of(self, frame_idx: int) -> npt.NDArray[np.void]:
         """Return the rows of one frame, by person."""
         low, high = np.searchsorted(self._frames, [frame_idx, frame_idx + 1])
-        return np.asarray(self._rows[low:high])
+        return np.asarray(self.rows[low:high])
 
 
 def chosen(faces: pa.Table, config: ExportConfig) -> npt.NDArray[np.bool_]:
@@ -183,55 +192,49 @@ def spread(group: npt.NDArray[np.integer], most: int) -> npt.NDArray[np.int64]:
     return np.concatenate(kept) if kept else np.empty(0, np.int64)
 
 
-@dataclass(frozen=True)
-class _Cutter:
-    """Cut the crop rows of a frame; runs in threads."""
+def _bounds_of(face: np.void, bounds: Bounds) -> Box:
+    return bounds.of(int(face["segment"]), int(face["person_id"]))
 
-    video_id: str
-    faces: _Faces
-    panels: dict[tuple[int, int], Box | None]
-    frame: Box
-    """the whole frame"""
-    config: ExportConfig
 
-    def __call__(self, frame: Frame) -> tuple[int, list[dict[str, Any]]]:
-        """Return the number of faces in the frame, and the crop rows of those within their panels."""
-        config = self.config
+def _row(video_id: str, face: np.void, time_ms: float, crop: EncodedCrop, config: ExportConfig) -> dict[str, Any]:
+    return cropping.crop_row(
+        crop, config.size, SUFFIX[config.format], video_id=video_id, person_id=int(face["person_id"]),
+        segment=face["segment"], frame_idx=int(face["frame"]), time_ms=time_ms, landmarks=face["landmarks"],
+    )  # fmt: skip
+
+
+def _decoded(
+    root: Root, video_id: str, faces: _Faces, bounds: Bounds, config: ExportConfig
+) -> Iterator[tuple[float, EncodedCrop | None]]:
+    """Cut the faces out of the decoded video; yields time, ms, and crop of each, in order."""
+
+    def cut(frame: Frame) -> list[EncodedCrop | None]:
         picture = picture_of(frame, config.format)
-        faces = self.faces.of(frame.frame_idx)
-        rows = []
-        for face in faces:
-            person = int(face["person_id"])
-            panel = self.panels.get((int(face["segment"]), person)) or self.frame
-            try:
-                crop = picture.cut(tuple(face["box"].tolist()), panel, config.size, config.widen)
-            except ValueError:
-                # A face outside its panel is not its person: it is counted, but not exported.
-                continue
-            data = encoded(crop, config.format, config.quality)
-            rows.append(
-                cropping.crop_row(
-                    crop, data, SUFFIX[config.format], video_id=self.video_id, person_id=person,
-                    segment=face["segment"], frame_idx=frame.frame_idx, time_ms=frame.time_ms,
-                    landmarks=face["landmarks"],
-                )
-            )  # fmt: skip
-        return len(faces), rows
+        mine = faces.of(frame.frame_idx)
+        return [cut_out(picture, tuple(f["box"].tolist()), _bounds_of(f, bounds), config.cut) for f in mine]
 
-
-def _panels(layout: Layout) -> dict[tuple[int, int], Box | None]:
-    """(segment, person) -> panel that bounds the person's crops."""
-    return {(i, p.person_id): p.panel for i, s in enumerate(layout.segments) for p in s.people}
+    done = 0
+    with reader_of(root, video_id) as reader, ThreadPoolExecutor(_ENCODERS) as pool:
+        frames = reader.frames(stop=faces.last + 1, stride=config.stride)
+        for frame, crops in _in_order(pool, cut, (f for f in frames if len(faces.of(f.frame_idx)))):
+            yield from ((frame.time_ms, crop) for crop in crops)
+            done += len(crops)
+        if done < faces.total:
+            raise RootError(
+                f"video {video_id}: expected pixels for {faces.total} faces, found frames for {done} "
+                f"({reader.fault or 'the video ends early'}); run `rmset track {video_id}` again"
+            )
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, work: _Cutter, frames: Iterator[Frame]
-) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Yield results of `work` in the order of the frames, working on a few frames at once."""
-    pending: deque[Future[tuple[int, list[dict[str, Any]]]]] = deque()
+    pool: ThreadPoolExecutor, work: Callable[[Frame], list[EncodedCrop | None]], frames: Iterator[Frame]
+) -> Iterator[tuple[Frame, list[EncodedCrop | None]]]:
+    """Yield frames with the results of `work`, in order, working on a few frames at once."""
+    pending: deque[tuple[Frame, Future[list[EncodedCrop | None]]]] = deque()
     for frame in frames:
-        pending.append(pool.submit(work, frame))
+        pending.append((frame, pool.submit(work, frame)))
         if len(pending) >= _AHEAD:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
+            first, result = pending.popleft()
+            yield first, result.result()
+    for last, result in pending:
+        yield last, result.result()

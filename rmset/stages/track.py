@@ -18,8 +18,10 @@ from rmset.errors import RootError, UsageError
 from rmset.geometry import as_boxes, iou, pixels
 from rmset.layout_record import Layout, Segment
 from rmset.parts import assign
+from rmset.parts.cropping import Bounds
 from rmset.parts.detect import DETECTORS, Detector, load
 from rmset.parts.detect.nets import Nets
+from rmset.parts.early import EarlyCrops
 from rmset.parts.follow import FollowConfig, Follower, Found
 from rmset.parts.frames import Frame, VideoReader, ahead
 from rmset.parts.pixels import pixels_of
@@ -90,10 +92,13 @@ class _Looker(Protocol):
     def step(self, frame: Frame) -> Found: ...
 
 
-def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = silent) -> dict[str, float | str]:
+def run(
+    root: Root, video_id: str, config: TrackConfig, progress: Progress = silent, early: EarlyCrops | None = None
+) -> dict[str, float | str]:
     """Track one video and publish `tracks/<video_id>.parquet`.
 
-    A stream that breaks in the middle is tracked up to there; the fault is among the counts.
+    A stream that breaks in the middle is tracked up to there; the fault is among the counts. With `early`, crops are
+    cut for the export that follows.
 
     Returns:
         Counts of frames, faces, people, interpolated faces and newcomers (faces of no person).
@@ -111,7 +116,10 @@ def run(root: Root, video_id: str, config: TrackConfig, progress: Progress = sil
         )
     # Nets and decoder are freed before the table is made, so that they are never in memory together.
     at = partial(progress, f"track {video_id}")
-    seen = _look(reader_of(root, video_id), layout, config, lambda frame: at(frame, record.frame_count))
+    if early is not None:
+        early.begin(record.sha256, Bounds.in_layout(layout), stride=config.stride, longest=config.bridge)
+    opened = reader_of(root, video_id)
+    seen = _look(opened, layout, config, early, lambda frame: at(frame, record.frame_count))
     counts: dict[str, float | str] = {"frames": seen.frames, "faces": 0, "people": 0, "interpolated": 0}
 
     def counted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -140,7 +148,9 @@ class _Seen:
     fault: str | None
 
 
-def _look(opened: VideoReader, layout: Layout, config: TrackConfig, progress: Callable[[int], None]) -> _Seen:
+def _look(
+    opened: VideoReader, layout: Layout, config: TrackConfig, early: EarlyCrops | None, progress: Callable[[int], None]
+) -> _Seen:
     """Decode a video and find its people; `progress` is called with the frame number."""
     # Only one of the two is needed, and each is slow to load; MTCNN refuses weights by itself.
     quick = config.follows and config.weights is None
@@ -156,9 +166,14 @@ def _look(opened: VideoReader, layout: Layout, config: TrackConfig, progress: Ca
                 current = _Segment(segment, index, layout.frame_size, looks_with, config)
             frames += 1
             if current is not None and current.covers(frame.frame_idx):
+                before = len(sightings)
                 newcomers += current.look(frame, sightings)
+                if early is not None:
+                    early.see(frame, sightings.since(before))
             if frame.frame_idx % 30 == 0:
                 progress(frame.frame_idx)
+        if early is not None:
+            early.end()
         return _Seen(sightings, frames, newcomers, reader.fault)
 
 

@@ -102,7 +102,7 @@ class _Crops:
 
     def __init__(self, cut: Cut) -> None:
         self._cut, self._encode = cut, encoder("jpeg", _QUALITY)
-        self._kept: list[tuple[int, int, cropping.Crop, bytes]] = []
+        self._kept: list[tuple[int, int, cropping.EncodedCrop]] = []
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -113,16 +113,16 @@ class _Crops:
         bounds = (0.0, 0.0, float(width), float(height))
         if shown.box is not None and cropping.windows(shown.box, bounds, (width, height), self._cut.widen):
             crop = cropping.cut(shown.image, shown.box, bounds, self._cut.size, self._cut.widen)
-            self._kept.append((person, index, crop, self._encode(crop.image)))
+            self._kept.append((person, index, cropping.EncodedCrop.of(crop, self._encode(crop.image))))
 
     def rows(self, video_id: str, fps: float) -> list[dict[str, Any]]:
         """Rows for a `CropWriter`."""
         return [
             cropping.crop_row(
-                crop, data, SUFFIX["jpeg"], video_id=video_id, person_id=person, segment=0, frame_idx=index,
+                crop, self._cut.size, SUFFIX["jpeg"], video_id=video_id, person_id=person, segment=0, frame_idx=index,
                 time_ms=1000 * index / fps, landmarks=_NO_LANDMARKS,
             )
-            for person, index, crop, data in self._kept
+            for person, index, crop in self._kept
         ]  # fmt: skip
 
 
