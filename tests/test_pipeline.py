@@ -170,7 +170,7 @@ def _plain_video(path: Path) -> Path:
     return path
 
 
-def broken_work(root, video_id, config, progress):
+def broken_work(root, video_id, config, progress, early=None):
     import cv2
     import numpy as np
 
@@ -218,7 +218,7 @@ def test_a_killed_stage_stays_running_with_what_it_had_and_repair_brings_that_ba
     run_stages(root, video_id, STEPS)
     before, entry = bytes_of(root), root.stage_record("export", video_id)
 
-    def killed(root, video_id, config, progress):
+    def killed(root, video_id, config, progress, early=None):
         root.files.remove(root.crops_key(video_id))
         raise KeyboardInterrupt
 
