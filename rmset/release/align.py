@@ -30,6 +30,12 @@ _OVERLAP = 0.5
 """least share of the shorter video that both must have"""
 _WINDOW = 15
 """frames over which differences are averaged to find parts that do not fit"""
+_FEWEST = 30
+"""frames that must fit for two videos to be the same"""
+_MOST_MOVED = 22.0
+"""mean difference of motions, of 64 bits, up to which they are the same; 32 by chance"""
+_CAP = 60
+"""most bits that a frame counts when a line is fitted, so that parts that do not fit do not decide"""
 _SHORTEST_PIECE = 90
 """frames that do not fit from which another offset is looked for"""
 _BLOCK = 1 << 15
@@ -79,16 +85,21 @@ def align(released: Frames, found: Frames) -> Alignment | None:
     pair = _Pair(released, found)
     everything = np.arange(len(found.time_ms))
     line = pair.fit(everything)
-    if line is None or line.bits > MOST_BITS:
+    if line is None:
         return None
-    shown, bits = pair.shown(line, everything)
+    shown, bits, fits = pair.shown(line, everything)
+    if fits.sum() < min(_FEWEST, len(fits) / 2):
+        return None
     pieces = 1
-    for run in _runs(pair.smooth(bits) > MOST_BITS, _SHORTEST_PIECE):
+    for run in _runs(~fits, _SHORTEST_PIECE):
         other = pair.fit(run, (line.tempo,), overlap=0.9)
-        if other is not None and other.bits <= MOST_BITS:
-            shown[run], bits[run] = pair.shown(other, run)
+        if other is None:
+            continue
+        times, apart, here = pair.shown(other, run)
+        if here.mean() > 0.5:
+            shown[run], bits[run], fits[run] = times, apart, here
             pieces += 1
-    shown[pair.smooth(bits) > MOST_BITS] = np.nan
+    shown[~fits] = np.nan
     numbers = pair.unique(shown)
     kept = numbers >= 0
     if not kept.any():
@@ -138,7 +149,8 @@ class _Pair:
             at = tempo * self.f[frames][None] + offsets[low : low + block, None]
             inside = (at > -0.75 * self.step) & (at < self.r[-1] + 0.75 * self.step)
             numbers = self.nearest(at)
-            bits = np.where(inside, self.apart(numbers, frames) + self.moved_apart(numbers, frames), 0).sum(axis=1)
+            each = np.minimum(self.apart(numbers, frames) + self.moved_apart(numbers, frames), _CAP)
+            bits = np.where(inside, each, 0).sum(axis=1)
             count = inside.sum(axis=1)
             costs[low : low + block] = np.where(count > 0, bits / np.maximum(count, 1), np.inf)
         return costs
@@ -158,6 +170,8 @@ class _Pair:
             costs = self.costs(tempo, offsets, coarse)
             for at in _lowest(costs, 5, apart=8):
                 near = offsets[at] + self.step * np.arange(-1.5, 1.5, 1 / _STEPS)
+                middle = near[int(self.costs(tempo, near, fine).argmin())]
+                near = middle + self.step * np.arange(-2 / _STEPS, 2 / _STEPS, 1 / _STEPS**2)
                 exact = self.costs(tempo, near, fine)
                 # All offsets between two changes of the frames are equal: their middle is the safest.
                 low = int(exact.argmin())
@@ -171,18 +185,18 @@ class _Pair:
                 break
         return best
 
-    def shown(self, line: _Line, frames: npt.NDArray[np.integer]) -> tuple[Times, npt.NDArray[np.float64]]:
-        """Return released times of found frames, NaN outside, and the different bits."""
+    def shown(
+        self, line: _Line, frames: npt.NDArray[np.integer]
+    ) -> tuple[Times, npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """Return released times of found frames, different bits of the pictures, and which fit with their neighbors."""
         at = line.at(self.f[frames])
         inside = (at > -0.75 * self.step) & (at < self.r[-1] + 0.75 * self.step)
-        bits = self.apart(self.nearest(at), frames).astype(np.float64)
-        return np.where(inside, at, np.nan), np.where(inside, bits, 256.0)
-
-    def smooth(self, bits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Average over a window of frames."""
-        width = min(_WINDOW, len(bits))
-        padded = np.pad(bits, (width // 2, width - 1 - width // 2), mode="edge")
-        return np.convolve(padded, np.ones(width) / width, mode="valid")
+        numbers = self.nearest(at)
+        bits = self.apart(numbers, frames).astype(np.float64)
+        moves = inside & self._moves[frames]
+        fits = inside & (_smooth(bits, inside) <= MOST_BITS)
+        fits &= _smooth(self.moved_apart(numbers, frames).astype(np.float64), moves) <= _MOST_MOVED
+        return at, bits, fits
 
     def unique(self, shown: Times) -> Numbers:
         """Return the released frame of each time; of several that show one, only the nearest in time."""
@@ -202,6 +216,14 @@ class _Pair:
         shifts = line.offset + self.step * np.array([0.0, -1.0, 1.0])
         costs = self.costs(line.tempo, shifts, _some(frames, _FINE))
         return float(costs[1:].min() - costs[0])
+
+
+def _smooth(values: npt.NDArray[np.float64], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Average valid values over a window; 0 where there is none."""
+    window = np.ones(_WINDOW)
+    count = np.convolve(valid, window, mode="full")[_WINDOW // 2 :][: len(values)]
+    total = np.convolve(np.where(valid, values, 0.0), window, mode="full")[_WINDOW // 2 :][: len(values)]
+    return np.asarray(total / np.maximum(count, 1))
 
 
 def _some(frames: npt.NDArray[np.integer], most: int) -> npt.NDArray[np.integer]:
