@@ -170,15 +170,12 @@ class _Pair:
             costs = self.costs(tempo, offsets, coarse)
             for at in _lowest(costs, 5, apart=8):
                 near = offsets[at] + self.step * np.arange(-1.5, 1.5, 1 / _STEPS)
-                middle = near[int(self.costs(tempo, near, fine).argmin())]
-                near = middle + self.step * np.arange(-2 / _STEPS, 2 / _STEPS, 1 / _STEPS**2)
-                exact = self.costs(tempo, near, fine)
-                # All offsets between two changes of the frames are equal: their middle is the safest.
-                low = int(exact.argmin())
-                high = low
-                while high + 1 < len(exact) and exact[high + 1] <= exact[low] + 1e-9:
-                    high += 1
-                found = _Line(tempo, float(near[low] + near[high]) / 2, float(exact[low]))
+                offset, bits, width = _lowest_run(near, self.costs(tempo, near, fine))
+                if width <= 2:
+                    # Two rates may agree in a small range only.
+                    near = offset + self.step * np.arange(-2 / _STEPS, 2 / _STEPS, 1 / _STEPS**2)
+                    offset, bits, _ = _lowest_run(near, self.costs(tempo, near, fine))
+                found = _Line(tempo, offset, bits)
                 if best is None or found.bits < best.bits:
                     best = found
             if best is not None and best.bits <= _SURE:
@@ -216,6 +213,14 @@ class _Pair:
         shifts = line.offset + self.step * np.array([0.0, -1.0, 1.0])
         costs = self.costs(line.tempo, shifts, _some(frames, _FINE))
         return float(costs[1:].min() - costs[0])
+
+
+def _lowest_run(offsets: Times, costs: npt.NDArray[np.float64]) -> tuple[float, float, int]:
+    """Return the middle of the run of offsets with the lowest cost, the cost, and the length of the run."""
+    low = high = int(costs.argmin())
+    while high + 1 < len(costs) and costs[high + 1] <= costs[low] + 1e-9:
+        high += 1
+    return float(offsets[low] + offsets[high]) / 2, float(costs[low]), high - low + 1
 
 
 def _smooth(values: npt.NDArray[np.float64], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
