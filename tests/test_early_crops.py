@@ -111,6 +111,10 @@ class Still:
         self.rgb = np.random.default_rng(number).integers(0, 255, (64, 96, 3), dtype=np.uint8)
 
 
+def one(spool, frame, box, bounds):
+    return spool.rows(np.array([frame], np.int32), np.array([box], np.float32), [bounds], np.zeros(1, np.int64))
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     seen=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30),
@@ -147,9 +151,9 @@ def test_every_row_of_a_track_has_its_crop(tmp_path_factory, seen, stride, every
                 continue
             box = tuple(row[n] for n in ("x0", "y0", "x1", "y1"))
             inside = bounds.of(row["segment"], row["person_id"])
-            (at,) = spool.rows([(row["frame_idx"], np.array(box, np.float32), inside)])
+            (at,) = one(spool, row["frame_idx"], box, inside)
             frame = frames[row["frame_idx"]]
             assert spool.read(int(at)) == (frame.time_ms, cut_out(ColorFrame(frame.rgb), box, inside, config))
-    assert spool.rows([(1000, np.zeros(4, np.float32), bounds.frame)]) is None
+    assert one(spool, 1000, (0, 0, 0, 0), bounds.frame) is None
     early.close()
     assert list(folder.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,6 @@ class Spool:
         self._entries = np.empty(0, _ENTRY)
         self._count = self._end = 0
         self._bounds: dict[Box, int] = {}
-        self._order: npt.NDArray[np.int64] | None = None
 
     def close(self) -> None:
         """Free the disk."""
@@ -81,23 +81,33 @@ class Spool:
         for name, value in zip(_ENTRY.names or (), (cut.frame_idx, bounds, cut.box, cut.time_ms, *stored), strict=True):
             entry[name] = value
         self._count += 1
-        self._order = None
 
-    def rows(self, cuts: list[tuple[int, npt.NDArray[np.float32], Box]]) -> npt.NDArray[np.int64] | None:
-        """Return the rows of crops by (frame, box, bounds), or None if one is missing."""
-        if self._order is None:
-            self._order = np.argsort(self._entries["frame"][: self._count], kind="stable")
-        frames = self._entries["frame"][self._order]
-        found = np.empty(len(cuts), np.int64)
-        for number, (frame_idx, box, bounds) in enumerate(cuts):
-            low, high = np.searchsorted(frames, [frame_idx, frame_idx + 1])
-            there = self._order[low:high]
-            known = self._entries[there]
-            same = (known["bounds"] == self._bounds.get(bounds, -1)) & (known["box"] == box).all(axis=1)
-            if not same.any():
-                return None
-            found[number] = there[int(same.argmax())]
-        return found
+    def rows(
+        self,
+        frames: npt.NDArray[np.int32],
+        boxes: npt.NDArray[np.float32],
+        bounds: Sequence[Box],
+        which: npt.NDArray[np.integer],
+    ) -> npt.NDArray[np.int64] | None:
+        """Return the rows of crops (N,), or None if one is missing.
+
+        Args:
+            frames: (N,).
+            boxes: (N, 4).
+            bounds: distinct bounds.
+            which: (N,) index in `bounds`.
+        """
+        known = self._entries[: self._count]
+        numbers = np.array([self._bounds.get(b, -1) for b in bounds], np.int32)[which]
+        if not len(known) or not len(frames):
+            return None if len(frames) else np.empty(0, np.int64)
+        theirs = _mixed(known["frame"], known["bounds"], known["box"])
+        order = np.argsort(theirs, kind="stable")
+        at = np.searchsorted(theirs, _mixed(frames, numbers, boxes), sorter=order)
+        found = order[np.minimum(at, len(order) - 1)]
+        there = known[found]
+        same = (there["frame"] == frames) & (there["bounds"] == numbers) & (there["box"] == boxes).all(axis=1)
+        return found if same.all() else None
 
     def read(self, row: int) -> tuple[float, EncodedCrop | None]:
         """Return the time of a crop's frame, ms, and the crop; None for a face outside its bounds.
@@ -114,3 +124,15 @@ class Spool:
             raise OSError("the spool is shorter than was written")
         measured = (float(entry[name]) for name in ("sharpness", "brightness", "padding"))
         return float(entry["time_ms"]), EncodedCrop(data, *measured)
+
+
+def _mixed(
+    frame: npt.NDArray[np.int32], bounds: npt.NDArray[np.int32], box: npt.NDArray[np.float32]
+) -> npt.NDArray[np.uint64]:
+    """Mix what identifies each crop into one number (N,); equal numbers are compared in full."""
+    box_bits = np.ascontiguousarray(box, np.float32).view(np.uint32)
+    mixed = np.zeros(len(frame), np.uint64)
+    for word in (frame, bounds, *box_bits.T):
+        mixed = (mixed ^ word.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed

@@ -28,6 +28,7 @@ from rmset.parts.frames import Frame
 from rmset.parts.pictures import SUFFIX, PictureFormat
 from rmset.parts.plane_crops import picture_of
 from rmset.parts.shards import CropWriter, read_faces
+from rmset.parts.spool import Spool
 from rmset.progress import Progress, silent
 from rmset.read.video import reader_of
 from rmset.root import Root
@@ -104,7 +105,7 @@ def run(
     faces = _Faces(root, video_id, config)
     bounds = Bounds.in_layout(root.layout(video_id))
     spool = early.of(root.record(video_id).sha256, config.cut) if early is not None else None
-    kept = spool.rows([(int(f["frame"]), f["box"], _bounds_of(f, bounds)) for f in faces.rows]) if spool else None
+    kept = None if spool is None else _kept(spool, faces.rows, bounds)
     count = done = 0
     with (
         root.files.publish_folder(root.crops_key(video_id)) as folder,
@@ -190,6 +191,13 @@ def spread(group: npt.NDArray[np.integer], most: int) -> npt.NDArray[np.int64]:
         for low, high in pairwise(edges.tolist())
     ]
     return np.concatenate(kept) if kept else np.empty(0, np.int64)
+
+
+def _kept(spool: Spool, faces: npt.NDArray[np.void], bounds: Bounds) -> npt.NDArray[np.int64] | None:
+    """Return the rows of all faces' crops in the spool, or None if one is missing."""
+    panels, which = np.unique(faces[["segment", "person_id"]], return_inverse=True)
+    inside = [bounds.of(int(segment), int(person)) for segment, person in panels]
+    return spool.rows(faces["frame"], faces["box"], inside, which)
 
 
 def _bounds_of(face: np.void, bounds: Bounds) -> Box:

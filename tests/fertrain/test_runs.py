@@ -59,7 +59,7 @@ def finished(faces, tmp_path_factory):
 def test_a_run_learns_and_says_what_it_counted(finished):
     m = json.loads((finished.folder / "metrics.json").read_text())
     assert {"n", "overall_accuracy", "average_accuracy", "per_class", "confusion", "labels", "split", "rule",
-            "selected_on", "calibration", "mistakes", "times_counted"} == m.keys()  # fmt: skip
+            "selected_on", "calibration", "mistakes", "times_counted", "temperature"} == m.keys()  # fmt: skip
     assert m["n"] == 21
     assert m["overall_accuracy"] > 0.5
     assert (m["split"].split(":")[-1], m["rule"]) == ("test", "given")
@@ -70,7 +70,7 @@ def test_a_run_folder_is_whole(finished):
     names = {p.name for p in finished.folder.iterdir()} - {".lock", ".counting.lock"}
     assert names == {
         "config.toml", "model.safetensors", "metrics.json", "history.csv", "curves.png", "confusion.png",
-        "reliability.png", "evaluations.csv", "report.html",
+        "reliability.png", "evaluations.csv", "report.html", "model_card.md",
     }  # fmt: skip
     page = (finished.folder / "report.html").read_text()
     mistakes = json.loads((finished.folder / "metrics.json").read_text())["mistakes"]
