@@ -64,9 +64,10 @@ def to_onnx(graph: Deployed) -> Any:
         with quiet_exporters(), torch.no_grad():
             # constants of the preparation must be real tensors when the graph is traced
             graph(graph.example())
+            # OpenVINO 2025.4 cannot run grid_sample of operator set 20
             program = torch.onnx.export(
-                graph, (graph.example(),), dynamo=True, input_names=[INPUT], output_names=list(OUTPUTS),
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=1 << 16)},), verbose=False,
+                graph, (graph.example(),), dynamo=True, opset_version=18, input_names=[INPUT],
+                output_names=list(OUTPUTS), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=1 << 16)},), verbose=False,
             )  # fmt: skip
         assert program is not None
         return _plain(program.model_proto)
@@ -112,7 +113,7 @@ def write_openvino(onnx_file: Path, folder: Path, meta: Mapping[str, str]) -> No
     """Convert an ONNX file to `model.xml` and `model.bin` in a folder; the metadata are its `rt_info`."""
     import openvino
 
-    with quiet_exporters():
+    with quiet_exporters(), _refused_in_a_line():
         model = openvino.convert_model(str(onnx_file))
     for name, text in meta.items():
         model.set_rt_info(text, ["fertrain", name])
@@ -135,8 +136,20 @@ def openvino_runner(path: Path) -> Runner:
 
     file = path / "model.xml" if path.is_dir() else path
     # without the hint, processors with bf16 instructions would use them: two digits instead of six
-    compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    with _refused_in_a_line():
+        compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return _batched(lambda images: [compiled([images])[name] for name in OUTPUTS])
+
+
+@contextmanager
+def _refused_in_a_line() -> Iterator[None]:
+    """Turn OpenVINO's pages on an operation that it lacks into one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise FertrainError(
+            f"expected a graph that OpenVINO can run, found: {first_line(error)}; update openvino, or export to onnx"
+        ) from error
 
 
 def torch_runner(graph: Deployed) -> Runner:

@@ -210,3 +210,12 @@ def test_a_file_that_differs_from_torch_does_not_appear(finished, monkeypatch, t
     with pytest.raises(FertrainError, match=r"equal torch's within 0\.0001, found a difference of"):
         export(finished, "onnx", tmp_path / "x.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_openvino_cannot_run_is_one_line(tmp_path):
+    from fertrain.deploy.formats import openvino_runner
+    from fertrain.errors import FertrainError
+
+    (tmp_path / "x.onnx").write_bytes(b"no graph")
+    with pytest.raises(FertrainError, match=r"^expected a graph that OpenVINO can run, found: [^\n]+$"):
+        openvino_runner(tmp_path / "x.onnx")
