@@ -67,7 +67,8 @@ def to_onnx(graph: Deployed) -> Any:
             # OpenVINO 2025.4 cannot run grid_sample of operator set 20
             program = torch.onnx.export(
                 graph, (graph.example(),), dynamo=True, opset_version=18, input_names=[INPUT],
-                output_names=list(OUTPUTS), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=1 << 16)},), verbose=False,
+                output_names=list(OUTPUTS), verbose=False,
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=1 << 16)},),
             )  # fmt: skip
         assert program is not None
         return _plain(program.model_proto)
