@@ -80,12 +80,22 @@ class Frame:
     @cached_property
     def rgb(self) -> Image:
         """uint8 (H, W, 3), RGB, as shown."""
-        return self._turn.apply(np.asarray(self._squared.to_ndarray(format="rgb24"), dtype=np.uint8))
+        return self._turn.apply(_converted(self._squared, "rgb24"))
 
     @cached_property
     def gray(self) -> Gray:
         """uint8 (H, W), 0 to 255, as shown; cheaper than by way of `rgb`."""
-        return self._turn.apply(np.asarray(self._squared.to_ndarray(format="gray"), dtype=np.uint8))
+        return self._turn.apply(_converted(self._squared, "gray"))
+
+
+def _converted(raw: VideoFrame, form: str) -> npt.NDArray[np.uint8]:
+    """Return a frame's pixels in another format.
+
+    The converter is dropped: one that a frame keeps (`VideoFrame.reformat`) holds ten megabytes as long as the frame.
+    """
+    from av.video.reformatter import VideoReformatter
+
+    return np.asarray(VideoReformatter().reformat(raw, format=form).to_ndarray(), dtype=np.uint8)
 
 
 class VideoReader:
