@@ -31,7 +31,8 @@ from rmset import privacy as _privacy
 
 if TYPE_CHECKING:
     from . import losses
-    from ._api import Face, Run, load_run, train
+    from ._run import Face, Run, load_run
+    from ._train import train
     from .config.methods import (
         AdaCmConfig,
         ByolConfig,
@@ -68,7 +69,8 @@ __all__ = [
 _privacy.opt_out()
 
 _HOMES = {
-    "_api": "Face Run load_run train",
+    "_run": "Face Run load_run",
+    "_train": "train",
     "config": "AdaCmConfig ByolConfig DataConfig FixMatchConfig MixMatchConfig MocoConfig ModelConfig OptimConfig "
     "ReMixMatchConfig RmferConfig RunConfig SimClrConfig SimSiamConfig UdaConfig",
     "errors": "DatasetError FertrainError InvarianceError LabelError TrainingError UnknownNameError WeightsError",

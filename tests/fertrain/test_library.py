@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 import fertrain
 import rmset
-from fertrain._api import _with
+from fertrain._train import _with
 from fertrain.config.run import start_for
 from fertrain.datasets.images import InMemory
 from fertrain.datasets.registry import images_of, open_split, open_target
