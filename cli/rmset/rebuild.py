@@ -50,7 +50,7 @@ def rebuild(
     """
     from rmset import release as releases
     from rmset.errors import UsageError
-    from rmset.release.rebuilding import as_row
+    from rmset.release.rebuilt import as_row
     from rmset.stages.fetch.config import FetchConfig
     from rmset.stages.fetch.ledger import parse_retry
 

@@ -6,7 +6,7 @@ image or frame -> detector -> rmset.parts.cropping.cut -> the run's input spec -
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,17 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rmset.errors import RmsetError, UsageError, VideoError
+from rmset.errors import UsageError
 from rmset.geometry import Box
 from rmset.parts.cropping import cut
 from rmset.parts.detect import Detector
-from rmset.parts.frames import VideoReader
-from rmset.parts.probe import VIDEO_SUFFIXES, probe
-from rmset.progress import Progress, silent
+from rmset.parts.probe import VIDEO_SUFFIXES
 
 from ..datasets.images import decode, resized
 from ..datasets.sources import SUFFIXES, FolderBytes, files_below
-from ..errors import DatasetError
 from ..models.classifier import Classifier
 from ..models.inference import eval_mode
 from ..transforms.input_spec import InputSpec
@@ -90,43 +87,6 @@ class Found:
     """Number of the person, if people are followed."""
 
 
-def _raised(error: RmsetError) -> None:
-    raise error
-
-
-def frames_of(
-    target: Path, stride: int = 1, progress: Progress = silent, tell: Callable[[RmsetError], None] = _raised
-) -> Iterator[Frame]:
-    """Yield the pictures of a folder (sorted, recursive), one picture, or every `stride`-th frame of a video.
-
-    Args:
-        target: the folder or file.
-        stride: of videos, in frames.
-        progress: progress callback on files, or on the frames of a single video.
-        tell: callback for errors: an unreadable file of a folder is skipped, and of a truncated video the frames so
-            far are used. The default raises the error.
-
-    Raises:
-        UsageError: there is nothing at `target`, or no picture or video in it.
-        DatasetError: `target` is one file, and not an image.
-        VideoError: `target` is one file, and not a video.
-    """
-    alone = target.is_file()
-    files = files_in(target)
-    for done, file in enumerate(files, start=1):
-        try:
-            if file.suffix.lower() in VIDEO_SUFFIXES:
-                yield from _film(file, stride, progress if alone else silent, tell)
-            else:
-                yield picture(file)
-        except (DatasetError, VideoError) as error:
-            if alone:
-                raise
-            tell(error)
-        if not alone:
-            progress("predict", done, len(files))
-
-
 def files_in(target: Path) -> list[Path]:
     """Return the pictures and videos of a folder (sorted, recursive), or the one file.
 
@@ -150,43 +110,6 @@ def picture(file: Path) -> Frame:
         DatasetError: it is not an image.
     """
     return Frame(str(file), 0, 0.0, decode(FolderBytes(file.parent).get(file.name), str(file), gray=False))
-
-
-def _film(file: Path, stride: int, progress: Progress, tell: Callable[[RmsetError], None]) -> Iterator[Frame]:
-    """Yield every `stride`-th frame; report missing frames at the end."""
-    seen = probe(file)
-    with VideoReader(file, index=seen.index) as reader:
-        for frame in reader.frames(stride=stride):
-            yield Frame(str(file), frame.frame_idx, frame.time_ms, frame.rgb)
-            progress("predict", frame.frame_idx + 1, seen.frame_count)
-    # the decoder's error names where it stopped; lost packets alone are not an error
-    if fault := reader.fault or seen.fault:
-        tell(VideoError(f"{file}: {fault}; the frames up to there are used"))
-
-
-def predict(
-    model: Classifier,
-    spec: InputSpec,
-    frames: Iterator[Frame],
-    detector: Detector | None,
-    *,
-    min_face: float = 40,
-    widen: float = 0.31,
-    batch: int = 64,
-) -> Iterator[Prediction]:
-    """Yield every face of every frame, in order.
-
-    Args:
-        model: network of a run.
-        spec: its input spec.
-        frames: pictures.
-        detector: face detector; None uses each picture whole, for sets that are already cropped.
-        min_face: smallest face to look for, px.
-        widen: margin of the crop as a share of the face's width, as in `rmset export` and `datasets align`.
-        batch: faces per forward pass; does not affect predictions.
-    """
-    found = (face for frame in frames for face in faces_of(frame, spec, detector, min_face, widen))
-    yield from predicted(model, spec, found, batch=batch)
 
 
 def predicted(

@@ -25,7 +25,7 @@ from rmset.root import Root
 # Side to which a JPEG is decoded at least, px; the hash has 17 x 16.
 _SMALL = 34
 _THREADS = 2
-_NOBODY = bytes(BYTES)
+_UNREADABLE = bytes(BYTES)
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,14 @@ def find_crops(
                 if left_out is not None:
                     left_out.append(f"video {video_id} is left out: {error}")
         progress("hash crops", len(ids), len(ids))
-        elsewhere = _across(videos, bits, progress)
+        elsewhere: list[dict[int, _Like]] = [{} for _ in videos]
+        for (video, row), like in _across(videos, bits, progress).items():
+            elsewhere[video][row] = like
         counts = []
         for number, rows in enumerate(videos):
-            _write(root, videos, number, elsewhere)
+            _write(root, videos, number, elsewhere[number])
             still = int((rows.of != np.arange(len(rows.of))).sum())
-            other = sum(1 for video, _ in elsewhere if video == number)
-            counts.append(CropCounts(rows.video_id, len(rows.of), still, other))
+            counts.append(CropCounts(rows.video_id, len(rows.of), still, len(elsewhere[number])))
         known = {crops_key(v.video_id) for v in videos}
         for key in root.files.keys(f"{FOLDER}/*.parquet"):
             if key not in known:
@@ -120,7 +121,7 @@ def _hashed(root: Root, video_id: str, bits: int) -> _Rows:
     for row in order.tolist():
         if last >= 0 and person[last] == person[row]:
             differing = int(np.bitwise_count(words[last] ^ words[row]).sum())
-            if differing <= bits and hashes[row] != _NOBODY:
+            if differing <= bits and hashes[row] != _UNREADABLE:
                 of[row], apart[row] = last, differing
                 continue
         last = row
@@ -136,14 +137,14 @@ def _likeness(data: bytes) -> bytes:
         gray = simplejpeg.decode_jpeg(data, colorspace="GRAY", min_height=_SMALL, min_width=_SMALL)
         return likeness(np.asarray(gray, np.uint8)[..., 0])
     except ValueError:
-        return _NOBODY
+        return _UNREADABLE
 
 
-Found = dict[tuple[int, int], tuple[int, int, int]]
-"""(video, row) -> (video, row) of the crop that it looks like, and bits"""
+_Like = tuple[int, int, int]
+"""video and row of the crop that another looks like, and bits"""
 
 
-def _across(videos: list[_Rows], bits: int, progress: Progress) -> Found:
+def _across(videos: list[_Rows], bits: int, progress: Progress) -> dict[tuple[int, int], _Like]:
     """Find kept crops that look like an earlier kept one of another track."""
     if not videos:
         return {}
@@ -158,7 +159,7 @@ def _across(videos: list[_Rows], bits: int, progress: Progress) -> Found:
         pairs.append(some[other])
         apart.append(differing[other])
     both, difference = np.concatenate(pairs), np.concatenate(apart)
-    found: Found = {}
+    found: dict[tuple[int, int], _Like] = {}
     dropped = np.zeros(len(hashes), np.bool_)
     # By the later crop, nearest first: one that is dropped itself stands for no other.
     for n in np.lexsort((both[:, 0], difference, both[:, 1])).tolist():
@@ -169,10 +170,9 @@ def _across(videos: list[_Rows], bits: int, progress: Progress) -> Found:
     return found
 
 
-def _write(root: Root, videos: list[_Rows], number: int, elsewhere: Found) -> None:
-    """Write the duplicates of one video, by frame and person."""
+def _write(root: Root, videos: list[_Rows], number: int, other: dict[int, _Like]) -> None:
+    """Write the duplicates of one video, by frame and person; `other` are those of other tracks, by row."""
     mine = videos[number]
-    other = {row: there for (video, row), there in elsewhere.items() if video == number}
     rows = sorted({*np.flatnonzero(mine.of != np.arange(len(mine.of))).tolist(), *other})
     place = [other.get(row, (number, int(mine.of[row]), int(mine.bits[row]))) for row in rows]
     columns = {

@@ -67,7 +67,7 @@ class Frame:
             return None
         if self._squared.format.name in ("yuv420p", "yuvj420p"):
             return self._squared
-        return self._squared.reformat(format="yuv420p")
+        return _reformatted(self._squared, "yuv420p")
 
     @property
     def stored_planes(self) -> VideoFrame | None:
@@ -80,22 +80,26 @@ class Frame:
     @cached_property
     def rgb(self) -> Image:
         """uint8 (H, W, 3), RGB, as shown."""
-        return self._turn.apply(_converted(self._squared, "rgb24"))
+        return self._turn.apply(_array(self._squared, "rgb24"))
 
     @cached_property
     def gray(self) -> Gray:
         """uint8 (H, W), 0 to 255, as shown; cheaper than by way of `rgb`."""
-        return self._turn.apply(_converted(self._squared, "gray"))
+        return self._turn.apply(_array(self._squared, "gray"))
 
 
-def _converted(raw: VideoFrame, form: str) -> npt.NDArray[np.uint8]:
-    """Return a frame's pixels in another format.
+def _reformatted(raw: VideoFrame, form: str) -> VideoFrame:
+    """Return a frame in another pixel format.
 
     The converter is dropped: one that a frame keeps (`VideoFrame.reformat`) holds ten megabytes as long as the frame.
     """
     from av.video.reformatter import VideoReformatter
 
-    return np.asarray(VideoReformatter().reformat(raw, format=form).to_ndarray(), dtype=np.uint8)
+    return VideoReformatter().reformat(raw, format=form)
+
+
+def _array(raw: VideoFrame, form: str) -> npt.NDArray[np.uint8]:
+    return np.asarray(_reformatted(raw, form).to_ndarray(), dtype=np.uint8)
 
 
 class VideoReader:

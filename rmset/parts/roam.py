@@ -36,7 +36,7 @@ class RoamConfig:
     look_every: int = 30
     """frames between searches of the whole frame"""
     retry_every: int = 5
-    """least frames between them, where faces are lost or nobody is seen"""
+    """least frames between them, where faces are lost or no person is seen"""
     min_face: float = 40
     """smallest face to search for, px"""
 

@@ -8,8 +8,8 @@ release ─ pull_removals ─> root        what its publisher has removed since 
 from __future__ import annotations
 
 from rmset.release.pull import Pulled, pull_removals
-from rmset.release.rebuilding import Summary, rebuild, summary
-from rmset.release.rebuilt import Rebuilt
+from rmset.release.rebuilding import rebuild
+from rmset.release.rebuilt import Rebuilt, Summary, summary
 from rmset.release.scan import Leak, scan
 from rmset.release.writing import Options, Published, publish
 

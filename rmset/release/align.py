@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rmset.parts.window import windowed_mean
 from rmset.release.hashes import Frames
 
 _STILL = 0.5
@@ -191,8 +192,9 @@ class _Pair:
         numbers = self.nearest(at)
         bits = self.apart(numbers, frames).astype(np.float64)
         moves = inside & self._moves[frames]
-        fits = inside & (_smooth(bits, inside) <= MOST_BITS)
-        fits &= _smooth(self.moved_apart(numbers, frames).astype(np.float64), moves) <= _MOST_MOVED
+        fits = inside & (windowed_mean(bits, inside, _WINDOW) <= MOST_BITS)
+        moved = self.moved_apart(numbers, frames).astype(np.float64)
+        fits &= windowed_mean(moved, moves, _WINDOW) <= _MOST_MOVED
         return at, bits, fits
 
     def unique(self, shown: Times) -> Numbers:
@@ -221,14 +223,6 @@ def _lowest_run(offsets: Times, costs: npt.NDArray[np.float64]) -> tuple[float, 
     while high + 1 < len(costs) and costs[high + 1] <= costs[low] + 1e-9:
         high += 1
     return float(offsets[low] + offsets[high]) / 2, float(costs[low]), high - low + 1
-
-
-def _smooth(values: npt.NDArray[np.float64], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Average valid values over a window; 0 where there is none."""
-    window = np.ones(_WINDOW)
-    count = np.convolve(valid, window, mode="full")[_WINDOW // 2 :][: len(values)]
-    total = np.convolve(np.where(valid, values, 0.0), window, mode="full")[_WINDOW // 2 :][: len(values)]
-    return np.asarray(total / np.maximum(count, 1))
 
 
 def _some(frames: npt.NDArray[np.integer], most: int) -> npt.NDArray[np.integer]:

@@ -53,7 +53,7 @@ def read_consent(path: Path) -> Consent:
     """Read a consent file.
 
     Raises:
-        UsageError: it is missing, damaged, or names nobody.
+        UsageError: it is missing, damaged, or names no person.
     """
     expected = f"{path}: expected a consent file, CSV with the columns video_id,person_id"
     try:

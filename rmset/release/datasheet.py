@@ -80,7 +80,7 @@ def _composition(f: Facts) -> dict[str, str]:
         + " (faces may show distress)",
         "Does it relate to people, and identify subpopulations?": "People's faces. Age, gender and origin are neither "
         "labeled nor estimated.",
-        "Can individuals be identified?": "With the videos, by their faces. The release names nobody; titles and "
+        "Can individuals be identified?": "With the videos, by their faces. The release names no person; titles and "
         f"uploaders are {'in it, as asked for' if 'titles' in f.asked else 'left out'}.",
         "Does it contain sensitive data?": "Facial expressions of emotion; faces are biometric data in many laws once "
         "they are processed to identify somebody, which this release does not do.",

@@ -47,7 +47,7 @@ def _check(url: str) -> None:
     except ValueError:
         is_safe = False
     if not is_safe:
-        raise UsageError(f"{url[:200]}: expected an https address, so that nobody can change the list; use https")
+        raise UsageError(f"{url[:200]}: expected an https address, which protects the list from changes on its way")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

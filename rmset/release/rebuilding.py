@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,38 +47,6 @@ CHANGED = "changed"
 """cause of a video that is another one now, or hardly any of it"""
 _LEAST_FRAMES = 0.1
 """least share of the released frames that a video must still show"""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How much of a release is whole."""
-
-    videos: dict[str, int]
-    """state -> videos"""
-    causes: dict[str, int]
-    """why videos are rotted -> videos"""
-    faces: int
-    """faces rebuilt"""
-    released: int
-    """faces of the release, without those removed since"""
-
-    @property
-    def whole(self) -> float:
-        """Share of the released faces that are rebuilt."""
-        return self.faces / self.released if self.released else 1.0
-
-
-def summary(outcomes: list[Rebuilt]) -> Summary:
-    """Count outcomes."""
-    videos: dict[str, int] = {}
-    causes: dict[str, int] = {}
-    for each in outcomes:
-        videos[each.state] = videos.get(each.state, 0) + 1
-        if each.state == "rotted" and each.cause is not None:
-            kind = each.cause.partition(":")[0]
-            causes[kind] = causes.get(kind, 0) + 1
-    kept = [each for each in outcomes if each.state != "removed"]
-    return Summary(videos, causes, sum(e.faces for e in kept), sum(e.released for e in kept))
 
 
 def rebuild(
@@ -313,22 +281,3 @@ def _unfetched(outcome: Fetched) -> Rebuilt:
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def as_row(outcome: Rebuilt) -> dict[str, object]:
-    """Return an outcome as a row of a table."""
-    raw = asdict(outcome)
-    names = (
-        "video_id",
-        "state",
-        "offset_s",
-        "tempo",
-        "scale",
-        "frames",
-        "bits",
-        "margin",
-        "faces",
-        "released",
-        "cause",
-    )
-    return {name: raw[name] for name in names}

@@ -1,4 +1,4 @@
-"""What a root keeps of a rebuilt video: the outcome, and which released face each of its faces is.
+"""What a root keeps of a rebuilt video: the outcome, and which released face each of its faces is; counts of outcomes.
 
 `rebuilt/<video_id>.parquet` has one row per released face: its person, frame and box in the release, and its frame here
 (-1 if that is gone). Later removals of the publisher name faces as released.
@@ -24,6 +24,10 @@ from rmset.root import Root
 
 State = Literal["identical", "equivalent", "rotted", "removed", "failed"]
 WHOLE = ("identical", "equivalent")
+_COLUMNS = (
+    "video_id", "state", "offset_s", "tempo", "scale", "frames", "bits", "margin", "faces", "released", "cause",
+)  # fmt: skip
+"""of the table of outcomes"""
 _FIELDS = [
     pa.field("person_id", pa.int16(), nullable=False),
     pa.field("frame_idx", pa.int32(), nullable=False),
@@ -66,6 +70,43 @@ class Rebuilt:
     def to_json(self) -> str:
         """Format as `state/rebuild/<video_id>.json`."""
         return json.dumps(asdict(self), indent=1) + "\n"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How much of a release is whole."""
+
+    videos: dict[str, int]
+    """state -> videos"""
+    causes: dict[str, int]
+    """why videos are rotted -> videos"""
+    faces: int
+    """faces rebuilt"""
+    released: int
+    """faces of the release, without those removed since"""
+
+    @property
+    def whole(self) -> float:
+        """Share of the released faces that are rebuilt."""
+        return self.faces / self.released if self.released else 1.0
+
+
+def summary(outcomes: list[Rebuilt]) -> Summary:
+    """Count outcomes."""
+    videos: dict[str, int] = {}
+    causes: dict[str, int] = {}
+    for each in outcomes:
+        videos[each.state] = videos.get(each.state, 0) + 1
+        if each.state == "rotted" and each.cause is not None:
+            kind = each.cause.partition(":")[0]
+            causes[kind] = causes.get(kind, 0) + 1
+    kept = [each for each in outcomes if each.state != "removed"]
+    return Summary(videos, causes, sum(e.faces for e in kept), sum(e.released for e in kept))
+
+
+def as_row(outcome: Rebuilt) -> dict[str, object]:
+    """Return an outcome as a row of a table."""
+    return {name: getattr(outcome, name) for name in _COLUMNS}
 
 
 def key_of(video_id: str) -> str:

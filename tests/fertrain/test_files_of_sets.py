@@ -17,7 +17,7 @@ from fertrain.datasets.folder import Folder
 from fertrain.datasets.images import ImageFiles
 from fertrain.datasets.sources import no_data
 from fertrain.errors import DatasetError
-from fertrain.evaluation.predict import frames_of
+from fertrain.evaluation.predict import files_in
 from rmset_cli.fertrain.app import app
 
 
@@ -48,7 +48,7 @@ def test_predict_passes_over_them_too(tmp_path):
     write(tmp_path / "a.png", face(1, RNG))
     (tmp_path / "._a.png").write_bytes(b"\x00\x05\x16\x07")
     write(tmp_path / ".thumbnails" / "b.png", face(1, RNG))
-    assert [f.file for f in frames_of(tmp_path)] == [str(tmp_path / "a.png")]
+    assert files_in(tmp_path) == [tmp_path / "a.png"]
     assert not no_data("../a/b.png")
 
 

@@ -18,7 +18,7 @@ from fertrain.analysis.reactions import predictions as writing
 from fertrain.analysis.reactions.predictions import Predicted
 from fertrain.analysis.reactions.report import ReactionConfig, reactions
 from fertrain.analysis.reactions.synchrony import circular, synchrony, together
-from fertrain.analysis.reactions.timeline import moments, smoothed, timeline
+from fertrain.analysis.reactions.timeline import moments, timeline
 from fertrain.errors import FertrainError
 from fertrain.models.factory import build
 from fertrain.models.weights import save
@@ -26,6 +26,7 @@ from fertrain.transforms.input_spec import InputSpec
 from rmset import removal
 from rmset.errors import UsageError
 from rmset.inspect.absence import absence
+from rmset.parts.window import windowed_mean
 from rmset.read.catalog import Catalog
 from rmset.read.predictions import made_from, predictions_schema
 from rmset.root import Root
@@ -160,7 +161,8 @@ def test_the_strongest_moment_is_where_all_leave_their_usual_face_together():
     np.testing.assert_allclose(pair.agreement, [2 * 0.4 * -0.2] * 2)
     np.testing.assert_allclose(pair.mean[0], [0.6, 0.4])
     np.testing.assert_allclose(pair.spread[0], [0.3, 0.3])
-    np.testing.assert_allclose(smoothed(np.array([0.0, 3, np.nan, 6]), 3), [1.5, 1.5, np.nan, 6])
+    series = np.array([0.0, 3, np.nan, 6])
+    np.testing.assert_allclose(windowed_mean(series, np.isfinite(series), 3), [1.5, 1.5, 4.5, 6])
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from rmset.read.video import reader_of
 from rmset.root import Root
 
 from .predictions import Predicted
-from .timeline import Moment, Timeline, smoothed
+from .timeline import Moment, Timeline
 
 _HEIGHT, _GAP = 132, 6
 _MOST_FACES = 12
@@ -88,7 +88,7 @@ def video_figure(line: Timeline, labels: tuple[str, ...], found: list[Moment], w
         course.fill_between(seconds, low, high, color=f"C{k % 10}", alpha=0.08, lw=0)
     course.set(ylabel="mean probability", ylim=(0, 1))
     course.legend(frameon=False, fontsize=7, ncols=len(labels), loc="upper center", bbox_to_anchor=(0.5, 1.16))
-    together.plot(seconds, smoothed(line.agreement, window), color="#1f6f8b", lw=1.2)
+    together.plot(seconds, line.smooth_agreement(window), color="#1f6f8b", lw=1.2)
     together.axhline(0, color="#999999", lw=0.8)
     for moment in found:
         together.axvline(moment.time_ms / 1000, color="#c8553d", lw=1, ls="--")

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rmset.parts.window import windowed_mean
+
 from ..pairs.delays import signals
 from .predictions import Predicted
 
@@ -27,7 +29,7 @@ class Timeline:
     frame: npt.NDArray[np.int64]
     """(T,) frame of each step."""
     time_ms: npt.NDArray[np.float64]
-    """(T,), interpolated where nobody is seen."""
+    """(T,), interpolated where no person is seen."""
     people: dict[int, Signal]
     """Centered signal of each person, (T, K)."""
     shown: dict[int, Signal]
@@ -40,7 +42,7 @@ class Timeline:
 
     @property
     def mean(self) -> Signal:
-        """(T, K) mean probabilities over the people; NaN where nobody is seen."""
+        """(T, K) mean probabilities over the people; NaN where no person is seen."""
         total = np.nansum([*self.shown.values()], axis=0)
         seen = self.seen[:, None]
         return np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
@@ -60,6 +62,12 @@ class Timeline:
         pairs = n * (n - 1)
         both = (x.sum(axis=0) ** 2).sum(axis=1) - (x**2).sum(axis=(0, 2))
         return np.where(pairs > 0, both / np.maximum(pairs, 1), np.nan)
+
+    def smooth_agreement(self, steps: int) -> Signal:
+        """A(t) averaged over a centered window of steps, (T,); NaN where A(t) is."""
+        agreement = self.agreement
+        known = np.isfinite(agreement)
+        return np.where(known, windowed_mean(agreement, known, steps), np.nan)
 
     def rows(self, labels: tuple[str, ...]) -> list[dict[str, Any]]:
         """Rows of timeline.csv."""
@@ -135,7 +143,7 @@ def moments(found: list[Timeline], labels: tuple[str, ...], count: int, window_s
     candidates: list[tuple[float, int, int]] = []
     for number, line in enumerate(found):
         steps = window_steps(line, window_s)
-        smooth = smoothed(line.agreement, steps)
+        smooth = line.smooth_agreement(steps)
         for _ in range(count):
             if not np.isfinite(smooth).any():
                 break
@@ -162,15 +170,6 @@ def window_steps(line: Timeline, seconds: float) -> int:
     """Return the number of steps in a window, odd."""
     pace = float(np.median(np.diff(line.time_ms))) if len(line.time_ms) > 1 else 1.0
     return max(1, int(seconds * 1000 / max(pace, 1e-3)) // 2 * 2 + 1)
-
-
-def smoothed(values: Signal, steps: int) -> Signal:
-    """Mean over a centered window of the known values, (T,) -> (T,); NaN where the value itself is unknown."""
-    known = np.isfinite(values)
-    kernel = np.ones(steps)
-    total = np.convolve(np.where(known, values, 0.0), kernel, mode="full")[steps // 2 : steps // 2 + len(values)]
-    count = np.convolve(known.astype(float), kernel, mode="full")[steps // 2 : steps // 2 + len(values)]
-    return np.where(known, total / np.maximum(count, 1), np.nan)
 
 
 def plain(value: float) -> float | None:
