@@ -16,6 +16,7 @@ from rmset.errors import UsageError
 
 from ..labels import LabelOrder
 from .base import Issue, LabeledSet, Split, require_split
+from .people import pooled
 
 SUBJECTS = "subjects"
 
@@ -72,20 +73,9 @@ class Folded:
 
 
 def _pooled(data: LabeledSet) -> Split:
-    """All images of a set, sorted by name."""
-    parts = [data.load(split, data.rules()[0]) for split in data.splits()]
-    if len(data.rules()) > 1 or any("subject" not in part.groups for part in parts):
-        raise UsageError(
-            "expected a set that names its subjects for folds (ckplus, jaffe, ferg, or a table with a column subject), "
-            f"found {data.name}"
-        )
-    names = [name for part in parts for name in part.names]
-    who = [subject for part in parts for subject in part.groups["subject"]]
-    whole = replace(
-        parts[0], names=tuple(names), targets=np.concatenate([part.targets for part in parts]),
-        groups={"subject": tuple(who)},
-    )  # fmt: skip
-    return whole.take(np.argsort(np.asarray(names, dtype=np.str_), kind="stable"))
+    """All images of a set, sorted by name, grouped by subject alone."""
+    whole = pooled(data, "folds")
+    return replace(whole, split=data.splits()[0], groups={"subject": whole.groups["subject"]})
 
 
 def _subjects(whole: Split) -> list[str]:

@@ -34,7 +34,7 @@ from ..datasets.subsets import named_in
 from ..errors import DatasetError
 
 NEUTRAL = EXPRESSIONS[0]
-_WIDEN = 0.31
+WIDEN = 0.31
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,13 @@ class ScriptedConfig:
             raise UsageError(f"world: expected crops of 24 to 512 px, found {self.size}")
 
 
+def whole_panel(source: Bytes, name: str, expression: str, size: tuple[int, int]) -> PanelFrame:
+    """Resize an image to a panel; its widened box is the whole panel, so the crop is the image itself."""
+    image = resized(decode(source.get(name), name, gray=False), size[0])
+    margin = size[0] * (1 - 1 / (1 + WIDEN)) / 2
+    return PanelFrame(image, (margin, 0.0, size[0] - margin, float(size[1])), expression)
+
+
 class ShownImages:
     """A panel that shows, in each frame, an image of the scripted expression."""
 
@@ -81,13 +88,11 @@ class ShownImages:
         self._seed = list(seed)
 
     def frame(self, index: int, size: tuple[int, int]) -> PanelFrame:
-        """Resize an image to the panel; its widened box is the whole panel, so the crop is the image itself."""
+        """Return an image of the scripted expression."""
         expression = self._story.label_at(self._person, index)
         names = self._names[expression]
         name = names[int(np.random.default_rng([*self._seed, self._person, index]).integers(len(names)))]
-        image = resized(decode(self._source.get(name), name, gray=False), size[0])
-        margin = size[0] * (1 - 1 / (1 + _WIDEN)) / 2
-        return PanelFrame(image, (margin, 0.0, size[0] - margin, float(size[1])), expression)
+        return whole_panel(self._source, name, expression, size)
 
     def loop_points(self, frames: int) -> tuple[int, ...]:  # noqa: ARG002 - the protocol's argument
         """Return None: images of successive frames are unrelated."""
@@ -115,7 +120,7 @@ def write_scripted(path: Path, config: ScriptedConfig, progress: Progress = sile
             f"expected training images of {config.labeled} that are neutral, and of another of "
             f"{', '.join(EXPRESSIONS[1:])}, found {', '.join(names) or 'none of these'}"
         )
-    root = write_root(path, _mashups(config, names, shown.source), Cut(config.size, _WIDEN), progress)
+    root = write_root(path, _mashups(config, names, shown.source), Cut(config.size, WIDEN), progress)
     return root, {name: len(images) for name, images in names.items()}
 
 
