@@ -101,9 +101,9 @@ def deal(expressions: Mapping[str, int], shares: Shares, seed: int) -> dict[str,
             f"expected {tuning + test + unlabeled + 1} people or more ({unlabeled} unlabeled, {tuning} for tuning, "
             f"{test} for the test, 1 with labels), found {len(people)}"
         )
-    order = np.random.default_rng(21).permutation(np.asarray(people, dtype=np.str_)).tolist()
+    order = [people[i] for i in np.random.default_rng(21).permutation(len(people))]
     side = dict.fromkeys(order[:tuning], TUNING)
-    rest = np.random.default_rng([seed, 22]).permutation(np.asarray(order[tuning:], dtype=np.str_)).tolist()
+    rest = [order[tuning + i] for i in np.random.default_rng([seed, 22]).permutation(len(order) - tuning)]
     # a panel that never changes its expression has no negatives
     varied = [who for who in rest if expressions[who] > 1]
     if len(varied) < 2:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -215,8 +216,7 @@ def _shared(cast: Sequence[Actor]) -> list[str]:
 
 
 def _write_people(path: Path, images: Split, sides: Mapping[str, str], expressions: Mapping[str, int]) -> None:
-    who, counts = np.unique(np.asarray(images.groups["subject"], dtype=np.str_), return_counts=True)
-    number = dict(zip(who.tolist(), counts.tolist(), strict=True))
+    number = Counter(images.groups["subject"])
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("subject", "side", "images", "expressions"))

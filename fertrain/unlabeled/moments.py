@@ -90,7 +90,7 @@ def write_moments(
     start = 0
     while start < frames:
         if not deck:
-            deck = [str(e) for e in rng.permutation(np.asarray(expressions, dtype=np.str_))]
+            deck = [expressions[i] for i in rng.permutation(len(expressions))]
         end = start + max(1, round(float(rng.uniform(2, 3)) * fps))
         # a rest too short to be a moment lengthens the last one
         end = frames if frames - end < 2 * fps else end
