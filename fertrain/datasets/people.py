@@ -83,7 +83,7 @@ def deal(expressions: Mapping[str, int], shares: Shares, seed: int) -> dict[str,
 
     Args:
         expressions: number of expressions of each person.
-        shares: shares of the people, rounded; at least two each, in sets of less than eight people one for tuning and
+        shares: shares of the people, rounded; at least two each, in sets of less than nine people one for tuning and
             test. No tuning people for the share 0.
         seed: of the draw; the tuning people do not depend on it.
 
@@ -92,7 +92,7 @@ def deal(expressions: Mapping[str, int], shares: Shares, seed: int) -> dict[str,
     """
     people = sorted(expressions)
     # retrieval among other people needs two
-    least = 2 if len(people) >= 8 else 1
+    least = 2 if len(people) >= 9 else 1
     tuning = max(least, round(shares.tuning * len(people))) if shares.tuning else 0
     test = max(least, round(shares.test * len(people)))
     unlabeled = max(2, round(shares.unlabeled * len(people)))
