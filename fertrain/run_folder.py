@@ -6,6 +6,7 @@ method.safetensors    other trained parts of the method (projection, attention h
 labels.csv            the training images, if a label budget chose them
 history.csv           one row per epoch
 robustness.json       accuracy by slice and on corrupted images, if measured
+people.json           retrieval on people never seen, if a grid on people made the run
 model_card.md         what was measured, as text
 evaluations.csv       log of evaluations on reported splits: repeated looks make a test score optimistic
 resume.pt             checkpoint of an unfinished run
@@ -38,7 +39,7 @@ from .files import whole, write_json, write_text
 
 _RESULTS = (
     "metrics.json", "model.safetensors", "method.safetensors", "labels.csv", "history.csv", "evaluations.csv",
-    "resume.pt", "report.html", "robustness.json", "model_card.md",
+    "resume.pt", "report.html", "robustness.json", "model_card.md", "people.json",
     "confusion.png", "reliability.png", "curves.png", "config.toml",
 )  # fmt: skip
 """Files of a run, in the order of removal: without the first, the run is unfinished."""

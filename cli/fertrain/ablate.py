@@ -16,7 +16,10 @@ from . import options as o
 @o.with_settings("ablate")
 def ablate(
     grid: Annotated[
-        str, typer.Argument(help="A grid.toml, or a built-in one: rmfer, rivals, candidates, schemes, label-embedding.")
+        str,
+        typer.Argument(
+            help="A grid.toml, or a built-in one: rmfer, rivals, candidates, schemes, label-embedding, claim."
+        ),
     ],
     seeds: Annotated[
         int | None, typer.Option(help="Seeds 0 to N − 1.", show_default="the grid's", rich_help_panel=o.METHOD)
@@ -43,16 +46,20 @@ def ablate(
     Options change the common settings; a variant's own settings override them. Finished runs are not repeated, so the
     same command resumes. A grid is a TOML file of settings and variants; `fertrain.analysis.compare.ablation` shows
     one.
+
+    The grid claim takes a set that names its subjects, or generated:N as --labeled: it makes worlds (`fertrain world
+    --identity`), chooses rates on tuning people, and compares on people never seen; tables are people.md, .csv, .json.
     """
     from fertrain.analysis.compare.ablation import ablate as run_grid
     from fertrain.analysis.compare.ablation import read
+    from fertrain.analysis.compare.people import ablate_people
 
     plan = read(grid)
     plan = replace(
         plan, start=o.settings(plan.start, given, sets), seeds=plan.seeds if seeds is None else tuple(range(seeds))
     )
     with progress() as bar:
-        outcome = run_grid(plan, out, only or [], bar, o.talk)
+        outcome = (ablate_people if plan.people else run_grid)(plan, out, only or [], bar, o.talk)
     emit(outcome.rows, fmt, title=plan.about)
     say(f"written: {', '.join(str(path) for path in outcome.files)}")
     if outcome.failed:

@@ -179,8 +179,8 @@ OPTIONS = (
     Option("rmfer.d_far", "RMFER: negatives are more than this many steps away.", METHOD, _SEMI),
     Option("rmfer.anchors", "RMFER: anchors in a step.", METHOD, _SEMI),
     Option("rmfer.candidates",
-           "RMFER: random, the control without the mashup's priors; random-positives, the control without the "
-           "shared moment; or delay, P around each person's own delay.", METHOD, _SEMI),
+           "RMFER: random, the control without the mashup's priors; random-positives, without the shared moment; "
+           "shuffled-identities, without the same person; or delay, P around each person's own delay.", METHOD, _SEMI),
     Option("rmfer.delays", "For --candidates delay: the file written by `fertrain pairs-quality`.", METHOD, _SEMI,
            metavar="PATH"),
     Option("rmfer.self_mask", "RMFER: diagonal of the attention.", METHOD, _SEMI),

@@ -33,9 +33,10 @@ class RmferConfig(Settings):
     """Most positives, and most negatives, drawn for an anchor (authors' code)."""
     anchors: Count = 1
     """Anchors of RMset per labeled batch. Not published; one keeps the cost near that of a labeled step."""
-    candidates: Literal["mashup", "random", "random-positives", "delay"] = "mashup"
+    candidates: Literal["mashup", "random", "random-positives", "shuffled-identities", "delay"] = "mashup"
     """`mashup` (the paper's P and N), `random` (as many, drawn from anywhere, the authors' control), `random-positives`
-    (the paper's N, P from anywhere), or `delay` (ours: P around each other person's own delay instead of around T)."""
+    (the paper's N, P from anywhere), `shuffled-identities` (the paper's P; for N, other people's faces at N's moments),
+    or `delay` (ours: P around each other person's own delay instead of around T)."""
     delays: str | None = None
     """For `delay`: the file that `fertrain pairs-quality` wrote for this root."""
     self_mask: Literal["exclude", "epsilon", "off"] = "exclude"

@@ -80,6 +80,9 @@ class ModelConfig(Settings):
     """State dict or prefix in that file, such as `ema_model` or `module.encoder_k`, if it holds several."""
     weights_partial: bool = False
     """Also accept weights that cover less than half of the network's parameters."""
+    run: str | None = None
+    """Go on from this finished run of the same method: its network and the method's other weights (projection, heads).
+    Its phases are set to 0 epochs here, as in `optim.epochs = [0, 0, 15]`."""
     image_size: Annotated[int, Range("16 or more", lambda x: x >= 16)] = 64
     """Height and width of the network's input, px."""
     head: Literal["linear", "embedding"] = "linear"
@@ -98,6 +101,10 @@ class OptimConfig(Settings):
 
     epochs: tuple[Whole, ...] = (20,)
     """Passes over the labeled images: one number for every phase, or one per phase."""
+    epoch_steps: Count | None = None
+    """Steps in an epoch of a phase with labels, whatever the number of images; None: one pass over them."""
+    keep: Literal["best", "last"] = "best"
+    """Epoch of each phase that goes on: `best` by held-out accuracy, or `last`, so that all runs train equally long."""
     images: Count | None = None
     """Budget: total number of views that pass through the network; every epoch gets an equal share."""
     batch_size: Annotated[int, Range("2 or more", lambda x: x >= 2)] = 64
@@ -130,6 +137,8 @@ class OptimConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.epoch_steps is not None and self.images is not None:
+            raise UsageError("expected either `optim.epoch_steps` or a budget (`optim.images`), found both")
         if any(not 0 <= rate < float("inf") for _, rate in self.steps):
             raise UsageError(f"expected `optim.steps` with rates 0 or more, found {list(self.steps)}")
 

@@ -39,6 +39,11 @@ def changed(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunCon
     return filled
 
 
+def filled(group: Any, changes: Mapping[str, Any], where: str, prefix: str = "") -> Any:
+    """Change fields of any group of settings, a dataclass that may hold others, by name, strictly; see `changed`."""
+    return _filled(group, changes, where, prefix, strict=True)
+
+
 def config_from(mapping: Mapping[str, Any], where: str = "config.toml") -> RunConfig:
     """Read the settings of a run's config.toml; other keys (hashes, measurements) are ignored.
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Generator, Tensor
 
+from ..config import OptimConfig
 from ..datasets.base import Split
 from ..datasets.images import Images, batches
 from ..losses.supervised import Scheme, draw, smoothed
@@ -267,6 +268,12 @@ class TrainLoader:
         if phase.anchors == 0 or self.anchors is None:
             return iter([()] * len(context.steps))
         return self.anchors.batches(context, phase.anchors)
+
+
+def as_set(phases: Sequence[Phase], optim: OptimConfig) -> tuple[Phase, ...]:
+    """Apply the settings of epochs that hold for every method: their steps, and which of them goes on."""
+    found = (replace(p, steps=optim.epoch_steps) if optim.epoch_steps and p.labeled else p for p in phases)
+    return tuple(replace(p, judged=p.judged and optim.keep == "best") for p in found)
 
 
 def within(phases: Sequence[Phase], images: int | None, per_step: Callable[[Phase], float]) -> tuple[Phase, ...]:

@@ -162,7 +162,8 @@ def _held_out(
     """Split images into those to learn from and those that choose the epoch; also names the grouping."""
     data = config.data
     if data.holdout_by == VALID:
-        if counted in (VALID, None):
+        # the last epoch is not chosen by anyone
+        if counted in (VALID, None) and config.optim.keep == "best":
             raise UsageError(
                 f"expected another split to report on where `valid` chooses the epoch, found {counted or 'none'} in "
                 f"{data.labeled}; take another `data.report_on`, or `data.holdout_by='group'`"

@@ -6,6 +6,7 @@ run(RunConfig(data=DataConfig(labeled="ferplus"), out="runs/first"))
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import platform
@@ -34,13 +35,14 @@ from ..evaluation import evaluate, model_card, report
 from ..evaluation.calibration import calibration
 from ..evaluation.metrics import Scores
 from ..methods import Method
+from ..models.checkpoint_file import read_file
 from ..models.classifier import Classifier
 from ..models.factory import build_tried
 from ..models.label_embedding import read_vectors, words_of
 from ..models.transfer import Loaded, load_into
-from ..models.weights import save, write_tensors
+from ..models.weights import load, save, write_tensors
 from ..run_folder import RunFolder
-from .batches import TrainLoader, within
+from .batches import TrainLoader, as_set, within
 from .checkpoint import Checkpoints
 from .data import LabeledData, open_labeled_data, open_unlabeled
 from .loggers import Curves, curves
@@ -94,6 +96,7 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     folder = RunFolder.create(Path(config.out), overwrite=config.overwrite)
     held.enter_context(folder.locked())
     loaded = _started(config, model, labels, say)
+    begun = _continued(config, method, labels)
     data = open_labeled_data(parts, dataset, model.channels, progress, say)
     accelerator = accelerator_for(config.device, config.precision, depthwise=model.depthwise)
     beside = open_unlabeled(parts, method.phases, data, progress, say)
@@ -101,7 +104,7 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
         data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed,
         workers=config.workers, device=accelerator.device, channels_last=config.channels_last,
     )  # fmt: skip
-    phases = within(beside.phases, config.optim.images, loader.images_per_step)
+    phases = within(as_set(beside.phases, config.optim), config.optim.images, loader.images_per_step)
     if config.optim.images is not None:
         # every epoch has whole steps, so a small budget is met only approximately
         passing = sum(p.epochs * loader.steps(p) * loader.images_per_step(p) for p in phases)
@@ -114,6 +117,8 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     if config.model.weights and loaded:
         measured["weights_sha256"] = sha256_of(Path(config.model.weights))
         measured["weights"] = loaded.record()
+    if begun:
+        measured["run_sha256"] = begun
     if beside.measured:
         measured["unlabelled_stream"] = beside.measured
     checkpoints = Checkpoints(folder.checkpoint, _deciding(config, measured), config.checkpoint_steps)
@@ -150,11 +155,12 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
         )  # fmt: skip
     _keep(folder, method, labels, data, fitted.history)
     chosen = fitted.best
-    selected = (
-        f"{data.held_in_words(config.data.labeled)}, epoch {chosen.epoch} of {len(fitted.history)}"
-        if chosen
-        else "nothing: no epoch was run"
-    )
+    if chosen is None:
+        selected = "nothing: no epoch was run"
+    elif config.optim.keep == "last":
+        selected = f"nothing: the last of {len(fitted.history)} epochs"
+    else:
+        selected = f"{data.held_in_words(config.data.labeled)}, epoch {chosen.epoch} of {len(fitted.history)}"
     judged = counted.judge(model, labels, "at the end of the run", progress, check=True)
     scores = judged.scores
     metrics = {**judged.to_json(), "selected_on": selected, "times_counted": counted.times}
@@ -187,6 +193,30 @@ def _started(config: RunConfig, model: Classifier, labels: tuple[str, ...], say:
     for line in loaded.lines(m.weights):
         say(line)
     return loaded
+
+
+def _continued(config: RunConfig, method: Method, labels: tuple[str, ...]) -> list[str]:
+    """Load all weights of the run to go on from, as if its phases had been run here; returns their hashes."""
+    if config.model.run is None:
+        return []
+    folder = RunFolder.open(Path(config.model.run))
+    other = folder.config()
+    same = (other.method, other.model.name, other.model.image_size) == (
+        config.method, config.model.name, config.model.image_size
+    )  # fmt: skip
+    if not same or load(folder.weights)[1] != labels:
+        raise UsageError(
+            f"expected a run of {config.method} with {config.model.name} at {config.model.image_size} px and the "
+            f"classes {', '.join(labels)} to go on from, found another in {folder.path}"
+        )
+    for phase in itertools.takewhile(lambda phase: phase.epochs == 0, method.phases):
+        method.begin(phase)
+    files = [path for path in (folder.weights, folder.method_weights) if path.is_file()]
+    state = {f"model.{name}": value for name, value in read_file(files[0])[0].items()}
+    for path in files[1:]:
+        state |= read_file(path)[0]
+    method.module.load_state_dict(state if method.module is not method.model else read_file(files[0])[0])
+    return [sha256_of(path) for path in files]
 
 
 def _keep(folder: RunFolder, method: Method, labels: tuple[str, ...], data: LabeledData, history: list[Epoch]) -> None:

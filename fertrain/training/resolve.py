@@ -78,6 +78,8 @@ def _check_combinations(config: RunConfig) -> None:
         )
     if data.scheme == "ml" and (config.optim.label_smoothing or config.mix != "none"):
         raise UsageError("expected no smoothing and no mix with the scheme ml, which counts any positive share")
+    if model.run is not None and (model.weights or model.pretrained):
+        raise UsageError("expected either a run to go on from (`model.run`) or weights, found both")
     if data.labels is not None and data.labels_file is not None:
         raise UsageError("expected either a label budget (`data.labels`) or an index (`data.labels_file`), found both")
     if config.method == "rmfer":

@@ -3,6 +3,8 @@
 mashup   P: other people within ± d steps, N: the same person beyond ± d' steps (RMFER, section 4.2)
 random   as many of each, drawn from anywhere: the control without both priors (authors')
 random-positives   N as in mashup, as many P drawn from anywhere: the control without the shared moment
+shuffled-identities   P as in mashup; each of N is another person's face at the same moment as the mashup's: the control
+         without the same person
 delay    P: other people within ± d steps of T + δ_l − δ_L, the moment of *their* reaction to what the anchor sees at T,
          δ the delay of each person as `fertrain pairs-quality` has estimated it; N as in mashup. Beyond the paper
 
@@ -106,6 +108,41 @@ class RandomPositives:
         return drawn
 
 
+class ShuffledIdentities:
+    """Anchors and positives of another sampler; each negative is replaced by a face of another person at its moment.
+
+    A negative beside whom no other face is shown stays.
+
+    Args:
+        keys: person and time of the crops.
+        like: the other sampler.
+    """
+
+    def __init__(self, keys: CropKeys, like: Candidates) -> None:
+        self.like = like
+        self.anchors: Rows = like.anchors
+        # rows of one moment stand side by side
+        self._order = np.lexsort((keys.person, keys.frame, keys.video))
+        changes = np.flatnonzero(np.diff(keys.video[self._order]) | np.diff(keys.frame[self._order])) + 1
+        starts = np.concatenate([[0], changes]).astype(np.int64)
+        sizes = np.diff(np.concatenate([starts, [len(self._order)]]))
+        self._place = np.empty(len(self._order), np.int64)
+        self._place[self._order] = np.arange(len(self._order))
+        moment = np.repeat(np.arange(len(starts)), sizes)[self._place]
+        self._start, self._size = starts[moment], sizes[moment]
+
+    def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+        """Draw candidates; the negatives' distances in time and their number are those of the other sampler."""
+        return [(p, self._swapped(n, rng)) for p, n in self.like.draw_many(rows, rng)]
+
+    def _swapped(self, rows: Rows, rng: np.random.Generator) -> Rows:
+        start, size = self._start[rows], self._size[rows]
+        own = self._place[rows] - start
+        # one of the others of the moment, counted on from the face itself
+        step = 1 + (rng.random(len(rows)) * np.maximum(size - 1, 1)).astype(np.int64)
+        return np.asarray(self._order[start + (own + step) % size])
+
+
 def _others(total: int, taken: Sequence[int], n: int, rng: np.random.Generator) -> Rows:
     """Draw `n` different rows below `total`, none of those in `taken` (ascending)."""
     found = rng.choice(total - len(taken), size=n, replace=False)
@@ -149,6 +186,15 @@ def random_positives(crops: Crops, settings: RmferConfig) -> RandomPositives:
     return RandomPositives(len(crops), mashup(crops, settings))
 
 
+def shuffled_identities(crops: Crops, settings: RmferConfig) -> ShuffledIdentities:
+    """Make the control without the same person.
+
+    Raises:
+        DatasetError: no crop has both a positive and a negative.
+    """
+    return ShuffledIdentities(crops.keys, mashup(crops, settings))
+
+
 def delay(crops: Crops, settings: RmferConfig) -> PairSampler:
     """Shift each person's frames back by their delay, then use P as in the paper.
 
@@ -180,7 +226,8 @@ def _sampler(crops: Crops, settings: RmferConfig) -> PairSampler:
 
 
 CANDIDATES: dict[str, Callable[[Crops, RmferConfig], Candidates]] = {
-    "mashup": mashup, "random": random, "random-positives": random_positives, "delay": delay,
+    "mashup": mashup, "random": random, "random-positives": random_positives,
+    "shuffled-identities": shuffled_identities, "delay": delay,
 }  # fmt: skip
 """Candidate strategies by name."""
 

@@ -3,6 +3,7 @@
     <out>/root        mashups of the unlabeled people, with truth: expression, identity, delay
     <out>/labelled    Parquet: train = labeled people, valid = tuning people, test = people never seen
     <out>/people.csv  subject, side, images, expressions
+    <out>/world.json  the config
 
     set ── people.deal ──> sides      unlabeled people ── moments.play ──> panels ──> root
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from ..datasets.parquet_set import write_parquet_set
 from ..datasets.people import LABELED, TEST, TUNING, UNLABELED, Shares, deal, expressions_of, of_known_people, pooled
 from ..datasets.registry import open_labeled
 from ..errors import DatasetError
+from ..files import write_json
 from .moments import Actor, ActorPanel, Take, play, write_moments
 from .scripted_mashup import WIDEN
 
@@ -131,6 +133,7 @@ def write_identity_world(out: Path, config: IdentityConfig, progress: Progress =
         splits = {name: replace(parts[side], split=name) for name, side in SPLITS.items() if len(parts[side])}
         write_parquet_set(whole / "labelled", splits, progress)
         _write_people(whole / "people.csv", images, sides, expressions)
+        write_json(whole / "world.json", asdict(config))
     counts = {side: part.counts() for side, part in parts.items()}
     by_expression = {e: {side: counts[side][e] for side in counts} for e in images.order.classes}
     return IdentityWorld(Root(out / "root"), out / "labelled", sides, by_expression, panels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from rmset import schema
 from rmset.parts.shards import CropWriter
 
 FOLDER_CLASSES = ORDERS["affectnet7"].classes
+SUBJECT_CLASSES = ORDERS["fer2013"].classes
 
 
 def face(kind: int, rng: np.random.Generator, size: int = 48, gray: bool = False) -> np.ndarray:
@@ -34,6 +36,24 @@ def class_folders(root: Path, per_class: int = 12, test: int = 3, classes: tuple
         for k, name in enumerate(classes):
             for i in range(n):
                 write(root / split / name / f"{i:03d}.png", face(k, rng))
+    return root
+
+
+def subjects(root: Path, people: int = 10, frames: int = 3) -> Path:
+    """A table whose pictures show two grays: left the person, right the expression. Everybody lacks one of seven."""
+    rows = []
+    for s in range(people):
+        for k, name in enumerate(SUBJECT_CLASSES):
+            for i in range(frames if k != s % 7 else 0):
+                image = np.zeros((48, 48, 3), np.uint8)
+                image[:, :24], image[:, 24:] = 20 + 20 * s, 20 + 30 * k
+                path = f"{s:02d}-{name}-{i}.png"
+                cv2.imwrite(str(root / path), image)
+                rows.append((path, name, f"P{s}", f"P{s}/{name}"))
+    cv2.imwrite(str(root / "unknown.png"), np.zeros((48, 48, 3), np.uint8))
+    rows.append(("unknown.png", SUBJECT_CLASSES[0], "", ""))
+    with (root / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("name", "label", "subject", "sequence"), *rows])
     return root
 
 

@@ -14,7 +14,7 @@ from fertrain.config.methods import RmferConfig
 from fertrain.datasets.registry import Entry
 from fertrain.errors import DatasetError, UnknownNameError
 from fertrain.transforms.input_spec import InputSpec
-from fertrain.unlabeled.candidates import RandomCandidates, open_anchors
+from fertrain.unlabeled.candidates import RandomCandidates, ShuffledIdentities, open_anchors
 from fertrain.unlabeled.crops import CropDataset, Crops, open_crops, stride_of
 from fertrain.unlabeled.sources import resolve_origin
 from rmset.errors import RmsetError, UsageError
@@ -118,6 +118,35 @@ def test_random_positives_keep_the_mashups_negatives(mashup):
         at_once += int((abs(keys.frame[b[1 : 1 + q]] - keys.frame[b[0]]) <= 5).sum())
         others += q
     assert at_once < others / 2
+
+
+def test_shuffled_identities_keep_the_moments_and_show_other_people(mashup):
+    paired, keys = anchors_of(mashup)
+    control, _ = anchors_of(mashup, candidates="shuffled-identities")
+    for step in range(40):
+        for (a, p), (b, q) in zip(paired.draw(0, step, 2), control.draw(0, step, 2), strict=True):
+            assert (a[: 1 + p], p) == (b[: 1 + q], q)
+            own, shuffled = np.array(a[1 + p :]), np.array(b[1 + q :])
+            assert keys.frame[own].tolist() == keys.frame[shuffled].tolist()
+            assert (keys.person[shuffled] != keys.person[b[0]]).all()
+            assert len(set(b)) == len(b)
+
+
+def test_every_other_person_of_a_moment_is_drawn_and_a_lonely_face_stays():
+    class Like:
+        anchors = np.array([0])
+
+        def draw_many(self, rows, rng):
+            return [(np.array([1]), np.array([5, 8])) for _ in rows]
+
+    # one video: frames 0 and 1 show persons 0 to 3, frame 2 person 0 alone
+    frame, person = np.array([0] * 4 + [1] * 4 + [2]), np.array([0, 1, 2, 3] * 2 + [0])
+    keys = CropKeys(["v"], np.zeros(9, np.int32), person, frame, np.zeros(9))
+    drawn = [ShuffledIdentities(keys, Like()).draw_many([0], np.random.default_rng(k))[0][1] for k in range(300)]
+    assert {int(n[1]) for n in drawn} == {8}
+    counts = np.bincount([int(n[0]) for n in drawn], minlength=8)
+    assert counts[[0, 1, 2, 3, 5]].sum() == 0
+    assert counts[[4, 6, 7]].min() > 70
 
 
 def test_random_candidates_need_no_mashup(tmp_path):

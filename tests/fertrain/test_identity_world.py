@@ -6,6 +6,7 @@ import sys
 from itertools import pairwise
 
 import cv2
+import fer_worlds
 import layouts
 import numpy as np
 import pytest
@@ -19,7 +20,6 @@ from fertrain.datasets.images import decode
 from fertrain.datasets.people import SIDES, TUNING, UNLABELED, Shares, deal
 from fertrain.datasets.registry import Entry, add, open_labeled
 from fertrain.errors import DatasetError
-from fertrain.labels import ORDERS
 from fertrain.unlabeled.ground_truth import read_ground_truth
 from fertrain.unlabeled.identity_mashup import IdentityConfig, write_identity_world
 from fertrain.unlabeled.moments import Actor, Take, play, write_moments
@@ -30,30 +30,12 @@ from rmset.synth.posed import write_posed_set
 from rmset_cli.fertrain.app import main
 
 SMALL = {"videos": 2, "people": 3, "seconds": 7.0, "fps": 5.0, "size": 48}
-CLASSES = ORDERS["fer2013"].classes
-
-
-def subjects(root, people=10, frames=3):
-    """A table whose pictures show two grays: left the person, right the expression. Everybody lacks one of seven."""
-    rows = []
-    for s in range(people):
-        for k, name in enumerate(CLASSES):
-            for i in range(frames if k != s % 7 else 0):
-                image = np.zeros((48, 48, 3), np.uint8)
-                image[:, :24], image[:, 24:] = 20 + 20 * s, 20 + 30 * k
-                path = f"{s:02d}-{name}-{i}.png"
-                cv2.imwrite(str(root / path), image)
-                rows.append((path, name, f"P{s}", f"P{s}/{name}"))
-    cv2.imwrite(str(root / "unknown.png"), np.zeros((48, 48, 3), np.uint8))
-    rows.append(("unknown.png", CLASSES[0], "", ""))
-    with (root / "labels.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("name", "label", "subject", "sequence"), *rows])
-    return root
+CLASSES = fer_worlds.SUBJECT_CLASSES
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    return subjects(tmp_path_factory.mktemp("subjects"))
+    return fer_worlds.subjects(tmp_path_factory.mktemp("subjects"))
 
 
 @pytest.fixture(scope="module")

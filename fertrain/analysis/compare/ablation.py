@@ -11,6 +11,8 @@ A grid is a TOML file:
     [variants."without attention"]     # what each changes; the first is the baseline
     rmfer.lambda1 = 0.0
 
+With a table [people] the variants are compared on people never seen: `people` runs such a grid.
+
 Every run is an ordinary run folder, `OUT/VARIANT/seed-K`, which `fertrain compare` reads too. Finished runs are not
 repeated, an interrupted one resumes. Every variant gets its first seed before any gets its second, so a stopped grid
 is a complete table of fewer seeds.
@@ -38,10 +40,11 @@ from ...methods import METHODS
 from ...run_folder import RunFolder
 from ...training.experiment import RunResult, run
 from ...training.resolve import resolve
+from .people_plan import PeoplePlan, people_plan
 from .table import write
 
 _FOLDER = "grid_files"
-_KEYS = {"about", "seeds", "recipe", "settings", "variants"}
+_KEYS = {"about", "seeds", "recipe", "settings", "variants", "people"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Grid:
     """Changed settings by name of the variant; the first variant is the baseline of the table."""
     source: str = "the grid"
     """File it was read from, for messages."""
+    people: PeoplePlan | None = None
+    """Worlds and measures of a comparison on people never seen."""
 
     def __post_init__(self) -> None:
         if not self.seeds or not self.variants or len(set(self.seeds)) != len(self.seeds):
@@ -118,8 +123,9 @@ def parse(text: str, source: str) -> Grid:
     if strange := values.keys() - _KEYS:
         raise UnknownNameError(f"key in {source}:", sorted(strange)[0], _KEYS)
     seeds, variants = values.get("seeds", 3), values.get("variants", {})
+    people = values.get("people", {})
     for key, kind, found in (
-        ("variants", dict, variants), ("settings", dict, values.get("settings", {})),
+        ("variants", dict, variants), ("settings", dict, values.get("settings", {})), ("people", dict, people),
         ("recipe", str, values.get("recipe", "")),
     ):  # fmt: skip
         if not isinstance(found, kind):
@@ -132,7 +138,8 @@ def parse(text: str, source: str) -> Grid:
         raise UsageError(f"expected a table of settings for the variant '{bare[0]}' in {source}, found a value")
     start = recipe(values["recipe"]).config if "recipe" in values else RunConfig()
     start = changed(start, values.get("settings", {}), f"[settings] of {source}")
-    return Grid(str(values.get("about", source)), tuple(listed), start, variants, source)
+    plan = people_plan(people, source, listed, list(variants)) if people else None
+    return Grid(str(values.get("about", source)), tuple(listed), start, variants, source, plan)
 
 
 def ablate(
@@ -148,9 +155,7 @@ def ablate(
         UsageError: an unknown setting, or a folder with a run of other settings.
     """
     configs = plan.configs(out)
-    for name in only:
-        if name not in configs:
-            raise UnknownNameError("variant", name, configs)
+    require_variants(plan, only)
     for name in only or configs:
         for seed in plan.seeds:
             try:
@@ -171,6 +176,13 @@ def ablate(
         rows, written = write(plan.about, {n: out / slug(n) for n in configs}, plan.seeds, failed, out)
         outcome = GridResult(rows, written, failed)
     return outcome
+
+
+def require_variants(plan: Grid, only: Sequence[str]) -> None:
+    """Raise UnknownNameError for a name that is not a variant's."""
+    for name in only:
+        if name not in plan.variants:
+            raise UnknownNameError("variant", name, plan.variants)
 
 
 def slug(name: str) -> str:

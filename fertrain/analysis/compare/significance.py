@@ -83,6 +83,32 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Test:
     return Test(t, float(2 * stats.t.sf(abs(t), len(d) - 1)), float(len(d) - 1))
 
 
+def interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of the mean paired difference of b against a; NaN with fewer than two pairs."""
+    from scipy import stats
+
+    d = np.asarray(b) - np.asarray(a)
+    if len(d) < 2:
+        return math.nan, math.nan
+    half = float(stats.t.ppf(0.5 + level / 2, len(d) - 1) * d.std(ddof=1) / math.sqrt(len(d)))
+    return float(d.mean()) - half, float(d.mean()) + half
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjust p-values for their number by Holm's method (1979); NaN stays and is counted.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p)), key=lambda i: (math.isnan(p[i]), p[i]))
+    adjusted, worst = [math.nan] * len(p), 0.0
+    for rank, i in enumerate(order):
+        if not math.isnan(p[i]):
+            worst = max(worst, min(1.0, (len(p) - rank) * p[i]))
+            adjusted[i] = worst
+    return adjusted
+
+
 def group(path: Path, measure: str = "overall_accuracy") -> Group:
     """Collect the finished runs in a folder: the folder itself, or its subfolders.
 
