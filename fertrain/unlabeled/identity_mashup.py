@@ -52,7 +52,8 @@ class IdentityConfig:
     labeled: str
     """A labeled data set that names its subjects, or `generated:N` for N generated people."""
     videos: int = 8
-    """Number of mashups; candidates are within one. All unlabeled people are in one before any is in two."""
+    """Number of mashups; candidates are within one. All unlabeled people are in one before any is in two, and people
+    who share expressions are in the same."""
     people: int = 8
     """Panels per mashup, at most one for each unlabeled person."""
     seconds: float = 60.0
@@ -170,10 +171,10 @@ def _mashups(config: IdentityConfig, actors: Sequence[Actor], images: Split) -> 
     side = max(MIN_PANEL, config.size + config.size % 2)
     frames = round(config.seconds * config.fps)
     dealing, *draws = np.random.default_rng([config.seed, 24]).spawn(config.videos + 1)
-    casts = _casts(dealing, len(actors), config.videos, config.people)
+    casts = cast_alike(dealing, actors, config.videos, config.people)
     for number, (rng, cast) in enumerate(zip(draws, casts, strict=True)):
         script, cuts, *own = rng.spawn(2 + len(cast))
-        film = write_moments(script, frames, config.fps, _shared([actors[i] for i in cast]))
+        film = write_moments(script, frames, config.fps, shared_by([actors[i] for i in cast]))
         delays = {p: int(g.integers(round(config.max_delay * config.fps) + 1)) for p, g in enumerate(own)}
         people = {
             p: ActorPanel(
@@ -190,26 +191,37 @@ def _mashups(config: IdentityConfig, actors: Sequence[Actor], images: Split) -> 
         )
 
 
-def _casts(rng: np.random.Generator, actors: int, videos: int, people: int) -> list[list[int]]:
-    """Deal people to mashups: all once before any twice, and none twice in one mashup."""
+def cast_alike(rng: np.random.Generator, actors: Sequence[Actor], videos: int, people: int) -> list[list[int]]:
+    """Deal people to mashups, those who share expressions together: all once before any twice, none twice in one.
+
+    Where everybody has few expressions, as in CK+, a random cast would have little to show in common.
+    """
     deck: list[int] = []
     casts = []
     for _ in range(videos):
         cast: list[int] = []
         while len(cast) < people:
-            k = next((k for k, actor in enumerate(deck) if actor not in cast), None)
-            if k is None:
-                deck += rng.permutation(actors).tolist()
-            else:
-                cast.append(deck.pop(k))
+            free = [a for a in deck if a not in cast]
+            if not free:
+                deck += rng.permutation(len(actors)).tolist()
+                continue
+            # the first of the deck, then whoever has most in common with the cast; the first of equals
+            chosen = max(free, key=lambda a: sum(len(actors[a].takes.keys() & actors[b].takes.keys()) for b in cast))
+            deck.remove(chosen)
+            cast.append(chosen)
         casts.append(cast)
     return casts
 
 
-def _shared(cast: Sequence[Actor]) -> list[str]:
-    """Expressions that two people of a mashup have: at others no one could be a positive."""
-    every = sorted({e for actor in cast for e in actor.takes})
-    shared = [e for e in every if sum(e in actor.takes for actor in cast) > 1]
+def shared_by(cast: Sequence[Actor]) -> list[str]:
+    """Return the expressions that half of the people of a mashup have, and two at least; else those that two have.
+
+    Raises:
+        DatasetError: no two people have one in common.
+    """
+    has = {e: sum(e in actor.takes for actor in cast) for e in sorted({e for actor in cast for e in actor.takes})}
+    common = [e for e, n in has.items() if n >= max(2, len(cast) / 2)]
+    shared = common if len(common) > 1 else [e for e, n in has.items() if n > 1]
     if not shared:
         raise DatasetError(
             f"expected an expression that two people of a mashup have, found none among {len(cast)} people; take more "

@@ -21,7 +21,7 @@ from fertrain.datasets.people import SIDES, TUNING, UNLABELED, Shares, deal
 from fertrain.datasets.registry import Entry, add, open_labeled
 from fertrain.errors import DatasetError
 from fertrain.unlabeled.ground_truth import read_ground_truth
-from fertrain.unlabeled.identity_mashup import IdentityConfig, write_identity_world
+from fertrain.unlabeled.identity_mashup import IdentityConfig, cast_alike, shared_by, write_identity_world
 from fertrain.unlabeled.moments import Actor, Take, play, write_moments
 from rmset.errors import UsageError
 from rmset.inspect.verify import verify
@@ -153,6 +153,28 @@ def test_at_noise_one_people_agree_as_often_as_by_chance():
         course = play(np.random.default_rng(1), actor, film, delay=0, noise=noise)
         agrees = np.mean([a.expression == b.expression for a, b in zip(film, course.moments, strict=True)])
         assert agrees == pytest.approx(share, abs=0.04)
+
+
+def actors(*shown):
+    return [Actor(str(i), {e: (Take((e,), in_order=False),) for e in some}) for i, some in enumerate(shown)]
+
+
+def test_people_who_share_expressions_are_in_one_mashup_and_all_are_in_one_before_any_is_in_two():
+    crowd = actors("ab", "cd", "ab", "cd", "ab", "cd", "abc", "cde")
+    for seed in range(5):
+        casts = cast_alike(np.random.default_rng(seed), crowd, 3, 4)
+        assert {frozenset(cast) for cast in casts[:2]} == {frozenset({0, 2, 4, 6}), frozenset({1, 3, 5, 7})}
+        assert sorted(casts[0] + casts[1]) == list(range(8))
+        assert all(len(set(cast)) == 4 for cast in casts)
+    # more panels than a whole deck has people left
+    assert all(len(set(cast)) == 3 for cast in cast_alike(np.random.default_rng(0), crowd[:4], 5, 3))
+
+
+def test_moments_ask_for_what_half_of_the_people_have():
+    assert shared_by(actors("abx", "aby", "abz", "az")) == ["a", "b", "z"]
+    assert shared_by(actors("a", "a", "b", "b", "c", "d", "e")) == ["a", "b"]
+    with pytest.raises(DatasetError, match="that two people of a mashup have"):
+        shared_by(actors("a", "b"))
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=4), st.integers(1, 5), min_size=3, max_size=60), st.integers(0, 99))
