@@ -1,14 +1,29 @@
-"""Check JSON values against the annotations of a dataclass, so that wrong types fail on reading."""
+"""Dataclasses and JSON: values checked against annotations, and settings as they are recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 T = TypeVar("T")
+LATER = {"later": True}
+"""Metadata of a setting that earlier versions did not have; its default does what they did."""
+
+
+def settings_of(config: DataclassInstance) -> dict[str, Any]:
+    """Return settings as they are recorded and hashed.
+
+    Those that came later are left out while they have their default, so that a new version's new setting does not make
+    the results of earlier versions out of date.
+    """
+    later = {f.name for f in fields(config) if "later" in f.metadata and getattr(config, f.name) == f.default}
+    return {name: value for name, value in asdict(config).items() if name not in later}
 
 
 def fitting(kind: type[T], raw: Any) -> dict[str, Any]:

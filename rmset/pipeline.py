@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from rmset.bounded import SMALL
 from rmset.code_versions import code_version
 from rmset.errors import LayoutError, RmsetError, RootError
+from rmset.fields import settings_of
 from rmset.files import hash_of, sha256_of
 from rmset.inspect import agreement
 from rmset.inspect.verify import Finding
@@ -205,9 +206,8 @@ def _run_locked(
     began = time.monotonic()
     before = root.stage_record(stage.name, video_id)
     standing = before.standing if before is not None else None
-    entry = StageRecord(
-        stage.name, video_id, "running", hash_of(asdict(config)), "", config=asdict(config), last_done=standing
-    )
+    settings = settings_of(config)
+    entry = StageRecord(stage.name, video_id, "running", hash_of(settings), "", config=settings, last_done=standing)
     try:
         if not renumber.is_current(root, video_id):
             renumber.renumber(root, video_id, progress)
@@ -327,6 +327,8 @@ def _early(root: Root, steps: Sequence[tuple[str, Config]]) -> EarlyCrops | None
     """Return where tracking puts crops for the export that follows it; None if they are not worth it."""
     configs = dict(steps)
     tracked, exported = configs.get(track.NAME), configs.get(export.NAME)
-    if not (isinstance(tracked, TrackConfig) and isinstance(exported, ExportConfig)) or exported.max_per_person:
+    if not (isinstance(tracked, TrackConfig) and isinstance(exported, ExportConfig)):
+        return None
+    if exported.max_per_person or exported.grid is not None:
         return None
     return EarlyCrops(exported.cut, root.path)

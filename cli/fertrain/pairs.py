@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -39,6 +39,11 @@ def pairs_quality(
     max_lag: Annotated[int, typer.Option(min=1, help="Longest delay to look for, steps.")] = 30,
     fraction: Annotated[float, typer.Option(help="Share of the root's videos.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    split: Annotated[
+        Literal["train", "valid", "test"] | None,
+        typer.Option(help="People: a split by person, as in `rmset publish`.", show_default="everybody"),
+    ] = None,
+    split_seed: Annotated[int, typer.Option(min=0, help="Of the splits.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that decode; 0: this one.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of tables and figure.", show_default="RUN/pairs-quality")
@@ -51,8 +56,7 @@ def pairs_quality(
     Example: fertrain pairs-quality runs/rmfer --root data/rmset --by distance
 
     `agree` uses the run's predictions; chance is the agreement of the same people at any moment. Agreement in N should
-    be
-    low. The delay of two people maximizes the correlation of their expressions; delays.json is the input of
+    be low. The delay of two people maximizes the correlation of their expressions; delays.json is the input of
     `fertrain semi --candidates delay --delays`. For roots with known truth (`rmset world`), true values are added.
     """
     from fertrain.analysis.pairs.plots import pairs_figure
@@ -62,7 +66,8 @@ def pairs_quality(
     from fertrain.files import write_figure
     from rmset.root import Root
 
-    config = QualityConfig(anchors, RmferConfig(d=d, d_far=d_far, gamma=gamma), max_lag, fraction, seed, workers)
+    rules = RmferConfig(d=d, d_far=d_far, gamma=gamma)
+    config = QualityConfig(anchors, rules, max_lag, fraction, seed, workers, split, split_seed)
     folder = out or run / "pairs-quality"
     with progress() as bar:
         found = measure(run, Root.find(root), folder, config, judge=judge, progress=bar)

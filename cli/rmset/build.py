@@ -120,6 +120,17 @@ MinScore = Annotated[float, typer.Option("--min-score", min=0, help="Leave out f
 MaxPerPerson = Annotated[
     int, typer.Option("--max-per-person", min=0, help="Most crops per person, spread evenly; 0 keeps all.")
 ]
+Distinct = Annotated[
+    int | None,
+    typer.Option(
+        "--distinct",
+        min=0,
+        max=255,
+        metavar="BITS",
+        help="Leave out crops that look like the last kept one of their track: perceptual hashes that differ in at "
+        "most so many of 256 bits. 12 is what `rmset duplicates` takes for the same.",
+    ),
+]
 ShardMb = Annotated[int, typer.Option("--shard-mb", min=1, help="Approximate size of a shard, MB.")]
 
 
@@ -152,6 +163,7 @@ def export_config(
     min_score: MinScore = 0,
     max_per_person: MaxPerPerson = 0,
     shard_mb: ShardMb = 1000,
+    distinct: Distinct = None,
 ) -> ExportConfig:
     """Make the export stage's config from its options."""
     from rmset.stages.export import ExportConfig
@@ -166,6 +178,7 @@ def export_config(
         min_score=min_score,
         max_per_person=max_per_person,
         shard_mb=shard_mb,
+        distinct=distinct,
     )
 
 

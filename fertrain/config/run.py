@@ -56,6 +56,10 @@ class DataConfig(Settings):
     """`rmset` (the current root), `rmset:PATH`, `rest` (images outside the label budget), or another labeled set."""
     unlabeled_fraction: Share = 1.0
     """Share of the unlabeled images to use, seeded: whole videos of a root, else images. 0: none."""
+    unlabeled_split: Literal["train", "valid", "test"] | None = None
+    """People of a root to use: those of this split, as `rmset publish` draws it; None: everybody."""
+    split_seed: Whole = 0
+    """Seed of these splits."""
     root: str | None = None
     """Root that the bare name `rmset` means; None: $RMSET_ROOT, else data/rmset."""
     balanced: bool = False

@@ -257,7 +257,10 @@ def open_unlabeled(
         raise UsageError(
             f"expected `data.unlabeled` for the method {config.method}, found none; `data.unlabeled='rmset'` will do"
         )
-    source = open_source(run.unlabeled, fraction, config.seed, data.spec, data.rest)
+    source = open_source(
+        run.unlabeled, fraction, config.seed, data.spec, data.rest,
+        split=config.data.unlabeled_split, split_seed=config.data.split_seed,
+    )  # fmt: skip
     with_anchors = any(phase.anchors and phase.epochs for phase in wanted)
     chosen = _anchors(config.rmfer, config.seed, source) if with_anchors else None
     images = in_memory(source.images, data.spec.shape, config.memory_mb, progress, "unlabeled images")

@@ -23,6 +23,8 @@ from rmset.parts.picture_size import check_picture
 from rmset.parts.pictures import JPEG
 from rmset.read.crops import CropKeys, CropStore
 from rmset.read.pairindex import recorded_step
+from rmset.read.persons import read_persons
+from rmset.read.splits import SplitName, splits
 from rmset.root import Root
 
 from ..datasets.images import Allocate, decode, fresh, resized, stacked
@@ -100,27 +102,70 @@ def tracks_of(keys: CropKeys) -> npt.NDArray[np.int64]:
     return keys.video.astype(np.int64) << 16 | keys.person
 
 
-def open_crops(root: Root, fraction: float = 1.0, seed: int = 0) -> Crops:
-    """Open the crops of a root, or of a seeded share of its videos.
+def open_crops(
+    root: Root, fraction: float = 1.0, seed: int = 0, *, split: SplitName | None = None, split_seed: int = 0
+) -> Crops:
+    """Open the crops of a root, or of some of its people, or of a seeded share of its videos.
 
     Pairs are within videos, so whole videos are drawn: the nearest number, at least one; a smaller share is a subset of
     a larger one. From a root with one video, people are drawn instead, at least two.
 
+    Args:
+        root: the data set.
+        fraction: share of the videos.
+        seed: seed of the share.
+        split: people to use, drawn as `rmset publish` draws them; one person is in one split in all videos, if
+            `rmset people link` has linked the tracks. None: everybody.
+        split_seed: seed of the splits.
+
     Raises:
         UsageError: videos were exported with different strides, so a step is undefined.
+        DatasetError: nobody is in the split.
     """
     store = CropStore(root)
     keys, stride = store.keys, recorded_step(root) or stride_of(store.keys.frame)
+    if split is not None:
+        rows = _of_split(root, keys, split, split_seed)
+        some = _some(keys, rows)
+        if fraction < 1:
+            rows = rows[_share(some, fraction, seed)]
+        return Crops(store, _some(keys, rows), rows, stride)
     if fraction >= 1:
         return Crops(store, keys, None, stride)
+    rows = _share(keys, fraction, seed)
+    return Crops(store, _some(keys, rows), rows, stride)
+
+
+def _of_split(root: Root, keys: CropKeys, split: SplitName, seed: int) -> npt.NDArray[np.int64]:
+    """Return the rows of the people of a split."""
+    track = tracks_of(keys)
+    people, of = np.unique(track, return_inverse=True)
+    named = [(keys.video_ids[int(p) >> 16], int(p) & 0xFFFF) for p in people]
+    linked = {person: row.person_key for person, row in read_persons(root).by_track.items()}
+    found, _ = splits(named, linked, seed)
+    rows = np.flatnonzero(np.array([found[person] == split for person in named], np.bool_)[of])
+    if not len(rows):
+        raise DatasetError(
+            f"expected people of the split {split} in {root.path}, found none among {len(people)}; take another split "
+            "or seed, or all people"
+        )
+    return rows
+
+
+def _share(keys: CropKeys, fraction: float, seed: int) -> npt.NDArray[np.int64]:
+    """Return the rows of a seeded share of the videos; of one video, of its people."""
     many = len(np.unique(keys.video)) > 1
     group, least = (keys.video, 1) if many else (keys.who, 2)
     groups = np.random.default_rng([seed, 9]).permutation(np.unique(group))
-    rows = np.flatnonzero(np.isin(group, groups[: max(least, round(fraction * len(groups)))]))
+    return np.flatnonzero(np.isin(group, groups[: max(least, round(fraction * len(groups)))]))
+
+
+def _some(keys: CropKeys, rows: npt.NDArray[np.int64]) -> CropKeys:
+    """Return the keys of some crops."""
     own = {name: getattr(keys, name)[rows] for name in ("video", "person", "frame", "time_ms")}
     segment = keys.segment[rows] if len(keys.segment) else keys.segment
     identity = None if keys.identity is None else keys.identity[rows]
-    return Crops(store, replace(keys, **own, segment=segment, identity=identity), rows, stride)
+    return replace(keys, **own, segment=segment, identity=identity)
 
 
 class CropItem(NamedTuple):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rmset.errors import UsageError
+from rmset.read.splits import SplitName
 from rmset.root import Root
 
 from ..datasets.base import Split
@@ -89,7 +90,16 @@ def resolve_origin(name: str, root: str | None, labeled: Entry) -> Origin:
     return Origin(name, labeled, entry=entry)
 
 
-def open_source(origin: Origin, fraction: float, seed: int, spec: InputSpec, rest: Split) -> Source:
+def open_source(
+    origin: Origin,
+    fraction: float,
+    seed: int,
+    spec: InputSpec,
+    rest: Split,
+    *,
+    split: SplitName | None = None,
+    split_seed: int = 0,
+) -> Source:
     """Open the unlabeled images of an origin.
 
     Args:
@@ -98,12 +108,19 @@ def open_source(origin: Origin, fraction: float, seed: int, spec: InputSpec, res
         seed: seed of the share.
         spec: size, and conversion to gray.
         rest: training images of the labeled set that are neither trained on nor held out.
+        split: people of a root to use; None: everybody.
+        split_seed: seed of the splits.
 
     Raises:
+        UsageError: a split was asked for, and the images are not of a root.
         DatasetError: fewer than two images.
     """
     if origin.root is not None:
-        return _crops(open_crops(origin.root, fraction, seed), spec)
+        return _crops(open_crops(origin.root, fraction, seed, split=split, split_seed=split_seed), spec)
+    if split is not None:
+        raise UsageError(
+            f"expected crops of a root for `data.unlabeled_split`, found {origin.name}; leave the split out"
+        )
     labeled = origin.labeled
     if origin.entry is None:
         return _files(rest, f"rest of {labeled.name}", fraction, seed, spec)

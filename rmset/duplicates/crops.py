@@ -8,22 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import simplejpeg
 
 from rmset.duplicates.videos import LOCK
 from rmset.errors import RmsetError, UsageError
 from rmset.inspect.absence import SAME_PICTURE
 from rmset.parts.hashsearch import as_hashes, near_pairs
-from rmset.parts.likeness import BYTES, Hashes, likeness
-from rmset.parts.picture_size import check_picture
-from rmset.parts.pictures import JPEG, decode
+from rmset.parts.likeness import BYTES, Hashes, likeness_of
 from rmset.parts.shards import batches
 from rmset.progress import Progress, silent
 from rmset.read.duplicates import FOLDER, crops_key, write_duplicates
 from rmset.root import Root
 
-# Side to which a JPEG is decoded at least, px; the hash has 17 x 16.
-_SMALL = 34
 _THREADS = 2
 _UNREADABLE = bytes(BYTES)
 
@@ -131,11 +126,7 @@ def _hashed(root: Root, video_id: str, bits: int) -> _Rows:
 def _likeness(data: bytes) -> bytes:
     """Perceptual hash of a crop; a damaged one is like no other."""
     try:
-        if not data.startswith(JPEG):
-            return likeness(decode(data))
-        check_picture(data)
-        gray = simplejpeg.decode_jpeg(data, colorspace="GRAY", min_height=_SMALL, min_width=_SMALL)
-        return likeness(np.asarray(gray, np.uint8)[..., 0])
+        return likeness_of(data)
     except ValueError:
         return _UNREADABLE
 

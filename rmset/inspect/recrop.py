@@ -10,9 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rmset.fields import fitting
 from rmset.layout_record import Layout
 from rmset.parts.cropping import Crop
 from rmset.parts.frames import Frame, Image
+from rmset.parts.grid import Grid
 from rmset.parts.pictures import PictureFormat, decode
 from rmset.parts.plane_crops import ColorFrame, Picture, PlaneCrop, encoded, picture_of
 from rmset.parts.shards import batches, read_faces
@@ -98,6 +100,8 @@ class _Cutter:
     widen: float
     encoding: tuple[PictureFormat, int] | None
     """format and quality; None if the encoding of the crops is unknown"""
+    grid: Grid | None
+    """pixels in which the windows of the crops were rounded; None: those of the video"""
     most: float
     """mean difference that counts as the same, gray levels"""
 
@@ -105,13 +109,14 @@ class _Cutter:
     def of(cls, layout: Layout, entry: StageRecord | None, again: bool) -> _Cutter:
         done = entry.standing if entry is not None else None
         if done is None:
-            return cls(layout, 0.31, None, _SAME_UNKNOWN)
+            return cls(layout, 0.31, None, None, _SAME_UNKNOWN)
         config = done.config
         known = {"format", "quality"} <= config.keys()
         encoding = (config["format"], int(config["quality"])) if known else None
         before = "made_by" in config  # a generated world cuts crops while it draws
         most = _SAME_UNKNOWN if again or before or encoding is None else _SAME
-        return cls(layout, float(config.get("widen", 0.31)), encoding, most)
+        grid = Grid(**fitting(Grid, config["grid"])) if config.get("grid") else None
+        return cls(layout, float(config.get("widen", 0.31)), encoding, grid, most)
 
     def matches(self, frame: Frame, stored: Image, face: dict[str, float] | None) -> bool:
         """Whether a crop matches its face row and frame, cut as this version does or as earlier ones did."""
@@ -133,8 +138,8 @@ class _Cutter:
 
     def _pictures(self, frame: Frame) -> Iterator[Picture]:
         if self.encoding is not None and self.encoding[0] == "jpeg":
-            yield picture_of(frame, "jpeg")
-        yield ColorFrame(frame.rgb)
+            yield picture_of(frame, "jpeg", self.grid)
+        yield ColorFrame(frame.rgb, self.grid)
 
     def _image(self, crop: Crop | PlaneCrop) -> Image:
         if self.encoding is not None:

@@ -16,8 +16,7 @@ import numpy as np
 from rmset.geometry import Box
 from rmset.layout_record import Layout
 from rmset.parts.frames import Gray, Image
-
-Window = tuple[int, int, int, int]
+from rmset.parts.grid import Grid, Window
 
 
 def widened(box: Box, widen: float = 0.31) -> Box:
@@ -114,7 +113,24 @@ def windows(box: Box, bounds: Box, frame_size: tuple[int, int], widen: float = 0
     return (x0, y0, x1, y1), inside
 
 
-def cut(image: Image, box: Box, bounds: Box, size: int, widen: float = 0.31) -> Crop:
+def window_of(
+    box: Box, bounds: Box, frame_size: tuple[int, int], widen: float, grid: Grid | None
+) -> tuple[Window, Window]:
+    """Return the rectangle of the crop and its part within the bounds, in pixels of the frame or of the grid.
+
+    Raises:
+        ValueError: box and bounds share no pixel.
+    """
+    if grid is None:
+        found = windows(box, bounds, frame_size, widen)
+    else:
+        found = windows(grid.box(box), grid.box(bounds), (grid.width, grid.height), widen)
+    if found is None:
+        raise ValueError(f"expected a face that shares a pixel with its bounds {bounds}, found {box}")
+    return found
+
+
+def cut(image: Image, box: Box, bounds: Box, size: int, widen: float = 0.31, grid: Grid | None = None) -> Crop:
     """Crop a face from a frame and resize it to `size` × `size`.
 
     Args:
@@ -123,22 +139,21 @@ def cut(image: Image, box: Box, bounds: Box, size: int, widen: float = 0.31) -> 
         bounds: the person's panel, or the whole frame.
         size: side of the result, px.
         widen: Δw / w_f.
+        grid: pixels in which the window is rounded; None: those of the frame.
 
     Raises:
         ValueError: box and bounds share no pixel.
     """
-    found = windows(box, bounds, (image.shape[1], image.shape[0]), widen)
-    if found is None:
-        raise ValueError(f"expected a face that shares a pixel with its bounds {bounds}, found {box}")
-    (x0, y0, x1, y1), inside = found
-    part = image[inside[1] : inside[3], inside[0] : inside[2]]
-    borders = (inside[1] - y0, y1 - inside[3], inside[0] - x0, x1 - inside[2])
+    (x0, y0, x1, y1), inside = window_of(box, bounds, (image.shape[1], image.shape[0]), widen, grid)
+    left, top, right, bottom = inside
+    part = image[top:bottom, left:right] if grid is None else grid.sample(image, inside)
+    borders = (top - y0, y1 - bottom, left - x0, x1 - right)
     if any(borders):
         part = np.asarray(cv2.copyMakeBorder(part, *borders, cv2.BORDER_REPLICATE), dtype=np.uint8)
     shrinks = part.shape[0] > size or part.shape[1] > size
     # Area averaging avoids aliasing when shrinking, but is blocky when enlarging.
     resized = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    kept = (inside[2] - inside[0]) * (inside[3] - inside[1]) / ((x1 - x0) * (y1 - y0))
+    kept = (right - left) * (bottom - top) / ((x1 - x0) * (y1 - y0))
     return Crop(np.asarray(resized, dtype=np.uint8), 1 - kept)
 
 

@@ -11,6 +11,10 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
+
+from rmset.parts.picture_size import check_picture
+from rmset.parts.pictures import JPEG, decode
 
 SIDE = 16
 BITS = SIDE * SIDE
@@ -18,6 +22,9 @@ BYTES = BITS // 8
 _KEYS = BYTES // 2  # parts of 16 bits
 _BLOCK = 1 << 22
 """pairs of hashes compared at once: 128 MB"""
+
+# Side to which a JPEG is decoded at least, px: twice that of the thumbnail.
+_SMALL = 34
 
 Hashes = npt.NDArray[np.uint8]
 
@@ -31,6 +38,19 @@ def likeness(image: npt.NDArray[np.uint8]) -> bytes:
     gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (SIDE + 1, SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
     return np.packbits(small[:, 1:] > small[:, :-1]).tobytes()
+
+
+def likeness_of(data: bytes) -> bytes:
+    """Return the perceptual hash of an encoded picture, 32 bytes; of a JPEG without decoding all of it.
+
+    Raises:
+        ValueError: it cannot be decoded.
+    """
+    if not data.startswith(JPEG):
+        return likeness(decode(data))
+    check_picture(data)
+    gray = simplejpeg.decode_jpeg(data, colorspace="GRAY", min_height=_SMALL, min_width=_SMALL)
+    return likeness(np.asarray(gray, np.uint8)[..., 0])
 
 
 def alike(ours: Hashes, theirs: Hashes, most: int) -> Iterator[tuple[int, int, int]]:

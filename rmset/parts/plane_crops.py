@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
@@ -21,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.geometry import Box
-from rmset.parts.cropping import Crop, cut, windows
+from rmset.parts.cropping import Crop, cut, window_of
 from rmset.parts.frames import Frame, Image
+from rmset.parts.grid import Grid
 from rmset.parts.pictures import PictureFormat, encoder
 from rmset.parts.pixels import is_full_range, plane_of, to_rgb
 
@@ -72,10 +74,16 @@ class Picture(Protocol):
         """Cut a face out and bring it to `size` × `size`; see `rmset.parts.cropping.cut`."""
 
 
-def picture_of(frame: Frame, form: PictureFormat) -> Picture:
-    """Return how crops are cut out of a frame that will be encoded so: from its planes where both halve the chroma."""
+def picture_of(frame: Frame, form: PictureFormat, grid: Grid | None = None) -> Picture:
+    """Return how crops are cut out of a frame that will be encoded so: from its planes where both halve the chroma.
+
+    Args:
+        frame: the frame.
+        form: encoding of the crops.
+        grid: pixels in which windows are rounded; None: those of the frame.
+    """
     planes = frame.stored_planes if form == "jpeg" else None
-    return PlaneFrame(planes) if planes is not None else ColorFrame(frame.rgb)
+    return PlaneFrame(planes, grid) if planes is not None else ColorFrame(frame.rgb, grid)
 
 
 def encoded(crop: Crop | PlaneCrop, form: PictureFormat, quality: int) -> bytes:
@@ -86,18 +94,19 @@ def encoded(crop: Crop | PlaneCrop, form: PictureFormat, quality: int) -> bytes:
 class ColorFrame:
     """A frame in RGB, uint8 (H, W, 3), out of which crops are cut."""
 
-    def __init__(self, image: Image) -> None:
-        self._image = image
+    def __init__(self, image: Image, grid: Grid | None = None) -> None:
+        self._image, self._grid = image, grid
 
     def cut(self, box: Box, bounds: Box, size: int, widen: float = 0.31) -> Crop:
         """Cut a face out; see `rmset.parts.cropping.cut`."""
-        return cut(self._image, box, bounds, size, widen)
+        return cut(self._image, box, bounds, size, widen, self._grid)
 
 
 class PlaneFrame:
     """A decoded 8-bit 4:2:0 frame out of which crops are cut."""
 
-    def __init__(self, frame: VideoFrame) -> None:
+    def __init__(self, frame: VideoFrame, grid: Grid | None = None) -> None:
+        self._grid = grid
         self.size = (frame.width, frame.height)
         self._luma, *self._chroma = (plane_of(frame, i) for i in range(3))
         full = is_full_range(frame)
@@ -111,20 +120,21 @@ class PlaneFrame:
         Raises:
             ValueError: box and bounds share no pixel.
         """
-        found = windows(box, bounds, self.size, widen)
-        if found is None:
-            raise ValueError(f"expected a face that shares a pixel with its bounds {bounds}, found {box}")
-        (x0, y0, x1, y1), (left, top, right, bottom) = found
-        part = self._luma[top:bottom, left:right]
+        grid = self._grid
+        (x0, y0, x1, y1), inside = window_of(box, bounds, self.size, widen, grid)
+        left, top, right, bottom = inside
+        part = self._luma[top:bottom, left:right] if grid is None else grid.sample(self._luma, inside)
         borders = (top - y0, y1 - bottom, left - x0, x1 - right)
         if any(borders):
             part = np.asarray(cv2.copyMakeBorder(part, *borders, cv2.BORDER_REPLICATE), dtype=np.uint8)
         how = cv2.INTER_AREA if max(part.shape) > size else cv2.INTER_CUBIC
         luma = np.asarray(cv2.resize(part, (size, size), interpolation=how), dtype=np.uint8)
+        whole: Box = (x0, y0, x1, y1) if grid is None else grid.here((x0, y0, x1, y1))
+        seen: Box = inside if grid is None else grid.here(inside)
         # samples whose pairs lie within the bounds, if only by one pixel
-        low, high = (left // 2, top // 2), ((right + 1) // 2, (bottom + 1) // 2)
-        columns = _Axis((x1 - x0) / 2, (x0 + 1 - self._sited) / 2 - low[0])
-        rows = _Axis((y1 - y0) / 2, y0 / 2 - low[1])
+        low, high = [max(0, floor(v / 2)) for v in seen[:2]], [ceil(v / 2) for v in seen[2:]]
+        columns = _Axis((whole[2] - whole[0]) / 2, (whole[0] + 1 - self._sited) / 2 - low[0])
+        rows = _Axis((whole[3] - whole[1]) / 2, whole[1] / 2 - low[1])
         half = -(-size // 2)
         span = size / 2
         cb, cr = (

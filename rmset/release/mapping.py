@@ -12,6 +12,7 @@ import pyarrow as pa
 from rmset import schema
 from rmset.geometry import Box, clip
 from rmset.layout_record import Layout, Person, Segment, TriggerRegion
+from rmset.parts.grid import Grid
 from rmset.release.align import Alignment
 
 Size = tuple[int, int]
@@ -42,6 +43,16 @@ class Placing:
         x0, y0, x1, y1 = box
         (left, top, _, _), (sx, sy) = self.region, self.scale
         return (left + x0 * sx, top + y0 * sy, left + x1 * sx, top + y1 * sy)
+
+    def grid(self, released: Size, before: Grid | None = None) -> Grid:
+        """Return the pixels in which crops were cut.
+
+        Args:
+            released: (width, height) of the released frame.
+            before: those of an earlier release, of which the released video was rebuilt.
+        """
+        own = Grid(*released, *self.region[:2], *self.scale)
+        return own if before is None else before.within(own)
 
 
 def placings(released: Size, picture: Box, found: Size, found_picture: Box) -> list[Placing]:

@@ -13,9 +13,11 @@ import pyarrow as pa
 from rmset import schema
 from rmset.bounded import parse_json, read_json, read_text
 from rmset.errors import LayoutError, RootError, ShardError, UnreadableError, UsageError
+from rmset.fields import fitting
 from rmset.files import sha256_of
 from rmset.geometry import Box
 from rmset.layout_record import Layout
+from rmset.parts.grid import Grid
 from rmset.parts.shards import opened, read
 from rmset.parts.tracks import SOURCES
 from rmset.records import check_video_id
@@ -105,7 +107,10 @@ class Release:
         try:
             configs = {s: parse_json(row[f"{s}_config"], "settings") for s in ("layout", "track", "export")}
             known = {f.name for f in fields(ExportConfig)}
-            export = ExportConfig(**{k: v for k, v in configs["export"].items() if k in known})
+            settings = {k: v for k, v in configs["export"].items() if k in known}
+            if settings.get("grid") is not None:
+                settings["grid"] = Grid(**fitting(Grid, settings["grid"]))
+            export = ExportConfig(**settings)
             x0, y0, x1, y1 = (float(row[f"picture_{side}"]) for side in ("x0", "y0", "x1", "y1"))
             if not (0 <= x0 < x1 <= row["width"] <= 1 << 16 and 0 <= y0 < y1 <= row["height"] <= 1 << 16):
                 raise ValueError(f"a picture {x0},{y0},{x1},{y1} in {row['width']}x{row['height']}")

@@ -199,6 +199,7 @@ class _Rebuilding:
             if share < _LEAST_FRAMES:
                 return replace(outcome, state="rotted", cause=f"{CHANGED}: {share:.1%} of its frames are left")
             faces, config = _selected(faces, config)
+            config = replace(config, grid=placing.grid(video.frame_size, config.grid))
             index = index_of(root, video_id)
             assert index is not None
             drawn, segments = map_layout(drawn, at, placing, record.frame_size)

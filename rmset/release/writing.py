@@ -18,6 +18,7 @@ from rmset.files import sha256_of
 from rmset.outputs import plain_errors, sync, written_folder
 from rmset.parts.shards import CropWriter, batches
 from rmset.progress import Progress, silent
+from rmset.read.splits import splits
 from rmset.release import card, tables
 from rmset.release.consent import Consent, read_consent
 from rmset.release.contents import Finished, Links, finished, links_of, renamed
@@ -28,7 +29,6 @@ from rmset.release.names import published_ids
 from rmset.release.removals import NAME as REMOVED
 from rmset.release.removals import removals_of, to_json
 from rmset.release.scan import scan
-from rmset.release.splits import splits
 from rmset.root import Root
 from rmset.schema import CROP_FIELDS
 

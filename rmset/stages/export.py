@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -20,11 +20,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rmset.errors import RootError, UsageError
+from rmset.fields import LATER
 from rmset.geometry import Box
 from rmset.parts import cropping
 from rmset.parts.cropping import Bounds, EncodedCrop
 from rmset.parts.early import CutConfig, EarlyCrops, cut_out
 from rmset.parts.frames import Frame
+from rmset.parts.grid import Grid
+from rmset.parts.likeness import BITS, likeness_of
 from rmset.parts.pictures import SUFFIX, PictureFormat
 from rmset.parts.plane_crops import picture_of
 from rmset.parts.shards import CropWriter, read_faces
@@ -61,6 +64,11 @@ class ExportConfig:
     """most crops of one person, spread evenly over that person's time; 0 keeps all"""
     shard_mb: int = 1000
     """approximate picture bytes per shard file, MB; about 80,000 crops at the paper's size"""
+    distinct: int | None = field(default=None, metadata=LATER)
+    """leave out crops whose perceptual hash differs in at most so many of 256 bits from that of the last kept crop of
+    the same track; None keeps all"""
+    grid: Grid | None = field(default=None, metadata=LATER)
+    """pixels of the released frame, in a root that was rebuilt from a release; None: those of the video"""
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -73,10 +81,11 @@ class ExportConfig:
             and self.widen >= 0
             and self.max_per_person >= 0
             and 1 <= self.shard_mb <= 3500
+            and (self.distinct is None or 0 <= self.distinct < BITS)
         ):
             raise UsageError(
-                "export: expected size 8 to 4096, stride >= 1, quality 1 to 100, widen >= 0, max_per_person >= 0 and "
-                f"shard_mb 1 to 3500, found {self}"
+                "export: expected size 8 to 4096, stride >= 1, quality 1 to 100, widen >= 0, max_per_person >= 0, "
+                f"shard_mb 1 to 3500 and distinct below {BITS}, found {self}"
             )
 
     @property
@@ -93,7 +102,8 @@ def run(
     The video is not decoded if tracking has just cut all of its crops (`early`).
 
     Returns:
-        Counts of crops, parts, and faces left out because they lie outside their panel.
+        Counts of crops, parts, faces left out because they lie outside their panel, and, if asked for, crops left out
+        because they look like the one before.
 
     Raises:
         RootError: the video has not been tracked.
@@ -106,7 +116,8 @@ def run(
     bounds = Bounds.in_layout(root.layout(video_id))
     spool = early.of(root.record(video_id).sha256, config.cut) if early is not None else None
     kept = None if spool is None else _kept(spool, faces.rows, bounds)
-    count = done = 0
+    count = done = like = 0
+    last: dict[int, npt.NDArray[np.uint8]] = {}
     with (
         root.files.publish_folder(root.crops_key(video_id)) as folder,
         CropWriter(folder, part_bytes=config.shard_mb * 1_000_000) as writer,
@@ -117,13 +128,26 @@ def run(
             else (spool.read(row) for row in kept.tolist())
         )
         for face, (time_ms, crop) in zip(faces.rows, found, strict=True):
-            if crop is not None:
+            if crop is not None and config.distinct is not None and _looks_like(last, face, crop, config.distinct):
+                like += 1
+            elif crop is not None:
                 writer.add(_row(video_id, face, time_ms, crop, config))
                 count += 1
             done += 1
             if done == faces.total or faces.rows["frame"][done] != face["frame"]:
                 progress(f"export {video_id}", done, faces.total)
-    return {"crops": count, "parts": len(writer.parts), "outside": faces.total - count}
+    counts: dict[str, float] = {"crops": count, "parts": len(writer.parts), "outside": faces.total - count - like}
+    return counts if config.distinct is None else counts | {"like": like}
+
+
+def _looks_like(last: dict[int, npt.NDArray[np.uint8]], face: np.void, crop: EncodedCrop, most: int) -> bool:
+    """Whether a crop looks like the last kept one of its person; else it is the last one from now on."""
+    own = np.frombuffer(likeness_of(crop.data), np.uint8)
+    before = last.get(int(face["person_id"]))
+    if before is not None and int(np.bitwise_count(before ^ own).sum()) <= most:
+        return True
+    last[int(face["person_id"])] = own
+    return False
 
 
 class _Faces:
@@ -217,7 +241,7 @@ def _decoded(
     """Cut the faces out of the decoded video; yields time, ms, and crop of each, in order."""
 
     def cut(frame: Frame) -> list[EncodedCrop | None]:
-        picture = picture_of(frame, config.format)
+        picture = picture_of(frame, config.format, config.grid)
         mine = faces.of(frame.frame_idx)
         return [cut_out(picture, tuple(f["box"].tolist()), _bounds_of(f, bounds), config.cut) for f in mine]
 

@@ -19,6 +19,9 @@ from fertrain.unlabeled.crops import CropDataset, Crops, open_crops, stride_of
 from fertrain.unlabeled.sources import resolve_origin
 from rmset.errors import RmsetError, UsageError
 from rmset.read.crops import CropKeys
+from rmset.read.persons import Persons, write_persons
+from rmset.read.persons import Row as PersonRow
+from rmset.read.splits import split_of, splits
 from rmset.records import StageRecord
 from rmset.root import Root
 
@@ -176,6 +179,34 @@ def test_a_share_of_a_root_is_whole_videos_or_people_and_grows(tmp_path):
     row = int(shares[1].rows[5])
     assert torch.equal(CropDataset.for_spec(shares[1], spec).read([5]), CropDataset.for_spec(whole, spec).read([row]))
     assert any((open_crops(root, 0.5, seed=seed).rows != shares[1].rows).any() for seed in range(4, 9))
+
+
+def test_splits_are_by_person_over_all_videos_and_as_published(tmp_path):
+    for k in range(6):
+        fer_worlds.rmset_root(tmp_path, people=3, frames=4, video_id=f"m-0000000{k}")
+    root = Root(tmp_path)
+
+    def people(split, seed=0):
+        keys = open_crops(root, split=split, split_seed=seed).keys
+        return {(keys.video_ids[v], int(p)) for v, p in zip(keys.video, keys.person, strict=True)}
+
+    found = {split: people(split, 1) for split in ("train", "valid", "test")}
+    published, _ = splits([track for some in found.values() for track in some], {}, 1)
+    assert len(published) == 18
+    assert all(published[track] == split for split, tracks in found.items() for track in tracks)
+    assert people("train", 5) != found["train"]
+    # tracks of one person are in one split, wherever each would have been alone
+    one, other = min(found["train"]), min(found["valid"])
+    rows = [PersonRow("p-1", video, person, None, "manual") for video, person in (one, other)]
+    write_persons(root, Persons.of(rows))
+    assert {one, other} <= people(split_of("p-1", 1), 1)
+    crops = open_crops(root, split="train", split_seed=1)
+    assert np.array_equal(crops.keys.frame, open_crops(root).keys.frame[crops.rows])
+    half = open_crops(root, 0.5, split="train", split_seed=1)
+    assert set(half.rows) < set(crops.rows)
+    with pytest.raises(DatasetError, match="expected people of the split"):
+        for seed in range(50):
+            people("valid", seed)
 
 
 def test_a_share_of_one_video_keeps_two_people_at_least(mashup):

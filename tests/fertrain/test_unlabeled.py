@@ -193,6 +193,17 @@ def test_a_share_is_seeded_and_grows(faces, tmp_path):
 # too few, none, the wrong ones
 
 
+def test_a_split_by_person_is_of_a_root(faces, mashup, tmp_path):
+    crops = {"unlabeled": f"rmset:{mashup}", "split_seed": 7}
+    whole, some = (
+        opened(config(f"folder:{faces}", data=crops | {"unlabeled_split": split}), tmp_path)[1].images.images
+        for split in (None, "train")
+    )
+    assert 0 < len(some) < len(whole)
+    with pytest.raises(UsageError, match="expected crops of a root"):
+        opened(config(f"folder:{faces}", data={"unlabeled_split": "train"}), tmp_path)
+
+
 def test_the_same_faces_under_another_name_are_reported(ferplus, faces, tmp_path):
     fer2013 = layouts.fer2013_csv(tmp_path)
     for labeled, unlabeled, told in [

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
@@ -14,9 +15,12 @@ import pytest
 
 from rmset import schema
 from rmset.errors import UsageError
+from rmset.fields import settings_of
+from rmset.files import hash_of
 from rmset.inspect.verify import verify
 from rmset.parts import cropping
 from rmset.parts.frames import VideoReader
+from rmset.parts.likeness import likeness_of
 from rmset.parts.pictures import decode
 from rmset.parts.shards import read_faces, write_faces
 from rmset.pipeline import run_stage
@@ -99,6 +103,31 @@ def test_filters_and_stride(root):
     assert export(root, min_size=53)["crops"] == 0
     assert CropStore is not None
     assert root.files.keys("crops/*/part-*") == []
+
+
+def test_crops_that_look_like_the_last_kept_one_are_left_out(root):
+    everything = export(root)["crops"]
+    pictures = {(r["person_id"], r["frame_idx"]): r["image"]["bytes"] for r in crops(root).to_pylist()}
+    counts = export(root, distinct=12)
+    kept = {(r["person_id"], r["frame_idx"]) for r in crops(root).to_pylist()}
+    assert counts["crops"] == len(kept) < everything
+    assert counts["crops"] + counts["like"] == everything
+    last = {}
+    for person, frame in sorted(pictures, key=lambda k: (k[1], k[0])):
+        own = likeness_of(pictures[person, frame])
+        apart = (int.from_bytes(own) ^ int.from_bytes(last.get(person, own))).bit_count()
+        assert ((person, frame) in kept) == (person not in last or apart > 12)
+        if (person, frame) in kept:
+            last[person] = own
+    assert export(root, distinct=255)["crops"] == 3
+
+
+def test_settings_that_came_later_leave_earlier_results_up_to_date():
+    config = ExportConfig(size=32)
+    recorded = settings_of(config)
+    assert "distinct" not in recorded
+    assert hash_of(recorded) == hash_of({k: v for k, v in asdict(config).items() if k not in ("distinct", "grid")})
+    assert settings_of(replace(config, distinct=3))["distinct"] == 3
 
 
 def test_a_face_outside_its_panel_is_counted_and_left_out(root):

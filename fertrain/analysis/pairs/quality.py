@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from rmset.errors import UsageError
 from rmset.progress import Progress, silent
+from rmset.read.splits import SplitName
 from rmset.root import Root
 
 from ...config.methods import RmferConfig
@@ -56,6 +57,10 @@ class QualityConfig:
     """Seed of the draws."""
     workers: int = 0
     """Processes that decode; the result does not depend on them."""
+    split: SplitName | None = None
+    """People to use: those of this split, as `rmset publish` draws it; None: everybody."""
+    split_seed: int = 0
+    """Seed of the splits."""
 
     def __post_init__(self) -> None:
         if self.anchors < 1 or self.max_lag < 1 or not 0 < self.fraction <= 1:
@@ -110,7 +115,7 @@ def pairs_quality(
     """
     run = open_run(path)
     judging = run if judge is None else open_run(judge)
-    crops = open_crops(root, config.fraction, config.seed)
+    crops = open_crops(root, config.fraction, config.seed, split=config.split, split_seed=config.split_seed)
     anchors = open_anchors(crops, replace(config.rules, candidates="mashup"), config.seed)
     known = read_ground_truth(root, crops.keys)
     shown, lags, late = _judge(judging, crops, config, progress)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 SHARES = (("train", 0.8), ("valid", 0.1), ("test", 0.1))
+SplitName = Literal["train", "valid", "test"]
 By = Literal["person_key", "video and person"]
 PersonOfVideo = tuple[str, int]
 
