@@ -163,7 +163,7 @@ def main() -> None:
     stages = " | ".join(name for name, _ in STEPS)
     table = [
         f"| video | decode, s | build, s | build / decode | processor | {stages} | peak MB | facenet |",
-        "|" + "---|" * (8 + len(STEPS)),
+        "|" + "---|" * (7 + len(STEPS)),
         *rows,
     ]
     notes = [
