@@ -79,7 +79,7 @@ def noise_feed(config: RunConfig, channels: int, batch: int, images: int, device
     )  # fmt: skip
 
 
-def steps_of(config: RunConfig, name: str, phase_name: str | None) -> tuple[Callable[[Batch], None], Phase, int]:
+def steps_of(config: RunConfig, name: str, phase_name: str | None, images: int) -> tuple[Callable[[Batch], None], Phase, int]:
     """Return one step of a method as in the training loop, its phase, and the network's input channels."""
     torch.manual_seed(0)
     model = build(config.model.name, 8, config.model.image_size)
@@ -88,7 +88,7 @@ def steps_of(config: RunConfig, name: str, phase_name: str | None) -> tuple[Call
     phase = next(p for p in method.phases if phase_name in (None, p.name))
     method.module.to(accelerator.device, memory_format=torch.channels_last).train()
     for earlier in method.phases[: method.phases.index(phase) + 1]:
-        method.begin(earlier)
+        method.begin(replace(earlier, labeled_images=images, unlabeled_images=images))
     rho = config.optim.sam_rho if phase.optimizer == "sam" else None
     stepper = Stepper(optimizer_for(method.module, phase, config.optim), method.module, sam_rho=rho)
 
@@ -123,7 +123,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
         uda=replace(config.uda, threshold=0.0),
         ada_cm=replace(config.ada_cm, margin=0.0),
     )
-    step, phase, channels = steps_of(config, args.child, COSTLIEST.get(args.child))
+    step, phase, channels = steps_of(config, args.child, COSTLIEST.get(args.child), args.images)
     device = accelerator_for(config.device, config.precision, depthwise=False).device
     feed = noise_feed(config, channels, args.batch, args.images, device)
     ready = next(feed.epoch(0, replace(phase, steps=1)))
@@ -133,7 +133,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     for _ in range(2):
         step(ready)
     most = mib("VmHWM")
-    base, labels, _ = steps_of(config, "supervised", None)
+    base, labels, _ = steps_of(config, "supervised", None, args.images)
     plain = next(feed.epoch(0, replace(labels, steps=1)))
     base(plain)
     own, supervised, fed = [], [], []

@@ -172,6 +172,8 @@ OPTIONS = (
     Option("channels_last", "Use the channels-last memory format.", OPTIMIZATION, shown={"": "on"}),
     Option("workers", "Processes that decode images that do not fit into memory.", OPTIMIZATION, _ALL),
     Option("method",
+           "supervised, or one for noisy labels: eac, rul, scn, vac.", METHOD, ("supervised",)),
+    Option("method",
            "rmfer, fixmatch, mixmatch, remixmatch, uda, ada-cm; simclr, moco, byol, simsiam as pre-training; "
            "supervised for comparison.", METHOD, _SEMI),
     Option("rmfer.tau", "RMFER: temperature τ.", METHOD, _SEMI),

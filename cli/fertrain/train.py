@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fertrain.config import RunConfig, start_for
+from fertrain.config.methods import FROM_LABELS
 from rmset.errors import UsageError
 
 from ..console import Format, FormatOption, QuietOption, emit, progress, say
@@ -34,7 +35,13 @@ def supervised(
     The epoch is chosen on a held-out tenth of the training images; the reported split is evaluated once.
     To resume an interrupted run, give the same command with the same --out.
     """
-    start = replace(_recipe(recipe) or RunConfig(), method="supervised")
+    method = given.get("method", "supervised")
+    if method not in FROM_LABELS:
+        raise UsageError(
+            f"expected a method that learns from labels alone ({', '.join(FROM_LABELS)}), found {method}; `fertrain "
+            "semi` has those with unlabeled images"
+        )
+    start = replace(_recipe(recipe) or start_for(method), method=method)
     _run(o.method_settings(start, given, sets), out, fmt, runs, folds)
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from .fields import Count, NotNegative, Positive, Settings, Share, Whole
+from .fields import BelowOne, Count, NotNegative, Positive, Settings, Share, Whole, Within
+
+FROM_LABELS = ("supervised", "eac", "rul", "scn", "vac")
+"""Methods that learn from labels alone."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,63 @@ class RmferConfig(Settings):
     """Learning rate of the IAL phase, as a share of the base rate (authors: 6e-6 of 1e-4)."""
     acl_lr: NotNegative = 0.02
     """Learning rate of the ACL phase, as a share of the base rate (authors: 2e-6 of 1e-4)."""
+
+
+@dataclass(frozen=True)
+class EacConfig(Settings):
+    """EAC (Zhang et al., ECCV 2022): erasing attention consistency."""
+
+    GROUP: ClassVar[str] = "eac."
+
+    weight: NotNegative = 5.0
+    """λ of the attention consistency (paper and authors' code)."""
+    erased: Share = 0.25
+    """Largest share of the area that is erased, in half of the views (authors' code); 0 erases nothing."""
+    views: Literal["each", "same"] = "each"
+    """`each`: the mirrored view has its own erased area (authors' code for noisy labels); `same`: it mirrors the erased
+    image (their code for clean labels)."""
+
+
+@dataclass(frozen=True)
+class VacConfig(Settings):
+    """VAC (Guo et al., CVPR 2019): visual attention consistency."""
+
+    GROUP: ClassVar[str] = "vac."
+
+    weight: NotNegative = 1.0
+    """Weight of the attention consistency (authors' code)."""
+    scale: Share = 0.0
+    """Side of the smaller views, as a share of the image's; 0: mirrored views only. Authors' code: 192 of 224 px."""
+
+
+@dataclass(frozen=True)
+class RulConfig(Settings):
+    """RUL (Zhang et al., NeurIPS 2021): relative uncertainty learning."""
+
+    GROUP: ClassVar[str] = "rul."
+
+    dim: Count = 64
+    """Width of the uncertainty branch (authors' code)."""
+    dropout: BelowOne = 0.4
+    """Dropout at its input (authors' code)."""
+
+
+@dataclass(frozen=True)
+class ScnConfig(Settings):
+    """SCN (Wang et al., CVPR 2020): self-cure network."""
+
+    GROUP: ClassVar[str] = "scn."
+
+    high: Within = 0.7
+    """β, share of the batch in the group of high importance (paper)."""
+    rank_margin: Share = 0.07
+    """δ₁ between the mean weights of both groups. Authors' code for batches of 64; paper: 0.15 for 1,024."""
+    rank_weight: NotNegative = 1.0
+    """Weight of the rank regularization beside cross-entropy (authors' code; the paper's γ = 0.5)."""
+    relabel_margin: Share = 0.2
+    """δ₂ by which another class must be more probable than the label (paper)."""
+    relabel_after: Whole = 9
+    """Epochs before labels may change (authors' code: from the 10th of 70)."""
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,21 @@ from rmset.errors import UsageError
 
 from .fields import BelowOne, Count, NotNegative, Positive, Range, Seed, Settings, Share, Whole, Within
 from .methods import (
+    FROM_LABELS,
     AdaCmConfig,
     ByolConfig,
+    EacConfig,
     FixMatchConfig,
     MixMatchConfig,
     MocoConfig,
     ReMixMatchConfig,
     RmferConfig,
+    RulConfig,
+    ScnConfig,
     SimClrConfig,
     SimSiamConfig,
     UdaConfig,
+    VacConfig,
 )  # fmt: skip
 
 Rule = Literal["majority", "distribution", "multi", "argmax"]
@@ -161,6 +166,10 @@ class RunConfig(Settings):
     """Optimization."""
     rmfer: RmferConfig = field(default_factory=RmferConfig)
     """Only used by `method = "rmfer"`; each of the following groups is used by the method of its name."""
+    eac: EacConfig = field(default_factory=EacConfig)
+    rul: RulConfig = field(default_factory=RulConfig)
+    scn: ScnConfig = field(default_factory=ScnConfig)
+    vac: VacConfig = field(default_factory=VacConfig)
     fixmatch: FixMatchConfig = field(default_factory=FixMatchConfig)
     uda: UdaConfig = field(default_factory=UdaConfig)
     mixmatch: MixMatchConfig = field(default_factory=MixMatchConfig)
@@ -209,8 +218,8 @@ def start_for(method: str) -> RunConfig:
 
     With unlabeled images these are the RMFER authors' rule, batch, balance, augmentation and epochs, for all methods.
     """
-    if method == "supervised":
-        return RunConfig()
+    if method in FROM_LABELS:
+        return RunConfig(method=method)
     return RunConfig(
         method=method,
         data=DataConfig(rule="argmax", balanced=True, unlabeled="rmset"),

@@ -168,7 +168,10 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-METHOD_GROUPS = ("rmfer", "fixmatch", "uda", "mixmatch", "remixmatch", "ada_cm", "simclr", "moco", "byol", "simsiam")
+METHOD_GROUPS = (
+    "eac", "rul", "scn", "vac", "rmfer", "fixmatch", "uda", "mixmatch", "remixmatch", "ada_cm", "simclr", "moco",
+    "byol", "simsiam",
+)  # fmt: skip
 """Groups of settings that belong to one method each."""
 
 

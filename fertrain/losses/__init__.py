@@ -4,9 +4,18 @@ supervised    MV, ML, PLD, CEL (FERPlus); cosine loss on label embeddings
 rmfer         attention and contrast (RMFER)
 pseudo_label  guessed labels (FixMatch, UDA, Ada-CM, MixMatch, ReMixMatch)
 contrastive   two views without labels (SimCLR, MoCo, BYOL, SimSiam)
+label_noise   attention consistency, relative uncertainty, ranked importance (EAC, VAC, RUL, SCN)
 """
 
 from .contrastive import disagreement, info_nce, nt_xent
+from .label_noise import (
+    attention_maps,
+    flip_consistency,
+    mix_by_uncertainty,
+    rank_regularization,
+    relabeled,
+    scale_consistency,
+)  # fmt: skip
 from .pseudo_label import align_distribution, brier, confident_cross_entropy, sharpen, sharpened_divergence
 from .rmfer import acl, attended, attention, cosines, refine, similarity
 from .supervised import cel as ferplus_cel
@@ -16,7 +25,8 @@ from .supervised import mv as ferplus_mv
 from .supervised import pld as ferplus_pld
 
 __all__ = [
-    "acl", "align_distribution", "attended", "attention", "brier", "confident_cross_entropy", "cosines",
-    "disagreement", "embedding_cosine", "ferplus_cel", "ferplus_ml", "ferplus_mv", "ferplus_pld", "info_nce",
-    "nt_xent", "refine", "sharpen", "sharpened_divergence", "similarity",
+    "acl", "align_distribution", "attended", "attention", "attention_maps", "brier", "confident_cross_entropy",
+    "cosines", "disagreement", "embedding_cosine", "ferplus_cel", "ferplus_ml", "ferplus_mv", "ferplus_pld",
+    "flip_consistency", "info_nce", "mix_by_uncertainty", "nt_xent", "rank_regularization", "refine", "relabeled",
+    "scale_consistency", "sharpen", "sharpened_divergence", "similarity",
 ]  # fmt: skip

@@ -10,15 +10,19 @@ from ..models.classifier import Classifier
 from .ada_cm import AdaCm
 from .base import AnchorBatch, Batch, Method, Phase, StepOutput, Unlabeled, Views
 from .byol import Byol
+from .eac import Eac
 from .fixmatch import FixMatch
 from .mixmatch import MixMatch
 from .moco import Moco
 from .remixmatch import ReMixMatch
 from .rmfer import Rmfer
+from .rul import Rul
+from .scn import Scn
 from .simclr import SimClr
 from .simsiam import SimSiam
 from .supervised import Supervised
 from .uda import Uda
+from .vac import Vac
 
 __all__ = ["METHODS", "AnchorBatch", "Batch", "Method", "MethodClass", "Phase", "StepOutput", "Unlabeled", "Views"]
 
@@ -27,6 +31,10 @@ MethodClass = Callable[[Classifier, RunConfig, Scheme], Method]
 
 METHODS: dict[str, MethodClass] = {
     "supervised": Supervised,
+    "eac": Eac,
+    "rul": Rul,
+    "scn": Scn,
+    "vac": Vac,
     "rmfer": Rmfer,
     "fixmatch": FixMatch,
     "mixmatch": MixMatch,

@@ -56,6 +56,8 @@ class Unlabeled:
     """Each (U, C, S, S)."""
     strong: tuple[Tensor, ...] = ()
     """Each (U, C, S, S)."""
+    rows: Tensor | None = None
+    """Position of each image among all unlabeled ones, int64 (U,), for methods that remember images."""
 
     @property
     def size(self) -> int:
@@ -85,6 +87,8 @@ class Batch:
     """Share of the phase done before this batch, in [0, 1)."""
     passes: int = 0
     """Number of network inputs of its step: all views, with candidates of anchors."""
+    rows: Tensor | None = None
+    """Position of each labeled image among all to learn from, int64 (B,), for methods that remember images."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,12 @@ class Phase:
     """Whether held-out accuracy chooses its best epoch; if not (the head does not learn yet), the last is used."""
     steps: int | None = None
     """Steps in an epoch; None: one pass. Set by an image budget."""
+    labeled_passes: int = 1
+    """Network inputs per labeled image: 2 with a mirrored view."""
+    labeled_images: int = 0
+    """Number of labeled images to learn from. Set by the loader, for methods that remember images."""
+    unlabeled_images: int = 0
+    """Number of unlabeled images. Set by the loader."""
 
     @property
     def needs_unlabeled(self) -> bool:

@@ -75,8 +75,8 @@ class LabeledStream:
     mix: Mix | None = None
     """Function that blends images and targets in pairs."""
 
-    def batches(self, context: EpochContext, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images (B, C, S, S) and targets (B, K) of each step."""
+    def batches(self, context: EpochContext, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield images (B, C, S, S), targets (B, K) and rows (B,) of each step."""
         rows = labeled_rows(self.split.classes, batch_size, context, balanced=self.balanced)
         for step, chosen, pixels in zip(context.steps, rows, batches(self.images, rows, context.workers), strict=True):
             index = np.asarray(chosen, dtype=np.int64)
@@ -88,14 +88,16 @@ class LabeledStream:
             x = self.augment(self.spec.to_float(pixels.to(context.device), spread=False), generator)
             if self.mix is not None:
                 x, y = self.mix(x, y, generator)
-            yield self.spec.normalize(x).contiguous(memory_format=context.layout), y
+            normal = self.spec.normalize(x).contiguous(memory_format=context.layout)
+            yield normal, y, torch.from_numpy(index).to(context.device)
 
-    def nothing(self, context: EpochContext) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return empty images and targets, for steps without labels."""
+    def nothing(self, context: EpochContext) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Return empty images, targets and rows, for steps without labels."""
         size, channels = self.spec.size, self.spec.channels
         for _ in context.steps:
             x = torch.empty(0, channels, size, size, device=context.device)
-            yield x, torch.empty(0, self.split.targets.shape[1], device=context.device)
+            y = torch.empty(0, self.split.targets.shape[1], device=context.device)
+            yield x, y, torch.empty(0, dtype=torch.int64, device=context.device)
 
 
 @dataclass(frozen=True)
@@ -149,14 +151,18 @@ class UnlabeledStream:
     def batches(self, context: EpochContext, views: Views, n: int) -> Iterator[Unlabeled]:
         """Yield the `n` images of each step, in all their views; each image is decoded once."""
         total = len(self.images)
-        rows = (unlabeled_rows(total, n, context.seed, context.epoch, step).tolist() for step in context.steps)
-        for step, pixels in zip(context.steps, batches(self.images, rows, context.workers), strict=True):
+        # drawn twice, because the workers' queue runs ahead of the network
+        drawn, ahead = (
+            (unlabeled_rows(total, n, context.seed, context.epoch, step) for step in context.steps) for _ in range(2)
+        )
+        pixels_of = batches(self.images, (rows.tolist() for rows in ahead), context.workers)
+        for step, rows, pixels in zip(context.steps, drawn, pixels_of, strict=True):
             generator = context.generator(10, step)
             weak, strong = (
                 tuple(_seen(pixels, self.spec, augment, generator, context) for _ in range(count))
                 for augment, count in ((self.weak, views.weak), (self.strong, views.strong))
             )
-            yield Unlabeled(weak, strong)
+            yield Unlabeled(weak, strong, torch.from_numpy(rows).to(context.device))
 
 
 def labeled_rows(
@@ -229,12 +235,17 @@ class TrainLoader:
 
     def images_per_step(self, phase: Phase) -> float:
         """Network inputs per step: all views, plus candidates of anchors on average."""
-        total = float(min(self.batch_size, len(self.labeled.split))) if phase.labeled else 0.0
+        total = float(min(self.batch_size, len(self.labeled.split)) * phase.labeled_passes) if phase.labeled else 0.0
         if phase.views and self.unlabeled:
             total += phase.views.passes(self.unlabeled.batch_size(phase.views, self.batch_size))
         if phase.anchors and self.anchors:
             total += phase.anchors * self.anchors.images_per_anchor()
         return total
+
+    def counted(self, phase: Phase) -> Phase:
+        """Return the phase with the numbers of images it draws from."""
+        unlabeled = len(self.unlabeled.images) if self.unlabeled and phase.views else 0
+        return replace(phase, labeled_images=len(self.labeled.split), unlabeled_images=unlabeled)
 
     def epoch(self, epoch: int, phase: Phase, in_phase: int = 0, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch.
@@ -250,13 +261,14 @@ class TrainLoader:
         beside = zip(self._unlabeled(context, phase), self._anchors(context, phase), strict=False)
         stream = self.labeled
         labeled = stream.batches(context, self.batch_size) if phase.labeled else stream.nothing(context)
-        for step, (x, y), (unlabeled, anchors) in zip(context.steps, labeled, beside, strict=False):
+        for step, (x, y, rows), (unlabeled, anchors) in zip(context.steps, labeled, beside, strict=False):
             before = in_phase * steps + step
             done = before / (max(1, phase.epochs) * steps)
-            n = len(x) + sum(len(anchor.images) for anchor in anchors)
+            n = len(x) * phase.labeled_passes + sum(len(anchor.images) for anchor in anchors)
             if unlabeled is not None and phase.views is not None:
                 n += phase.views.passes(unlabeled.size)
-            yield Batch(x, y, anchors, unlabeled, seed_of(self.seed, 11, epoch, step), in_phase, before, done, n)
+            seed = seed_of(self.seed, 11, epoch, step)
+            yield Batch(x, y, anchors, unlabeled, seed, in_phase, before, done, n, rows)
 
     def _unlabeled(self, context: EpochContext, phase: Phase) -> Iterator[Unlabeled | None]:
         if phase.views is None or self.unlabeled is None:

@@ -135,7 +135,8 @@ def fit(
     resumed = checkpoints.load(say) if checkpoints else None
     history = [Epoch(**row) for row in resumed.position.history] if resumed else []
     best: Epoch | None = None
-    for index, phase in enumerate(method.phases if phases is None else phases):
+    for index, given in enumerate(method.phases if phases is None else phases):
+        phase = loader.counted(given)
         if phase.epochs == 0 or (resumed and index < resumed.position.phase):
             continue
         best, best_state, first, tally, best_at = None, _snapshot(method), 0, Tally(), -1

@@ -154,10 +154,15 @@ def randaugment(x: Tensor, generator: Generator) -> Tensor:
 
 def erasing(x: Tensor, generator: Generator) -> Tensor:
     """Make a rectangle of half of the images gray (Zhong et al., 2020), 2 to 33 % of their area."""
+    # mid-gray rather than black: near the mean, it carries no information
+    return erase(x, generator, largest=0.33, value=0.5)
+
+
+def erase(x: Tensor, generator: Generator, *, largest: float, value: float) -> Tensor:
+    """Fill a rectangle of half of the images with a value: 2 % to `largest` of their area (torchvision's)."""
     from torchvision.transforms import v2
 
-    # mid-gray rather than black: near the mean, it carries no information
-    return _each(v2.RandomErasing(p=0.5, value=0.5), x, generator)
+    return _each(v2.RandomErasing(p=0.5, scale=(0.02, largest), value=value), x, generator)
 
 
 def _each(transform: Any, x: Tensor, generator: Generator) -> Tensor:

@@ -8,14 +8,18 @@ import torch
 from fertrain.config.methods import (
     AdaCmConfig,
     ByolConfig,
+    EacConfig,
     FixMatchConfig,
     MixMatchConfig,
     MocoConfig,
     ReMixMatchConfig,
     RmferConfig,
+    RulConfig,
+    ScnConfig,
     SimClrConfig,
     SimSiamConfig,
     UdaConfig,
+    VacConfig,
 )
 from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.config.serialization import changed, from_words
@@ -29,9 +33,12 @@ from fertrain.run_folder import RunFolder
 from fertrain.training.experiment import run
 from rmset.errors import UsageError
 
+LABELED = ["eac", "rul", "scn", "vac"]
 BESIDE = ["fixmatch", "uda", "mixmatch", "remixmatch", "ada-cm"]
 PRETRAINED = ["simclr", "moco", "byol", "simsiam"]
 SMALL = {
+    "eac": EacConfig(), "rul": RulConfig(dim=8), "scn": ScnConfig(relabel_after=0, relabel_margin=0.0),
+    "vac": VacConfig(scale=0.75),
     "fixmatch": FixMatchConfig(ratio=2, threshold=0.3), "uda": UdaConfig(ratio=2, threshold=0.3),
     "mixmatch": MixMatchConfig(rise=0), "remixmatch": ReMixMatchConfig(rise=0), "ada_cm": AdaCmConfig(margin=0.3),
     "simclr": SimClrConfig(ratio=2, dim=8), "moco": MocoConfig(ratio=2, dim=8, queue=32),
@@ -231,11 +238,11 @@ def config(ferplus, mashup, out, name):
 
 def each(names):
     """Every method; methods with the same kind of state as another are in the slow set."""
-    quick = {"rmfer", "remixmatch", "moco"}
+    quick = {"rmfer", "remixmatch", "moco", "scn"}
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
-@pytest.mark.parametrize("name", each(["rmfer", *BESIDE, *PRETRAINED]))
+@pytest.mark.parametrize("name", each(["rmfer", *LABELED, *BESIDE, *PRETRAINED]))
 def test_a_run_broken_off_in_mid_epoch_comes_to_the_same_weights_to_the_bit(
     ferplus, mashup, tmp_path, monkeypatch, name
 ):
