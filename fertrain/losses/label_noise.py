@@ -38,7 +38,11 @@ def flip_consistency(maps: Tensor, mirrored: Tensor) -> Tensor:
 
 
 def scale_consistency(large: Tensor, small: Tensor) -> Tensor:
-    """Mean of (Up(M) − Up(M'))² with M' of smaller images; Up repeats both to the common multiple of their sides."""
+    """Mean of (Up(M) − Up(M'))² with M' of smaller images; Up repeats both to the common multiple of their sides.
+
+    >>> fertrain.losses.scale_consistency(torch.tensor([[[[0.0, 6.0]]]]), torch.tensor([[[[3.0]]]])).item()
+    9.0
+    """
     sides = [math.lcm(a, b) for a, b in zip(large.shape[2:], small.shape[2:], strict=True)]
     return F.mse_loss(F.interpolate(large, size=sides), F.interpolate(small, size=sides))
 
