@@ -79,7 +79,9 @@ def noise_feed(config: RunConfig, channels: int, batch: int, images: int, device
     )  # fmt: skip
 
 
-def steps_of(config: RunConfig, name: str, phase_name: str | None, images: int) -> tuple[Callable[[Batch], None], Phase, int]:
+def steps_of(
+    config: RunConfig, name: str, phase_name: str | None, images: int
+) -> tuple[Callable[[Batch], None], Phase, int]:
     """Return one step of a method as in the training loop, its phase, and the network's input channels."""
     torch.manual_seed(0)
     model = build(config.model.name, 8, config.model.image_size)
