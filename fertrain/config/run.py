@@ -48,6 +48,9 @@ class DataConfig(Settings):
     """Label budget: total number of training images, drawn evenly over the classes, seeded; None for all."""
     labels_file: str | None = None
     """An index file of an earlier run (`labels.csv`), used instead of `labels`."""
+    label_noise: str | None = None
+    """Wrong labels on purpose, for training images alone: `symmetric:0.2` (any other class), `confusion:0.2` (as the
+    votes confuse classes) or `confusion:0.2:RUN` (as a run confuses them); None: none."""
     holdout: Within = 0.1
     """Share of the training images, per class, used only to choose the epoch. The test split never is."""
     holdout_by: Literal["group", "subject", "sequence", "video", "picture", "name", "valid"] = "group"

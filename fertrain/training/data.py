@@ -87,6 +87,11 @@ def open_labeled_data(
     found = _choose(config, run.scheme, dataset, progress)
     available, train, learn, held, held_by = found.available, found.train, found.learn, found.held, found.held_by
     measured: dict[str, Any] = {"train": {"rule": found.rule, "available": len(available)}}
+    if run.label_noise is not None:
+        # after the split: what chooses the epoch keeps its labels
+        learn, noise = run.label_noise.applied(learn, config.seed)
+        measured["train"]["label_noise"] = noise
+        say(f"label noise: {noise['changed']:,} of {len(learn):,} labels are wrong on purpose")
     chosen = None if train is available else train
     if len(learn) < 2 or len(held) < 1:
         raise DatasetError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rmset.errors import UsageError
 
 from ..config.run import RunConfig
+from ..datasets.label_noise import LabelNoise, parse
 from ..datasets.registry import Entry, resolve_labeled
 from ..errors import UnknownNameError
 from ..losses.supervised import SCHEMES, Scheme
@@ -41,6 +42,8 @@ class Resolved:
     """Augmentation of strong views."""
     mix: Mix | None
     """Function that blends labeled images in pairs."""
+    label_noise: LabelNoise | None
+    """Wrong labels on purpose; None: none."""
 
 
 def resolve(config: RunConfig) -> Resolved:
@@ -66,6 +69,7 @@ def resolve(config: RunConfig) -> Resolved:
         weak=augmentation(config.augment),
         strong=augmentation(config.strong),
         mix=mix(config.mix, config.mix_alpha),
+        label_noise=parse(data.label_noise) if data.label_noise else None,
     )
 
 
@@ -80,6 +84,8 @@ def _check_combinations(config: RunConfig) -> None:
         raise UsageError("expected no smoothing and no mix with the scheme ml, which counts any positive share")
     if model.run is not None and (model.weights or model.pretrained):
         raise UsageError("expected either a run to go on from (`model.run`) or weights, found both")
+    if data.scheme == "ml" and data.label_noise:
+        raise UsageError("expected the scheme mv, pld or cel with `data.label_noise`, found ml, which has no one label")
     if data.labels is not None and data.labels_file is not None:
         raise UsageError("expected either a label budget (`data.labels`) or an index (`data.labels_file`), found both")
     if config.method == "rmfer":
