@@ -137,7 +137,8 @@ OPTIONS = (
     Option("data.report_on", "Split evaluated once, at the end.", DATA, shown={"": "test, else valid"}),
     Option("data.report_best_on_test", "Also print the best epoch *on test*, marked as such.", DATA,
            flag="--report-best-on-test"),
-    Option("augment", "none, flip, affine, crop, one-of, randaugment, erasing; several with +, as affine+erasing.",
+    Option("augment",
+           "none, flip, affine, crop, one-of, randaugment, autoaugment, erasing; several with +, as affine+erasing.",
            DATA),
     Option("strong", "Strong views of unlabeled images, by the names of --augment.", DATA, _SEMI),
     Option("mix", "Blend images in pairs.", DATA),
@@ -177,7 +178,8 @@ OPTIONS = (
     Option("method",
            "supervised, or one for noisy labels: eac, rul, scn, vac.", METHOD, ("supervised",)),
     Option("method",
-           "rmfer, fixmatch, mixmatch, remixmatch, uda, ada-cm; simclr, moco, byol, simsiam as pre-training; "
+           "rmfer, fixmatch, flexmatch, freematch, softmatch, mixmatch, remixmatch, uda, ada-cm; simclr, moco, byol, "
+           "simsiam as pre-training; "
            "supervised for comparison.", METHOD, _SEMI),
     Option("rmfer.tau", "RMFER: temperature τ.", METHOD, _SEMI),
     Option("rmfer.lambda1", "RMFER: weight of the attention loss.", METHOD, _SEMI),

@@ -122,6 +122,52 @@ class FixMatchConfig(Settings):
 
 
 @dataclass(frozen=True)
+class FlexMatchConfig(Settings):
+    """FlexMatch (Zhang et al., NeurIPS 2021)."""
+
+    GROUP: ClassVar[str] = "flexmatch."
+
+    ratio: Count = 7
+    """μ (paper)."""
+    threshold: Share = 0.95
+    """τ: confidence from which a guess is learned; the highest threshold of a class (paper)."""
+    weight: NotNegative = 1.0
+    """λ (paper)."""
+
+
+@dataclass(frozen=True)
+class FreeMatchConfig(Settings):
+    """FreeMatch (Wang et al., ICLR 2023)."""
+
+    GROUP: ClassVar[str] = "freematch."
+
+    ratio: Count = 7
+    """μ (paper)."""
+    momentum: Share = 0.999
+    """Momentum of thresholds and class shares (paper)."""
+    weight: NotNegative = 1.0
+    """w_u (paper)."""
+    fairness_weight: NotNegative = 0.001
+    """w_f (authors' settings for CIFAR-10 with 250 labels)."""
+
+
+@dataclass(frozen=True)
+class SoftMatchConfig(Settings):
+    """SoftMatch (Chen et al., ICLR 2023)."""
+
+    GROUP: ClassVar[str] = "softmatch."
+
+    ratio: Count = 7
+    """μ (paper)."""
+    momentum: Share = 0.999
+    """Momentum of mean, variance and class shares (paper)."""
+    narrow: Positive = 2.0
+    """n: the Gaussian's deviation is σ / n (authors' code)."""
+    weight: NotNegative = 1.0
+    """λ_max (paper)."""
+
+
+@dataclass(frozen=True)
 class UdaConfig(Settings):
     """UDA (Xie et al., NeurIPS 2020)."""
 

@@ -14,6 +14,8 @@ from .methods import (
     ByolConfig,
     EacConfig,
     FixMatchConfig,
+    FlexMatchConfig,
+    FreeMatchConfig,
     MixMatchConfig,
     MocoConfig,
     ReMixMatchConfig,
@@ -22,6 +24,7 @@ from .methods import (
     ScnConfig,
     SimClrConfig,
     SimSiamConfig,
+    SoftMatchConfig,
     UdaConfig,
     VacConfig,
 )  # fmt: skip
@@ -174,6 +177,9 @@ class RunConfig(Settings):
     scn: ScnConfig = field(default_factory=ScnConfig)
     vac: VacConfig = field(default_factory=VacConfig)
     fixmatch: FixMatchConfig = field(default_factory=FixMatchConfig)
+    flexmatch: FlexMatchConfig = field(default_factory=FlexMatchConfig)
+    freematch: FreeMatchConfig = field(default_factory=FreeMatchConfig)
+    softmatch: SoftMatchConfig = field(default_factory=SoftMatchConfig)
     uda: UdaConfig = field(default_factory=UdaConfig)
     mixmatch: MixMatchConfig = field(default_factory=MixMatchConfig)
     remixmatch: ReMixMatchConfig = field(default_factory=ReMixMatchConfig)
@@ -183,7 +189,8 @@ class RunConfig(Settings):
     byol: ByolConfig = field(default_factory=ByolConfig)
     simsiam: SimSiamConfig = field(default_factory=SimSiamConfig)
     augment: str = "affine"
-    """`none`, `flip`, `affine` (FERPlus), `crop`, `one-of` (RMFER), `randaugment`, `erasing`; several joined by +."""
+    """`none`, `flip`, `affine` (FERPlus), `crop`, `one-of` (RMFER), `randaugment`, `autoaugment`,
+    `erasing`; several joined by +."""
     strong: str = "affine+randaugment+erasing"
     """Strong views of unlabeled images, by the same names; weak views are augmented as labeled images are."""
     mix: Literal["none", "mixup", "cutmix"] = "none"

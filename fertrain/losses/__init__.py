@@ -2,7 +2,7 @@
 
 supervised    MV, ML, PLD, CEL (FERPlus); cosine loss on label embeddings
 rmfer         attention and contrast (RMFER)
-pseudo_label  guessed labels (FixMatch, UDA, Ada-CM, MixMatch, ReMixMatch)
+pseudo_label  guessed labels (FixMatch, FlexMatch, FreeMatch, SoftMatch, UDA, Ada-CM, MixMatch, ReMixMatch)
 contrastive   two views without labels (SimCLR, MoCo, BYOL, SimSiam)
 label_noise   attention consistency, relative uncertainty, ranked importance (EAC, VAC, RUL, SCN)
 """
@@ -16,7 +16,17 @@ from .label_noise import (
     relabeled,
     scale_consistency,
 )  # fmt: skip
-from .pseudo_label import align_distribution, brier, confident_cross_entropy, sharpen, sharpened_divergence
+from .pseudo_label import (
+    align_distribution,
+    brier,
+    confident_cross_entropy,
+    curriculum_thresholds,
+    fairness,
+    sharpen,
+    sharpened_divergence,
+    truncated_gaussian,
+    weighted_cross_entropy,
+)  # fmt: skip
 from .rmfer import acl, attended, attention, cosines, refine, similarity
 from .supervised import cel as ferplus_cel
 from .supervised import cosine as embedding_cosine
@@ -26,7 +36,8 @@ from .supervised import pld as ferplus_pld
 
 __all__ = [
     "acl", "align_distribution", "attended", "attention", "attention_maps", "brier", "confident_cross_entropy",
-    "cosines", "disagreement", "embedding_cosine", "ferplus_cel", "ferplus_ml", "ferplus_mv", "ferplus_pld",
-    "flip_consistency", "info_nce", "mix_by_uncertainty", "nt_xent", "rank_regularization", "refine", "relabeled",
-    "scale_consistency", "sharpen", "sharpened_divergence", "similarity",
+    "cosines", "curriculum_thresholds", "disagreement", "embedding_cosine", "fairness", "ferplus_cel",
+    "ferplus_ml", "ferplus_mv", "ferplus_pld", "flip_consistency", "info_nce", "mix_by_uncertainty", "nt_xent",
+    "rank_regularization", "refine", "relabeled", "scale_consistency", "sharpen", "sharpened_divergence",
+    "similarity", "truncated_gaussian", "weighted_cross_entropy",
 ]  # fmt: skip

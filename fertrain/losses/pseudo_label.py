@@ -1,4 +1,4 @@
-"""Losses on guessed labels: FixMatch, UDA, Ada-CM, and the parts of MixMatch and ReMixMatch apart from mixup.
+"""Losses on guessed labels: FixMatch and its successors, UDA, Ada-CM, MixMatch and ReMixMatch (without mixup).
 
     p, q: (U, K) probabilities on weak views, rows sum to 1    logits: (U, K) on strong views
 
@@ -42,6 +42,68 @@ def confident_cross_entropy(logits: Tensor, q: Tensor, margins: Tensor | float) 
     counted = confidence >= margin
     losses = F.cross_entropy(logits.float(), guess, reduction="none")
     return (losses * counted).mean(), counted
+
+
+def weighted_cross_entropy(logits: Tensor, q: Tensor, weights: Tensor) -> Tensor:
+    """(1/U) Σ_b w_b H(argmax q_b, p_b): FlexMatch, FreeMatch and SoftMatch differ in the weights (U,).
+
+    >>> q, weights = torch.tensor([[0.9, 0.1], [0.4, 0.6]]), torch.tensor([1.0, 0.5])
+    >>> round(fertrain.losses.weighted_cross_entropy(torch.zeros(2, 2), q, weights).item(), 4)
+    0.5199
+    """
+    losses = F.cross_entropy(logits.float(), q.detach().argmax(dim=1), reduction="none")
+    return (losses * weights).mean()
+
+
+def curriculum_thresholds(counts: Tensor, images: int, threshold: float) -> Tensor:
+    """FlexMatch, equations (11) and (12): τ β_c / (2 − β_c), β_c = σ_c / max(max σ, N − Σ σ). (K,) -> (K,).
+
+    Args:
+        counts: (K,) σ, images whose last confident guess is the class.
+        images: N, unlabeled images; while most have none, the thresholds rise from 0.
+        threshold: τ.
+
+    >>> fertrain.losses.curriculum_thresholds(torch.tensor([30, 60]), 100, 0.9)
+    tensor([0.3000, 0.9000])
+    """
+    most = max(int(counts.max()), images - int(counts.sum()), 1)
+    beta = counts.float() / most
+    return threshold * beta / (2 - beta)
+
+
+def truncated_gaussian(confidence: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """SoftMatch, equation (5): exp(−min(0, c − μ)² / (2 σ²)); 1 from the mean on. (U,) -> (U,).
+
+    >>> fertrain.losses.truncated_gaussian(torch.tensor([0.9, 0.4]), torch.tensor(0.6), torch.tensor(0.02))
+    tensor([1.0000, 0.3679])
+    """
+    below = (confidence - mean).clamp_max(0)
+    return torch.exp(-below.square() / (2 * variance.clamp_min(1e-12)))
+
+
+def fairness(logits: Tensor, shares: Tensor, guessed: Tensor) -> Tensor:
+    """FreeMatch, equation (11): Σ_c Norm(p̃ / h̃)_c log Norm(p̄ / h̄)_c over the images that count; 0 if none.
+
+    Classes that are not predicted for any of them are left out of p̄ / h̄, as in the authors' code.
+
+    Args:
+        logits: (n, K), of the strong views that count.
+        shares: (K,) p̃, mean prediction so far.
+        guessed: (K,) h̃, histogram of guesses so far.
+
+    >>> even = torch.tensor([0.5, 0.5])
+    >>> round(fertrain.losses.fairness(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), even, even).item(), 4)
+    -0.6931
+    """
+    if not len(logits):
+        return logits.new_zeros(())
+    p = logits.float().softmax(dim=1)
+    own = torch.bincount(p.argmax(dim=1), minlength=p.shape[1]) / len(p)
+    wanted, found = (
+        mean * torch.where(histogram > 0, 1 / histogram.clamp_min(1e-12), 0.0)
+        for mean, histogram in ((shares, guessed), (p.mean(dim=0), own))
+    )
+    return (wanted / wanted.sum() * (found / found.sum() + 1e-12).log()).sum()
 
 
 def sharpened_divergence(

@@ -12,6 +12,8 @@ from .base import AnchorBatch, Batch, Method, Phase, StepOutput, Unlabeled, View
 from .byol import Byol
 from .eac import Eac
 from .fixmatch import FixMatch
+from .flexmatch import FlexMatch
+from .freematch import FreeMatch
 from .mixmatch import MixMatch
 from .moco import Moco
 from .remixmatch import ReMixMatch
@@ -20,6 +22,7 @@ from .rul import Rul
 from .scn import Scn
 from .simclr import SimClr
 from .simsiam import SimSiam
+from .softmatch import SoftMatch
 from .supervised import Supervised
 from .uda import Uda
 from .vac import Vac
@@ -37,6 +40,9 @@ METHODS: dict[str, MethodClass] = {
     "vac": Vac,
     "rmfer": Rmfer,
     "fixmatch": FixMatch,
+    "flexmatch": FlexMatch,
+    "freematch": FreeMatch,
+    "softmatch": SoftMatch,
     "mixmatch": MixMatch,
     "remixmatch": ReMixMatch,
     "uda": Uda,

@@ -1,8 +1,8 @@
 """Augmentation of whole batches: float (B, C, S, S) in [0, 1] in, the same out, from an explicit generator.
 
 All random numbers come from that generator on the CPU, so augmentation is the same on every device and with any
-number of workers. RandAugment and random erasing are torchvision's. They draw from torch's global generator, which is
-seeded for each image from the given generator and restored afterwards.
+number of workers. RandAugment, AutoAugment and random erasing are torchvision's. They draw from torch's global
+generator, which is seeded for each image from the given generator and restored afterwards.
 """
 
 from __future__ import annotations
@@ -147,9 +147,14 @@ def randaugment(x: Tensor, generator: Generator) -> Tensor:
     """Two of torchvision's operations at magnitude 9 on each image (Cubuk et al., 2020), by their defaults."""
     from torchvision.transforms import v2
 
-    colored = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
-    pixels = (colored * 255).round().to(torch.uint8)
-    return _each(v2.RandAugment(), pixels, generator)[:, : x.shape[1]].to(x.dtype) / 255
+    return _colored(v2.RandAugment(), x, generator)
+
+
+def autoaugment(x: Tensor, generator: Generator) -> Tensor:
+    """One of torchvision's 25 learned pairs of operations on each image (Cubuk et al., 2019), found on ImageNet."""
+    from torchvision.transforms import v2
+
+    return _colored(v2.AutoAugment(), x, generator)
 
 
 def erasing(x: Tensor, generator: Generator) -> Tensor:
@@ -163,6 +168,13 @@ def erase(x: Tensor, generator: Generator, *, largest: float, value: float) -> T
     from torchvision.transforms import v2
 
     return _each(v2.RandomErasing(p=0.5, scale=(0.02, largest), value=value), x, generator)
+
+
+def _colored(transform: Any, x: Tensor, generator: Generator) -> Tensor:
+    """Run a transform of uint8 RGB images on each image."""
+    colored = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+    pixels = (colored * 255).round().to(torch.uint8)
+    return _each(transform, pixels, generator)[:, : x.shape[1]].to(x.dtype) / 255
 
 
 def _each(transform: Any, x: Tensor, generator: Generator) -> Tensor:
@@ -183,6 +195,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "crop": crop,
     "one-of": one_of,
     "randaugment": randaugment,
+    "autoaugment": autoaugment,
     "erasing": erasing,
 }
 """Augmentations by name."""

@@ -8,7 +8,7 @@ from torchvision.transforms import v2
 
 from fertrain.errors import UnknownNameError, WeightsError
 from fertrain.losses.supervised import smoothed
-from fertrain.transforms.augment import augmentation, erasing, randaugment
+from fertrain.transforms.augment import augmentation, autoaugment, erasing, randaugment
 from fertrain.transforms.input_spec import InputSpec, ferplus, leveled
 from fertrain.transforms.mixup import mix
 from rmset.errors import UsageError
@@ -46,7 +46,7 @@ def test_unknown_blends_are_refused():
         mix("mixup", 0)
 
 
-@pytest.mark.parametrize("augment", [randaugment, erasing])
+@pytest.mark.parametrize("augment", [randaugment, autoaugment, erasing])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_borrowed_augmentations_draw_from_the_generator_alone(augment, channels):
     x, _ = batch(channels=channels)

@@ -28,6 +28,9 @@ CLASSES, LABELED, UNLABELED, QUEUE = 4, 6, 9, 20
 # none is at its default, no two of a method are alike
 SETTINGS = {
     "fixmatch": settings.FixMatchConfig(threshold=0.7, weight=0.6),
+    "flexmatch": settings.FlexMatchConfig(threshold=0.75, weight=0.6),
+    "freematch": settings.FreeMatchConfig(momentum=0.8, weight=0.6, fairness_weight=0.4),
+    "softmatch": settings.SoftMatchConfig(momentum=0.8, weight=0.6, narrow=1.5),
     "uda": settings.UdaConfig(threshold=0.7, temperature=0.3, weight=0.6),
     "uda, annealed": settings.UdaConfig(threshold=0.7, temperature=0.3, weight=0.6, tsa="linear"),
     "mixmatch": settings.MixMatchConfig(guesses=3, temperature=0.4, alpha=0.6, weight=5.0, rise=10),
@@ -42,10 +45,14 @@ SETTINGS = {
     "byol": settings.ByolConfig(dim=5, hidden=7, momentum=0.8),
     "simsiam": settings.SimSiamConfig(dim=7, bottleneck=5),
 }
-BESIDE, PRETRAINED = tuple(SETTINGS)[:6], tuple(SETTINGS)[6:]
+BESIDE, PRETRAINED = tuple(SETTINGS)[:9], tuple(SETTINGS)[9:]
 # of each unlabeled image, what passes without a gradient to find targets. Ada-CM guesses in the pass that it learns
 # from; SimCLR and SimSiam have no targets but what they learn
-GUESSED_ON = {"fixmatch": 1, "uda": 1, "uda, annealed": 1, "mixmatch": 3, "remixmatch": 1, "moco": 1, "byol": 2}
+GUESSED_ON = {
+    "fixmatch": 1, "flexmatch": 1, "freematch": 1, "softmatch": 1,
+    "uda": 1, "uda, annealed": 1, "mixmatch": 3, "remixmatch": 1, "moco": 1,
+    "byol": 2,
+}  # fmt: skip
 FACES = 0.4 * torch.randn(CLASSES, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
 
@@ -58,7 +65,7 @@ def method_of(case, steps=6):
     own = {name.replace("-", "_"): SETTINGS[case]}
     method = METHODS[name](model, RunConfig(method=name, optim=OptimConfig(epochs=(2,), lr=0.3), **own), SCHEMES["mv"])
     method.module.train()
-    method.begin(method.phases[0])
+    method.begin(replace(method.phases[0], unlabeled_images=2 * UNLABELED))
     move = torch.optim.SGD([p for p in method.module.parameters() if p.requires_grad], lr=0.05)
     for step in range(steps):
         method.loss(batch_for(method, step)).loss.backward()
@@ -75,7 +82,10 @@ def batch_for(method, step, done=0.8, unlabeled=UNLABELED):
     views = [torch.randn(unlabeled, 3, 4, 4, generator=g) for _ in range(phase.views.weak + phase.views.strong)]
     return Batch(
         FACES[classes] + torch.randn(len(classes), 3, 4, 4, generator=g), torch.eye(CLASSES)[classes],
-        unlabeled=Unlabeled(tuple(views[: phase.views.weak]), tuple(views[phase.views.weak :])),
+        unlabeled=Unlabeled(
+            tuple(views[: phase.views.weak]), tuple(views[phase.views.weak :]),
+            torch.arange(unlabeled) + UNLABELED * (step % 2),
+        ),
         seed=step, epoch=int(step > 4), step=step, done=done,
     )  # fmt: skip
 
@@ -130,6 +140,59 @@ def fixmatch(m, b, q=None):
     sure = some(q.amax(dim=1) >= m.settings.threshold)
     guessed = entropy(torch.eye(CLASSES)[q.argmax(dim=1)], strong)[sure].sum() / UNLABELED
     return entropy(b.targets, labeled).mean() + m.settings.weight * guessed, q
+
+
+def guessing(m, b, q, weights):
+    """Cross-entropy with the guesses, by their weights; also the strong view's logits."""
+    labeled, strong = passed(m.model, b.images, b.unlabeled.strong[0])
+    guessed = (weights * entropy(torch.eye(CLASSES)[q.argmax(dim=1)], strong)).sum() / UNLABELED
+    return entropy(b.targets, labeled).mean() + m.settings.weight * guessed, strong
+
+
+def flexmatch(m, b, q=None):
+    """Equations (5), (11) and (12)."""
+    q = guess(m, b.unlabeled.weak[0]) if q is None else q
+    known = m.memory.classes.tolist()
+    sigma = torch.tensor([known.count(c) for c in range(CLASSES)])
+    beta = sigma / max(max(sigma.tolist()), known.count(-1))
+    threshold = m.settings.threshold * beta / (2 - beta)
+    sure = q.amax(dim=1) >= threshold[q.argmax(dim=1)]
+    assert sure.any()
+    assert len(set(sigma.tolist())) > 2
+    return guessing(m, b, q, sure)[0], q
+
+
+def averaged(m, old, new):
+    return m.settings.momentum * old + (1 - m.settings.momentum) * new
+
+
+def freematch(m, b, q=None):
+    """Equations (5) to (11); the averages include the step's own guesses."""
+    q = guess(m, b.unlabeled.weak[0]) if q is None else q
+    a = m.averages
+    tau, p = averaged(m, a.confidence, q.amax(dim=1).mean()), averaged(m, a.shares, q.mean(dim=0))
+    h = averaged(m, a.guessed, torch.eye(CLASSES)[q.argmax(dim=1)].mean(dim=0))
+    sure = some(q.amax(dim=1) >= (p / p.max() * tau)[q.argmax(dim=1)])
+    loss, strong = guessing(m, b, q, sure)
+    said = strong[sure].softmax(dim=1)
+    own = torch.eye(CLASSES)[said.argmax(dim=1)].mean(dim=0)
+    wanted = p / h / (p / h).sum()
+    found = torch.stack([s / o if o > 0 else 0 * s for s, o in zip(said.mean(dim=0), own, strict=True)])
+    fair = (wanted * (found / found.sum() + 1e-12).log()).sum()
+    return loss + m.settings.fairness_weight * fair, q
+
+
+def softmatch(m, b, q=None):
+    """Equations (5) to (8), with the authors' narrower Gaussian."""
+    q = guess(m, b.unlabeled.weak[0]) if q is None else q
+    c = m.confidence
+    aligned = q / averaged(m, c.shares, q.mean(dim=0))
+    most = (aligned / aligned.sum(dim=1, keepdim=True)).amax(dim=1)
+    mean, variance = averaged(m, c.mean, most.mean()), averaged(m, c.variance, most.var(unbiased=True))
+    n = m.settings.narrow
+    w = torch.stack([x * 0 + 1 if x >= mean else (-((x - mean) ** 2) / (2 * variance / n**2)).exp() for x in most])
+    some(w == 1)
+    return guessing(m, b, q, w)[0], q
 
 
 def uda(m, b, q=None):
@@ -213,7 +276,8 @@ def simsiam(m, b, targets=None):
 
 
 PAPERS = {
-    "fixmatch": fixmatch, "uda": uda, "uda, annealed": uda, "mixmatch": mixmatch, "remixmatch": remixmatch,
+    "fixmatch": fixmatch, "flexmatch": flexmatch, "freematch": freematch, "softmatch": softmatch,
+    "uda": uda, "uda, annealed": uda, "mixmatch": mixmatch, "remixmatch": remixmatch,
     "ada-cm": ada_cm, "simclr": simclr, "moco": moco, "byol": byol, "simsiam": simsiam,
 }  # fmt: skip
 
@@ -304,6 +368,44 @@ def test_mocos_queue_is_the_last_keys_before_a_step_and_after_it():
         assert_close(sorted(method.queue.keys.tolist()), sorted(keys[-n - QUEUE : -n].tolist()))
         method.after_step()
         assert_close(sorted(method.queue.keys.tolist()), sorted(keys[-QUEUE:].tolist()))
+
+
+def test_flexmatch_remembers_the_last_confident_guess_of_each_image():
+    method = method_of("flexmatch", steps=0)
+    known, counted = [-1] * (2 * UNLABELED), []
+    for step in range(7):
+        batch = batch_for(method, step)
+        q = guess(deepcopy(method), batch.unlabeled.weak[0])
+        assert_close(method.memory.classes.tolist(), known)
+        for row, p in zip(batch.unlabeled.rows.tolist(), q, strict=True):
+            known[row] = int(p.argmax()) if p.max() >= SETTINGS["flexmatch"].threshold else known[row]
+        counted.append(method.loss(batch).shares["counted"])
+        method.after_step()
+        assert method.memory.classes.tolist() == known
+    assert counted[0] == 1  # thresholds begin at 0
+    assert min(counted) < 1
+    assert len(set(known)) > 2
+
+
+def test_freematchs_and_softmatchs_averages_take_each_step_once():
+    free, soft = method_of("freematch", steps=0), method_of("softmatch", steps=0)
+    tau, shares, mean, variance = 0.25, torch.full((CLASSES,), 0.25), 0.25, 1.0
+    for step in range(4):
+        batch = batch_for(free, step)
+        q, other = (guess(deepcopy(m), batch.unlabeled.weak[0]) for m in (free, soft))
+        tau = 0.8 * tau + 0.2 * q.amax(dim=1).mean().item()
+        # the first batch is all that is known of the classes
+        shares = other.mean(dim=0) if step == 0 else 0.8 * shares + 0.2 * other.mean(dim=0)
+        aligned = other / shares
+        most = (aligned / aligned.sum(dim=1, keepdim=True)).amax(dim=1)
+        mean, variance = 0.8 * mean + 0.2 * most.mean().item(), 0.8 * variance + 0.2 * most.var().item()
+        for method in (free, soft):
+            method.loss(batch)
+            method.after_step()
+        assert free.averages.confidence.item() == pytest.approx(tau, rel=1e-4)
+        assert_close(soft.confidence.shares, shares)
+        assert soft.confidence.mean.item() == pytest.approx(mean, rel=1e-4)
+        assert soft.confidence.variance.item() == pytest.approx(variance, rel=1e-4)
 
 
 def test_remixmatchs_shares_are_of_the_last_128_steps_and_even_at_the_start():

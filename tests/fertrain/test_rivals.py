@@ -10,6 +10,8 @@ from fertrain.config.methods import (
     ByolConfig,
     EacConfig,
     FixMatchConfig,
+    FlexMatchConfig,
+    FreeMatchConfig,
     MixMatchConfig,
     MocoConfig,
     ReMixMatchConfig,
@@ -18,6 +20,7 @@ from fertrain.config.methods import (
     ScnConfig,
     SimClrConfig,
     SimSiamConfig,
+    SoftMatchConfig,
     UdaConfig,
     VacConfig,
 )
@@ -34,12 +37,14 @@ from fertrain.training.experiment import run
 from rmset.errors import UsageError
 
 LABELED = ["eac", "rul", "scn", "vac"]
-BESIDE = ["fixmatch", "uda", "mixmatch", "remixmatch", "ada-cm"]
+BESIDE = ["fixmatch", "flexmatch", "freematch", "softmatch", "uda", "mixmatch", "remixmatch", "ada-cm"]
 PRETRAINED = ["simclr", "moco", "byol", "simsiam"]
 SMALL = {
     "eac": EacConfig(), "rul": RulConfig(dim=8), "scn": ScnConfig(relabel_after=0, relabel_margin=0.0),
     "vac": VacConfig(scale=0.75),
-    "fixmatch": FixMatchConfig(ratio=2, threshold=0.3), "uda": UdaConfig(ratio=2, threshold=0.3),
+    "flexmatch": FlexMatchConfig(ratio=2, threshold=0.3), "freematch": FreeMatchConfig(ratio=2),
+    "softmatch": SoftMatchConfig(ratio=2), "fixmatch": FixMatchConfig(ratio=2, threshold=0.3),
+    "uda": UdaConfig(ratio=2, threshold=0.3),
     "mixmatch": MixMatchConfig(rise=0), "remixmatch": ReMixMatchConfig(rise=0), "ada_cm": AdaCmConfig(margin=0.3),
     "simclr": SimClrConfig(ratio=2, dim=8), "moco": MocoConfig(ratio=2, dim=8, queue=32),
     "byol": ByolConfig(ratio=2, dim=8, hidden=16), "simsiam": SimSiamConfig(ratio=2, dim=16, bottleneck=8),
@@ -56,7 +61,7 @@ def method_of(name, **changes):
         model, RunConfig(method=name, optim=OptimConfig(epochs=(2,)), **{**SMALL, **changes}), SCHEMES["mv"]
     )
     method.module.train()
-    method.begin(method.phases[0])
+    method.begin(replace(method.phases[0], labeled_images=6, unlabeled_images=5))
     return method
 
 
@@ -67,7 +72,8 @@ def batch_for(method, seed=0, epoch=0, done=0.5):
     images = [torch.randn(5, 3, 32, 32, generator=g) for _ in range(views.weak + views.strong)]
     return Batch(
         torch.randn(labeled, 3, 32, 32, generator=g), torch.eye(4)[torch.randint(4, (labeled,), generator=g)],
-        unlabeled=Unlabeled(tuple(images[: views.weak]), tuple(images[views.weak :])), seed=seed, epoch=epoch,
+        unlabeled=Unlabeled(tuple(images[: views.weak]), tuple(images[views.weak :]), torch.arange(5)), seed=seed,
+        epoch=epoch,
         done=done,
     )  # fmt: skip
 
@@ -95,7 +101,7 @@ def test_guessing_in_bf16_takes_no_gradient_from_what_is_learned_in_the_same_blo
     assert {k for k, p in method.module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0} == set()
 
 
-@pytest.mark.parametrize("name", ["fixmatch", "uda"])
+@pytest.mark.parametrize("name", ["fixmatch", "flexmatch", "freematch", "softmatch", "uda"])
 def test_no_gradient_reaches_the_view_that_is_guessed_on(name):
     method = method_of(name)
     batch = batch_for(method)
@@ -238,7 +244,7 @@ def config(ferplus, mashup, out, name):
 
 def each(names):
     """Every method; methods with the same kind of state as another are in the slow set."""
-    quick = {"rmfer", "remixmatch", "moco", "scn"}
+    quick = {"rmfer", "remixmatch", "moco", "scn", "flexmatch"}
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
