@@ -18,7 +18,8 @@ def ablate(
     grid: Annotated[
         str,
         typer.Argument(
-            help="A grid.toml, or a built-in one: rmfer, rivals, candidates, schemes, label-embedding, claim."
+            help="A grid.toml, or a built-in one: rmfer, rivals, candidates, schemes, label-embedding, claim, "
+            "noisy-labels."
         ),
     ],
     seeds: Annotated[
