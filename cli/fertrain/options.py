@@ -126,8 +126,8 @@ OPTIONS = (
            shown={"supervised": "the scheme's own"}),
     Option("data.eval_rule", "Rule that selects images for evaluation by votes.", DATA),
     Option("data.label_noise",
-           "Wrong training labels on purpose: symmetric:0.2, confusion:0.2 (as in votes), confusion:0.2:RUN.", DATA, _ALL,
-           metavar="KIND:SHARE", shown={"": "none"}),
+           "Wrong training labels on purpose: symmetric:0.2, confusion:0.2 (as in votes), confusion:0.2:RUN.", DATA,
+           _ALL, metavar="KIND:SHARE", shown={"": "none"}),
     Option("data.balanced", "Draw every class equally often.", DATA),
     Option("data.holdout", "Share of the training images held out to choose the epoch.", DATA),
     Option(

@@ -183,7 +183,9 @@ def test_a_variant_that_lacks_a_file_is_found_before_anything_runs(faces, tmp_pa
 
 
 def test_names_of_grids_are_looked_up():
-    with pytest.raises(UnknownNameError, match="candidates, claim, label-embedding, rivals, rmfer, schemes"):
+    with pytest.raises(
+        UnknownNameError, match="candidates, claim, label-embedding, noisy-labels, rivals, rmfer, schemes"
+    ):
         read("everything")
     with pytest.raises(UsageError, match=r"found none at nowhere\.toml"):
         read("nowhere.toml")
