@@ -90,7 +90,7 @@ def steps_of(
     phase = next(p for p in method.phases if phase_name in (None, p.name))
     method.module.to(accelerator.device, memory_format=torch.channels_last).train()
     for earlier in method.phases[: method.phases.index(phase) + 1]:
-        method.begin(replace(earlier, labeled_images=images, unlabeled_images=images))
+        method.begin(replace(earlier, labeled_names=tuple(map(str, range(images))), unlabeled_images=images))
     rho = config.optim.sam_rho if phase.optimizer == "sam" else None
     stepper = Stepper(optimizer_for(method.module, phase, config.optim), method.module, sam_rho=rho)
 

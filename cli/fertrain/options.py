@@ -176,7 +176,8 @@ OPTIONS = (
     Option("channels_last", "Use the channels-last memory format.", OPTIMIZATION, shown={"": "on"}),
     Option("workers", "Processes that decode images that do not fit into memory.", OPTIMIZATION, _ALL),
     Option("method",
-           "supervised, or one for noisy labels: eac, rul, scn, vac.", METHOD, ("supervised",)),
+           "supervised, or one for noisy labels: eac, rul, scn, vac; ldl (votes, and graphs of like images).",
+           METHOD, ("supervised",)),
     Option("method",
            "rmfer, fixmatch, flexmatch, freematch, softmatch, mixmatch, remixmatch, uda, ada-cm; simclr, moco, byol, "
            "simsiam as pre-training; "

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from .fields import BelowOne, Count, NotNegative, Positive, Settings, Share, Whole, Within
 
-FROM_LABELS = ("supervised", "eac", "rul", "scn", "vac")
+FROM_LABELS = ("supervised", "eac", "rul", "scn", "vac", "ldl")
 """Methods that learn from labels alone."""
 
 
@@ -105,6 +105,20 @@ class ScnConfig(Settings):
     """δ₂ by which another class must be more probable than the label (paper)."""
     relabel_after: Whole = 9
     """Epochs before labels may change (authors' code: from the 10th of 70)."""
+
+
+@dataclass(frozen=True)
+class LdlConfig(Settings):
+    """LDL: the votes as the target, and ALSG's idea (Chen et al., CVPR 2020) of graphs in other label spaces."""
+
+    GROUP: ClassVar[str] = "ldl."
+
+    graphs: tuple[str, ...] = ()
+    """Tables of auxiliary labels, such as action units and landmarks: image name and numbers. None: votes alone."""
+    neighbors: Count = 8
+    """Nearest images in each graph. Ours."""
+    weight: NotNegative = 1.0
+    """λ of the distance to the neighbors' answers. Ours."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from .methods import (
     FixMatchConfig,
     FlexMatchConfig,
     FreeMatchConfig,
+    LdlConfig,
     MixMatchConfig,
     MocoConfig,
     ReMixMatchConfig,
@@ -173,6 +174,7 @@ class RunConfig(Settings):
     rmfer: RmferConfig = field(default_factory=RmferConfig)
     """Only used by `method = "rmfer"`; each of the following groups is used by the method of its name."""
     eac: EacConfig = field(default_factory=EacConfig)
+    ldl: LdlConfig = field(default_factory=LdlConfig)
     rul: RulConfig = field(default_factory=RulConfig)
     scn: ScnConfig = field(default_factory=ScnConfig)
     vac: VacConfig = field(default_factory=VacConfig)
@@ -228,6 +230,8 @@ def start_for(method: str) -> RunConfig:
 
     With unlabeled images these are the RMFER authors' rule, batch, balance, augmentation and epochs, for all methods.
     """
+    if method == "ldl":
+        return RunConfig(method=method, data=DataConfig(scheme="cel"))
     if method in FROM_LABELS:
         return RunConfig(method=method)
     return RunConfig(

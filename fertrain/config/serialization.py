@@ -169,7 +169,7 @@ def _toml_value(value: Any) -> str:
 
 
 METHOD_GROUPS = (
-    "eac", "rul", "scn", "vac", "rmfer", "fixmatch", "flexmatch", "freematch", "softmatch", "uda", "mixmatch",
+    "eac", "ldl", "rul", "scn", "vac", "rmfer", "fixmatch", "flexmatch", "freematch", "softmatch", "uda", "mixmatch",
     "remixmatch", "ada_cm", "simclr", "moco", "byol", "simsiam",
 )  # fmt: skip
 """Groups of settings that belong to one method each."""

@@ -4,14 +4,16 @@ supervised    MV, ML, PLD, CEL (FERPlus); cosine loss on label embeddings
 rmfer         attention and contrast (RMFER)
 pseudo_label  guessed labels (FixMatch, FlexMatch, FreeMatch, SoftMatch, UDA, Ada-CM, MixMatch, ReMixMatch)
 contrastive   two views without labels (SimCLR, MoCo, BYOL, SimSiam)
-label_noise   attention consistency, relative uncertainty, ranked importance (EAC, VAC, RUL, SCN)
+label_noise   attention consistency, relative uncertainty, ranks, distributions (EAC, VAC, RUL, SCN, LDL)
 """
 
 from .contrastive import disagreement, info_nce, nt_xent
 from .label_noise import (
     attention_maps,
+    divergence,
     flip_consistency,
     mix_by_uncertainty,
+    neighbor_distance,
     rank_regularization,
     relabeled,
     scale_consistency,
@@ -36,8 +38,9 @@ from .supervised import pld as ferplus_pld
 
 __all__ = [
     "acl", "align_distribution", "attended", "attention", "attention_maps", "brier", "confident_cross_entropy",
-    "cosines", "curriculum_thresholds", "disagreement", "embedding_cosine", "fairness", "ferplus_cel",
-    "ferplus_ml", "ferplus_mv", "ferplus_pld", "flip_consistency", "info_nce", "mix_by_uncertainty", "nt_xent",
-    "rank_regularization", "refine", "relabeled", "scale_consistency", "sharpen", "sharpened_divergence",
-    "similarity", "truncated_gaussian", "weighted_cross_entropy",
+    "cosines", "curriculum_thresholds", "disagreement", "divergence", "embedding_cosine", "fairness",
+    "ferplus_cel", "ferplus_ml", "ferplus_mv", "ferplus_pld", "flip_consistency", "info_nce",
+    "mix_by_uncertainty", "neighbor_distance", "nt_xent", "rank_regularization", "refine", "relabeled",
+    "scale_consistency", "sharpen", "sharpened_divergence", "similarity", "truncated_gaussian",
+    "weighted_cross_entropy",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Losses for noisy labels: attention consistency (EAC, VAC), relative uncertainty (RUL), rank and relabeling (SCN).
+"""Losses for noisy labels: attention consistency (EAC, VAC), uncertainty (RUL), ranks (SCN), distributions (LDL).
 
 f: (B, D, h, w) last feature map    w: (K, D) weights of the classifier    M: (B, K, h, w) attention maps
 """
@@ -101,3 +101,32 @@ def relabeled(logits: Tensor, labels: Tensor, among: Tensor, margin: float) -> T
     allowed = torch.zeros(len(p), dtype=torch.bool, device=p.device)
     allowed[among] = True
     return torch.where(allowed & (most - own > margin), guess, -1)
+
+
+def divergence(logits: Tensor, p: Tensor) -> Tensor:
+    """KL(p, q) = Σ_k p_k (log p_k − log q_k), averaged over the batch: LDL.
+
+    It is CEL less the entropy of p, so its gradients are CEL's, but it is 0 if the answer is right.
+
+    >>> votes = torch.tensor([[0.75, 0.25]])
+    >>> round(fertrain.losses.divergence(torch.zeros(1, 2), votes).item(), 4)
+    0.1308
+    """
+    return F.kl_div(F.log_softmax(logits.float(), dim=1), p, reduction="batchmean")
+
+
+def neighbor_distance(q: Tensor, last: Tensor, weights: Tensor) -> Tensor:
+    """Mean over images of Σ_k a_ik ‖q_i − q̄_k‖²: images with like auxiliary labels get like answers.
+
+    Args:
+        q: (B, K) answers.
+        last: (B, k, K) last answers on the neighbors; 0 for those without any yet, which are left out.
+        weights: (B, k) a.
+
+    >>> q, last = torch.tensor([[1.0, 0.0]]), torch.tensor([[[0.5, 0.5], [0.0, 0.0]]])
+    >>> fertrain.losses.neighbor_distance(q, last, torch.tensor([[0.6, 0.4]])).item()
+    0.5
+    """
+    seen = weights * (last.sum(dim=2) > 0)
+    share = seen / seen.sum(dim=1, keepdim=True).clamp_min(1e-12)
+    return (share * (q.unsqueeze(1) - last).square().sum(dim=2)).sum(dim=1).mean()

@@ -14,6 +14,7 @@ from .eac import Eac
 from .fixmatch import FixMatch
 from .flexmatch import FlexMatch
 from .freematch import FreeMatch
+from .ldl import Ldl
 from .mixmatch import MixMatch
 from .moco import Moco
 from .remixmatch import ReMixMatch
@@ -35,6 +36,7 @@ MethodClass = Callable[[Classifier, RunConfig, Scheme], Method]
 METHODS: dict[str, MethodClass] = {
     "supervised": Supervised,
     "eac": Eac,
+    "ldl": Ldl,
     "rul": Rul,
     "scn": Scn,
     "vac": Vac,

@@ -127,10 +127,15 @@ class Phase:
     """Steps in an epoch; None: one pass. Set by an image budget."""
     labeled_passes: int = 1
     """Network inputs per labeled image: 2 with a mirrored view."""
-    labeled_images: int = 0
-    """Number of labeled images to learn from. Set by the loader, for methods that remember images."""
+    labeled_names: tuple[str, ...] = ()
+    """Names of the labeled images to learn from. Set by the loader, for methods that remember images."""
     unlabeled_images: int = 0
     """Number of unlabeled images. Set by the loader."""
+
+    @property
+    def labeled_images(self) -> int:
+        """Number of labeled images to learn from."""
+        return len(self.labeled_names)
 
     @property
     def needs_unlabeled(self) -> bool:

@@ -1,4 +1,4 @@
-"""One number per image that lasts over epochs: changed labels (SCN), guessed labels (FlexMatch)."""
+"""What is remembered of each image over epochs: changed labels (SCN), guessed labels (FlexMatch), answers (LDL)."""
 
 from __future__ import annotations
 
@@ -11,28 +11,42 @@ from torch import Tensor, nn
 NONE = -1
 
 
-class ClassMemory(nn.Module):
-    """A class per image, −1 for none; saved with the run. Its length is known once the data are."""
+class ImageMemory(nn.Module):
+    """A row of values per image; saved with the run. The number of images is known once the data are."""
 
-    classes: Tensor
+    values: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, empty: Tensor) -> None:
         super().__init__()
-        self.register_buffer("classes", torch.empty(0, dtype=torch.int64))
+        self.empty = empty
+        """Row of an image of which nothing is known."""
+        self.register_buffer("values", empty.new_empty((0, *empty.shape)))
 
     def reset(self, images: int) -> None:
         """Forget everything; remember this many images from now on."""
-        self.classes = torch.full((images,), NONE, dtype=torch.int64, device=self.classes.device)
+        self.values = self.empty.expand(images, *self.empty.shape).clone().to(self.values.device)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        saved = state_dict.get(f"{prefix}values")
+        if isinstance(saved, Tensor) and saved.shape[1:] == self.empty.shape and len(saved) != len(self.values):
+            # the state at the start of a phase was saved before the number was known
+            self.reset(len(saved))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class ClassMemory(ImageMemory):
+    """A class per image, −1 for none."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.tensor(NONE))
+
+    @property
+    def classes(self) -> Tensor:
+        """int64 (N,)."""
+        return self.values
 
     @torch.no_grad()
     def take(self, rows: Tensor, classes: Tensor) -> None:
         """Remember the classes of some images; −1 leaves an image as it is."""
         known = classes != NONE
-        self.classes[rows[known]] = classes[known]
-
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        saved = state_dict.get(f"{prefix}classes")
-        if isinstance(saved, Tensor) and saved.shape != self.classes.shape and saved.ndim == 1:
-            # the state at the start of a phase was saved before the length was known
-            self.reset(len(saved))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        self.values[rows[known]] = classes[known]

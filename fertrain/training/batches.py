@@ -243,9 +243,9 @@ class TrainLoader:
         return total
 
     def counted(self, phase: Phase) -> Phase:
-        """Return the phase with the numbers of images it draws from."""
+        """Return the phase with the images it draws from."""
         unlabeled = len(self.unlabeled.images) if self.unlabeled and phase.views else 0
-        return replace(phase, labeled_images=len(self.labeled.split), unlabeled_images=unlabeled)
+        return replace(phase, labeled_names=self.labeled.split.names, unlabeled_images=unlabeled)
 
     def epoch(self, epoch: int, phase: Phase, in_phase: int = 0, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch.

@@ -119,6 +119,8 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
         measured["weights"] = loaded.record()
     if begun:
         measured["run_sha256"] = begun
+    if config.method == "ldl" and config.ldl.graphs:
+        measured["graphs_sha256"] = [sha256_of(Path(path)) for path in config.ldl.graphs]
     if beside.measured:
         measured["unlabelled_stream"] = beside.measured
     checkpoints = Checkpoints(folder.checkpoint, _deciding(config, measured), config.checkpoint_steps)

@@ -1,16 +1,20 @@
-"""Methods for noisy labels, compared with a few lines from each paper: EAC, VAC, RUL, SCN."""
+"""Methods for noisy labels, compared with a few lines from each paper: EAC, VAC, RUL, SCN, LDL."""
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.testing import assert_close
 
-from fertrain.config.methods import FROM_LABELS, EacConfig, RulConfig, ScnConfig, VacConfig
+from fertrain.config.methods import FROM_LABELS, EacConfig, LdlConfig, RulConfig, ScnConfig, VacConfig
 from fertrain.config.run import OptimConfig, RunConfig, start_for
+from fertrain.datasets.label_graph import nearest, read_graph
+from fertrain.errors import DatasetError
 from fertrain.losses import flip_consistency, mix_by_uncertainty, rank_regularization, relabeled, scale_consistency
 from fertrain.losses.supervised import SCHEMES
 from fertrain.methods import METHODS, Batch
@@ -30,7 +34,7 @@ def method_of(name, model="resnet10t", scheme="mv", **settings):
         if not p.any():  # the last layer of each block starts at zero
             nn.init.constant_(p, 0.5)
     method.module.train()
-    method.begin(replace(method.phases[0], labeled_images=2 * N))
+    method.begin(replace(method.phases[0], labeled_names=tuple(map(str, range(2 * N)))))
     return method
 
 
@@ -209,6 +213,87 @@ def test_scn_needs_one_class_per_image():
         method_of("scn", scheme="ml")
     with pytest.raises(UsageError, match="found cutmix"):
         method_of("scn", mix="cutmix")
+
+
+def test_ldl_is_cel_less_the_entropy_of_the_votes():
+    method, b = method_of("ldl", scheme="cel"), batch()
+    p = torch.softmax(torch.randn(N, CLASSES, generator=torch.Generator().manual_seed(3)), dim=1)
+    b = replace(b, targets=p)
+    found = method.loss(b)
+    cel = SCHEMES["cel"].loss(method.model(b.images), p)
+    assert_close(found.loss, cel + (p * p.log()).sum(dim=1).mean())
+    same_gradients(method, found.loss, cel)
+
+
+def table(path, rows):
+    path.write_text("\n".join(["image,AU4,AU12", *(f"{name},{a},{b}" for name, a, b in rows)]) + "\n")
+    return str(path)
+
+
+def test_neighbors_by_hand(tmp_path):
+    x = np.array([[0.0, 3.0], [1.0, 3.0], [4.0, 3.0], [6.0, 3.0]])
+    near, weights = nearest(x, 2)
+    assert near.tolist() == [[1, 2], [0, 2], [3, 1], [2, 1]]
+    # squared distances 1 16, 1 9, 4 9, 4 25; their mean is 69 / 8, whatever the unit of the column
+    e = np.exp(-np.array([[1, 16], [1, 9], [4, 9], [4, 25]]) / (2 * 69 / 8))
+    assert np.allclose(weights, e / e.sum(axis=1, keepdims=True))
+    assert np.allclose(nearest(x * [1000, 1], 2)[1], weights)
+    # by the name in the set, or by the file's own; an image without a row has no neighbors
+    path = tmp_path / "units.csv"
+    table(path, [("a.png", 0, 0), ("f/b.png", 1, 0), ("d.png", 0, 2), ("strange.png", 5, 5)])
+    graph = read_graph(path, ["f/a.png", "f/b.png", "f/c.png", "f/d.png"], 1)
+    assert graph.neighbors.tolist() == [[1], [0], [2], [0]]
+    assert graph.weights.tolist() == [[1], [1], [0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("image\na.png\nb.png\n", "columns of numbers beside image"),
+        ("image,AU4\na.png,x\nb.png,1\n", "finite numbers in AU4 of .*line 2"),
+        ("image,AU4\na.png,nan\nb.png,1\n", "finite numbers"),
+        ("image,AU4\nc.png,0\nb.png,1\n", "such as a.png, in .* found 1 of 2"),
+    ],
+)
+def test_a_table_that_is_no_graph_is_refused(tmp_path, text, says):
+    (tmp_path / "units.csv").write_text(text)
+    with pytest.raises(DatasetError, match=says):
+        read_graph(tmp_path / "units.csv", ["a.png", "b.png"], 2)
+
+
+def test_ldls_neighbors_pull_at_each_other_by_their_last_answers(tmp_path):
+    units = table(tmp_path / "units.csv", [(str(k), k // 3, k % 3) for k in range(2 * N)])
+    method = method_of("ldl", ldl=LdlConfig((units,), neighbors=4, weight=0.7))
+    first, second = batch(1), replace(batch(2), rows=torch.arange(N) + N // 2)
+    method.loss(first)
+    assert method.loss(first).logs["neighbors"] == 0  # nothing is known yet
+    method.after_step()
+    graph = read_graph(Path(units), tuple(map(str, range(2 * N))), 4)
+    last = {k: q for k, q in enumerate(method.answers.values) if q.sum() > 0}
+    assert set(last) == set(range(N))
+    logits = method.model(second.images)
+    q, apart = logits.softmax(dim=1), 0.0
+    for i, row in enumerate(second.rows.tolist()):
+        known = [
+            (k, a) for k, a in zip(graph.neighbors[row].tolist(), graph.weights[row].tolist(), strict=True) if k in last
+        ]
+        total = sum(a for _, a in known)
+        apart = apart + sum(a / total * ((q[i] - last[k]) ** 2).sum() for k, a in known) / N
+    expected = F.cross_entropy(logits, second.targets.argmax(dim=1)) + 0.7 * apart
+    found = method.loss(second).loss
+    assert_close(found, expected)
+    assert apart > 0
+    same_gradients(method, found, expected)
+
+
+def test_ldl_refuses_what_it_cannot_learn(tmp_path):
+    with pytest.raises(UsageError, match="cel, mv or pld for ldl"):
+        method_of("ldl", scheme="ml")
+    with pytest.raises(DatasetError, match=r"`ldl.graphs`, found none at .*units.csv"):
+        method_of("ldl", ldl=LdlConfig((str(tmp_path / "units.csv"),)))
+    units = table(tmp_path / "units.csv", [("0", 1, 2), ("1", 2, 3)])
+    with pytest.raises(UsageError, match=r"no mix with `ldl.graphs`"):
+        method_of("ldl", ldl=LdlConfig((units,)), mix="mixup")
 
 
 @pytest.mark.parametrize("name", ["eac", "vac", "rul", "scn"])

@@ -12,6 +12,7 @@ from fertrain.config.methods import (
     FixMatchConfig,
     FlexMatchConfig,
     FreeMatchConfig,
+    LdlConfig,
     MixMatchConfig,
     MocoConfig,
     ReMixMatchConfig,
@@ -36,7 +37,7 @@ from fertrain.run_folder import RunFolder
 from fertrain.training.experiment import run
 from rmset.errors import UsageError
 
-LABELED = ["eac", "rul", "scn", "vac"]
+LABELED = ["eac", "ldl", "rul", "scn", "vac"]
 BESIDE = ["fixmatch", "flexmatch", "freematch", "softmatch", "uda", "mixmatch", "remixmatch", "ada-cm"]
 PRETRAINED = ["simclr", "moco", "byol", "simsiam"]
 SMALL = {
@@ -61,7 +62,7 @@ def method_of(name, **changes):
         model, RunConfig(method=name, optim=OptimConfig(epochs=(2,)), **{**SMALL, **changes}), SCHEMES["mv"]
     )
     method.module.train()
-    method.begin(replace(method.phases[0], labeled_images=6, unlabeled_images=5))
+    method.begin(replace(method.phases[0], labeled_names=tuple("abcdef"), unlabeled_images=5))
     return method
 
 
@@ -233,18 +234,26 @@ class Breaking:
         return method
 
 
+def graph(ferplus, out):
+    """A table of two numbers for the training images but one."""
+    names = sorted(path.name for path in (ferplus / "FER2013Train").iterdir())[1:]
+    rows = [f"{name},{k % 7},{k % 3}" for k, name in enumerate(names)]
+    (out.parent / "units.csv").write_text("\n".join(["image,AU12,AU25", *rows]) + "\n")
+    return (str(out.parent / "units.csv"),)
+
+
 def config(ferplus, mashup, out, name):
     return RunConfig(
         method=name, out=str(out), precision="fp32", checkpoint_steps=1, augment="one-of", strong="affine+erasing",
         data=DataConfig(f"ferplus:{ferplus}", rule="argmax", labels=40, unlabeled=f"rmset:{mashup}", balanced=True),
         model=ModelConfig("test_resnet", image_size=32), rmfer=RmferConfig(max_candidates=4, ial_lr=1.0, acl_lr=1.0),
-        optim=OptimConfig(epochs=(1,), batch_size=8, ema=0.9), **SMALL,
+        optim=OptimConfig(epochs=(1,), batch_size=8, ema=0.9), ldl=LdlConfig(graph(ferplus, out), neighbors=3), **SMALL,
     )  # fmt: skip
 
 
 def each(names):
     """Every method; methods with the same kind of state as another are in the slow set."""
-    quick = {"rmfer", "remixmatch", "moco", "scn", "flexmatch"}
+    quick = {"rmfer", "remixmatch", "moco", "scn", "flexmatch", "ldl"}
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
