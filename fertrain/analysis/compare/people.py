@@ -102,9 +102,9 @@ class _Bench:
             changes = self.people.tune.changes(chosen[name]["value"]) if chosen[name] else {}
             self.train(name, seed, budget, changes, "test", _folder(budget))
             found = self.found(budgets, chosen)
-            files = write(self.plan.about, found, self.people.claims, self.facts(), self.failed, self.out)
+            files = write(self.plan.about, found, self.people.families, self.facts(), self.failed, self.out)
             outcome = GridResult(rows(found), files, self.failed)
-        for line in decisions(self.found(budgets, chosen), self.people.claims):
+        for line in decisions(self.found(budgets, chosen), self.people.families):
             self.say(line)
         return outcome
 

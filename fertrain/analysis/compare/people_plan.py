@@ -58,11 +58,18 @@ class PeoplePlan:
     anchors: int = 60
     """Anchors whose candidates' purity is measured in each world."""
     claims: tuple[tuple[str, ...], ...] = ()
-    """A variant, and the variants that it must beat."""
+    """A variant, and the variants that it must beat; p-values are corrected for all of these comparisons."""
+    parts: tuple[tuple[str, ...], ...] = ()
+    """The same, about the cause of an effect; corrected by themselves."""
     world: IdentityConfig = field(default_factory=lambda: IdentityConfig(""))
     """Mashups and shares of the people; its set and seed are those of each run."""
     tune: Tune = field(default_factory=Tune)
     """Choice of a rate."""
+
+    @property
+    def families(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
+        """Claims and parts, each corrected by itself; empty ones are left out."""
+        return tuple(family for family in (self.claims, self.parts) if family)
 
 
 def people_plan(table: Mapping[str, Any], source: str, seeds: Sequence[int], variants: Sequence[str]) -> PeoplePlan:
@@ -78,11 +85,12 @@ def people_plan(table: Mapping[str, Any], source: str, seeds: Sequence[int], var
         UsageError: an unknown setting, a claim about no variant, or a tuning seed that is also reported.
     """
     plan: PeoplePlan = filled(PeoplePlan(), table, f"[people] of {source}", "people.")
-    for name in (name for claim in plan.claims for name in claim):
-        if name not in variants:
-            raise UnknownNameError(f"variant in people.claims of {source}:", name, variants)
-    if any(len(claim) < 2 for claim in plan.claims):
-        raise UsageError(f"expected a variant and one that it must beat in each of people.claims of {source}")
+    for what, claims in (("claims", plan.claims), ("parts", plan.parts)):
+        for name in (name for claim in claims for name in claim):
+            if name not in variants:
+                raise UnknownNameError(f"variant in people.{what} of {source}:", name, variants)
+        if any(len(claim) < 2 for claim in claims):
+            raise UsageError(f"expected a variant and one that it must beat in each of people.{what} of {source}")
     if not plan.budgets or min(plan.budgets) < 0 or plan.faces < 1 or plan.anchors < 1:
         raise UsageError(
             f"expected budgets of 0 or more and a face and an anchor or more in [people] of {source}, found "

@@ -52,7 +52,7 @@ class Comparison:
     p: float
     """Two-sided paired t-test."""
     holm: float
-    """p adjusted for all comparisons at this budget."""
+    """p adjusted for all comparisons of its family at this budget."""
 
     @property
     def holds(self) -> bool:
@@ -65,8 +65,12 @@ def budget_name(budget: int) -> str:
     return f"{budget} labels" if budget else "all labels"
 
 
-def compare(found: Sequence[Found], claims: Sequence[Sequence[str]], measure: str = "map") -> list[Comparison]:
-    """Compare the variants of the claims at every budget."""
+Family = Sequence[Sequence[str]]
+"""Claims whose p-values are adjusted together: each a variant, and those that it must beat."""
+
+
+def compare(found: Sequence[Found], claims: Family, measure: str = "map") -> list[Comparison]:
+    """Compare the variants of a family of claims at every budget."""
     results = []
     for budget in dict.fromkeys(f.budget for f in found):
         at = {f.variant: f.runs for f in found if f.budget == budget}
@@ -83,19 +87,18 @@ def compare(found: Sequence[Found], claims: Sequence[Sequence[str]], measure: st
     return results
 
 
-def decisions(found: Sequence[Found], claims: Sequence[Sequence[str]]) -> list[str]:
+def decisions(found: Sequence[Found], families: Sequence[Family]) -> list[str]:
     """Say for every claim whether it holds at the first budget: the variant must beat each of the others."""
-    results = compare(found, claims)
     first = found[0].budget if found else 0
     lines = []
-    for claim in claims:
-        own = [c for c in results if c.budget == first and c.variant == claim[0] and c.against in claim[1:]]
-        beaten = [c.against for c in own if c.holds]
-        left = [c.against for c in own if not c.holds]
-        verdict = "holds" if own and not left else "is not shown"
-        told = f"better than {', '.join(beaten)}" if beaten else "better than none"
-        told += f"; not shown against {', '.join(left)}" if left else ""
-        lines.append(f"{budget_name(first)}: {claim[0]} better than {', '.join(claim[1:])}: {verdict} ({told})")
+    for claims in families:
+        results = compare([f for f in found if f.budget == first], claims)
+        for claim in claims:
+            own = {c.against: c.holds for c in results if c.variant == claim[0] and c.against in claim[1:]}
+            lines.append(
+                f"{budget_name(first)}: {claim[0]} is "
+                + "; ".join(f"{'better' if holds else 'not shown better'} than {name}" for name, holds in own.items())
+            )
     return lines
 
 
@@ -124,7 +127,7 @@ def rows(found: Sequence[Found]) -> list[dict[str, Any]]:
 
 
 def write(
-    about: str, found: Sequence[Found], claims: Sequence[Sequence[str]], facts: Mapping[str, Any],
+    about: str, found: Sequence[Found], families: Sequence[Family], facts: Mapping[str, Any],
     failed: Mapping[str, str], out: Path,
 ) -> list[Path]:  # fmt: skip
     """Write `people.md`, `people.csv` and `people.json`; returns the files.
@@ -132,14 +135,14 @@ def write(
     Args:
         about: heading.
         found: runs of all budgets and variants.
-        claims: a variant, and those that it must beat.
+        families: claims whose p-values are adjusted together.
         facts: settings and people, for the JSON file.
         failed: failed runs, with the reason.
         out: where the tables go.
     """
-    table, results = rows(found), compare(found, claims)
+    table, results = rows(found), [c for claims in families for c in compare(found, claims)]
     paths = [out / f"people.{ending}" for ending in ("md", "csv", "json")]
-    write_text(paths[0], markdown(about, found, claims, failed))
+    write_text(paths[0], markdown(about, found, families, failed))
     with whole(paths[1]) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
         writer.writeheader()
@@ -147,7 +150,7 @@ def write(
     runs = [{"budget": f.budget, "variant": f.variant, "seed": s, **v} for f in found for s, v in f.runs.items()]
     content = {
         "about": about, **facts, "rows": table, "comparisons": [_plain(c) for c in results],
-        "decisions": decisions(found, claims), "tuned": {f.variant: dict(f.tuned) for f in found}, "runs": runs,
+        "decisions": decisions(found, families), "tuned": {f.variant: dict(f.tuned) for f in found}, "runs": runs,
         "failed": dict(failed),
     }  # fmt: skip
     write_json(paths[2], content)
@@ -160,7 +163,7 @@ def _plain(c: Comparison) -> dict[str, Any]:
 
 
 def markdown(
-    about: str, found: Sequence[Found], claims: Sequence[Sequence[str]], failed: Mapping[str, str]
+    about: str, found: Sequence[Found], families: Sequence[Family], failed: Mapping[str, str]
 ) -> str:  # fmt: skip
     """Render the tables: shares in percent, differences in points."""
     lines = [f"# {about}", ""]
@@ -178,8 +181,8 @@ def markdown(
                 f"| {row['variant']} | {row['runs']} | {rate} | {' | '.join(shown)} | "
                 f"{_points(row['map_difference'], row['low'], row['high'])} | {_p(row['paired_p'])} |"
             )
-        lines += ["", *_claims(found, claims, budget)]
-    lines += ["## What is decided", "", *(f"* {line}" for line in decisions(found, claims)), ""]
+        lines += ["", *(line for claims in families for line in _claims(found, claims, budget))]
+    lines += ["## What is decided", "", *(f"* {line}" for line in decisions(found, families)), ""]
     lines += _candidates(found)
     spent = sum(float(v["cpu_seconds"]) for f in found for v in f.runs.values())
     lines += [
@@ -190,9 +193,7 @@ def markdown(
     return "\n".join(lines) + "\n"
 
 
-def _claims(found: Sequence[Found], claims: Sequence[Sequence[str]], budget: int) -> list[str]:
-    if not claims:
-        return []
+def _claims(found: Sequence[Found], claims: Family, budget: int) -> list[str]:
     lines = ["| claim | mAP, points | accuracy, points | p | p (Holm) | holds |", "|---|---|---|---|---|---|"]
     accuracy = compare(found, claims, "accuracy")
     for c, a in zip(compare(found, claims), accuracy, strict=True):
