@@ -36,14 +36,22 @@ if TYPE_CHECKING:
     from .config.methods import (
         AdaCmConfig,
         ByolConfig,
+        EacConfig,
         FixMatchConfig,
+        FlexMatchConfig,
+        FreeMatchConfig,
+        LdlConfig,
         MixMatchConfig,
         MocoConfig,
         ReMixMatchConfig,
         RmferConfig,
+        RulConfig,
+        ScnConfig,
         SimClrConfig,
         SimSiamConfig,
+        SoftMatchConfig,
         UdaConfig,
+        VacConfig,
     )
     from .config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
     from .errors import (
@@ -59,10 +67,12 @@ if TYPE_CHECKING:
     from .unlabeled.loader import CropLoader
 
 __all__ = [
-    "AdaCmConfig", "ByolConfig", "CropBatch", "CropDataset", "CropItem", "CropLoader", "DataConfig", "DatasetError",
-    "Face", "FertrainError", "FixMatchConfig", "InvarianceError", "LabelError", "MixMatchConfig", "MocoConfig",
-    "ModelConfig", "OptimConfig", "ReMixMatchConfig", "RmferConfig", "Run", "RunConfig", "SimClrConfig",
-    "SimSiamConfig", "TrainingError", "UdaConfig", "UnknownNameError", "WeightsError", "load_run", "losses", "train",
+    "AdaCmConfig", "ByolConfig", "CropBatch", "CropDataset", "CropItem", "CropLoader", "DataConfig",
+    "DatasetError", "EacConfig", "Face", "FertrainError", "FixMatchConfig", "FlexMatchConfig", "FreeMatchConfig",
+    "InvarianceError", "LabelError", "LdlConfig", "MixMatchConfig", "MocoConfig", "ModelConfig", "OptimConfig",
+    "ReMixMatchConfig", "RmferConfig", "RulConfig", "Run", "RunConfig", "ScnConfig", "SimClrConfig",
+    "SimSiamConfig", "SoftMatchConfig", "TrainingError", "UdaConfig", "UnknownNameError", "VacConfig",
+    "WeightsError", "load_run", "losses", "train",
 ]  # fmt: skip
 
 # before importing any library that reports usage over the network
@@ -71,8 +81,9 @@ _privacy.opt_out()
 _HOMES = {
     "_run": "Face Run load_run",
     "_train": "train",
-    "config": "AdaCmConfig ByolConfig DataConfig FixMatchConfig MixMatchConfig MocoConfig ModelConfig OptimConfig "
-    "ReMixMatchConfig RmferConfig RunConfig SimClrConfig SimSiamConfig UdaConfig",
+    "config": "AdaCmConfig ByolConfig DataConfig EacConfig FixMatchConfig FlexMatchConfig FreeMatchConfig LdlConfig "
+    "MixMatchConfig MocoConfig ModelConfig OptimConfig ReMixMatchConfig RmferConfig RulConfig RunConfig "
+    "ScnConfig SimClrConfig SimSiamConfig SoftMatchConfig UdaConfig VacConfig",
     "errors": "DatasetError FertrainError InvarianceError LabelError TrainingError UnknownNameError WeightsError",
     "unlabeled.crops": "CropBatch CropDataset CropItem",
     "unlabeled.loader": "CropLoader",

@@ -9,19 +9,28 @@ recipes        published settings by name, one TOML file each
 from .methods import (
     AdaCmConfig,
     ByolConfig,
+    EacConfig,
     FixMatchConfig,
+    FlexMatchConfig,
+    FreeMatchConfig,
+    LdlConfig,
     MixMatchConfig,
     MocoConfig,
     ReMixMatchConfig,
     RmferConfig,
+    RulConfig,
+    ScnConfig,
     SimClrConfig,
     SimSiamConfig,
+    SoftMatchConfig,
     UdaConfig,
+    VacConfig,
 )
 from .run import DataConfig, ModelConfig, OptimConfig, RunConfig, start_for
 
 __all__ = [
-    "AdaCmConfig", "ByolConfig", "DataConfig", "FixMatchConfig", "MixMatchConfig", "MocoConfig", "ModelConfig",
-    "OptimConfig", "ReMixMatchConfig", "RmferConfig", "RunConfig", "SimClrConfig", "SimSiamConfig", "UdaConfig",
-    "start_for",
+    "AdaCmConfig", "ByolConfig", "DataConfig", "EacConfig", "FixMatchConfig", "FlexMatchConfig",
+    "FreeMatchConfig", "LdlConfig", "MixMatchConfig", "MocoConfig", "ModelConfig", "OptimConfig",
+    "ReMixMatchConfig", "RmferConfig", "RulConfig", "RunConfig", "ScnConfig", "SimClrConfig", "SimSiamConfig",
+    "SoftMatchConfig", "UdaConfig", "VacConfig", "start_for",
 ]  # fmt: skip
