@@ -6,7 +6,7 @@
 Each method runs in its own process and gives three numbers. The time of a step on a batch in memory, compared with a
 supervised step on the same labeled images (in turns, medians). The peak memory of its steps above that of the process
 before. The share of this speed that remains when batches come from the loader (decoded images in memory, augmentation,
-order). Methods with several phases are measured in the most expensive one. Pixels are noise, so losses mean nothing. A
+order); also by CPU time, which other processes on the machine change little. Methods with several phases are measured in the most expensive one. Pixels are noise, so losses mean nothing. A
 confidence threshold of 0 accepts every guess, which is the largest cost of a step.
 """
 
@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,6 +107,19 @@ def steps_of(
     return step, phase, model.channels
 
 
+def cpu_shares(step: Callable[[Batch], None], batches: Iterator[Batch], times: int) -> tuple[float, float]:
+    """Least CPU seconds to make a batch, and to learn it: other processes change them little."""
+    made, learned = [], []
+    for _ in range(times):
+        begun = time.process_time()
+        batch = next(batches)
+        ready = time.process_time()
+        step(batch)
+        made.append(ready - begun)
+        learned.append(time.process_time() - ready)
+    return min(made), min(learned)
+
+
 def timed(work: Callable[[], None]) -> float:
     started = time.perf_counter()
     work()
@@ -144,6 +157,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
         supervised += [timed(lambda: base(plain)) for _ in range(args.steps)]
         batches = feed.epoch(turn + 1, replace(phase, steps=args.steps))
         fed += [timed(lambda given=batches: step(next(given))) for _ in range(args.steps)]
+    made, learned = cpu_shares(step, feed.epoch(args.rounds + 1, replace(phase, steps=args.steps)), args.steps)
     seconds = statistics.median(own)
     return {
         "method": args.child, "phase": phase.name, "images": ready.passes, "step_s": round(seconds, 3),
@@ -151,6 +165,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
         "images_per_s": round(ready.passes / seconds, 1),
         "peak_mib": None if before is None or most is None else round(most - before),
         "fed_ratio": round(seconds / statistics.median(fed), 3),
+        "fed_cpu_ratio": round(learned / (made + learned), 3),
     }  # fmt: skip
 
 
@@ -175,8 +190,8 @@ def main() -> None:
     lines = [
         f"# {args.model} at {args.size} px, {args.batch} labeled images, {args.optimizer}, {args.precision}", "",
         f"Commit {commit()}, {machine()}: `python -m benchmarks.methods {' '.join(sys.argv[1:])}`", "",
-        "| method | phase | images in a step | step, s | × supervised | images/s | memory, MiB | fed / in memory |",
-        "|---|---|---|---|---|---|---|---|",
+        "| method | phase | images in a step | step, s | × supervised | images/s | memory, MiB | fed / in memory | by CPU time |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     print("\n".join(lines))
     for name in args.only:
