@@ -6,7 +6,8 @@
 Each method runs in its own process and gives three numbers. The time of a step on a batch in memory, compared with a
 supervised step on the same labeled images (in turns, medians). The peak memory of its steps above that of the process
 before. The share of this speed that remains when batches come from the loader (decoded images in memory, augmentation,
-order); also by CPU time, which other processes on the machine change little. Methods with several phases are measured in the most expensive one. Pixels are noise, so losses mean nothing. A
+order); also by CPU time, which other processes on the machine change little. Methods
+with several phases are measured in the most expensive one. Pixels are noise, so losses mean nothing. A
 confidence threshold of 0 accepts every guess, which is the largest cost of a step.
 """
 
@@ -190,7 +191,8 @@ def main() -> None:
     lines = [
         f"# {args.model} at {args.size} px, {args.batch} labeled images, {args.optimizer}, {args.precision}", "",
         f"Commit {commit()}, {machine()}: `python -m benchmarks.methods {' '.join(sys.argv[1:])}`", "",
-        "| method | phase | images in a step | step, s | × supervised | images/s | memory, MiB | fed / in memory | by CPU time |",
+        "| method | phase | images in a step | step, s | × supervised | images/s | memory, MiB | fed / in memory "
+        "| by CPU time |",
         "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     print("\n".join(lines))
