@@ -191,8 +191,8 @@ def main() -> None:
     lines = [
         f"# {args.model} at {args.size} px, {args.batch} labeled images, {args.optimizer}, {args.precision}", "",
         f"Commit {commit()}, {machine()}: `python -m benchmarks.methods {' '.join(sys.argv[1:])}`", "",
-        "| method | phase | images in a step | step, s | × supervised | images/s | memory, MiB | fed / in memory "
-        "| by CPU time |",
+        ("| method | phase | images in a step | step, s | × supervised | images/s | memory, MiB | fed / in memory "
+        "| by CPU time |"),
         "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     print("\n".join(lines))
