@@ -208,8 +208,14 @@ def asked(root):
     assert read_silences(root) is not None
 
 
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("what", SPECIAL)
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        pytest.param(what, name, marks=[] if place == number % len(FILES) else pytest.mark.slow)
+        for number, what in enumerate(SPECIAL)
+        for place, name in enumerate(FILES)
+    ],
+)
 def test_what_is_no_small_file_belongs_to_its_video(source, tmp_path, name, what):
     shutil.copytree(source.path, tmp_path / "root", symlinks=True)
     replace(tmp_path / "root" / name.format(BAD), what)

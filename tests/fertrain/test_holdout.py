@@ -90,6 +90,7 @@ def test_copies_of_a_picture_stay_together_whatever_they_are_called(ferplus, tmp
     assert {contents[i] for i in by_name[0]} & {contents[i] for i in by_name[1]}, "by name they were torn apart"
 
 
+@pytest.mark.slow
 def test_of_real_ferplus_no_picture_that_is_learned_is_held_out(real_ferplus):
     train = FerPlus("ferplus", real_ferplus).load("train", "majority")
     from fertrain.datasets.pictures import pixel_hashes

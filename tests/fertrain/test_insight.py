@@ -123,6 +123,7 @@ def explain(*words):
     return json.loads(result.stdout)
 
 
+@pytest.mark.slow
 def test_attention_of_two_runs_side_by_side(runs, mashup, tmp_path):
     rows = explain(runs / "base", runs / "acl", "--attention", "--root", mashup, "--candidates", "4", "-o", tmp_path,
                    "--anchor", "m-00000000:1:12", "--anchor", "m-00000000:2:40")  # fmt: skip

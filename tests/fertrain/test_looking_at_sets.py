@@ -156,6 +156,7 @@ def test_a_set_against_itself_compares_its_splits(tmp_path):
     assert [(r["image"], r["as"]) for r in same] == [("train/fear/000.png", "test/fear/x.png")]
 
 
+@pytest.mark.slow
 def test_of_real_ferplus_every_copied_picture_is_found_and_found_again_after_jpeg(real_ferplus, tmp_path):
     data = FerPlus("ferplus", real_ferplus)
     train, valid = data.load("train", "argmax").take(range(6000)), data.load("valid", "argmax")

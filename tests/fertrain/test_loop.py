@@ -69,6 +69,7 @@ def test_a_run_broken_off_in_mid_epoch_comes_to_the_same_weights(faces, tmp_path
     assert not (tmp_path / "broken" / "resume.pt").exists()
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_of_other_settings_is_replaced_only_on_request(faces, tmp_path, monkeypatch):
     monkeypatch.setattr(Broken, "left", 9)
     monkeypatch.setitem(METHODS, "supervised", Broken)

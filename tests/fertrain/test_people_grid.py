@@ -87,6 +87,7 @@ def finished(tmp_path_factory):
     return plan, out, ablate_people(plan, out, say=said.append), said
 
 
+@pytest.mark.slow
 def test_one_call_makes_worlds_tunes_trains_measures_and_decides(finished):
     plan, out, outcome, said = finished
     assert [(r["budget"], r["variant"], r["runs"]) for r in outcome.rows] == [

@@ -310,6 +310,7 @@ def test_settings_survive_the_file():
     assert config_from(tomllib.loads(to_toml(settings_of(c)))) == c
 
 
+@pytest.mark.slow
 def test_curves_are_written_if_requested(faces, tmp_path, monkeypatch):
     pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
     pytest.importorskip("wandb", reason="the extra wandb is not installed")

@@ -290,6 +290,7 @@ def test_a_budget_gives_every_method_the_same_number_of_images(faces, tmp_path):
     assert within((labels,), None, feed.images_per_step) == (labels,)
 
 
+@pytest.mark.slow
 def test_rmfer_without_unlabeled_images_is_rmfer_without_its_contrast(ferplus, mashup, tmp_path):
     c = RunConfig(
         method="rmfer", precision="fp32", model=ModelConfig(image_size=32), out=str(tmp_path / "a"),
