@@ -46,6 +46,7 @@ def test_without_noise_all_people_follow_the_film_after_their_own_delay(seed, ma
             assert intensity == min(1.0, sum(e.level(f) for e in happening) * reactor.gain)
 
 
+@pytest.mark.slow
 def test_if_no_person_follows_the_film_people_agree_as_often_as_by_chance():
     gaps = []
     for seed in range(20):

@@ -167,7 +167,9 @@ def test_a_member_of_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "meta",
     [
-        {"model": "vit_giant_patch14_224"}, pytest.param({"model": "eva_giant_patch14_224"}, marks=pytest.mark.slow), {"labels": '["x"]', "head": "embedding 2000000000"},
+        pytest.param({"model": "vit_giant_patch14_224"}, marks=pytest.mark.slow),
+        pytest.param({"model": "eva_giant_patch14_224"}, marks=pytest.mark.slow),
+        pytest.param({"labels": '["x"]', "head": "embedding 2000000000"}, marks=pytest.mark.slow),
         {"labels": "[" + ", ".join(f'"{i}"' for i in range(200_000)) + "]", "head": "embedding 300000"},
     ],
     ids=["vit", "eva", "embedding", "labels"],

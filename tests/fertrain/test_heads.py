@@ -119,6 +119,7 @@ def test_the_cosine_loss_counts_every_sample_once():
     assert cosines.grad.tolist() == [[-0.5, 0], [0, -0.5]]
 
 
+@pytest.mark.slow
 def test_a_run_learns_words_and_carries_them_with_its_weights(faces, tmp_path):
     path = text_file(tmp_path / "words.txt")
     config = RunConfig(

@@ -49,7 +49,8 @@ class Broken(Supervised):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("sam", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adamw", "sam"])
 def test_a_run_broken_off_in_mid_epoch_comes_to_the_same_weights(faces, tmp_path, monkeypatch, optimizer):
     optim = OptimConfig(epochs=(3,), batch_size=14, ema=0.9, optimizer=optimizer)
     whole = run(config(faces, tmp_path / "whole", optim))

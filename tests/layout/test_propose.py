@@ -93,7 +93,8 @@ def proposed(folder, path):
     return root.layout(video_id)
 
 
-@pytest.mark.parametrize("degrees", [90, *(pytest.param(d, marks=pytest.mark.slow) for d in (180, 270))])
+@pytest.mark.slow
+@pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_video_that_is_to_be_shown_turned_is_proposed_as_shown(tmp_path, shown, degrees):
     frames, film = shown
     stored = [np.rot90(f, degrees // 90) for f in frames]
