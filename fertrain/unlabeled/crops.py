@@ -120,7 +120,7 @@ def open_crops(
 
     Raises:
         UsageError: videos were exported with different strides, so a step is undefined.
-        DatasetError: nobody is in the split.
+        DatasetError: the split has no people.
     """
     store = CropStore(root)
     keys, stride = store.keys, recorded_step(root) or stride_of(store.keys.frame)

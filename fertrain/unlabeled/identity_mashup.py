@@ -205,7 +205,7 @@ def cast_alike(rng: np.random.Generator, actors: Sequence[Actor], videos: int, p
             if not free:
                 deck += rng.permutation(len(actors)).tolist()
                 continue
-            # the first of the deck, then whoever has most in common with the cast; the first of equals
+            # the first of the deck, then each time the person with most in common with the cast; the first of equals
             chosen = max(free, key=lambda a: sum(len(actors[a].takes.keys() & actors[b].takes.keys()) for b in cast))
             deck.remove(chosen)
             cast.append(chosen)

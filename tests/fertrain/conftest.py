@@ -1,10 +1,14 @@
 import os
+import signal
+import sys
 from pathlib import Path
 
 import fer_worlds as worlds
 import pytest
 import torch
 from hypothesis import settings
+
+from rmset_cli.fertrain.app import main
 
 # time limits mean nothing on a shared machine
 settings.register_profile("fertrain", deadline=None, max_examples=40)
@@ -43,3 +47,22 @@ def real_ferplus() -> Path:
 @pytest.fixture(scope="session")
 def mashup(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return worlds.rmset_root(tmp_path_factory.mktemp("root"))
+
+
+@pytest.fixture
+def fertrain(monkeypatch, capsys):
+    """The program as it is typed: arguments -> exit code, output, errors."""
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["fertrain", *map(str, args)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

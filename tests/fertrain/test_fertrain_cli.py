@@ -15,7 +15,7 @@ from fertrain.config.recipes import recipe
 from fertrain.datasets.registry import entries
 from fertrain.run_folder import RunFolder
 from rmset.errors import UsageError
-from rmset_cli.fertrain.app import app, main
+from rmset_cli.fertrain.app import app
 from rmset_cli.fertrain.options import OPTIONS, as_flags, method_settings, settings
 
 COMMANDS = [
@@ -23,21 +23,6 @@ COMMANDS = [
     "world", "pairs-quality", "runs", "export", "reactions",
     "datasets", "datasets add", "datasets list", "datasets check", "datasets align", "datasets show", "probe",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def fertrain(monkeypatch, capsys):
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["fertrain", *map(str, args)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,7 +1,6 @@
 """`fertrain supervised --method …`: runs, budgets, what is refused, and what the saved model is."""
 
 import json
-import sys
 from dataclasses import replace
 
 import pytest
@@ -11,23 +10,6 @@ from fertrain.models.checkpoint_file import read_file
 from fertrain.models.factory import build
 from fertrain.run_folder import RunFolder
 from fertrain.training.experiment import run
-from rmset_cli.fertrain.app import main
-
-
-@pytest.fixture
-def fertrain(monkeypatch, capsys):
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["fertrain", *map(str, args)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
 
 TINY = ("--model", "test_resnet", "--image-size", 32, "--epochs", 1, "--batch-size", 8)
 

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -24,24 +23,6 @@ from fertrain.training.checkpoint import Checkpoints, Position, Tally
 from fertrain.training.experiment import run
 from fertrain.training.optim import EMA
 from rmset.errors import RmsetError, UsageError
-from rmset_cli.fertrain.app import main
-
-
-@pytest.fixture
-def fertrain(monkeypatch, capsys):
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["fertrain", *map(str, args)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        finally:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def config(faces, out, epochs=1, **top):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...files import whole, write_json, write_text
+from ...files import write_csv, write_json, write_text
 from .significance import holm, interval, paired
 
 MEASURES = {
@@ -143,10 +142,7 @@ def write(
     table, results = rows(found), [c for claims in families for c in compare(found, claims)]
     paths = [out / f"people.{ending}" for ending in ("md", "csv", "json")]
     write_text(paths[0], markdown(about, found, families, failed))
-    with whole(paths[1]) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in table)
+    write_csv(paths[1], table)
     runs = [{"budget": f.budget, "variant": f.variant, "seed": s, **v} for f in found for s, v in f.runs.items()]
     content = {
         "about": about, **facts, "rows": table, "comparisons": [_plain(c) for c in results],

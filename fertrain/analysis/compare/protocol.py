@@ -6,7 +6,6 @@ the confusion matrices: every image is counted once, by a network that was not t
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from ...config.serialization import deciding
 from ...datasets.folds import Folded, folds_of
 from ...datasets.registry import open_labeled
 from ...evaluation.metrics import Scores, scores_from
-from ...files import whole, write_json
+from ...files import write_csv, write_json
 from ...run_folder import RunFolder
 from ...training.experiment import run
 
@@ -96,9 +95,6 @@ def _row(fold: str, subjects: Sequence[str], scores: Scores) -> dict[str, Any]:
 
 def _written(out: Path, rows: Sequence[dict[str, Any]], pooled: Scores, wanted: str) -> list[Path]:
     table, values = out / "folds.csv", out / "folds.json"
-    with whole(table) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
+    write_csv(table, rows)
     write_json(values, {"folds": wanted, "rows": list(rows), "pooled": pooled.to_json()})
     return [table, values]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...files import whole, write_json, write_text
+from ...files import write_csv, write_json, write_text
 from .significance import Group, Test, group, paired, welch
 
 MEASURES = ("overall_accuracy", "average_accuracy")
@@ -31,10 +30,7 @@ def write(
     counted = sorted({g.counted for g in found["overall_accuracy"].values() if g})
     paths = [out / f"table.{ending}" for ending in ("md", "csv", "json")]
     write_text(paths[0], markdown(about, table, counted, failed))
-    with whole(paths[1]) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in table)
+    write_csv(paths[1], table)
     by_seed = {
         name: {str(seed): value for seed, value in sorted(g.values.items())}
         for name, g in found["overall_accuracy"].items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
@@ -19,7 +18,7 @@ from rmset.read.predictions import run_name
 from rmset.root import Root
 
 from ...evaluation import html
-from ...files import whole, write_figure, write_json, write_text
+from ...files import whole, write_csv, write_figure, write_json, write_text
 from . import pictures
 from .predictions import predict_root
 from .synchrony import ALL, Synchrony, synchrony, together
@@ -137,12 +136,8 @@ def reactions(
 def _tables(stem: Path, rows: Sequence[dict[str, Any]]) -> list[Path]:
     """Write rows as CSV and Parquet."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    names = list(rows[0]) if rows else []
     text, table = stem.with_suffix(".csv"), stem.with_suffix(".parquet")
-    with whole(text) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(text, rows)
     with whole(table) as part:
         pq.write_table(pa.Table.from_pylist(list(rows)), part, compression="zstd", version="2.6")
     return [text, table]
