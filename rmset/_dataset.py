@@ -87,10 +87,10 @@ class Dataset(os.PathLike[str]):
         return self.root.path
 
     def __fspath__(self) -> str:
-        return str(self.root.path)
+        return self.root.place
 
     def __repr__(self) -> str:
-        return f"rmset.open({str(self.path)!r})"
+        return f"rmset.open({self.root.place!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # workers get the path and open it again
@@ -205,7 +205,7 @@ class Dataset(os.PathLike[str]):
         keys, wanted = self.store.keys, np.ones(len(self.store), np.bool_)
         if video_id is not None:
             if video_id not in keys.video_ids:
-                raise RootError(f"video {video_id!r}: has no crops in {self.path}; run `rmset export` first")
+                raise RootError(f"video {video_id!r}: has no crops in {self.root.place}; run `rmset export` first")
             wanted &= keys.video == keys.video_ids.index(video_id)
         if person_id is not None:
             wanted &= keys.person == person_id

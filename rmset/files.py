@@ -1,7 +1,7 @@
 """Storage interface of a root, and hashes.
 
-Keys are relative POSIX paths (`tracks/abc.parquet`). All access to a root's files goes through `Files`, so that an
-object store could replace the directory; `rmset.local_files` implements it for a directory.
+Keys are relative POSIX paths (`tracks/abc.parquet`). All access to a root's files goes through `Files`:
+`rmset.local_files` implements it for a directory.
 """
 
 from __future__ import annotations
@@ -25,6 +25,20 @@ class Stamp:
     """time of the last change in ns, or the storage's own version number"""
 
 
+class Reader(Protocol):
+    """A file that is read at positions, from several threads."""
+
+    @property
+    def size(self) -> int:
+        """Size, bytes."""
+
+    def read_at(self, position: int, count: int) -> bytes:
+        """Return up to `count` bytes at a position; fewer only at the end of the file."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
 class Files(Protocol):
     """Storage interface of a root."""
 
@@ -46,8 +60,15 @@ class Files(Protocol):
             UnreadableError: it is not a regular file, too large, or not UTF-8.
         """
 
-    def sha256(self, key: str) -> str:
-        """Hex sha256 of a file's bytes."""
+    def sha256(self, key: str, most: int | None = None) -> str:
+        """Hex sha256 of a file's bytes; a storage may have noted it when the file was written.
+
+        Raises:
+            UnreadableError: the file has more than `most` bytes.
+        """
+
+    def reread_sha256(self, key: str) -> str:
+        """Hex sha256 of the bytes that the storage returns now: for verification."""
 
     def keys(self, pattern: str) -> list[str]:
         """Return the keys that match a glob, sorted, without unfinished files.
@@ -59,8 +80,29 @@ class Files(Protocol):
     def links(self) -> list[str]:
         """Return the keys that are symbolic links, sorted: nothing is ever written through one."""
 
+    def place(self, key: str = "") -> str:
+        """Return where a key is, for messages; without one, the whole storage."""
+
     def local(self, key: str) -> Path:
-        """Return a local path from which the file can be read."""
+        """Return a local path from which a file, not a folder, can be read now."""
+
+    def reader(self, key: str) -> Reader:
+        """Open a file of which parts are read.
+
+        Raises:
+            FileNotFoundError: there is none.
+            UnreadableError: it is not a regular file.
+        """
+
+    def workspace(self) -> Path:
+        """Return the local folder on whose disk work is done, for temporary files and free space."""
+
+    def check_writable(self) -> None:
+        """Check that files can be published.
+
+        Raises:
+            RootError: they cannot.
+        """
 
     def scratch(self, key: str) -> Path:
         """Return a local folder for unfinished downloads; it persists between runs."""

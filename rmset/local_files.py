@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -15,12 +16,49 @@ from pathlib import Path, PurePosixPath
 
 from rmset import bounded, locks
 from rmset.errors import RootError
-from rmset.files import Stamp, sha256_of
+from rmset.files import Reader, Stamp, sha256_of
 from rmset.outputs import PARTIAL, begin, clear, finish, plain_errors, sync
 
 _LOCKS = "state/locks"
 # Names reserved by Windows for devices, with any suffix.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+
+
+class LocalReader:
+    """A file on disk, read at positions; see `rmset.files.Reader`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UnreadableError: it is not a regular file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = bounded.open_regular(path)
+        self.size = os.fstat(self._file.fileno()).st_size
+        # only on systems without positional reads
+        self._lock = threading.Lock()
+
+    def read_at(self, position: int, count: int) -> bytes:
+        """Return up to `count` bytes at a position."""
+        parts: list[bytes] = []
+        while count:
+            part = self._once(position, count)
+            if not part:
+                break
+            parts.append(part)
+            position, count = position + len(part), count - len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _once(self, position: int, count: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), count, position)
+        with self._lock:
+            self._file.seek(position)
+            return self._file.read(count)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 class LocalFiles:
@@ -44,7 +82,11 @@ class LocalFiles:
         """Return the text of a small file."""
         return bounded.read_text(self.local(key))
 
-    def sha256(self, key: str) -> str:
+    def sha256(self, key: str, most: int | None = None) -> str:
+        """Hex sha256 of a file's bytes."""
+        return sha256_of(self.local(key), most)
+
+    def reread_sha256(self, key: str) -> str:
         """Hex sha256 of a file's bytes."""
         return sha256_of(self.local(key))
 
@@ -77,6 +119,26 @@ class LocalFiles:
             here = Path(folder)
             found += [here / name for name in (*folders, *names) if (here / name).is_symlink()]
         return sorted(path.relative_to(self.folder).as_posix() for path in found)
+
+    def place(self, key: str = "") -> str:
+        """Return the path of a key."""
+        return str(self.folder / key)
+
+    def reader(self, key: str) -> Reader:
+        """Open a file of which parts are read."""
+        return LocalReader(self.local(key))
+
+    def workspace(self) -> Path:
+        """Return the folder itself."""
+        return self.folder
+
+    def check_writable(self) -> None:
+        """Check the permissions of the folder, or of the one in which it will be made."""
+        place = self.folder
+        while not place.exists():
+            place = place.absolute().parent
+        if not os.access(place, os.W_OK):
+            raise RootError(f"{place} cannot be written to")
 
     def local(self, key: str) -> Path:
         """Return a path from which the file can be read."""

@@ -17,7 +17,7 @@ from rmset.bounded import SMALL
 from rmset.code_versions import code_version
 from rmset.errors import LayoutError, RmsetError, RootError
 from rmset.fields import settings_of
-from rmset.files import hash_of, sha256_of
+from rmset.files import hash_of
 from rmset.inspect import agreement
 from rmset.inspect.verify import Finding
 from rmset.parts.early import EarlyCrops
@@ -56,7 +56,7 @@ class Stage:
 
 
 def _file_hash(root: Root, key: str, most: int | None = None) -> str:
-    return sha256_of(root.files.local(key), most) if root.files.exists(key) else "missing"
+    return root.files.sha256(key, most) if root.files.exists(key) else "missing"
 
 
 def _layout_hash(root: Root, video_id: str) -> str:
@@ -224,7 +224,7 @@ def _run_locked(
         root.write_stage_record(entry)
         shared = {"early": early} if stage.shares_crops else {}
         counts = dict(stage.work(root, video_id, config, progress, **shared))
-        outputs = {key: sha256_of(root.files.local(key)) for key in stage.writes(root, video_id)}
+        outputs = {key: root.files.sha256(key) for key in stage.writes(root, video_id)}
         entry = replace(entry, status="done", outputs=outputs, counts=counts, last_done=None)
     except Exception as failure:
         # Whatever one video provokes must not stop the others; the cause is kept as it was.
@@ -331,4 +331,4 @@ def _early(root: Root, steps: Sequence[tuple[str, Config]]) -> EarlyCrops | None
         return None
     if exported.max_per_person or exported.grid is not None:
         return None
-    return EarlyCrops(exported.cut, root.path)
+    return EarlyCrops(exported.cut, root.files.workspace())

@@ -24,14 +24,29 @@ class Root:
     """One data set: a directory with videos, layouts, tracks, crops, and the ledger of finished stages."""
 
     def __init__(self, path: Path | str, files: Files | None = None) -> None:
-        self.path = Path(path)
-        self.files: Files = files if files is not None else LocalFiles(self.path)
+        self.files: Files = files if files is not None else LocalFiles(Path(path))
         self._removed: tuple[Stamp, Tombstones] | None = None
 
     @classmethod
     def find(cls, path: Path | str | None = None) -> Root:
         """Return the root: the given path, else `$RMSET_ROOT`, else `data/rmset`."""
         return cls(path or os.environ.get("RMSET_ROOT") or DEFAULT_ROOT)
+
+    @property
+    def path(self) -> Path:
+        """The folder of a data set in a directory.
+
+        Raises:
+            RootError: it is elsewhere.
+        """
+        if isinstance(self.files, LocalFiles):
+            return self.files.folder
+        raise RootError(f"root {self.place}: expected a data set in a folder of this machine, found one elsewhere")
+
+    @property
+    def place(self) -> str:
+        """Where the data set is, for messages and reports."""
+        return self.files.place()
 
     # Paths; defined only here.
 
@@ -101,16 +116,22 @@ class Root:
         """Key of the ledger entry of a stage and video."""
         return f"state/{stage}/{check_video_id(video_id)}.json"
 
-    def video_path(self, video_id: str) -> Path:
-        """Return the path of the source video.
+    def video_key(self, video_id: str) -> str:
+        """Return the key of the source video.
 
         Raises:
             RootError: the root has no such video.
         """
         found = [k for k in self.files.keys(f"videos/{check_video_id(video_id)}.*") if not k.endswith(".json")]
         if not found:
-            raise RootError(f"video {video_id}: its file is missing from {self.path / 'videos'}; add or fetch it again")
-        return self.files.local(found[0])
+            raise RootError(
+                f"video {video_id}: its file is missing from {self.files.place('videos')}; add or fetch it again"
+            )
+        return found[0]
+
+    def video_path(self, video_id: str) -> Path:
+        """Return a path from which the source video can be read; raises as `video_key`."""
+        return self.files.local(self.video_key(video_id))
 
     # Contents.
 
@@ -130,7 +151,7 @@ class Root:
             stamp = self.files.stamp(REMOVED)
             if self._removed is None or self._removed[0] != stamp:
                 text = self.files.read_text(REMOVED)
-                self._removed = stamp, Tombstones.from_json(text, str(self.files.local(REMOVED)))
+                self._removed = stamp, Tombstones.from_json(text, self.files.place(REMOVED))
         except FileNotFoundError:
             return Tombstones()
         except UnreadableError as error:
@@ -149,12 +170,12 @@ class Root:
                 removed.refuse(video_id)
                 raise RootError(f"video {video_id}: its removal is unfinished; run `rmset remove` to finish it")
         if not known:
-            raise RootError(f"root {self.path}: no video in it; take some in with `rmset add FILE` or `rmset fetch`")
+            raise RootError(f"root {self.place}: no video in it; take some in with `rmset add FILE` or `rmset fetch`")
         if not video_ids:
             return known
         for video_id in video_ids:
             if video_id not in known:
-                raise RootError(f"video {video_id!r}: not in root {self.path}; it has {_some(known)}")
+                raise RootError(f"video {video_id!r}: not in root {self.place}; it has {_some(known)}")
         return list(dict.fromkeys(video_ids))
 
     def record(self, video_id: str) -> VideoRecord:
@@ -167,12 +188,13 @@ class Root:
         try:
             record = VideoRecord.from_json(self.files.read_text(key))
         except FileNotFoundError:
-            raise RootError(f"video {video_id}: not in root {self.path}; add or fetch it") from None
+            raise RootError(f"video {video_id}: not in root {self.place}; add or fetch it") from None
         except (RootError, UnreadableError) as error:
-            raise RootError(f"{self.files.local(key)}: {_without_path(error, self.files.local(key))}") from error
+            place = self.files.place(key)
+            raise RootError(f"{place}: {str(error).removeprefix(f'{place}: ')}") from error
         if record.video_id != video_id:
             raise RootError(
-                f"{self.files.local(key)}: expected the record of {video_id}, found that of {record.video_id}; "
+                f"{self.files.place(key)}: expected the record of {video_id}, found that of {record.video_id}; "
                 "add or fetch the video again"
             )
         return record
@@ -222,10 +244,10 @@ class Root:
             text = self.files.read_text(key)
         except UnreadableError as error:
             raise LayoutError(f"{error}; `rmset layout propose --force {video_id}` makes another") from error
-        layout = Layout.from_json(text, name=str(self.files.local(key)))
+        layout = Layout.from_json(text, name=self.files.place(key))
         if layout.video_id != video_id:
             raise LayoutError(
-                f"{self.files.local(key)}: expected the layout of {video_id}, found that of {layout.video_id}; "
+                f"{self.files.place(key)}: expected the layout of {video_id}, found that of {layout.video_id}; "
                 f"`rmset layout propose --force {video_id}` makes another"
             )
         return layout
@@ -239,10 +261,10 @@ class Root:
         key = self.audit_key(video_id)
         if not self.files.exists(key):
             return None
-        found = Audit.from_json(self.files.read_text(key), name=str(self.files.local(key)))
+        found = Audit.from_json(self.files.read_text(key), name=self.files.place(key))
         if found.video_id != video_id:
             raise RootError(
-                f"{self.files.local(key)}: expected the audit of {video_id}, found that of {found.video_id}; "
+                f"{self.files.place(key)}: expected the audit of {video_id}, found that of {found.video_id}; "
                 f"run `rmset audit --force {video_id}`"
             )
         return found
@@ -309,10 +331,6 @@ class Root:
     def write_stage_record(self, record: StageRecord) -> None:
         """Publish what a stage did."""
         self.write_text(self.state_key(record.stage, record.video_id), record.to_json())
-
-
-def _without_path(error: Exception, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ")
 
 
 def _some(ids: list[str]) -> str:

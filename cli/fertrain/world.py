@@ -79,7 +79,7 @@ def world(
     if few := [name for name, n in counts.items() if n < people * (2 * RmferConfig().d + 1)]:
         say(f"few images of {', '.join(few)}: the positives of such a face will show its own photograph")
     faces = videos * people * round(seconds * fps)
-    say(f"{root.path}: {videos} videos of {people} panels, {faces:,} faces, truth in {root.path / 'truth'}")
+    say(f"{root.place}: {videos} videos of {people} panels, {faces:,} faces, truth in {root.files.place('truth')}")
 
 
 def _identity(
@@ -93,4 +93,4 @@ def _identity(
     sides = list(world.sides.values())
     counts = ", ".join(f"{sides.count(side)} {side}" for side in dict.fromkeys(sides))
     say(f"{len(sides)} people: {counts}; {world.panels} in each of {script[0]} mashups")
-    say(f"fertrain semi --labeled parquet:{world.labeled} --unlabeled rmset:{world.root.path}")
+    say(f"fertrain semi --labeled parquet:{world.labeled} --unlabeled rmset:{world.root.place}")

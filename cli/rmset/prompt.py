@@ -37,7 +37,7 @@ def loop(catalog: Catalog, answer: Callable[[str, Format, Path | None], None]) -
         answer: runs a query and prints its result in a format, or writes it to a file.
     """
     with _terminal(catalog):
-        say(f"{catalog.root.path}: .help lists commands, Ctrl-D leaves")
+        say(f"{catalog.root.place}: .help lists commands, Ctrl-D leaves")
         fmt, output = Format.TABLE, None
         for text in statements(_lines()):
             try:

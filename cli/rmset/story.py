@@ -95,7 +95,7 @@ def _train(folder: Path, labeled: Path, root: Root, seed: int, progress: Progres
 
     config = RunConfig(
         method="rmfer",
-        data=DataConfig(labeled=f"folder:{labeled}", unlabeled=f"rmset:{root.path}", balanced=True),
+        data=DataConfig(labeled=f"folder:{labeled}", unlabeled=f"rmset:{root.place}", balanced=True),
         # ImageNet weights come from a package, so no model hub is needed.
         model=ModelConfig(name="tf_efficientnet_lite0", image_size=64, pretrained=True),
         optim=OptimConfig(epochs=(4, 1, 1), batch_size=32, lr=1e-3),

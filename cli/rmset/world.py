@@ -42,7 +42,8 @@ def world(
     with progress() as report:
         root = write_world(output, config, labeled=LABELED if labeled else None, progress=report)
     faces = videos * people * config.frames
-    say(f"{root.path}: {videos} videos, {videos * people} people, {faces:,} faces, truth in {root.path / 'truth'}")
+    truth = root.files.place("truth")
+    say(f"{root.place}: {videos} videos, {videos * people} people, {faces:,} faces, truth in {truth}")
     if labeled:
         say(f"{output / 'labelled'}: other people with labels, `--labeled folder:{output / 'labelled'}` learns from it")
 

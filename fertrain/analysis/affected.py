@@ -50,7 +50,7 @@ def _of_run(root: Root, run: Path) -> list[dict[str, Any]]:
         if stone.video_id in exports:
             learned = _learned(root, number, stone, exports[stone.video_id])
         else:
-            learned = "unknown" if source is not None and not exports and _same(source, root.path) else None
+            learned = "unknown" if source is not None and not exports and _same(source, root.place) else None
         if learned is not None:
             rows.append(
                 {"run": str(run), "what": stone.what, "key": stone.key, "reason": stone.reason, "learned": learned}
@@ -67,5 +67,5 @@ def _learned(root: Root, number: int, stone: Tombstone, export: str) -> str | No
     return None if export in later | {root.export_hash(stone.video_id)} else "perhaps"
 
 
-def _same(a: str, b: Path) -> bool:
-    return Path(a).resolve() == b.resolve()
+def _same(a: str, b: str) -> bool:
+    return a == b or Path(a).resolve() == Path(b).resolve()

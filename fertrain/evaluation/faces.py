@@ -209,7 +209,7 @@ def _boxes(root: Root, video_id: str, person: np.ndarray, frame: np.ndarray) -> 
     columns = ["person_id", "frame_idx", "x0", "y0", "x1", "y1", "score"]
     key = root.tracks_key(video_id)
     if not root.files.exists(key):
-        raise DatasetError(f"expected tracks of {video_id} in {root.path}, found none; run `rmset track {video_id}`")
+        raise DatasetError(f"expected tracks of {video_id} in {root.place}, found none; run `rmset track {video_id}`")
     faces = read_faces(root.files.local(key), columns)
     known = keys_of(faces)
     order = np.argsort(known, kind="stable")
@@ -217,7 +217,7 @@ def _boxes(root: Root, video_id: str, person: np.ndarray, frame: np.ndarray) -> 
     at = np.minimum(np.searchsorted(known[order], wanted), max(0, len(known) - 1))
     if not len(known) or not np.array_equal(known[order][at], wanted):
         raise DatasetError(
-            f"expected a face row for each crop of {video_id} in {root.path}, found crops without; run "
+            f"expected a face row for each crop of {video_id} in {root.place}, found crops without; run "
             f"`rmset export {video_id}`"
         )
     values = np.stack([faces[name].to_numpy()[order][at] for name in columns[2:]], axis=1).tolist()

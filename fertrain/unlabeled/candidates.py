@@ -165,7 +165,7 @@ def _with_anchors(sampler: PairSampler, crops: Crops, settings: RmferConfig) -> 
     if len(sampler.anchors) == 0:
         raise DatasetError(
             f"expected anchors with another person within {settings.d} steps and themselves beyond "
-            f"{settings.d_far} steps in {crops.store.root.path}, found none among {crops.described()}; "
+            f"{settings.d_far} steps in {crops.store.root.place}, found none among {crops.described()}; "
             "export longer videos with two people or more, lower `rmfer.d_far`, or take `rmfer.candidates='random'`"
         )
     return sampler
@@ -207,7 +207,7 @@ def delay(crops: Crops, settings: RmferConfig) -> PairSampler:
     late = read_delays(Path(settings.delays)).of(crops.keys)
     if np.isnan(late).all():
         raise DatasetError(
-            f"expected delays of people in {crops.store.root.path}, found those of others in {settings.delays}; "
+            f"expected delays of people in {crops.store.root.place}, found those of others in {settings.delays}; "
             "run `fertrain pairs-quality` on this root"
         )
     # whole frames: with fractions, |t − T| = d would sometimes be inside, sometimes outside

@@ -146,7 +146,7 @@ def _of_split(root: Root, keys: CropKeys, split: SplitName, seed: int) -> npt.ND
     rows = np.flatnonzero(np.array([found[person] == split for person in named], np.bool_)[of])
     if not len(rows):
         raise DatasetError(
-            f"expected people of the split {split} in {root.path}, found none among {len(people)}; take another split "
+            f"expected people of the split {split} in {root.place}, found none among {len(people)}; take another split "
             "or seed, or all people"
         )
     return rows
@@ -275,7 +275,7 @@ class CropDataset(Dataset[CropItem]):
         return resized(np.asarray(image, dtype=np.uint8), self.size)
 
     def _place(self, row: np.integer) -> str:
-        return f"crop {row} of {self.store.root.path}"
+        return f"crop {row} of {self.store.root.place}"
 
 
 class CropBatch(NamedTuple):

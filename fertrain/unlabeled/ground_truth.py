@@ -47,14 +47,14 @@ def read_ground_truth(root: Root, keys: CropKeys, classes: tuple[str, ...] | Non
     if len(there) < len(ids):
         missing = sorted(set(ids) - set(there))
         raise DatasetError(
-            f"expected the truth of every video in {root.path} or of none, found none of {missing[0]} and "
+            f"expected the truth of every video in {root.place} or of none, found none of {missing[0]} and "
             f"{len(missing) - 1} more"
         )
     truths = {v: Truth.read(root.files.local(root.truth_key(v))) for v in ids}
     names = sorted({canonical(f.expression) for t in truths.values() for f in t.faces if f.expression})
     order = classes if classes is not None else tuple(names)
     if strange := [name for name in names if name not in order]:
-        raise DatasetError(f"expected expressions out of {', '.join(order)} in the truth of {root.path}, "
+        raise DatasetError(f"expected expressions out of {', '.join(order)} in the truth of {root.place}, "
                            f"found {strange[0]}")  # fmt: skip
     expression = np.full(len(keys), -1, np.int64)
     person = np.empty(len(keys), np.int64)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from rmset.errors import RmsetError
-from rmset.files import sha256_of
 from rmset.inspect.verify import Finding
 from rmset.parts.likeness import BYTES, Hashes, alike, likeness
 from rmset.parts.pictures import decode
@@ -198,7 +197,7 @@ def _sources(root: Root) -> Iterator[Finding]:
     for key in root.files.keys("videos/*"):
         if not gone or key.endswith(".json"):
             continue
-        if (stone := gone.get(sha256_of(root.files.local(key)))) is not None:
+        if (stone := gone.get(root.files.sha256(key))) is not None:
             video_id = key.removeprefix("videos/").partition(".")[0]
             yield Finding(video_id, key, f"has the bytes of {stone}, which was removed", f"remove {key}")
 

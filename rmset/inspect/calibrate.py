@@ -92,7 +92,7 @@ def measure(progress: Progress = silent) -> Rates:
         began = time.perf_counter()
         crops = max(1.0, float(export.run(root, video_id, export.ExportConfig())["crops"]))
         export_s = time.perf_counter() - began
-        size = sum(p.stat().st_size for p in root.files.local(root.crops_key(video_id)).iterdir())
+        size = sum(root.files.stamp(k).bytes for k in root.files.keys(f"{root.crops_key(video_id)}/*"))
         progress("calibrate", 5, 5)
     return Rates(
         decode_fps=round(decode_fps, 1),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import os
 import re
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
+from rmset.errors import RootError
 from rmset.inspect.estimate import Estimate, free_bytes
 from rmset.root import Root
 
@@ -136,9 +136,10 @@ def detector() -> Diagnosis:
 
 def disk(root: Root, estimate: Estimate | None = None) -> Diagnosis:
     """Check the free disk, against an estimate if there is one."""
-    free = free_bytes(root.path)
+    place = root.files.workspace()
+    free = free_bytes(place)
     needed = estimate.needed_bytes if estimate else ENOUGH_BYTES
-    found = f"{free / 1e9:.1f} GB free at {root.path}"
+    found = f"{free / 1e9:.1f} GB free at {place}"
     if estimate:
         found += f", {needed / 1e9:.1f} GB needed"
     if free < needed:
@@ -149,12 +150,11 @@ def disk(root: Root, estimate: Estimate | None = None) -> Diagnosis:
 
 def writable(root: Root) -> Diagnosis:
     """Check that the root is writable."""
-    place = root.path
-    while not place.exists():
-        place = place.absolute().parent
-    if os.access(place, os.W_OK):
-        return Diagnosis("root", "ok", f"{root.path} can be written to")
-    return Diagnosis("root", "missing", f"{place} cannot be written to", "choose another --root or $RMSET_ROOT")
+    try:
+        root.files.check_writable()
+    except RootError as error:
+        return Diagnosis("root", "missing", str(error), "choose another --root or $RMSET_ROOT")
+    return Diagnosis("root", "ok", f"{root.place} can be written to")
 
 
 def _packaged_deno() -> str | None:

@@ -113,7 +113,7 @@ def estimate(
         decode_hours=decode / 3600,
         track_hours=(faces * rates.track_s_per_face + len(entries) * rates.per_video_s) / 3600,
         export_hours=crops * rates.export_s_per_crop / 3600,
-        free_bytes=free_bytes(root.path),
+        free_bytes=free_bytes(root.files.workspace()),
     )
 
 

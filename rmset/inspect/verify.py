@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rmset.errors import RmsetError
-from rmset.files import sha256_of
 from rmset.inspect.recrop import recrop
 from rmset.parts.numbering import FrameIndex
 from rmset.parts.pictures import decode
@@ -87,12 +86,12 @@ def _video(root: Root, video_id: str) -> Iterator[Finding]:
     key = root.record_key(video_id)
     try:
         record = root.record(video_id)
-        path = root.video_path(video_id)
+        source = root.video_key(video_id)
     except RmsetError as error:
         yield Finding(video_id, key, str(error), "add or fetch the video again")
         return
-    if sha256_of(path) != record.sha256:
-        yield Finding(video_id, f"videos/{path.name}", "its bytes are not those that were taken in", "fetch it again")
+    if root.files.reread_sha256(source) != record.sha256:
+        yield Finding(video_id, source, "its bytes are not those that were taken in", "fetch it again")
     key = root.frames_key(video_id)
     if root.files.exists(key):
         try:
@@ -128,7 +127,7 @@ def _ledger(root: Root, video_id: str) -> Iterator[Finding]:
         for key, expected in done.outputs.items() if done else ():
             if not root.files.exists(key):
                 yield Finding(video_id, key, "missing", again, stage)
-            elif stage != "layout" and sha256_of(root.files.local(key)) != expected:
+            elif stage != "layout" and root.files.reread_sha256(key) != expected:
                 # Only layouts may be edited by hand.
                 yield Finding(video_id, key, "its bytes are not those that were written", again, stage)
 

@@ -126,7 +126,7 @@ class _Edit:
         if ":" in name and not found:
             return [self.track(name)]
         if not found:
-            raise RootError(f"person {name}: not in {self.root.path}; `rmset people show` lists them")
+            raise RootError(f"person {name}: not in {self.root.place}; `rmset people show` lists them")
         return sorted(found, key=lambda r: r.track)
 
     def track(self, name: str) -> Row:

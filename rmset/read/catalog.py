@@ -41,9 +41,9 @@ class Catalog:
         """a line for each unreadable small file, which is missing from the tables"""
         removed = root.removed()
         keys = (key for pattern in _PATTERNS for key in root.files.keys(pattern))
-        self._files = {key: root.files.local(key) for key in keys if _video_of(key) not in removed.hidden}
+        self._keys = [key for key in keys if _video_of(key) not in removed.hidden]
         self._duplicates = current_files(root)
-        self._files |= {key: root.files.local(key) for key in self._duplicates}
+        self._keys += self._duplicates
         self._folder = PrivateFolder()
         place = str(self._folder.path / "catalog.duckdb")
         config: dict[str, Any] = {
@@ -62,7 +62,7 @@ class Catalog:
         self, place: str, config: Mapping[str, Any], *, read_only: bool = False
     ) -> duckdb.DuckDBPyConnection:
         connection = guarded(lambda: duckdb.connect(place, read_only=read_only, config=dict(config)))
-        connection.register_filesystem(ReadOnlyFiles(self._files))
+        connection.register_filesystem(ReadOnlyFiles(self.root.files, self._keys))
         return connection
 
     def _execute(self, statement: str) -> None:
@@ -119,12 +119,12 @@ class Catalog:
             ("tracks", queries.faces_view, queries.NO_FACES),
             ("crops", queries.crops_view, queries.NO_CROPS),
         ):
-            names = [PREFIX + key for key in self._files if key.startswith(f"{table}/")]
+            names = [PREFIX + key for key in self._keys if key.startswith(f"{table}/")]
             try:
                 self._execute(view(names) if names else empty)
             except duckdb.Error as error:
                 raise QueryError(
-                    f"root {self.root.path}: {guard.one_line(error, pointer=False)}; `rmset verify` tells more"
+                    f"root {self.root.place}: {guard.one_line(error, pointer=False)}; `rmset verify` tells more"
                 ) from error
         self._execute(self._predictions())
         found = [PREFIX + key for key in self._duplicates]
@@ -135,11 +135,11 @@ class Catalog:
     def _predictions(self) -> str:
         """Return the view over all runs' predictions; files that cannot be read are left out."""
         names, classes = [], dict[str, str]()
-        for key, path in self._files.items():
+        for key in self._keys:
             if not key.startswith("predictions/"):
                 continue
             try:
-                found = classes_of(path)
+                found = classes_of(self.root.files.local(key))
             except RmsetError as error:
                 self.left_out.append(f"predictions are left out: {error}")
                 continue

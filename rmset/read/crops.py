@@ -123,7 +123,7 @@ class CropStore:
         if index.folder is not None:
             arrays = load(self.root, index.folder.rsplit("/", 1)[1])
             if arrays is None:
-                raise RootError(f"root {self.root.path}: has changed since it was opened; open it again")
+                raise RootError(f"root {self.root.place}: has changed since it was opened; open it again")
             arrays.pop("first_row", None)
             index = CropIndex(index.shards, index.first_row, index.video_ids, arrays, index.folder)
         self._use(index)
@@ -170,7 +170,7 @@ class CropStore:
         room = np.array([self.index.shards[s].bytes for s in shard])
         if ((sizes < 0) | (sizes > room)).any():
             raise ShardError(
-                f"{self.root.path}: expected pictures no larger than their shards, found an index that is damaged; "
+                f"{self.root.place}: expected pictures no larger than their shards, found an index that is damaged; "
                 "remove state/index, it is made again"
             )
 
@@ -193,5 +193,5 @@ class CropStore:
             return decode(data)
         except ValueError as error:
             raise ShardError(
-                f"crop {self.keys.name(row)} of {self.root.path}: {error}; `rmset verify --repair` makes it again"
+                f"crop {self.keys.name(row)} of {self.root.place}: {error}; `rmset verify --repair` makes it again"
             ) from None

@@ -88,7 +88,7 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
     """
     shards = find_shards(root)
     if not shards:
-        raise RootError(f"root {root.path}: has no crops; run `rmset export` first")
+        raise RootError(f"root {root.place}: has no crops; run `rmset export` first")
     name = _name(shards)
     ids = sorted({s.video_id for s in shards})
 
@@ -257,7 +257,7 @@ def make(
                 root.files.remove(old)
     arrays = load(root, name) or {}
     if set(arrays) != set(shapes):
-        raise RootError(f"{root.path}/{FOLDER}/{name}: was written but cannot be read back; remove it and try again")
+        raise RootError(f"{root.place}/{FOLDER}/{name}: was written but cannot be read back; remove it and try again")
     return arrays, f"{FOLDER}/{name}"
 
 

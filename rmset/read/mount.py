@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from rmset.bounded import open_regular
+from rmset.files import Files, Reader, hash_of
 
 PROTOCOL = "rmset"
 PREFIX = f"{PROTOCOL}://"
@@ -25,16 +24,13 @@ PREFIX = f"{PROTOCOL}://"
 class _Reader:
     """A file opened for reading, with a position per thread, because DuckDB seeks and reads in several threads."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = open_regular(path)
-        self._size = os.fstat(self._file.fileno()).st_size
+    def __init__(self, source: Reader) -> None:
+        self._source = source
         self._here = threading.local()
-        # only on systems without positional reads
-        self._lock = threading.Lock()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position of the calling thread."""
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self._size}[whence]
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self._source.size}[whence]
         self._here.position = start + offset
         return start + offset
 
@@ -45,46 +41,34 @@ class _Reader:
     def read(self, count: int = -1) -> bytes:
         """Read up to `count` bytes at the calling thread's position; all following bytes if negative."""
         position = self.tell()
-        wanted = max(0, self._size - position) if count < 0 else count
-        parts: list[bytes] = []
-        while wanted:
-            part = self._at(position, wanted)
-            if not part:
-                break
-            parts.append(part)
-            position, wanted = position + len(part), wanted - len(part)
-        self._here.position = position
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _at(self, position: int, count: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._file.fileno(), count, position)
-        with self._lock:
-            self._file.seek(position)
-            return self._file.read(count)
+        data = self._source.read_at(position, max(0, self._source.size - position) if count < 0 else count)
+        self._here.position = position + len(data)
+        return data
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._source.close()
 
 
 class ReadOnlyFiles(AbstractFileSystem):  # type: ignore[misc]
-    """File system of the given files, by key.
+    """File system of some files of a root, by key.
 
     Args:
-        paths: key -> path of the file.
+        files: storage of the root.
+        keys: which of its files.
     """
 
     protocol = (PROTOCOL,)
     cachable = False
 
-    def __init__(self, paths: Mapping[str, Path]) -> None:
+    def __init__(self, files: Files, keys: Iterable[str]) -> None:
         super().__init__()
-        self._paths = {PREFIX + key: path for key, path in paths.items()}
+        self._files = files
+        self._keys = {PREFIX + key: key for key in keys}
 
-    def _path(self, name: str) -> Path:
+    def _key(self, name: str) -> str:
         try:
-            return self._paths[name]
+            return self._keys[name]
         except KeyError:
             raise FileNotFoundError(f"{name}: no table of this root") from None
 
@@ -102,16 +86,15 @@ class ReadOnlyFiles(AbstractFileSystem):  # type: ignore[misc]
         """
         if mode not in ("r", "rb"):
             raise PermissionError(f"{path}: a root is only read from here")
-        return _Reader(self._path(path))
+        return _Reader(self._files.reader(self._key(path)))
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Name, size and kind of a file."""
-        found = self._path(path).stat()
-        return {"name": path, "size": found.st_size, "type": "file", "mtime": found.st_mtime}
+        return {"name": path, "size": self._files.stamp(self._key(path)).bytes, "type": "file"}
 
     def exists(self, path: str, **_: Any) -> bool:
         """Whether a path is one of the files."""
-        return path in self._paths
+        return path in self._keys
 
     isfile = exists
 
@@ -121,11 +104,14 @@ class ReadOnlyFiles(AbstractFileSystem):  # type: ignore[misc]
 
     def modified(self, path: str) -> datetime:
         """Time of a file's last change, so that DuckDB does not mistake a new file for a cached one."""
-        return datetime.fromtimestamp(self._path(path).stat().st_mtime, UTC)
+        version = self._files.stamp(self._key(path)).version
+        # A storage that counts no time gives another name to another file.
+        moment = version if isinstance(version, int) else int(hash_of(version)[:12], 16) * 1000
+        return datetime.fromtimestamp(moment / 1e9, UTC)
 
     def glob(self, path: str, **_: Any) -> Sequence[str]:
         """Return the name itself if it is one of the files; patterns are not expanded."""
-        return [path] if path in self._paths else []
+        return [path] if path in self._keys else []
 
     def _refused(self, *names: Any, **_: Any) -> Any:
         raise PermissionError(f"{names[0] if names else 'files'}: a root is only read from here")

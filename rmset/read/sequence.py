@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.errors import RootError, UsageError
+from rmset.files import Stamp
 from rmset.geometry import Box
 from rmset.parts.frames import Image
 from rmset.parts.shards import keys_of, packed_keys, read_faces
@@ -170,7 +171,7 @@ class Crops(Sequence[Crop]):
         return Crop(row, video_id, int(keys.person[row]), int(keys.frame[row]), float(keys.time_ms[row]), self.store)
 
     def __repr__(self) -> str:
-        return f"<{len(self):,} crops of {self.store.root.path}>"
+        return f"<{len(self):,} crops of {self.store.root.place}>"
 
 
 class Pair(NamedTuple):
@@ -227,7 +228,7 @@ class Pairs:
 
     def __repr__(self) -> str:
         rule = self.sampler.rule
-        return f"<{len(self):,} anchors of {self.store.root.path}, d = {rule.d:g}, d_far = {rule.d_far:g} {rule.unit}>"
+        return f"<{len(self):,} anchors of {self.store.root.place}, d = {rule.d:g}, d_far = {rule.d_far:g} {rule.unit}>"
 
 
 def _shuffled(values: Rows, rng: np.random.Generator) -> Iterator[int]:
@@ -264,10 +265,13 @@ class _Faces:
 
 
 @lru_cache(maxsize=_VIDEOS_KEPT)
-def _cached_faces(path: str, video_id: str, changed: int) -> _Faces:  # noqa: ARG001 - a changed file is another key
-    return _Faces(Root(path), video_id)
+def _cached_faces(root: Root, video_id: str, changed: Stamp | None) -> _Faces:  # noqa: ARG001 - a changed file is another key
+    return _Faces(root, video_id)
 
 
 def _faces(root: Root, video_id: str) -> _Faces:
-    path = root.files.local(root.tracks_key(video_id))
-    return _cached_faces(str(root.path), video_id, path.stat().st_mtime_ns if path.exists() else 0)
+    try:
+        changed = root.files.stamp(root.tracks_key(video_id))
+    except FileNotFoundError:
+        changed = None
+    return _cached_faces(root, video_id, changed)

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 from rmset.errors import RmsetError, RootError
-from rmset.files import sha256_of
 from rmset.layout_record import Layout
 from rmset.parts.shards import read_faces
 from rmset.progress import Progress
@@ -114,8 +113,8 @@ def _unfinished(root: Root, video_id: str) -> str | None:
     if exported is None or exported.status != "done":
         return "it is not exported; run `rmset build`"
     for key, sha256 in tracked.outputs.items():
-        if not root.files.exists(key) or sha256_of(root.files.local(key)) != sha256:
-            raise RootError(f"{root.files.local(key)}: expected the bytes that stage track wrote, found others")
+        if not root.files.exists(key) or root.files.sha256(key) != sha256:
+            raise RootError(f"{root.files.place(key)}: expected the bytes that stage track wrote, found others")
     if any(not root.files.exists(key) for key in exported.outputs):
         raise RootError(f"video {video_id}: expected the shards that stage export wrote, found some missing")
     current = current_stages(root, video_id)

@@ -244,7 +244,7 @@ class _Rebuilding:
         counts = {"faces": faces.num_rows, "people": len(np.unique(faces["person_id"].to_numpy()))}
         for name in (layout.NAME, track.NAME):
             settings = video.configs[name]
-            outputs = {key: sha256_of(root.files.local(key)) for key in STAGES[name].writes(root, video_id)}
+            outputs = {key: root.files.sha256(key) for key in STAGES[name].writes(root, video_id)}
             entry = StageRecord(
                 name, video_id, "done", hash_of(settings), STAGES[name].reads(root, video_id), outputs,
                 counts if name == track.NAME else {}, settings, finished=now,

@@ -155,5 +155,5 @@ def released_rows(root: Root, video_id: str) -> pa.Table:
     except (RmsetError, pa.ArrowException, ValueError) as error:
         what = " ".join(str(error).split())[:200]
         raise RootError(
-            f"{root.files.local(key)}: expected released faces, found none ({what}); rebuild {video_id} again"
+            f"{root.files.place(key)}: expected released faces, found none ({what}); rebuild {video_id} again"
         ) from error

@@ -103,7 +103,7 @@ def publish(
     consent = None if options.consent is None else read_consent(options.consent)
     videos, left_out = finished(root)
     if not videos:
-        raise RootError(f"root {root.path}: expected finished videos, found none ({left_out[0]}); run `rmset build`")
+        raise RootError(f"root {root.place}: expected finished videos, found none ({left_out[0]}); run `rmset build`")
     known = [(v.video_id, v.record.source_url) for v in videos]
     gone = [(t.video_id, t.source_url) for t in root.removed() if t.video_id not in dict(known)]
     ids = published_ids(dict([*gone, *known]).items(), with_names=options.names)
@@ -251,7 +251,7 @@ class _Writing:
 
 def _words(root: Root, videos: Sequence[Finished], ids: Mapping[str, str], options: Options) -> set[str]:
     """Texts of the root that must not be in the release."""
-    words = {str(root.path.resolve()), str(Path.home())} | {t.reason for t in root.removed()}
+    words = {root.place, str(Path(root.place).resolve()), str(Path.home())} | {t.reason for t in root.removed()}
     for video in videos:
         r = video.record
         words |= set() if options.titles else {t for t in (r.title, r.uploader, r.channel) if t}

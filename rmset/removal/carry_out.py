@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from rmset import schema
 from rmset.answers import Answer
 from rmset.errors import RootError
-from rmset.files import sha256_of
 from rmset.layout_record import Layout
 from rmset.parts.shards import CropWriter, batches, keys_of, opened, write_faces
 from rmset.people.forget import forget_video, keep_persons, leave_persons
@@ -196,7 +195,7 @@ def _restate(root: Root, video_id: str, name: str, is_current: bool, counts: dic
     done = entry.standing if entry is not None else None
     if entry is None or done is None:
         return
-    outputs = {key: sha256_of(root.files.local(key)) for key in STAGES[name].writes(root, video_id)}
+    outputs = {key: root.files.sha256(key) for key in STAGES[name].writes(root, video_id)}
     known = {key: value for key, value in counts.items() if key in done.counts}
     done = replace(done, outputs=outputs, counts={**done.counts, **known})
     if is_current:

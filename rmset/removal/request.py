@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rmset.errors import RmsetError, RootError, UsageError
-from rmset.files import sha256_of
 from rmset.inspect.recrop import recrop
 from rmset.parts.fingerprint import is_empty
 from rmset.parts.shards import keys_of, packed_keys
@@ -266,7 +265,7 @@ def _source(root: Root, video_id: str) -> tuple[str, str | None]:
         return _known_source(root, video_id)
     except RmsetError:
         with suppress(RmsetError, OSError):
-            return sha256_of(root.video_path(video_id)), None
+            return root.files.sha256(root.video_key(video_id)), None
         return "", None
 
 

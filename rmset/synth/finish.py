@@ -206,7 +206,7 @@ def _ledger(
 ) -> None:
     """Write a ledger entry for generated results; its config differs from a stage's, so the stage can still run."""
     config = {"made_by": "rmset world", **config}
-    outputs = {key: sha256_of(root.files.local(key)) for key in keys}
+    outputs = {key: root.files.sha256(key) for key in keys}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     root.write_stage_record(
         StageRecord(stage, video_id, "done", hash_of(config), "", outputs, counts, config, finished=now)

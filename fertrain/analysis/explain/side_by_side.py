@@ -77,7 +77,7 @@ def explain_attention(
     write_figure(figures["classes"], sidebyside.classes(matrices, present, chance), dpi=_DPI)
     name = crops.keys.name
     values = {
-        "runs": [str(p) for p in paths], "root": str(root.path), "on": f"{split.dataset}:{split.split}",
+        "runs": [str(p) for p in paths], "root": root.place, "on": f"{split.dataset}:{split.split}",
         "classes": list(present),
         "anchors": [
             {

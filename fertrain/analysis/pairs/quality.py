@@ -123,7 +123,7 @@ def pairs_quality(
     out.mkdir(parents=True, exist_ok=True)
     file = out / "delays.json"
     in_frames = {v: {p.person: (_frames(p, crops.stride), p.correlation) for p in people} for v, people in late.items()}
-    write_delays(file, in_frames, root=str(root.path), run=str(path))
+    write_delays(file, in_frames, root=root.place, run=str(path))
     rules = {"": anchors}
     if any(p.delay is not None for people in late.values() for p in people):
         delayed = replace(config.rules, candidates="delay", delays=str(file))
@@ -143,7 +143,7 @@ def pairs_quality(
         _retrieval_rows(sight, known, config),
         _against_truth(late, known, crops),
         {
-            "run": str(path), "judge": str(judge or path), "root": str(root.path), "crops": len(crops),
+            "run": str(path), "judge": str(judge or path), "root": root.place, "crops": len(crops),
             "projection": run.projects, "truth": known is not None, "stride": crops.stride,
             **{k: v for k, v in asdict(config).items() if k != "workers"},
         },

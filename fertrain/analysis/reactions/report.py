@@ -123,7 +123,7 @@ def reactions(
         write_figure(path, pictures.video_figure(line, labels, mine, window_steps(line, config.window)), dpi=110)
         figures.append(path)
     about = {
-        "run": str(run), "name": run_name(name or opened.name), "root": str(root.path), "labels": list(labels),
+        "run": str(run), "name": run_name(name or opened.name), "root": root.place, "labels": list(labels),
         "stride": crops.stride, **asdict(config),
     }  # fmt: skip
     write_json(out / "reactions.json", {"about": about, "synchrony": tables["synchrony"], "moments": tables["moments"]})

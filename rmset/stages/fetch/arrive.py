@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rmset.bounded import read_text
-from rmset.errors import FetchError, LayoutError, RemovedError, UnreadableError
+from rmset.errors import FetchError, LayoutError, RemovedError, RootError, UnreadableError
 from rmset.files import sha256_of
 from rmset.layout_record import Layout
 from rmset.read.fingerprints import refuse_copy
@@ -32,13 +32,13 @@ DOWNLOADS = "state/downloads"
 
 def has_begun(root: Root, video_id: str) -> bool:
     """Whether something of a video has arrived already, from an earlier try or run."""
-    folder = root.files.local(f"{DOWNLOADS}/{video_id}")
-    return folder.is_dir() and any(folder.iterdir())
+    return bool(root.files.keys(f"{DOWNLOADS}/{video_id}/*"))
 
 
 def forget(root: Root, video_id: str) -> None:
     """Delete the partial download of a video."""
-    shutil.rmtree(root.files.local(f"{DOWNLOADS}/{video_id}"), ignore_errors=True)
+    with suppress(RootError, OSError):
+        root.files.remove(f"{DOWNLOADS}/{video_id}")
 
 
 def bring(
@@ -56,7 +56,7 @@ def bring(
         FetchError: the file differs from its announcement.
         RootError: the root cannot be written to.
     """
-    folder, entry = root.files.local(f"{DOWNLOADS}/{target.video_id}"), target.entry
+    folder, entry = root.files.scratch(f"{DOWNLOADS}/{target.video_id}"), target.entry
     min_height = entry.min_height or config.min_height
     if found.get("is_live") or found.get("live_status") in ("is_live", "is_upcoming", "post_live"):
         raise FetchError(f"the video is still being aired ({found.get('live_status') or 'is_live'})", Cause.NOT_YET)
