@@ -47,13 +47,14 @@ DARK = Change(7, "dark panels are lightened, and covered faces are found at thei
 
 ASKED = Change(2, "the audit looks again where it doubts, at rooms and at gaps", _every_video)
 MIDDLE = Change(3, "the audit searches the whole screen once per segment, and sees cuts elsewhere", _every_video)
+PRECISE = Change(4, "the audit finds the frame of a change, and people who are there for a short time", _every_video)
 
 PLANES = Change(3, "crops are cut out of the planes of the video, and no longer by way of RGB", _every_video)
 
 CHANGES: dict[str, tuple[Change, ...]] = {
     # tracks and crops depend on the layout, which changes
     "layout": (NUMBERING, EDITED, SECOND, GRID, DARK), "track": (NUMBERING, FILLING, DARK),
-    "export": (NUMBERING, PLANES), "audit": (ASKED, MIDDLE),
+    "export": (NUMBERING, PLANES), "audit": (ASKED, MIDDLE, PRECISE),
 }  # fmt: skip
 """by stage; add a change with the next version when a stage's results change"""
 

@@ -309,18 +309,38 @@ def run_stages(
     """Run stages on one video in order, up to the first that fails; tracks are checked on `check` frames, if any."""
     again = probe_again(root, video_id, progress)
     outcomes = [again] if again is not None else []
-    early = _early(root, steps)
+    early, left = _early(root, steps), list(steps)
     try:
-        for name, config in steps:
+        while left:
+            name, config = left.pop(0)
             outcomes.append(run_stage(root, video_id, name, config, force=force, progress=progress, early=early))
             if outcomes[-1].status == "failed":
                 break
             if name == track.NAME and check and agreement.KEY not in outcomes[-1].counts:
                 outcomes.append(check_tracks(root, video_id, check, progress))
+            if isinstance(config, AuditConfig) and _mend(root, video_id, steps, config):
+                # The second audit judges the result.
+                left = [step for step in steps if step[0] in (track.NAME, audit.NAME)] + left
     finally:
         if early is not None:
             early.close()
     return outcomes
+
+
+def _mend(root: Root, video_id: str, steps: Sequence[tuple[str, Config]], config: AuditConfig) -> bool:
+    """Correct ids of a proposed layout by the audit, if it is to be tracked again; return whether any were."""
+    if not config.mend or track.NAME not in dict(steps):
+        return False
+    with root.files.lock(video_id):
+        if not audit.may_mend(root, video_id):
+            return False
+        found = root.audit(video_id)
+        before = root.layout(video_id)
+        after = audit.mended(before, found.renames if found else ())
+        if after.segments == before.segments:
+            return False
+        root.write_layout(after)
+    return True
 
 
 def _early(root: Root, steps: Sequence[tuple[str, Config]]) -> EarlyCrops | None:

@@ -235,6 +235,33 @@ def test_two_ids_of_one_person_at_different_times_become_one():
     assert renames == [Rename(30, 1, 0)]
 
 
+def test_a_face_on_the_wrong_side_of_a_change_moves_to_the_other():
+    # Two people change places between the fourth and fifth face; 0.45 of a change is a mood.
+    _, renames = asked((0, [0, 0, 0, 0, 1, 1, 1]), (1, [1, 1, 1, 1, 0, 0, 0]))
+    assert renames == [Rename(31, 0, 1), Rename(31, 1, 0)]
+    tired = samples((0, [0, 0, 0, 0, 1, 1, 1]), (1, [1, 1, 1, 1, 0, 0, 0]))
+    # The last faces resemble each other more than the first of the new person.
+    tired = [replace(s, vector=s.vector + 0.35 * np.eye(8, dtype=np.float32)[7] * (s.frame_idx >= 50)) for s in tired]
+    assert identity.ask(tired, 0.5, 0.8)[1] == [Rename(31, 0, 1), Rename(31, 1, 0)]
+
+
+def test_an_undecided_face_in_the_very_same_room_is_the_same_person():
+    room, other = pictures(False, 1, 5)[0], pictures(False, 1, 6)[0]
+    faces = samples((0, [0, 0, 0, 1, 1, 1]), (1, [1, 1, 1, 0, 0, 0]))
+    where = [replace(s, room=room if (s.person_id == 0) == (s.frame_idx < 30) else other) for s in faces]
+    # Both look otherwise after the change: between `same` and `other` from before.
+    mood = 0.6 * np.eye(8, dtype=np.float32)[7]
+    moody = [replace(s, vector=s.vector + mood) if s.frame_idx >= 30 else s for s in where]
+    assert identity.ask(moody, 0.5, 0.8)[1] == [Rename(21, 0, 1), Rename(21, 1, 0)]
+    elsewhere = [replace(s, room=pictures(False, 1, 7 + s.person_id)[0]) if s.frame_idx >= 30 else s for s in moody]
+    assert {r.becomes for r in identity.ask(elsewhere, 0.5, 0.8)[1]} == {2, 3}
+
+
+def test_single_faces_unlike_their_neighbors_are_looked_at_more_closely():
+    faces = samples((0, [0, 0, 2, 0, 0, 2]), (1, [1] * 6))
+    assert identity.doubtful(faces, 0.8) == [(0, 10, 30), (0, 40, 60)]
+
+
 def test_people_who_look_alike_on_one_screen_give_no_bad_answer():
     answers, renames = asked((0, [0] * 6), (1, [0] * 6))
     assert renames == []

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,50 @@ def test_an_audit_sees_a_swap_and_mend_puts_it_right(tmp_path, swapped):
     assert after["idf1"] >= 0.95
     assert [a.good for a in root.audit(video_id).answers if a.question == PERSON] == [True]
     assert root.confidence(video_id) >= 0.8
+
+
+def proposed(root, video_id):
+    """Make the root's layout one that only the program has seen; track and audit it."""
+    drawn = root.layout(video_id)
+    (segment,) = drawn.segments
+    people = tuple(replace(p, source="detected") for p in segment.people)
+    root.write_layout(replace(drawn, segments=(replace(segment, people=people, reviewed=False),)))
+
+
+def tracked_by(root, network, *options):
+    told = CliRunner().invoke(app, ["track", "--root", str(root.path), "--embedder", network, *options])
+    assert told.exit_code == 0, told.output
+    (video_id,) = root.video_ids()
+    return [(s.start_frame, [p.person_id for p in s.people]) for s in root.layout(video_id).segments]
+
+
+def test_ids_of_a_proposed_layout_are_corrected_at_the_very_frame_and_tracked_again(tmp_path, swapped):
+    root, video_id, truth = swapped
+    network = str(mean_color(tmp_path / "mean.onnx"))
+    proposed(root, video_id)
+    assert tracked_by(root, network, "--no-mend") == [(0, [0, 1])]
+    assert root.confidence(video_id) < 0.8
+    assert tracked_by(root, network) == [(0, [0, 1]), (SWAP, [1, 0])]
+    assert evaluate.video(root, video_id, truth).row["idf1"] > 0.98
+    assert root.confidence(video_id) >= 0.8
+    before = root.files.local(root.tracks_key(video_id)).read_bytes()
+    assert tracked_by(root, network) == [(0, [0, 1]), (SWAP, [1, 0])]
+    assert root.files.local(root.tracks_key(video_id)).read_bytes() == before
+
+
+def test_a_run_that_ended_between_audit_and_correction_is_completed(tmp_path, swapped):
+    root, video_id, _ = swapped
+    network = str(mean_color(tmp_path / "mean.onnx"))
+    proposed(root, video_id)
+    for stage, config in (("track", TrackConfig()), ("audit", AuditConfig(embedder=network))):
+        assert run_stage(root, video_id, stage, config).status == "done"
+    assert tracked_by(root, network) == [(0, [0, 1]), (SWAP, [1, 0])]
+
+
+def test_ids_of_a_layout_that_somebody_has_drawn_are_never_changed_unasked(tmp_path, swapped):
+    root, video_id, _ = swapped
+    assert tracked_by(root, str(mean_color(tmp_path / "mean.onnx"))) == [(0, [0, 1])]
+    assert root.confidence(video_id) < 0.8
 
 
 def test_weights_of_facenets_network_audit_a_video(tmp_path, swapped, pictures):

@@ -89,6 +89,14 @@ EmbedderOption = Annotated[
         "it is installed.",
     ),
 ]
+Mend = Annotated[
+    bool,
+    typer.Option(
+        "--mend/--no-mend",
+        help="Where the audit finds that ids pass from person to person, correct them in the proposed layout, and "
+        "track that video again.",
+    ),
+]
 Detector = Annotated[str, typer.Option("--detector", help="mtcnn or yunet.")]
 Weights = Annotated[
     Path | None,
@@ -189,6 +197,7 @@ def track(
     check: Check = False,
     check_frames: CheckFrames = 24,
     embedder: EmbedderOption = "auto",
+    mend: Mend = True,
     jobs: JobsOption = 1,
     force: ForceOption = False,
     root: RootOption = None,
@@ -202,16 +211,16 @@ def track(
     """
     from rmset.stages.track import NAME
 
-    steps = [(NAME, replace(config, stride=stride)), audit_step(embedder)]
+    steps = [(NAME, replace(config, stride=stride)), audit_step(embedder, mend=mend)]
     run_steps(find_root(root), videos, steps, jobs, force, check_frames if check else 0)
 
 
-def audit_step(embedder: str) -> tuple[str, AuditConfig]:
+def audit_step(embedder: str, *, mend: bool = True) -> tuple[str, AuditConfig]:
     """Return the audit that follows tracking."""
     from rmset.parts.identity import resolve
     from rmset.stages.audit import NAME, AuditConfig
 
-    return NAME, AuditConfig(embedder=resolve(embedder))
+    return NAME, AuditConfig(embedder=resolve(embedder), mend=mend)
 
 
 @takes(config=export_config)
@@ -240,6 +249,7 @@ def build(
     check: Check = False,
     check_frames: CheckFrames = 24,
     embedder: EmbedderOption = "auto",
+    mend: Mend = True,
     min_height: MinHeight = 1080,
     fetch_jobs: Annotated[int, typer.Option("--fetch-jobs", min=1, help="Downloads at once.")] = 2,
     sleep: Sleep = 10.0,
@@ -273,7 +283,7 @@ def build(
     steps: list[tuple[str, Any]] = [
         (layout.NAME, layout.ProposeConfig()),
         (track.NAME, replace(tracking, stride=track_stride)),
-        audit_step(embedder),
+        audit_step(embedder, mend=mend),
         (export_stage.NAME, exporting),
     ]
     if manifest is None:

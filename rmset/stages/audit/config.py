@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rmset.errors import UsageError
+from rmset.fields import LATER
 from rmset.parts import identity as embedders
 
 
@@ -26,9 +27,11 @@ class AuditConfig:
     """least detector score of a face compared"""
     embedder: str = embedders.NONE
     """`dlib`, a file that ends in .onnx or .pt, or `none`; `auto` is resolved by the command line"""
+    mend: bool = field(default=True, metadata=LATER)
+    """whether ids are corrected in a proposed layout, and the video tracked again, where tracking goes before"""
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if self.every < 1 or self.fewest < 1 or self.again < 0 or self.faces < 2:
-            raise UsageError("expected every and fewest of 1 or more, again of 0 or more and faces of 2 or more")
+        if self.every < 1 or self.fewest < 1 or self.again < 0 or self.faces < 4:
+            raise UsageError("expected every and fewest of 1 or more, again of 0 or more and faces of 4 or more")
         embedders.resolve(self.embedder)

@@ -14,6 +14,8 @@ from rmset.stages.audit.config import AuditConfig
 _NEAR = 0.4
 # Shortest segment in which people are expected to change places, frames.
 _LONG = 120
+# Distance of the first and last face that are compared from a segment's ends, frames; blends are about as long.
+_END = 6
 
 
 def to_search(segment: Segment, config: AuditConfig, keys: Sequence[int]) -> list[int]:
@@ -42,10 +44,13 @@ def _length(segment: Segment) -> int:
 def to_compare(segment: Segment, searched: int, config: AuditConfig) -> list[int]:
     """Frames of a segment for comparing faces: about twice as many as searched, in a short segment as many.
 
-    They are not moved to key frames: encoders put those where pictures change, and there tracks are least certain.
+    They are not moved to key frames: encoders put those where pictures change, and there tracks are least certain. One
+    is near each end, where a segment that is cut a little too early or late shows somebody else.
     """
     long = _length(segment) >= _LONG
-    return _evenly(segment, min(2 * searched + 1, config.faces) if long else searched)
+    between = _evenly(segment, min(2 * searched + 1, config.faces - 2) if long else searched)
+    ends = [segment.start_frame + _END, segment.end_frame - 1 - _END]
+    return sorted({*between, *(e for e in ends if between and all(abs(e - f) > _END for f in between))})
 
 
 def to_search_again(segment: Segment, searched: Sequence[int], config: AuditConfig, keys: Sequence[int]) -> list[int]:
@@ -66,3 +71,10 @@ def _evenly(segment: Segment, count: int) -> list[int]:
     count = min(_length(segment), count)
     frames = {int(v) for v in np.linspace(segment.start_frame, segment.end_frame - 1, count + 2)[1:-1]}
     return sorted(frames)
+
+
+def evenly_of(numbers: Sequence[int], count: int) -> list[int]:
+    """At most `count` of some ascending frame numbers, evenly spaced."""
+    if len(numbers) <= count:
+        return list(numbers)
+    return [numbers[round(float(p))] for p in np.linspace(0, len(numbers) - 1, count + 2)[1:-1]]

@@ -5,7 +5,7 @@ vectors of a few faces per person, in order of time -> pieces of one person each
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,8 @@ from rmset.stages.audit.screen import unlike
 
 # Fewest faces of a piece.
 _FEWEST = 2
-# Least difference between small pictures of different rooms.
-_OTHER_ROOM = 0.3
+# Least difference between small pictures of different rooms, and largest between those of one room.
+_OTHER_ROOM, _ONE_ROOM = 0.3, 0.15
 # Two people even in one room: margin over `other`, fewest faces a side, largest spread of a side (share of `other`).
 _FAR, _MANY, _ONE = 0.1, 3, 0.75
 # Confidence left if identities are mixed.
@@ -57,13 +57,25 @@ class Piece:
         return self.samples[-1].frame_idx
 
 
-def ask(samples: Sequence[Sample], same: float, other: float) -> tuple[list[Answer], list[Rename]]:
+Find = Callable[[Piece, Piece], int]
+"""(the piece before a change, the piece after it) -> first frame of the second person"""
+
+
+def after_the_last_face(before: Piece, after: Piece) -> int:  # noqa: ARG001
+    """Return the first frame that may show the second person, where no further faces can be compared."""
+    return before.end + 1
+
+
+def ask(
+    samples: Sequence[Sample], same: float, other: float, find: Find = after_the_last_face
+) -> tuple[list[Answer], list[Rename]]:
     """Answers, and the renames that would correct identities.
 
     Args:
         samples: faces of all people.
         same: distance below which faces are of one person.
         other: distance above which faces are of two people.
+        find: finds the frame of a change.
     """
     people = sorted({s.person_id for s in samples})
     pieces = [piece for p in people for piece in split([s for s in samples if s.person_id == p], other)]
@@ -75,8 +87,8 @@ def ask(samples: Sequence[Sample], same: float, other: float) -> tuple[list[Answ
         one, two = twins
         detail = f"people {one.person_id} and {two.person_id} are on the screen at once and look like one person"
         return [Answer(PERSON, "cannot tell", None, detail, one.start, one.samples[0].box, one.person_id)], []
-    names = _named(pieces, same)
-    answers, renames = _changes(pieces, names)
+    names = _named(pieces, same, other)
+    answers, renames = _changes(pieces, names, find)
     if not answers:
         answers = [Answer(PERSON, "yes", True, f"{len(samples)} faces of {len(people)} people compared")]
     return answers, renames
@@ -99,7 +111,23 @@ def split(samples: Sequence[Sample], other: float) -> list[Piece]:
                 best, at = apart - within, k
     if not at:
         return [Piece(ordered[0].person_id, tuple(ordered))]
+    at = _settled(ordered, at)
     return split(ordered[:at], other) + split(ordered[at:], other)
+
+
+def _settled(ordered: Sequence[Sample], at: int) -> int:
+    """Return where to cut: the faces next to the cut are moved to the side that they resemble."""
+    # Medians of whole sides hardly notice one face on the wrong side, but it makes pieces of two people overlap.
+    for step in (-1, 1):
+        while _FEWEST <= at + step <= len(ordered) - _FEWEST:
+            moved = ordered[at - 1] if step < 0 else ordered[at]
+            before = [s for s in ordered[max(0, at - _MANY - 1) : at] if s is not moved]
+            after = [s for s in ordered[at : at + _MANY + 1] if s is not moved]
+            towards, own = (after, before) if step < 0 else (before, after)
+            if _apart([moved], towards) >= _apart([moved], own):
+                break
+            at += step
+    return at
 
 
 def _apart(one: Sequence[Sample], two: Sequence[Sample]) -> float:
@@ -137,7 +165,7 @@ def _overlap(one: Piece, two: Piece) -> bool:
     return one.start <= two.end and two.start <= one.end
 
 
-def _named(pieces: Sequence[Piece], same: float) -> list[int]:
+def _named(pieces: Sequence[Piece], same: float, other: float) -> list[int]:
     """Name each piece after a piece of the same person at another time, else after its track, else by a new name."""
     order = sorted(range(len(pieces)), key=lambda i: (pieces[i].start, pieces[i].person_id))
     names: dict[int, int] = {}
@@ -149,9 +177,10 @@ def _named(pieces: Sequence[Piece], same: float) -> list[int]:
         known = [
             names[j]
             for distance, j in near
-            if distance < same and names[j] not in taken
-            # A like face is the same person only with the same name or a like room.
-            if names[j] == mine.person_id or _like_room(mine, pieces[j])
+            if names[j] not in taken
+            # A like face is the same person only with the same name or a like room; an undecided one in the same room.
+            if (distance < same and (names[j] == mine.person_id or _rooms(mine, pieces[j]) < _OTHER_ROOM))
+            or (distance < other and 0 <= _rooms(mine, pieces[j]) < _ONE_ROOM)
         ]
         # If no piece is clearly the same person, the track's own name stays.
         if known:
@@ -163,13 +192,13 @@ def _named(pieces: Sequence[Piece], same: float) -> list[int]:
     return [names[i] for i in range(len(pieces))]
 
 
-def _like_room(one: Piece, two: Piece) -> bool:
-    """Whether the rooms of two pieces are alike or unknown."""
+def _rooms(one: Piece, two: Piece) -> float:
+    """Difference between the rooms of two pieces, 0 to 1; −1 where one is unknown."""
     known = all(s.room is not None for s in (*one.samples, *two.samples))
-    return not known or _rooms_apart(one.samples, two.samples) < _OTHER_ROOM
+    return _rooms_apart(one.samples, two.samples) if known else -1.0
 
 
-def _changes(pieces: Sequence[Piece], names: Sequence[int]) -> tuple[list[Answer], list[Rename]]:
+def _changes(pieces: Sequence[Piece], names: Sequence[int], find: Find) -> tuple[list[Answer], list[Rename]]:
     """Answers and renames for the pieces whose name differs from their track's."""
     answers: list[Answer] = []
     renames: list[Rename] = []
@@ -177,16 +206,16 @@ def _changes(pieces: Sequence[Piece], names: Sequence[int]) -> tuple[list[Answer
         before = [p for p in pieces if p.person_id == piece.person_id and p.end < piece.start]
         if name == piece.person_id:
             if any(r.person_id == piece.person_id for r in renames):
-                renames.append(Rename(before[-1].end + 1, piece.person_id, name))
+                renames.append(Rename(find(before[-1], piece), piece.person_id, name))
             continue
         # The change lies between the last face before and the first one after.
-        start = before[-1].end + 1 if before else piece.start
+        start = find(before[-1], piece) if before else piece.start
         others = [p for p, n in zip(pieces, names, strict=True) if n == name and p is not piece]
         who = f"person {name}" if others else "somebody new"
         first = piece.samples[0]
         # The face to compare with: of the person it is now, or of the track's person until then.
         beside = min((s for p in (others or before) for s in p.samples), key=lambda s: abs(s.frame_idx - start))
-        detail = f"from about frame {start} on, person {piece.person_id} is {who}"
+        detail = f"from frame {start} on, person {piece.person_id} is {who}"
         answers.append(
             Answer(
                 PERSON,
@@ -203,3 +232,26 @@ def _changes(pieces: Sequence[Piece], names: Sequence[int]) -> tuple[list[Answer
         )
         renames.append(Rename(start, piece.person_id, name))
     return answers, renames
+
+
+def nearer(face: Sample, one: Piece, other: Piece) -> bool:
+    """Whether a face resembles the first piece more than the second."""
+    return _apart([face], one.samples) < _apart([face], other.samples)
+
+
+def doubtful(samples: Sequence[Sample], other: float) -> list[tuple[int, int, int]]:
+    """(person, first frame, last frame) around single faces unlike their neighbors in time.
+
+    They show an expression, or somebody else for a short time: only more faces can tell.
+    """
+    found = []
+    for person in sorted({s.person_id for s in samples}):
+        mine = sorted((s for s in samples if s.person_id == person), key=lambda s: s.frame_idx)
+        for k, one in enumerate(mine):
+            before, after = mine[max(0, k - 1) : k], mine[k + 1 : k + 2]
+            if (before or after) and all(_apart([one], [b]) >= other for b in (*before, *after)):
+                steps = [abs(b.frame_idx - one.frame_idx) for b in (*before, *after)]
+                low = before[0].frame_idx if before else one.frame_idx - steps[0]
+                high = after[0].frame_idx if after else one.frame_idx + steps[0]
+                found.append((person, low, high))
+    return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from rmset.answers import PERSON, Answer, Audit, Rename
 from rmset.errors import RootError
@@ -37,6 +38,8 @@ _embedder = cache(embedders.load)
 _SMALLEST, _LEAST_PX = 0.055, 20.0
 # Size of a face's surroundings ("room"), relative to its box.
 _ROOM = 1.8
+# Further faces compared around one that is unlike its neighbors.
+_MORE = 4
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,11 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
         looks, samples = _first_looks(video, progress, f"audit {video_id}")
         looks = _second_looks(video, looks)
         missing = _missing(video)
+        of_identity, renames = _identities(video, samples)
     answers = screen.ask([(segments[n], found) for n, found in looks.items()], gaps.ask(missing, layout.segments))
     if (absent := Absent.of(root, video_id)) is not None:
         # A removed person is in no panel, and still in the picture.
         answers = [a for a in answers if not absent.concerns(a)]
-    of_identity, renames = _identities(samples, embedder)
     name = embedder.name if embedder else None
     count = sum(len(found) for found in looks.values())
     audit = Audit(video_id, name, count, len(samples), (*answers, *of_identity), tuple(renames))
@@ -140,13 +143,40 @@ def _missing(video: _Audited) -> list[gaps.Gap]:
     return [gaps.seen(gap, shown) for gap in wanted]
 
 
-def _identities(
-    samples: Sequence[identity.Sample], embedder: embedders.Embedder | None
-) -> tuple[list[Answer], list[Rename]]:
-    """Answers about identities, and corrections."""
-    if embedder is None:
+def _identities(video: _Audited, samples: list[identity.Sample]) -> tuple[list[Answer], list[Rename]]:
+    """Answers about identities, and corrections; more faces are compared where the first ones leave a doubt."""
+    if video.embedder is None:
         return [Answer(PERSON, "not asked", None, "no embedder; `pip install 'rmset[identity]'`")], []
-    return identity.ask(samples, embedder.same, embedder.other)
+    same, other = video.embedder.same, video.embedder.other
+    for person, low, high in identity.doubtful(samples, other):
+        known = {s.frame_idx for s in samples if s.person_id == person}
+        inside = [f for f in video.tracks.between(person, low, high).tolist() if f not in known]
+        samples += _faces(video, person, frames.evenly_of(inside, _MORE))
+    return identity.ask(samples, same, other, lambda before, after: _first_frame(video, before, after))
+
+
+def _first_frame(video: _Audited, before: identity.Piece, after: identity.Piece) -> int:
+    """Find the first frame of the second person, by halves: each middle face belongs to the piece it resembles more."""
+    low, high, person = before.end, after.start, before.person_id
+    while inside := video.tracks.between(person, low, high).tolist():
+        middle = min(inside, key=lambda f: abs(2 * f - low - high))
+        face = next(iter(_faces(video, person, [middle])), None)
+        if face is None:
+            break
+        if identity.nearer(face, after, before):
+            high = face.frame_idx
+        else:
+            low = face.frame_idx
+    return low + 1
+
+
+def _faces(video: _Audited, person: int, numbers: Sequence[int]) -> Iterator[identity.Sample]:
+    """Yield a person's faces in frames (ascending) in which they are tracked."""
+    for frame in video.reader.sample(numbers):
+        n = next((n for n, s in video.segments.items() if s.start_frame <= frame.frame_idx < s.end_frame), None)
+        if n is not None:
+            names, boxes, _ = video.tracks.at(frame.frame_idx)
+            yield from _embedded(video, frame, n, names, boxes, np.flatnonzero(names == person))
 
 
 def _counts(audit: Audit) -> dict[str, float | str]:
@@ -185,9 +215,21 @@ def _compared(video: _Audited, frame: Frame, number: int, have: Sequence[int]) -
     sharp &= in_their_panels(segment, names, boxes, video.frame_size)
     sharp &= np.array([have.count(name) < config.faces for name in names.tolist()], bool)
     rows = np.flatnonzero(sharp)
-    if not len(rows):
+    yield from _embedded(video, frame, number, names, boxes, rows)
+
+
+def _embedded(
+    video: _Audited,
+    frame: Frame,
+    number: int,
+    names: npt.NDArray[np.int64],
+    boxes: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.intp],
+) -> Iterator[identity.Sample]:
+    """Yield the faces of some rows of a frame as samples."""
+    if video.embedder is None or not len(rows):
         return
-    panels = {p.person_id: p.panel for p in segment.people}
+    panels = {p.person_id: p.panel for p in video.segments[number].people}
     for row, vector in zip(rows, video.embedder.embed(frame.rgb, as_boxes(boxes[rows])), strict=True):
         x0, y0, x1, y1 = (round(float(v), 1) for v in boxes[row])
         panel = panels.get(int(names[row]))

@@ -49,6 +49,11 @@ class Tracks:
         low, high = np.searchsorted(self.frame, [segment.start_frame, segment.end_frame])
         return np.asarray(self.frame[low:high][self.name[low:high] == person.person_id], np.int64)
 
+    def between(self, person_id: int, low: int, high: int) -> npt.NDArray[np.int64]:
+        """Frames in which a person is found, strictly between two, ascending."""
+        first, last = np.searchsorted(self.frame, [low + 1, high])
+        return np.asarray(self.frame[first:last][self.name[first:last] == person_id], np.int64)
+
 
 def in_their_panels(
     segment: Segment, names: npt.NDArray[np.int64], boxes: npt.NDArray[np.float32], frame_size: tuple[int, int]
