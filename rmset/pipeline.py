@@ -328,16 +328,20 @@ def run_stages(
 
 
 def _mend(root: Root, video_id: str, steps: Sequence[tuple[str, Config]], config: AuditConfig) -> bool:
-    """Correct ids of a proposed layout by the audit, if it is to be tracked again; return whether any were."""
+    """Correct ids of a proposed layout by the audit, if it is to be tracked again; return whether any were.
+
+    This happens once, and never to a layout that somebody has looked at. Removed people are found by their ids, so a
+    video that has some keeps its ids.
+    """
     if not config.mend or track.NAME not in dict(steps):
         return False
     with root.files.lock(video_id):
-        if not audit.may_mend(root, video_id):
-            return False
         found = root.audit(video_id)
+        if found is None or not found.renames or layout.is_manual(root, video_id) or root.removed().of(video_id):
+            return False
         before = root.layout(video_id)
-        after = audit.mended(before, found.renames if found else ())
-        if after.segments == before.segments:
+        after = audit.mended(before, found.renames)
+        if before.corrected or after.segments == before.segments:
             return False
         root.write_layout(after)
     return True

@@ -9,9 +9,9 @@ renames that correct identities -> a layout with other ids              `mend`
 from __future__ import annotations
 
 from rmset.stages.audit.config import AuditConfig
-from rmset.stages.audit.mend import may_mend, mended
+from rmset.stages.audit.mend import mended
 from rmset.stages.audit.run import run
 
 NAME = "audit"
 
-__all__ = ["NAME", "AuditConfig", "may_mend", "mended", "run"]
+__all__ = ["NAME", "AuditConfig", "mended", "run"]

@@ -7,19 +7,6 @@ from dataclasses import replace
 
 from rmset.answers import Rename
 from rmset.layout_record import Layout, Segment
-from rmset.root import Root
-from rmset.stages.layout import is_manual
-
-
-def may_mend(root: Root, video_id: str) -> bool:
-    """Whether a video's ids may be corrected unasked: once, and if nobody has looked at its layout.
-
-    Removed people are found by their ids, so a video that has some keeps its ids.
-    """
-    if is_manual(root, video_id) or root.removed().of(video_id):
-        return False
-    found = root.audit(video_id)
-    return found is not None and bool(found.renames) and not root.layout(video_id).corrected
 
 
 def mended(layout: Layout, renames: Sequence[Rename]) -> Layout:
