@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from rmset.errors import RmsetError
+from rmset.errors import RmsetError, UsageError
 from rmset.progress import Progress, bars
 from rmset.read.values import csv_cell, plain
 
@@ -207,17 +207,23 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
         as_flags: replaces parameter names in a message by flags.
     """
     printed.plain_streams()
+    if _is_later_rank():
+        # one process of a data-parallel training talks and prints
+        _Talk.quiet = True
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     try:
         try:
             signals.end_on_signals()
             app(prog_name=name)
         except BaseException as ended:
             if code := signals.stop_code(ended):
-                warn(f"{name}: stopped; run the same command again to resume")
+                if _speaks():
+                    warn(f"{name}: stopped; run the same command again to resume")
                 _leave(code)
             raise
     except RmsetError as error:
-        warn(f"{name}: {as_flags(str(error))}")
+        if _speaks():
+            warn(f"{name}: {as_flags(str(error))}")
         sys.exit(error.exit_code)
     except SystemExit:
         # The command is finished: a later SIGTERM must not look like a stop that lacks its line.
@@ -242,6 +248,36 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
             raise
         warn(f"{name}: {found}")
         sys.exit(1)
+
+
+def _ranks() -> int:
+    """Return the number of processes that a launcher of data-parallel training has started."""
+    known = all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR"))
+    return int(os.environ["WORLD_SIZE"]) if known else 1
+
+
+def _is_later_rank() -> bool:
+    """Whether a launcher of data-parallel training started this process as another than the first."""
+    return _ranks() > 1 and os.environ["RANK"] != "0"
+
+
+def require_one_process(what: str) -> None:
+    """Raise under a launcher of several processes, for work that they do not share.
+
+    Raises:
+        UsageError: there are several.
+    """
+    if _ranks() > 1:
+        raise UsageError(f"expected one process for {what}, found {_ranks()}; start it without torchrun")
+
+
+def _speaks() -> bool:
+    """Whether this process reports how the command ended: one of those of a data-parallel training, else the only one.
+
+    The processes agree on it once they have joined; until then all fail alike, and the first one speaks.
+    """
+    joined = sys.modules.get("fertrain.ranks")
+    return bool(joined.speaks()) if joined is not None else not _is_later_rank()
 
 
 def _leave(code: int) -> None:

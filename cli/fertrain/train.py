@@ -11,6 +11,7 @@ from fertrain.config import RunConfig, start_for
 from fertrain.config.methods import FROM_LABELS
 from rmset.errors import UsageError
 
+from .. import console
 from ..console import Format, FormatOption, QuietOption, emit, progress, say
 from . import options as o
 
@@ -109,6 +110,7 @@ def _run(config: RunConfig, out: Path | None, fmt: Format, runs: int, folds: str
 def _run_folds(config: RunConfig, folds: str, runs: int, fmt: Format) -> None:
     from fertrain.analysis.compare.protocol import run_folds
 
+    console.require_one_process("--folds")
     if runs != 1:
         raise UsageError(f"expected --folds or --runs, found both; --seed takes other seeds than {config.seed}")
     with progress() as bar:

@@ -87,6 +87,7 @@ def judge(
     part: str = "",
     workers: int = 0,
     progress: Progress = silent,
+    shared: bool = False,
 ) -> EvalResult:
     """Probabilities and scores of a network on a split, in the split's label order.
 
@@ -99,10 +100,11 @@ def judge(
         part: name in reports; default: the split.
         workers: processes that decode.
         progress: progress callback.
+        shared: whether the processes of a data-parallel run share the work; all get the same result.
     """
     columns = permutation(labels, split.order.classes)
     k = len(split.order)
-    found = logits(model, images, spec, workers=workers, progress=progress)
+    found = logits(model, images, spec, workers=workers, progress=progress, shared=shared)
     probabilities = found[:, columns].double().softmax(dim=1).numpy() if len(split) else np.zeros((0, k))
     # argmax of logits, because probabilities can be equal after rounding
     predicted = found[:, columns].argmax(dim=1).numpy() if len(split) else np.zeros(0, dtype=np.int64)

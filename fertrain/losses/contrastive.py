@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from .precision import full
+
 
 def nt_xent(a: Tensor, b: Tensor, tau: float) -> Tensor:
     """SimCLR, equation (1): −log( e^{s_ij/τ} / Σ_{k≠i} e^{s_ik/τ} ), averaged over both views of every image.
@@ -23,7 +25,7 @@ def nt_xent(a: Tensor, b: Tensor, tau: float) -> Tensor:
     0.5514
     """
     n = len(a)
-    z = F.normalize(torch.cat([a, b]).float(), dim=1)
+    z = F.normalize(full(torch.cat([a, b])), dim=1)
     with torch.autocast(z.device.type, enabled=False):
         s = z @ z.T / tau
     s = s.masked_fill(torch.eye(2 * n, dtype=torch.bool, device=s.device), float("-inf"))
@@ -46,11 +48,11 @@ def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, tau: float) -> Tensor
     >>> round(fertrain.losses.info_nce(views[:1], views[:1], views[1:], tau=1.0).item(), 4)
     0.3133
     """
-    q = F.normalize(queries.float(), dim=1)
-    k = F.normalize(keys.detach().float(), dim=1)
+    q = F.normalize(full(queries), dim=1)
+    k = F.normalize(full(keys.detach()), dim=1)
     positive = (q * k).sum(dim=1, keepdim=True)
     with torch.autocast(q.device.type, enabled=False):
-        negative = q @ F.normalize(queue.detach().float(), dim=1).T
+        negative = q @ F.normalize(full(queue.detach()), dim=1).T
     logits = torch.cat([positive, negative], dim=1) / tau
     return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.int64, device=q.device))
 
@@ -63,4 +65,4 @@ def disagreement(prediction: Tensor, target: Tensor) -> Tensor:
     >>> fertrain.losses.disagreement(torch.eye(2), torch.eye(2)).item()
     -1.0
     """
-    return -F.cosine_similarity(prediction.float(), target.detach().float(), dim=1).mean()
+    return -F.cosine_similarity(full(prediction), full(target.detach()), dim=1).mean()

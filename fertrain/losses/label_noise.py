@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from .precision import full
+
 
 def attention_maps(f: Tensor, weight: Tensor) -> Tensor:
     """M_l(h, w) = Σ_d w_ld f_d(h, w): class activation of every class. (B, D, h, w), (K, D) -> (B, K, h, w).
@@ -24,7 +26,7 @@ def attention_maps(f: Tensor, weight: Tensor) -> Tensor:
              [[ 1., -2.]]]])
     """
     with torch.autocast(f.device.type, enabled=False):
-        return torch.einsum("bdhw,kd->bkhw", f.float(), weight.detach().float())
+        return torch.einsum("bdhw,kd->bkhw", full(f), full(weight.detach()))
 
 
 def flip_consistency(maps: Tensor, mirrored: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ def relabeled(logits: Tensor, labels: Tensor, among: Tensor, margin: float) -> T
     >>> fertrain.losses.relabeled(logits, torch.tensor([1, 1, 1]), among=torch.tensor([0, 2]), margin=0.2)
     tensor([ 0, -1, -1])
     """
-    p = logits.detach().float().softmax(dim=1)
+    p = full(logits.detach()).softmax(dim=1)
     most, guess = p.max(dim=1)
     own = p.gather(1, labels.unsqueeze(1)).squeeze(1)
     allowed = torch.zeros(len(p), dtype=torch.bool, device=p.device)
@@ -112,7 +114,7 @@ def divergence(logits: Tensor, p: Tensor) -> Tensor:
     >>> round(fertrain.losses.divergence(torch.zeros(1, 2), votes).item(), 4)
     0.1308
     """
-    return F.kl_div(F.log_softmax(logits.float(), dim=1), p, reduction="batchmean")
+    return F.kl_div(F.log_softmax(full(logits), dim=1), p, reduction="batchmean")
 
 
 def neighbor_distance(q: Tensor, last: Tensor, weights: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ..errors import UnknownNameError
+from .precision import full
 from .supervised import cel
 
 ANNEALING = ("none", "linear", "log", "exp")
@@ -40,7 +41,7 @@ def confident_cross_entropy(logits: Tensor, q: Tensor, margins: Tensor | float) 
     confidence, guess = q.detach().max(dim=1)
     margin = margins[guess] if isinstance(margins, Tensor) else margins
     counted = confidence >= margin
-    losses = F.cross_entropy(logits.float(), guess, reduction="none")
+    losses = F.cross_entropy(full(logits), guess, reduction="none")
     return (losses * counted).mean(), counted
 
 
@@ -51,7 +52,7 @@ def weighted_cross_entropy(logits: Tensor, q: Tensor, weights: Tensor) -> Tensor
     >>> round(fertrain.losses.weighted_cross_entropy(torch.zeros(2, 2), q, weights).item(), 4)
     0.5199
     """
-    losses = F.cross_entropy(logits.float(), q.detach().argmax(dim=1), reduction="none")
+    losses = F.cross_entropy(full(logits), q.detach().argmax(dim=1), reduction="none")
     return (losses * weights).mean()
 
 
@@ -97,7 +98,7 @@ def fairness(logits: Tensor, shares: Tensor, guessed: Tensor) -> Tensor:
     """
     if not len(logits):
         return logits.new_zeros(())
-    p = logits.float().softmax(dim=1)
+    p = full(logits).softmax(dim=1)
     own = torch.bincount(p.argmax(dim=1), minlength=p.shape[1]) / len(p)
     wanted, found = (
         mean * torch.where(histogram > 0, 1 / histogram.clamp_min(1e-12), 0.0)
@@ -121,10 +122,10 @@ def sharpened_divergence(
     >>> loss.item(), counted.tolist()
     (0.0, [True])
     """
-    weak = weak_logits.detach().float()
+    weak = full(weak_logits.detach())
     counted = weak.softmax(dim=1).amax(dim=1) > threshold
     target = F.log_softmax(weak / temperature, dim=1)
-    losses = F.kl_div(F.log_softmax(logits.float(), dim=1), target, reduction="none", log_target=True).sum(dim=1)
+    losses = F.kl_div(F.log_softmax(full(logits), dim=1), target, reduction="none", log_target=True).sum(dim=1)
     return (losses * counted).mean(), counted
 
 
@@ -150,7 +151,7 @@ def annealed(logits: Tensor, targets: Tensor, threshold: float) -> Tensor:
         targets: (B, K), rows sum to 1.
         threshold: η_t.
     """
-    log_p = F.log_softmax(logits.float(), dim=1)
+    log_p = F.log_softmax(full(logits), dim=1)
     known = log_p.detach().exp().gather(1, targets.argmax(dim=1, keepdim=True)).squeeze(1)
     counted = known <= threshold
     losses = -(targets * log_p).sum(dim=1)
@@ -173,7 +174,7 @@ def adapted_margins(confidence: Tensor, counts: Tensor, epoch: int, beta: float,
 
 def recognized(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Confidence of correctly classified labeled images, summed by class, and their counts: (K,) and (K,)."""
-    confidence, guess = logits.detach().float().softmax(dim=1).max(dim=1)
+    confidence, guess = full(logits.detach()).softmax(dim=1).max(dim=1)
     right = guess == targets.argmax(dim=1)
     classes = F.one_hot(guess[right], logits.shape[1]).float()
     # not a matrix product: autocast would round the sum to bf16
@@ -187,7 +188,7 @@ def sharpen(q: Tensor, temperature: float) -> Tensor:
     tensor([[0.9000, 0.1000]])
     """
     # a softmax of logarithms: powers of small probabilities underflow
-    return torch.softmax(q.float().clamp_min(1e-12).log() / temperature, dim=1)
+    return torch.softmax(full(q).clamp_min(1e-12).log() / temperature, dim=1)
 
 
 def align_distribution(q: Tensor, wanted: Tensor, found: Tensor) -> Tensor:
@@ -212,7 +213,7 @@ def brier(logits: Tensor, q: Tensor) -> Tensor:
     >>> fertrain.losses.brier(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item()
     0.25
     """
-    return (q.detach() - logits.float().softmax(dim=1)).pow(2).mean()
+    return (q.detach() - full(logits).softmax(dim=1)).pow(2).mean()
 
 
 def cross_entropy(logits: Tensor, q: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from rmset.errors import UsageError
 
 from ..errors import UnknownNameError
+from .precision import full
 
 SELF_MASKS: tuple[str, ...] = ("exclude", "epsilon", "off")
 
@@ -38,7 +39,7 @@ def similarity(z: Tensor, self_mask: str = "exclude") -> Tensor:
     """
     if self_mask not in SELF_MASKS:
         raise UnknownNameError("self-mask", self_mask, SELF_MASKS)
-    unit = F.normalize(z.float(), dim=1)
+    unit = F.normalize(full(z), dim=1)
     with torch.autocast(z.device.type, enabled=False):
         s = unit @ unit.T
     if self_mask == "off":
@@ -72,7 +73,7 @@ def attended(f: Tensor, z: Tensor, tau: float, self_mask: str = "exclude") -> Te
             [1., 0.]])
     """
     with torch.autocast(f.device.type, enabled=False):
-        return attention(z, tau, self_mask) @ f.float()
+        return attention(z, tau, self_mask) @ full(f)
 
 
 def cosines(anchor: Tensor, candidates: Tensor) -> Tensor:
@@ -81,7 +82,7 @@ def cosines(anchor: Tensor, candidates: Tensor) -> Tensor:
     >>> fertrain.losses.cosines(torch.tensor([1.0, 0.0]), torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
     tensor([1., 0.])
     """
-    return F.cosine_similarity(anchor.float().unsqueeze(0), candidates.float(), dim=1)
+    return F.cosine_similarity(full(anchor).unsqueeze(0), full(candidates), dim=1)
 
 
 def kept(n: int, gamma: float) -> int:

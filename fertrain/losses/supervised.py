@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ..splitmix import unit
+from .precision import full
 
 ML_SMOOTHING = 0.001
 """The authors' ε; it keeps ML's logarithm finite if no kept class has any probability."""
@@ -32,7 +33,7 @@ def cel(logits: Tensor, p: Tensor) -> Tensor:
     >>> round(fertrain.losses.ferplus_cel(logits, p).item(), 4)
     1.2395
     """
-    return -(p * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
+    return -(p * F.log_softmax(full(logits), dim=1)).sum(dim=1).mean()
 
 
 def ml(logits: Tensor, p: Tensor, smoothing: float = ML_SMOOTHING) -> Tensor:
@@ -46,7 +47,7 @@ def ml(logits: Tensor, p: Tensor, smoothing: float = ML_SMOOTHING) -> Tensor:
     """
     t = (1 - smoothing) * (p > 0).float() + smoothing
     # in logarithms: the product underflows for confident predictions
-    return -(t.log() + F.log_softmax(logits.float(), dim=1)).amax(dim=1).mean()
+    return -(t.log() + F.log_softmax(full(logits), dim=1)).amax(dim=1).mean()
 
 
 def mv(logits: Tensor, p: Tensor) -> Tensor:
@@ -56,7 +57,7 @@ def mv(logits: Tensor, p: Tensor) -> Tensor:
     >>> round(fertrain.losses.ferplus_mv(logits, p).item(), 4)
     1.3863
     """
-    return F.cross_entropy(logits.float(), p.argmax(dim=1))
+    return F.cross_entropy(full(logits), p.argmax(dim=1))
 
 
 def pld(logits: Tensor, p: Tensor, generator: Generator | None = None) -> Tensor:
@@ -74,7 +75,7 @@ def pld(logits: Tensor, p: Tensor, generator: Generator | None = None) -> Tensor
     ...             fertrain.losses.ferplus_cel(torch.zeros(2, 4), certain))
     True
     """
-    return F.cross_entropy(logits.float(), torch.multinomial(p, 1, generator=generator).squeeze(1))
+    return F.cross_entropy(full(logits), torch.multinomial(p, 1, generator=generator).squeeze(1))
 
 
 def draw(p: npt.NDArray[np.float32], samples: npt.NDArray[np.int64], epoch: int, seed: int) -> npt.NDArray[np.float32]:

@@ -19,11 +19,13 @@ from torch import Tensor, nn
 
 from ..config.run import RunConfig
 from ..losses.contrastive import nt_xent
+from ..losses.precision import full
 from ..losses.pseudo_label import adapted_margins, confident_cross_entropy, recognized
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from .base import Batch, Phase, StepOutput, Unlabeled, Views
-from .semi_supervised import SemiSupervised, joint_features
+from .joint import joint_features
+from .semi_supervised import SemiSupervised
 
 
 class Margins(nn.Module):
@@ -106,5 +108,5 @@ class AdaCm(SemiSupervised[Seen]):
 
 
 def _found(logits: Tensor, targets: Tensor, one: Tensor, two: Tensor) -> Seen:
-    guess = (one.detach().float().softmax(dim=1) + two.detach().float().softmax(dim=1)) / 2
+    guess = (full(one.detach()).softmax(dim=1) + full(two.detach()).softmax(dim=1)) / 2
     return Seen(guess, *recognized(logits, targets))

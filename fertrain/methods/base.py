@@ -18,9 +18,17 @@ class AnchorBatch:
     """One anchor of RMset and the candidates drawn for it."""
 
     images: Tensor
-    """(1 + p + q, C, S, S), normalized: the anchor, p positives, q negatives."""
+    """(1 + p + q, C, S, S), normalized: the anchor, p positives, q negatives. With several processes, those of them
+    that are in this process's share of all anchors' images, which lie one after another."""
     positives: int
     """Number of positives p."""
+    total: int | None = None
+    """1 + p + q, for several processes; None: as many as `images`."""
+
+    @property
+    def size(self) -> int:
+        """1 + p + q."""
+        return len(self.images) if self.total is None else self.total
 
 
 @dataclass(frozen=True)
@@ -53,24 +61,28 @@ class Unlabeled:
     """Views of the same U unlabeled images, in the same order, normalized by their own stream's mean and std."""
 
     weak: tuple[Tensor, ...] = ()
-    """Each (U, C, S, S)."""
+    """Each (U, C, S, S); with several processes this one's share of them."""
     strong: tuple[Tensor, ...] = ()
-    """Each (U, C, S, S)."""
+    """Each (U, C, S, S), or a share of them."""
     rows: Tensor | None = None
     """Position of each image among all unlabeled ones, int64 (U,), for methods that remember images."""
 
     @property
     def size(self) -> int:
         """U."""
-        return len((self.weak + self.strong)[0])
+        return len((self.weak + self.strong)[0]) if self.rows is None else len(self.rows)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Input of one step, on the device."""
+    """Input of one step, on the device.
+
+    With several processes images are this process's share (`ranks.share`), all else is of the whole batch: `joint`
+    passes the share and returns the features of the whole.
+    """
 
     images: Tensor
-    """(B, C, S, S), augmented and normalized; B = 0 in phases without labels."""
+    """(B, C, S, S), augmented and normalized; B = 0 in phases without labels; with several processes a share."""
     targets: Tensor
     """(B, K), rows sum to 1."""
     anchors: tuple[AnchorBatch, ...] = ()

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from ..config.run import RunConfig
 from ..losses.contrastive import disagreement
+from ..losses.precision import full
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from .base import Batch, Phase
+from .joint import joint
 from .self_supervised import SelfSupervised, frozen, perceptron, update_momentum
 
 
@@ -47,9 +49,8 @@ class Byol(SelfSupervised):
 
     def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:
         """Equation (2), both ways."""
-        both = torch.cat([one, two])
-        z1, z2 = self.kept.get(batch, lambda: self._target(both)).chunk(2)
-        p1, p2 = self.predictor(self.online(both)).chunk(2)
+        z1, z2 = self.kept.get(batch, lambda: self._target(one, two)).chunk(2)
+        p1, p2 = self.predictor(_projected(self.online, one, two)).chunk(2)
         self._done = batch.done
         return 4 + 2 * disagreement(p1, z2) + 2 * disagreement(p2, z1)
 
@@ -60,6 +61,13 @@ class Byol(SelfSupervised):
         super().after_step()
 
     @torch.no_grad()
-    def _target(self, images: Tensor) -> Tensor:
-        said: Tensor = self.target(images)
-        return said.float()
+    def _target(self, one: Tensor, two: Tensor) -> Tensor:
+        return full(_projected(self.target, one, two))
+
+
+def _projected(network: nn.Module, one: Tensor, two: Tensor) -> Tensor:
+    """Project both views (2U, E); batch normalization of the projector sees all images of all processes."""
+    assert isinstance(network, nn.Sequential)
+    features, projector = network
+    projected: Tensor = projector(torch.cat(joint(features, one, two)))
+    return projected

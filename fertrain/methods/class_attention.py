@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rmset.errors import UsageError
 
+from .. import ranks
 from ..losses.label_noise import attention_maps
 from ..models.classifier import Classifier
 from ..models.inference import eval_mode
@@ -38,8 +39,10 @@ class ClassAttention:
             "resnet10t or tf_efficientnet_lite0 will do"
         )
 
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B, K) and attention maps (B, K, h, w)."""
-        f = self.last_map(x)
+    def __call__(self, *views: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (V·B, K) of V views in one pass, one view after the other, and their attention maps (V·B, K, h, w)."""
+        f = self.last_map(torch.cat(views))
         head: Any = self.model.head
-        return head(self.pooled(f)), attention_maps(f, head.weight)
+        found = head(self.pooled(f)), attention_maps(f, head.weight)
+        logits, maps = (torch.cat(ranks.gathered(torch.split(part, len(views[0])))) for part in found)
+        return logits, maps

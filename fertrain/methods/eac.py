@@ -9,14 +9,15 @@ framework). Both views pass together here, so batch normalization sees one batch
 
 from __future__ import annotations
 
-import torch
 from torch import Generator, Tensor
 
+from .. import ranks
 from ..config.run import RunConfig
 from ..losses.label_noise import flip_consistency
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from ..transforms.augment import erase
+from ..transforms.draws import seeded
 from .base import Batch, StepOutput
 from .class_attention import ClassAttention
 from .labels_only import LabelsOnly, output
@@ -33,14 +34,14 @@ class Eac(LabelsOnly):
     def loss(self, batch: Batch) -> StepOutput:
         """Equation (5)."""
         one, two = self.views(batch)
-        logits, maps = self.attention(torch.cat([one, two]))
+        logits, maps = self.attention(one, two)
         a, b = maps.chunk(2)
-        ce = self.scheme.loss(logits[: len(one)], batch.targets)
+        ce = self.scheme.loss(logits[: len(batch.targets)], batch.targets)
         return output(ce, self.settings.weight, "attention", flip_consistency(a, b))
 
     def views(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Draw both views; SAM's second pass draws the same."""
-        x, generator = batch.images, torch.Generator().manual_seed(batch.seed)
+        x, generator = batch.images, seeded(batch.seed, ranks.share(len(batch.targets)), len(batch.targets))
         one = self._erased(x, generator)
         two = one if self.settings.views == "same" else self._erased(x, generator)
         return one, two.flip(-1)

@@ -13,7 +13,8 @@ from ..losses.pseudo_label import confident_cross_entropy
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from .base import Batch, StepOutput, Unlabeled, Views
-from .semi_supervised import SemiSupervised, joint_features, predict_with_batch_stats
+from .joint import joint_features
+from .semi_supervised import SemiSupervised, predict_with_batch_stats
 
 
 class FixMatch(SemiSupervised[Tensor]):

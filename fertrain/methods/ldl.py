@@ -23,9 +23,11 @@ from ..config.run import RunConfig
 from ..datasets.label_graph import read_graph
 from ..errors import DatasetError
 from ..losses.label_noise import divergence, neighbor_distance
+from ..losses.precision import full
 from ..losses.supervised import Scheme, ml
 from ..models.classifier import Classifier
 from .base import Batch, Phase, StepCache, StepOutput
+from .joint import joint_features
 from .labels_only import LabelsOnly
 from .memory import ImageMemory
 
@@ -85,11 +87,11 @@ class Ldl(LabelsOnly):
 
     def loss(self, batch: Batch) -> StepOutput:
         """KL divergence, and the distance to the answers on neighbors."""
-        logits = self.model(batch.images)
+        logits = self.model.head(*joint_features(self.model, batch.images))
         kl = divergence(logits, batch.targets)
         if not self.settings.graphs or batch.rows is None:
             return StepOutput(kl, {"kl": kl.item()})
-        rows, q = batch.rows, logits.float().softmax(dim=1)
+        rows, q = batch.rows, full(logits).softmax(dim=1)
         self.kept.get(batch, lambda: Answers(rows, q.detach()))
         apart = q.new_zeros(())
         for graph in self.graphs:

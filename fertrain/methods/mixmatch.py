@@ -12,12 +12,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .. import ranks
 from ..config.run import RunConfig
 from ..losses.pseudo_label import brier, ramp_up, sharpen
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from ..transforms.mixup import mixup
 from .base import Batch, StepOutput, Unlabeled, Views
+from .joint import joint_features
 from .semi_supervised import SemiSupervised, predict_with_batch_stats, refuse_multi_label
 
 
@@ -37,13 +39,14 @@ class MixMatch(SemiSupervised[Tensor]):
 
     def both(self, batch: Batch, unlabeled: Unlabeled) -> StepOutput:
         """Equations (2) to (5)."""
-        s, n = self.settings, len(batch.images)
+        s, n = self.settings, len(batch.targets)
         q = self.kept.get(batch, lambda: self._guess(unlabeled))
         x, y = mixup(
-            torch.cat([batch.images, *unlabeled.weak]), torch.cat([batch.targets, *([q] * len(unlabeled.weak))]),
+            torch.cat(ranks.gathered([batch.images, *unlabeled.weak])),
+            torch.cat([batch.targets, *([q] * len(unlabeled.weak))]),
             torch.Generator().manual_seed(batch.seed), s.alpha, nearest=True,
         )  # fmt: skip
-        logits = self.model(x)
+        logits = self.model.head(*joint_features(self.model, ranks.mine(x), totals=[len(x)]))
         ce = self.scheme.loss(logits[:n], y[:n])
         guessed = brier(logits[n:], y[n:])
         weight = s.weight * ramp_up(batch.step, s.rise)

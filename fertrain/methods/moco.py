@@ -19,9 +19,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from ..config.run import RunConfig
 from ..losses.contrastive import info_nce
+from ..losses.precision import full
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from .base import Batch, Phase
+from .joint import joint
 from .self_supervised import SelfSupervised, frozen, perceptron, update_momentum
 
 
@@ -40,7 +42,7 @@ class Queue(nn.Module):
     def push(self, keys: Tensor) -> None:
         """Replace the oldest keys by new ones (U, E)."""
         length = len(self.keys)
-        newest = F.normalize(keys[-length:].float(), dim=1)
+        newest = F.normalize(full(keys[-length:]), dim=1)
         self.keys[(int(self.at) + torch.arange(len(newest))) % length] = newest
         self.at.fill_((int(self.at) + len(newest)) % length)
 
@@ -65,7 +67,8 @@ class Moco(SelfSupervised):
     def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:
         """Equation (1)."""
         keys = self.kept.get(batch, lambda: self._key(two))
-        return info_nce(self.query(one), keys, self.queue.keys, self.settings.tau)
+        (queries,) = joint(self.query, one)
+        return info_nce(queries, keys, self.queue.keys, self.settings.tau)
 
     def after_step(self) -> None:
         """Apply equation (2), and update the queue."""
@@ -77,5 +80,5 @@ class Moco(SelfSupervised):
 
     @torch.no_grad()
     def _key(self, images: Tensor) -> Tensor:
-        keys: Tensor = self.key(images)
-        return keys.float()
+        (keys,) = joint(self.key, images)
+        return full(keys)

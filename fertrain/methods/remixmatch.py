@@ -18,13 +18,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .. import ranks
 from ..config.run import RunConfig
+from ..losses.precision import full
 from ..losses.pseudo_label import align_distribution, cross_entropy, ramp_up, sharpen, turned
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from ..transforms.mixup import mixup
 from .base import Batch, StepOutput, Unlabeled, Views
-from .semi_supervised import SemiSupervised, joint_features, predict_with_batch_stats, refuse_multi_label
+from .joint import joint_features
+from .semi_supervised import SemiSupervised, predict_with_batch_stats, refuse_multi_label
 
 BATCHES = 128
 
@@ -76,22 +79,25 @@ class ReMixMatch(SemiSupervised[Guess]):
 
     def both(self, batch: Batch, unlabeled: Unlabeled) -> StepOutput:
         """Section 3.3."""
-        s, n = self.settings, len(batch.images)
+        s, n = self.settings, len(batch.targets)
         q = self.kept.get(batch, lambda: self._guess(batch, unlabeled)).q
         generator = torch.Generator().manual_seed(batch.seed)
-        views = [unlabeled.weak[0], *unlabeled.strong]
+        labeled, *views = ranks.gathered([batch.images, unlabeled.weak[0], *unlabeled.strong])
         mixed, y = mixup(
-            torch.cat([batch.images, *views]), torch.cat([batch.targets, *([q] * len(views))]), generator, s.alpha,
+            torch.cat([labeled, *views]), torch.cat([batch.targets, *([q] * len(views))]), generator, s.alpha,
             nearest=True,
         )  # fmt: skip
-        first = unlabeled.strong[0]
+        first = views[1]
         turned_images, quarters = turned(first, generator)
-        f_mixed, f_first, f_turned = joint_features(self.model, mixed, first, turned_images)
+        passed = (mixed, first, turned_images)
+        f_mixed, f_first, f_turned = joint_features(
+            self.model, *map(ranks.mine, passed), totals=[len(part) for part in passed]
+        )
         logits = self.model.head(f_mixed)
         ce = self.scheme.loss(logits[:n], y[:n])
         guessed = cross_entropy(logits[n:], y[n:])
         unmixed = cross_entropy(self.model.head(f_first), q)
-        rotation = nn.functional.cross_entropy(self.turns(f_turned).float(), quarters)
+        rotation = nn.functional.cross_entropy(full(self.turns(f_turned)), quarters)
         loss = ce + ramp_up(batch.step, s.rise) * (s.weight * guessed + s.unmixed_weight * unmixed)
         logs = {"ce": ce.item(), "guessed": guessed.item(), "unmixed": unmixed.item(), "rotation": rotation.item()}
         return StepOutput(loss + s.rotation_weight * rotation, logs)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .. import ranks
 from ..config.methods import RmferConfig
 from ..config.run import RunConfig
 from ..errors import UnknownNameError
@@ -21,7 +22,7 @@ from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from ..models.inference import eval_mode
 from .base import AnchorBatch, Batch, Phase, StepCache, StepOutput, epochs_of
-from .semi_supervised import joint_features
+from .joint import joint_features
 
 PHASES = ("base", "ial", "acl")
 _AT_ONCE = 32
@@ -74,7 +75,9 @@ class Rmfer:
         chosen = self._refined(batch) if contrasted else []
         # One pass: if the chosen candidates were normalized by running statistics instead, their gradients would make
         # those statistics wrong, and the network uses them at test (docs/method.md has the figures).
-        f, *beside = joint_features(self.model, batch.images, *_parts(contrasted, chosen))
+        parts = _parts(contrasted, chosen)
+        totals = [len(batch.targets), *(len(part) for part in parts)]
+        f, *beside = joint_features(self.model, batch.images, *map(ranks.mine, parts), totals=totals)
         ce = self.scheme.loss(self.model.head(f), batch.targets)
         if self._phase == "base":
             return StepOutput(ce, {"ce": ce.item()})
@@ -113,9 +116,11 @@ class Rmfer:
         with eval_mode(self.module):
             # in chunks: all candidates of several anchors together would need more memory than the step itself
             parts = torch.split(torch.cat([a.images for a in anchors]), _AT_ONCE)
-            z = torch.cat([self.projection(self.model.features(part)) for part in parts])
+            own_z = torch.cat([self.projection(self.model.features(part)) for part in parts])
+        sizes = [a.size for a in anchors]
+        (z,) = ranks.gathered([own_z], [sum(sizes)])
         chosen = []
-        for anchor, own in zip(anchors, torch.split(z, [len(a.images) for a in anchors]), strict=True):
+        for anchor, own in zip(anchors, torch.split(z, sizes), strict=True):
             s, p = cosines(own[0], own[1:]), anchor.positives
             chosen.append(
                 (1 + refine(s[:p], gamma, most_similar=True), 1 + p + refine(s[p:], gamma, most_similar=False))
@@ -124,5 +129,10 @@ class Rmfer:
 
 
 def _parts(anchors: tuple[AnchorBatch, ...], chosen: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    """Images of each anchor that get gradients: itself, P_imp, N_imp."""
-    return [torch.cat([a.images[:1], a.images[p], a.images[q]]) for a, (p, q) in zip(anchors, chosen, strict=True)]
+    """Images of each anchor that get gradients: itself, P_imp, N_imp; of all processes."""
+    found, first = [], 0
+    for anchor, (p, q) in zip(anchors, chosen, strict=True):
+        found.append(torch.cat([first + torch.zeros_like(p[:1]), first + p, first + q]))
+        first += anchor.size
+    own = torch.cat([a.images for a in anchors]) if anchors else torch.empty(0)
+    return [ranks.picked(own, rows, first) for rows in found]

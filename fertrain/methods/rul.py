@@ -16,9 +16,11 @@ from torch import Tensor, nn
 
 from ..config.run import RunConfig
 from ..losses.label_noise import mix_by_uncertainty
+from ..losses.precision import full
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from .base import Batch, StepOutput
+from .joint import joint_features
 from .labels_only import LabelsOnly
 
 _EPS = 2e-5  # authors' code
@@ -40,10 +42,10 @@ class Rul(LabelsOnly):
 
     def loss(self, batch: Batch) -> StepOutput:
         """Equation (4)."""
-        mu = self.model.features(batch.images)
+        (mu,) = joint_features(self.model, batch.images)
         sigma = self.uncertainty(mu)
         other = torch.randperm(len(mu), generator=torch.Generator().manual_seed(batch.seed)).to(mu.device)
-        logits = self.model.head(mix_by_uncertainty(mu.float(), sigma, other))
+        logits = self.model.head(mix_by_uncertainty(full(mu), sigma, other))
         first, second = (self.scheme.loss(logits, y) for y in (batch.targets, batch.targets[other]))
         loss = (first + second) / 2
         return StepOutput(loss, {"ce": loss.item(), "uncertainty": sigma.mean().item()})
@@ -51,4 +53,4 @@ class Rul(LabelsOnly):
     def uncertainty(self, mu: Tensor) -> Tensor:
         """σ of each image, (B, 1)."""
         variance: Tensor = self.log_variance(mu)
-        return variance.float().exp().mean(dim=1, keepdim=True)
+        return full(variance).exp().mean(dim=1, keepdim=True)

@@ -21,9 +21,11 @@ from rmset.errors import UsageError
 
 from ..config.run import RunConfig
 from ..losses.label_noise import importance_groups, rank_regularization, relabeled
+from ..losses.precision import full
 from ..losses.supervised import Scheme, ml, smoothed
 from ..models.classifier import Classifier
 from .base import Batch, Phase, StepCache, StepOutput
+from .joint import joint_features
 from .labels_only import LabelsOnly
 from .memory import NONE, ClassMemory
 
@@ -60,9 +62,9 @@ class Scn(LabelsOnly):
     def loss(self, batch: Batch) -> StepOutput:
         """Equation (4)."""
         s = self.settings
-        f = self.model.features(batch.images)
-        alpha = torch.sigmoid(self.importance(f).float())
-        logits = alpha * self.model.head(f).float()
+        (f,) = joint_features(self.model, batch.images)
+        alpha = torch.sigmoid(full(self.importance(f)))
+        logits = alpha * full(self.model.head(f))
         targets = self.targets(batch)
         ce = self.scheme.loss(logits, targets)
         rank = rank_regularization(alpha.squeeze(1), s.high, s.rank_margin)

@@ -19,6 +19,7 @@ from ..config.run import RunConfig
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from .base import Batch, Phase, StepCache, StepOutput, Views, epochs_of
+from .joint import joint_features
 
 PHASES = ("pretrain", "supervised")
 
@@ -50,7 +51,7 @@ class SelfSupervised(ABC):
     def loss(self, batch: Batch) -> StepOutput:
         """Compare views in the first phase; compute the scheme's loss in the second."""
         if self._phase == "supervised" or batch.unlabeled is None:
-            ce = self.scheme.loss(self.model(batch.images), batch.targets)
+            ce = self.scheme.loss(self.model.head(*joint_features(self.model, batch.images)), batch.targets)
             return StepOutput(ce, {"ce": ce.item()})
         one, two = batch.unlabeled.strong
         loss = self.compare(batch, one, two)
@@ -58,7 +59,7 @@ class SelfSupervised(ABC):
 
     @abstractmethod
     def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:
-        """Compute the objective on two views, each (U, C, S, S)."""
+        """Compute the objective on two views, each (U, C, S, S), or this process's share of them."""
 
     def after_step(self) -> None:
         """Forget the targets of the step."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Generic
 
-import torch
 from torch import Tensor, nn
 
 from rmset.errors import UsageError
 
 from ..config.run import RunConfig
+from ..losses.precision import full
 from ..losses.supervised import Scheme, ml
 from ..models.classifier import Classifier
 from ..models.inference import eval_mode, frozen_statistics
 from .base import Batch, Found, Phase, StepCache, StepOutput, Unlabeled, Views, epochs_of
+from .joint import joint_features
 
 
 class SemiSupervised(ABC, Generic[Found]):
@@ -38,7 +39,7 @@ class SemiSupervised(ABC, Generic[Found]):
     def loss(self, batch: Batch) -> StepOutput:
         """Compute the method's objective, or the scheme's loss alone."""
         if batch.unlabeled is None:
-            ce = self.scheme.loss(self.model(batch.images), batch.targets)
+            ce = self.scheme.loss(self.model.head(*joint_features(self.model, batch.images)), batch.targets)
             return StepOutput(ce, {"ce": ce.item()})
         return self.both(batch, batch.unlabeled)
 
@@ -51,15 +52,6 @@ class SemiSupervised(ABC, Generic[Found]):
         self.kept.clear()
 
 
-def joint_features(model: Classifier, *parts: Tensor) -> tuple[Tensor, ...]:
-    """Features of several sets of images from one pass, so that batch normalization sees them as one batch.
-
-    In separate passes, each set would be normalized by its own statistics, and the last set would dominate the running
-    statistics used at test. Most authors of these methods interleave or concatenate; Ada-CM's use separate passes.
-    """
-    return torch.split(model.features(torch.cat(parts)), [len(part) for part in parts])
-
-
 def predict_with_batch_stats(model: Classifier, images: Tensor) -> Tensor:
     """Logits (U, K), float32, without gradients and dropout; batch normalization uses the images' own statistics.
 
@@ -67,12 +59,12 @@ def predict_with_batch_stats(model: Classifier, images: Tensor) -> Tensor:
     behind the weights, so guesses made with them would be wrong early on. They are not updated here: only trained
     images should set the statistics used at test.
     """
+    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
     with eval_mode(model), frozen_statistics(model):
-        for layer in model.modules():
-            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                layer.train()
-        logits: Tensor = model(images)
-    return logits.float()
+        for layer in layers:
+            layer.train()
+        logits: Tensor = model.head(*joint_features(model, images))
+    return full(logits)
 
 
 def refuse_multi_label(name: str, scheme: Scheme) -> None:

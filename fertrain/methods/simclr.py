@@ -14,6 +14,7 @@ from ..losses.contrastive import nt_xent
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from .base import Batch
+from .joint import joint_features
 from .self_supervised import SelfSupervised, perceptron
 
 
@@ -27,5 +28,5 @@ class SimClr(SelfSupervised):
 
     def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:  # noqa: ARG002 - all are called alike
         """Equation (1)."""
-        a, b = self.projector(self.model.features(torch.cat([one, two]))).chunk(2)
+        a, b = self.projector(torch.cat(joint_features(self.model, one, two))).chunk(2)
         return nt_xent(a, b, self.settings.tau)

@@ -14,6 +14,7 @@ from ..losses.contrastive import disagreement
 from ..losses.supervised import Scheme
 from ..models.classifier import Classifier
 from .base import Batch
+from .joint import joint_features
 from .self_supervised import SelfSupervised, perceptron
 
 
@@ -29,7 +30,7 @@ class SimSiam(SelfSupervised):
 
     def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:  # noqa: ARG002 - all are called alike
         """Equation (4)."""
-        z = self.projector(self.model.features(torch.cat([one, two])))
+        z = self.projector(torch.cat(joint_features(self.model, one, two)))
         z1, z2 = z.chunk(2)
         p1, p2 = self.predictor(z).chunk(2)
         return (disagreement(p1, z2) + disagreement(p2, z1)) / 2

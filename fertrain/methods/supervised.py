@@ -7,6 +7,7 @@ from ..losses.supervised import Scheme, cosine
 from ..models.classifier import Classifier
 from ..models.label_embedding import SCALE, EmbeddingHead
 from .base import Batch, Phase, StepOutput, epochs_of
+from .joint import joint_features
 
 
 class Supervised:
@@ -23,7 +24,7 @@ class Supervised:
 
     def loss(self, batch: Batch) -> StepOutput:
         """Compute the scheme's loss of f_FER(f), or the cosine loss if the head predicts words."""
-        logits = self.model(batch.images)
+        logits = self.model.head(*joint_features(self.model, batch.images))
         if isinstance(self.model.head, EmbeddingHead):
             return StepOutput(cosine(logits / SCALE, batch.targets))
         return StepOutput(self.scheme.loss(logits, batch.targets))

@@ -47,6 +47,6 @@ class Vac(LabelsOnly):
         return output(ce, self.settings.weight, "attention", apart)
 
     def _views(self, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        logits, maps = self.attention(torch.cat([x, x.flip(-1)]))
+        logits, maps = self.attention(x, x.flip(-1))
         a, b = maps.chunk(2)
         return self.scheme.loss(logits, torch.cat([targets, targets])), a, b

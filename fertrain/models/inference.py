@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rmset.progress import Progress, silent
 
+from .. import ranks
 from ..datasets.images import Images, batches
 from ..transforms.input_spec import InputSpec, Moments
 
@@ -60,10 +61,21 @@ def logits(
     batch_size: int = 256,
     workers: int = 0,
     progress: Progress = silent,
+    shared: bool = False,
 ) -> Tensor:
-    """Compute logits, float32 (N, K) on the CPU, in the order of `rows` (all if None)."""
+    """Compute logits, float32 (N, K) on the CPU, in the order of `rows` (all if None).
+
+    With `shared` every process of a data-parallel run computes some of the batches, and all of them get all logits.
+    """
     chosen = list(range(len(images)) if rows is None else rows)
     parts = [chosen[i : i + batch_size] for i in range(0, len(chosen), batch_size)]
+    if shared and ranks.count() > 1:
+        own = [
+            (k, logits(model, images, spec, rows=parts[k], batch_size=batch_size, workers=workers))
+            for k in range(ranks.index(), len(parts), ranks.count())
+        ]
+        found = dict(part for each in ranks.of_all(own) for part in each)
+        return torch.cat([found[k] for k in range(len(parts))]) if parts else torch.empty(0, 0)
     device = next(model.parameters()).device
     out: list[Tensor] = []
     done = 0

@@ -15,12 +15,16 @@ import numpy.typing as npt
 import torch
 from torch import Generator, Tensor
 
+from rmset.errors import UsageError
+
+from .. import ranks
 from ..config import OptimConfig
 from ..datasets.base import Split
 from ..datasets.images import Images, batches
 from ..losses.supervised import Scheme, draw, smoothed
 from ..methods import AnchorBatch, Batch, Phase, Unlabeled, Views
 from ..transforms.augment import Augmentation
+from ..transforms.draws import seeded
 from ..transforms.input_spec import InputSpec
 from ..transforms.mixup import Mix
 from ..unlabeled.candidates import Anchors
@@ -44,9 +48,9 @@ class EpochContext:
     layout: torch.memory_format
     """Memory format of their images."""
 
-    def generator(self, stream: int, step: int) -> Generator:
-        """Seed for the draws of one stream in one step."""
-        return torch.Generator().manual_seed(seed_of(self.seed, stream, self.epoch, step))
+    def generator(self, stream: int, step: int, total: int) -> Generator:
+        """Seed for the draws of one stream in one step, for this process's share of `total` images."""
+        return seeded(seed_of(self.seed, stream, self.epoch, step), ranks.share(total), total)
 
 
 def seed_of(seed: int, stream: int, epoch: int, step: int) -> int:
@@ -78,16 +82,20 @@ class LabeledStream:
     def batches(self, context: EpochContext, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield images (B, C, S, S), targets (B, K) and rows (B,) of each step."""
         rows = labeled_rows(self.split.classes, batch_size, context, balanced=self.balanced)
-        for step, chosen, pixels in zip(context.steps, rows, batches(self.images, rows, context.workers), strict=True):
+        read = batches(self.images, map(_shared, rows), context.workers)
+        for step, chosen, pixels in zip(context.steps, rows, read, strict=True):
             index = np.asarray(chosen, dtype=np.int64)
             targets = self.split.targets[index]
             if self.scheme.draws:
                 targets = draw(targets, index, context.epoch, context.seed)
             y = smoothed(torch.from_numpy(targets), self.smoothing).to(context.device)
-            generator = context.generator(5, step)
+            generator = context.generator(5, step, len(index))
             x = self.augment(self.spec.to_float(pixels.to(context.device), spread=False), generator)
             if self.mix is not None:
-                x, y = self.mix(x, y, generator)
+                # every image may be blended with any other of the whole batch
+                (whole,) = ranks.gathered([x])
+                mixed, y = self.mix(whole, y, generator)
+                x = ranks.mine(mixed)
             normal = self.spec.normalize(x).contiguous(memory_format=context.layout)
             yield normal, y, torch.from_numpy(index).to(context.device)
 
@@ -122,13 +130,16 @@ class AnchorStream:
         """Yield the `n` anchors of each step."""
         # drawn lazily; the workers' queue runs a few steps ahead of the network
         ahead, drawn = itertools.tee(self.anchors.draw(context.epoch, step, n) for step in context.steps)
-        rows = ([row for anchor, _ in step for row in anchor] for step in ahead)
+        rows = (_shared([row for anchor, _ in step for row in anchor]) for step in ahead)
         for step, pixels, anchors in zip(
             context.steps, batches(self.images, rows, context.workers), drawn, strict=True
         ):
-            x = _seen(pixels, self.spec, self.augment, context.generator(12, step), context)
-            parts = torch.split(x, [len(anchor) for anchor, _ in anchors])
-            yield tuple(AnchorBatch(part, p) for part, (_, p) in zip(parts, anchors, strict=True))
+            sizes = [len(anchor) for anchor, _ in anchors]
+            x = _seen(pixels, self.spec, self.augment, context.generator(12, step, sum(sizes)), context)
+            own = ranks.share(sum(sizes))
+            ends = np.clip(np.cumsum(sizes), own.start, own.stop)
+            parts = torch.split(x, np.diff(ends, prepend=own.start).tolist())
+            yield tuple(AnchorBatch(part, p, len(all_)) for part, (all_, p) in zip(parts, anchors, strict=True))
 
 
 @dataclass(frozen=True)
@@ -155,14 +166,19 @@ class UnlabeledStream:
         drawn, ahead = (
             (unlabeled_rows(total, n, context.seed, context.epoch, step) for step in context.steps) for _ in range(2)
         )
-        pixels_of = batches(self.images, (rows.tolist() for rows in ahead), context.workers)
+        pixels_of = batches(self.images, (_shared(rows.tolist()) for rows in ahead), context.workers)
         for step, rows, pixels in zip(context.steps, drawn, pixels_of, strict=True):
-            generator = context.generator(10, step)
+            generator = context.generator(10, step, len(rows))
             weak, strong = (
                 tuple(_seen(pixels, self.spec, augment, generator, context) for _ in range(count))
                 for augment, count in ((self.weak, views.weak), (self.strong, views.strong))
             )
             yield Unlabeled(weak, strong, torch.from_numpy(rows).to(context.device))
+
+
+def _shared(rows: list[int]) -> list[int]:
+    """Return this process's share of the rows of a step."""
+    return rows[ranks.share(len(rows))]
 
 
 def labeled_rows(
@@ -242,6 +258,22 @@ class TrainLoader:
             total += phase.anchors * self.anchors.images_per_anchor()
         return total
 
+    def check_shares(self, phases: Sequence[Phase]) -> None:
+        """Check that the processes have equal shares of every batch.
+
+        Raises:
+            UsageError: they have not.
+        """
+        for phase in (p for p in phases if p.epochs):
+            labeled = min(self.batch_size, len(self.labeled.split)) if phase.labeled else 0
+            beside = self.unlabeled.batch_size(phase.views, self.batch_size) if phase.views and self.unlabeled else 0
+            for n, what in ((labeled, "labeled"), (beside, "unlabeled")):
+                if n % ranks.count():
+                    raise UsageError(
+                        f"expected {what} images in a step that {ranks.count()} processes share evenly, found {n}; "
+                        "take another `optim.batch_size`, or another number of processes"
+                    )
+
     def counted(self, phase: Phase) -> Phase:
         """Return the phase with the images it draws from."""
         unlabeled = len(self.unlabeled.images) if self.unlabeled and phase.views else 0
@@ -264,7 +296,7 @@ class TrainLoader:
         for step, (x, y, rows), (unlabeled, anchors) in zip(context.steps, labeled, beside, strict=False):
             before = in_phase * steps + step
             done = before / (max(1, phase.epochs) * steps)
-            n = len(x) * phase.labeled_passes + sum(len(anchor.images) for anchor in anchors)
+            n = len(y) * phase.labeled_passes + sum(anchor.size for anchor in anchors)
             if unlabeled is not None and phase.views is not None:
                 n += phase.views.passes(unlabeled.size)
             seed = seed_of(self.seed, 11, epoch, step)

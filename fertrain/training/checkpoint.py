@@ -1,7 +1,7 @@
 """Checkpoints: an interrupted run resumes to bit-identical weights.
 
 The file holds only tensors and plain values, and is read without running code from it. Order, augmentation and draws
-are functions of (seed, epoch, step); dropout is not, so the generator's state is saved too.
+are functions of (seed, epoch, step); dropout is not, so the generator's state is saved too, that of every process.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .. import ranks
 from ..errors import TrainingError, WeightsError
 from ..files import whole
 from ..models.checkpoint_file import read_plain
@@ -75,7 +76,11 @@ class Checkpoints:
         """
 
     def save(self, position: Position, module: nn.Module, optimizer: Any, average: EMA) -> None:
-        """Write the file; a kill leaves the old one or the new one."""
+        """Write the file; a kill leaves the old one or the new one. With several processes, the first one writes."""
+        own = torch.get_rng_state()
+        others = ranks.of_all(own)[1:]
+        if not ranks.is_first():
+            return
         content = {
             "layout": _LAYOUT,
             "settings": self.settings,
@@ -84,7 +89,8 @@ class Checkpoints:
             "optimizer": optimizer.state_dict(),
             "average": average.state,
             "average_steps": average.steps,
-            "generator": torch.get_rng_state(),
+            "generator": own,
+            "generators_of_others": others,
             "generators_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         with whole(self.path) as part, part.open("wb") as file:
@@ -172,7 +178,9 @@ class Resumed:
         average.steps = self.content["average_steps"]
         for name, value in self.content["average"].items():
             average.state[name].copy_(value)
-        torch.set_rng_state(self.content["generator"])
+        states = [self.content["generator"], *self.content.get("generators_of_others", [])]
+        if ranks.index() < len(states):
+            torch.set_rng_state(states[ranks.index()])
         if self.content["generators_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(self.content["generators_cuda"])
 

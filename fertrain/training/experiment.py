@@ -24,6 +24,7 @@ from rmset.errors import UsageError
 from rmset.files import sha256_of
 from rmset.progress import Progress, Say, quiet, silent
 
+from .. import ranks
 from ..config.run import RunConfig
 from ..config.serialization import deciding, settings_of
 from ..datasets.base import Split
@@ -42,7 +43,7 @@ from ..models.label_embedding import read_vectors, words_of
 from ..models.transfer import Loaded, load_into
 from ..models.weights import load, save, write_tensors
 from ..run_folder import RunFolder
-from .batches import TrainLoader, as_set, within
+from .batches import TrainLoader, as_set, seed_of, within
 from .checkpoint import Checkpoints
 from .data import LabeledData, open_labeled_data, open_unlabeled
 from .loggers import Curves, curves
@@ -76,8 +77,11 @@ def run(config: RunConfig, progress: Progress = silent, say: Say = quiet) -> Run
         UsageError: an unknown name, or settings that contradict each other.
         FertrainError: unreadable or unfitting data or weights, or a loss that is not finite.
     """
-    with ExitStack() as held:
-        return _run(config, progress, say, held)
+    with ExitStack() as held, ranks.joined(config.device):
+        if not ranks.is_first():
+            progress, say = silent, quiet
+        # a default name has the time in it
+        return _run(replace(config, out=ranks.agreed(config.out)), progress, say, held)
 
 
 def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> RunResult:
@@ -93,8 +97,10 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
         words = words_of(labels, config.model.words)
         model.speak(read_vectors(Path(config.model.vectors or ""), words))
     method = parts.method(model, config, parts.scheme)
-    folder = RunFolder.create(Path(config.out), overwrite=config.overwrite)
-    held.enter_context(folder.locked())
+    folder = RunFolder(Path(config.out))
+    if ranks.is_first():
+        folder = RunFolder.create(Path(config.out), overwrite=config.overwrite)
+        held.enter_context(folder.locked())
     loaded = _started(config, model, labels, say)
     begun = _continued(config, method, labels)
     data = open_labeled_data(parts, dataset, model.channels, progress, say)
@@ -105,6 +111,7 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
         workers=config.workers, device=accelerator.device, channels_last=config.channels_last,
     )  # fmt: skip
     phases = within(as_set(beside.phases, config.optim), config.optim.images, loader.images_per_step)
+    loader.check_shares(phases)
     if config.optim.images is not None:
         # every epoch has whole steps, so a small budget is met only approximately
         passing = sum(p.epochs * loader.steps(p) * loader.images_per_step(p) for p in phases)
@@ -124,18 +131,21 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     if beside.measured:
         measured["unlabelled_stream"] = beside.measured
     checkpoints = Checkpoints(folder.checkpoint, _deciding(config, measured), config.checkpoint_steps)
-    folder.begin(stands=checkpoints.stands(), settings=deciding(config), overwrite=config.overwrite)
-    if data.chosen is not None:
-        write_index(data.chosen, folder.labels)
-    # The exports do not decide the weights beyond the hash that is measured.
-    origin = {"unlabelled_exports": beside.exports} if beside.exports else {}
-    made_with = _made_with(accelerator.device)
-    folder.write_config({**settings_of(config), "measured": {**measured, **origin}, "made_with": made_with})
+    stands = checkpoints.stands()
+    ranks.wait()
+    if ranks.is_first():
+        folder.begin(stands=stands, settings=deciding(config), overwrite=config.overwrite)
+        if data.chosen is not None:
+            write_index(data.chosen, folder.labels)
+        # The exports do not decide the weights beyond the hash that is measured.
+        origin = {"unlabelled_exports": beside.exports} if beside.exports else {}
+        made_with = _made_with(accelerator.device)
+        folder.write_config({**settings_of(config), "measured": {**measured, **origin}, "made_with": made_with})
     counted = _Counted(config, data, folder)
 
     def held_out_accuracy() -> float:
         judged = evaluate.judge(
-            model, labels, data.spec, data.held, data.held_images, workers=config.workers
+            model, labels, data.spec, data.held, data.held_images, workers=config.workers, shared=True
         )  # fmt: skip
         return judged.scores.overall_accuracy
 
@@ -148,14 +158,16 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
         return epoch
 
     def keep(history: list[Epoch]) -> None:
-        _keep(folder, method, labels, data, history)
+        if ranks.is_first():
+            _keep(folder, method, labels, data, history)
 
+    _own_draws(config.seed)
     with curves(config, folder.path) as drawn:
         fitted = fit(
             method, loader, held_out_accuracy, config.optim, accelerator, phases=phases, keep=keep,
             observe=partial(observe, drawn=drawn), say=say, progress=progress, checkpoints=checkpoints,
         )  # fmt: skip
-    _keep(folder, method, labels, data, fitted.history)
+    keep(fitted.history)
     chosen = fitted.best
     if chosen is None:
         selected = "nothing: no epoch was run"
@@ -166,7 +178,9 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     judged = counted.judge(model, labels, "at the end of the run", progress, check=True)
     scores = judged.scores
     metrics = {**judged.to_json(), "selected_on": selected, "times_counted": counted.times}
-    unlearned = evaluate.judge(model, labels, data.spec, data.held, data.held_images, workers=config.workers)
+    unlearned = evaluate.judge(
+        model, labels, data.spec, data.held, data.held_images, workers=config.workers, shared=True
+    )  # fmt: skip
     metrics["temperature"] = calibration(
         unlearned.probabilities, unlearned.split.classes, judged.probabilities, judged.split.classes,
         fitted_on=data.held_in_words(config.data.labeled),
@@ -178,12 +192,21 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
             "warning": f"chosen on {scores.split} itself, which flatters; not comparable with overall_accuracy",
         }  # fmt: skip
         say(f"best on test, chosen on {scores.split} itself: {best.shares[_ON_TEST]:.2%} in epoch {best.epoch}")
-    report.write(folder, metrics, evaluate.thumbnails(judged, data.spec))
-    model_card.write(folder, metrics)
-    folder.write_metrics(metrics)
-    checkpoints.remove()
+    if ranks.is_first():
+        report.write(folder, metrics, evaluate.thumbnails(judged, data.spec))
+        model_card.write(folder, metrics)
+        folder.write_metrics(metrics)
+        checkpoints.remove()
+    # the others may read the folder from here on
+    ranks.wait()
     say(f"{scores}; epoch chosen on {selected}")
     return RunResult(folder.path, metrics, scores)
+
+
+def _own_draws(seed: int) -> None:
+    """Give every process but the first its own random numbers, or all would drop out alike."""
+    if not ranks.is_first():
+        torch.manual_seed(seed_of(seed, 14, ranks.index(), ranks.count()))
 
 
 def _started(config: RunConfig, model: Classifier, labels: tuple[str, ...], say: Say) -> Loaded | None:
@@ -260,7 +283,7 @@ class _Counted:
             if check:
                 evaluate.check_invariance(model, data.spec, data.held_images)
             return evaluate.judge(
-                model, labels, data.spec, data.held, data.held_images, part=part, workers=config.workers
+                model, labels, data.spec, data.held, data.held_images, part=part, workers=config.workers, shared=True
             )
         if self._opened is None:
             split = open_split(data.dataset, name, config.data.eval_rule)
@@ -269,7 +292,12 @@ class _Counted:
         split, images = self._opened
         if check:
             evaluate.check_invariance(model, data.spec, images)
-        judged = evaluate.judge(model, labels, data.spec, split, images, workers=config.workers, progress=progress)
+        judged = evaluate.judge(
+            model, labels, data.spec, split, images, workers=config.workers, progress=progress, shared=True
+        )  # fmt: skip
         scores = judged.scores
-        self.times = self.folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, why, once=check)
+        if ranks.is_first():
+            self.times = self.folder.note_evaluation(
+                scores.split, scores.rule, scores.overall_accuracy, why, once=check
+            )  # fmt: skip
         return judged

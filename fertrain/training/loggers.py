@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from rmset.errors import UsageError
 
+from .. import ranks
 from ..config.run import RunConfig
 from ..config.serialization import settings_of
 
@@ -86,6 +87,9 @@ def curves(config: RunConfig, folder: Path) -> Iterator[tuple[Curves, ...]]:
     """Open the curves of the settings, and close them however the run ends, so that the next run does not use them."""
     with ExitStack() as opened:
         found: list[Curves] = []
+        if not ranks.is_first():
+            yield ()
+            return
         if config.tensorboard:
             found.append(opened.enter_context(closing(TensorBoard(folder))))
         if config.wandb:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from rmset.progress import Progress, Say, quiet, silent
 
+from .. import ranks
 from ..config import OptimConfig
 from ..errors import TrainingError
 from ..methods import Batch, Method, Phase, StepOutput
@@ -132,6 +133,7 @@ def fit(
             with it.
     """
     method.module.to(accelerator.device, memory_format=loader.layout)  # type: ignore[call-overload]
+    ranks.prepare(method.module)
     resumed = checkpoints.load(say) if checkpoints else None
     history = [Epoch(**row) for row in resumed.position.history] if resumed else []
     best: Epoch | None = None
@@ -218,6 +220,7 @@ class _Work:
             place = f"phase {phase.name}, epoch {done + 1}, step {tally.steps + 1} of {steps}"
             look = partial(self._look, group, f"{place} at learning rate {rate:.2g}")
             output = self.stepper(look, rate)
+            ranks.average_statistics(self.method.module)
             self.method.after_step()
             self.average.update()
             tally.loss += output.loss.item()
@@ -257,6 +260,7 @@ class _Work:
             for sums, values in ((logs, output.logs), (shares, output.shares)):
                 for name, value in values.items():
                     sums[name] += value / len(group)
+        ranks.average_gradients(self.method.module)
         assert total is not None  # a step has at least one batch
         return StepOutput(total, dict(logs), dict(shares))
 

@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ..errors import UnknownNameError
+from .draws import draw_rows
 
 Augmentation = Callable[[Tensor, Generator], Tensor]
 
@@ -56,13 +57,13 @@ def none(x: Tensor, generator: Generator) -> Tensor:  # noqa: ARG001 - all augme
 
 def flip(x: Tensor, generator: Generator) -> Tensor:
     """Mirror each image with probability ½."""
-    chosen = (torch.rand(len(x), generator=generator) < 0.5).to(x.device)
+    chosen = (draw_rows(len(x), generator, lambda n: torch.rand(n, generator=generator)) < 0.5).to(x.device)
     return torch.where(chosen.view(-1, 1, 1, 1), x.flip(-1), x)
 
 
 def affine_matrices(n: int, generator: Generator, ranges: AffineRange) -> Tensor:
     """Draw maps from output to input coordinates in [-1, 1]: (n, 2, 3)."""
-    draw = torch.rand(n, 6, generator=generator) * 2 - 1
+    draw = draw_rows(n, generator, lambda n: torch.rand(n, 6, generator=generator)) * 2 - 1
     angle = draw[:, 0] * math.radians(ranges.rotation)
     sx, sy = ranges.scale ** draw[:, 1], ranges.scale ** draw[:, 2]
     skew = draw[:, 3] * ranges.skew
@@ -86,7 +87,7 @@ def crop(x: Tensor, generator: Generator, least: float = 0.2) -> Tensor:
     Essential for SimCLR, MoCo, BYOL and SimSiam on photographs (MoCo: 20 % at least; SimCLR 8 %). A part of a face may
     not show its expression, so cropping is off by default.
     """
-    draw = torch.rand(len(x), 3, generator=generator)
+    draw = draw_rows(len(x), generator, lambda n: torch.rand(n, 3, generator=generator))
     side = (least + (1 - least) * draw[:, 0]).sqrt()
     # coordinates span 2: a square of this side has room to move by ± (1 − side)
     shift = (draw[:, 1:] * 2 - 1) * (1 - side).unsqueeze(1)
@@ -110,7 +111,7 @@ def jitter(x: Tensor, generator: Generator, ranges: JitterRange | None = None) -
     The hue is turned in the YIQ plane, which is linear and so runs on a batch; torchvision turns it in HSV.
     """
     r, n = ranges or JitterRange(), len(x)
-    draw = torch.rand(n, 4, generator=generator) * 2 - 1
+    draw = draw_rows(n, generator, lambda n: torch.rand(n, 4, generator=generator)) * 2 - 1
     brightness, contrast, saturation = (
         (1 + draw[:, k] * strength).to(x).view(n, 1, 1, 1)
         for k, strength in enumerate((r.brightness, r.contrast, r.saturation))
@@ -138,7 +139,8 @@ def _turn_hue(x: Tensor, angle: Tensor) -> Tensor:
 
 def one_of(x: Tensor, generator: Generator) -> Tensor:
     """One of grayscale, flip and color jitter for each image (RMFER authors' code)."""
-    choice = torch.randint(3, (len(x),), generator=generator).to(x.device).view(-1, 1, 1, 1)
+    choice = draw_rows(len(x), generator, lambda n: torch.randint(3, (n,), generator=generator))
+    choice = choice.to(x.device).view(-1, 1, 1, 1)
     jittered = jitter(x, generator)
     return torch.where(choice == 0, grayed(x), torch.where(choice == 1, x.flip(-1), jittered))
 
@@ -178,7 +180,7 @@ def _colored(transform: Any, x: Tensor, generator: Generator) -> Tensor:
 
 
 def _each(transform: Any, x: Tensor, generator: Generator) -> Tensor:
-    seeds = torch.randint(2**62, (len(x),), generator=generator).tolist()
+    seeds = draw_rows(len(x), generator, lambda n: torch.randint(2**62, (n,), generator=generator)).tolist()
     with torch.random.fork_rng(devices=[]):
         out = []
         for image, seed in zip(x, seeds, strict=True):
