@@ -63,6 +63,7 @@ TWINS: dict[str, tuple[str, str | None]] = {
     "fertrain datasets list": ("fertrain.datasets.registry.entries", None),
     "fertrain datasets check": ("fertrain.datasets.check.check", None),
     "fertrain datasets show": ("fertrain.datasets.sheet.draw", None),
+    "fertrain datasets pack": ("fertrain.datasets.packed.pack", None),
     "fertrain datasets align": ("fertrain.datasets.align.align", None),
 }
 

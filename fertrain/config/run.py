@@ -74,6 +74,11 @@ class DataConfig(Settings):
     """Seed of these splits."""
     root: str | None = None
     """Root that the bare name `rmset` means; None: $RMSET_ROOT, else data/rmset."""
+    decode: Literal["full", "reduced"] = "full"
+    """Decoding of labeled JPEGs: `full`, then shrunk, or `reduced`: near the network's size (libjpeg's scaling), which
+    is faster for large pictures and gives slightly other pixels. Crops of a root are always decoded so."""
+    block: Count = 1
+    """Neighboring unlabeled images that are drawn together, so that a disk reads them at once; 1 shuffles all."""
     balanced: bool = False
     """Draw every class equally often (the RMFER authors do)."""
     report_best_on_test: bool = False
@@ -217,6 +222,8 @@ class RunConfig(Settings):
     """Also write a run of this Weights & Biases project into the run folder, offline; needs the extra of that name."""
     workers: Whole = 1
     """Processes that decode images when they do not fit into memory."""
+    reading: Literal["processes", "threads"] = "processes"
+    """Whether these workers are `processes`, or `threads` of one process, which start at once and share memory."""
     memory_mb: Whole = 2048
     """Largest decoded image set that is kept in memory, MiB."""
     out: str = ""

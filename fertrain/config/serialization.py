@@ -183,7 +183,7 @@ def settings_of(config: RunConfig) -> dict[str, Any]:
 
 def deciding(config: RunConfig) -> dict[str, Any]:
     """Return the settings that determine the weights: without the run's folder and the number of workers."""
-    nothing = {"out", "overwrite", "workers", "memory_mb", "checkpoint_steps", "tensorboard", "wandb"}
+    nothing = {"out", "overwrite", "workers", "reading", "memory_mb", "checkpoint_steps", "tensorboard", "wandb"}
     return {k: v for k, v in settings_of(config).items() if k not in nothing}
 
 

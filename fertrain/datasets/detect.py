@@ -13,6 +13,7 @@ from ..errors import DatasetError
 from . import affectnet, fer2013, ferplus, posed, rafdb
 from .folder import class_folders, split_folders
 from .label_table import find_column, read_header
+from .packed import NOTE
 from .sources import children, files_below, folders
 
 _JAFFE = re.compile(r"[A-Za-z]{2}\.(AN|DI|FE|HA|NE|SA|SU)\d\.\d+\.tiff?", re.IGNORECASE)
@@ -39,6 +40,10 @@ Look = Callable[[Path], str | None]
 def _rmset(path: Path) -> str | None:
     found = [name for name in ("videos", "layouts", "tracks", "crops") if (path / name).is_dir()]
     return f"{', '.join(f'{name}/' for name in found)} of an RMset root" if len(found) > 1 or "crops" in found else None
+
+
+def _packed(path: Path) -> str | None:
+    return f"{NOTE} of a packed set" if (path / NOTE).is_file() else None
 
 
 def _ferplus(path: Path) -> str | None:
@@ -128,8 +133,9 @@ def _folder(path: Path) -> str | None:
 
 
 LOOKS: dict[str, Look] = {
-    "rmset": _rmset, "ferplus": _ferplus, "fer2013": _fer2013, "rafdb": _rafdb, "affectnet": _affectnet,
-    "ckplus": _ckplus, "ferg": _ferg, "jaffe": _jaffe, "parquet": _parquet, "csv": _csv, "folder": _folder,
+    "packed": _packed, "rmset": _rmset, "ferplus": _ferplus, "fer2013": _fer2013, "rafdb": _rafdb,
+    "affectnet": _affectnet, "ckplus": _ckplus, "ferg": _ferg, "jaffe": _jaffe, "parquet": _parquet, "csv": _csv,
+    "folder": _folder,
 }  # fmt: skip
 """Tests by kind, the most specific layouts first."""
 

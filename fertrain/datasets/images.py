@@ -10,17 +10,21 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from rmset.errors import RmsetError
 from rmset.parts.picture_size import check_picture
+from rmset.parts.pictures import JPEG
 from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
@@ -95,11 +99,30 @@ def stacked(images: Iterable[npt.NDArray[np.uint8]], count: int, allocate: Alloc
     return stack
 
 
-class ImageFiles:
-    """Named images in a folder or a zip."""
+def decode_near(data: bytes, name: str, size: int, *, gray: bool) -> npt.NDArray[np.uint8]:
+    """Decode a JPEG at the smallest of libjpeg's scales (1/8 to 8/8) that is no smaller than `size`; others as usual.
 
-    def __init__(self, source: Bytes, names: Sequence[str], size: int, *, gray: bool) -> None:
+    Scaling costs nothing: it leaves out frequencies that the smaller image cannot show. uint8 (H, W, C).
+    """
+    if not data.startswith(JPEG):
+        return decode(data, name, gray=gray)
+    try:
+        check_picture(data)
+        image = simplejpeg.decode_jpeg(
+            data, colorspace="GRAY" if gray else "RGB", min_height=size, min_width=size
+        )  # fmt: skip
+    except ValueError:
+        # a kind of JPEG that this decoder lacks, or a damaged one, which the other one says in words
+        return decode(data, name, gray=gray)
+    return np.asarray(image, dtype=np.uint8)
+
+
+class ImageFiles:
+    """Named images in a folder, a zip or packed files; `reduced` decodes JPEGs near the size."""
+
+    def __init__(self, source: Bytes, names: Sequence[str], size: int, *, gray: bool, reduced: bool = False) -> None:
         self.source, self.names, self.size, self.gray = source, list(names), size, gray
+        self._decode = partial(decode_near, size=size, gray=gray) if reduced else partial(decode, gray=gray)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -110,7 +133,7 @@ class ImageFiles:
 
     def _one(self, name: str) -> npt.NDArray[np.uint8]:
         try:
-            image = decode(self.source.get(name), name, gray=self.gray)
+            image = self._decode(self.source.get(name), name)
         except FileNotFoundError:
             raise DatasetError(
                 f"expected the image {name}, found no such file; `fertrain datasets check` lists all missing ones"
@@ -227,15 +250,24 @@ def alone(worker: int) -> None:  # noqa: ARG001 - every loader's worker gets its
     cv2.setNumThreads(0)
 
 
-def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iterator[Tensor]:
+def batches(images: Images, rows: Iterable[Sequence[int]], workers: int, *, threads: bool = False) -> Iterator[Tensor]:
     """Yield the images of each list of rows, in order; decoded by worker processes if they are not in memory.
 
     Lists are consumed lazily, so an epoch of 45 million images can be listed step by step. The worker processes share
     the memory of a few batches; batches that the consumer keeps beyond that number cost more time.
+
+    Args:
+        images: the images.
+        rows: rows of each batch.
+        workers: processes; 0 decodes in this one.
+        threads: take threads of this process instead; the decoders let others work meanwhile.
     """
     if isinstance(images, InMemory) or workers == 0:
         for chosen in rows:
             yield images.read(chosen)
+        return
+    if threads:
+        yield from _in_threads(images, rows, workers)
         return
     lists = iter(rows)
     try:
@@ -260,3 +292,18 @@ def batches(images: Images, rows: Iterable[Sequence[int]], workers: int) -> Iter
         if isinstance(batch, RmsetError):
             raise batch
         yield places.batch(*batch)
+
+
+def _in_threads(images: Images, rows: Iterable[Sequence[int]], threads: int) -> Iterator[Tensor]:
+    """Read batches ahead in threads, in order."""
+    lists, ahead = iter(rows), deque[Future[Tensor]]()
+    pool = ThreadPoolExecutor(threads, "rmset-decode")
+    try:
+        for chosen in itertools.islice(lists, threads * _AHEAD):
+            ahead.append(pool.submit(images.read, chosen))
+        while ahead:
+            read = ahead.popleft().result()
+            ahead.extend(pool.submit(images.read, chosen) for chosen in itertools.islice(lists, 1))
+            yield read
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -109,6 +109,7 @@ OPTIONS: dict[str, Mapping[str, Option]] = {
     "ferg": _POSED,
     "parquet": _TABLE,
     "csv": {**_TABLE, "table": text},
+    "packed": _ALL,
     "rmset": {},
 }
 """Options by kind, each with its converter."""

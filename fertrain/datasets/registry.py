@@ -30,6 +30,7 @@ from .base import GIVEN, SPLITS, LabeledSet, Listed, Reader, Split, require_spli
 from .ferplus import FerPlus
 from .images import ImageFiles
 from .options import OPTIONS, read_options
+from .packed import PackedSet
 from .subsets import Narrowed
 
 FILE = "datasets.toml"
@@ -77,6 +78,7 @@ def _listed(read: Reader) -> Callable[[Entry], LabeledSet]:
 
 KINDS: dict[str, Callable[[Entry], LabeledSet]] = {
     "ferplus": _ferplus,
+    "packed": lambda entry: PackedSet(entry.name, entry.path),
     **{kind: _listed(read) for kind, read in LAYOUTS.items()},
 }
 """Labeled kinds; a kind is a function from an entry to a `LabeledSet`."""
@@ -225,9 +227,9 @@ def require_images(split: Split) -> Split:
     return split
 
 
-def images_of(split: Split, spec: InputSpec) -> ImageFiles:
-    """Open the images of a split, decoded by the spec."""
-    return ImageFiles(split.source, split.names, spec.size, gray=spec.gray)
+def images_of(split: Split, spec: InputSpec, *, reduced: bool = False) -> ImageFiles:
+    """Open the images of a split, decoded by the spec; `reduced`: JPEGs near its size."""
+    return ImageFiles(split.source, split.names, spec.size, gray=spec.gray, reduced=reduced)
 
 
 def open_target(on: str) -> tuple[LabeledSet, str]:

@@ -47,6 +47,10 @@ class EpochContext:
     """Device of the batches."""
     layout: torch.memory_format
     """Memory format of their images."""
+    threads: bool = False
+    """Whether threads decode instead of processes."""
+    block: int = 1
+    """Neighboring unlabeled images that are drawn together."""
 
     def generator(self, stream: int, step: int, total: int) -> Generator:
         """Seed for the draws of one stream in one step, for this process's share of `total` images."""
@@ -82,7 +86,7 @@ class LabeledStream:
     def batches(self, context: EpochContext, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield images (B, C, S, S), targets (B, K) and rows (B,) of each step."""
         rows = labeled_rows(self.split.classes, batch_size, context, balanced=self.balanced)
-        read = batches(self.images, map(_shared, rows), context.workers)
+        read = batches(self.images, map(_shared, rows), context.workers, threads=context.threads)
         for step, chosen, pixels in zip(context.steps, rows, read, strict=True):
             index = np.asarray(chosen, dtype=np.int64)
             targets = self.split.targets[index]
@@ -131,9 +135,8 @@ class AnchorStream:
         # drawn lazily; the workers' queue runs a few steps ahead of the network
         ahead, drawn = itertools.tee(self.anchors.draw(context.epoch, step, n) for step in context.steps)
         rows = (_shared([row for anchor, _ in step for row in anchor]) for step in ahead)
-        for step, pixels, anchors in zip(
-            context.steps, batches(self.images, rows, context.workers), drawn, strict=True
-        ):
+        read = batches(self.images, rows, context.workers, threads=context.threads)
+        for step, pixels, anchors in zip(context.steps, read, drawn, strict=True):
             sizes = [len(anchor) for anchor, _ in anchors]
             x = _seen(pixels, self.spec, self.augment, context.generator(12, step, sum(sizes)), context)
             own = ranks.share(sum(sizes))
@@ -164,9 +167,11 @@ class UnlabeledStream:
         total = len(self.images)
         # drawn twice, because the workers' queue runs ahead of the network
         drawn, ahead = (
-            (unlabeled_rows(total, n, context.seed, context.epoch, step) for step in context.steps) for _ in range(2)
+            (unlabeled_rows(total, n, context.seed, context.epoch, step, context.block) for step in context.steps)
+            for _ in range(2)
         )
-        pixels_of = batches(self.images, (_shared(rows.tolist()) for rows in ahead), context.workers)
+        rows_of = (_shared(rows.tolist()) for rows in ahead)
+        pixels_of = batches(self.images, rows_of, context.workers, threads=context.threads)
         for step, rows, pixels in zip(context.steps, drawn, pixels_of, strict=True):
             generator = context.generator(10, step, len(rows))
             weak, strong = (
@@ -207,11 +212,11 @@ def _order(classes: npt.NDArray[np.int64], key: Sequence[int], *, balanced: bool
     return rng.choice(len(classes), size=len(classes), p=weight / weight.sum())
 
 
-def unlabeled_rows(total: int, n: int, seed: int, epoch: int, step: int) -> npt.NDArray[np.int64]:
+def unlabeled_rows(total: int, n: int, seed: int, epoch: int, step: int, block: int = 1) -> npt.NDArray[np.int64]:
     """Rows (n,) of one step, without repetition within a pass; every pass has its own order."""
     turn, k = divmod(step, total // n)
     # key of a pass: epoch · 2¹⁶ + pass; no epoch has that many passes
-    return shuffled(np.arange(k * n, (k + 1) * n), total, seed, (epoch << 16) + turn)
+    return shuffled(np.arange(k * n, (k + 1) * n), total, seed, (epoch << 16) + turn, block)
 
 
 def _seen(
@@ -236,10 +241,13 @@ class TrainLoader:
         workers: int,
         device: torch.device,
         channels_last: bool = True,
+        threads: bool = False,
+        block: int = 1,
     ) -> None:
         self.labeled, self.anchors, self.unlabeled = labeled, anchors, unlabeled
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.batch_size, self.seed, self.workers, self.device = batch_size, seed, workers, device
+        self.threads, self.block = threads, block
 
     def steps(self, phase: Phase) -> int:
         """Count the batches of an epoch; an incomplete last batch is dropped, unless it is the only one."""
@@ -289,7 +297,9 @@ class TrainLoader:
             start: first batch to yield; an interrupted run has already used those before it.
         """
         steps = self.steps(phase)
-        context = EpochContext(self.seed, epoch, range(start, steps), self.workers, self.device, self.layout)
+        context = EpochContext(
+            self.seed, epoch, range(start, steps), self.workers, self.device, self.layout, self.threads, self.block
+        )  # fmt: skip
         beside = zip(self._unlabeled(context, phase), self._anchors(context, phase), strict=False)
         stream = self.labeled
         labeled = stream.batches(context, self.batch_size) if phase.labeled else stream.nothing(context)

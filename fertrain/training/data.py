@@ -104,8 +104,10 @@ def open_labeled_data(
         "held_out_sha256": held.sha256(),
     }  # fmt: skip
     spec = plain_spec(config.model.image_size, channels, gray=learn.gray, preprocess=config.preprocess)
-    images = in_memory(images_of(learn, spec), spec.shape, config.memory_mb, progress, "training images")
-    held_images = in_memory(images_of(held, spec), spec.shape, config.memory_mb, progress, "held-out images")
+    reduced = data.decode == "reduced"
+    files, held_files = (images_of(split, spec, reduced=reduced) for split in (learn, held))
+    images = in_memory(files, spec.shape, config.memory_mb, progress, "training images")
+    held_images = in_memory(held_files, spec.shape, config.memory_mb, progress, "held-out images")
     crop = crop_of(run.labeled.path)
     spec = replace(spec.with_moments(channel_stats(images, spec)), crop=crop)
     measured["labelled_stream"] = {"mean": spec.mean, "std": spec.std, "grey": spec.gray}

@@ -109,6 +109,7 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     loader = TrainLoader(
         data.learn, beside.anchors, beside.images, batch_size=config.optim.batch_size, seed=config.seed,
         workers=config.workers, device=accelerator.device, channels_last=config.channels_last,
+        threads=config.reading == "threads", block=config.data.block,
     )  # fmt: skip
     phases = within(as_set(beside.phases, config.optim), config.optim.images, loader.images_per_step)
     loader.check_shares(phases)
@@ -287,7 +288,8 @@ class _Counted:
             )
         if self._opened is None:
             split = open_split(data.dataset, name, config.data.eval_rule)
-            files, shape = images_of(split, data.spec), data.spec.shape
+            files = images_of(split, data.spec, reduced=config.data.decode == "reduced")
+            shape = data.spec.shape
             self._opened = split, in_memory(files, shape, config.memory_mb, progress, f"{name} images")
         split, images = self._opened
         if check:

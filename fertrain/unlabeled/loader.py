@@ -49,12 +49,15 @@ class CropBatches(Sampler[Step]):
         total: number of rows.
         batch: rows per step; an incomplete last step is dropped, unless it is the only one.
         seed: seed of the run.
+        block: neighboring rows that stay together, see `shuffled`.
     """
 
-    def __init__(self, total: int, *, batch: int, seed: int = 0) -> None:
+    def __init__(self, total: int, *, batch: int, seed: int = 0, block: int = 1) -> None:
         if total < 1 or batch < 1:
             raise UsageError(f"expected at least one row and one row in a batch, found {total} and {batch}")
-        self.total, self.batch, self.seed = total, batch, seed
+        if block < 1:
+            raise UsageError(f"expected a block of one row or more, found {block}")
+        self.total, self.batch, self.seed, self.block = total, batch, seed, block
         self.epoch = self.first = 0
 
     @property
@@ -78,18 +81,31 @@ class CropBatches(Sampler[Step]):
             # Shuffled together: for the few rows of one step NumPy's calls would cost more than the arithmetic.
             end = min(begin + _TOGETHER, self.steps)
             places = np.arange(begin * self.batch, min(end * self.batch, self.total))
-            rows = shuffled(places, self.total, self.seed, epoch)
+            rows = shuffled(places, self.total, self.seed, epoch, self.block)
             for step in range(begin, end):
                 low = (step - begin) * self.batch
                 yield Step(epoch, step, rows[low : low + self.batch])
 
 
-def shuffled(places: npt.NDArray[np.int64], total: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+def shuffled(places: npt.NDArray[np.int64], total: int, seed: int, epoch: int, block: int = 1) -> npt.NDArray[np.int64]:
     """Row at each position (n,) of a shuffled order of `total` rows; a bijection for each (seed, epoch).
 
     Four rounds of a balanced Feistel network over the next power of four, walked until the number falls below `total`
     (Black and Rogaway, 2002).
+
+    With a block of b rows whole blocks of neighboring rows are shuffled, which a disk reads at once. Where they begin
+    is drawn anew for each epoch, so an image has other companions; the rows beyond the last whole block, fewer than b
+    and others in every epoch, come last in their own order.
     """
+    if block > 1:
+        blocks = total // block
+        first = int(np.random.SeedSequence([seed, 15, epoch]).generate_state(1, np.uint64)[0] % np.uint64(total))
+        number, within = np.divmod(np.asarray(places, dtype=np.int64), block)
+        inside = number < blocks
+        found = np.asarray(places, dtype=np.int64).copy()
+        if inside.any():
+            found[inside] = shuffled(number[inside], blocks, seed, epoch) * block + within[inside]
+        return np.asarray((found + first) % total)
     half = np.uint64(max(1, ((total - 1).bit_length() + 1) // 2))
     mask = (np.uint64(1) << half) - np.uint64(1)
     keys = np.random.SeedSequence([seed, 6, epoch]).generate_state(4, np.uint64)
@@ -114,6 +130,8 @@ class CropLoader:
         batch_size: crops per step.
         seed: seed of order and augmentation.
         workers: decoding processes; 0 decodes in this process.
+        threads: take threads instead of processes.
+        block: neighboring crops that stay together in the order, so that a disk reads them at once; 1 shuffles all.
         augment: a value of `--augment`, such as `one-of` (RMFER's), or several joined by +. Pixels are then
             float32 in [0, 1], augmented in this process as in training; without it they are uint8.
 
@@ -133,12 +151,14 @@ class CropLoader:
         *,
         seed: int = 0,
         workers: int = 0,
+        threads: bool = False,
+        block: int = 1,
         augment: str | None = None,
     ) -> None:
         if workers < 0:
             raise UsageError(f"expected 0 workers or more, found {workers}")
-        self.dataset, self.workers = dataset, workers
-        self.order = CropBatches(len(dataset), batch=batch_size, seed=seed)
+        self.dataset, self.workers, self.threads = dataset, workers, threads
+        self.order = CropBatches(len(dataset), batch=batch_size, seed=seed, block=block)
         self._augment = None if augment is None else augmentation(augment)
 
     def resume(self, epoch: int, step: int = 0) -> None:
@@ -152,7 +172,7 @@ class CropLoader:
     def __iter__(self) -> Iterator[CropBatch]:
         # the workers' queue runs a few steps ahead
         ahead, steps = itertools.tee(self.order)
-        pixels = batches(self.dataset, (step.rows.tolist() for step in ahead), self.workers)
+        pixels = batches(self.dataset, (step.rows.tolist() for step in ahead), self.workers, threads=self.threads)
         for step, read in zip(steps, pixels, strict=True):
             yield self.dataset.items(step.rows, self._seen(read, step))
 
