@@ -47,7 +47,7 @@ LOWEST ?= tests/test_cli_flags.py tests/test_detect.py tests/test_assign.py test
 	tests/test_odd_videos.py tests/store/test_catalog.py tests/store/test_export.py tests/collect/test_commands.py \
 	tests/layout/test_guard.py tests/fertrain/test_library.py tests/fertrain/test_models.py \
 	tests/fertrain/test_occlusion.py tests/fertrain/test_transforms.py tests/fertrain/test_export.py \
-	tests/release/test_publish.py
+	tests/release/test_publish.py tests/remote/test_files.py
 
 # Installs the lowest versions that pyproject.toml allows into an empty environment, and runs tests there.
 lowest: $(VENV)/.dev

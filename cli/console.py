@@ -91,6 +91,41 @@ VersionOption = Annotated[
 ]
 
 
+def _set_cache(folder: Path | None) -> None:
+    if folder is not None:
+        # In the environment, where processes that this one starts find it.
+        os.environ["RMSET_CACHE"] = str(folder.resolve())
+
+
+def _set_cache_size(size: str | None) -> None:
+    if size is not None:
+        from rmset.remote.cache import parse_size
+
+        parse_size(size)
+        os.environ["RMSET_CACHE_SIZE"] = size
+
+
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        help="Local copies of a data set on an object store; else $RMSET_CACHE, else the user's cache folder.",
+        callback=_set_cache,
+        show_default=False,
+    ),
+]
+CacheSizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cache-size",
+        metavar="SIZE",
+        help="Most room for these copies, such as 200GB; else $RMSET_CACHE_SIZE, else half of the free disk.",
+        callback=_set_cache_size,
+        show_default=False,
+    ),
+]
+
+
 class PanelCommand(TyperCommand):
     """A command whose `--help` groups options by their headings, in the order of the first option of each."""
 

@@ -12,6 +12,7 @@ from rmset.files import Files, Stamp, hash_of
 from rmset.layout_record import Layout
 from rmset.local_files import LocalFiles
 from rmset.records import VIDEO_ID, StageRecord, VideoRecord, check_video_id
+from rmset.remote import is_remote, open_files
 from rmset.tombstones import KEY as REMOVED
 from rmset.tombstones import Tombstones
 
@@ -24,7 +25,7 @@ class Root:
     """One data set: a directory with videos, layouts, tracks, crops, and the ledger of finished stages."""
 
     def __init__(self, path: Path | str, files: Files | None = None) -> None:
-        self.files: Files = files if files is not None else LocalFiles(Path(path))
+        self.files: Files = files if files is not None else _files(path)
         self._removed: tuple[Stamp, Tombstones] | None = None
 
     @classmethod
@@ -331,6 +332,10 @@ class Root:
     def write_stage_record(self, record: StageRecord) -> None:
         """Publish what a stage did."""
         self.write_text(self.state_key(record.stage, record.video_id), record.to_json())
+
+
+def _files(path: Path | str) -> Files:
+    return open_files(path) if is_remote(path) else LocalFiles(Path(path))
 
 
 def _some(ids: list[str]) -> str:

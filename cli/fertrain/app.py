@@ -19,7 +19,13 @@ app = typer.Typer(
 
 
 @app.callback()
-def _all(context: typer.Context, quiet: console.QuietOption = False, version: console.VersionOption = False) -> None:
+def _all(
+    context: typer.Context,
+    quiet: console.QuietOption = False,
+    cache: console.CacheOption = None,
+    cache_size: console.CacheSizeOption = None,
+    version: console.VersionOption = False,
+) -> None:
     """Options of the program itself."""
     if context.invoked_subcommand not in ("supervised", "semi"):
         console.require_one_process(f"fertrain {context.invoked_subcommand}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ..console import VersionOption, run
+from ..console import CacheOption, CacheSizeOption, VersionOption, run
 from . import (
     audit,
     build,
@@ -36,7 +36,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def _all(version: VersionOption = False) -> None:
+def _all(cache: CacheOption = None, cache_size: CacheSizeOption = None, version: VersionOption = False) -> None:
     """Options of the program itself."""
 
 

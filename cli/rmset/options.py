@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 RootOption = Annotated[
     Path | None,
-    typer.Option("--root", help="The data set; else $RMSET_ROOT, else data/rmset.", show_default=False),
+    typer.Option(
+        "--root",
+        help="The data set, a folder or s3://, gs://, az://…; else $RMSET_ROOT, else data/rmset.",
+        show_default=False,
+    ),
 ]
 VideosArgument = Annotated[list[str] | None, typer.Argument(metavar="[VIDEO]...", help="Video ids; all if omitted.")]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos processed in parallel.")]

@@ -20,6 +20,7 @@ from typing import Any
 from rmset.bounded import read_toml
 from rmset.errors import UnreadableError, UsageError
 from rmset.locks import change
+from rmset.remote import is_remote
 
 from ..config.serialization import to_toml
 from ..errors import DatasetError, UnknownNameError
@@ -105,11 +106,16 @@ def entries() -> dict[str, Entry]:
                 raise DatasetError(f"expected kind and path under [{name}] in {file}, found {str(table)[:80]}")
             options = {k: v for k, v in table.items() if k not in ("kind", "path")}
             try:
-                path = (file.parent / Path(table["path"]).expanduser()).resolve()
+                path = _absolute(table["path"], file.parent)
             except (OSError, RuntimeError) as error:
                 raise DatasetError(f"expected a path under [{name}] in {file}, found: {error}") from None
             found[name] = Entry(name, table["kind"], path, options, file)
     return dict(sorted(found.items()))
+
+
+def _absolute(path: Path | str, base: Path = Path()) -> Path:
+    """Return an absolute path; the address of a root on an object store stays as it is."""
+    return Path(path) if is_remote(path) else (base / Path(path).expanduser()).resolve()
 
 
 def add(entry: Entry, *, here: bool = False) -> Path:
@@ -123,7 +129,7 @@ def add(entry: Entry, *, here: bool = False) -> Path:
     file = Path(FILE) if here or Path(FILE).is_file() else user_file()
     with change(file):
         tables = _read(file) if file.is_file() else {}
-        tables[entry.name] = {"kind": entry.kind, "path": str(entry.path.resolve()), **entry.options}
+        tables[entry.name] = {"kind": entry.kind, "path": str(_absolute(entry.path)), **entry.options}
         write_text(file, to_toml(tables))
     return file
 
