@@ -97,6 +97,15 @@ Mend = Annotated[
         "track that video again.",
     ),
 ]
+Part = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        metavar="K/N",
+        help="Only the K-th of N shares, for N machines that work on one root.",
+        show_default=False,
+    ),
+]
 Detector = Annotated[str, typer.Option("--detector", help="mtcnn or yunet.")]
 Weights = Annotated[
     Path | None,
@@ -260,6 +269,7 @@ def build(
     proxy: Proxy = None,
     allow_copy_of: AllowCopyOf = None,
     allow_local_files: AllowLocalFiles = False,
+    part: Part = None,
     jobs: JobsOption = 1,
     force: ForceOption = False,
     root: RootOption = None,
@@ -270,16 +280,18 @@ def build(
 ) -> None:
     """Run all stages, video by video: fetch, layout, track, audit, export. Finished stages are not repeated.
 
-    With a manifest, missing videos are fetched while those already here are processed.
+    With a manifest, missing videos are fetched while those already here are processed. With --part, this machine takes
+    every N-th entry of the manifest, or every N-th video of the root.
 
     Example: rmset build manifests/mashups.csv --jobs 2
     """
     from rmset.engine import build as run
+    from rmset.share import Share
     from rmset.stages import export as export_stage
     from rmset.stages import layout, track
     from rmset.stages.fetch.config import FetchConfig
 
-    place = find_root(root)
+    place, share = find_root(root), Share.parse(part or "1/1")
     steps: list[tuple[str, Any]] = [
         (layout.NAME, layout.ProposeConfig()),
         (track.NAME, replace(tracking, stride=track_stride)),
@@ -287,7 +299,11 @@ def build(
         (export_stage.NAME, exporting),
     ]
     if manifest is None:
-        run_steps(place, None, steps, jobs, force, check_frames if check else 0)
+        videos = list(share.take(place.select(None)))
+        if not videos:
+            say(f"--part {part}: no video is in this share")
+            return
+        run_steps(place, videos, steps, jobs, force, check_frames if check else 0)
         return
     config = FetchConfig(
         min_height=min_height,
@@ -301,7 +317,7 @@ def build(
         allow_copies_of=tuple(allow_copy_of or ()),
     )
     told = Told()
-    entries = read_manifest(place, manifest, allow_local_files)
+    entries = list(share.take(read_manifest(place, manifest, allow_local_files)))
     try:
         with progress() as report, arriving(place, manifest, entries, config, told, report) as ids:
             _tell(run(place, ids, steps, jobs=jobs, force=force, check=check_frames if check else 0, progress=report))
