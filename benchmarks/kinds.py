@@ -159,7 +159,7 @@ class Row:
     said: str
     """the audit's worst answer, if one is bad"""
     mended: float
-    """IDF1 after `rmset audit --mend` and tracking again; as before where there is nothing to mend"""
+    """IDF1 after the audit's corrections and tracking again, as `rmset build` does; as before where there are none"""
     mended_confidence: float
     layout_s: float
     track_s: float

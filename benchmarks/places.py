@@ -45,12 +45,13 @@ def kind_of(number: int) -> tuple[Kind, str]:
 
 
 def told(rows: Sequence[Row]) -> str:
-    """Format the scores of a group as one line."""
-    silent = [r for r in rows if r.idf1 < LEAST and r.confidence >= SURE]
-    wrong = [r for r in rows if r.idf1 < LEAST]
-    unsure = [r for r in rows if r.confidence < SURE]
+    """Format the scores of a group as one line: before corrections, and as `rmset build` leaves them."""
+    silent = [r for r in rows if r.mended < LEAST and r.mended_confidence >= SURE]
+    wrong = [r for r in rows if r.mended < LEAST]
+    unsure = [r for r in rows if r.mended_confidence < SURE]
     return (
-        f"{len(rows)} videos: mean IDF1 {np.mean([r.idf1 for r in rows]):.3f}, mean recall "
+        f"{len(rows)} videos: mean IDF1 {np.mean([r.idf1 for r in rows]):.3f} before corrections, "
+        f"{np.mean([r.mended for r in rows]):.3f} after, mean recall "
         f"{np.mean([r.recall for r in rows]):.3f}, {len(wrong)} below {LEAST}, {len(unsure)} unsure, "
         f"{len(silent)} silent"
     )

@@ -268,6 +268,21 @@ def test_people_who_look_alike_on_one_screen_give_no_bad_answer():
     assert [(a.question, a.answer, a.good, a.confidence) for a in answers] == [(PERSON, "cannot tell", None, 1.0)]
 
 
+def test_a_change_to_somebody_unlike_is_seen_beside_people_who_look_alike():
+    answers, renames = asked((0, [0] * 6), (1, [0] * 6), (2, [2, 2, 2, 3, 3, 3]))
+    assert renames == [Rename(21, 2, 3)]
+    assert [a.answer for a in answers] == ["no"]
+
+
+def test_a_face_between_one_person_and_two_is_another_only_where_the_room_changes():
+    room, other = pictures(False, 1, 5)[0], pictures(False, 1, 6)[0]
+    # 0.68 apart: beyond the middle of 0.5 and 0.8
+    near = [replace(s, vector=s.vector * 0.48, room=room) for s in samples((0, [0, 0, 0, 1, 1, 1]))]
+    assert identity.ask(near, 0.5, 0.8)[1] == []
+    moved = [replace(s, room=other if s.frame_idx >= 30 else room) for s in near]
+    assert identity.ask(moved, 0.5, 0.8)[1] == [Rename(21, 0, 1)]
+
+
 def test_a_mended_layout_has_a_segment_where_the_id_changes():
     people = (Person(0, FACE, PANEL), Person(1, (120.0, 20.0, 160.0, 70.0), (100.0, 0.0, 200.0, 100.0)))
     layout = Layout("v", (300, 200), (Segment(0, 60, 5, (), people),))

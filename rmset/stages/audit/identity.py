@@ -78,24 +78,28 @@ def ask(
         find: finds the frame of a change.
     """
     people = sorted({s.person_id for s in samples})
-    pieces = [piece for p in people for piece in split([s for s in samples if s.person_id == p], other)]
+    pieces = [piece for p in people for piece in split([s for s in samples if s.person_id == p], same, other)]
     pieces = [p for p in pieces if len(p.samples) >= _FEWEST]
     if not pieces:
         return [Answer(PERSON, "cannot tell", None, "too few faces")], []
-    twins = _twins(pieces, same)
-    if twins is not None:
-        one, two = twins
-        detail = f"people {one.person_id} and {two.person_id} are on the screen at once and look like one person"
-        return [Answer(PERSON, "cannot tell", None, detail, one.start, one.samples[0].box, one.person_id)], []
     names = _named(pieces, same, other)
     answers, renames = _changes(pieces, names, find)
-    if not answers:
+    # People who look alike may have changed places unseen; a change to somebody who looks otherwise is one all the same.
+    if not answers and (twins := _twins(pieces, same)) is not None:
+        one, two = twins
+        detail = f"people {one.person_id} and {two.person_id} are on the screen at once and look like one person"
+        answers = [Answer(PERSON, "cannot tell", None, detail, one.start, one.samples[0].box, one.person_id)]
+    elif not answers:
         answers = [Answer(PERSON, "yes", True, f"{len(samples)} faces of {len(people)} people compared")]
     return answers, renames
 
 
-def split(samples: Sequence[Sample], other: float) -> list[Piece]:
-    """Cut one track into pieces wherever the faces before and after are of two people."""
+def split(samples: Sequence[Sample], same: float, other: float) -> list[Piece]:
+    """Cut one track into pieces wherever the faces before and after are of two people.
+
+    Where the room changes too, faces need only be unlike: nearer to two people's than to one person's.
+    """
+    middle = (same + other) / 2
     ordered = sorted(samples, key=lambda s: s.frame_idx)
     if not ordered:
         return []
@@ -107,12 +111,12 @@ def split(samples: Sequence[Sample], other: float) -> list[Piece]:
             apart, within = _apart(before, after), max(_within(before), _within(after))
             # An expression can look like another person, so another room must confirm the change unless it is clear.
             sure = min(len(before), len(after)) >= _MANY and apart >= other + _FAR and within <= _ONE * other
-            if apart >= other and apart - within > best and (sure or _rooms_apart(before, after) >= _OTHER_ROOM):
+            if apart - within > best and (sure or (apart >= middle and _rooms_apart(before, after) >= _OTHER_ROOM)):
                 best, at = apart - within, k
     if not at:
         return [Piece(ordered[0].person_id, tuple(ordered))]
     at = _settled(ordered, at)
-    return split(ordered[:at], other) + split(ordered[at:], other)
+    return split(ordered[:at], same, other) + split(ordered[at:], same, other)
 
 
 def _settled(ordered: Sequence[Sample], at: int) -> int:
@@ -152,7 +156,7 @@ def _within(group: Sequence[Sample]) -> float:
 def _twins(pieces: Sequence[Piece], same: float) -> tuple[Piece, Piece] | None:
     """Two pieces of different people at the same time with faces like one person's; None if there are none.
 
-    If there are, embeddings cannot tell the people of this video apart.
+    If there are, embeddings cannot tell these two apart.
     """
     for number, one in enumerate(pieces):
         for two in pieces[number + 1 :]:
