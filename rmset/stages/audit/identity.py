@@ -84,7 +84,7 @@ def ask(
         return [Answer(PERSON, "cannot tell", None, "too few faces")], []
     names = _named(pieces, same, other)
     answers, renames = _changes(pieces, names, find)
-    # People who look alike may have changed places unseen; a change to somebody who looks otherwise is one all the same.
+    # People who look alike may change places unseen; a change to somebody who looks otherwise is one all the same.
     if not answers and (twins := _twins(pieces, same)) is not None:
         one, two = twins
         detail = f"people {one.person_id} and {two.person_id} are on the screen at once and look like one person"
