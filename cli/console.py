@@ -245,19 +245,24 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
     if _is_later_rank():
         # one process of a data-parallel training talks and prints
         _Talk.quiet = True
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+        sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     try:
         try:
             signals.end_on_signals()
             app(prog_name=name)
         except BaseException as ended:
+            if not isinstance(ended, (SystemExit, RmsetError)):
+                # not an end that all processes come to alike
+                _be_heard()
             if code := signals.stop_code(ended):
                 if _speaks():
+                    _be_heard()
                     warn(f"{name}: stopped; run the same command again to resume")
                 _leave(code)
             raise
     except RmsetError as error:
         if _speaks():
+            _be_heard()
             warn(f"{name}: {as_flags(str(error))}")
         sys.exit(error.exit_code)
     except SystemExit:
@@ -304,6 +309,12 @@ def require_one_process(what: str) -> None:
     """
     if _ranks() > 1:
         raise UsageError(f"expected one process for {what}, found {_ranks()}; start it without torchrun")
+
+
+def _be_heard() -> None:
+    """Give a later process its standard error back."""
+    if _is_later_rank() and sys.__stderr__ is not None:
+        sys.stderr = sys.__stderr__
 
 
 def _speaks() -> bool:

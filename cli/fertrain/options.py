@@ -174,6 +174,7 @@ OPTIONS = (
     Option("precision", "auto: bf16 if it is faster.", OPTIMIZATION),
     Option("device", "auto: CUDA, MPS, else the processor.", OPTIMIZATION, _ALL),
     Option("channels_last", "Use the channels-last memory format.", OPTIMIZATION, shown={"": "on"}),
+    Option("compile", "Compile the network (torch.compile), where that works.", OPTIMIZATION, flag="--compile"),
     Option("workers", "Processes that decode images that do not fit into memory.", OPTIMIZATION, _ALL),
     Option("method",
            "supervised, or one for noisy labels: eac, rul, scn, vac; ldl (votes, and graphs of like images).",

@@ -214,6 +214,8 @@ class RunConfig(Settings):
     """`auto` (CUDA, MPS, else the processor) or `cpu`."""
     channels_last: bool = True
     """Channels-last memory format, which is faster for convolutions on processors."""
+    compile: bool = False
+    """Compile the network's features (torch.compile); goes on without, and says so, where that does not work."""
     checkpoint_steps: Count = 500
     """Steps between checkpoints; one is also written after every epoch. The same command resumes from it."""
     tensorboard: bool = False

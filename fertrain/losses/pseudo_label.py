@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from ..devices import to_device
 from ..errors import UnknownNameError
 from .precision import full
 from .supervised import cel
@@ -228,6 +229,6 @@ def ramp_up(step: int, over: int) -> float:
 
 def turned(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     """Rotate each image by 0 to 3 quarter turns: (U, C, S, S) -> rotated images, int64 (U,) quarter turns."""
-    quarters = torch.randint(4, (len(x),), generator=generator).to(x.device)
+    quarters = to_device(torch.randint(4, (len(x),), generator=generator), x.device)
     options = torch.stack([torch.rot90(x, k, dims=(2, 3)) for k in range(4)])
     return options[quarters, torch.arange(len(x), device=x.device)], quarters

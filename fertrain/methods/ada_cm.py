@@ -42,6 +42,12 @@ class Margins(nn.Module):
         self.register_buffer("confidence", torch.zeros(classes))
         self.register_buffer("counts", torch.zeros(classes))
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
+        self._seen: int | None = None
+
+    def restart(self, margin: float) -> None:
+        """Set every margin to its minimum."""
+        self.current.fill_(margin)
+        self._seen = None
 
     def take(self, confidence: Tensor, counts: Tensor) -> None:
         """Add the correctly classified images of one batch: (K,) and (K,)."""
@@ -50,6 +56,10 @@ class Margins(nn.Module):
 
     def turn(self, epoch: int, beta: float, least: float) -> None:
         """Adapt the margins at the first batch of an epoch; do nothing at any other."""
+        if epoch == self._seen:
+            return
+        # read once an epoch, because reading waits for the device
+        self._seen = epoch
         if epoch == int(self.epoch):
             return
         self.current.copy_(adapted_margins(self.confidence, self.counts, epoch, beta, least))
@@ -82,7 +92,7 @@ class AdaCm(SemiSupervised[Seen]):
     def begin(self, phase: Phase) -> None:
         """Set every margin to its minimum."""
         super().begin(phase)
-        self.margins.current.fill_(self.settings.margin)
+        self.margins.restart(self.settings.margin)
 
     def both(self, batch: Batch, unlabeled: Unlabeled) -> StepOutput:
         """Sum the three terms."""
@@ -96,8 +106,8 @@ class AdaCm(SemiSupervised[Seen]):
         below = ~counted
         contrast = nt_xent(one[below], two[below], s.tau) if below.any() else ce.new_zeros(())
         loss = s.labeled_weight * ce + s.confident_weight * guessed + s.contrast_weight * contrast
-        logs = {"ce": ce.item(), "guessed": guessed.item(), "contrast": contrast.item()}
-        shares = {"counted": counted.float().mean().item(), "margin": self.margins.current.mean().item()}
+        logs = {"ce": ce.detach(), "guessed": guessed.detach(), "contrast": contrast.detach()}
+        shares = {"counted": counted.float().mean(), "margin": self.margins.current.mean().detach()}
         return StepOutput(loss, logs, shares)
 
     def after_step(self) -> None:

@@ -105,13 +105,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """A differentiable loss, and numbers for the history."""
+    """A differentiable loss, and numbers for the history, which stay on the device until they are written."""
 
     loss: Tensor
     """Scalar."""
-    logs: Mapping[str, float] = field(default_factory=dict)
+    logs: Mapping[str, float | Tensor] = field(default_factory=dict)
     """Parts of the loss."""
-    shares: Mapping[str, float] = field(default_factory=dict)
+    shares: Mapping[str, float | Tensor] = field(default_factory=dict)
     """Other values to plot, each from 0 to 1: share of accepted guesses, a margin."""
 
 

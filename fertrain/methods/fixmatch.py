@@ -30,5 +30,5 @@ class FixMatch(SemiSupervised[Tensor]):
         x, strong = joint_features(self.model, batch.images, unlabeled.strong[0])
         ce = self.scheme.loss(self.model.head(x), batch.targets)
         guessed, counted = confident_cross_entropy(self.model.head(strong), q, self.settings.threshold)
-        logs = {"ce": ce.item(), "guessed": guessed.item()}
-        return StepOutput(ce + self.settings.weight * guessed, logs, {"counted": counted.float().mean().item()})
+        logs = {"ce": ce.detach(), "guessed": guessed.detach()}
+        return StepOutput(ce + self.settings.weight * guessed, logs, {"counted": counted.float().mean()})

@@ -52,11 +52,11 @@ class Guessing(SemiSupervised[Guesses]):
         ce = self.scheme.loss(self.model.head(x), batch.targets)
         logits = self.model.head(strong)
         guessed = weighted_cross_entropy(logits, found.q, found.weights)
-        logs = {"ce": ce.item(), "guessed": guessed.item()}
+        logs = {"ce": ce.detach(), "guessed": guessed.detach()}
         more, name = self.beside(logits, found)
         if name:
-            logs[name] = more.item()
-        return StepOutput(ce + self.weight * guessed + more, logs, {"counted": found.weights.mean().item()})
+            logs[name] = more.detach()
+        return StepOutput(ce + self.weight * guessed + more, logs, {"counted": found.weights.mean().detach()})
 
     def _guess(self, unlabeled: Unlabeled) -> Guesses:
         q = predict_with_batch_stats(self.model, unlabeled.weak[0]).softmax(dim=1)

@@ -36,4 +36,4 @@ class LabelsOnly(ABC):
 
 def output(ce: Tensor, weight: float, name: str, beside: Tensor) -> StepOutput:
     """Cross-entropy plus one weighted term, both logged."""
-    return StepOutput(ce + weight * beside, {"ce": ce.item(), name: beside.item()})
+    return StepOutput(ce + weight * beside, {"ce": ce.detach(), name: beside.detach()})

@@ -90,7 +90,7 @@ class Ldl(LabelsOnly):
         logits = self.model.head(*joint_features(self.model, batch.images))
         kl = divergence(logits, batch.targets)
         if not self.settings.graphs or batch.rows is None:
-            return StepOutput(kl, {"kl": kl.item()})
+            return StepOutput(kl, {"kl": kl.detach()})
         rows, q = batch.rows, full(logits).softmax(dim=1)
         self.kept.get(batch, lambda: Answers(rows, q.detach()))
         apart = q.new_zeros(())
@@ -99,7 +99,7 @@ class Ldl(LabelsOnly):
             last = self.answers.values[graph.neighbors[rows]]
             apart = apart + neighbor_distance(q, last, graph.weights[rows])
         loss = kl + self.settings.weight * apart
-        return StepOutput(loss, {"kl": kl.item(), "neighbors": apart.item()})
+        return StepOutput(loss, {"kl": kl.detach(), "neighbors": apart.detach()})
 
     def after_step(self) -> None:
         """Remember the answers of the step."""

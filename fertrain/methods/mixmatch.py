@@ -50,7 +50,7 @@ class MixMatch(SemiSupervised[Tensor]):
         ce = self.scheme.loss(logits[:n], y[:n])
         guessed = brier(logits[n:], y[n:])
         weight = s.weight * ramp_up(batch.step, s.rise)
-        return StepOutput(ce + weight * guessed, {"ce": ce.item(), "guessed": guessed.item()})
+        return StepOutput(ce + weight * guessed, {"ce": ce.detach(), "guessed": guessed.detach()})
 
     def _guess(self, unlabeled: Unlabeled) -> Tensor:
         """Equations (6) and (7): (U, K)."""

@@ -43,8 +43,9 @@ class Queue(nn.Module):
         """Replace the oldest keys by new ones (U, E)."""
         length = len(self.keys)
         newest = F.normalize(full(keys[-length:]), dim=1)
-        self.keys[(int(self.at) + torch.arange(len(newest))) % length] = newest
-        self.at.fill_((int(self.at) + len(newest)) % length)
+        # the place stays on the device: reading it would wait for the step
+        self.keys[(self.at + torch.arange(len(newest), device=self.at.device)) % length] = newest.to(self.keys.dtype)
+        self.at.copy_((self.at + len(newest)) % length)
 
 
 class Moco(SelfSupervised):

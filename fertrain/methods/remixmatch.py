@@ -47,8 +47,9 @@ class Shares(nn.Module):
 
     def take(self, labels: Tensor, guesses: Tensor) -> None:
         """Replace the oldest shares by those of one batch (K,)."""
-        row = int(self.at) % BATCHES
-        self.labels[row], self.guesses[row] = labels, guesses
+        # the place stays on the device: reading it would wait for the step
+        row = (self.at % BATCHES).view(1)
+        self.labels[row], self.guesses[row] = labels.to(self.labels), guesses.to(self.guesses)
         self.at += 1
 
 
@@ -99,7 +100,8 @@ class ReMixMatch(SemiSupervised[Guess]):
         unmixed = cross_entropy(self.model.head(f_first), q)
         rotation = nn.functional.cross_entropy(full(self.turns(f_turned)), quarters)
         loss = ce + ramp_up(batch.step, s.rise) * (s.weight * guessed + s.unmixed_weight * unmixed)
-        logs = {"ce": ce.item(), "guessed": guessed.item(), "unmixed": unmixed.item(), "rotation": rotation.item()}
+        parts = {"ce": ce, "guessed": guessed, "unmixed": unmixed, "rotation": rotation}
+        logs = {name: part.detach() for name, part in parts.items()}
         return StepOutput(loss + s.rotation_weight * rotation, logs)
 
     def _guess(self, batch: Batch, unlabeled: Unlabeled) -> Guess:

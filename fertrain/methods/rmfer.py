@@ -80,18 +80,18 @@ class Rmfer:
         f, *beside = joint_features(self.model, batch.images, *map(ranks.mine, parts), totals=totals)
         ce = self.scheme.loss(self.model.head(f), batch.targets)
         if self._phase == "base":
-            return StepOutput(ce, {"ce": ce.item()})
+            return StepOutput(ce, {"ce": ce.detach()})
         r = self.settings
-        loss, logs = ce, {"ce": ce.item()}
+        loss, logs = ce, {"ce": ce.detach()}
         if r.lambda1:
             v = attended(f, self.projection(f), r.tau, r.self_mask)
             ce_attended = self.scheme.loss(self.ial_head(v), batch.targets)
             loss = loss + r.lambda1 * ce_attended
-            logs["ce_ial"] = ce_attended.item()
+            logs["ce_ial"] = ce_attended.detach()
         if contrasted:
             contrast = self._contrast(beside, chosen)
             loss = loss + r.lambda2 * contrast
-            logs["acl"] = contrast.item()
+            logs["acl"] = contrast.detach()
         return StepOutput(loss, logs)
 
     def after_step(self) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config.run import RunConfig
+from ..devices import to_device
 from ..losses.label_noise import mix_by_uncertainty
 from ..losses.precision import full
 from ..losses.supervised import Scheme
@@ -44,11 +45,12 @@ class Rul(LabelsOnly):
         """Equation (4)."""
         (mu,) = joint_features(self.model, batch.images)
         sigma = self.uncertainty(mu)
-        other = torch.randperm(len(mu), generator=torch.Generator().manual_seed(batch.seed)).to(mu.device)
+        drawn = torch.randperm(len(mu), generator=torch.Generator().manual_seed(batch.seed))
+        other = to_device(drawn, mu.device)
         logits = self.model.head(mix_by_uncertainty(full(mu), sigma, other))
         first, second = (self.scheme.loss(logits, y) for y in (batch.targets, batch.targets[other]))
         loss = (first + second) / 2
-        return StepOutput(loss, {"ce": loss.item(), "uncertainty": sigma.mean().item()})
+        return StepOutput(loss, {"ce": loss.detach(), "uncertainty": sigma.mean().detach()})
 
     def uncertainty(self, mu: Tensor) -> Tensor:
         """σ of each image, (B, 1)."""

@@ -69,8 +69,8 @@ class Scn(LabelsOnly):
         ce = self.scheme.loss(logits, targets)
         rank = rank_regularization(alpha.squeeze(1), s.high, s.rank_margin)
         found = self.kept.get(batch, lambda: self._changes(batch, logits, alpha, targets))
-        shares = {"relabeled": (found.classes != NONE).float().mean().item()}
-        return StepOutput(ce + s.rank_weight * rank, {"ce": ce.item(), "rank": rank.item()}, shares)
+        shares = {"relabeled": (found.classes != NONE).float().mean()}
+        return StepOutput(ce + s.rank_weight * rank, {"ce": ce.detach(), "rank": rank.detach()}, shares)
 
     def targets(self, batch: Batch) -> Tensor:
         """Targets (B, K), with changed labels in place of the given ones."""

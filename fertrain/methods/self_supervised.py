@@ -52,10 +52,10 @@ class SelfSupervised(ABC):
         """Compare views in the first phase; compute the scheme's loss in the second."""
         if self._phase == "supervised" or batch.unlabeled is None:
             ce = self.scheme.loss(self.model.head(*joint_features(self.model, batch.images)), batch.targets)
-            return StepOutput(ce, {"ce": ce.item()})
+            return StepOutput(ce, {"ce": ce.detach()})
         one, two = batch.unlabeled.strong
         loss = self.compare(batch, one, two)
-        return StepOutput(loss, {"views": loss.item()})
+        return StepOutput(loss, {"views": loss.detach()})
 
     @abstractmethod
     def compare(self, batch: Batch, one: Tensor, two: Tensor) -> Tensor:

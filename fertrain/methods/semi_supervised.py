@@ -40,7 +40,7 @@ class SemiSupervised(ABC, Generic[Found]):
         """Compute the method's objective, or the scheme's loss alone."""
         if batch.unlabeled is None:
             ce = self.scheme.loss(self.model.head(*joint_features(self.model, batch.images)), batch.targets)
-            return StepOutput(ce, {"ce": ce.item()})
+            return StepOutput(ce, {"ce": ce.detach()})
         return self.both(batch, batch.unlabeled)
 
     @abstractmethod

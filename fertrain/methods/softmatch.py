@@ -54,7 +54,7 @@ class Confidence(nn.Module):
     def after(self, q: Tensor) -> State:
         """Averages with one more batch (U, K); p̃ begins as the first batch's."""
         rate = 1 - self.momentum
-        shares = self.shares.lerp(q.mean(dim=0), rate) if self.begun else q.mean(dim=0)
+        shares = torch.where(self.begun, self.shares.lerp(q.mean(dim=0), rate), q.mean(dim=0))
         confidence = align_distribution(q, torch.full_like(shares, 1 / len(shares)), shares).amax(dim=1)
         variance = confidence.var() if len(q) > 1 else torch.zeros_like(self.variance)
         mean = self.mean.lerp(confidence.mean(), rate)

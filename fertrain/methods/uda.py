@@ -42,5 +42,5 @@ class Uda(SemiSupervised[Tensor]):
         else:
             ce = annealed(logits, batch.targets, annealed_threshold(batch.done, self.model.classes, s.tsa))
         guessed, counted = sharpened_divergence(self.model.head(strong), weak, s.temperature, s.threshold)
-        logs = {"ce": ce.item(), "guessed": guessed.item()}
-        return StepOutput(ce + s.weight * guessed, logs, {"counted": counted.float().mean().item()})
+        logs = {"ce": ce.detach(), "guessed": guessed.detach()}
+        return StepOutput(ce + s.weight * guessed, logs, {"counted": counted.float().mean()})

@@ -21,6 +21,7 @@ from .. import ranks
 from ..config import OptimConfig
 from ..datasets.base import Split
 from ..datasets.images import Images, batches
+from ..devices import to_device
 from ..losses.supervised import Scheme, draw, smoothed
 from ..methods import AnchorBatch, Batch, Phase, Unlabeled, Views
 from ..transforms.augment import Augmentation
@@ -92,16 +93,16 @@ class LabeledStream:
             targets = self.split.targets[index]
             if self.scheme.draws:
                 targets = draw(targets, index, context.epoch, context.seed)
-            y = smoothed(torch.from_numpy(targets), self.smoothing).to(context.device)
+            y = to_device(smoothed(torch.from_numpy(targets), self.smoothing), context.device)
             generator = context.generator(5, step, len(index))
-            x = self.augment(self.spec.to_float(pixels.to(context.device), spread=False), generator)
+            x = self.augment(self.spec.to_float(to_device(pixels, context.device), spread=False), generator)
             if self.mix is not None:
                 # every image may be blended with any other of the whole batch
                 (whole,) = ranks.gathered([x])
                 mixed, y = self.mix(whole, y, generator)
                 x = ranks.mine(mixed)
             normal = self.spec.normalize(x).contiguous(memory_format=context.layout)
-            yield normal, y, torch.from_numpy(index).to(context.device)
+            yield normal, y, to_device(torch.from_numpy(index), context.device)
 
     def nothing(self, context: EpochContext) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Return empty images, targets and rows, for steps without labels."""
@@ -174,11 +175,12 @@ class UnlabeledStream:
         pixels_of = batches(self.images, rows_of, context.workers, threads=context.threads)
         for step, rows, pixels in zip(context.steps, drawn, pixels_of, strict=True):
             generator = context.generator(10, step, len(rows))
+            there = to_device(pixels, context.device)
             weak, strong = (
-                tuple(_seen(pixels, self.spec, augment, generator, context) for _ in range(count))
+                tuple(_seen(there, self.spec, augment, generator, context) for _ in range(count))
                 for augment, count in ((self.weak, views.weak), (self.strong, views.strong))
             )
-            yield Unlabeled(weak, strong, torch.from_numpy(rows).to(context.device))
+            yield Unlabeled(weak, strong, to_device(torch.from_numpy(rows), context.device))
 
 
 def _shared(rows: list[int]) -> list[int]:
@@ -223,7 +225,7 @@ def _seen(
     pixels: Tensor, spec: InputSpec, augment: Augmentation, generator: Generator, context: EpochContext
 ) -> Tensor:
     """uint8 (n, C, S, S) -> the network's input, augmented."""
-    x = augment(spec.to_float(pixels.to(context.device), spread=False), generator)
+    x = augment(spec.to_float(to_device(pixels, context.device), spread=False), generator)
     return spec.normalize(x).contiguous(memory_format=context.layout)
 
 

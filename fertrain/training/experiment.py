@@ -38,6 +38,7 @@ from ..evaluation.metrics import Scores
 from ..methods import Method
 from ..models.checkpoint_file import read_file
 from ..models.classifier import Classifier
+from ..models.compiled import compile_features
 from ..models.factory import build_tried
 from ..models.label_embedding import read_vectors, words_of
 from ..models.transfer import Loaded, load_into
@@ -162,6 +163,10 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
         if ranks.is_first():
             _keep(folder, method, labels, data, history)
 
+    if config.compile:
+        model.to(accelerator.device)
+        with accelerator.autocast():
+            compile_features(model, config.model.image_size, config.optim.batch_size, say)
     _own_draws(config.seed)
     with curves(config, folder.path) as drawn:
         fitted = fit(

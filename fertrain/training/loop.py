@@ -30,6 +30,7 @@ from ..methods import Batch, Method, Phase, StepOutput
 from .batches import TrainLoader
 from .checkpoint import Checkpoints, Position, Tally
 from .optim import EMA, Stepper, optimizer_for, rate_at
+from .pending import Pending, refuse_infinite, wide
 
 State = dict[str, Tensor]
 
@@ -215,18 +216,17 @@ class _Work:
         self.method.module.train()
         rate, started = phase.lr, time.perf_counter()
         batches = self.loader.epoch(done, phase, in_phase, tally.batches)
+        pending = Pending(self.accelerator.device)
         while group := list(itertools.islice(batches, together)):
             rate = rate_at(in_phase * steps + tally.steps, steps, phase, self.optim)
             place = f"phase {phase.name}, epoch {done + 1}, step {tally.steps + 1} of {steps}"
-            look = partial(self._look, group, f"{place} at learning rate {rate:.2g}")
+            where = f"{place} at learning rate {rate:.2g}"
+            look = partial(self._look, group, where)
             output = self.stepper(look, rate)
             ranks.average_statistics(self.method.module)
             self.method.after_step()
             self.average.update()
-            tally.loss += output.loss.item()
-            for sums, values in ((tally.logs, output.logs), (tally.shares, output.shares)):
-                for name, value in values.items():
-                    sums[name] = sums.get(name, 0.0) + value
+            pending.add(output, where, tally)
             tally.steps += 1
             tally.batches += len(group)
             tally.images += sum(batch.passes for batch in group)
@@ -234,7 +234,9 @@ class _Work:
             if self.checkpoint_every and tally.steps % self.checkpoint_every == 0 and tally.batches < total:
                 now = time.perf_counter()
                 tally.seconds, started = tally.seconds + now - started, now
+                pending.flush(tally)
                 mark(in_phase, tally)
+        pending.flush(tally)
         tally.seconds += time.perf_counter() - started
         logs, shares = ({k: v / tally.steps for k, v in sums.items()} for sums in (tally.logs, tally.shares))
         speed = tally.images / max(tally.seconds, 1e-9)
@@ -244,22 +246,20 @@ class _Work:
     def _look(self, group: Sequence[Batch], where: str) -> StepOutput:
         """Compute loss and gradient of one step: the mean over its batches."""
         total: Tensor | None = None
-        logs: dict[str, float] = defaultdict(float)
-        shares: dict[str, float] = defaultdict(float)
+        logs: dict[str, float | Tensor] = defaultdict(float)
+        shares: dict[str, float | Tensor] = defaultdict(float)
         for batch in group:
             with self.accelerator.autocast():
                 output = self.method.loss(batch)
-            if not torch.isfinite(output.loss):
-                raise TrainingError(
-                    f"expected a finite loss, found {output.loss.item()} in {where}; the last good state is kept, "
-                    "try again with a lower `optim.lr`"
-                )
+            if output.loss.device.type == "cpu":
+                # on a GPU this would wait for the step; `Pending` looks later
+                refuse_infinite(output.loss.item(), where)
             self.accelerator.backward(output.loss / len(group))
             part = output.loss.detach() / len(group)
             total = part if total is None else total + part
             for sums, values in ((logs, output.logs), (shares, output.shares)):
                 for name, value in values.items():
-                    sums[name] += value / len(group)
+                    sums[name] += (wide(value) if isinstance(value, Tensor) else value) / len(group)
         ranks.average_gradients(self.method.module)
         assert total is not None  # a step has at least one batch
         return StepOutput(total, dict(logs), dict(shares))

@@ -37,7 +37,11 @@ def _adam(groups: Groups, lr: float, config: OptimConfig) -> torch.optim.Optimiz
 
 
 def _sgd(groups: Groups, lr: float, config: OptimConfig) -> torch.optim.Optimizer:
-    return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, dampening=config.dampening)
+    # on processors the fused one rounds otherwise than earlier versions did
+    on_gpu = any(p.is_cuda for group in groups for p in group["params"])
+    return torch.optim.SGD(
+        groups, lr=lr, momentum=config.momentum, dampening=config.dampening, fused=True if on_gpu else None
+    )
 
 
 OPTIMIZERS = {"adamw": _adamw, "adam": _adam, "sgd": _sgd, "sam": _adam}
@@ -161,11 +165,11 @@ class EMA:
             return
         self.steps += 1
         d = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for name, value in self.module.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value, 1 - d)
-            else:
-                self.state[name].copy_(value)
+        now = self.module.state_dict()
+        moving = [name for name, value in now.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.state[name] for name in moving], [now[name] for name in moving], 1 - d)
+        for name in now.keys() - set(moving):
+            self.state[name].copy_(now[name])
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from ..devices import constant, to_device
 from ..errors import UnknownNameError
 from .draws import draw_rows
 
@@ -57,7 +58,8 @@ def none(x: Tensor, generator: Generator) -> Tensor:  # noqa: ARG001 - all augme
 
 def flip(x: Tensor, generator: Generator) -> Tensor:
     """Mirror each image with probability ½."""
-    chosen = (draw_rows(len(x), generator, lambda n: torch.rand(n, generator=generator)) < 0.5).to(x.device)
+    chosen = draw_rows(len(x), generator, lambda n: torch.rand(n, generator=generator)) < 0.5
+    chosen = to_device(chosen, x.device)
     return torch.where(chosen.view(-1, 1, 1, 1), x.flip(-1), x)
 
 
@@ -75,7 +77,7 @@ def affine_matrices(n: int, generator: Generator, ranges: AffineRange) -> Tensor
 
 def affine(x: Tensor, generator: Generator, ranges: AffineRange | None = None) -> Tensor:
     """Shift, scale, rotation and skew, then a mirror image with probability ½ (FERPlus); borders repeat."""
-    theta = affine_matrices(len(x), generator, ranges or AffineRange()).to(x)
+    theta = to_device(affine_matrices(len(x), generator, ranges or AffineRange()), x.device).to(x.dtype)
     grid = F.affine_grid(theta, list(x.shape), align_corners=False)
     moved = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return flip(moved, generator)
@@ -92,7 +94,7 @@ def crop(x: Tensor, generator: Generator, least: float = 0.2) -> Tensor:
     # coordinates span 2: a square of this side has room to move by ± (1 − side)
     shift = (draw[:, 1:] * 2 - 1) * (1 - side).unsqueeze(1)
     linear = torch.eye(2) * side.view(-1, 1, 1)
-    theta = torch.cat([linear, shift.unsqueeze(2)], dim=2).to(x)
+    theta = to_device(torch.cat([linear, shift.unsqueeze(2)], dim=2), x.device).to(x.dtype)
     grid = F.affine_grid(theta, list(x.shape), align_corners=False)
     return flip(F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False), generator)
 
@@ -101,7 +103,7 @@ def grayed(x: Tensor) -> Tensor:
     """Remove color but keep the channels; images of one channel are already gray."""
     if x.shape[1] == 1:
         return x
-    luma = x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    luma = constant((0.299, 0.587, 0.114), x.device, x.dtype).view(1, 3, 1, 1)
     return (x * luma).sum(dim=1, keepdim=True).expand_as(x)
 
 
@@ -113,7 +115,7 @@ def jitter(x: Tensor, generator: Generator, ranges: JitterRange | None = None) -
     r, n = ranges or JitterRange(), len(x)
     draw = draw_rows(n, generator, lambda n: torch.rand(n, 4, generator=generator)) * 2 - 1
     brightness, contrast, saturation = (
-        (1 + draw[:, k] * strength).to(x).view(n, 1, 1, 1)
+        to_device(1 + draw[:, k] * strength, x.device).to(x.dtype).view(n, 1, 1, 1)
         for k, strength in enumerate((r.brightness, r.contrast, r.saturation))
     )
     x = (x * brightness).clamp(0, 1)
@@ -133,14 +135,14 @@ def _turn_hue(x: Tensor, angle: Tensor) -> Tensor:
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = torch.cos(angle)
     turn[:, 1, 2], turn[:, 2, 1] = -torch.sin(angle), torch.sin(angle)
-    matrix = (torch.linalg.inv(to_yiq) @ turn @ to_yiq).to(x)
+    matrix = to_device(torch.linalg.inv(to_yiq) @ turn @ to_yiq, x.device).to(x.dtype)
     return torch.einsum("nij,njhw->nihw", matrix, x).clamp(0, 1)
 
 
 def one_of(x: Tensor, generator: Generator) -> Tensor:
     """One of grayscale, flip and color jitter for each image (RMFER authors' code)."""
     choice = draw_rows(len(x), generator, lambda n: torch.randint(3, (n,), generator=generator))
-    choice = choice.to(x.device).view(-1, 1, 1, 1)
+    choice = to_device(choice, x.device).view(-1, 1, 1, 1)
     jittered = jitter(x, generator)
     return torch.where(choice == 0, grayed(x), torch.where(choice == 1, x.flip(-1), jittered))
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from rmset.bounded import parse_json
 
+from ..devices import constant, to_device
 from ..errors import WeightsError
 
 # ITU-R BT.601, as OpenCV and Pillow turn color into gray
@@ -123,7 +124,7 @@ class InputSpec:
             )
         x = pixels.float().div_(255)
         if self.gray and x.shape[1] == 3:
-            x = (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+            x = (x * constant(_LUMA, x.device, x.dtype).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
         # not `expand`: the channels would share memory, and augmentation writes in place
         return x.repeat(1, self.channels, 1, 1) if spread and x.shape[1] != self.channels else x
 
@@ -133,7 +134,8 @@ class InputSpec:
             even = ferplus(x).expand(-1, self.channels, -1, -1)
             return even.contiguous(memory_format=torch.channels_last)
         shape = (1, self.channels, 1, 1)
-        normal = (x - x.new_tensor(self.mean).view(shape)) / x.new_tensor(self.std).view(shape)
+        mean, std = (constant(tuple(v), x.device, x.dtype).view(shape) for v in (self.mean, self.std))
+        normal = (x - mean) / std
         return normal.contiguous(memory_format=torch.channels_last)
 
     def prepare(self, pixels: Tensor) -> Tensor:
@@ -163,7 +165,7 @@ def ferplus(x: Tensor) -> Tensor:
     """Float (n, C, S, S) in [0, 1] -> the same shape, mean 0 and spread 1 in each channel of each image."""
     flat = leveled(x)
     basis, inverse = _plane(x.shape[2], x.shape[3])
-    basis, inverse = basis.to(flat), inverse.to(flat)
+    basis, inverse = (to_device(part, flat.device).to(flat.dtype) for part in (basis, inverse))
     n, c, height, width = x.shape
     rows = flat.view(n * c, height * width)
     rest = rows - rows @ inverse.T @ basis.T

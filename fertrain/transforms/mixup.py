@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from rmset.errors import UsageError
 
+from ..devices import to_device
 from ..errors import UnknownNameError
 
 Mix = Callable[[Tensor, Tensor, Generator], tuple[Tensor, Tensor]]
@@ -24,14 +25,14 @@ def mixup(x: Tensor, y: Tensor, generator: Generator, alpha: float, *, nearest: 
 
     With `nearest` λ' = max(λ, 1 − λ), so that every row stays closer to itself than to its partner.
     """
-    share, other = _draw(len(x), generator, alpha)
+    share, other = _draw(x, generator, alpha)
     share = max(share, 1 - share) if nearest else share
     return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
 
 
 def cutmix(x: Tensor, y: Tensor, generator: Generator, alpha: float) -> tuple[Tensor, Tensor]:
     """Paste a rectangle of x_j into x_i, targets by area (Yun et al., ICCV 2019, equations 1 and 2)."""
-    share, other = _draw(len(x), generator, alpha)
+    share, other = _draw(x, generator, alpha)
     height, width = x.shape[2:]
     side = math.sqrt(1 - share)
     cy, cx = (int(torch.randint(n, (1,), generator=generator)) for n in (height, width))
@@ -60,7 +61,8 @@ def mix(name: str, alpha: float) -> Mix | None:
     return lambda x, y, generator: blend(x, y, generator, alpha)
 
 
-def _draw(n: int, generator: Generator, alpha: float) -> tuple[float, Tensor]:
+def _draw(x: Tensor, generator: Generator, alpha: float) -> tuple[float, Tensor]:
     """Draw λ, and each image's partner."""
     seed = int(torch.randint(2**62, (1,), generator=generator))
-    return float(np.random.default_rng(seed).beta(alpha, alpha)), torch.randperm(n, generator=generator)
+    other = to_device(torch.randperm(len(x), generator=generator), x.device)
+    return float(np.random.default_rng(seed).beta(alpha, alpha)), other
