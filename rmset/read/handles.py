@@ -10,7 +10,7 @@ from types import ModuleType
 
 from rmset.errors import ShardError
 from rmset.files import Files
-from rmset.read.index import Shard
+from rmset.read.rows import Shard
 
 resource: ModuleType | None
 try:

@@ -1,8 +1,8 @@
 """The index of a root's crops: person, time and picture position of each row.
 
-It is derived from the shards' footers and number columns, never from pixels, and stored as memory-mapped arrays under
-`state/index/`, so that 45 million rows open instantly and processes share one copy. It can be deleted at any time. Its
-folder is named by a hash of its shards, so its content never changes.
+It is put together from the rows of each video (`rmset.read.rows`), never from pixels, and stored as memory-mapped
+arrays under `state/index/`, so that 45 million rows open instantly and processes share one copy. It can be deleted at
+any time. Its folder is named by a hash of its shards, so its content never changes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +25,15 @@ import numpy.typing as npt
 from rmset import bounded
 from rmset.errors import RootError, ShardError
 from rmset.files import hash_of, sha256_of
-from rmset.parts.shards import LOCATION, locate, opened, read
+from rmset.parts.shards import LOCATION
 from rmset.progress import Progress, silent
+from rmset.read.rows import Shard, kept_counts, rows_key, rows_of
 from rmset.root import Root
 
 FOLDER = "state/index"
 _FORMAT = 2  # raised when the meaning of the arrays changes; old folders are then rebuilt
 _CONTENTS = "arrays.json"
 _NAME = re.compile(r"[a-z_]{1,40}")
-_COLUMNS = ("person_id", "segment", "frame_idx", "time_ms", "encoded_size")
 _ARRAYS: dict[str, np.dtype] = {
     "video": np.dtype(np.int32),
     "person": np.dtype(np.int16),
@@ -44,21 +46,6 @@ _ARRAYS: dict[str, np.dtype] = {
 Array = npt.NDArray
 Arrays = dict[str, Array]
 Shapes = Mapping[str, tuple[int, np.dtype]]
-
-
-@dataclass(frozen=True)
-class Shard:
-    """State of one shard when the index was made."""
-
-    key: str
-    bytes: int
-    version: int | str
-    """version number of the storage; see `Stamp`"""
-
-    @property
-    def video_id(self) -> str:
-        """Id of the video, from the name of the folder."""
-        return self.key.split("/")[1]
 
 
 @dataclass(frozen=True)
@@ -92,9 +79,7 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
     name = _name(shards)
     ids = sorted({s.video_id for s in shards})
 
-    def rows() -> npt.NDArray[np.int64]:
-        counts = [opened(root.files.local(s.key)).metadata.num_rows for s in shards]
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    of_video = {video_id: tuple(group) for video_id, group in groupby(shards, key=lambda s: s.video_id)}
 
     def shapes(first_row: npt.NDArray[np.int64]) -> dict[str, tuple[int, np.dtype]]:
         total = int(first_row[-1])
@@ -102,14 +87,34 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
 
     def fill(arrays: Arrays, first_row: npt.NDArray[np.int64]) -> None:
         arrays["first_row"][:] = first_row
-        for number, shard in enumerate(shards):
-            _fill_shard(root, shard, arrays, slice(int(first_row[number]), int(first_row[number + 1])), ids)
-            progress("index crops", number + 1, len(shards))
+        starts = dict(zip((s.key for s in shards), first_row.tolist(), strict=False))
+
+        def fill_video(number: int) -> None:
+            video_id = ids[number]
+            rows = rows_of(root, video_id, of_video[video_id])
+            if rows.counts != counts[video_id]:
+                place = root.files.place(rows_key(video_id))
+                raise ShardError(f"{place}: expected the rows of its shards, found others; run the command again")
+            low = starts[of_video[video_id][0].key]
+            mine = slice(low, low + sum(rows.counts))
+            arrays["video"][mine] = number
+            for name, values in rows.columns.items():
+                arrays[name][mine] = values
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for done, _ in enumerate(pool.map(fill_video, range(len(ids)))):
+                progress("index crops", done + 1, len(ids))
 
     kept = kept_index(root)
     if kept is not None:
         return kept
-    first_row = rows()
+    counts: dict[str, tuple[int, ...]] = {}
+    for done, (video_id, own) in enumerate(of_video.items()):
+        known = kept_counts(root, video_id, own)
+        counts[video_id] = known if known is not None else rows_of(root, video_id, own).counts
+        progress("find crops", done + 1, len(ids))
+    sizes = [count for video_id in ids for count in counts[video_id]]
+    first_row = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     arrays, folder = make(root, name, shapes(first_row), lambda a: fill(a, first_row), sweep="crops-*")
     return CropIndex(shards, np.asarray(arrays.pop("first_row")), ids, arrays, folder)
 
@@ -143,20 +148,6 @@ def find_shards(root: Root) -> tuple[Shard, ...]:
         stamp = root.files.stamp(key)
         found.append(Shard(key, stamp.bytes, stamp.version))
     return tuple(found)
-
-
-def _fill_shard(root: Root, shard: Shard, arrays: Arrays, rows: slice, ids: list[str]) -> None:
-    path = root.files.local(shard.key)
-    file = opened(path)
-    missing = [c for c in _COLUMNS if c not in file.schema_arrow.names]
-    if missing:
-        raise ShardError(f"{path}: expected the column {missing[0]}, found none; export the video again with --force")
-    table = read(file, _COLUMNS)
-    arrays["video"][rows] = ids.index(shard.video_id)
-    for name, column in zip(("person", "segment", "frame", "time_ms"), _COLUMNS, strict=False):
-        arrays[name][rows] = table[column].to_numpy()
-    arrays["location"][rows] = locate(path, file, table["encoded_size"].to_numpy())
-    file.close()
 
 
 # Cached arrays in a folder of the root.

@@ -27,6 +27,7 @@ from rmset.read.duplicates import forget_duplicates
 from rmset.read.embeddings import read_embeddings
 from rmset.read.index import FOLDER as INDEX
 from rmset.read.leftovers import sweep
+from rmset.read.rows import rows_key
 from rmset.records import StageRecord
 from rmset.removal.rows import face_rows
 from rmset.removal.source import replace_source
@@ -48,6 +49,7 @@ def carry_out(root: Root, number: int, stone: Tombstone, progress: Progress) -> 
         _rewrite(root, number, stone, progress)
     # Derived from all shards; rebuilt at the next use.
     root.files.remove(INDEX)
+    root.files.remove(rows_key(stone.video_id))
     forget_duplicates(root)
     stone = replace(stone, state="done")
     with root.files.lock(LOCK):

@@ -33,6 +33,7 @@ from rmset.parts.plane_crops import picture_of
 from rmset.parts.shards import CropWriter, read_faces
 from rmset.parts.spool import Spool
 from rmset.progress import Progress, silent
+from rmset.read.rows import keep_rows
 from rmset.read.video import reader_of
 from rmset.root import Root
 
@@ -136,6 +137,7 @@ def run(
             done += 1
             if done == faces.total or faces.rows["frame"][done] != face["frame"]:
                 progress(f"export {video_id}", done, faces.total)
+    keep_rows(root, video_id)
     counts: dict[str, float] = {"crops": count, "parts": len(writer.parts), "outside": faces.total - count - like}
     return counts if config.distinct is None else counts | {"like": like}
 

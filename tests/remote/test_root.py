@@ -178,3 +178,15 @@ def test_no_key_and_no_secret_is_written_anywhere(laid_out_root, place, moto, tm
     for data in (*kept, str(outcome).encode()):
         assert servers.KEY.encode() not in data
         assert servers.SECRET.encode() not in data
+
+
+def test_crops_are_found_without_bringing_their_shards(laid_out_root, place, monkeypatch, tmp_path):
+    root = copied(laid_out_root, place)
+    assert [o.status for o in build(root, root.video_ids(), STEPS)] == ["done", "done"]
+    monkeypatch.setenv("RMSET_CACHE", str(tmp_path / "another"))
+    crops = rmset.open(place).crops()
+    assert len(crops) > 100
+    assert len(rmset.open(place).pairs(d_far=10)) > 0
+    assert not [*(tmp_path / "another").rglob("part-*.parquet")]
+    assert crops[3].image.shape == (64, 64, 3)
+    assert [*(tmp_path / "another").rglob("part-*.parquet")]
