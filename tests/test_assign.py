@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from rmset.errors import UsageError
 from rmset.layout_record import Person
@@ -63,3 +64,17 @@ def test_bytetrack_names_people_by_where_they_begin():
 def test_an_unknown_way_of_assigning_names_the_known_ones():
     with pytest.raises(UsageError, match="reference, previous, bytetrack"):
         tracker("guess", PEOPLE, 0.1)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.randoms())
+def test_a_match_without_rivals_is_the_optimal_one(people, boxes, random):
+    # Few pairs, so that most draws have no two people who want one box: they are matched without an optimizer.
+    overlap = np.array(
+        [[random.random() if random.random() < 0.3 else 0 for _ in range(boxes)] for _ in range(people)], np.float32
+    )
+    permitted = np.where(overlap >= 0.1, overlap, 0)
+    rows, columns = linear_sum_assignment(permitted, maximize=True)
+    kept = permitted[rows, columns] > 0
+    wanted = np.full(people, -1)
+    wanted[rows[kept]] = columns[kept]
+    assert match(overlap, 0.1).tolist() == wanted.tolist()

@@ -36,9 +36,15 @@ def match(overlap: npt.NDArray[np.float32], least: float) -> Rows:
     >>> match(np.array([[0.9, 0.8], [0.8, 0.0]], np.float32), 0.1).tolist()
     [1, 0]
     """
+    result = np.full(overlap.shape[0], -1, dtype=np.intp)
+    pairs = (overlap >= least) & (overlap > 0)
+    if (pairs.sum(axis=0) <= 1).all() and (pairs.sum(axis=1) <= 1).all():
+        # No two compete, as in nearly all frames; importing SciPy's optimizers takes a quarter of a second.
+        people, boxes = np.nonzero(pairs)
+        result[people] = boxes
+        return result
     from scipy.optimize import linear_sum_assignment
 
-    result = np.full(overlap.shape[0], -1, dtype=np.intp)
     # Forbidden pairs have weight 0, so that they never displace a permitted one.
     people, boxes = linear_sum_assignment(np.where(overlap >= least, overlap, 0), maximize=True)
     allowed = (overlap[people, boxes] >= least) & (overlap[people, boxes] > 0)

@@ -122,7 +122,9 @@ class FrameIndex:
         """
         try:
             open_regular(path).close()
-            table = pq.read_table(path, partitioning=None)
+            # Not `read_table`, which imports `pyarrow.dataset` with all that it can read.
+            with pq.ParquetFile(path) as file:
+                table = file.read()
             about: dict[str, Any] = parse_json((table.schema.metadata or {})[_ABOUT].decode(), "its metadata")
             if about.pop("version") != VERSION:
                 return None

@@ -2,12 +2,14 @@
 
 OpenVINO matches torch to six digits and takes an eighth of the time for the last net. The nets are built layer by
 layer without torch, in a tenth of a second; importing torch and converting its modules takes four. One thread keeps
-results independent of the number of processes.
+results independent of the number of processes. A process builds them once for all its stages and videos; two threads
+that search at once take a lane each.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -54,33 +56,17 @@ class Nets:
     Args:
         precision: `f32`, or `auto`: bf16 if the processor has instructions for it, which takes two thirds of the time
             and changes a face's box by a few thousandths of its size.
+        lane: nets of one lane wait for each other; those of different lanes run at the same time.
 
     Raises:
         DetectorError: facenet-pytorch (its weights) or OpenVINO is missing.
     """
 
-    def __init__(self, precision: Literal["f32", "auto"] = "f32") -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            raise DetectorError(_LACKS.format("openvino")) from error
-        # Located without importing: only its files are needed.
-        package = find_spec("facenet_pytorch")
-        if package is None or package.origin is None:
-            raise DetectorError(_LACKS.format("facenet-pytorch"))
-        folder = Path(package.origin).parent / "data"
-        core = openvino.Core()
-        quick = precision == "auto" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        hint = "bf16" if quick else "f32"
-        settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
-
-        def ready(name: str, layers: tuple[list[str], list[str]], height: int, width: int) -> _Net:
-            model = _built(*layers, state_dict(folder / f"{name}.pt"), height, width)
-            return _Net(core.compile_model(model, "CPU", settings).create_infer_request(), len(layers[1]))
-
-        self._p = ready("pnet", _P_NET, -1, -1)
-        self._r = ready("rnet", _R_NET, 24, 24)
-        self._o = ready("onet", _O_NET, 48, 48)
+    def __init__(self, precision: Literal["f32", "auto"] = "f32", lane: int = 0) -> None:
+        self._p, self._r, self._o = (
+            _Net(compiled.create_infer_request(), outputs)
+            for compiled, outputs in _compiled("bf16" if precision == "auto" and _has_bf16() else "f32", lane)
+        )
 
     def propose(self, image: Patch) -> tuple[F32, F32]:
         """P-Net over a whole picture (H, W, 3): offsets (4, h, w) and face probabilities (h, w)."""
@@ -101,6 +87,36 @@ class Nets:
     def _batched(net: _Net, patches: Patch) -> list[F32]:
         parts = [_padded(net, patches[i : i + _BATCHES[-1]]) for i in range(0, len(patches), _BATCHES[-1])]
         return [np.concatenate([part[k] for part in parts]) for k in range(net.outputs)]
+
+
+@cache
+def _core() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise DetectorError(_LACKS.format("openvino")) from error
+    return openvino.Core()
+
+
+def _has_bf16() -> bool:
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@cache
+def _compiled(hint: str, lane: int) -> tuple[tuple[Any, int], ...]:  # noqa: ARG001 - each lane has its own
+    """Return the three nets, each with the number of its outputs."""
+    # Located without importing: only its files are needed.
+    package = find_spec("facenet_pytorch")
+    if package is None or package.origin is None:
+        raise DetectorError(_LACKS.format("facenet-pytorch"))
+    folder = Path(package.origin).parent / "data"
+    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
+
+    def ready(name: str, layers: tuple[list[str], list[str]], height: int, width: int) -> tuple[Any, int]:
+        model = _built(*layers, state_dict(folder / f"{name}.pt"), height, width)
+        return _core().compile_model(model, "CPU", settings), len(layers[1])
+
+    return ready("pnet", _P_NET, -1, -1), ready("rnet", _R_NET, 24, 24), ready("onet", _O_NET, 48, 48)
 
 
 def _padded(net: _Net, patches: Patch) -> list[F32]:
