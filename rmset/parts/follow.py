@@ -35,13 +35,17 @@ _ENTRY_SCALE, _ENTRY_DROP = 0.88, 0.03
 # Thresholds of the last two nets for a face that a hand covers, and least IoU with the person's last box there.
 _COVERED, _AT_PLACE = (0.5, 0.4), 0.4
 
+# Least IoU of two boxes of a face, some frames apart, that leaves its boxes in between to a line.
+NEAR = 0.85
+
 
 @dataclass(frozen=True)
 class FollowConfig:
     """Thresholds for accepting an answer of the last net."""
 
     check_every: int = 30
-    """frames between full searches of a panel with a tracked face"""
+    """frames between full searches of a panel with a tracked face; twice as many after one that agreed with a face that
+    hardly moves"""
     full_every: int = 4
     """every n-th of these searches covers all sizes; the others only the size of the tracked face"""
     retry_every: int = 3
@@ -117,12 +121,25 @@ class Follower:
         fixed = np.unique(self._areas[~self._roams], axis=0)
         self._panels = [np.flatnonzero((self._areas == area).all(axis=1) & ~self._roams) for area in fixed]
         self._panels += [np.array([person]) for person in np.flatnonzero(self._roams)]
+        # A face in a panel of one person cannot become another's.
+        self._alone = np.zeros(len(people), dtype=bool)
+        for members in self._panels:
+            self._alone[members] = len(members) == 1
+        self._alone &= ~self._roams
+        self.steady = np.zeros(len(people), dtype=bool)
+        """(P,) people who have hardly moved since they were last looked for"""
         self._first = True
 
-    def step(self, picture: Pixels) -> Found:
-        """Find all people in the next frame."""
-        refined, trusted = self._refine(picture)
-        wanted = self._wanted(trusted)
+    def step(self, picture: Pixels, left: npt.NDArray[np.bool_] | None = None) -> Found:
+        """Find the people in the next frame.
+
+        Args:
+            picture: the frame.
+            left: (P,) people, out of the steady ones, who are left as they are; they are not among those found.
+        """
+        active = np.ones(len(self._last), dtype=bool) if left is None else ~left
+        refined, trusted = self._refine(picture, active)
+        wanted = self._wanted(trusted, active)
         boxes, scores, landmarks = refined.boxes.copy(), refined.scores.copy(), refined.landmarks.copy()
         present, searched = trusted.copy(), np.zeros(len(self._last), dtype=bool)
         newcomers = 0
@@ -132,6 +149,7 @@ class Follower:
             faces = self._search(picture, members, trusted)
             rows = self._named(members, faces, trusted, boxes)
             newcomers += len(faces) - int((rows >= 0).sum())
+            agrees = self._agree(members, faces, rows, trusted, boxes)
             for person, row in zip(members, rows, strict=True):
                 self._since[person] = 0
                 if row >= 0:
@@ -139,14 +157,18 @@ class Follower:
                     landmarks[person] = faces.landmarks[row]
                     present[person] = searched[person] = True
                     self._doubt[person] = 0
+                    if agrees[person]:
+                        self._since[person] = -self._config.check_every
                     self._still.forget(int(person))
                 elif trusted[person]:
                     # The last net finds a face and the cascade does not: accepted once, not twice.
                     self._doubt[person] += 1
                     present[person] = self._doubt[person] < 2
         present &= ~self._taken(boxes, present)
-        self._moved = np.where((present & self._held)[:, None], boxes - self._last, 0).astype(np.float32)
-        self._held = present
+        moved = np.where((present & self._held)[:, None], boxes - self._last, 0).astype(np.float32)
+        self._moved = np.where(active[:, None], moved, self._moved)
+        self.steady = np.where(active, present & self._held & self._alone & _is_near(boxes, self._last), self.steady)
+        self._held = present | ~active
         self._last[present] = boxes[present]
         self._scores, self._landmarks = scores, landmarks
         for person in np.flatnonzero(present & self._roams):
@@ -156,40 +178,81 @@ class Follower:
         who = np.flatnonzero(present)
         return Found(who, Detections(boxes[who], scores[who], landmarks[who]), searched[who], newcomers)
 
+    def _agree(
+        self,
+        members: npt.NDArray[np.intp],
+        faces: Detections,
+        rows: npt.NDArray[np.intp],
+        trusted: npt.NDArray[np.bool_],
+        boxes: Boxes,
+    ) -> npt.NDArray[np.bool_]:
+        """People (P,), alone in their panel, whose search found what the last net had found, and who hardly move."""
+        agree = np.zeros(len(self._last), dtype=bool)
+        only = members[0]
+        if len(members) == 1 and rows[0] >= 0 and trusted[only] and self.steady[only]:
+            agree[only] = bool(_is_near(faces.boxes[rows], boxes[members])[0])
+        return agree
+
     def _around(self, box: Box) -> Rect:
         """Return the search area of a person without a panel: around the last box."""
         frame = (0.0, 0.0, float(self._frame_size[0]), float(self._frame_size[1]))
         return pixels(clip(scale_about_center(box, 3), frame), self._frame_size)
 
-    def _refine(self, picture: Pixels) -> tuple[Detections, npt.NDArray[np.bool_]]:
-        """Run the last net for all tracked people (P); returns its boxes and whether they pass the checks.
+    def ask(self, picture: Pixels, who: npt.NDArray[np.intp], near: Boxes) -> tuple[Detections, npt.NDArray[np.bool_]]:
+        """Run the last net for some people in a frame that was passed over.
+
+        Args:
+            picture: the frame.
+            who: (N,) the people.
+            near: (N, 4) their boxes as expected.
+
+        Returns:
+            N faces, and whether each passes the checks.
+        """
+        faces = self._answers(picture, who, entry_squares(near))
+        return faces, self._fits(faces.boxes, faces.scores, near)
+
+    def _answers(self, picture: Pixels, who: npt.NDArray[np.intp], squares: Boxes) -> Detections:
+        """Run the last net on squares (N, 4) for people (N,)."""
+        found = Detections(
+            np.empty((len(who), 4), np.float32), np.empty(len(who), np.float32), np.empty((len(who), 5, 2), np.float32)
+        )
+        for gain in np.unique(self._gain[who]):
+            mine = self._gain[who] == gain
+            lit = lightened(picture, float(gain))
+            answer = cascade.output(self._nets, lit, self._areas[who[mine]], squares[mine], padded=True)
+            found.boxes[mine], found.scores[mine], found.landmarks[mine] = answer.boxes, answer.scores, answer.landmarks
+        return found
+
+    def _refine(self, picture: Pixels, active: npt.NDArray[np.bool_]) -> tuple[Detections, npt.NDArray[np.bool_]]:
+        """Run the last net for active tracked people (P); returns its boxes and whether they pass the checks.
 
         If nothing has moved since the last answer, that answer is reused.
         """
         boxes, scores, landmarks = self._last.copy(), self._scores.copy(), self._landmarks.copy()
-        asked = np.array([p for p in np.flatnonzero(self._held) if self._still.moved(int(p), picture)], dtype=np.intp)
+        held = self._held & active
+        asked = np.array([p for p in np.flatnonzero(held) if self._still.moved(int(p), picture)], dtype=np.intp)
         if len(asked):
             squares = entry_squares(self._last[asked])
-            for gain in np.unique(self._gain[asked]):
-                mine = self._gain[asked] == gain
-                who, lit = asked[mine], lightened(picture, float(gain))
-                answer = cascade.output(self._nets, lit, self._areas[who], squares[mine], padded=True)
-                boxes[who], scores[who], landmarks[who] = answer.boxes, answer.scores, answer.landmarks
+            answer = self._answers(picture, asked, squares)
+            boxes[asked], scores[asked], landmarks[asked] = answer.boxes, answer.scores, answer.landmarks
             low, high = cascade.bounded(squares, self._areas[asked])
             for person, (x0, y0), (x1, y1) in zip(asked, low.tolist(), high.tolist(), strict=True):
                 if x0 < x1 and y0 < y1:
                     self._still.asked(person, picture, (x0, y0, x1, y1))
-        return Detections(boxes, scores, landmarks), self._held & self._plausible(boxes, scores)
+        good = self._fits(boxes, scores, self._last) & ~self._shared(boxes)
+        return Detections(boxes, scores, landmarks), held & good
 
-    def _plausible(self, boxes: Boxes, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    def _fits(self, boxes: Boxes, scores: npt.NDArray[np.float32], near: Boxes) -> npt.NDArray[np.bool_]:
+        """Whether answers (N,) are faces of the expected place, size and shape."""
         width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-        growth = height / np.maximum(self._last[:, 3] - self._last[:, 1], 1)
+        growth = height / np.maximum(near[:, 3] - near[:, 1], 1)
         most = self._config.most_growth
-        overlap = paired_iou(boxes, self._last)
+        overlap = paired_iou(boxes, near)
         good = (scores >= self._config.least_score) & (overlap >= self._config.least_overlap)
         good &= (growth <= most) & (growth >= 1 / most)
         good &= (width > 0.5 * height) & (width < 1.2 * height)
-        return np.asarray(good & ~self._shared(boxes) & outside(boxes, self._removed), dtype=bool)
+        return np.asarray(good & outside(boxes, self._removed), dtype=bool)
 
     def _shared(self, boxes: Boxes) -> npt.NDArray[np.bool_]:
         """People who share a face with another person, in the same panel or both without one."""
@@ -215,12 +278,12 @@ class Follower:
             taken[roaming[one]] = any(same[one, other] and not taken[roaming[other]] for other in order[:rank])
         return taken
 
-    def _wanted(self, trusted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    def _wanted(self, trusted: npt.NDArray[np.bool_], active: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """People whose panel is searched in this frame."""
         self._since += 1
         lost_now = self._held & ~trusted
         overdue = np.where(self._held, self._since >= self._config.check_every, self._since >= self._config.retry_every)
-        return np.asarray(lost_now | overdue | self._first, dtype=bool)
+        return np.asarray((lost_now | overdue | self._first) & active, dtype=bool)
 
     def _search(self, picture: Pixels, members: npt.NDArray[np.intp], trusted: npt.NDArray[np.bool_]) -> Detections:
         """Run the cascade in a panel; usually only for sizes near that of the tracked face."""
@@ -249,6 +312,11 @@ class Follower:
             # Alone in the panel: any face there is this person.
             rows[0] = 0
         return rows
+
+
+def _is_near(boxes: Boxes, last: Boxes) -> npt.NDArray[np.bool_]:
+    """Whether boxes (N,) have hardly moved: halfway, a face that turns back is off by an eighth of that at most."""
+    return np.asarray(paired_iou(boxes, as_boxes(last)) >= NEAR, dtype=bool)
 
 
 def _rounded(size: float) -> float:

@@ -6,7 +6,7 @@ decoded frame -> trigger regions removed -> last net on last boxes, searches whe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol
 
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from rmset import schema
 from rmset.errors import RootError, UsageError
+from rmset.fields import LATER
 from rmset.geometry import as_boxes, iou, pixels
 from rmset.layout_record import Layout, Segment
 from rmset.parts import assign
@@ -25,6 +26,7 @@ from rmset.parts.early import EarlyCrops
 from rmset.parts.follow import FollowConfig, Follower, Found
 from rmset.parts.frames import Frame, VideoReader, ahead
 from rmset.parts.pixels import pixels_of
+from rmset.parts.rest import Resting
 from rmset.parts.search import Searcher
 from rmset.parts.shards import write_faces
 from rmset.parts.tracks import Sightings, bridge
@@ -62,6 +64,8 @@ class TrackConfig:
     """longest gap inside one part of a track, frames; our choice"""
     check_every: int = 30
     """tracked frames between full searches of a panel whose face is held (`follow`)"""
+    ask_every: int = field(default=2, metadata=LATER)
+    """tracked frames between questions to the last net about a face that hardly moves (`follow`); 1 asks in all"""
     precision: Literal["auto", "f32"] = "auto"
     """arithmetic of the nets of `follow`: `auto` is bf16 where the processor has it, `f32` agrees to six digits on all
     processors; the other searches always use f32"""
@@ -76,10 +80,11 @@ class TrackConfig:
         ):
             if name not in known:
                 raise UsageError(f"{kind} {name}: unknown; expected one of {', '.join(known)}")
-        if self.stride < 1 or not 0 < self.smallest <= 1 or self.bridge < 0 or self.check_every < 1:
+        least = min(self.stride, self.check_every, self.ask_every)
+        if least < 1 or not 0 < self.smallest <= 1 or self.bridge < 0:
             raise UsageError(
-                "expected stride >= 1, 0 < smallest <= 1, bridge >= 0 and check_every >= 1, found "
-                f"{self.stride}, {self.smallest}, {self.bridge} and {self.check_every}"
+                "expected stride, check_every and ask_every >= 1, 0 < smallest <= 1 and bridge >= 0, found "
+                f"{self.stride}, {self.check_every}, {self.ask_every}, {self.smallest} and {self.bridge}"
             )
 
     @property
@@ -89,7 +94,13 @@ class TrackConfig:
 
 
 class _Looker(Protocol):
-    def step(self, frame: Frame) -> Found: ...
+    """A search that may be some frames behind."""
+
+    def step(self, frame: Frame) -> list[tuple[Frame, Found]]:
+        """Look at the next frame; returns those that are finished, in order."""
+
+    def end(self) -> list[tuple[Frame, Found]]:
+        """Return those that are not finished yet."""
 
 
 def run(
@@ -157,21 +168,31 @@ def _look(
     looks_with = Nets(config.precision) if quick else load(config.detector, config.weights)
     sightings = Sightings()
     frames, newcomers = 0, 0
+
+    def note(finished: list[tuple[Frame, Found]], by: _Segment) -> None:
+        nonlocal newcomers
+        for frame, found in finished:
+            before = len(sightings)
+            newcomers += by.note(frame, found, sightings)
+            if early is not None:
+                early.see(frame, sightings.since(before))
+
     with opened as reader:
         remaining = list(enumerate(layout.segments))
         current: _Segment | None = None
         for frame in ahead(reader.frames(stride=config.stride)):
             while remaining and frame.frame_idx >= remaining[0][1].start_frame:
                 index, segment = remaining.pop(0)
+                if current is not None:
+                    note(current.looker.end(), current)
                 current = _Segment(segment, index, layout.frame_size, looks_with, config)
             frames += 1
             if current is not None and current.covers(frame.frame_idx):
-                before = len(sightings)
-                newcomers += current.look(frame, sightings)
-                if early is not None:
-                    early.see(frame, sightings.since(before))
+                note(current.looker.step(frame), current)
             if frame.frame_idx % 30 == 0:
                 progress(frame.frame_idx)
+        if current is not None:
+            note(current.looker.end(), current)
         if early is not None:
             early.end()
         return _Seen(sightings, frames, newcomers, reader.fault)
@@ -193,26 +214,27 @@ class _Segment:
         # As in the paper, a box that has left the reference box belongs to no person.
         self._least_reference = config.least_iou if config.assign == "reference" else 0.0
         removed = list(segment.masked)
-        self._looker: _Looker
+        self.looker: _Looker
         if isinstance(looks_with, Nets):
             settings = FollowConfig(
                 check_every=config.check_every, smallest=config.smallest, least_iou=config.least_iou
             )
             follower = Follower(looks_with, segment.people, frame_size, removed, settings)
-            self._looker = _FollowFrames(follower, [pixels(b, frame_size) for b in removed])
+            resting = Resting(follower, config.ask_every, as_boxes(removed))
+            self.looker = _FollowFrames(resting, [pixels(b, frame_size) for b in removed])
         else:
             tracker = assign.tracker(config.assign, segment.people, config.least_iou)
-            self._looker = Searcher(
-                looks_with, tracker, segment.people, frame_size, removed, config.smallest, config.search == "frame"
+            whole = config.search == "frame"
+            self.looker = _SearchFrames(
+                Searcher(looks_with, tracker, segment.people, frame_size, removed, config.smallest, whole)
             )
 
     def covers(self, frame_idx: int) -> bool:
         """Whether the frame is in this segment and the segment has people."""
         return bool(self._segment.people) and self._segment.start_frame <= frame_idx < self._segment.end_frame
 
-    def look(self, frame: Frame, into: Sightings) -> int:
-        """Find the people in one frame; return the number of faces that belong to no person."""
-        found = self._looker.step(frame)
+    def note(self, frame: Frame, found: Found, into: Sightings) -> int:
+        """Note the people of one frame; return the number of faces that belong to no person."""
         strangers = 0
         for row, who in enumerate(found.people):
             overlap = float(iou(self._reference[who : who + 1], found.faces.boxes[row : row + 1])[0, 0])
@@ -225,11 +247,33 @@ class _Segment:
         return found.newcomers + strangers
 
 
+class _SearchFrames:
+    """Adapter for a search that finishes every frame at once."""
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._searcher = searcher
+
+    def step(self, frame: Frame) -> list[tuple[Frame, Found]]:
+        return [(frame, self._searcher.step(frame))]
+
+    def end(self) -> list[tuple[Frame, Found]]:
+        return []
+
+
 class _FollowFrames:
-    """Adapter that gives decoded frames to a follower."""
+    """Adapter that gives decoded frames to a follower, and keeps those that it has not finished."""
 
-    def __init__(self, follower: Follower, removed: list[tuple[int, int, int, int]]) -> None:
-        self._follower, self._removed = follower, removed
+    def __init__(self, resting: Resting, removed: list[tuple[int, int, int, int]]) -> None:
+        self._resting, self._removed = resting, removed
+        self._waiting: list[Frame] = []
 
-    def step(self, frame: Frame) -> Found:
-        return self._follower.step(pixels_of(frame, self._removed))
+    def step(self, frame: Frame) -> list[tuple[Frame, Found]]:
+        self._waiting.append(frame)
+        return self._with_frames(self._resting.step(pixels_of(frame, self._removed)))
+
+    def end(self) -> list[tuple[Frame, Found]]:
+        return self._with_frames(self._resting.end())
+
+    def _with_frames(self, found: list[Found]) -> list[tuple[Frame, Found]]:
+        frames, self._waiting = self._waiting[: len(found)], self._waiting[len(found) :]
+        return list(zip(frames, found, strict=True))
