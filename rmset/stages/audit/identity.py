@@ -57,13 +57,13 @@ class Piece:
         return self.samples[-1].frame_idx
 
 
-Find = Callable[[Piece, Piece], int]
-"""(the piece before a change, the piece after it) -> first frame of the second person"""
+Find = Callable[[Piece | None, Piece], int]
+"""(the piece before a change, if any, and the piece after it) -> first frame of the second person"""
 
 
-def after_the_last_face(before: Piece, after: Piece) -> int:  # noqa: ARG001
+def after_the_last_face(before: Piece | None, after: Piece) -> int:
     """Return the first frame that may show the second person, where no further faces can be compared."""
-    return before.end + 1
+    return after.start if before is None else before.end + 1
 
 
 def ask(
@@ -213,7 +213,7 @@ def _changes(pieces: Sequence[Piece], names: Sequence[int], find: Find) -> tuple
                 renames.append(Rename(find(before[-1], piece), piece.person_id, name))
             continue
         # The change lies between the last face before and the first one after.
-        start = find(before[-1], piece) if before else piece.start
+        start = find(before[-1] if before else None, piece)
         others = [p for p, n in zip(pieces, names, strict=True) if n == name and p is not piece]
         who = f"person {name}" if others else "somebody new"
         first = piece.samples[0]

@@ -155,8 +155,13 @@ def _identities(video: _Audited, samples: list[identity.Sample]) -> tuple[list[A
     return identity.ask(samples, same, other, lambda before, after: _first_frame(video, before, after))
 
 
-def _first_frame(video: _Audited, before: identity.Piece, after: identity.Piece) -> int:
-    """Find the first frame of the second person, by halves: each middle face belongs to the piece it resembles more."""
+def _first_frame(video: _Audited, before: identity.Piece | None, after: identity.Piece) -> int:
+    """Find the first frame of the second person, by halves: each middle face belongs to the piece it resembles more.
+
+    With nothing before it, it is the first frame of the segment.
+    """
+    if before is None:
+        return video.segments[after.samples[0].segment].start_frame
     low, high, person = before.end, after.start, before.person_id
     while inside := video.tracks.between(person, low, high).tolist():
         middle = min(inside, key=lambda f: abs(2 * f - low - high))
