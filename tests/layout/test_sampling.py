@@ -111,7 +111,7 @@ def test_faces_are_searched_once_on_each_panel_of_a_frame(video):
 
     path, _ = video
     detector = Counting()
-    faces = KeptFaces(detector, ProposeConfig())
+    faces = KeptFaces([detector], ProposeConfig())
     left, inset = Panel((0, 0, 80, 96), True, False), Panel((10, 10, 40, 40), True, True)
     with VideoReader(path) as reader:
         one, two = reader.sample([0, 30])

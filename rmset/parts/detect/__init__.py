@@ -17,25 +17,25 @@ from rmset.parts.detect.base import Detections, Detector
 __all__ = ["DETECTORS", "Detections", "Detector", "load"]
 
 
-def _mtcnn(weights: Path | None) -> Detector:
+def _mtcnn(weights: Path | None, lane: int = 0) -> Detector:
     if weights is not None:
         raise DetectorError("detector mtcnn: its weights come with facenet-pytorch; leave --weights out")
     from rmset.parts.detect.mtcnn import MtcnnDetector
 
-    return MtcnnDetector()
+    return MtcnnDetector(lane)
 
 
-def _yunet(weights: Path | None) -> Detector:
+def _yunet(weights: Path | None, lane: int = 0) -> Detector:  # noqa: ARG001 - each has a net of its own
     from rmset.parts.detect.yunet import YuNetDetector
 
     return YuNetDetector(weights)
 
 
-DETECTORS: dict[str, Callable[[Path | None], Detector]] = {"mtcnn": _mtcnn, "yunet": _yunet}
+DETECTORS: dict[str, Callable[[Path | None, int], Detector]] = {"mtcnn": _mtcnn, "yunet": _yunet}
 
 
-def load(name: str, weights: Path | str | None = None) -> Detector:
-    """Make the detector of this name.
+def load(name: str, weights: Path | str | None = None, lane: int = 0) -> Detector:
+    """Make the detector of this name; those of different lanes search at the same time, in a thread each.
 
     Raises:
         DetectorError: unknown name, or missing or unfitting weights.
@@ -46,4 +46,4 @@ def load(name: str, weights: Path | str | None = None) -> Detector:
             f"detector {name!r}: unknown; expected one of {', '.join(DETECTORS)}"
             + (f"; did you mean {near[0]}?" if near else "")
         )
-    return DETECTORS[name](None if weights is None else Path(weights))
+    return DETECTORS[name](None if weights is None else Path(weights), lane)

@@ -15,10 +15,14 @@ from rmset.parts.pixels import IntegralPixels
 
 
 class MtcnnDetector:
-    """facenet-pytorch's MTCNN with its own thresholds (0.6, 0.7, 0.7) and pyramid factor 0.709."""
+    """facenet-pytorch's MTCNN with its own thresholds (0.6, 0.7, 0.7) and pyramid factor 0.709.
 
-    def __init__(self) -> None:
-        self.nets = Nets()
+    Args:
+        lane: detectors of different lanes search at the same time, in a thread each.
+    """
+
+    def __init__(self, lane: int = 0) -> None:
+        self.nets = Nets(lane=lane)
 
     def detect(self, image: Image, min_face: float = 40) -> Detections:
         """Faces of at least `min_face` px in an image uint8 (H, W, 3) RGB, best first."""

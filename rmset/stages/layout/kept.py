@@ -7,18 +7,24 @@ is cut. A frame that is no key frame costs all pictures since the key frame befo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from queue import SimpleQueue
 
 import cv2
 import numpy as np
 
-from rmset.parts.detect import Detections, Detector
+from rmset.parts.detect import Detections, Detector, cascade
+from rmset.parts.detect.mtcnn import MtcnnDetector
 from rmset.parts.detect.screen import faces_on
 from rmset.parts.frames import Frame, Gray, Image, VideoReader
 from rmset.parts.numbering import FrameIndex
+from rmset.parts.pixels import MaskedPixels, pixels_of
 from rmset.stages.layout.config import ProposeConfig
 from rmset.stages.layout.edges import Rect
 from rmset.stages.layout.panels import Panel
 
+_GRAY = 128
+"""of insets that are left out"""
 # Bytes of decoded frames that are kept: 86 of 1080p, the looks of 42 seconds. Later ones are decoded again.
 _MOST = 256 << 20
 
@@ -52,33 +58,59 @@ class KeptFrames:
 
 
 class KeptFaces:
-    """Faces on panels and on whole frames, each searched once."""
+    """Faces on panels and on whole frames, each searched once; several threads may ask for those of different frames.
 
-    def __init__(self, detector: Detector, config: ProposeConfig) -> None:
-        self._detector, self._config = detector, config
+    Args:
+        detectors: one for each thread that searches at the same time; the answers do not depend on which is free.
+        config: sizes.
+    """
+
+    def __init__(self, detectors: Sequence[Detector], config: ProposeConfig) -> None:
+        self._free: SimpleQueue[Detector] = SimpleQueue()
+        for detector in detectors:
+            self._free.put(detector)
+        self._config = config
         self._panels: dict[tuple[int, Rect, tuple[Rect, ...]], Detections] = {}
         self._screens: dict[int, Detections] = {}
 
     def on_screen(self, frame: Frame) -> Detections:
         """Return the faces anywhere on a frame."""
         if frame.frame_idx not in self._screens:
-            self._screens[frame.frame_idx] = faces_on(frame.rgb, self._detector)
+            with self._detector() as detector:
+                self._screens[frame.frame_idx] = faces_on(frame, detector)
         return self._screens[frame.frame_idx]
 
     def on_panel(self, frame: Frame, panel: Panel, others: Sequence[Panel]) -> Detections:
         """Return the faces of a panel, in px of the frame; insets of the other panels are left out."""
         key = (frame.frame_idx, panel.rect, insets_over(panel, others))
         if key not in self._panels:
-            self._panels[key] = self._search(without(frame.rgb, panel, others), panel.rect)
+            with self._detector() as detector:
+                self._panels[key] = self._search(detector, frame, panel, others)
         return self._panels[key]
 
-    def _search(self, part: Image, rect: Rect) -> Detections:
-        config = self._config
+    @contextmanager
+    def _detector(self) -> Iterator[Detector]:
+        """Borrow a detector that is free."""
+        detector = self._free.get()
+        try:
+            yield detector
+        finally:
+            self._free.put(detector)
+
+    def _search(self, detector: Detector, frame: Frame, panel: Panel, others: Sequence[Panel]) -> Detections:
+        """Return the faces of a panel; MTCNN searches the planes of the frame."""
+        config, rect = self._config, panel.rect
+        if isinstance(detector, MtcnnDetector):
+            over = insets_over(panel, others)
+            pixels = MaskedPixels(pixels_of(frame), over, _GRAY) if over else pixels_of(frame)
+            smaller = min(rect[2] - rect[0], rect[3] - rect[1]) / config.search_height
+            return cascade.search(detector.nets, pixels, rect, config.min_face * smaller, padded=True)
+        part = without(frame.rgb, panel, others)
         shrink = min(1.0, config.search_height / min(part.shape[:2]))
         if shrink < 1:
             part = np.asarray(cv2.resize(part, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
         least = config.min_face * min(1.0, min(part.shape[:2]) / config.search_height)
-        seen = self._detector.detect(part, least)
+        seen = detector.detect(part, least)
         bigger = Detections(seen.boxes / shrink, seen.scores, seen.landmarks / shrink)
         return bigger.moved(rect[0], rect[1])
 
@@ -97,5 +129,5 @@ def without(image: Image | Gray, panel: Panel, others: Sequence[Panel]) -> Image
         return part
     part = part.copy()
     for a0, b0, a1, b1 in over:
-        part[max(0, b0 - y0) : max(0, b1 - y0), max(0, a0 - x0) : max(0, a1 - x0)] = 128
+        part[max(0, b0 - y0) : max(0, b1 - y0), max(0, a0 - x0) : max(0, a1 - x0)] = _GRAY
     return part

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -225,12 +226,12 @@ class _Ledger:
         self._sum()
 
     def _sum(self) -> None:
-        self._for = _running(self._lines.speaks_for & self._open)
-        self._against = _running(self._lines.against & self._open)
-        self._crisp = _running(self._lines.crisp & self._open)
-        self._apart = _running(self._lines.apart & self._open)
+        self._for = _Counts(self._lines.speaks_for & self._open)
+        self._against = _Counts(self._lines.against & self._open)
+        self._crisp = _Counts(self._lines.crisp & self._open)
+        self._apart = _Counts(self._lines.apart & self._open)
         self._step = _running(np.where(self._open, self._lines.step, 0))
-        self._heard = _running(self._open)
+        self._heard = _Counts(self._open)
 
     def forget(self, rect: Rect) -> None:
         """Exclude the pixels under a rectangle; x and y are swapped for horizontal lines."""
@@ -242,29 +243,29 @@ class _Ledger:
     def support(self, line: int, along: tuple[int, int]) -> float:
         """Share of a stretch of a line with evidence for an edge."""
         a, b = along
-        return float(self._for[b, line] - self._for[a, line]) / max(1, b - a)
+        return float(self._for.of((a, b), line, line + 1)[0]) / max(1, b - a)
 
     def support_beside(self, line: int, along: tuple[int, int], leave: tuple[int, int]) -> float:
         """Share of a line with evidence for an edge, without the stretch `leave`; 1 if too little is left to judge."""
         (a, b), (c, d) = along, leave
-        yes = self._for[[a, b, c, d], line]
+        yes = self._for.of((a, b), line, line + 1)[0] - self._for.of((c, d), line, line + 1)[0]
         rest = (b - a) - (d - c)
-        return float((yes[1] - yes[0]) - (yes[3] - yes[2])) / rest if rest > _LITTLE * (b - a) else 1.0
+        return float(yes) / rest if rest > _LITTLE * (b - a) else 1.0
 
     def cuts(self, axis: int, along: tuple[int, int], across: tuple[int, int], known: tuple[_Cut, ...]) -> list[_Cut]:
         """Candidate cuts of a rectangle that spans `along` in the lines' direction and `across` at right angles."""
         (a, b), (first, last) = along, across[1:] and (across[0], across[1] - 1)
         if last - first < 3 or b - a < 3:
             return []
-        heard = np.maximum(self._heard[b, first:last] - self._heard[a, first:last], 1)
-        yes = self._for[b, first:last] - self._for[a, first:last]
-        no = self._against[b, first:last] - self._against[a, first:last]
-        apart = (self._apart[b, first:last] - self._apart[a, first:last]) / heard
+        heard = np.maximum(self._heard.of(along, first, last), 1)
+        yes = self._for.of(along, first, last)
+        no = self._against.of(along, first, last)
+        apart = self._apart.of(along, first, last) / heard
         support, purity = yes / heard, yes / np.maximum(yes + no, 1)
         # A wall has edges too: where both sides are still, nearly the whole length must be an edge.
         enough = np.where(apart >= _LIVELY, _SUPPORT, _STILL_SUPPORT)
         strong = (support >= enough) & (purity >= _PURITY) & (heard >= 0.3 * (b - a))
-        yes = yes + self._crisp[b, first:last] - self._crisp[a, first:last]
+        yes = yes + self._crisp.of(along, first, last)
         weak = (yes >= _WEAK_SUPPORT * heard) & (yes >= _WEAK_PURITY * (yes + no))
         lines = [k.at for k in known if k.axis == axis]
         grid = [k.at for k in known if k.axis == axis and k.beyond(along)]
@@ -288,6 +289,23 @@ class _Ledger:
             score = float(support[at] * purity[at] + 0.5 * apart[at] + _GRID * shared[at])
             found.append(_Cut(axis, first + at + 1, float(support[at]), score, float(apart[at]), along))
         return found
+
+
+class _Counts:
+    """Counts of flags along any stretch of any line."""
+
+    def __init__(self, flags: npt.NDArray[np.bool_]) -> None:
+        # Horizontal lines come transposed: turning the sums costs nothing, turning the flags does.
+        turned = flags.flags.f_contiguous and not flags.flags.c_contiguous
+        plain = np.ascontiguousarray(flags.T if turned else flags)
+        sums = cv2.integral(plain.view(np.uint8))
+        self._sums = sums.T if turned else sums
+
+    def of(self, along: tuple[int, int], first: int, last: int) -> npt.NDArray[np.float32]:
+        """Count the flags between two places along each of the lines from `first` to before `last`."""
+        a, b = along
+        both = self._sums[b, first : last + 1] - self._sums[a, first : last + 1]
+        return np.diff(both).astype(np.float32)
 
 
 def _running(values: npt.NDArray) -> npt.NDArray[np.float32]:

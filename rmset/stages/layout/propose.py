@@ -12,7 +12,7 @@ import numpy as np
 from rmset.errors import LayoutError
 from rmset.geometry import Box, area, as_boxes, center, contains_point, iou
 from rmset.layout_record import Layout, Person, Segment, TriggerRegion
-from rmset.parts.detect import load
+from rmset.parts.detect import Detector, load
 from rmset.progress import Progress, silent
 from rmset.read.absent import Absent
 from rmset.read.video import reader_of
@@ -27,8 +27,16 @@ from rmset.stages.layout.portraits import OTHER_ROOM, SAME_ROOM
 from rmset.stages.layout.signs import Witness
 from rmset.stages.layout.watch import View, watch
 
-# One detector per process: loading it takes longer than proposing the layout of a short video.
-_loaded = cache(load)
+# Threads that search at the same time, whatever the number of cores.
+_THREADS = 2
+
+
+@cache
+def _loaded(name: str) -> list[Detector]:
+    """Return the detectors of this process, one for each thread: loading them takes half a second."""
+    return [load(name, lane=n) for n in range(_THREADS)]
+
+
 # Confidence from which a film is certain.
 _SURE = 0.8
 # Least share of moving rim of a film that fills the screen.
@@ -67,7 +75,7 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
         while found:
             # A span's sums are large, so each span is dropped once its people are found.
             span = found.popleft()
-            view = watch(reader, span, faces, config.samples)
+            view = watch(reader, span, faces, config.samples, _THREADS)
             cuts = seats.cuts(reader, span, view, record.fps) if span.depth < _DEEPEST else []
             if span.depth == 0:
                 witnesses.append(Witness(span.end - span.start, view))
@@ -81,6 +89,7 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
                 continue
             seen.append((range(span.start, span.end), view))
             progress(f"layout {video_id}: people", span.end, record.frame_count)
+    spans.forget()
     calm = [signs.calm(w, [s for s in seen if whole.get(s[0].start) == n]) for n, w in enumerate(witnesses)]
     segments = _by_neighbors(seen, record, calm, whole)
     brief = round(_FADE_S * record.fps)

@@ -32,7 +32,7 @@ def cuts(reader: KeptFrames, span: Span, view: View, fps: float) -> list[int]:
         if seat.sitting < _SEATED:
             continue
         for look in changes(seat):
-            sides = (usual(side) for side in _sides(seat.portraits, look))
+            sides = (usual(side) for side in _sides(seat.portraits, look, _Once()))
             found.append(_exactly(reader, seat.panel.rect, view.frames[look - 1], view.frames[look], *sides))
     near = _ONE_S * fps
     kept: list[int] = []
@@ -44,38 +44,52 @@ def cuts(reader: KeptFrames, span: Span, view: View, fps: float) -> list[int]:
 
 def changes(seat: Watched) -> list[int]:
     """Numbers of the looks at which a seat starts to show another room."""
-    pictures = seat.portraits
+    pictures, once = seat.portraits, _Once()
     found: list[int] = []
     alike: dict[int, float] = {}
     for look in range(1, len(pictures)):
-        before, after = _sides(pictures, look)
-        if _settled(before) and _settled(after):
+        before, after = _sides(pictures, look, once)
+        if _settled(before, once) and _settled(after, once):
             alike[look] = likeness(usual(before), usual(after), _SETTLED)
     for look, score in alike.items():
         beside = [alike.get(n, 1.0) for n in (look - 1, look + 1)]
         if score >= OTHER_ROOM or score > min(beside):
             continue
-        if likeness(pictures[look - 1], pictures[look], _SETTLED) < OTHER_ROOM:
+        if once.likeness(pictures[look - 1], pictures[look], _SETTLED) < OTHER_ROOM:
             found.append(look)
     return found
 
 
-def _sides(pictures: Sequence[Portrait], look: int) -> tuple[Sequence[Portrait], Sequence[Portrait]]:
+class _Once:
+    """Likeness of pictures that live as long as this; the same two are compared once, though windows overlap."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int, float], float] = {}
+
+    def likeness(self, one: Portrait, other: Portrait, enough: float) -> float:
+        """Return `portraits.likeness` of two pictures."""
+        key = (id(one), id(other), enough)
+        if key not in self._known:
+            self._known[key] = likeness(one, other, enough)
+        return self._known[key]
+
+
+def _sides(pictures: Sequence[Portrait], look: int, once: _Once) -> tuple[Sequence[Portrait], Sequence[Portrait]]:
     """Return the pictures before and from a look on that are compared."""
     before, after = pictures[max(0, look - _WINDOW) : look], pictures[look : look + _WINDOW]
-    return _one_room(before, before[-_FEWEST:]), _one_room(after, after[:_FEWEST])
+    return _one_room(before, before[-_FEWEST:], once), _one_room(after, after[:_FEWEST], once)
 
 
-def _one_room(pictures: Sequence[Portrait], nearest: Sequence[Portrait]) -> Sequence[Portrait]:
+def _one_room(pictures: Sequence[Portrait], nearest: Sequence[Portrait], once: _Once) -> Sequence[Portrait]:
     """Return the nearest pictures where only they show one room, and hold still; else all."""
-    if len(nearest) < _FEWEST or _settled(pictures):
+    if len(nearest) < _FEWEST or _settled(pictures, once):
         return pictures
-    return nearest if likeness(nearest[0], nearest[1], _STILL) >= _STILL else pictures
+    return nearest if once.likeness(nearest[0], nearest[1], _STILL) >= _STILL else pictures
 
 
-def _settled(pictures: Sequence[Portrait]) -> bool:
+def _settled(pictures: Sequence[Portrait], once: _Once) -> bool:
     """Whether all pictures show one room."""
-    return all(likeness(pictures[0], p, _SETTLED) >= _SETTLED for p in pictures[1:])
+    return all(once.likeness(pictures[0], p, _SETTLED) >= _SETTLED for p in pictures[1:])
 
 
 def _exactly(reader: KeptFrames, rect: Rect, low: int, high: int, before: Portrait, after: Portrait) -> int:

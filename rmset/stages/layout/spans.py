@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from rmset.parts.frames import Gray, ahead
+from rmset.parts.pixels import luma_of
 from rmset.progress import Progress
 from rmset.records import VideoRecord
 from rmset.stages.layout import changes, panels, sampling
@@ -36,6 +38,14 @@ _SHORTEST_S = 0.4
 _FEW = 6
 
 
+_evidence = lru_cache(maxsize=1)(Evidence.of)
+
+
+def forget() -> None:
+    """Drop the evidence that is kept."""
+    _evidence.cache_clear()
+
+
 @dataclass(frozen=True)
 class Span:
     """Frames `[start, end)` of one layout, with the evidence for edges."""
@@ -53,8 +63,8 @@ class Span:
 
     @property
     def evidence(self) -> Evidence:
-        """Evidence for edges; computed at each access, as it is large."""
-        return Evidence.of(self.sums)
+        """Evidence for edges; it is large, so only the last one of the process is kept."""
+        return _evidence(self.sums)
 
     @property
     def spread(self) -> npt.NDArray[np.float32]:
@@ -71,7 +81,7 @@ def find(reader: KeptFrames, record: VideoRecord, edge_samples: int, progress: P
     wanted = sampling.plan(record.frame_count, record.fps, reader.index.keys)
     looks, frames = [], []
     for frame in ahead(reader.sample(wanted)):
-        looks.append(changes.shrunk(frame.gray))
+        looks.append(changes.shrunk(luma_of(frame)))
         frames.append(frame.frame_idx)
         progress(f"layout {record.video_id}: looking", len(looks), len(wanted))
     cuts = [_exactly(reader, looks, frames, gap, where) for gap, where in changes.find(looks)]
@@ -140,7 +150,7 @@ def _exactly(reader: KeptFrames, looks: Sequence[Gray], frames: Sequence[int], g
     """Return the first frame of the new layout; all frames between two looks are decoded."""
     low, high = frames[gap], frames[gap + 1]
     before, after = changes.around(looks, gap)
-    between = [changes.shrunk(f.gray) for f in ahead(reader.sample(range(low + 1, high)))]
+    between = [changes.shrunk(luma_of(f)) for f in ahead(reader.sample(range(low + 1, high)))]
     return low + 1 + changes.split(between, before, after, where)
 
 
@@ -197,12 +207,13 @@ def _span(reader: KeptFrames, start: int, end: int, looks: Sequence[int], most: 
     inner = inner or [start]
     sums: FrameSums | None = None
     for frame in ahead(reader.sample(sampling.spread_out(inner, most))):
-        sums = sums or FrameSums(*frame.gray.shape)
-        sums.add(frame.gray)
+        luma = luma_of(frame)
+        sums = sums or FrameSums(*luma.shape)
+        sums.add(luma)
     if sums is None:
         # The video is damaged here, so no frame could be decoded.
         return Span(start, end, tuple(inner), FrameSums(1, 1), ())
-    return Span(start, end, tuple(inner), sums, tuple(panels.find(Evidence.of(sums))))
+    return Span(start, end, tuple(inner), sums, tuple(panels.find(_evidence(sums))))
 
 
 def _joined(first: Span, second: Span) -> Span | None:
@@ -219,7 +230,7 @@ def _joined(first: Span, second: Span) -> Span | None:
     seats = _seats(places, sums)
     if sum(kept) < _KEPT * len(kept) or _differ(_moving(first, seats), _moving(second, seats)):
         return None
-    return Span(first.start, second.end, first.looks + second.looks, sums, tuple(panels.find(Evidence.of(sums))))
+    return Span(first.start, second.end, first.looks + second.looks, sums, tuple(panels.find(_evidence(sums))))
 
 
 def outlined(evidence: Evidence, rect: Rect) -> bool:

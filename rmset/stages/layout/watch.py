@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -9,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.parts.detect import Detections
-from rmset.parts.frames import Gray, ahead
+from rmset.parts.frames import Frame, Gray, ahead
+from rmset.parts.pixels import luma_of
 from rmset.stages.layout import changes
 from rmset.stages.layout.edges import MOVES, Rect
 from rmset.stages.layout.kept import KeptFaces, KeptFrames, without
@@ -74,37 +77,35 @@ class View:
     """uint8 (looks, 180, 320), gray: the whole screen"""
 
 
-def watch(reader: KeptFrames, span: Span, faces: KeptFaces, samples: int) -> View:
-    """Observe the panels of a span in `samples` frames."""
+@dataclass(frozen=True)
+class _Look:
+    """One frame, as far as it is noted."""
+
+    small: Gray
+    sharpness: float
+    panels: tuple[tuple[Detections, npt.NDArray[np.float32], Portrait, float], ...]
+    """faces, thumb, portrait and detail of each panel"""
+
+
+def watch(reader: KeptFrames, span: Span, faces: KeptFaces, samples: int, threads: int = 1) -> View:
+    """Observe the panels of a span in `samples` frames; the result does not depend on the number of threads."""
     evidence = span.evidence
     alive = [p for p in span.panels if p.alive or span.sums.count < 2]
     pictures = list(ahead(reader.sample(spread_out(span.looks, samples))))
     few = spread_out(list(range(len(pictures))), LOOKS) if pictures else []
-    alive = with_people_over(evidence, alive, [faces.on_screen(pictures[n]) for n in few])
-    frames: list[int] = []
-    sharpness: list[float] = []
-    looks: list[Gray] = []
-    found: list[list[Detections]] = [[] for _ in alive]
-    thumbs: list[list[npt.NDArray]] = [[] for _ in alive]
-    portraits: list[list[Portrait]] = [[] for _ in alive]
-    detail: list[list[float]] = [[] for _ in alive]
-    for frame in pictures:
-        frames.append(frame.frame_idx)
-        looks.append(changes.shrunk(frame.gray))
-        little = cv2.resize(frame.gray, (480, 270), interpolation=cv2.INTER_AREA)
-        sharpness.append(float(cv2.Laplacian(little, cv2.CV_32F).var()))
-        for number, panel in enumerate(alive):
-            found[number].append(faces.on_panel(frame, panel, alive))
-            x0, y0, x1, y1 = panel.rect
-            portraits[number].append(portrait(frame.rgb[y0:y1, x0:x1]))
-            gray = without(frame.gray, panel, alive)
-            thumbs[number].append(cv2.resize(gray, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32))
-            detail[number].append(float(np.abs(cv2.Laplacian(gray, cv2.CV_32F)).mean()))
+    with ThreadPoolExecutor(threads) as pool:
+        screens = list(pool.map(faces.on_screen, [pictures[n] for n in few]))
+        alive = with_people_over(evidence, alive, screens)
+        looks = list(pool.map(lambda frame: _looked(frame, alive, faces), pictures))
+    found = [[look.panels[n][0] for look in looks] for n in range(len(alive))]
+    thumbs = [[look.panels[n][1] for look in looks] for n in range(len(alive))]
+    portraits = [[look.panels[n][2] for look in looks] for n in range(len(alive))]
+    detail = [[look.panels[n][3] for look in looks] for n in range(len(alive))]
     watched = tuple(
         Watched(
             panel,
-            sitters_of(found[n], len(frames)),
-            float(np.mean([len(f) for f in found[n]])) if frames else 0.0,
+            sitters_of(found[n], len(looks)),
+            float(np.mean([len(f) for f in found[n]])) if looks else 0.0,
             np.asarray(thumbs[n], np.float32).reshape(-1, _THUMB[1], _THUMB[0]),
             rim(span.spread, panel.rect),
             tuple(portraits[n]),
@@ -112,8 +113,22 @@ def watch(reader: KeptFrames, span: Span, faces: KeptFaces, samples: int) -> Vie
         )
         for n, panel in enumerate(alive)
     )
-    whole = np.asarray(looks, np.uint8).reshape(-1, *changes.SMALL[::-1])
-    return View(tuple(frames), watched, tuple(sharpness), whole)
+    whole = np.asarray([look.small for look in looks], np.uint8).reshape(-1, *changes.SMALL[::-1])
+    return View(tuple(f.frame_idx for f in pictures), watched, tuple(look.sharpness for look in looks), whole)
+
+
+def _looked(frame: Frame, panels: Sequence[Panel], faces: KeptFaces) -> _Look:
+    """Note what a frame shows of each panel."""
+    luma = luma_of(frame)
+    little = cv2.resize(luma, (480, 270), interpolation=cv2.INTER_AREA)
+    seen = []
+    for panel in panels:
+        x0, y0, x1, y1 = panel.rect
+        gray = without(luma, panel, panels)
+        thumb = cv2.resize(gray, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32)
+        detail = float(np.abs(cv2.Laplacian(gray, cv2.CV_32F)).mean())
+        seen.append((faces.on_panel(frame, panel, panels), thumb, portrait(frame.rgb[y0:y1, x0:x1]), detail))
+    return _Look(changes.shrunk(luma), float(cv2.Laplacian(little, cv2.CV_32F).var()), tuple(seen))
 
 
 def rim(spread: npt.NDArray[np.float32], rect: Rect) -> float:
