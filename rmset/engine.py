@@ -18,6 +18,8 @@ from rmset.progress import Progress, silent
 from rmset.root import Root
 from rmset.workers import WorkerContext, end_with
 
+_DEATH = "the worker process died (killed, out of memory, or a crash in a decoder); run it alone with --jobs 1"
+
 
 def build(
     root: Root,
@@ -57,7 +59,7 @@ def build(
         for video_id, outcomes in _in_pool(root, [suspect], steps, 1, force, check):
             done += 1
             progress("videos", done, total)
-            yield from outcomes or [_died(root, video_id, steps)]
+            yield from outcomes or [died(root, video_id, steps)]
 
 
 def _in_pool(
@@ -115,9 +117,8 @@ def _worker(root: Root, video_id: str, steps: list[tuple[str, Config]], force: b
     return run_stages(root, video_id, steps, force=force, check=check)
 
 
-def _died(root: Root, video_id: str, steps: Sequence[tuple[str, Config]]) -> Outcome:
-    """Blame the stage that was running."""
-    error = "the worker process died (killed, out of memory, or a crash in a decoder); run it alone with --jobs 1"
+def died(root: Root, video_id: str, steps: Sequence[tuple[str, Config]], error: str = _DEATH) -> Outcome:
+    """Blame the stage that was running when a worker process died."""
     try:
         with root.files.lock(video_id):
             for name, _ in steps:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from rmset.errors import UsageError
 
 from ..console import Format, emit, progress, say, warn
 from .fetching import (
@@ -38,17 +41,49 @@ if TYPE_CHECKING:
 
 
 def run_steps(
-    root: Root, videos: list[str] | None, steps: Sequence[tuple[str, Any]], jobs: int, force: bool, check: int = 0
+    root: Root,
+    videos: list[str] | None,
+    steps: Sequence[tuple[str, Any]],
+    jobs: int,
+    force: bool,
+    check: int = 0,
+    run: Callable[..., Iterable[Outcome]] | None = None,
 ) -> None:
     """Run stages on videos, print the outcome of each, end with a table of failures.
+
+    Args:
+        root: the data set.
+        videos: ids; None for all.
+        steps: stages and their configs.
+        jobs: videos at once on this machine.
+        force: run again.
+        check: whole frames per video for checks of the tracks.
+        run: what runs them; default: processes of this machine.
 
     Raises:
         typer.Exit: with code 1 if any video failed.
     """
+    if run is None:
+        run = runner("local", None, jobs)
+    with progress() as report:
+        _tell(run(root, root.select(videos), steps, force=force, check=check, progress=report))
+
+
+def runner(engine: str, address: str | None, jobs: int | None) -> Callable[..., Iterable[Outcome]]:
+    """Return what runs stages on many videos.
+
+    Raises:
+        UsageError: an unknown engine, or an address for the local one.
+    """
+    if engine == "ray":
+        from rmset.ray_engine import build_on_ray
+
+        return partial(build_on_ray, address=address, jobs=jobs or 0)
+    if engine != "local" or address is not None:
+        raise UsageError(f"expected --engine local, or --engine ray with or without --address; found --engine {engine}")
     from rmset.engine import build
 
-    with progress() as report:
-        _tell(build(root, root.select(videos), steps, jobs=jobs, force=force, check=check, progress=report))
+    return partial(build, jobs=jobs or 1)
 
 
 def _tell(outcomes: Iterable[Outcome]) -> None:
@@ -103,6 +138,23 @@ Part = Annotated[
         "--part",
         metavar="K/N",
         help="Only the K-th of N shares, for N machines that work on one root.",
+        show_default=False,
+    ),
+]
+BuildJobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", "-j", min=1, help="Videos processed in parallel.", show_default="1; with ray, as the cluster allows"
+    ),
+]
+Engine = Annotated[
+    str, typer.Option("--engine", help="local: processes of this machine. ray: a cluster (extra `ray`).")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="With --engine ray: the cluster's head, as HOST:6379 or auto; else Ray is started on this machine.",
         show_default=False,
     ),
 ]
@@ -270,7 +322,9 @@ def build(
     allow_copy_of: AllowCopyOf = None,
     allow_local_files: AllowLocalFiles = False,
     part: Part = None,
-    jobs: JobsOption = 1,
+    engine: Engine = "local",
+    address: Address = None,
+    jobs: BuildJobs = None,
     force: ForceOption = False,
     root: RootOption = None,
     quiet: QuietOption = False,
@@ -285,13 +339,12 @@ def build(
 
     Example: rmset build manifests/mashups.csv --jobs 2
     """
-    from rmset.engine import build as run
     from rmset.share import Share
     from rmset.stages import export as export_stage
     from rmset.stages import layout, track
     from rmset.stages.fetch.config import FetchConfig
 
-    place, share = find_root(root), Share.parse(part or "1/1")
+    place, share, run = find_root(root), Share.parse(part or "1/1"), runner(engine, address, jobs)
     steps: list[tuple[str, Any]] = [
         (layout.NAME, layout.ProposeConfig()),
         (track.NAME, replace(tracking, stride=track_stride)),
@@ -303,7 +356,7 @@ def build(
         if not videos:
             say(f"--part {part}: no video is in this share")
             return
-        run_steps(place, videos, steps, jobs, force, check_frames if check else 0)
+        run_steps(place, videos, steps, jobs or 1, force, check_frames if check else 0, run)
         return
     config = FetchConfig(
         min_height=min_height,
@@ -320,7 +373,7 @@ def build(
     entries = list(share.take(read_manifest(place, manifest, allow_local_files)))
     try:
         with progress() as report, arriving(place, manifest, entries, config, told, report) as ids:
-            _tell(run(place, ids, steps, jobs=jobs, force=force, check=check_frames if check else 0, progress=report))
+            _tell(run(place, ids, steps, force=force, check=check_frames if check else 0, progress=report))
     finally:
         if told.failed:
             emit_causes(told.records, Format.TABLE)

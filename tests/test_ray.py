@@ -1,0 +1,148 @@
+"""Builds on Ray: the bytes of a local build, whatever dies meanwhile."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rmset.engine import build
+from rmset.errors import RootError, UsageError
+from rmset.files import sha256_of
+from rmset.pipeline import run_stage
+from rmset.ray_engine import build_on_ray
+from rmset.root import Root
+from rmset.stages.export import ExportConfig
+from rmset.stages.track import TrackConfig
+from tests.store.worlds import video_root
+
+STEPS = [("export", ExportConfig(size=24))]
+IDS = [f"v-{number:08d}" for number in range(6)]
+
+
+@pytest.fixture
+def root(tmp_path):
+    for video_id in IDS:
+        root = video_root(tmp_path / "root", frames=8, video_id=video_id)
+    return root
+
+
+def shards(root):
+    return {key: sha256_of(root.files.local(key)) for key in root.files.keys("crops/*/*")}
+
+
+def ray_workers(video_ids=("",)):
+    """Processes of Ray that work on a video now."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if text.startswith("ray::rmset ") and any(video_id in text for video_id in video_ids):
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_an_unknown_engine_and_an_address_without_ray_are_refused():
+    from rmset_cli.rmset.build import runner
+
+    for wrong in (("dask", None), ("local", "head:6379")):
+        with pytest.raises(UsageError, match="expected --engine local, or --engine ray"):
+            runner(*wrong, 1)
+
+
+def test_without_the_extra_one_line_says_how_to_get_it(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"expected the extra `ray`, found it missing; pip install 'rmset\[ray\]'"):
+        list(build_on_ray(root, IDS, STEPS))
+
+
+def test_an_address_where_no_cluster_is_is_one_line(root):
+    pytest.importorskip("ray", reason="needs the extra ray")
+    with pytest.raises(RootError, match="expected the head of a Ray cluster, found none .*; start it") as caught:
+        list(build_on_ray(root, IDS, STEPS, address="127.0.0.1:1"))
+    assert "\n" not in str(caught.value)
+    for wrong in ("head", "head:port", "ray://head:10001x"):
+        with pytest.raises(UsageError, match="expected HOST:6379"):
+            list(build_on_ray(root, IDS, STEPS, address=wrong))
+
+
+@pytest.mark.slow
+def test_on_ray_the_bytes_are_those_of_a_local_build(root, tmp_path):
+    pytest.importorskip("ray", reason="needs the extra ray")
+    outcomes = list(build_on_ray(root, IDS, STEPS, jobs=2))
+    assert sorted((o.video_id, o.status) for o in outcomes if o.stage == "export") == [(v, "done") for v in IDS]
+    on_ray = shards(root)
+    local = [run_stage(root, video_id, "export", STEPS[0][1], force=True) for video_id in IDS]
+    assert {o.status for o in local} == {"done"}
+    assert shards(root) == on_ray
+    # Started again, nothing is repeated.
+    again = list(build_on_ray(root, IDS, STEPS))
+    assert {o.status for o in again} == {"already done"}
+
+
+@pytest.mark.slow
+def test_a_video_that_kills_its_worker_three_times_fails_and_the_others_go_on(root):
+    pytest.importorskip("ray", reason="needs the extra ray")
+    # This one takes long enough to be caught: a detector runs on it.
+    guilty, killed = IDS[2], []
+    steps = [("track", TrackConfig(search="frame")), *STEPS]
+    import threading
+
+    def kill():
+        while len(killed) < 3:
+            for pid in ray_workers([guilty]):
+                if pid not in killed:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    outcomes = list(build_on_ray(root, IDS, steps, jobs=2))
+    failed = [o for o in outcomes if o.status == "failed"]
+    assert [o.video_id for o in failed] == [guilty]
+    assert "the worker process died 3 times" in failed[0].error
+    assert {o.video_id for o in outcomes if o.stage == "export" and o.status == "done"} == set(IDS) - {guilty}
+    thread.join()
+    # The next run does it.
+    assert {o.status for o in build(root, [guilty], steps)} <= {"done", "already done"}
+
+
+@pytest.mark.slow
+def test_a_driver_that_dies_takes_its_tasks_along_and_the_next_one_goes_on(root):
+    pytest.importorskip("ray", reason="needs the extra ray")
+    code = "import sys; from rmset_cli.rmset.app import main; sys.argv[0] = 'rmset'; main()"
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "build",
+        "--engine",
+        "ray",
+        "--size",
+        "24",
+        "--embedder",
+        "none",
+        "--root",
+        str(root.path),
+    ]
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not root.files.keys("state/track/*.json") and first.poll() is None:
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    until = time.monotonic() + 60
+    while ray_workers() and time.monotonic() < until:
+        time.sleep(0.2)
+    assert ray_workers() == []
+    done = {v for v in IDS if (r := root.stage_record("export", v)) is not None and r.status == "done"}
+    before = {v: root.files.stamp(root.state_key("export", v)) for v in done}
+    assert subprocess.run(command, check=False).returncode == 0
+    assert all(root.stage_record("export", v).status == "done" for v in IDS)
+    assert {v: root.files.stamp(root.state_key("export", v)) for v in done} == before
+    assert isinstance(Root(root.path).video_ids(), list)
