@@ -241,7 +241,8 @@ def _check_address(address: str | None) -> None:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise RootError(
-            f"--address {address}: expected the head of a Ray cluster, found none ({why}); start it, or correct the address"
+            f"--address {address}: expected the head of a Ray cluster, found none ({why}); start it, or correct "
+            "the address"
         ) from None
 
 

@@ -63,7 +63,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(root, monkeypatch):
 
 def test_an_address_where_no_cluster_is_is_one_line(root):
     pytest.importorskip("ray", reason="needs the extra ray")
-    with pytest.raises(RootError, match="expected the head of a Ray cluster, found none .*; start it") as caught:
+    with pytest.raises(RootError, match=r"expected the head of a Ray cluster, found none .*; start it") as caught:
         list(build_on_ray(root, IDS, STEPS, address="127.0.0.1:1"))
     assert "\n" not in str(caught.value)
     for wrong in ("head", "head:port", "ray://head:10001x"):
