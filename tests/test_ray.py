@@ -53,6 +53,8 @@ def test_an_unknown_engine_and_an_address_without_ray_are_refused():
     for wrong in (("dask", None), ("local", "head:6379")):
         with pytest.raises(UsageError, match="expected --engine local, or --engine ray"):
             runner(*wrong, 1)
+    with pytest.raises(UsageError, match="expected no number of processes with --engine ray"):
+        runner("ray", None, 4)
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(root, monkeypatch):

@@ -69,21 +69,26 @@ def run_steps(
         _tell(run(root, root.select(videos), steps, force=force, check=check, progress=report))
 
 
-def runner(engine: str, address: str | None, jobs: int | None) -> Callable[..., Iterable[Outcome]]:
+def runner(engine: str, address: str | None, jobs: int) -> Callable[..., Iterable[Outcome]]:
     """Return what runs stages on many videos.
 
     Raises:
-        UsageError: an unknown engine, or an address for the local one.
+        UsageError: an unknown engine, an address for the local one, or a number of processes for Ray.
     """
     if engine == "ray":
+        if jobs != 1:
+            raise UsageError(
+                f"--jobs {jobs}: expected no number of processes with --engine ray, which uses all processors of the "
+                "cluster; leave it out"
+            )
         from rmset.ray_engine import build_on_ray
 
-        return partial(build_on_ray, address=address, jobs=jobs or 0)
+        return partial(build_on_ray, address=address, jobs=0)
     if engine != "local" or address is not None:
         raise UsageError(f"expected --engine local, or --engine ray with or without --address; found --engine {engine}")
     from rmset.engine import build
 
-    return partial(build, jobs=jobs or 1)
+    return partial(build, jobs=jobs)
 
 
 def _tell(outcomes: Iterable[Outcome]) -> None:
@@ -139,12 +144,6 @@ Part = Annotated[
         metavar="K/N",
         help="Only the K-th of N shares, for N machines that work on one root.",
         show_default=False,
-    ),
-]
-BuildJobs = Annotated[
-    int | None,
-    typer.Option(
-        "--jobs", "-j", min=1, help="Videos processed in parallel.", show_default="1; with ray, as the cluster allows"
     ),
 ]
 Engine = Annotated[
@@ -324,7 +323,7 @@ def build(
     part: Part = None,
     engine: Engine = "local",
     address: Address = None,
-    jobs: BuildJobs = None,
+    jobs: JobsOption = 1,
     force: ForceOption = False,
     root: RootOption = None,
     quiet: QuietOption = False,
@@ -356,7 +355,7 @@ def build(
         if not videos:
             say(f"--part {part}: no video is in this share")
             return
-        run_steps(place, videos, steps, jobs or 1, force, check_frames if check else 0, run)
+        run_steps(place, videos, steps, jobs, force, check_frames if check else 0, run)
         return
     config = FetchConfig(
         min_height=min_height,
