@@ -257,9 +257,9 @@ def test_an_undecided_face_in_the_very_same_room_is_the_same_person():
     assert {r.becomes for r in identity.ask(elsewhere, 0.5, 0.8)[1]} == {2, 3}
 
 
-def test_single_faces_unlike_their_neighbors_are_looked_at_more_closely():
+def test_more_faces_are_compared_between_unlike_ones_and_beyond_an_unlike_end():
     faces = samples((0, [0, 0, 2, 0, 0, 2]), (1, [1] * 6))
-    assert identity.doubtful(faces, 0.8) == [(0, 10, 30), (0, 40, 60)]
+    assert identity.doubtful(faces, 0.5, 0.8) == [(0, 10, 20), (0, 20, 30), (0, 40, 60)]
 
 
 def test_people_who_look_alike_on_one_screen_give_no_bad_answer():

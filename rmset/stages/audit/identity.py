@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -243,19 +244,19 @@ def nearer(face: Sample, one: Piece, other: Piece) -> bool:
     return _apart([face], one.samples) < _apart([face], other.samples)
 
 
-def doubtful(samples: Sequence[Sample], other: float) -> list[tuple[int, int, int]]:
-    """(person, first frame, last frame) around single faces unlike their neighbors in time.
+def doubtful(samples: Sequence[Sample], same: float, other: float) -> list[tuple[int, int, int]]:
+    """(person, first frame, last frame) between faces that follow one another and are unlike.
 
-    They show an expression, or somebody else for a short time: only more faces can tell.
+    A third person may be between them, or a single face may be the only one of somebody who is there for a short time.
+    So an unlike face at an end also has its other side in the list.
     """
     found = []
     for person in sorted({s.person_id for s in samples}):
         mine = sorted((s for s in samples if s.person_id == person), key=lambda s: s.frame_idx)
-        for k, one in enumerate(mine):
-            before, after = mine[max(0, k - 1) : k], mine[k + 1 : k + 2]
-            if (before or after) and all(_apart([one], [b]) >= other for b in (*before, *after)):
-                steps = [abs(b.frame_idx - one.frame_idx) for b in (*before, *after)]
-                low = before[0].frame_idx if before else one.frame_idx - steps[0]
-                high = after[0].frame_idx if after else one.frame_idx + steps[0]
-                found.append((person, low, high))
+        unlike_pairs = [(a, b) for a, b in pairwise(mine) if _apart([a], [b]) >= (same + other) / 2]
+        for a, b in unlike_pairs:
+            step = b.frame_idx - a.frame_idx
+            low = a.frame_idx - step if a is mine[0] else a.frame_idx
+            high = b.frame_idx + step if b is mine[-1] else b.frame_idx
+            found.append((person, low, high))
     return found

@@ -38,7 +38,7 @@ _embedder = cache(embedders.load)
 _SMALLEST, _LEAST_PX = 0.055, 20.0
 # Size of a face's surroundings ("room"), relative to its box.
 _ROOM = 1.8
-# Further faces compared around one that is unlike its neighbors.
+# Further faces compared between two that are unlike.
 _MORE = 4
 
 
@@ -148,7 +148,7 @@ def _identities(video: _Audited, samples: list[identity.Sample]) -> tuple[list[A
     if video.embedder is None:
         return [Answer(PERSON, "not asked", None, "no embedder; `pip install 'rmset[identity]'`")], []
     same, other = video.embedder.same, video.embedder.other
-    for person, low, high in identity.doubtful(samples, other):
+    for person, low, high in identity.doubtful(samples, same, other):
         known = {s.frame_idx for s in samples if s.person_id == person}
         inside = [f for f in video.tracks.between(person, low, high).tolist() if f not in known]
         samples += _faces(video, person, frames.evenly_of(inside, _MORE))
