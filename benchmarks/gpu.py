@@ -18,6 +18,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.report import Line, publish
+from fertrain import ranks
 from fertrain.config.run import ModelConfig, start_for
 from fertrain.datasets.base import Split
 from fertrain.datasets.images import InMemory
@@ -92,6 +93,7 @@ def step_of(method_name: str, args: argparse.Namespace) -> tuple[Callable[[Batch
         method.begin(loader.counted(phase))
     phase = replace(loader.counted(method.phases[-1]), steps=10_000)
     method.module.to(device, memory_format=torch.channels_last).train()
+    ranks.prepare(method.module)
     if args.compile:
         with accelerator.autocast():
             compile_features(model, args.size, args.batch, print)
@@ -104,9 +106,11 @@ def step_of(method_name: str, args: argparse.Namespace) -> tuple[Callable[[Batch
             with accelerator.autocast():
                 output = method.loss(batch)
             accelerator.backward(output.loss)
+            ranks.average_gradients(method.module)
             return output
 
         pending.add(stepper(look, 1e-5), "a step", tally)
+        ranks.average_statistics(method.module)
         method.after_step()
 
     inputs = round(loader.images_per_step(phase))
