@@ -105,7 +105,7 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
             for done, _ in enumerate(pool.map(fill_video, range(len(ids)))):
                 progress("index crops", done + 1, len(ids))
 
-    kept = kept_index(root)
+    kept = _kept(root, shards)
     if kept is not None:
         return kept
     counts: dict[str, tuple[int, ...]] = {}
@@ -121,7 +121,10 @@ def open_index(root: Root, progress: Progress = silent) -> CropIndex:
 
 def kept_index(root: Root) -> CropIndex | None:
     """Return the stored index of a root's crops if it matches the shards; never creates one."""
-    shards = find_shards(root)
+    return _kept(root, find_shards(root))
+
+
+def _kept(root: Root, shards: tuple[Shard, ...]) -> CropIndex | None:
     expected = _ARRAYS | {"first_row": np.dtype(np.int64)}
     arrays = load(root, _name(shards), expected) if shards else None
     if arrays is None:
