@@ -47,8 +47,6 @@ DARK = Change(7, "dark panels are lightened, and covered faces are found at thei
 
 RESTING = Change(8, "faces that hardly move are looked for in every second frame", _every_video)
 
-STORED = Change(8, "brightness is read as stored, and faces are searched in the planes of the video", _every_video)
-
 ASKED = Change(2, "the audit looks again where it doubts, at rooms and at gaps", _every_video)
 MIDDLE = Change(3, "the audit searches the whole screen once per segment, and sees cuts elsewhere", _every_video)
 PRECISE = Change(4, "the audit finds the frame of a change, and people who are there for a short time", _every_video)
@@ -57,7 +55,7 @@ PLANES = Change(3, "crops are cut out of the planes of the video, and no longer 
 
 CHANGES: dict[str, tuple[Change, ...]] = {
     # tracks and crops depend on the layout, which changes
-    "layout": (NUMBERING, EDITED, SECOND, GRID, DARK, STORED), "track": (NUMBERING, FILLING, DARK, RESTING),
+    "layout": (NUMBERING, EDITED, SECOND, GRID, DARK), "track": (NUMBERING, FILLING, DARK, RESTING),
     "export": (NUMBERING, PLANES), "audit": (ASKED, MIDDLE, PRECISE),
 }  # fmt: skip
 """by stage; add a change with the next version when a stage's results change"""

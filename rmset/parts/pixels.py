@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rmset.parts.frames import Frame, Gray, Image
+from rmset.parts.frames import Frame, Image
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -144,22 +144,6 @@ def plane_of(frame: VideoFrame, index: int) -> npt.NDArray[np.uint8]:
     return np.asarray(rows[:, : plane.width], dtype=np.uint8)
 
 
-def luma_of(frame: Frame) -> Gray:
-    """Return the brightness of a frame, uint8 (H, W), 0 to 255: its luma as stored, stretched if need be.
-
-    A sixth of the cost of `Frame.gray`, which weighs colors in another way.
-    """
-    raw = frame.stored_planes
-    if raw is None:
-        return frame.gray
-    luma = plane_of(raw, 0)
-    return luma if is_full_range(raw) else np.asarray(cv2.LUT(luma, _STRETCHED), dtype=np.uint8)
-
-
-# Of luma from 16 to 235.
-_STRETCHED = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
-
-
 def is_full_range(frame: VideoFrame) -> bool:
     """Whether black is 0 and white 255, not 16 and 235."""
     return frame.format.name == "yuvj420p" or int(frame.color_range) == _FULL_RANGE
@@ -211,10 +195,10 @@ def _cv_resized(image: npt.NDArray[np.uint8], size: tuple[int, int], how: int) -
 
 
 class MaskedPixels:
-    """A source with some rectangles masked, black unless another level is given, also in parts of patches."""
+    """A source with some rectangles masked black, also in parts of patches."""
 
-    def __init__(self, pixels: Pixels, removed: Sequence[Rect], level: int = 0) -> None:
-        self._pixels, self._removed, self._level = pixels, removed, level
+    def __init__(self, pixels: Pixels, removed: Sequence[Rect]) -> None:
+        self._pixels, self._removed = pixels, removed
         self.width, self.height = pixels.width, pixels.height
 
     def patch(self, rect: Rect, size: tuple[int, int]) -> Patch:
@@ -231,12 +215,12 @@ class MaskedPixels:
             sx, sy = size[0] / (x1 - x0), size[1] / (y1 - y0)
             left, right = max(0, int((rx0 - x0) * sx)), int(np.ceil((rx1 - x0) * sx))
             top, bottom = max(0, int((ry0 - y0) * sy)), int(np.ceil((ry1 - y0) * sy))
-            patch[top:bottom, left:right] = self._level
+            patch[top:bottom, left:right] = 0
         return patch
 
     def reduced(self, rect: Rect, scale: float) -> Pixels:
         """Return the reduced source, with the same rectangles masked."""
-        return MaskedPixels(self._pixels.reduced(rect, scale), self._removed, self._level)
+        return MaskedPixels(self._pixels.reduced(rect, scale), self._removed)
 
     def glance(self, rect: Rect) -> npt.NDArray[np.uint8]:
         """Brightness of the rectangle, (24, 24), without masking: it serves only to detect motion."""

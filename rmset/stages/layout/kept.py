@@ -13,18 +13,14 @@ from queue import SimpleQueue
 import cv2
 import numpy as np
 
-from rmset.parts.detect import Detections, Detector, cascade
-from rmset.parts.detect.mtcnn import MtcnnDetector
+from rmset.parts.detect import Detections, Detector
 from rmset.parts.detect.screen import faces_on
 from rmset.parts.frames import Frame, Gray, Image, VideoReader
 from rmset.parts.numbering import FrameIndex
-from rmset.parts.pixels import MaskedPixels, pixels_of
 from rmset.stages.layout.config import ProposeConfig
 from rmset.stages.layout.edges import Rect
 from rmset.stages.layout.panels import Panel
 
-_GRAY = 128
-"""of insets that are left out"""
 # Bytes of decoded frames that are kept: 86 of 1080p, the looks of 42 seconds. Later ones are decoded again.
 _MOST = 256 << 20
 
@@ -77,7 +73,7 @@ class KeptFaces:
         """Return the faces anywhere on a frame."""
         if frame.frame_idx not in self._screens:
             with self._detector() as detector:
-                self._screens[frame.frame_idx] = faces_on(frame, detector)
+                self._screens[frame.frame_idx] = faces_on(frame.rgb, detector)
         return self._screens[frame.frame_idx]
 
     def on_panel(self, frame: Frame, panel: Panel, others: Sequence[Panel]) -> Detections:
@@ -85,7 +81,7 @@ class KeptFaces:
         key = (frame.frame_idx, panel.rect, insets_over(panel, others))
         if key not in self._panels:
             with self._detector() as detector:
-                self._panels[key] = self._search(detector, frame, panel, others)
+                self._panels[key] = self._search(detector, without(frame.rgb, panel, others), panel.rect)
         return self._panels[key]
 
     @contextmanager
@@ -97,15 +93,8 @@ class KeptFaces:
         finally:
             self._free.put(detector)
 
-    def _search(self, detector: Detector, frame: Frame, panel: Panel, others: Sequence[Panel]) -> Detections:
-        """Return the faces of a panel; MTCNN searches the planes of the frame."""
-        config, rect = self._config, panel.rect
-        if isinstance(detector, MtcnnDetector):
-            over = insets_over(panel, others)
-            pixels = MaskedPixels(pixels_of(frame), over, _GRAY) if over else pixels_of(frame)
-            smaller = min(rect[2] - rect[0], rect[3] - rect[1]) / config.search_height
-            return cascade.search(detector.nets, pixels, rect, config.min_face * smaller, padded=True)
-        part = without(frame.rgb, panel, others)
+    def _search(self, detector: Detector, part: Image, rect: Rect) -> Detections:
+        config = self._config
         shrink = min(1.0, config.search_height / min(part.shape[:2]))
         if shrink < 1:
             part = np.asarray(cv2.resize(part, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
@@ -129,5 +118,5 @@ def without(image: Image | Gray, panel: Panel, others: Sequence[Panel]) -> Image
         return part
     part = part.copy()
     for a0, b0, a1, b1 in over:
-        part[max(0, b0 - y0) : max(0, b1 - y0), max(0, a0 - x0) : max(0, a1 - x0)] = _GRAY
+        part[max(0, b0 - y0) : max(0, b1 - y0), max(0, a0 - x0) : max(0, a1 - x0)] = 128
     return part

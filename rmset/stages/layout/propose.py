@@ -68,7 +68,7 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     witnesses: list[Witness] = []
     # Index of the witness to a whole span, by the first frame of each of its parts.
     whole: dict[int, int] = {}
-    with reader_of(root, video_id) as video:
+    with spans.evidence_kept(), reader_of(root, video_id) as video:
         reader = KeptFrames(video)
         found = deque(spans.find(reader, record, config.edge_samples, progress))
         faces = KeptFaces(_loaded(config.detector), config)
@@ -89,7 +89,6 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
                 continue
             seen.append((range(span.start, span.end), view))
             progress(f"layout {video_id}: people", span.end, record.frame_count)
-    spans.forget()
     calm = [signs.calm(w, [s for s in seen if whole.get(s[0].start) == n]) for n, w in enumerate(witnesses)]
     segments = _by_neighbors(seen, record, calm, whole)
     brief = round(_FADE_S * record.fps)

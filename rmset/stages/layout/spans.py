@@ -5,16 +5,16 @@ looks (few, small) -> changes -> frame-exact boundaries -> edges of each span ->
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import pairwise
+from threading import local
 
 import numpy as np
 import numpy.typing as npt
 
 from rmset.parts.frames import Gray, ahead
-from rmset.parts.pixels import luma_of
 from rmset.progress import Progress
 from rmset.records import VideoRecord
 from rmset.stages.layout import changes, panels, sampling
@@ -38,12 +38,30 @@ _SHORTEST_S = 0.4
 _FEW = 6
 
 
-_evidence = lru_cache(maxsize=1)(Evidence.of)
+class _Kept(local):
+    """The last evidence that a thread has computed, and its sums."""
+
+    last: tuple[FrameSums, Evidence] | None = None
 
 
-def forget() -> None:
-    """Drop the evidence that is kept."""
-    _evidence.cache_clear()
+_kept = _Kept()
+
+
+@contextmanager
+def evidence_kept() -> Iterator[None]:
+    """Drop the evidence at the end that is kept within."""
+    try:
+        yield
+    finally:
+        _kept.last = None
+
+
+def _evidence(sums: FrameSums) -> Evidence:
+    """Return the evidence of sums; only the last is kept, and not while the next is computed."""
+    if _kept.last is None or _kept.last[0] is not sums:
+        _kept.last = None
+        _kept.last = (sums, Evidence.of(sums))
+    return _kept.last[1]
 
 
 @dataclass(frozen=True)
@@ -81,7 +99,7 @@ def find(reader: KeptFrames, record: VideoRecord, edge_samples: int, progress: P
     wanted = sampling.plan(record.frame_count, record.fps, reader.index.keys)
     looks, frames = [], []
     for frame in ahead(reader.sample(wanted)):
-        looks.append(changes.shrunk(luma_of(frame)))
+        looks.append(changes.shrunk(frame.gray))
         frames.append(frame.frame_idx)
         progress(f"layout {record.video_id}: looking", len(looks), len(wanted))
     cuts = [_exactly(reader, looks, frames, gap, where) for gap, where in changes.find(looks)]
@@ -150,7 +168,7 @@ def _exactly(reader: KeptFrames, looks: Sequence[Gray], frames: Sequence[int], g
     """Return the first frame of the new layout; all frames between two looks are decoded."""
     low, high = frames[gap], frames[gap + 1]
     before, after = changes.around(looks, gap)
-    between = [changes.shrunk(luma_of(f)) for f in ahead(reader.sample(range(low + 1, high)))]
+    between = [changes.shrunk(f.gray) for f in ahead(reader.sample(range(low + 1, high)))]
     return low + 1 + changes.split(between, before, after, where)
 
 
@@ -207,9 +225,8 @@ def _span(reader: KeptFrames, start: int, end: int, looks: Sequence[int], most: 
     inner = inner or [start]
     sums: FrameSums | None = None
     for frame in ahead(reader.sample(sampling.spread_out(inner, most))):
-        luma = luma_of(frame)
-        sums = sums or FrameSums(*luma.shape)
-        sums.add(luma)
+        sums = sums or FrameSums(*frame.gray.shape)
+        sums.add(frame.gray)
     if sums is None:
         # The video is damaged here, so no frame could be decoded.
         return Span(start, end, tuple(inner), FrameSums(1, 1), ())

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from rmset.parts.detect import Detections
 from rmset.parts.frames import Frame, Gray, ahead
-from rmset.parts.pixels import luma_of
 from rmset.stages.layout import changes
 from rmset.stages.layout.edges import MOVES, Rect
 from rmset.stages.layout.kept import KeptFaces, KeptFrames, without
@@ -119,16 +118,16 @@ def watch(reader: KeptFrames, span: Span, faces: KeptFaces, samples: int, thread
 
 def _looked(frame: Frame, panels: Sequence[Panel], faces: KeptFaces) -> _Look:
     """Note what a frame shows of each panel."""
-    luma = luma_of(frame)
-    little = cv2.resize(luma, (480, 270), interpolation=cv2.INTER_AREA)
+    gray = frame.gray
+    little = cv2.resize(gray, (480, 270), interpolation=cv2.INTER_AREA)
     seen = []
     for panel in panels:
         x0, y0, x1, y1 = panel.rect
-        gray = without(luma, panel, panels)
-        thumb = cv2.resize(gray, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32)
-        detail = float(np.abs(cv2.Laplacian(gray, cv2.CV_32F)).mean())
+        part = without(gray, panel, panels)
+        thumb = cv2.resize(part, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32)
+        detail = float(np.abs(cv2.Laplacian(part, cv2.CV_32F)).mean())
         seen.append((faces.on_panel(frame, panel, panels), thumb, portrait(frame.rgb[y0:y1, x0:x1]), detail))
-    return _Look(changes.shrunk(luma), float(cv2.Laplacian(little, cv2.CV_32F).var()), tuple(seen))
+    return _Look(changes.shrunk(gray), float(cv2.Laplacian(little, cv2.CV_32F).var()), tuple(seen))
 
 
 def rim(spread: npt.NDArray[np.float32], rect: Rect) -> float:
