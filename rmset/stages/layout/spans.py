@@ -47,13 +47,18 @@ class _Kept(local):
 _kept = _Kept()
 
 
+def forget() -> None:
+    """Drop the evidence that this thread keeps."""
+    _kept.last = None
+
+
 @contextmanager
 def evidence_kept() -> Iterator[None]:
     """Drop the evidence at the end that is kept within."""
     try:
         yield
     finally:
-        _kept.last = None
+        forget()
 
 
 def _evidence(sums: FrameSums) -> Evidence:
