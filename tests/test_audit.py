@@ -257,6 +257,19 @@ def test_an_undecided_face_in_the_very_same_room_is_the_same_person():
     assert {r.becomes for r in identity.ask(elsewhere, 0.5, 0.8)[1]} == {2, 3}
 
 
+def test_a_face_that_is_clearly_the_same_is_known_in_a_room_that_looks_otherwise():
+    rooms = [pictures(False, 1, seed)[0] for seed in (5, 6, 7, 8)]
+
+    def placed(*tracks):
+        return [replace(s, room=rooms[2 * (s.frame_idx >= 30) + s.person_id % 2]) for s in samples(*tracks)]
+
+    swap = ((0, [0, 0, 0, 1, 1, 1]), (1, [1, 1, 1, 0, 0, 0]))
+    assert identity.ask(placed(*swap), 0.5, 0.8)[1] == [Rename(21, 0, 1), Rename(21, 1, 0)]
+    # Two more who look alike: then a face alone names nobody.
+    alike = [*swap, (2, [5] * 6), (3, [5] * 6)]
+    assert {r.becomes for r in identity.ask(placed(*alike), 0.5, 0.8)[1]} == {4, 5}
+
+
 def test_more_faces_are_compared_between_unlike_ones_and_beyond_an_unlike_end():
     faces = samples((0, [0, 0, 2, 0, 0, 2]), (1, [1] * 6))
     assert identity.doubtful(faces, 0.5, 0.8) == [(0, 10, 20), (0, 20, 30), (0, 40, 60)]

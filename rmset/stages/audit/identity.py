@@ -83,10 +83,12 @@ def ask(
     pieces = [p for p in pieces if len(p.samples) >= _FEWEST]
     if not pieces:
         return [Answer(PERSON, "cannot tell", None, "too few faces")], []
-    names = _named(pieces, same, other)
+    twins = _twins(pieces, same)
+    # Where people look alike, a face alone never names anybody.
+    names = _named(pieces, same, other, alone=same - _FAR if twins is None else 0.0)
     answers, renames = _changes(pieces, names, find)
     # People who look alike may change places unseen; a change to somebody who looks otherwise is one all the same.
-    if not answers and (twins := _twins(pieces, same)) is not None:
+    if not answers and twins is not None:
         one, two = twins
         detail = f"people {one.person_id} and {two.person_id} are on the screen at once and look like one person"
         answers = [Answer(PERSON, "cannot tell", None, detail, one.start, one.samples[0].box, one.person_id)]
@@ -170,8 +172,15 @@ def _overlap(one: Piece, two: Piece) -> bool:
     return one.start <= two.end and two.start <= one.end
 
 
-def _named(pieces: Sequence[Piece], same: float, other: float) -> list[int]:
-    """Name each piece after a piece of the same person at another time, else after its track, else by a new name."""
+def _named(pieces: Sequence[Piece], same: float, other: float, alone: float) -> list[int]:
+    """Name each piece after a piece of the same person at another time, else after its track, else by a new name.
+
+    Args:
+        pieces: pieces of all tracks.
+        same: distance below which faces in like rooms are of one person.
+        other: distance below which faces in the very same room are.
+        alone: distance below which faces in any rooms are.
+    """
     order = sorted(range(len(pieces)), key=lambda i: (pieces[i].start, pieces[i].person_id))
     names: dict[int, int] = {}
     fresh = max(p.person_id for p in pieces) + 1
@@ -183,8 +192,9 @@ def _named(pieces: Sequence[Piece], same: float, other: float) -> list[int]:
             names[j]
             for distance, j in near
             if names[j] not in taken
-            # A like face is the same person only with the same name or a like room; an undecided one in the same room.
-            if (distance < same and (names[j] == mine.person_id or _rooms(mine, pieces[j]) < _OTHER_ROOM))
+            # A like face is the same person with the same name or a like room; an undecided one in the same room.
+            if distance < alone
+            or (distance < same and (names[j] == mine.person_id or _rooms(mine, pieces[j]) < _OTHER_ROOM))
             or (distance < other and 0 <= _rooms(mine, pieces[j]) < _ONE_ROOM)
         ]
         # If no piece is clearly the same person, the track's own name stays.
