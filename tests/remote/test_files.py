@@ -183,3 +183,19 @@ def test_addresses_without_a_bucket_are_refused():
     for wrong in ("s3://", "s3://a", "s3://../x", "s3://bucket/a//b", "s3://bucket/../x"):
         with pytest.raises(UsageError, match="expected a"):
             Root(wrong)
+
+
+def test_the_cache_is_chosen_by_options_of_the_program_that_its_workers_inherit(remote, place, monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from rmset_cli.rmset.app import app
+
+    monkeypatch.setenv("RMSET_CACHE_SIZE", "1GB")
+    write(remote.files, "removed.json", b"[]")
+    done = CliRunner().invoke(
+        app, ["--cache", str(tmp_path / "mine"), "--cache-size", "2GB", "status", "--root", place]
+    )
+    assert os.environ["RMSET_CACHE_SIZE"] == "2GB", done.output
+    assert [*(tmp_path / "mine").iterdir()]
+    wrong = CliRunner().invoke(app, ["--cache-size", "many", "status", "--root", place])
+    assert isinstance(wrong.exception, UsageError)
