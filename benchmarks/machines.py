@@ -104,7 +104,7 @@ def ray(folder: Path, videos: int = 100) -> list[str]:
     ratio = took["Ray"][1] / took["processes"][1]
     (first, rest), (first_ray, rest_ray) = took["processes"], took["Ray"]
     return [
-        f"{videos} videos of 20 frames, export: the first after {first:.1f} s by two processes, {first_ray:.1f} s on Ray",
+        f"{videos} videos of 20 frames, export: the first after {first:.1f} s by processes, {first_ray:.1f} s on Ray",
         f"started for it; the others {rest:.1f} and {rest_ray:.1f} s: {ratio:.2f} ×.",
     ]
 
