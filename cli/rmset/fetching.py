@@ -34,7 +34,7 @@ Cookies = Annotated[Path | None, typer.Option("--cookies", help="Cookies file in
 CookiesFromBrowser = Annotated[
     str | None, typer.Option("--cookies-from-browser", help="BROWSER[+KEYRING][:PROFILE][::CONTAINER].")
 ]
-Proxy = Annotated[str | None, typer.Option("--proxy", help="http://…, https://… or socks5://….")]
+Proxy = Annotated[str | None, typer.Option("--proxy", help="http://, https:// or socks5:// and the address.")]
 Retry = Annotated[
     str | None, typer.Option("--retry", help="Also retry final failures: `failed`, or causes such as private,removed.")
 ]

@@ -20,7 +20,7 @@ RootOption = Annotated[
     Path | None,
     typer.Option(
         "--root",
-        help="The data set, a folder or s3://, gs://, az://…; else $RMSET_ROOT, else data/rmset.",
+        help="The data set, a folder or an address s3://, gs://, az://; else $RMSET_ROOT, else data/rmset.",
         show_default=False,
     ),
 ]

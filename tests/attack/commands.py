@@ -138,6 +138,7 @@ CASES: dict[str, Case] = {
     "datasets list": _fertrain("datasets", "list", writes=False),
     "datasets check": _fertrain("datasets", "check", SET, given="set", writes=False),
     "datasets show": _fertrain("datasets", "show", SET, "-o", "x.png", given="set"),
+    "datasets pack": _fertrain("datasets", "pack", SET, "-o", "packed", given="set"),
     "datasets align": _fertrain("datasets", "align", SET, "-o", "aligned", given="set"),
 }  # fmt: skip
 

@@ -21,7 +21,8 @@ from rmset_cli.fertrain.options import OPTIONS, as_flags, method_settings, setti
 COMMANDS = [
     "supervised", "semi", "ablate", "evaluate", "cross", "compare", "votes", "predict", "explain", "convert", "recipes",
     "world", "pairs-quality", "runs", "export", "reactions",
-    "datasets", "datasets add", "datasets list", "datasets check", "datasets align", "datasets show", "probe",
+    "datasets", "datasets add", "datasets list", "datasets check", "datasets align", "datasets pack", "datasets show",
+    "probe",
 ]  # fmt: skip
 
 
