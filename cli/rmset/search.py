@@ -31,7 +31,9 @@ def search(
     known: Annotated[
         list[Path] | None, typer.Option("--known", help="Manifests whose videos are left out; may be repeated.")
     ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="yt-dlp's search, such as ytsearch or ytsearchdate")] = "ytsearch",
+    engine: Annotated[
+        str, typer.Option("--engine", help="yt-dlp's search, such as ytsearch or ytsearchdate")
+    ] = "ytsearch",
     visit: Annotated[bool, typer.Option("--visit/--no-visit", help="Read each video's page: height, license.")] = True,
     sleep: Sleep = 1.0,
     cookies: Cookies = None,
