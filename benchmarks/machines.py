@@ -85,7 +85,7 @@ def store(folder: Path, rounds: int = 4) -> list[str]:
 
 
 def ray(folder: Path, videos: int = 100) -> list[str]:
-    """Export many small videos by two processes and on Ray; its start is told apart."""
+    """Export many small videos by two processes and on Ray; the start of Ray is timed by itself."""
     import shutil
 
     from tests.store.worlds import video_root

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LATER = {"later": True}
-"""Metadata of a setting that earlier versions did not have; its default does what they did."""
+"""Metadata of a setting that earlier versions did not have; with its default the stage has the results it had,
+or a new code version of the stage says that they change."""
 
 
 def settings_of(config: DataclassInstance) -> dict[str, Any]:

@@ -265,7 +265,7 @@ def test_a_face_that_is_clearly_the_same_is_known_in_a_room_that_looks_otherwise
 
     swap = ((0, [0, 0, 0, 1, 1, 1]), (1, [1, 1, 1, 0, 0, 0]))
     assert identity.ask(placed(*swap), 0.5, 0.8)[1] == [Rename(21, 0, 1), Rename(21, 1, 0)]
-    # Two more who look alike: then a face alone names nobody.
+    # With two people who look alike in the video, a like face alone gives no name.
     alike = [*swap, (2, [5] * 6), (3, [5] * 6)]
     assert {r.becomes for r in identity.ask(placed(*alike), 0.5, 0.8)[1]} == {4, 5}
 

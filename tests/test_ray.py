@@ -118,11 +118,8 @@ def test_a_video_that_kills_its_worker_three_times_fails_and_the_others_go_on(ro
 @pytest.mark.slow
 def test_a_driver_that_dies_takes_its_tasks_along_and_the_next_one_goes_on(root):
     pytest.importorskip("ray", reason="needs the extra ray")
-    code = "import sys; from rmset_cli.rmset.app import main; sys.argv[0] = 'rmset'; main()"
     command = [
-        sys.executable,
-        "-c",
-        code,
+        str(Path(sys.executable).with_name("rmset")),
         "build",
         "--engine",
         "ray",

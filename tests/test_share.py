@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -28,11 +29,8 @@ def test_a_share_that_there_is_not_is_refused():
 
 
 def build(root, part):
-    code = "import sys; from rmset_cli.rmset.app import main; sys.argv[0] = 'rmset'; main()"
     command = [
-        sys.executable,
-        "-c",
-        code,
+        str(Path(sys.executable).with_name("rmset")),
         "build",
         "--root",
         str(root),

@@ -1,4 +1,4 @@
-"""A follower that looks only every second or third frame for people who hardly move.
+"""A follower that looks only in every n-th frame for people who hardly move.
 
 asked frame -> frames that wait -> asked frame -> boxes in between, on a line where both ends are near each other
 

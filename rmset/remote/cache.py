@@ -1,10 +1,12 @@
 """Local copies of objects, shared by all processes of the user; the least recently used go first.
 
-<folder>/objects/<group>/<number>/<name>    an object never changes, so a copy is never out of date
-<folder>/commits/<group>.json               the last commits seen
-<folder>/pins/<group>                       locked while a process works on a video: its files stay
-<folder>/work/                              files that are being written
-<folder>/here/                              what belongs to this machine only: downloads under way, indexes
+In the folder of a root's copies:
+
+    objects/<group>/<number>/<name>    an object never changes, so a copy is never out of date
+    commits/<group>.json               the last commits seen
+    pins/<group>                       locked while a process works on a video: its files stay
+    work                               files that are being written
+    here                               what belongs to this machine only: downloads under way, indexes
 """
 
 from __future__ import annotations

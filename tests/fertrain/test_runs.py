@@ -10,16 +10,15 @@ from dataclasses import replace
 import fer_worlds
 import pytest
 import torch
-from torch import nn
 
 from fertrain.config.methods import RmferConfig
 from fertrain.config.recipes import parse as parse_recipe
 from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.config.serialization import config_from, deciding, settings_of, to_toml
 from fertrain.datasets.registry import open_labeled
-from fertrain.errors import DatasetError, InvarianceError, TrainingError, UnknownNameError
+from fertrain.errors import DatasetError, TrainingError, UnknownNameError
 from fertrain.evaluation import report
-from fertrain.evaluation.evaluate import check_invariance, evaluate_run
+from fertrain.evaluation.evaluate import evaluate_run
 from fertrain.evaluation.metrics import scores_from
 from fertrain.losses.supervised import SCHEMES
 from fertrain.methods import METHODS, StepOutput
@@ -186,41 +185,6 @@ def test_weights_that_a_last_step_spoilt_are_not_kept(faces, tmp_path, monkeypat
     with pytest.raises(TrainingError, match=r"finite weights, found NaN or infinity in .* epoch 2; .* `optim.lr`"):
         run(config(faces, tmp_path / "r", method="spoilt", optim=rates))
     assert all(torch.isfinite(v).all() for v in weights(tmp_path / "r").values())
-
-
-def test_a_network_that_looks_at_its_neighbors_is_caught():
-    class Nosy(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(1))
-
-        def forward(self, x):
-            return (x.flatten(1) - x.flatten(1).mean(dim=0))[:, :3] * self.weight
-
-    from fertrain.datasets.images import InMemory
-    from fertrain.transforms.input_spec import InputSpec
-
-    pixels = torch.randint(0, 255, (30, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    spec = InputSpec(16, 3, (0.5,) * 3, (0.2,) * 3)
-    with pytest.raises(InvarianceError, match="batch size, order or companions"):
-        check_invariance(Nosy(), spec, InMemory(pixels))
-
-
-def test_a_network_that_has_diverged_is_not_taken_for_one_that_looks_at_its_batch():
-    from fertrain.datasets.images import InMemory
-    from fertrain.transforms.input_spec import InputSpec
-
-    class Lost(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.zeros(1))
-
-        def forward(self, x):
-            return x.mean(dim=(2, 3)) * float("inf")
-
-    pixels = torch.zeros(3, 3, 16, 16, dtype=torch.uint8)
-    with pytest.raises(TrainingError, match=r"lower `optim.lr`"):
-        check_invariance(Lost(), InputSpec(16, 3, (0.5,) * 3, (0.2,) * 3), InMemory(pixels))
 
 
 def test_a_runs_own_settings_are_a_recipe(finished):

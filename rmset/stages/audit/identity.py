@@ -84,7 +84,7 @@ def ask(
     if not pieces:
         return [Answer(PERSON, "cannot tell", None, "too few faces")], []
     twins = _twins(pieces, same)
-    # Where people look alike, a face alone never names anybody.
+    # In a video with people who look alike, a like face alone gives no name.
     names = _named(pieces, same, other, alone=same - _FAR if twins is None else 0.0)
     answers, renames = _changes(pieces, names, find)
     # People who look alike may change places unseen; a change to somebody who looks otherwise is one all the same.

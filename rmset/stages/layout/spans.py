@@ -86,7 +86,7 @@ class Span:
 
     @property
     def evidence(self) -> Evidence:
-        """Evidence for edges; it is large, so only the last one of the process is kept."""
+        """Evidence for edges; it is large, so only the last one of each thread is kept."""
         return _evidence(self.sums)
 
     @property
