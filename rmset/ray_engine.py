@@ -87,15 +87,8 @@ class _Driver:
         check: int,
         progress: Progress,
     ) -> None:
-        self.ray, self.root, self.steps, self.force, self.check, self.progress = (
-            ray,
-            root,
-            steps,
-            force,
-            check,
-            progress,
-        )
-        self.jobs = jobs
+        self.ray, self.root, self.steps, self.jobs = ray, root, steps, jobs
+        self.force, self.check, self.progress = force, check, progress
         self.pending: dict[Any, str] = {}
         self.deaths, self.losses = Counter[str](), Counter[str]()
         self.task = ray.remote(_task)
