@@ -251,7 +251,7 @@ class Run:
         Args:
             on: a name of `fertrain datasets list`, or KIND:PATH; either may end in `:SPLIT`.
             eval_rule: rule that selects images, for sets with votes.
-            slices: also count parts of the split: by light, sharpness, size, subject.
+            slices: also count parts of the split: by light, sharpness, size, pose, subject.
             corruptions: also count corrupted images.
             progress: None for a bar where it can be seen, False for none, or a callback.
 

@@ -15,7 +15,7 @@ def evaluate(
     on: Annotated[str, typer.Option(help="NAME or NAME:SPLIT; without a split `test`, else `valid`.")],
     eval_rule: Annotated[str, typer.Option(help="Rule that selects images by votes.")] = "majority",
     slices: Annotated[
-        bool, typer.Option("--slices", help="Also by light, sharpness, size and subject, worst first.")
+        bool, typer.Option("--slices", help="Also by light, sharpness, size, pose and subject, worst first.")
     ] = False,
     corruptions: Annotated[
         bool, typer.Option("--corruptions", help="Also on corrupted images: 7 kinds at 5 strengths, worst first.")

@@ -169,7 +169,7 @@ def evaluate_run(
         on: the data set and split.
         eval_rule: rule that selects images by votes.
         progress: progress callback.
-        slices: also count parts of the split: by light, sharpness, size, subject.
+        slices: also count parts of the split: by light, sharpness, size, pose, subject.
         corruptions: also count corrupted images, seven kinds at five strengths.
         corrupted_images: most images used for that.
 

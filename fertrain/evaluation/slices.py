@@ -1,7 +1,8 @@
-"""Accuracy on parts of a split: by light, sharpness and size of the picture, and by subject where named.
+"""Accuracy on parts of a split: by light, sharpness and size of the picture, by pose, and by subject where named.
 
-Pictures are measured as they are stored, before they are resized: brightness and sharpness as in `rmset export`, size
-as the shorter side. A measure is cut at its quartiles; equal values stay together.
+Pictures are measured as they are stored, before they are resized: brightness, sharpness and yaw as in `rmset export`,
+size as the shorter side. A measure is cut at its quartiles; equal values stay together. Pictures in which no face is
+found are a slice of their own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from rmset.progress import Progress, silent
 from ..datasets.base import Split
 from ..datasets.images import decode
 from .metrics import reliability
+from .pose import yaw_of
 
 LEAST = 10
 """Images from which a subject is a slice; ours."""
@@ -52,7 +54,12 @@ def slice_rows(
 def _slices(split: Split, progress: Progress) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
     """Yield name and members of each slice that is not the whole split."""
     for by, values in measured(split, progress).items():
-        edges = np.unique(np.quantile(values, np.linspace(0, 1, _PARTS + 1)))
+        known = np.isfinite(values)
+        if 0 < (~known).sum() < len(split):
+            yield by, "no face found", ~known
+        if not known.any():
+            continue
+        edges = np.unique(np.quantile(values[known], np.linspace(0, 1, _PARTS + 1)))
         for k, (low, high) in enumerate(pairwise(edges)):
             inside = (values >= low) & ((values < high) | (k == len(edges) - 2))
             if 0 < inside.sum() < len(split):
@@ -65,13 +72,21 @@ def _slices(split: Split, progress: Progress) -> Iterator[tuple[str, str, npt.ND
 
 
 def measured(split: Split, progress: Progress = silent) -> dict[str, npt.NDArray[np.float64]]:
-    """Measure every picture: brightness (0 to 1), sharpness (variance of the Laplacian), size (shorter side, px)."""
-    found: dict[str, list[float]] = {"light": [], "sharpness": [], "size": []}
+    """Measure every picture.
+
+    Returns:
+        `light` (brightness, 0 to 1), `sharpness` (variance of the Laplacian), `size` (shorter side, px) and `pose`
+        (|yaw|: 0 frontal, 1 profile; NaN if no face is found), each float64 (N,).
+    """
+    found: dict[str, list[float]] = {"light": [], "sharpness": [], "size": [], "pose": []}
     for done, name in enumerate(split.names, start=1):
-        gray = decode(split.source.get(name), name, gray=True)[:, :, 0]
+        data = split.source.get(name)
+        gray = decode(data, name, gray=True)[:, :, 0]
         sharpness, light = quality(gray)
-        for key, value in (("light", light), ("sharpness", sharpness), ("size", float(min(gray.shape)))):
-            found[key].append(value)
+        found["light"].append(light)
+        found["sharpness"].append(sharpness)
+        found["size"].append(float(min(gray.shape)))
+        found["pose"].append(abs(yaw_of(decode(data, name, gray=False))))
         if done % 100 == 0 or done == len(split.names):
             progress("measure pictures", done, len(split.names))
     return {key: np.array(values) for key, values in found.items()}

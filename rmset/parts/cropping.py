@@ -174,8 +174,7 @@ def yaw(landmarks: np.ndarray) -> float:
     """Head yaw from landmarks (5, 2): 0 frontal, about ±1 profile, positive toward the right.
 
     Twice the distance of the nose from the middle of the eyes, along the line between the eyes, in eye distances. NaN
-    if
-    landmarks are unknown.
+    if landmarks are unknown.
     """
     eyes = landmarks[1] - landmarks[0]
     length = float(np.hypot(*eyes))

@@ -2,16 +2,19 @@
 
 import json
 
+import cv2
 import fer_worlds
 import numpy as np
 import pytest
 import torch
+from skimage.data import astronaut
 from typer.testing import CliRunner
 
 from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.datasets.base import Split
 from fertrain.datasets.images import InMemory
 from fertrain.evaluation.corruptions import CORRUPTIONS, STRENGTHS, Corrupted
+from fertrain.evaluation.pose import yaw_of
 from fertrain.evaluation.slices import measured, slice_rows, wilson
 from fertrain.labels import ORDERS
 from fertrain.run_folder import RunFolder
@@ -63,8 +66,6 @@ class Pictures:
     """Two dark and two bright pictures of two sizes."""
 
     def get(self, name):
-        import cv2
-
         dark, small = name[0] == "d", name[1] == "s"
         image = np.full((20 if small else 40,) * 2, 20 if dark else 200, np.uint8)
         return bytes(cv2.imencode(".png", image)[1])
@@ -88,6 +89,35 @@ def test_slices_are_counted_worst_first():
     assert {r["slice"] for r in rows if r["by"] == "subject"} == {"anna", "ben"}
     # all equally sharp: no part of the split
     assert not [r for r in rows if r["by"] == "sharpness"]
+
+
+@pytest.mark.parametrize("side", [48, 96, 400])
+def test_the_pose_is_read_off_the_picture(side):
+    face = cv2.resize(np.ascontiguousarray(astronaut()[55:205, 150:300]), (side, side), interpolation=cv2.INTER_AREA)
+    yaw = yaw_of(face)
+    # she looks a little to one side, and in a mirror to the other
+    assert 0 < abs(yaw) < 0.5
+    assert yaw_of(np.ascontiguousarray(face[:, ::-1])) == pytest.approx(-yaw, abs=0.15)
+    # half of the face squeezed: the nose is nearer to one eye
+    squeezed = np.hstack([cv2.resize(face[:, : side // 2], (side // 4, side)), face[:, side // 2 :]])
+    assert abs(yaw_of(np.ascontiguousarray(squeezed)) - yaw) > 0.2
+    assert np.isnan(yaw_of(np.full_like(face, 128)))
+
+
+def test_pictures_without_a_face_are_a_slice_of_their_own():
+    face = cv2.imencode(".png", astronaut()[55:205, 150:300, ::-1])[1].tobytes()
+
+    class Some(Pictures):
+        def get(self, name):
+            return face if name == "face" else super().get(name)
+
+    order = ORDERS["affectnet7"]
+    targets = np.eye(len(order), dtype=np.float32)[np.zeros(4, int)]
+    split = Split("x", "test", "given", order, ("face", "ds", "face", "bl"), targets, Some(), gray=True)
+    probabilities = np.full((4, len(order)), 0.01)
+    probabilities[np.arange(4), [0, 1, 0, 1]] = 0.94
+    (row,) = [r for r in slice_rows(split, probabilities) if r["by"] == "pose" and r["accuracy"] == 0]
+    assert (row["slice"], row["n"]) == ("no face found", 2)
 
 
 def test_the_interval_of_a_share():
