@@ -16,7 +16,8 @@ from rmset.parts.detect import cascade
 from rmset.root import Root
 from rmset.stages import audit, track
 from rmset.stages.audit import AuditConfig, frames, gaps, identity, mended, screen
-from rmset.stages.audit.tracked import in_their_panels
+from rmset.stages.audit.pieces import Sample
+from rmset.stages.audit.tracked import Tracks, in_their_panels
 
 IN_FILM = (150.0, 50.0, 190.0, 100.0)
 FACE, PANEL, REGION = (20.0, 20.0, 60.0, 70.0), (0.0, 0.0, 100.0, 100.0), (100.0, 0.0, 300.0, 200.0)
@@ -152,6 +153,23 @@ def test_the_audit_sees_a_cut_face_as_the_tracker_does(laid_out_root, tmp_path, 
     assert len(screens) == len(root.layout(video_id).segments)
 
 
+def test_a_video_whose_faces_cannot_be_compared_is_unsure(laid_out_root, tmp_path):
+    pytest.importorskip("dlib", reason="needs `pip install 'rmset[identity]'`")
+    root = Root(tmp_path / "root")
+    shutil.copytree(laid_out_root.path, root.path)
+    (video_id,) = root.video_ids()
+    track.run(root, video_id, track.TrackConfig())
+    audit.run(root, video_id, AuditConfig(embedder="dlib", least_face=10_000))
+    people = {p.person_id for s in root.layout(video_id).segments for p in s.people}
+    said = [a for a in root.audit(video_id).answers if a.question == PERSON and a.person_id is not None]
+    assert {a.person_id for a in said} == people
+    assert {(a.answer, a.confidence) for a in said} == {("cannot tell", 0.75)}
+    assert all("100% of theirs" in a.detail for a in said)
+    # compared where they are sharp, nothing is left open
+    audit.run(root, video_id, AuditConfig(embedder="dlib", least_face=20))
+    assert not [a for a in root.audit(video_id).answers if "not compared" in a.detail]
+
+
 def test_faces_in_part_of_the_screen_say_nothing_of_the_rest():
     assert bad([replace(look, everywhere=False) for look in looks([FACE, (20.0, 130.0, 60.0, 180.0)])]) == set()
 
@@ -185,9 +203,7 @@ def samples(*tracks):
     """Samples of tracks given as (id, true person at times 0, 10, 20, …; None if not seen)."""
     rng = np.random.default_rng(0)
     return [
-        identity.Sample(
-            person, 10 * t, FACE, np.eye(8, dtype=np.float32)[who] + rng.normal(0, 0.01, 8).astype(np.float32)
-        )
+        Sample(person, 10 * t, FACE, np.eye(8, dtype=np.float32)[who] + rng.normal(0, 0.01, 8).astype(np.float32))
         for person, whos in tracks
         for t, who in enumerate(whos)
         if who is not None
@@ -294,6 +310,45 @@ def test_a_face_between_one_person_and_two_is_another_only_where_the_room_change
     assert identity.ask(near, 0.5, 0.8)[1] == []
     moved = [replace(s, room=other if s.frame_idx >= 30 else room) for s in near]
     assert identity.ask(moved, 0.5, 0.8)[1] == [Rename(21, 0, 1)]
+
+
+def test_a_change_that_is_neither_clear_nor_ruled_out_makes_a_video_unsure():
+    room = pictures(False, 1, 5)[0]
+
+    def asked_of(scale):
+        near = [replace(s, vector=s.vector * scale, room=room) for s in samples((0, [0, 0, 0, 1, 1, 1]))]
+        return identity.ask(near, 0.5, 0.8)
+
+    # In one room: 0.85 apart may be two people, 0.93 are, 0.71 may be an expression.
+    answers, renames = asked_of(0.6)
+    assert renames == []
+    assert [(a.answer, a.confidence, a.frame_idx, a.other_frame_idx) for a in answers] == [
+        ("cannot tell", 0.75, 30, 20)
+    ]
+    assert "may be somebody else from frame 30 on" in answers[0].detail
+    assert asked_of(0.66)[1] == [Rename(21, 0, 1)]
+    assert [a.answer for a in asked_of(0.5)[0]] == ["yes"]
+
+
+def test_a_long_stretch_in_which_no_face_is_compared_is_known():
+    tracked = list(range(100, 250))
+    assert frames.uncompared(tracked, [106, 120, 140, 160, 180, 200, 220, 243], faces=9) == []
+    # 160 to 243: 82 frames; then none before 180
+    assert frames.uncompared(tracked, [106, 120, 140, 160, 243], faces=9) == [(160, 243, 82)]
+    assert frames.uncompared(tracked, [180, 200, 220, 243], faces=9) == [(99, 180, 80)]
+    assert frames.uncompared(tracked, [], faces=9) == [(99, 250, 150)]
+    # Frames in which the person is not tracked do not count.
+    assert frames.uncompared([*range(100, 170), *range(240, 250)], [106, 120, 140, 160, 243], faces=9) == []
+    assert frames.uncompared([], [], faces=9) == []
+
+
+def test_only_sharp_faces_are_compared_in_addition():
+    count = 8
+    box = np.tile(np.float32([10, 10, 40, 60]), (count, 1))
+    box[2, 3] = 20
+    score = np.where(np.arange(count) == 3, 0.5, 0.99).astype(np.float32)
+    tracks = Tracks(np.arange(count), np.where(np.arange(count) == 4, 1, 0), box, score)
+    assert tracks.sharp_between(0, 0, 7, AuditConfig()).tolist() == [1, 5, 6]
 
 
 def test_a_mended_layout_has_a_segment_where_the_id_changes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,6 +17,8 @@ _NEAR = 0.4
 _LONG = 120
 # Distance of the first and last face that are compared from a segment's ends, frames; blends are about as long.
 _END = 6
+# Fewest tracked frames of a stretch in which no face is compared that count as one; and as many regular distances.
+_BLIND, _STRETCH = 20, 2
 
 
 def to_search(segment: Segment, config: AuditConfig, keys: Sequence[int]) -> list[int]:
@@ -51,6 +54,23 @@ def to_compare(segment: Segment, searched: int, config: AuditConfig) -> list[int
     between = _evenly(segment, min(2 * searched + 1, config.faces - 2) if long else searched)
     ends = [segment.start_frame + _END, segment.end_frame - 1 - _END]
     return sorted({*between, *(e for e in ends if between and all(abs(e - f) > _END for f in between))})
+
+
+def uncompared(tracked: Sequence[int], compared: Sequence[int], faces: int) -> list[tuple[int, int, int]]:
+    """(frame before, frame after, tracked frames between) of long stretches in which no face of a person is compared.
+
+    Args:
+        tracked: the person's frames in a segment, ascending.
+        compared: those of them with a compared face, ascending.
+        faces: faces that should be compared, evenly spaced.
+    """
+    if not len(tracked):
+        return []
+    longest = max(_BLIND, _STRETCH * len(tracked) // faces)
+    edges = [tracked[0] - 1, *compared, tracked[-1] + 1]
+    at = np.searchsorted(tracked, edges)
+    between = np.diff(at) - np.isin(edges[:-1], compared)
+    return [(low, high, int(n)) for (low, high), n in zip(pairwise(edges), between, strict=True) if n > longest]
 
 
 def to_search_again(segment: Segment, searched: Sequence[int], config: AuditConfig, keys: Sequence[int]) -> list[int]:

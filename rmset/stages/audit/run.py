@@ -28,6 +28,7 @@ from rmset.read.video import reader_of
 from rmset.root import Root
 from rmset.stages.audit import frames, gaps, identity, screen
 from rmset.stages.audit.config import AuditConfig
+from rmset.stages.audit.pieces import Piece, Sample
 from rmset.stages.audit.screen import Look, thumb
 from rmset.stages.audit.tracked import Tracks, in_their_panels
 
@@ -40,6 +41,8 @@ _SMALLEST, _LEAST_PX = 0.055, 20.0
 _ROOM = 1.8
 # Further faces compared between two that are unlike.
 _MORE = 4
+# Share of a person's frames in a segment that may be left without a compared face.
+_MUCH = 0.15
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def run(root: Root, video_id: str, config: AuditConfig, progress: Progress = sil
     return _counts(audit)
 
 
-def _first_looks(video: _Audited, progress: Progress, what: str) -> tuple[dict[int, list[Look]], list[identity.Sample]]:
+def _first_looks(video: _Audited, progress: Progress, what: str) -> tuple[dict[int, list[Look]], list[Sample]]:
     """Return the looks of each segment, and samples of faces, from one pass over the video.
 
     Only one frame of each grid is searched everywhere, the others in the trigger regions.
@@ -99,7 +102,7 @@ def _first_looks(video: _Audited, progress: Progress, what: str) -> tuple[dict[i
     if video.embedder is not None:
         compared = {n: frames.to_compare(video.segments[n], len(f), config) for n, f in searched.items()}
     looks: dict[int, list[Look]] = {n: [] for n in searched}
-    samples: list[identity.Sample] = []
+    samples: list[Sample] = []
     segment_of = {frame: n for part in (searched, compared) for n, numbers in part.items() for frame in numbers}
     for done, frame in enumerate(video.reader.sample(sorted(segment_of))):
         n = segment_of[frame.frame_idx]
@@ -143,19 +146,51 @@ def _missing(video: _Audited) -> list[gaps.Gap]:
     return [gaps.seen(gap, shown) for gap in wanted]
 
 
-def _identities(video: _Audited, samples: list[identity.Sample]) -> tuple[list[Answer], list[Rename]]:
+def _identities(video: _Audited, samples: list[Sample]) -> tuple[list[Answer], list[Rename]]:
     """Answers about identities, and corrections; more faces are compared where the first ones leave a doubt."""
     if video.embedder is None:
         return [Answer(PERSON, "not asked", None, "no embedder; `pip install 'rmset[identity]'`")], []
     same, other = video.embedder.same, video.embedder.other
+    samples += _unseen(video, samples)
     for person, low, high in identity.doubtful(samples, same, other):
         known = {s.frame_idx for s in samples if s.person_id == person}
         inside = [f for f in video.tracks.between(person, low, high).tolist() if f not in known]
         samples += _faces(video, person, frames.evenly_of(inside, _MORE))
-    return identity.ask(samples, same, other, lambda before, after: _first_frame(video, before, after))
+    answers, renames = identity.ask(samples, same, other, lambda before, after: _first_frame(video, before, after))
+    unknown = [
+        identity.unknown(person, low, high, share)
+        for _, person, low, high, share in _blind(video, samples)
+        if share >= _MUCH
+    ]
+    # A stretch that was not compared takes the good answer away; other faults stand.
+    return [*(a for a in answers if not unknown or a.good is not True), *unknown], renames
 
 
-def _first_frame(video: _Audited, before: identity.Piece | None, after: identity.Piece) -> int:
+def _unseen(video: _Audited, samples: Sequence[Sample]) -> list[Sample]:
+    """Return more samples, of the sharp faces in long stretches without any."""
+    more: list[Sample] = []
+    for n, person, low, high, _ in _blind(video, samples):
+        sharp = video.tracks.sharp_between(person, low, high, video.config).tolist()
+        for frame in video.reader.sample(frames.evenly_of(sharp, _MORE)):
+            names, boxes, _ = video.tracks.at(frame.frame_idx)
+            whole = in_their_panels(video.segments[n], names, boxes, video.frame_size)
+            more += _embedded(video, frame, n, names, boxes, np.flatnonzero(whole & (names == person)))
+    return more
+
+
+def _blind(video: _Audited, samples: Sequence[Sample]) -> Iterator[tuple[int, int, int, int, float]]:
+    """Yield (segment, person, frame before, frame after, share of the person's frames) of stretches without samples."""
+    for n, segment in video.segments.items():
+        searched = frames.to_search(segment, video.config, video.reader.index.keys)
+        expected = len(frames.to_compare(segment, len(searched), video.config))
+        for person in segment.people:
+            tracked = video.tracks.of_person(segment, person).tolist()
+            known = sorted(s.frame_idx for s in samples if (s.segment, s.person_id) == (n, person.person_id))
+            for low, high, count in frames.uncompared(tracked, known, expected):
+                yield n, person.person_id, low, high, count / len(tracked)
+
+
+def _first_frame(video: _Audited, before: Piece | None, after: Piece) -> int:
     """Find the first frame of the second person, by halves: each middle face belongs to the piece it resembles more.
 
     With nothing before it, it is the first frame of the segment.
@@ -175,7 +210,7 @@ def _first_frame(video: _Audited, before: identity.Piece | None, after: identity
     return low + 1
 
 
-def _faces(video: _Audited, person: int, numbers: Sequence[int]) -> Iterator[identity.Sample]:
+def _faces(video: _Audited, person: int, numbers: Sequence[int]) -> Iterator[Sample]:
     """Yield a person's faces in frames (ascending) in which they are tracked."""
     for frame in video.reader.sample(numbers):
         n = next((n for n, s in video.segments.items() if s.start_frame <= frame.frame_idx < s.end_frame), None)
@@ -210,7 +245,7 @@ def _look(video: _Audited, frame: Frame, number: int, *, everywhere: bool) -> Lo
     return Look(frame.frame_idx, faces, boxes, names, shown, around, everywhere)
 
 
-def _compared(video: _Audited, frame: Frame, number: int, have: Sequence[int]) -> Iterator[identity.Sample]:
+def _compared(video: _Audited, frame: Frame, number: int, have: Sequence[int]) -> Iterator[Sample]:
     """Yield a frame's sharp faces as samples, of people who are fewer than `config.faces` times in `have`."""
     if video.embedder is None:
         return
@@ -230,7 +265,7 @@ def _embedded(
     names: npt.NDArray[np.int64],
     boxes: npt.NDArray[np.float32],
     rows: npt.NDArray[np.intp],
-) -> Iterator[identity.Sample]:
+) -> Iterator[Sample]:
     """Yield the faces of some rows of a frame as samples."""
     if video.embedder is None or not len(rows):
         return
@@ -239,4 +274,4 @@ def _embedded(
         x0, y0, x1, y1 = (round(float(v), 1) for v in boxes[row])
         panel = panels.get(int(names[row]))
         room = thumb(frame.gray, panel) if panel is not None else None
-        yield identity.Sample(int(names[row]), frame.frame_idx, (x0, y0, x1, y1), vector, number, room)
+        yield Sample(int(names[row]), frame.frame_idx, (x0, y0, x1, y1), vector, number, room)

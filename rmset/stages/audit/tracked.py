@@ -11,6 +11,7 @@ from rmset.geometry import as_boxes, covered
 from rmset.layout_record import Person, Segment
 from rmset.parts.shards import read_faces
 from rmset.root import Root
+from rmset.stages.audit.config import AuditConfig
 
 # Least share of a compared face's box inside its panel.
 _WHOLE = 0.92
@@ -53,6 +54,14 @@ class Tracks:
         """Frames in which a person is found, strictly between two, ascending."""
         first, last = np.searchsorted(self.frame, [low + 1, high])
         return np.asarray(self.frame[first:last][self.name[first:last] == person_id], np.int64)
+
+    def sharp_between(self, person_id: int, low: int, high: int, config: AuditConfig) -> npt.NDArray[np.int64]:
+        """Those of the frames of `between` in which the face is sharp and large enough to be compared."""
+        first, last = np.searchsorted(self.frame, [low + 1, high])
+        part = slice(first, last)
+        tall = self.box[part, 3] - self.box[part, 1] >= config.least_face
+        fit = (self.name[part] == person_id) & tall & (self.score[part] >= config.least_score)
+        return np.asarray(self.frame[part][fit], np.int64)
 
 
 def in_their_panels(
