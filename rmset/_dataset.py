@@ -202,14 +202,14 @@ class Dataset(os.PathLike[str]):
         every = Crops(self.store)
         if video_id is None and person_id is None:
             return every
-        keys, wanted = self.store.keys, np.ones(len(self.store), np.bool_)
+        keys, rows = self.store.keys, np.arange(len(self.store))
         if video_id is not None:
             if video_id not in keys.video_ids:
                 raise RootError(f"video {video_id!r}: has no crops in {self.root.place}; run `rmset export` first")
-            wanted &= keys.video == keys.video_ids.index(video_id)
+            rows = keys.rows_of(keys.video_ids.index(video_id))
         if person_id is not None:
-            wanted &= keys.person == person_id
-        return every[wanted]
+            rows = rows[keys.person[rows] == person_id]
+        return every[rows]
 
     def pairs(
         self,

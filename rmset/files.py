@@ -11,7 +11,7 @@ import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from rmset.bounded import open_regular
 
@@ -112,6 +112,13 @@ class Files(Protocol):
 
     def publish_folder(self, key: str) -> AbstractContextManager[Path]:
         """Yield a folder to fill; on success it replaces the old content of its key."""
+
+    def extend(self, key: str) -> BinaryIO:
+        """Open a file under `state/index` to write at its end; the caller syncs it.
+
+        Raises:
+            RootError: there is none, it is no regular file, or not writable.
+        """
 
     def remove(self, key: str) -> None:
         """Remove a file or folder; nothing happens if there is none."""

@@ -6,6 +6,7 @@ group-writable, the group may also read and write new files.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from rmset import bounded, locks
 from rmset.errors import RootError
@@ -20,6 +22,9 @@ from rmset.files import Reader, Stamp, sha256_of
 from rmset.outputs import PARTIAL, begin, clear, finish, plain_errors, sync
 
 _LOCKS = "state/locks"
+_EXTENDING = os.O_RDWR | sum(
+    getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
+)
 # Names reserved by Windows for devices, with any suffix.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
@@ -236,6 +241,16 @@ class LocalFiles:
                 clear(partial)
                 clear(old)
                 raise
+
+    def extend(self, key: str) -> BinaryIO:
+        """Open a file to write at its end."""
+        path = self._own(key)
+        with plain_errors(path):
+            handle = os.open(path, _EXTENDING)
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                os.close(handle)
+                raise OSError(errno.EINVAL, "not a regular file", str(path))
+            return os.fdopen(handle, "r+b")
 
     def remove(self, key: str) -> None:
         """Remove a file or folder, if it exists; of a link, only the link itself."""

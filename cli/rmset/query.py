@@ -142,10 +142,10 @@ def pairs(
         if anchor is not None:
             rows = np.array([store.keys.row(*_parse_anchor(anchor))])
         elif everything:
-            rows = sampler.anchors
+            rows = np.asarray(sampler.anchors)
         else:
             many = min(sample or 0, len(sampler.anchors))
-            rows = np.sort(rng.choice(sampler.anchors, many, replace=False))
+            rows = np.sort(sampler.anchors[rng.choice(len(sampler.anchors), many, replace=False)])
         if output is not None:
             count = write(sampler, rows, rng, output, report)
             say(f"{count:,} pairs of {len(rows):,} anchors written to {output}")

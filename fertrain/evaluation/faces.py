@@ -183,7 +183,7 @@ def _of_root(run: OpenedRun, root: Root, config: FaceConfig, progress: Progress)
     images, spec = on_root(run, lambda own: CropDataset.for_spec(crops, own))
     keys = crops.keys
     for number, video_id in enumerate(keys.video_ids):
-        rows = np.flatnonzero(keys.video == number)
+        rows = keys.rows_of(number)
         rows = rows[np.lexsort((keys.person[rows], keys.frame[rows]))]
         rows = rows[keys.frame[rows] % config.stride == 0] if config.stride > 1 else rows
         found = extract(run.model, run.projection, images, spec, rows.tolist(), progress=progress)

@@ -31,6 +31,7 @@ import numpy.typing as npt
 from rmset.bounded import read_json
 from rmset.errors import UsageError
 from rmset.files import sha256_of
+from rmset.read.columns import Column
 from rmset.read.crops import CropKeys
 from rmset.read.pairindex import open_sampler
 from rmset.read.pairs import PairRule, PairSampler
@@ -46,8 +47,9 @@ Rows = npt.NDArray[np.integer]
 class Candidates(Protocol):
     """Interface of a sampler of candidates, such as `PairSampler`."""
 
-    anchors: Rows
-    """(A,) rows that can be anchors, ascending."""
+    @property
+    def anchors(self) -> Rows | Column:
+        """(A,) rows that can be anchors, ascending."""
 
     def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
         """Return rows of positives and of negatives for each of several anchors (n,), at least one of each."""
@@ -69,7 +71,7 @@ class RandomCandidates:
         if total < 3:
             raise DatasetError(f"expected three unlabeled images or more for random candidates, found {total}")
         self.total, self.most, self.like = total, most, like
-        self.anchors: Rows = np.arange(total) if like is None else like.anchors
+        self.anchors: Rows | Column = np.arange(total) if like is None else like.anchors
 
     def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
         """Draw as many as `like` would, or `most` of each; half and half if there are too few images."""
@@ -97,7 +99,7 @@ class RandomPositives:
 
     def __init__(self, total: int, like: Candidates) -> None:
         self.total, self.like = total, like
-        self.anchors: Rows = like.anchors
+        self.anchors: Rows | Column = like.anchors
 
     def draw_many(self, rows: Rows, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
         """Draw candidates; positives are neither the anchor nor one of its negatives."""
@@ -120,7 +122,7 @@ class ShuffledIdentities:
 
     def __init__(self, keys: CropKeys, like: Candidates) -> None:
         self.like = like
-        self.anchors: Rows = like.anchors
+        self.anchors: Rows | Column = like.anchors
         # rows of one moment stand side by side
         self._order = np.lexsort((keys.person, keys.frame, keys.video))
         changes = np.flatnonzero(np.diff(keys.video[self._order]) | np.diff(keys.frame[self._order])) + 1
@@ -252,7 +254,8 @@ class Anchors:
         Depends only on (seed, epoch, step), not on earlier draws or the decoding process.
         """
         rng = np.random.default_rng([self.seed, 3, epoch, step])
-        rows = rng.choice(self.candidates.anchors, size=n, replace=n > len(self))
+        # places are drawn, so that an index is read at these alone
+        rows = self.candidates.anchors[rng.choice(len(self), size=n, replace=n > len(self))]
         return [
             ([int(row), *positives.tolist(), *negatives.tolist()], len(positives))
             for row, (positives, negatives) in zip(rows, self.candidates.draw_many(rows, rng), strict=True)

@@ -123,7 +123,7 @@ def open_crops(
         DatasetError: the split has no people.
     """
     store = CropStore(root)
-    keys, stride = store.keys, recorded_step(root) or stride_of(store.keys.frame)
+    keys, stride = store.keys, recorded_step(root) or stride_of(np.asarray(store.keys.frame))
     if split is not None:
         rows = _of_split(root, keys, split, split_seed)
         some = _some(keys, rows)

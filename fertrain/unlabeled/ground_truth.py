@@ -60,7 +60,7 @@ def read_ground_truth(root: Root, keys: CropKeys, classes: tuple[str, ...] | Non
     person = np.empty(len(keys), np.int64)
     numbers: dict[str, int] = {}
     for v in ids:
-        rows = np.flatnonzero(keys.video == keys.video_ids.index(v))
+        rows = keys.rows_of(keys.video_ids.index(v))
         truth = truths[v]
         shown = {(f.person, f.frame): order.index(canonical(f.expression)) for f in truth.faces if f.expression}
         who = keys.person[rows].tolist()

@@ -29,7 +29,7 @@ def write(root: Root, video_id: str, output: Path, *, columns: int = 16, tile: i
     keys = store.keys
     if video_id not in keys.video_ids:
         raise RootError(f"video {video_id}: has no crops yet; run `rmset export {video_id}` first")
-    mine = np.flatnonzero(keys.video == keys.video_ids.index(video_id))
+    mine = keys.rows_of(keys.video_ids.index(video_id))
     people = sorted(set(keys.person[mine].tolist()))
     frames = keys.frame[mine]
     moments = np.linspace(frames.min(), frames.max(), columns)

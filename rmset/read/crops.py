@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,35 +17,61 @@ from rmset.errors import RootError, ShardError
 from rmset.parts.frames import Image
 from rmset.parts.pictures import decode
 from rmset.progress import Progress, silent
+from rmset.read.columns import Column, Numbers
 from rmset.read.handles import ShardFiles, read_at
-from rmset.read.index import CropIndex, load, open_index
+from rmset.read.index import CropIndex, open_index
 from rmset.read.persons import read_persons
 from rmset.root import Root
 
 __all__ = ["CropKeys", "CropStore", "decode"]
 
 
+Integers = npt.NDArray[np.integer] | Column
+
+
 @dataclass(frozen=True)
 class CropKeys:
-    """Person and time of each crop of a root, in the order of its shards. N crops."""
+    """Person and time of each crop of a root, in the order of its shards. N crops.
+
+    Each is an array, or a column of an index, which is read like one.
+    """
 
     video_ids: list[str]
-    video: npt.NDArray[np.integer]
+    video: Integers
     """(N,) position in `video_ids`"""
-    person: npt.NDArray[np.integer]
+    person: Integers
     """(N,) person_id"""
-    frame: npt.NDArray[np.integer]
+    frame: Integers
     """(N,) frame_idx of the source"""
-    time_ms: npt.NDArray[np.float64]
+    time_ms: npt.NDArray[np.float64] | Column
     """(N,)"""
-    segment: npt.NDArray[np.integer] = field(default_factory=lambda: np.empty(0, np.int16))
+    segment: Integers = field(default_factory=lambda: np.empty(0, np.int16))
     """(N,) segment of the layout; empty if segments are unknown"""
 
-    identity: npt.NDArray[np.integer] | None = None
+    identity: Integers | None = None
     """(N,) ids that are equal for all tracks of one person in one video; None if `person` is"""
 
+    @cached_property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """(V + 1,) row at which each video begins, and N.
+
+        Raises:
+            RootError: the rows of a video are not consecutive.
+        """
+        if isinstance(self.video, Numbers):
+            return self.video.first
+        if np.any(np.diff(self.video) < 0):
+            raise RootError(
+                "pairs: expected crops video by video, found them mixed; export the root again with --force"
+            )
+        return np.searchsorted(self.video, np.arange(len(self.video_ids) + 1)).astype(np.int64)
+
+    def rows_of(self, video: int) -> npt.NDArray[np.int64]:
+        """Return the rows of one video, by its position in `video_ids`."""
+        return np.arange(self.starts[video], self.starts[video + 1])
+
     @property
-    def who(self) -> npt.NDArray[np.integer]:
+    def who(self) -> Integers:
         """(N,) id of the person, whom several tracks of a video may show (`rmset people`)."""
         return self.person if self.identity is None else self.identity
 
@@ -63,13 +90,10 @@ class CropKeys:
             RootError: there is no such crop.
         """
         if video_id in self.video_ids:
-            code = self.video_ids.index(video_id)
-            # Rows of a video are consecutive, because shards are read by key.
-            low, high = np.searchsorted(self.video, [code, code + 1])
-            mine = slice(int(low), int(high))
+            mine = self.rows_of(self.video_ids.index(video_id))
             found = np.flatnonzero((self.person[mine] == person) & (self.frame[mine] == frame))
             if len(found):
-                return int(low + found[0])
+                return int(mine[found[0]])
         raise RootError(f"crop {video_id}:{person}:{frame}: not in the root; `rmset sql` over `crops` lists what is")
 
 
@@ -107,10 +131,7 @@ class CropStore:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without open files and mapped arrays, which the receiver opens again."""
-        index = self.index
-        if index.folder is not None:
-            index = CropIndex(index.shards, index.first_row, index.video_ids, {}, index.folder)
-        return {"root": self.root, "index": index, "most_open": self._most_open}
+        return {"root": self.root, "index": self.index, "most_open": self._most_open}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Map the arrays of the same index.
@@ -120,13 +141,7 @@ class CropStore:
         """
         self.root, self._most_open = state["root"], state["most_open"]
         index: CropIndex = state["index"]
-        if index.folder is not None:
-            arrays = load(self.root, index.folder.rsplit("/", 1)[1])
-            if arrays is None:
-                raise RootError(f"root {self.root.place}: has changed since it was opened; open it again")
-            arrays.pop("first_row", None)
-            index = CropIndex(index.shards, index.first_row, index.video_ids, arrays, index.folder)
-        self._use(index)
+        self._use(index.opened(self.root))
 
     def __len__(self) -> int:
         """Return the number of crops."""

@@ -1,10 +1,12 @@
-"""Cache of a sampler's arrays.
+"""Cache of a sampler's arrays: a folder under `state/index` for each rule and filter, with a block per video.
 
-DuckDB selects the rows by quality; `rmset.read.arrange` sorts them.
+DuckDB selects the rows by quality; `rmset.read.arrange` sorts them. After one more video only its rows are selected and
+sorted; draws depend on the crops alone, not on the order in which their videos came.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from math import lcm
 
@@ -14,18 +16,20 @@ from rmset.errors import UsageError
 from rmset.files import hash_of
 from rmset.progress import Progress, silent
 from rmset.read import queries
-from rmset.read.arrange import PairArrays, PairRule, Rows, arrange
+from rmset.read.arrange import VIDEO_COLUMNS, Joined, PairRule, arrange, arrange_video, put_together
 from rmset.read.catalog import Catalog
+from rmset.read.columns import Rows
 from rmset.read.crops import CropStore
 from rmset.read.duplicates import VIDEOS, current_files, state_hash
-from rmset.read.index import Arrays, load, make
+from rmset.read.growing import Made, extend
 from rmset.read.mount import PREFIX
 from rmset.read.pairs import PairSampler
 from rmset.read.persons import read_persons
 from rmset.records import StageRecord
 from rmset.root import Root
 
-_KEPT = {"by_person", "video_start", "track", "track_start", "anchors"}
+_FORMAT = 3
+_COLUMNS = {name: np.dtype(np.int32) for name in VIDEO_COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -74,41 +78,55 @@ def open_sampler(
         raise UsageError(
             "expected duplicate crops to leave out, found none listed; run `rmset duplicates --crops` first"
         )
-    folder = store.index.folder
-    if folder is None:
+    if store.index.folder is None:
         arrays = arrange(store.keys, rule, taking_part(store, quality), progress)
         return PairSampler(store.keys, rule=rule, max_candidates=max_candidates, arrays=arrays)
-    layouts = reviewed_hash(store.root) if quality.reviewed else ""
-    # Equivalent rules share their arrays; names of earlier versions stay.
-    chosen = {name: value for name, value in asdict(quality).items() if name != "distinct"}
-    meaning: list[object] = [2, folder, rule.reach, rule.clock, rule.same_segment, chosen, layouts]
-    if quality.distinct:
-        meaning.append(state_hash(store.root))
-    if store.keys.identity is not None:
-        meaning.append(read_persons(store.root).aliases)
-    name = f"pairs-{hash_of(meaning)[:16]}"
-    kept = load(store.root, name)
-    if kept is None or not set(kept) >= _KEPT:
-        made = _as_arrays(arrange(store.keys, rule, taking_part(store, quality), progress))
+    keys, stamps = store.keys, _stamps(store, quality)
 
-        def fill(arrays: Arrays) -> None:
-            for key, values in made.items():
-                arrays[key][:] = values
+    def begin(missing: list[str]) -> Callable[[str], Made]:
+        rows = taking_part(store, quality, missing)
+        number = {video_id: place for place, video_id in enumerate(keys.video_ids)}
+        return lambda video_id: (arrange_video(keys, rule, number[video_id], rows).columns, ())
 
-        kept, _ = make(store.root, name, {k: (len(v), v.dtype) for k, v in made.items()}, fill)
-    arrays = PairArrays(
-        kept.get("row"), *(kept[n] for n in ("by_person", "video_start", "track", "track_start", "anchors"))
-    )
-    return PairSampler(store.keys, rule=rule, max_candidates=max_candidates, arrays=arrays)
+    # Equivalent rules share their arrays.
+    meaning = [_FORMAT, rule.reach, rule.clock, rule.same_segment, asdict(quality)]
+    blocks = extend(store.root, f"pairs-{hash_of(meaning)[:16]}", _COLUMNS, stamps, begin, progress)
+    columns: dict[str, Joined] = {
+        name: (blocks.array(name), blocks.lengths(name), blocks.start(name)) for name in _COLUMNS
+    }
+    return PairSampler(keys, rule=rule, max_candidates=max_candidates, arrays=put_together(keys, columns))
 
 
-def taking_part(store: CropStore, quality: Quality) -> Rows | None:
-    """Return the rows that pass the filter, ascending; None for all."""
+def _stamps(store: CropStore, quality: Quality) -> dict[str, str]:
+    """Return, for each video, what its arrays depend on besides rule and filter: its rows, people and layout."""
+    root, index = store.root, store.index
+    reviewed = _reviewed(root) if quality.reviewed else {}
+    distinct = state_hash(root) if quality.distinct else ""
+    aliases = read_persons(root).aliases if store.keys.identity is not None else {}
+    found = {}
+    for video_id, stamp in zip(index.video_ids, index.blocks.stamps, strict=True):
+        own = [reviewed.get(video_id), distinct, sorted(aliases.get(video_id, {}).items())]
+        found[video_id] = hash_of([stamp, own])[:32] if any(own) else stamp
+    return found
+
+
+def taking_part(store: CropStore, quality: Quality, video_ids: Collection[str] | None = None) -> Rows | None:
+    """Return the rows that pass the filter, ascending; None for all.
+
+    Args:
+        store: the crops.
+        quality: the filter.
+        video_ids: videos that are looked at; None: all.
+    """
     if quality.everything:
         return None
-    paths = [PREFIX + shard.key for shard in store.index.shards]
-    found = Catalog(store.root).run(queries.rows_where(paths, where(quality))).arrow()
-    first = dict(zip(paths, store.index.first_row.tolist(), strict=False))
+    wanted = None if video_ids is None else set(video_ids)
+    first = {
+        PREFIX + shard.key: row
+        for shard, row in zip(store.index.shards, store.index.first_row.tolist(), strict=False)
+        if wanted is None or shard.video_id in wanted
+    }
+    found = Catalog(store.root).run(queries.rows_where(list(first), where(quality))).arrow()
     files = found["filename"].combine_chunks().dictionary_encode()
     starts = np.array([first[name] for name in files.dictionary.to_pylist()], dtype=np.int64)
     if not len(starts):
@@ -135,13 +153,9 @@ def where(quality: Quality) -> list[str]:
     return conditions
 
 
-def reviewed_hash(root: Root) -> str:
-    """Hash of the state that determines which segments are reviewed."""
-    return hash_of({layout.video_id: [s.reviewed for s in layout.segments] for layout in root.layouts()})
-
-
-def _as_arrays(arrays: PairArrays) -> Arrays:
-    return {name: value for name, value in vars(arrays).items() if value is not None}
+def _reviewed(root: Root) -> dict[str, list[bool]]:
+    """Return which segments of each video are reviewed."""
+    return {layout.video_id: [s.reviewed for s in layout.segments] for layout in root.layouts()}
 
 
 def step_of(root: Root) -> int:

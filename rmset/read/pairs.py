@@ -15,8 +15,9 @@ the same sets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,8 @@ import numpy.typing as npt
 from rmset.errors import UsageError
 from rmset.outputs import written
 from rmset.progress import Progress, silent
-from rmset.read.arrange import PairArrays, PairRule, Rows, Unit, arrange
+from rmset.read.arrange import PairArrays, PairRule, Unit, arrange
+from rmset.read.columns import Reader, Rows, as_column
 from rmset.read.crops import CropKeys
 
 __all__ = ["PairArrays", "PairRule", "PairSampler", "Rows", "Unit", "drawn", "write"]
@@ -65,28 +67,26 @@ class PairSampler:
         self.keys = keys
         self.rule = rule if rule is not None else PairRule(d=d, d_far=d_far, stride=stride)
         self.max_candidates = max_candidates
-        self._arrays = arrays = arrays if arrays is not None else arrange(keys, self.rule)
-        self.anchors = arrays.anchors
-        """(A,) rows that have at least one candidate of each kind, ascending"""
-        row = arrays.row
-        self._own_clock = keys.time_ms if self.rule.clock == "time_ms" else keys.frame
-        self._clock = self._own_clock if row is None else self._own_clock[row]
-        self._who = keys.who
-        self._person = self._who if row is None else self._who[row]
-        self._segment = keys.segment if row is None or not self.rule.same_segment else keys.segment[row]
+        self._arrays = arrays if arrays is not None else arrange(keys, self.rule)
+        self.anchors = self._arrays.anchors
+        """(A,) rows that have at least one candidate of each kind, ascending; read like an array"""
+        self._starts = keys.starts
+        self._video = as_column(keys.video)
+        self._clock = as_column(keys.time_ms if self.rule.clock == "time_ms" else keys.frame)
+        self._who = as_column(keys.who)
+        self._segment = as_column(keys.segment) if self.rule.same_segment else None
 
     def positives(self, row: int) -> Rows:
         """All rows of P for the anchor in `row`, by time and person."""
-        anchor = np.array([row])
-        (low,), (high,) = self._near(anchor)
-        positions = np.arange(low, high)
-        return self._rows(positions[self._other(positions[None], anchor)[0]])
+        anchor = self._anchor(np.array([row]))
+        return self._others(anchor, *self._near(anchor))
 
     def negatives(self, row: int) -> Rows:
         """All rows of N for the anchor in `row`, by time."""
-        (start,), (low,), (high,), (end,) = self._far(np.array([row]))
-        by_person = self._arrays.by_person
-        return self._rows(np.concatenate([by_person[start:low], by_person[high:end]]))
+        anchor = self._anchor(np.array([row]))
+        (start,), (low,), (high,), (end,) = self._far(anchor)
+        places = np.concatenate([np.arange(start, low), np.arange(high, end)])
+        return self._rows(self._by_person(anchor.video)(places), anchor.video)
 
     def draw(self, row: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
         """At most `max_candidates` each of P and N, drawn without replacement, each in the order of its set."""
@@ -97,19 +97,23 @@ class PairSampler:
         rows = np.asarray(rows, np.int64)
         if not len(rows):
             return []
-        return list(zip(self._draw_near(rows, rng), self._draw_far(rows, rng), strict=True))
+        anchors = self._anchor(rows)
+        return list(zip(self._draw_near(anchors, rng), self._draw_far(anchors, rng), strict=True))
 
-    def _draw_near(self, rows: Rows, rng: np.random.Generator) -> list[Rows]:
-        low, high = self._near(rows)
+    def _anchor(self, rows: Rows) -> _Anchors:
+        video = self._video.take(rows)
+        return _Anchors(video, self._clock.take(rows, video), self._who.take(rows, video), rows)
+
+    def _draw_near(self, anchors: _Anchors, rng: np.random.Generator) -> list[Rows]:
+        low, high = self._near(anchors)
         width = int((high - low).max(initial=0))
         most, drawn = self.max_candidates, []
         # One line per anchor, padded to the longest; a wide rule gives long lines, so fewer are taken at a time.
         lines = max(1, _CELLS // max(width, 1))
-        for some in (slice(i, i + lines) for i in range(0, len(rows), lines)):
+        for some in (slice(i, i + lines) for i in range(0, len(low), lines)):
             positions = low[some, None] + np.arange(width)
             possible = positions < high[some, None]
-            np.minimum(positions, len(self._clock) - 1, out=positions)
-            possible &= self._other(positions, rows[some])
+            possible[possible] = self._is_other(anchors.some(some), positions, possible)
             lot = rng.random(positions.shape)
             lot[~possible] = 2
             if width > most:
@@ -117,12 +121,13 @@ class PairSampler:
                 columns = np.sort(np.argpartition(lot, most - 1, axis=1)[:, :most], axis=1)
                 positions = np.take_along_axis(positions, columns, axis=1)
                 possible = np.take_along_axis(possible, columns, axis=1)
-            found = self._rows(positions)
-            drawn += [line[here] for line, here in zip(found, possible, strict=True)]
+            counts = possible.sum(axis=1)
+            found = self._rows(positions[possible], np.repeat(anchors.video[some], counts))
+            drawn += np.split(found, np.cumsum(counts)[:-1])
         return drawn
 
-    def _draw_far(self, rows: Rows, rng: np.random.Generator) -> list[Rows]:
-        start, low, high, end = self._far(rows)
+    def _draw_far(self, anchors: _Anchors, rng: np.random.Generator) -> list[Rows]:
+        start, low, high, end = self._far(anchors)
         before = low - start
         total = before + end - high
         most = self.max_candidates
@@ -137,62 +142,123 @@ class PairSampler:
         for line, number in zip(chosen, many.tolist(), strict=True):
             picks[number] = line
         counts = [len(pick) for pick in picks]
-        of = np.repeat(np.arange(len(rows)), counts)
+        of = np.repeat(np.arange(len(total)), counts)
         pick = np.concatenate([_NONE, *picks])
         # The gap around the anchor is skipped by arithmetic, so undrawn positions are never visited.
         places = np.where(pick < before[of], start[of] + pick, high[of] + pick - before[of])
-        return np.split(self._rows(self._arrays.by_person[places]), np.cumsum(counts)[:-1])
+        video = anchors.video[of]
+        return np.split(self._rows(self._by_person(video)(places), video), np.cumsum(counts)[:-1])
 
-    def _near(self, rows: Rows) -> tuple[Rows, Rows]:
+    def _near(self, anchors: _Anchors) -> tuple[Rows, Rows]:
         """First and one past the last position (n,) of all people's faces within ± d of each anchor."""
-        reach = self.rule.reach[0]
-        video, at = self.keys.video[rows], self._own_clock[rows]
+        reach, video = self.rule.reach[0], anchors.video
         first, last = self._arrays.video_start[video], self._arrays.video_start[video + 1]
-        low = _bisect(self._clock, None, at - reach, first, last, right=False)
-        return low, _bisect(self._clock, None, at + reach, low, last, right=True)
 
-    def _far(self, rows: Rows) -> tuple[Rows, Rows, Rows, Rows]:
+        def times(some: Rows) -> Reader:
+            own = video[some]
+            rows, clock = self._row_reader(own), self._clock.reader(own)
+            return lambda positions: clock(rows(positions))
+
+        low = _bisect(times, anchors.at - reach, first, last, right=False)
+        return low, _bisect(times, anchors.at + reach, low, last, right=True)
+
+    def _far(self, anchors: _Anchors) -> tuple[Rows, Rows, Rows, Rows]:
         """Start of the track, first and one past the last that is too near, end of the track; (n,) in `by_person`."""
-        arrays, reach, at = self._arrays, self.rule.reach[1], self._own_clock[rows]
-        track = (self.keys.video[rows].astype(np.int64) << 16) + self._who[rows]
+        arrays, reach, video = self._arrays, self.rule.reach[1], anchors.video
+        track = (video.astype(np.int64) << 16) + anchors.who
         number = np.searchsorted(arrays.track, track)
         number = np.minimum(number, max(len(arrays.track) - 1, 0))
         # A person without participating crops has an empty track.
-        known = arrays.track[number] == track if len(arrays.track) else np.zeros(len(rows), np.bool_)
+        known = arrays.track[number] == track if len(arrays.track) else np.zeros(len(track), np.bool_)
         start = np.where(known, arrays.track_start[number], 0)
         end = np.where(known, arrays.track_start[np.minimum(number + 1, len(arrays.track_start) - 1)], 0)
-        low = _bisect(self._clock, arrays.by_person, at - reach, start, end, right=False)
-        return start, low, _bisect(self._clock, arrays.by_person, at + reach, low, end, right=True), end
 
-    def _other(self, positions: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
-        """Mask of positions (n, m) with another person than each anchor (n,), and in its segment if required."""
-        other = self._person[positions] != self._who[rows][:, None]
-        if self.rule.same_segment:
-            other &= self._segment[positions] == self.keys.segment[rows][:, None]
+        def times(some: Rows) -> Reader:
+            own = video[some]
+            places, rows, clock = self._by_person(own), self._row_reader(own), self._clock.reader(own)
+            return lambda positions: clock(rows(places(positions)))
+
+        low = _bisect(times, anchors.at - reach, start, end, right=False)
+        return start, low, _bisect(times, anchors.at + reach, low, end, right=True), end
+
+    def _others(self, anchors: _Anchors, low: Rows, high: Rows) -> Rows:
+        """Return the rows at the positions from low to high with another person than the anchor."""
+        positions = np.arange(low[0], high[0])[None]
+        mask = self._is_other(anchors, positions, np.ones(positions.shape, np.bool_))
+        found = positions[0, mask]
+        return self._rows(found, np.repeat(anchors.video, len(found)))
+
+    def _is_other(self, anchors: _Anchors, positions: Rows, possible: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Mask of the possible ones (k,) of positions (n, m) with another person than the anchor, in its segment."""
+        of = np.nonzero(possible)[0]
+        video = anchors.video[of]
+        rows = self._rows(positions[possible], video)
+        other = self._who.take(rows, video) != anchors.who[of]
+        if self._segment is not None:
+            own = self._segment.take(anchors.rows, anchors.video)
+            other &= self._segment.take(rows, video) == own[of]
         return np.asarray(other)
 
-    def _rows(self, positions: Rows) -> Rows:
-        row = self._arrays.row
-        return positions if row is None else row[positions]
+    def _by_person(self, video: Rows) -> Reader:
+        """Return a function from places in `by_person` to positions, for known videos."""
+        read, first = self._arrays.by_person.reader(video), self._arrays.video_start[video]
+        return lambda places: read(places) + first
+
+    def _row_reader(self, video: Rows) -> Reader:
+        """Return a function from positions to rows, for known videos."""
+        row, start = self._arrays.row, self._starts[video]
+        if row is None:
+            shift = start - self._arrays.video_start[video]
+            return lambda positions: positions + shift
+        read = row.reader(video)
+        return lambda positions: read(positions) + start
+
+    def _rows(self, positions: Rows, video: Rows) -> Rows:
+        return self._row_reader(video)(positions)
+
+
+class _Anchors(NamedTuple):
+    """Anchors of a draw, (n,) each."""
+
+    video: Rows
+    at: npt.NDArray
+    """frame_idx or time_ms"""
+    who: Rows
+    rows: Rows
+
+    def some(self, some: slice) -> _Anchors:
+        """Return some of them."""
+        return _Anchors(*(values[some] for values in self))
 
 
 def _bisect(
-    values: npt.NDArray, order: Rows | None, target: npt.NDArray, low: Rows, high: Rows, *, right: bool
+    times: Callable[[Rows], Reader], target: npt.NDArray, low: Rows, high: Rows, *, right: bool
 ) -> npt.NDArray[np.int64]:
-    """Return the insertion point of each target (n,) in `values[order]`, ascending from `low` to `high` (n,).
+    """Return the insertion point of each target (n,) among values that ascend from position `low` to `high` (n,).
 
     Vectorized bisection, because `np.searchsorted` cannot use a different slice for each target.
+
+    Args:
+        times: lines -> function from their positions to values.
+        target: what to insert.
+        low: first position of each line.
+        high: one past the last.
+        right: whether to insert after equal values.
     """
-    first, high = np.asarray(low, np.int64), np.asarray(high, np.int64)
-    last = (len(values) if order is None else len(order)) - 1
-    for _ in range(int((high - first).max(initial=0)).bit_length()):
-        middle = (first + high) >> 1
-        place = np.minimum(middle, last)
-        value = values[place] if order is None else values[order[place]]
-        below = (value <= target if right else value < target) & (first < high)
+    found = np.array(low, np.int64)
+    # Nothing is looked up for an empty range: its video may have no values at all.
+    some = np.flatnonzero(low < high)
+    value, target = times(some), target[some]
+    first, end = found[some], np.asarray(high, np.int64)[some]
+    last = end - 1
+    for _ in range(int((end - first).max(initial=0)).bit_length()):
+        middle = (first + end) >> 1
+        times_there = value(np.minimum(middle, last))
+        below = (times_there <= target if right else times_there < target) & (first < end)
         first = np.where(below, middle + 1, first)
-        high = np.where(below, high, middle)
-    return first
+        end = np.where(below, end, middle)
+    found[some] = first
+    return found
 
 
 def _few(total: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

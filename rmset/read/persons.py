@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -24,6 +22,7 @@ from rmset.errors import RmsetError, RootError
 from rmset.geometry import Box
 from rmset.outputs import PARTIAL
 from rmset.parts.shards import opened, read
+from rmset.read.columns import Aliased, Column
 from rmset.records import check_video_id
 from rmset.root import Root
 
@@ -134,26 +133,16 @@ class Persons:
                 found[row.video_id][row.person_id] = least
         return dict(found)
 
-    def identity(
-        self, video_ids: list[str], video: npt.NDArray[np.integer], person: npt.NDArray[np.integer]
-    ) -> npt.NDArray[np.integer] | None:
+    def identity(self, video_ids: list[str], video: Column, person: Column) -> Column | None:
         """Return ids (N,) that are equal for all faces of one person in one video; None if `person` already is.
 
         Args:
-            video_ids: ids of the videos, ascending.
-            video: (N,) positions in `video_ids`, ascending.
+            video_ids: ids of the videos.
+            video: (N,) positions in `video_ids`.
             person: (N,) ids of tracks.
         """
-        known = [(n, self.aliases[v]) for n, v in enumerate(video_ids) if v in self.aliases]
-        if not known:
-            return None
-        found = np.array(person)
-        for number, aliases in known:
-            low, high = np.searchsorted(video, [number, number + 1])
-            mine = found[low:high]
-            for other, least in aliases.items():
-                mine[mine == other] = least
-        return found
+        known = {n: self.aliases[v] for n, v in enumerate(video_ids) if v in self.aliases}
+        return Aliased(person, video, known) if known else None
 
 
 def read_persons(root: Root) -> Persons:

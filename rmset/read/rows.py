@@ -92,17 +92,6 @@ def rows_of(root: Root, video_id: str, shards: Sequence[Shard]) -> VideoRows:
     return kept
 
 
-def kept_counts(root: Root, video_id: str, shards: Sequence[Shard]) -> tuple[int, ...] | None:
-    """Return the rows of each shard as a video's part has them, if it belongs to these shards."""
-    try:
-        file = opened(root.files.local(rows_key(video_id)))
-        about = _about(file, shards)
-        file.close()
-        return None if about is None else tuple(map(int, about["counts"]))
-    except (RmsetError, OSError, ValueError, TypeError, KeyError, pa.ArrowException):
-        return None
-
-
 def _about(file: pq.ParquetFile, shards: Sequence[Shard]) -> dict[str, Any] | None:
     """Return what a part says of itself, if it belongs to these shards."""
     about: dict[str, Any] = json.loads((file.schema_arrow.metadata or {})[_ABOUT])

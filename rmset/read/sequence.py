@@ -19,7 +19,7 @@ from rmset.files import Stamp
 from rmset.geometry import Box
 from rmset.parts.frames import Image
 from rmset.parts.shards import keys_of, packed_keys, read_faces
-from rmset.read.arrange import Rows
+from rmset.read.columns import Column, Rows
 from rmset.read.crops import CropKeys, CropStore
 from rmset.read.pairs import PairSampler
 from rmset.root import Root
@@ -92,14 +92,14 @@ class Crops(Sequence[Crop]):
     {0}
     """
 
-    def __init__(self, store: CropStore, rows: Rows | None = None) -> None:
+    def __init__(self, store: CropStore, rows: Rows | Column | None = None) -> None:
         self.store = store
         self._rows = rows
 
     @property
     def rows(self) -> Rows:
         """(n,) row numbers among all crops of the root."""
-        return np.arange(len(self.store)) if self._rows is None else self._rows
+        return np.arange(len(self.store)) if self._rows is None else np.asarray(self._rows)
 
     @property
     def video(self) -> npt.NDArray[np.str_]:
@@ -129,7 +129,7 @@ class Crops(Sequence[Crop]):
     def _keys(self) -> CropKeys:
         return self.store.keys
 
-    def _of(self, column: npt.NDArray) -> npt.NDArray:
+    def _of(self, column: npt.NDArray | Column) -> npt.NDArray:
         return np.asarray(column if self._rows is None else column[self._rows])
 
     def __len__(self) -> int:
@@ -231,7 +231,7 @@ class Pairs:
         return f"<{len(self):,} anchors of {self.store.root.place}, d = {rule.d:g}, d_far = {rule.d_far:g} {rule.unit}>"
 
 
-def _shuffled(values: Rows, rng: np.random.Generator) -> Iterator[int]:
+def _shuffled(values: Rows | Column, rng: np.random.Generator) -> Iterator[int]:
     """Yield each value once, in random order; memory grows with the values taken, not with all values."""
     moved: dict[int, int] = {}
     for place in range(len(values)):

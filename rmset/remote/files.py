@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from rmset import bounded
 from rmset.errors import RootError, UnreadableError
@@ -277,6 +277,12 @@ class RemoteFiles:
         lease = self._leases.held.get(group)
         if lease is not None:
             lease.check()
+
+    def extend(self, key: str) -> BinaryIO:
+        """Open a file of this machine's index to write at its end."""
+        if not _is_here(key):
+            raise RootError(f"{self.place(key)}: expected a file of this machine, found one of the bucket; publish it")
+        return self._here.extend(key)
 
     def remove(self, key: str) -> None:
         """Remove a file or folder, and its objects."""

@@ -180,7 +180,7 @@ def _judge(
     late: dict[str, list[PersonDelay]] = {}
     videos = np.unique(keys.video).tolist()
     for done, video in enumerate(videos, start=1):
-        rows = np.flatnonzero(keys.video == video)
+        rows = keys.rows_of(video)
         said = logits(run.model, images, spec, rows=rows.tolist(), workers=config.workers)
         p = said.double().softmax(dim=1).numpy()
         shown[rows] = p.argmax(axis=1)

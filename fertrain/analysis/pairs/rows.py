@@ -19,9 +19,10 @@ def kind_rows(
     kinds: dict[str, list[Chosen]], shown: Labels, known: GroundTruth | None, crops: Crops
 ) -> list[dict[str, Any]]:
     rows = []
+    video, person = np.asarray(crops.keys.video), np.asarray(crops.keys.person)
     for note, found in kinds.items():
-        seen = purity(found, shown, crops.keys.video, crops.keys.person)
-        true = None if known is None else purity(found, known.expression, crops.keys.video, crops.keys.person)
+        seen = purity(found, shown, video, person)
+        true = None if known is None else purity(found, known.expression, video, person)
         for kind in ("P", "P_imp", "N", "N_imp"):
             if note and kind.startswith("N"):
                 continue  # the anchor's own faces do not change
@@ -74,7 +75,7 @@ def pair_rows(
     found: list[Chosen], shown: Labels, lags: dict[str, list[PairLag]], known: GroundTruth | None, crops: Crops
 ) -> list[dict[str, Any]]:
     keys = crops.keys
-    shares = by_pair(found, shown, keys.video, keys.person)
+    shares = by_pair(found, shown, np.asarray(keys.video), np.asarray(keys.person))
     places = {name: keys.video_ids.index(name) for name in lags}
     rows = []
     for video, pairs in lags.items():

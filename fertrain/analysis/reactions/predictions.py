@@ -69,7 +69,7 @@ def predict_root(
     exports = {video_id: root.export_hash(video_id) for video_id in crops.keys.video_ids}
     found = []
     for number, video_id in enumerate(crops.keys.video_ids):
-        rows = np.flatnonzero(crops.keys.video == number)
+        rows = crops.keys.rows_of(number)
         rows = rows[np.lexsort((crops.keys.frame[rows], crops.keys.person[rows]))]
         origin: dict[str, Any] = {**common, "export": exports[video_id]}
         person, frame = crops.keys.person[rows].astype(np.int64), crops.keys.frame[rows].astype(np.int64)
