@@ -77,6 +77,13 @@ class Files(Protocol):
             RootError: a folder cannot be listed.
         """
 
+    def stamps(self, pattern: str) -> list[tuple[str, Stamp]]:
+        """Return the keys of files that match a glob, sorted, each with its stamp: for thousands of files.
+
+        Raises:
+            RootError: a folder cannot be listed.
+        """
+
     def links(self) -> list[str]:
         """Return the keys that are symbolic links, sorted: nothing is ever written through one."""
 

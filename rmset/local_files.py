@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -102,20 +103,36 @@ class LocalFiles:
             found = [f"{prefix}{name}/" for prefix in found for name in self._names(prefix, part)]
         return sorted(key[:-1] for key in found)
 
+    def stamps(self, pattern: str) -> list[tuple[str, Stamp]]:
+        """Return the files that match a glob, with size and time of the last change, from one pass over each folder."""
+        folders, _, name = pattern.rpartition("/")
+        found = []
+        with plain_errors(self.folder):
+            for prefix in [f"{key}/" for key in self.keys(folders)] if folders else [""]:
+                for entry in self._entries(prefix, name):
+                    now = entry.stat()
+                    found.append((f"{prefix}{entry.name}", Stamp(now.st_size, now.st_mtime_ns)))
+        return sorted(found, key=itemgetter(0))
+
     def _names(self, prefix: str, part: str) -> list[str]:
         """Names in the folder `prefix` that match one part of a pattern."""
-        folder = self.folder / prefix
         if not any(sign in part for sign in "*?["):
-            return [part] if os.path.lexists(folder / part) else []
+            return [part] if os.path.lexists(self.folder / prefix / part) else []
+        return [entry.name for entry in self._entries(prefix, part)]
+
+    def _entries(self, prefix: str, part: str) -> list[os.DirEntry[str]]:
+        """Entries of the folder `prefix` that match one part of a pattern."""
+        # Strings: paths would take longer than the system does.
+        folder = f"{self.folder}/{prefix}"
         try:
-            names = [entry.name for entry in os.scandir(folder)]
+            with os.scandir(folder) as entries:
+                return [e for e in entries if fnmatchcase(e.name, part) and not e.name.endswith(PARTIAL)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise RootError(
                 f"{folder}: expected a folder to list, found: {(error.strerror or '').lower()}; give leave to read it"
             ) from error
-        return [name for name in names if fnmatchcase(name, part) and not name.endswith(PARTIAL)]
 
     def links(self) -> list[str]:
         """Keys that are links to elsewhere, sorted."""

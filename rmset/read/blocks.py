@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from rmset import bounded
 from rmset.errors import RootError
+from rmset.files import Stamp
 from rmset.root import Root
 
 FOLDER = "state/index"
@@ -54,6 +55,8 @@ class Blocks:
     """name of the file"""
     end: int = 0
     """bytes of the file that this list or an earlier one names: those are never written again"""
+    stamp: Stamp | None = None
+    """size and version of the list, when it was read"""
     data: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
     """the file up to `end`, memory-mapped"""
 
@@ -132,6 +135,10 @@ class Blocks:
             and int((self.begin + self.bytes).max(initial=0)) <= self.end
         )
 
+    def is_current(self, root: Root) -> bool:
+        """Whether the list is still that which was read."""
+        return self.stamp is not None and _stamp(root, f"{self.folder}/{LIST}") == self.stamp
+
     def to_text(self) -> str:
         """Return the list of the blocks: a hash, and JSON."""
         about = {
@@ -154,6 +161,7 @@ def load(root: Root, name: str, columns: Columns | None = None) -> Blocks | None
     """
     folder = f"{FOLDER}/{name}"
     try:
+        stamp = _stamp(root, f"{folder}/{LIST}")
         told, _, text = bounded.read_bytes(root.files.local(f"{folder}/{LIST}"), _LONGEST_LIST).decode().partition("\n")
         if hashlib.sha256(text[:-1].encode()).hexdigest() != told:
             return None
@@ -165,7 +173,7 @@ def load(root: Root, name: str, columns: Columns | None = None) -> Blocks | None
         found = Blocks(
             types, about["ids"], about["stamps"], about["hashes"], np.array(about["begin"], np.int64),
             np.array(about["length"], np.int64).reshape(len(about["ids"]), len(types)), about["numbers"], folder, token,
-            about["end"],
+            about["end"], stamp,
         )  # fmt: skip
         if not (found.fits and token.isalnum()):
             return None
@@ -218,6 +226,13 @@ def _descr(dtype: np.dtype[Any]) -> Any:
 def _dtype_of(text: Any) -> np.dtype[Any]:
     """Convert a stored `np.dtype.descr` back: a name, or pairs of field and name."""
     return np.dtype(text if isinstance(text, str) else [(str(n), str(t)) for n, t in text])
+
+
+def _stamp(root: Root, key: str) -> Stamp | None:
+    try:
+        return root.files.stamp(key)
+    except (FileNotFoundError, RootError):
+        return None
 
 
 def _mapped(path: Path, size: int) -> npt.NDArray[np.uint8]:

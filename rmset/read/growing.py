@@ -94,13 +94,12 @@ def extend(
     try:
         with _writing(root):
             # Another process may have written since.
-            _append(root, name, _good(load(root, name, columns), columns, wanted), wanted, packed)
-            found = load(root, name, columns)
+            now = found if found is not None and found.is_current(root) else load(root, name, columns)
+            found = _append(root, name, _good(now, columns, wanted), wanted, packed)
     except _UnwritableError:
         return _in_memory(_good(load(root, name, columns), columns, wanted), wanted, packed)
-    chosen = found.chosen(wanted) if found is not None else None
-    if chosen is None:
-        raise RootError(f"{root.place}/{FOLDER}/{name}: was written but cannot be read back; remove it and try again")
+    chosen = found.chosen(wanted)
+    assert chosen is not None
     return chosen
 
 
@@ -139,11 +138,11 @@ def _append(
     kept: Blocks,
     wanted: Mapping[str, str],
     packed: Callable[[list[str]], Iterator[_Packed]],
-) -> None:
+) -> Blocks:
     """Append the blocks that are missing; the caller holds the lock."""
     missing = _missing(kept, wanted)
     if not missing:
-        return
+        return kept
     writer = _Writer(root, name, kept)
     try:
         for block in packed(missing):
@@ -151,13 +150,15 @@ def _append(
     finally:
         # Also after an error or Ctrl-C: what was made is not made again.
         writer.close()
+    return writer.blocks.opened(root)
 
 
 class _Writer:
     """The file of an index, and the blocks that its next list will have."""
 
     def __init__(self, root: Root, name: str, kept: Blocks) -> None:
-        self._root, self._folder, self._blocks = root, f"{FOLDER}/{name}", kept
+        self._root, self._folder = root, f"{FOLDER}/{name}"
+        self.blocks = kept
         self._new: list[_Packed] = []
         self._begin: list[int] = []
         with _unwritable():
@@ -174,7 +175,7 @@ class _Writer:
 
     def _start_file(self) -> None:
         """Begin a new file with copies of the blocks that are kept; the earlier one stays until a list names this."""
-        kept, token = self._blocks, secrets.token_hex(8)
+        kept, token = self.blocks, secrets.token_hex(8)
         with self._root.files.publish(self._key(token)):
             # An empty file with the permissions of the root.
             pass
@@ -184,7 +185,7 @@ class _Writer:
         for number in range(len(kept.ids)):
             begin.append(self._end)
             self._end += self._stream.write(kept.block(number).data)
-        self._blocks = replace(kept, begin=np.array(begin, np.int64), folder=self._folder, token=token)
+        self.blocks = replace(kept, begin=np.array(begin, np.int64), folder=self._folder, token=token)
 
     def append(self, block: _Packed) -> None:
         """Write a block behind the others."""
@@ -200,8 +201,8 @@ class _Writer:
         """Name all blocks in the list, after their bytes are on the disk."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
-        old, new, columns = self._blocks, self._new, len(self._blocks.columns)
-        self._blocks = replace(
+        old, new, columns = self.blocks, self._new, len(self.blocks.columns)
+        self.blocks = replace(
             old,
             ids=old.ids + [b.id for b in new],
             stamps=old.stamps + [b.stamp for b in new],
@@ -212,7 +213,7 @@ class _Writer:
             length=np.concatenate([old.length, np.array([b.length for b in new], np.int64).reshape(-1, columns)]),
         )
         with self._root.files.publish(f"{self._folder}/{LIST}") as path:
-            path.write_text(self._blocks.to_text(), encoding="utf-8")
+            path.write_text(self.blocks.to_text(), encoding="utf-8")
         self._new, self._begin, self._listed = [], [], self._end
 
     def close(self) -> None:
@@ -224,7 +225,7 @@ class _Writer:
                 self._stream.close()
             files = self._root.files
             for key in files.keys(f"{self._folder}/*.bin"):
-                if PurePosixPath(key).stem != self._blocks.token:
+                if PurePosixPath(key).stem != self.blocks.token:
                     files.remove(key)
             for key in files.keys(f"{FOLDER}/*/{_EARLIER}"):
                 files.remove(str(PurePosixPath(key).parent))

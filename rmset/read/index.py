@@ -141,10 +141,9 @@ def stamp_of(shards: tuple[Shard, ...]) -> str:
 
 def find_shards(root: Root) -> tuple[Shard, ...]:
     """Return the shards of a root, by key, with size and version to detect changes."""
-    found, hidden = [], root.removed().hidden
-    for key in root.files.keys("crops/*/part-*.parquet"):
-        if key.split("/")[1] in hidden:
-            continue
-        stamp = root.files.stamp(key)
-        found.append(Shard(key, stamp.bytes, stamp.version))
-    return tuple(found)
+    hidden = root.removed().hidden
+    return tuple(
+        Shard(key, stamp.bytes, stamp.version)
+        for key, stamp in root.files.stamps("crops/*/part-*.parquet")
+        if key.split("/")[1] not in hidden
+    )

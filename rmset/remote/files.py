@@ -150,6 +150,10 @@ class RemoteFiles:
                     found.add("/".join(own))
         return sorted(found)
 
+    def stamps(self, pattern: str) -> list[tuple[str, Stamp]]:
+        """Return the files that match a glob, each with its stamp."""
+        return [(key, self.stamp(key)) for key in self.keys(pattern)]
+
     def links(self) -> list[str]:
         """Return nothing: a bucket holds no links."""
         return []

@@ -51,6 +51,11 @@ def test_what_is_published_is_found_by_key_pattern_and_folder_as_in_a_directory(
     for pattern in patterns:
         found = [key for key in local.keys(pattern) if not key.startswith("state/locks")]
         assert remote.files.keys(pattern) == found, pattern
+    for files in (remote.files, local):
+        for pattern in ("crops/*/part-*.parquet", "tracks/*.parquet", "none/*/x", "removed.json"):
+            assert files.stamps(pattern) == [(key, files.stamp(key)) for key in files.keys(pattern)]
+    with pytest.raises(RootError, match="file of this machine"):
+        remote.files.extend("tracks/a.parquet")
     for key in [*contents, "crops/a", "crops", "crops/b", "tracks/none.parquet"]:
         assert remote.files.exists(key) == local.exists(key), key
     for key, data in contents.items():

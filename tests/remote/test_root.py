@@ -190,3 +190,17 @@ def test_crops_are_found_without_bringing_their_shards(laid_out_root, place, mon
     assert not [*(tmp_path / "another").rglob("part-*.parquet")]
     assert crops[3].image.shape == (64, 64, 3)
     assert [*(tmp_path / "another").rglob("part-*.parquet")]
+
+
+def test_one_more_video_of_a_bucket_is_appended_to_the_index_of_this_machine(place):
+    from rmset.read.blocks import load
+    from tests.store.test_growing import seen
+    from tests.store.worlds import crop_row, write_crops
+
+    root = rmset.open(place).root
+    for video_id in ("b", "a", "c"):
+        write_crops(root, [crop_row(video_id, p, f) for p in range(2) for f in range(9)])
+        grown = seen(root)
+    assert load(root, "crops-blocks").ids == ["b", "a", "c"]
+    root.files.remove("state/index")
+    assert seen(root) == grown
