@@ -27,6 +27,7 @@ from fertrain.losses.supervised import SCHEMES
 from fertrain.methods import METHODS, Batch, StepOutput
 from fertrain.models.compiled import compile_features
 from fertrain.models.factory import build
+from fertrain.training.averaged import Averaged
 from fertrain.training.batches import AnchorStream, LabeledStream, TrainLoader
 from fertrain.training.checkpoint import Tally
 from fertrain.training.data import plain_spec
@@ -99,14 +100,14 @@ def step_of(method_name: str, args: argparse.Namespace) -> tuple[Callable[[Batch
             compile_features(model, args.size, args.batch, print)
     rho = config.optim.sam_rho if phase.optimizer == "sam" else None
     stepper = Stepper(optimizer_for(method.module, phase, config.optim), method.module, sam_rho=rho)
-    pending, tally = Pending(device), Tally()
+    averaged, pending, tally = Averaged(method.module), Pending(device), Tally()
 
     def train(batch: Batch) -> None:
         def look() -> StepOutput:
             with accelerator.autocast():
                 output = method.loss(batch)
-            accelerator.backward(output.loss)
-            ranks.average_gradients(method.module)
+            with averaged.backward():
+                accelerator.backward(output.loss)
             return output
 
         pending.add(stepper(look, 1e-5), "a step", tally)

@@ -7,7 +7,7 @@ batch, so all that follows (heads, attention between images, guesses, queues, ma
 each of them, as by one process. The gradient flows back through `gathered` to the process that has the image.
 
 Each process has the loss L of the whole batch. The gradient of a feature is the sum over the processes, R ∂L/∂f; the
-average over R processes of the weights' gradients (`average_gradients`) is therefore that of L, below `gathered` and
+average over R processes of the weights' gradients (`training.averaged`) is therefore that of L, below `gathered` and
 above it.
 
 With one process every function returns its input.
@@ -224,21 +224,6 @@ def prepare(module: nn.Module) -> None:
         nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
     for value in module.state_dict().values():
         dist.broadcast(value, src=0)
-
-
-@torch.no_grad()
-def average_gradients(module: nn.Module) -> None:
-    """Average the gradients over the processes, in one transfer; called after the backward pass of a step.
-
-    Every process has gradients of the same weights, because each of them has the loss of the whole batch.
-    """
-    if count() == 1:
-        return
-    held = [p.grad for p in module.parameters() if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in held])
-    dist.all_reduce(flat)
-    for grad, mean in zip(held, torch.split(flat / count(), [g.numel() for g in held]), strict=True):
-        grad.copy_(mean.view_as(grad))
 
 
 @torch.no_grad()

@@ -27,6 +27,7 @@ from .. import ranks
 from ..config import OptimConfig
 from ..errors import TrainingError
 from ..methods import Batch, Method, Phase, StepOutput
+from .averaged import Averaged
 from .batches import TrainLoader
 from .checkpoint import Checkpoints, Position, Tally
 from .optim import EMA, Stepper, optimizer_for, rate_at
@@ -157,7 +158,8 @@ def fit(
         rho = optim.sam_rho if phase.optimizer == "sam" else None
         stepper = Stepper(optimizer, method.module, sam_rho=rho)
         every = checkpoints.every if checkpoints else 0
-        work = _Work(method, loader, stepper, average, optim, accelerator, progress, every)
+        averaged = Averaged(method.module)
+        work = _Work(method, loader, stepper, average, averaged, optim, accelerator, progress, every)
 
         def mark(
             in_phase: int, tally: Tally, index: int = index, optimizer: Any = optimizer, average: EMA = average
@@ -203,6 +205,7 @@ class _Work:
     loader: TrainLoader
     stepper: Stepper
     average: EMA
+    averaged: Averaged
     optim: OptimConfig
     accelerator: Accelerator
     progress: Progress
@@ -248,19 +251,19 @@ class _Work:
         total: Tensor | None = None
         logs: dict[str, float | Tensor] = defaultdict(float)
         shares: dict[str, float | Tensor] = defaultdict(float)
-        for batch in group:
+        for k, batch in enumerate(group, 1):
             with self.accelerator.autocast():
                 output = self.method.loss(batch)
             if output.loss.device.type == "cpu":
                 # on a GPU this would wait for the step; `Pending` looks later
                 refuse_infinite(output.loss.item(), where)
-            self.accelerator.backward(output.loss / len(group))
+            with self.averaged.backward(last=k == len(group)):
+                self.accelerator.backward(output.loss / len(group))
             part = output.loss.detach() / len(group)
             total = part if total is None else total + part
             for sums, values in ((logs, output.logs), (shares, output.shares)):
                 for name, value in values.items():
                     sums[name] += (wide(value) if isinstance(value, Tensor) else value) / len(group)
-        ranks.average_gradients(self.method.module)
         assert total is not None  # a step has at least one batch
         return StepOutput(total, dict(logs), dict(shares))
 

@@ -1,7 +1,7 @@
 """Steps of methods in one process or several: `python rank_steps.py OUT FACES ROOT STEPS DTYPE METHOD…`.
 
 Every process writes losses, the gradients of the first step and the weights after the last, by method, to OUT-RANK.pt.
-`METHOD+sam` and `METHOD+mix` take that optimizer, or mix images.
+`METHOD+sam` and `METHOD+mix` take that optimizer, or mix images; `METHOD+twice` adds a pass through the head alone.
 """
 
 import sys
@@ -15,6 +15,7 @@ from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.datasets.registry import open_entry
 from fertrain.methods import Batch
 from fertrain.models.factory import build
+from fertrain.training.averaged import Averaged
 from fertrain.training.batches import TrainLoader
 from fertrain.training.data import open_labeled_data, open_unlabeled
 from fertrain.training.optim import Stepper, optimizer_for
@@ -82,6 +83,7 @@ def steps_of(name, faces, root, steps, dtype):
         optimizer_for(method.module, phase, config.optim), method.module,
         sam_rho=config.optim.sam_rho if "sam" in plain else None,
     )  # fmt: skip
+    averaged = Averaged(method.module)
     losses, first = [], None
     for batch in loader.epoch(0, phase):
         given = cast(batch, dtype)
@@ -89,8 +91,13 @@ def steps_of(name, faces, root, steps, dtype):
 
         def look(given=given):
             output = method.loss(given)
-            output.loss.backward()
-            ranks.average_gradients(method.module)
+            with averaged.backward(last="twice" not in plain):
+                output.loss.backward()
+            if "twice" in plain:
+                with averaged.backward():
+                    method.model.head(
+                        torch.ones(1, method.model.head.in_features, dtype=dtype)
+                    ).square().sum().backward()
             return output
 
         losses.append(stepper(look, 0.05).loss.item())

@@ -57,7 +57,10 @@ def steps(tmp_path, faces, mashup, count, dtype, *methods):
     return [torch.load(f"{out}-{k}.pt") for k in range(count)]
 
 
-METHODS = ("supervised", "rmfer", "fixmatch", "ada-cm", "moco", "supervised+mix", "supervised+sam", "mixmatch", "eac")
+METHODS = (
+    "supervised", "rmfer", "fixmatch", "ada-cm", "moco", "supervised+mix", "supervised+sam", "supervised+twice",
+    "mixmatch", "eac",
+)  # fmt: skip
 
 
 @pytest.mark.slow
