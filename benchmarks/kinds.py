@@ -22,6 +22,7 @@ from benchmarks.mashups import cache_folder, clips_folder
 from rmset.inspect.evaluate import video as evaluate
 from rmset.parts.detect import load
 from rmset.parts.identity import resolve
+from rmset.pipeline import run_stages
 from rmset.root import Root
 from rmset.stages import audit, fetch, layout, track
 from rmset.synth.acts import AnySize
@@ -194,13 +195,14 @@ def measure(kind: Kind, half: str, video: Path) -> Row:
 
 
 def _mended(root: Root, video_id: str, truth: Truth) -> tuple[float, float] | None:
-    """Return IDF1 and confidence after the audit's corrections; None if it has none."""
+    """Return IDF1 and confidence after the audit's corrections, as `rmset build` makes them; None if it has none."""
     found = root.audit(video_id)
     if found is None or not found.renames:
         return None
-    root.write_layout(audit.mended(root.layout(video_id), found.renames))
-    track.run(root, video_id, track.TrackConfig())
-    audit.run(root, video_id, audit.AuditConfig(embedder=resolve("auto")))
+    steps = [("track", track.TrackConfig()), ("audit", audit.AuditConfig(embedder=resolve("auto")))]
+    failed = [o.error for o in run_stages(root, video_id, steps) if o.status == "failed"]
+    if failed:
+        raise RuntimeError(f"{video_id}: {failed[0]}")
     return float(evaluate(root, video_id, truth).row["idf1"]), root.confidence(video_id) or 0.0
 
 

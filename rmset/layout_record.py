@@ -105,8 +105,8 @@ class Layout:
     segments: tuple[Segment, ...] = field(default=())
     moved: str | None = None
     """why it may not fit: the video's frames have other numbers than when it was drawn; None once it was looked at"""
-    corrected: bool = False
-    """whether the audit has corrected its people's ids"""
+    corrected: int = 0
+    """times that the audit has corrected its people's ids"""
 
     def __post_init__(self) -> None:
         """Refuse segments, regions and people that cannot be."""
@@ -163,7 +163,7 @@ class Layout:
                 frame_size=(_whole(raw["frame_size"][0]), _whole(raw["frame_size"][1])),
                 segments=tuple(_segment(s) for s in raw["segments"]),
                 moved=raw.get("moved"),
-                corrected=bool(raw.get("corrected")),
+                corrected=int(raw.get("corrected", 0)),
             )
         except LayoutError as error:
             found = str(error) if str(error).startswith(("layout of", name)) else f"{name}: {error}"

@@ -34,6 +34,8 @@ from rmset.stages.track import TrackConfig
 Config = ProposeConfig | TrackConfig | AuditConfig | ExportConfig
 # Most characters of a traceback in the ledger; the end is kept.
 _LONGEST_TRACE = 20_000
+# Most corrections of a layout's ids by the audit; each costs another tracking.
+_ROUNDS = 3
 
 Work = Callable[..., Mapping[str, float | str]]
 """(root, video_id, config, progress), and for a stage that shares crops: `early`"""
@@ -330,8 +332,8 @@ def run_stages(
 def _mend(root: Root, video_id: str, steps: Sequence[tuple[str, Config]], config: AuditConfig) -> bool:
     """Correct ids of a proposed layout by the audit, if it is to be tracked again; return whether any were.
 
-    This happens once, and never to a layout that somebody has looked at. Removed people are found by their ids, so a
-    video that has some keeps its ids.
+    A correction can bring to light what it did not see, so there are up to `_ROUNDS` of them. A layout that somebody
+    has looked at is never changed. Removed people are found by their ids, so a video that has some keeps its ids.
     """
     if not config.mend or track.NAME not in dict(steps):
         return False
@@ -341,7 +343,7 @@ def _mend(root: Root, video_id: str, steps: Sequence[tuple[str, Config]], config
             return False
         before = root.layout(video_id)
         after = audit.mended(before, found.renames)
-        if before.corrected or after.segments == before.segments:
+        if before.corrected >= _ROUNDS or after.segments == before.segments:
             return False
         root.write_layout(after)
     return True

@@ -351,6 +351,26 @@ def test_only_sharp_faces_are_compared_in_addition():
     assert tracks.sharp_between(0, 0, 7, AuditConfig()).tolist() == [1, 5, 6]
 
 
+def tracks_of(*boxes, frames=20):
+    """Tracks of people who stay where they are."""
+    return Tracks(
+        np.repeat(np.arange(frames), len(boxes)),
+        np.tile(np.arange(len(boxes)), frames),
+        np.tile(np.float32(boxes), (frames, 1)),
+        np.ones(len(boxes) * frames, np.float32),
+    )
+
+
+def test_two_tracks_that_follow_one_face_are_told():
+    tracks = tracks_of((0, 0, 40, 50), (100, 0, 140, 50), (2, 0, 42, 50))
+    assert tracks.twice() == [(0, 2, 0, 20)]
+    assert identity.one_face(*tracks.twice()[0]).confidence < 0.8
+    # A third of a second is a blink, and faces side by side are two.
+    assert tracks_of((0, 0, 40, 50), (2, 0, 42, 50), frames=8).twice() == []
+    assert tracks_of((0, 0, 40, 50), (20, 0, 60, 50)).twice() == []
+    assert tracks_of().twice() == []
+
+
 def test_a_mended_layout_has_a_segment_where_the_id_changes():
     people = (Person(0, FACE, PANEL), Person(1, (120.0, 20.0, 160.0, 70.0), (100.0, 0.0, 200.0, 100.0)))
     layout = Layout("v", (300, 200), (Segment(0, 60, 5, (), people),))

@@ -139,6 +139,18 @@ def test_ids_of_a_proposed_layout_are_corrected_at_the_very_frame_and_tracked_ag
     assert root.files.local(root.tracks_key(video_id)).read_bytes() == before
 
 
+def test_ids_are_corrected_again_if_the_second_audit_sees_more_but_not_endlessly(tmp_path, swapped):
+    root, video_id, _ = swapped
+    network = str(mean_color(tmp_path / "mean.onnx"))
+    proposed(root, video_id)
+    before = root.layout(video_id)
+    root.write_layout(replace(before, corrected=3))
+    assert tracked_by(root, network) == [(0, [0, 1])]
+    root.write_layout(replace(before, corrected=1))
+    assert tracked_by(root, network) == [(0, [0, 1]), (SWAP, [1, 0])]
+    assert root.layout(video_id).corrected == 2
+
+
 def test_a_run_that_ended_between_audit_and_correction_is_completed(tmp_path, swapped):
     root, video_id, _ = swapped
     network = str(mean_color(tmp_path / "mean.onnx"))

@@ -168,6 +168,12 @@ def _changes(pieces: Sequence[Piece], names: Sequence[int], find: Find) -> tuple
     return answers, renames
 
 
+def one_face(person_id: int, other_id: int, frame_idx: int, frames: int) -> Answer:
+    """Answer for two tracks that follow one face, from a frame on and in so many frames."""
+    detail = f"people {person_id} and {other_id} are one face in {frames} frames"
+    return Answer(PERSON, "no", False, detail, frame_idx, None, other_id, _MIXED)
+
+
 def unknown(person_id: int, low: int, high: int, share: float) -> Answer:
     """Answer for a stretch of a track, between two frames, in which no face could be compared."""
     detail = (

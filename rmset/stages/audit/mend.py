@@ -28,7 +28,7 @@ def mended(layout: Layout, renames: Sequence[Rename]) -> Layout:
             if rename.frame_idx <= segment.start_frame:
                 now[rename.person_id] = rename.becomes
         done.append(_renamed(segment, now))
-    return replace(layout, segments=tuple(done), corrected=True)
+    return replace(layout, segments=tuple(done), corrected=layout.corrected + 1)
 
 
 def _cut(segment: Segment, frame: int) -> list[Segment]:

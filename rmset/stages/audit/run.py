@@ -148,8 +148,9 @@ def _missing(video: _Audited) -> list[gaps.Gap]:
 
 def _identities(video: _Audited, samples: list[Sample]) -> tuple[list[Answer], list[Rename]]:
     """Answers about identities, and corrections; more faces are compared where the first ones leave a doubt."""
+    twice = [identity.one_face(*pair) for pair in video.tracks.twice()]
     if video.embedder is None:
-        return [Answer(PERSON, "not asked", None, "no embedder; `pip install 'rmset[identity]'`")], []
+        return [Answer(PERSON, "not asked", None, "no embedder; `pip install 'rmset[identity]'`"), *twice], []
     same, other = video.embedder.same, video.embedder.other
     samples += _unseen(video, samples)
     for person, low, high in identity.doubtful(samples, same, other):
@@ -162,8 +163,9 @@ def _identities(video: _Audited, samples: list[Sample]) -> tuple[list[Answer], l
         for _, person, low, high, share in _blind(video, samples)
         if share >= _MUCH
     ]
-    # A stretch that was not compared takes the good answer away; other faults stand.
-    return [*(a for a in answers if not unknown or a.good is not True), *unknown], renames
+    # A fault takes the good answer away; other faults stand.
+    more = [*twice, *unknown]
+    return [*(a for a in answers if not more or a.good is not True), *more], renames
 
 
 def _unseen(video: _Audited, samples: Sequence[Sample]) -> list[Sample]:

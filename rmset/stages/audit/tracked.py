@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
-from rmset.geometry import as_boxes, covered
+from rmset.geometry import area, as_boxes, covered
 from rmset.layout_record import Person, Segment
 from rmset.parts.shards import read_faces
 from rmset.root import Root
@@ -15,6 +16,10 @@ from rmset.stages.audit.config import AuditConfig
 
 # Least share of a compared face's box inside its panel.
 _WHOLE = 0.92
+# IoU above which two boxes hold one face.
+_ONE_FACE = 0.5
+# Frames, and share of the shorter track, in which two tracks may follow one face.
+_BLINK, _SHARE = 8, 0.05
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,21 @@ class Tracks:
         tall = self.box[part, 3] - self.box[part, 1] >= config.least_face
         fit = (self.name[part] == person_id) & tall & (self.score[part] >= config.least_score)
         return np.asarray(self.frame[part][fit], np.int64)
+
+    def twice(self) -> list[tuple[int, int, int, int]]:
+        """(person, other person, first frame, frames) of faces that two people's tracks follow at once, most first."""
+        frames = {int(p): np.flatnonzero(self.name == p) for p in np.unique(self.name)}
+        found = []
+        for one, other in combinations(sorted(frames), 2):
+            rows, columns = frames[one], frames[other]
+            both, a, b = np.intersect1d(self.frame[rows], self.frame[columns], return_indices=True)
+            x, y = self.box[rows[a]], self.box[columns[b]]
+            sides = np.maximum(np.minimum(x[:, 2:], y[:, 2:]) - np.maximum(x[:, :2], y[:, :2]), 0)
+            shared = sides.prod(axis=1)
+            same = both[shared > _ONE_FACE * (area(as_boxes(x)) + area(as_boxes(y)) - shared)]
+            if len(same) > max(_BLINK, _SHARE * min(len(rows), len(columns))):
+                found.append((one, other, int(same[0]), len(same)))
+        return sorted(found, key=lambda f: (-f[3], f))
 
 
 def in_their_panels(

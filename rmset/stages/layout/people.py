@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,8 @@ _PRESENT = 0.15
 # if it moves (share of its height), as a picture on the wall never does.
 _SECOND, _SECOND_SIZE = 0.6, 0.5
 _SMALL_SECOND, _STIRS = 0.15, 0.02
+# IoU above which two faces are one, and least share of a panel inside another that reaches over it.
+_SAME_FACE, _LIES_IN = 0.3, 0.8
 # Least IoU of panels in the same place.
 _SAME_PLACE = 0.6
 # Least share of panels at old places that show a new room when the whole screen fades.
@@ -67,7 +69,46 @@ def people_of(view: View, film: Sequence[int], regions: Sequence[Box]) -> tuple[
         confidence = min(1.0, sitter.presence * 1.1) * min(1.0, 0.5 + sitter.steadiness) * min(1.0, sitter.score)
         x0, y0, x1, y1 = (round(v, 1) for v in box)
         people.append(Person(len(people), (x0, y0, x1, y1), panel.panel.box, "detected", round(confidence, 3)))
-    return (view.frames[look] if view.frames else 0), tuple(people)
+    insets = {panel.panel.box for panel, _ in seats if panel.panel.inset}
+    return (view.frames[look] if view.frames else 0), _apart(people, insets)
+
+
+def _apart(people: Sequence[Person], insets: Set[Box]) -> tuple[Person, ...]:
+    """Return the people without those seen twice, in panels without the panels of others, except insets.
+
+    A line between two panels may not be seen while one of them is empty. The other one then reaches over it, to the
+    face beyond.
+    """
+    kept: list[Person] = []
+    # The narrowest panel first: it is the face's own.
+    for person in sorted(people, key=lambda p: (_area(_place(p)), p.person_id)):
+        faces = as_boxes([k.box for k in kept])
+        if not len(faces) or float(iou(as_boxes([person.box]), faces).max()) <= _SAME_FACE:
+            kept.append(person)
+    apart = []
+    for person in kept:
+        others = [o.panel for o in kept if o is not person and o.panel is not None and o.panel not in insets]
+        apart.append(replace(person, panel=_trimmed(person, others)))
+    ordered = sorted(apart, key=lambda p: p.person_id)
+    return tuple(replace(p, person_id=n) for n, p in enumerate(ordered))
+
+
+def _trimmed(person: Person, others: Sequence[Box]) -> Box | None:
+    """Return a person's panel without the smaller panels of others that lie in it, where a straight cut can do it."""
+    panel = person.panel
+    for other in sorted(others):
+        if panel is None or _area(other) >= _area(panel) or _area(clip(other, panel)) < _LIES_IN * _area(other):
+            continue
+        x0, y0, x1, y1 = panel
+        sides: list[Box] = [
+            (x0, y0, other[0], y1),
+            (other[2], y0, x1, y1),
+            (x0, y0, x1, other[1]),
+            (x0, other[3], x1, y1),
+        ]
+        free = [s for s in sides if s[0] < s[2] and s[1] < s[3] and clip(person.box, s) == person.box]
+        panel = max(free, key=_area, default=panel)
+    return panel
 
 
 def _lies_over(panel: Watched, region: Box) -> bool:
