@@ -107,7 +107,8 @@ def draws(sampler: PairSampler, batches: int) -> tuple[float, float, float]:
         found = sampler.draw_many(anchors, rng)
         worked.append(1e3 * (time.thread_time() - busy))
         took.append(1e3 * (time.perf_counter() - began))
-        assert all(len(p) == len(n) == CANDIDATES for p, n in found)
+        # Fewer positives only at the very ends of a video.
+        assert all(CANDIDATES - 2 <= len(p) <= len(n) == CANDIDATES for p, n in found)
     return statistics.median(worked), float(np.percentile(worked, 99)), statistics.median(took)
 
 
@@ -118,7 +119,8 @@ def measure(root: Root, start: int, stop: int) -> list[Line]:
     lines = []
     for name, found in (("crops", crops), ("pairs", pairs)):
         wall, own = (sum(t[i] for t in found) for i in range(2))
-        first, last = (per[1] / BATCH * 1e3 for per in (found[0], found[-1]))
+        batch = min(BATCH, stop - start)
+        first, last = (1e3 * per[1] / batch for per in (found[0], found[-1]))
         lines.append(
             Line(
                 f"{rows}: index of {name}, videos {start:,} to {stop:,} in batches of {BATCH:,}",
