@@ -28,6 +28,7 @@ from rmset.remote.store import PART, ObjectStore
 _INLINE = 16 << 10
 # What is never published: downloads under way and indexes, which every machine has for itself.
 _HERE = ("state/index", "state/downloads", "state/blanked", "state/locks")
+_LOCKS_HERE = ("index",)
 # An object that no commit names after this long will not be named any more.
 _ABANDONED = timedelta(days=1)
 
@@ -304,7 +305,11 @@ class RemoteFiles:
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        """Hold an exclusive lock between processes of all machines."""
+        """Hold an exclusive lock between processes of all machines; that of the index, of this machine's."""
+        if key in _LOCKS_HERE:
+            with self._here.lock(key):
+                yield
+            return
         with self._leases.hold(key) as lease, self._cache.pin(key):
             if lease.taken_over and VIDEO_ID.fullmatch(key):
                 # From here on, nothing that the last holder may still write counts.
@@ -323,6 +328,8 @@ class RemoteFiles:
 
     def is_locked(self, key: str) -> bool:
         """Whether some process holds the lock."""
+        if key in _LOCKS_HERE:
+            return self._here.is_locked(key)
         return self._leases.is_held(key)
 
 

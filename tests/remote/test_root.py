@@ -192,6 +192,24 @@ def test_crops_are_found_without_bringing_their_shards(laid_out_root, place, mon
     assert [*(tmp_path / "another").rglob("part-*.parquet")]
 
 
+def test_a_machine_s_index_needs_no_lock_of_the_bucket(place, tmp_path, monkeypatch):
+    from rmset.read.crops import CropStore
+    from tests.store.worlds import crop_root, crop_row, write_crops
+
+    root = rmset.open(place).root
+    write_crops(root, [crop_row("a", p, f) for p in range(2) for f in range(9)])
+    monkeypatch.setenv("RMSET_CACHE", str(tmp_path / "another"))
+    other = Root(place)
+    with root.files.lock("index"):
+        assert root.files.is_locked("index")
+        assert not other.files.is_locked("index")
+        assert CropStore(other).index.folder is not None
+        assert CropStore(root).index.folder is None
+        with pytest.raises(RootError, match="index"), root.files.lock("index"):
+            pass
+    assert len(CropStore(root)) == len(CropStore(crop_root(tmp_path / "here", people=2, frames=9, videos=("a",))))
+
+
 def test_one_more_video_of_a_bucket_is_appended_to_the_index_of_this_machine(place):
     from rmset.read.blocks import load
     from tests.store.test_growing import seen
