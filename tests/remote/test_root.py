@@ -200,6 +200,12 @@ def test_a_machine_s_index_needs_no_lock_of_the_bucket(place, tmp_path, monkeypa
     write_crops(root, [crop_row("a", p, f) for p in range(2) for f in range(9)])
     monkeypatch.setenv("RMSET_CACHE", str(tmp_path / "another"))
     other = Root(place)
+
+    def refused(*_, **__):
+        raise RootError("expected leave to write, found read-only credentials")
+
+    for name in ("write", "upload"):
+        monkeypatch.setattr(other.files._store, name, refused)
     with root.files.lock("index"):
         assert root.files.is_locked("index")
         assert not other.files.is_locked("index")
