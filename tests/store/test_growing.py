@@ -130,12 +130,14 @@ def test_what_is_open_stays_as_it_was_while_the_index_changes(tmp_path, monkeypa
     store = CropStore(root)
     data, frames = pickle.dumps(store), store.keys.frame.tolist()
     put(root, "c", 2)
-    CropStore(root)
+    late = CropStore(root)
+    late_sizes = late.index.arrays["location"]["size"].tolist()
     assert pickle.loads(data).keys.frame.tolist() == frames, "what was appended changes no earlier row"
     for seed in range(3, 9):
         put(root, "c", seed)
         CropStore(root)
         assert store.keys.frame.tolist() == frames
+        assert late.index.arrays["location"]["size"].tolist() == late_sizes, "an old block is never written over"
     size = sum(root.files.stamp(key).bytes for key in root.files.keys(f"{FOLDER}/crops-*/*.bin"))
     kept = load(root, "crops-blocks")
     assert size == kept.end <= 2 * kept.bytes.sum() + max(kept.bytes), "old blocks are at most half of the file"
