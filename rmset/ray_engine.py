@@ -36,6 +36,8 @@ _WAITING = 8
 # How long a task that is done again waits for the lock of the one that died, s.
 _PATIENCE = 90.0
 _POLL = 0.5
+# How often the cluster's size is asked for, s.
+_ASK = 5.0
 # How long the head of the cluster may take to answer, s.
 _ANSWER = 10.0
 
@@ -92,6 +94,7 @@ class _Driver:
         self.pending: dict[Any, str] = {}
         self.deaths, self.losses = Counter[str](), Counter[str]()
         self.task = ray.remote(_task)
+        self._ask, self._known = 0.0, (1, 0)
 
     def run(self, video_ids: Iterable[str]) -> Iterator[Outcome]:
         """Yield the outcomes of all videos."""
@@ -129,7 +132,16 @@ class _Driver:
                 self.ray.cancel(task, force=True)
 
     def _most(self) -> int:
-        return self.jobs or int(self.ray.cluster_resources().get("CPU", 1)) + _WAITING
+        return self.jobs or self._cluster()[0] + _WAITING
+
+    def _cluster(self) -> tuple[int, int]:
+        """Processors of the cluster, and memory of its largest node; asked now and then, because nodes come and go."""
+        if time.monotonic() >= self._ask:
+            nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+            largest = max((int(node.get("memory", 0)) for node in nodes), default=0)
+            self._known = int(sum(node.get("CPU", 0) for node in nodes)) or 1, largest
+            self._ask = time.monotonic() + _ASK
+        return self._known
 
     def _submit(self, video_id: str) -> None:
         again = self.deaths[video_id] + self.losses[video_id] > 0
@@ -146,8 +158,7 @@ class _Driver:
         except RmsetError:
             # The task says what is wrong with it.
             pixels = 0
-        largest = max((n["Resources"].get("memory", 0) for n in self.ray.nodes() if n["Alive"]), default=0)
-        return int(min(_PROGRAM + _PER_PIXEL * pixels, largest or _PROGRAM))
+        return min(_PROGRAM + _PER_PIXEL * pixels, self._cluster()[1] or _PROGRAM)
 
     def _ended(self) -> Iterator[list[Outcome]]:
         """Yield the outcomes of each video whose task has ended; those of dead workers are submitted again."""
