@@ -46,13 +46,12 @@ def pictures(count: int) -> list[bytes]:
     return found
 
 
-def make(folder: Path, images: int) -> None:
-    """A root, a labeled folder, and the folder packed."""
-    some = pictures(256)
-    crops = folder / "root" / "crops" / "m-00000000"
+def make_root(folder: Path, images: int, some: list[bytes], rows_per_part: int = 2048) -> None:
+    """Write the crops of one video."""
+    crops = folder / "crops" / "m-00000000"
     crops.mkdir(parents=True)
     empty = {f.name: {"string": "", "float": 0.0, "double": 0.0}.get(str(f.type), 0) for f in schema.crops()}
-    with CropWriter(crops, rows_per_part=2048) as writer:
+    with CropWriter(crops, rows_per_part=rows_per_part) as writer:
         for k in range(images):
             row = empty | {
                 "video_id": "m-00000000", "person_id": k // 1024, "frame_idx": k % 1024, "width": SIDE, "height": SIDE,
@@ -60,13 +59,15 @@ def make(folder: Path, images: int) -> None:
             }  # fmt: skip
             del row["encoded_size"]
             writer.add(row)
+
+
+def make(folder: Path, images: int) -> None:
+    """Make a root, a labeled folder, and the folder packed."""
+    some = pictures(256)
+    make_root(folder / "root", images, some)
+    names = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
     for k in range(images):
-        path = (
-            folder
-            / "faces"
-            / "train"
-            / ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")[k % 7]
-        )
+        path = folder / "faces" / "train" / names[k % 7]
         path.mkdir(parents=True, exist_ok=True)
         (path / f"{k}.jpg").write_bytes(some[k % len(some)])
     pack(open_entry(Entry("faces", "folder", folder / "faces")), folder / "packed")
@@ -113,8 +114,8 @@ def compared(
     return Line(what, found, f"≥ {bar}" if bar else "", None if bar is None else ratio >= bar)
 
 
-def measure(folder: Path, threads: int, rounds: int) -> list[Line]:
-    data = CropDataset(folder / "root", image_size=SIZE)
+def bare_loop(data: CropDataset) -> Callable[[int], Callable[[], int]]:
+    """For a number of threads, a loop that decodes all pictures out of a list."""
     n = len(data) // BATCH * BATCH
     held = data.store.read(np.arange(n))
 
@@ -126,6 +127,14 @@ def measure(folder: Path, threads: int, rounds: int) -> list[Line]:
                 return sum(len(x) for x in pool.map(lambda part: data.decoded(*part), parts))
 
         return loop
+
+    return bare
+
+
+def measure(folder: Path, threads: int, rounds: int) -> list[Line]:
+    data = CropDataset(folder / "root", image_size=SIZE)
+    n = len(data) // BATCH * BATCH
+    bare = bare_loop(data)
 
     def loader(**how: object) -> Callable[[], int]:
         return through(lambda: (batch.pixels for batch in CropLoader(data, BATCH, **how)))  # type: ignore[arg-type]

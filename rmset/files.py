@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,19 @@ class Files(Protocol):
 
     def local(self, key: str) -> Path:
         """Return a local path from which a file, not a folder, can be read now."""
+
+    def is_local(self, key: str) -> bool:
+        """Whether `local` finds the file without a download."""
+
+    def keeps(self, size: int) -> bool:
+        """Whether local copies of so many bytes would be kept."""
+
+    def read_parts(self, key: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes at (position, count), without a copy of the whole file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
 
     def reader(self, key: str) -> Reader:
         """Open a file of which parts are read.

@@ -9,10 +9,10 @@ import itertools
 import math
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
@@ -29,6 +29,9 @@ from rmset.progress import Progress, silent
 
 from ..errors import DatasetError
 from .sources import Bytes
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 Allocate = Callable[[tuple[int, ...]], Tensor]
 """Makes an uninitialized uint8 tensor of a shape."""
@@ -47,6 +50,18 @@ class Images(Protocol):
 
     def read(self, rows: Sequence[int], allocate: Allocate = fresh) -> Tensor:
         """Return the images of these rows: uint8 (n, C, S, S), RGB or gray (C = 1), in memory from `allocate`."""
+
+
+@runtime_checkable
+class Fetching(Images, Protocol):
+    """Images that may be on an object store: fetching their bytes is a step of its own."""
+
+    @property
+    def is_far(self) -> bool:
+        """Whether they are. Forked processes cannot make requests."""
+
+    def fetch(self, rows: Sequence[int]) -> Callable[[], Tensor]:
+        """Fetch the bytes of these rows; the function returned decodes them as `read` does."""
 
 
 def decode(data: bytes, name: str, *, gray: bool) -> npt.NDArray[np.uint8]:
@@ -180,6 +195,8 @@ def in_memory(
 
 
 _AHEAD = 2
+_FETCHES = 8
+"""batches of an object store that are fetched at once"""
 """Batches prefetched per worker."""
 _LEAST_ROOM = 256
 """Images for which a place has room, at least."""
@@ -260,14 +277,18 @@ def batches(images: Images, rows: Iterable[Sequence[int]], workers: int, *, thre
         images: the images.
         rows: rows of each batch.
         workers: processes; 0 decodes in this one.
-        threads: take threads of this process instead; the decoders let others work meanwhile.
+        threads: take threads of this process instead; the decoders let others work meanwhile. Images on an object
+            store are always read so.
     """
     if isinstance(images, InMemory) or workers == 0:
         for chosen in rows:
             yield images.read(chosen)
         return
+    if isinstance(images, Fetching) and images.is_far:
+        yield from _fetched(images, rows, workers)
+        return
     if threads:
-        yield from _in_threads(images, rows, workers)
+        yield from _in_threads(images.read, rows, workers, workers * _AHEAD)
         return
     lists = iter(rows)
     try:
@@ -294,16 +315,27 @@ def batches(images: Images, rows: Iterable[Sequence[int]], workers: int, *, thre
         yield places.batch(*batch)
 
 
-def _in_threads(images: Images, rows: Iterable[Sequence[int]], threads: int) -> Iterator[Tensor]:
-    """Read batches ahead in threads, in order."""
-    lists, ahead = iter(rows), deque[Future[Tensor]]()
-    pool = ThreadPoolExecutor(threads, "rmset-decode")
+def _fetched(images: Fetching, rows: Iterable[Sequence[int]], threads: int) -> Iterator[Tensor]:
+    """Fetch further ahead than is decoded, in threads of their own, because fetching is mostly waiting."""
+    fetched = _in_threads(images.fetch, rows, _FETCHES, _FETCHES)
     try:
-        for chosen in itertools.islice(lists, threads * _AHEAD):
-            ahead.append(pool.submit(images.read, chosen))
-        while ahead:
-            read = ahead.popleft().result()
-            ahead.extend(pool.submit(images.read, chosen) for chosen in itertools.islice(lists, 1))
-            yield read
+        yield from _in_threads(lambda decode: decode(), fetched, threads, threads * _AHEAD)
+    finally:
+        fetched.close()
+
+
+def _in_threads(
+    work: Callable[[Given], Found], given: Iterable[Given], threads: int, ahead: int
+) -> Generator[Found, None, None]:
+    """Work in threads, so far ahead, in order."""
+    items, started = iter(given), deque[Future[Found]]()
+    pool = ThreadPoolExecutor(threads, "rmset-read")
+    try:
+        for item in itertools.islice(items, ahead):
+            started.append(pool.submit(work, item))
+        while started:
+            found = started.popleft().result()
+            started.extend(pool.submit(work, item) for item in itertools.islice(items, 1))
+            yield found
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from rmset.read.crops import CropKeys, CropStore
 from rmset.read.pairindex import recorded_step
 from rmset.read.persons import read_persons
 from rmset.read.splits import SplitName, splits
+from rmset.remote import is_remote
 from rmset.root import Root
 
 from ..datasets.images import Allocate, decode, fresh, resized, stacked
@@ -216,6 +218,11 @@ class CropDataset(Dataset[CropItem]):
         """Make the data set of crops for a network's input spec: its size, gray or color."""
         return cls(crops, image_size=spec.size, gray=spec.gray)
 
+    @property
+    def is_far(self) -> bool:
+        """Whether the root is on an object store; its batches are then fetched ahead, in threads."""
+        return is_remote(self.store.root.place)
+
     def __len__(self) -> int:
         """Return the number of crops."""
         return len(self.crops)
@@ -250,9 +257,18 @@ class CropDataset(Dataset[CropItem]):
         Raises:
             DatasetError: a crop is damaged.
         """
-        wanted = np.asarray(rows, dtype=np.int64)
-        wanted = wanted if self.rows is None else self.rows[wanted]
+        wanted = self._wanted(rows)
         return self.decoded(self.store.read(wanted), wanted, allocate)
+
+    def _wanted(self, rows: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Return the rows in the store."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        return wanted if self.rows is None else self.rows[wanted]
+
+    def fetch(self, rows: Sequence[int]) -> Callable[[], Tensor]:
+        """Read the pictures of these rows; the function returned decodes them."""
+        wanted = self._wanted(rows)
+        return partial(self.decoded, self.store.read(wanted), wanted)
 
     def decoded(self, pictures: Sequence[bytes], rows: npt.NDArray[np.int64], allocate: Allocate = fresh) -> Tensor:
         """Decode pictures to uint8 (n, C, S, S); `rows` name them in errors."""

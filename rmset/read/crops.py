@@ -171,7 +171,10 @@ class CropStore:
         fds = {number: handle.fd for number, handle in held.items()}
         self._check_sizes(where["size"], shard)
         sizes = where["size"].tolist()
-        found = [read_at(fds[s], size, at) for s, size, at in zip(shard, sizes, where["offset"].tolist(), strict=True)]
+        places = list(zip(shard, where["offset"].tolist(), sizes, strict=True))
+        away = [place for place in places if place[0] not in fds]
+        parts = iter(self._files.far.read(away) if away else ())
+        found = [read_at(fds[s], size, at) if s in fds else next(parts) for s, at, size in places]
         if list(map(len, found)) != sizes:
             short = next(i for i, data in enumerate(found) if len(data) != sizes[i])
             path = self.root.files.local(self.index.shards[shard[short]].key)

@@ -10,6 +10,7 @@ from types import ModuleType
 
 from rmset.errors import ShardError
 from rmset.files import Files
+from rmset.read.far import FarShards
 from rmset.read.rows import Shard
 
 resource: ModuleType | None
@@ -77,6 +78,7 @@ class ShardFiles:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._opened: OrderedDict[int, _Handle] = OrderedDict()
+        self.far = FarShards(self._files, self._shards)
 
     def __getstate__(self) -> tuple[Files, tuple[Shard, ...], int]:
         """Pickle without open files."""
@@ -92,7 +94,9 @@ class ShardFiles:
         return len(self._opened)
 
     def take(self, numbers: Iterable[int]) -> dict[int, _Handle]:
-        """Return handles of these shards; they stay open at least as long as the caller keeps them.
+        """Return handles of those of these shards that are on this machine; `far` has the others.
+
+        Handles stay open at least as long as the caller keeps them.
 
         Raises:
             ShardError: a shard is missing or has changed.
@@ -105,6 +109,8 @@ class ShardFiles:
             opened = self._opened
             for number in numbers:
                 handle = opened.get(number)
+                if handle is None and self.far.is_far(number):
+                    continue
                 if handle is None:
                     handle = opened[number] = self._open(number)
                     if len(opened) > self.most:

@@ -171,15 +171,21 @@ class Cache:
         self._added = 0
         copies = sorted(self._copies())
         total = sum(size for _, size, _ in copies)
-        limit = self._limit
-        if limit is None:
-            limit = (shutil.disk_usage(self.folder).free + total) // 2
+        limit = self._most(total)
         for used, size, folder in copies:
             if total + more <= limit or time.time() - used < _GRACE:
                 break
             if not self._is_pinned(folder.parent.name):
                 clear(folder)
                 total -= size
+
+    def holds(self, size: int) -> bool:
+        """Whether so many bytes of copies fit."""
+        return size <= self._most(sum(size for _, size, _ in self._copies()))
+
+    def _most(self, total: int) -> int:
+        """Return the most bytes, where `total` are taken now."""
+        return self._limit if self._limit is not None else (shutil.disk_usage(self.folder).free + total) // 2
 
     def _copies(self) -> Iterator[tuple[float, int, Path]]:
         """Yield last use, bytes and folder of each copy."""

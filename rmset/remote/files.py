@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -179,6 +179,26 @@ class RemoteFiles:
         return self._cache.bring(
             name, entry.sha256, entry.size, lambda path: self._store.download(name, path, entry.size)
         )
+
+    def is_local(self, key: str) -> bool:
+        """Whether there is a copy; a fork, which cannot make requests itself, has to get one."""
+        if _is_here(key) or self._store.is_forked:
+            return True
+        entry = self._entry(key)
+        return entry is None or entry.object is None or self._cache.has(entry.object)
+
+    def keeps(self, size: int) -> bool:
+        """Whether so many bytes fit into the cache."""
+        return self._cache.holds(size)
+
+    def read_parts(self, key: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes at (position, count), neighbors in one request."""
+        if _is_here(key):
+            return self._here.read_parts(key, spans)
+        entry = self._found(key)
+        if entry.object is None:
+            return [entry.data()[position : position + count] for position, count in spans]
+        return self._store.read_ranges(entry.object, spans)
 
     def reader(self, key: str) -> Reader:
         """Open a file of which parts are read."""

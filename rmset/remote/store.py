@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +27,8 @@ T = TypeVar("T")
 PART = 16 << 20
 """Size of a part of an upload, and of a range of a download, bytes."""
 _AT_ONCE = 4
+# Bytes between two ranges up to which they are read together.
+_NEAR = 32 << 10
 # Further tries of an operation, after those of single requests, which obstore makes itself.
 # Exit code of `rmset.remote.download` for an object that is not there.
 _MISSING = 3
@@ -157,14 +159,32 @@ class ObjectStore:
 
     def read_range(self, name: str, start: int, count: int) -> bytes:
         """Return `count` bytes of an object."""
+        return bytes(self._range(name, start, count)) if count else b""
 
-        def work(obstore: Any, store: Any) -> bytes:
-            data = bytes(obstore.get_range(store, name, start=start, length=count))
-            if len(data) != count:
+    def _range(self, name: str, start: int, count: int) -> memoryview:
+        """Return `count` bytes of an object where they were received."""
+
+        def work(obstore: Any, store: Any) -> memoryview:
+            data = memoryview(obstore.get_range(store, name, start=start, length=count))
+            if data.nbytes != count:
                 raise _CutShort
             return data
 
-        return self._tried(name, work) if count else b""
+        return self._tried(name, work)
+
+    def read_ranges(self, name: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes of an object at each (position, count); near ones come in one request."""
+        starts, counts = [start for start, _ in spans], [count for _, count in spans]
+
+        def work(obstore: Any, store: Any) -> list[bytes]:
+            data = [bytes(part) for part in obstore.get_ranges(
+                store, name, starts=starts, lengths=counts, coalesce=_NEAR
+            )]  # fmt: skip
+            if list(map(len, data)) != counts:
+                raise _CutShort
+            return data
+
+        return self._tried(name, work)
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects, if they are there."""
@@ -210,8 +230,7 @@ class ObjectStore:
             stream.truncate(size)
 
             def bring(start: int) -> None:
-                data = self.read_range(name, start, min(PART, size - start))
-                os.pwrite(stream.fileno(), data, start)
+                os.pwrite(stream.fileno(), self._range(name, start, min(PART, size - start)), start)
 
             starts = range(0, size, PART)
             if len(starts) < 2:

@@ -3,16 +3,19 @@
 import pickle
 import shutil
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rmset
 from rmset.engine import build
-from rmset.errors import RootError
+from rmset.errors import RootError, ShardError
 from rmset.inspect.verify import verify
 from rmset.pipeline import check_tracks
+from rmset.read.crops import CropStore
 from rmset.review.desk import Desk
 from rmset.root import Root
 from rmset.stages.export import ExportConfig
@@ -228,3 +231,64 @@ def test_one_more_video_of_a_bucket_is_appended_to_the_index_of_this_machine(pla
     assert load(root, "crops-blocks").ids == ["b", "a", "c"]
     root.files.remove("state/index")
     assert seen(root) == grown
+
+
+def dropped(dataset, cache):
+    """The same data set without open files and copies of shards."""
+    for path in cache.rglob("part-*.parquet"):
+        path.unlink()
+    return pickle.loads(pickle.dumps(dataset))
+
+
+def copies(cache):
+    """Copies of shards, after those under way have arrived."""
+    for thread in threading.enumerate():
+        if thread.name == "rmset-copy":
+            thread.join()
+    return [*cache.rglob("part-*.parquet")]
+
+
+@pytest.mark.parametrize("size", [None, "1KB"])
+def test_pictures_come_before_their_shards_which_are_copied_if_they_fit(
+    finished, finished_root, place, tmp_path, monkeypatch, size
+):
+    monkeypatch.setattr("rmset.read.far.SMALL", 0)
+    monkeypatch.setattr("rmset.read.far._MANY", 40)
+    if size:
+        monkeypatch.setenv("RMSET_CACHE_SIZE", size)
+    local = CropStore(finished_root)
+    cache = tmp_path / "cache"
+    store = dropped(CropStore(Root(place)), cache)
+    rows = np.random.default_rng(0).permutation(len(store))[:39]
+    assert store.read(rows) == local.read(rows)
+    assert not copies(cache)
+    for _ in range(2):
+        assert store.read(range(len(store))) == local.read(range(len(store)))
+        assert bool(copies(cache)) == (size is None)
+
+
+def test_batches_of_a_bucket_are_fetched_ahead_and_are_those_of_a_folder(
+    finished, finished_root, place, tmp_path, monkeypatch
+):
+    from fertrain import CropDataset, CropLoader
+
+    monkeypatch.setattr("rmset.read.far.SMALL", 0)
+    far = dropped(CropDataset(place, image_size=32), tmp_path / "cache")
+    near = CropDataset(finished_root, image_size=32)
+    for block in (1, 4):
+        ours, theirs = (CropLoader(data, 16, workers=2, block=block) for data in (far, near))
+        for a, b in zip(ours, theirs, strict=True):
+            assert a.row.tolist() == b.row.tolist()
+            assert a.pixels.equal(b.pixels)
+
+
+def test_a_shard_that_was_exported_again_is_refused_in_one_line(finished, place, tmp_path, monkeypatch):
+    monkeypatch.setattr("rmset.read.far.SMALL", 0)
+    store = dropped(CropStore(finished), tmp_path / "cache")
+    other = Root(place)
+    (video_id,) = {shard.video_id for shard in store.index.shards}
+    with other.files.publish_folder(other.crops_key(video_id)) as folder:
+        (folder / "part-000.parquet").write_bytes(b"another")
+    finished.files._commits.refresh(video_id)
+    with pytest.raises(ShardError, match=r"part-000.parquet: has changed since the root was opened"):
+        store.read([0])
