@@ -27,6 +27,8 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from rmset.errors import UsageError
+
 from .errors import TrainingError
 
 Value = TypeVar("Value")
@@ -71,8 +73,14 @@ def joined(device: str = "auto") -> Iterator[None]:
         device: `cpu`, or `auto` for a GPU per process where there are GPUs.
 
     Raises:
+        UsageError: the launcher was asked for several processes, and has started one.
         TrainingError: another process has ended or cannot be reached.
     """
+    if started() == 1 and os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ:
+        raise UsageError(
+            "expected the processes that were asked for, found one: `accelerate launch --cpu` starts no others; take "
+            "`accelerate launch --multi_gpu`, which starts them without GPUs too, or torchrun"
+        )
     if started() == 1 and count() == 1:
         yield
         return

@@ -17,6 +17,7 @@ from fertrain import ranks
 from fertrain.run_folder import RunFolder
 from fertrain.transforms.augment import AUGMENTATIONS
 from fertrain.transforms.draws import seeded
+from rmset.errors import UsageError
 
 HERE = Path(__file__).parent
 PROGRAM = ["-m", "rmset_cli.fertrain"]
@@ -137,6 +138,55 @@ def test_torchrun_starts_the_program(faces, tmp_path):
     assert code == 0, errors
     assert out.count("overall_accuracy") == 1
     assert (tmp_path / "run" / "report.html").exists()
+
+
+SCRIPT = """
+import sys
+import fertrain
+for out in sys.argv[2:]:
+    run = fertrain.train(
+        labeled=f"folder:{sys.argv[1]}", model="deep-emotion", image_size=32, batch_size=14, precision="fp32", epochs=1,
+        out=out,
+    )
+    print(fertrain.ranks.index(), run.metrics["overall_accuracy"], flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_script_that_trains_twice(faces, tmp_path):
+    script, outs = tmp_path / "script.py", [tmp_path / "one", tmp_path / "two"]
+    script.write_text(SCRIPT)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2]
+    ((code, printed, errors),) = ended(start(1, *launcher, script, faces, *outs))
+    assert code == 0, errors
+    # what follows training is run by every process, with the same result
+    found = [line.split() for line in printed.splitlines()]
+    assert sorted(rank for rank, _ in found) == ["0", "0", "1", "1"]
+    assert len({accuracy for _, accuracy in found}) == 1
+    one, two = ((out / "model.safetensors").read_bytes() for out in outs)
+    assert one == two
+
+
+@pytest.mark.slow
+def test_accelerate_starts_the_program(faces, tmp_path):
+    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", 2, "--module"]
+    # an odd batch is refused by two processes alone
+    arguments = options(faces, tmp_path / "run", "--epochs", 1, "--device", "cpu")
+    ((code, out, errors),) = ended(start(1, *launcher, *arguments[1:]))
+    assert code == 0, errors
+    assert out.count("overall_accuracy") == 1
+    arguments = options(faces, tmp_path / "odd", "--epochs", 1, "--device", "cpu", "--batch-size", 13)
+    ((code, _, errors),) = ended(start(1, *launcher, *arguments[1:]))
+    assert code != 0
+    assert "2 processes share evenly" in errors
+
+
+def test_a_launcher_that_starts_one_of_several_processes_is_refused(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(UsageError, match="found one: `accelerate launch --cpu` starts no others"), ranks.joined("cpu"):
+        pass
 
 
 @pytest.mark.slow
