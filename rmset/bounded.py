@@ -24,6 +24,7 @@ DEEP = 64
 """most levels of nested lists and tables"""
 LARGE = 1 << 63
 """whole numbers are below this, as in the tables"""
+_PIECE = 1 << 20
 # Some systems lack some flags.
 _FLAGS = ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY", "O_NOINHERIT")
 _READING = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in _FLAGS)
@@ -66,6 +67,38 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
         FileNotFoundError: there is none.
         UnreadableError: it is not a regular file, is too large, or is not readable; also raised by its reads.
     """
+    handle, _ = _opened(path, most)
+    try:
+        return io.BufferedReader(_Readable(handle, path))
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_regular(path: Path, most: int | None = None) -> bytes:
+    """Return the bytes of a regular file; with half the calls of `open_regular`, for sets of many small files.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UnreadableError: as for `open_regular`.
+    """
+    handle, size = _opened(path, most)
+    try:
+        data = os.read(handle, size + 1)
+        # one read gives it all, except from a file that grows or is very large
+        while len(data) != size and (more := os.read(handle, _PIECE)):
+            data += more
+            if most is not None and len(data) > most:
+                raise UnreadableError(f"{path}: expected at most {most:,} bytes, found more; remove it")
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    finally:
+        os.close(handle)
+    return data
+
+
+def _opened(path: Path, most: int | None) -> tuple[int, int]:
+    """Return a descriptor of a regular file, and its size."""
     try:
         # Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
         handle = os.open(path, _READING)
@@ -79,10 +112,10 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
             raise UnreadableError(f"{path}: expected a regular file, found {_kind(found.st_mode)}; remove it")
         if most is not None and found.st_size > most:
             raise UnreadableError(f"{path}: expected at most {most:,} bytes, found {found.st_size:,}; remove it")
-        return io.BufferedReader(_Readable(handle, path))
     except BaseException:
         os.close(handle)
         raise
+    return handle, found.st_size
 
 
 def read_bytes(path: Path, most: int = SMALL) -> bytes:

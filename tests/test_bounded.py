@@ -110,3 +110,21 @@ def test_a_missing_file_and_a_bad_file_give_different_errors(tmp_path: Path) -> 
         bounded.read_text(tmp_path / "file" / "x.json")
     assert issubclass(UnreadableError, RmsetError)
     assert issubclass(UnreadableError, ValueError)
+
+
+@pytest.mark.parametrize("size", [0, 1, 20_000, 3 << 20])
+def test_a_whole_file_is_read_at_once_whatever_its_size(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(size))
+    assert bounded.read_regular(path, size) == path.read_bytes()
+    if size:
+        with pytest.raises(UnreadableError, match="expected at most"):
+            bounded.read_regular(path, size - 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc, whose files report size 0")
+def test_a_file_that_is_longer_than_it_says_is_read_whole_up_to_the_bound() -> None:
+    path = Path("/proc/self/status")
+    assert bounded.read_regular(path).startswith(b"Name:")
+    with pytest.raises(UnreadableError, match="found more"):
+        bounded.read_regular(path, 10)

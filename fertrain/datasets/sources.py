@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import cv2
 
-from rmset.bounded import open_regular
+from rmset.bounded import open_regular, read_regular
 from rmset.errors import UnreadableError
 from rmset.parts.picture_size import MOST_BYTES
 
@@ -165,8 +165,7 @@ class FolderBytes:
         """Return the file's bytes."""
         path = self.folder / name
         try:
-            with open_regular(path, most=MOST_BYTES) as file:
-                return file.read()
+            return read_regular(path, most=MOST_BYTES)
         except UnreadableError as error:
             raise DatasetError(str(error)) from None
         except OSError as error:
