@@ -1,6 +1,7 @@
 """The indexes of crops and pairs of many videos: built, opened, with one more video, and drawn from.
 
 python -m benchmarks.index FOLDER [--videos 2000 20000] [--write]
+python -m benchmarks.index FOLDER --videos 216 --people 16 --frames 13200     RMset itself
 
 Shards are named only: an index is made of the rows that exports write beside them (`state/rows`), never of pixels.
 """
@@ -14,6 +15,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,9 +32,6 @@ from rmset.read.pairs import PairSampler
 from rmset.read.rows import VideoRows, keep, rows_key, shards_of
 from rmset.root import Root
 
-PEOPLE, FRAMES = 9, 2500
-ROWS = PEOPLE * FRAMES
-"""crops of a video: 4.5 × 10⁸ in 20,000"""
 BATCH = 1000
 """videos of which the rows are on disk at once"""
 SPARE = 4 << 30
@@ -41,20 +40,34 @@ MORE = 5
 T = TypeVar("T")
 
 
-def add(root: Root, number: int) -> str:
+@dataclass(frozen=True)
+class Shape:
+    """Size of each video; as it is, 20,000 videos have 4.5 × 10⁸ crops."""
+
+    people: int = 9
+    frames: int = 2500
+
+    @property
+    def rows(self) -> int:
+        """Crops of a video."""
+        return self.people * self.frames
+
+
+def add(root: Root, number: int, shape: Shape) -> str:
     """Name the shard of one video, and write its rows."""
     video_id, rng = f"v-{number:08d}", np.random.default_rng(number)
     with root.files.publish_folder(root.crops_key(video_id)) as place:
         (place / "part-000.parquet").write_bytes(b"named only")
-    frame = np.repeat(np.arange(FRAMES, dtype=np.int32), PEOPLE)
-    where = np.empty(ROWS, [("offset", "<u4"), ("size", "<u4")])
-    where["size"] = rng.integers(9000, 15000, ROWS)
+    frame = np.repeat(np.arange(shape.frames, dtype=np.int32), shape.people)
+    where = np.empty(shape.rows, [("offset", "<u4"), ("size", "<u4")])
+    where["size"] = rng.integers(9000, 15000, shape.rows)
     where["offset"] = np.cumsum(where["size"])
     columns = {
-        "person": np.tile(np.arange(PEOPLE, dtype=np.int16), FRAMES), "segment": np.zeros(ROWS, np.int16),
+        "person": np.tile(np.arange(shape.people, dtype=np.int16), shape.frames),
+        "segment": np.zeros(shape.rows, np.int16),
         "frame": frame, "time_ms": frame * (1000 / 30), "location": where,
     }  # fmt: skip
-    keep(root, video_id, shards_of(root, video_id), VideoRows(columns, (ROWS,)))
+    keep(root, video_id, shards_of(root, video_id), VideoRows(columns, (shape.rows,)))
     return video_id
 
 
@@ -81,14 +94,16 @@ def opened(root: Root) -> tuple[CropStore, PairSampler]:
     return store, open_sampler(store, PairRule())
 
 
-def grow(root: Root, start: int, stop: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+def grow(
+    root: Root, start: int, stop: int, shape: Shape
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
     """Add videos in batches; return wall-clock and processor seconds of both indexes for each batch."""
     crops, pairs = [], []
     for low in range(start, stop, BATCH):
         if shutil.disk_usage(root.path if low else root.path.parent).free < SPARE:
             raise SystemExit(f"expected {SPARE / 1e9:.0f} GB of free disk, found less; take fewer videos")
         ids: list[str] = []
-        unsynced(lambda low=low, ids=ids: ids.extend(add(root, n) for n in range(low, min(low + BATCH, stop))))
+        unsynced(lambda low=low, ids=ids: ids.extend(add(root, n, shape) for n in range(low, min(low + BATCH, stop))))
         store, *took = timed(lambda: CropStore(root))
         crops.append((took[0], took[1]))
         _, *took = timed(lambda store=store: open_sampler(store, PairRule()))
@@ -117,10 +132,10 @@ def draws(sampler: PairSampler, batches: int) -> list[tuple[float, float, float,
     return found
 
 
-def measure(root: Root, start: int, stop: int) -> list[Line]:
+def measure(root: Root, start: int, stop: int, shape: Shape) -> list[Line]:
     """Grow the indexes to `stop` videos, and measure them there."""
-    crops, pairs = grow(root, start, stop)
-    rows = f"{stop * ROWS / 1e6:,.0f} million crops"
+    crops, pairs = grow(root, start, stop, shape)
+    rows = f"{stop * shape.rows / 1e6:,.0f} million crops"
     lines = []
     for name, found in (("crops", crops), ("pairs", pairs)):
         wall, own = (sum(t[i] for t in found) for i in range(2))
@@ -141,7 +156,7 @@ def measure(root: Root, start: int, stop: int) -> list[Line]:
     more = []
     for number in range(stop, stop + MORE):
         ids: list[str] = []
-        unsynced(lambda number=number, ids=ids: ids.append(add(root, number)))
+        unsynced(lambda number=number, ids=ids: ids.append(add(root, number, shape)))
         (_, sampler), *took = timed(lambda: opened(root))
         more.append((took[0], took[1], ids[0]))
     first, again = draws(sampler, 500)
@@ -152,7 +167,7 @@ def measure(root: Root, start: int, stop: int) -> list[Line]:
         root.files.remove(rows_key(video_id))
     return [
         *lines,
-        Line("… on disk", f"{disk:.2f} GB, {1e9 * disk / (stop * ROWS):.0f} bytes a crop"),
+        Line("… on disk", f"{disk:.2f} GB, {1e9 * disk / (stop * shape.rows):.0f} bytes a crop"),
         Line("… both opened", f"{own:.2f} s ({wall:.2f} s with waiting)", "≤ 2 s", own <= 2),
         Line(
             f"… one more video, both indexes, median of {MORE}",
@@ -217,26 +232,29 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where simulated roots are made, and removed")
     parser.add_argument("--videos", type=int, nargs="+", default=[2000, 20_000])
     parser.add_argument("--write", action="store_true", help="to benchmarks/results")
+    parser.add_argument("--people", type=int, default=Shape.people)
+    parser.add_argument("--frames", type=int, default=Shape.frames)
     args = parser.parse_args()
+    shape = Shape(args.people, args.frames)
     args.folder.mkdir(parents=True, exist_ok=True)
     root, start = Root(args.folder / "simulated"), 0
     lines = organized(args.folder / "organized", max(args.videos))
     try:
         for stop in sorted(args.videos):
-            need = (stop - start) * ROWS * 33
+            need = (stop - start) * shape.rows * 33
             free = shutil.disk_usage(args.folder).free
             if free - need < SPARE:
                 parser.error(f"expected {(need + SPARE) / 1e9:.0f} GB of free disk, found {free / 1e9:.0f}")
-            lines += measure(root, start, stop)
+            lines += measure(root, start, stop, shape)
             start = stop
     finally:
         shutil.rmtree(args.folder / "simulated", ignore_errors=True)
     notes = [
-        f"Videos of {ROWS:,} crops: {PEOPLE} people in {FRAMES:,} frames; the rule is d = 5, d_far = 30.",
+        f"Videos of {shape.rows:,} crops: {shape.people} people in {shape.frames:,} frames; the rule is d = 5, d_far = 30.",
         "Processor time of all threads of the process, and the clock in brackets: other programs ran.",
         "Rows of a batch are written before its index is measured, and removed after: that is the export's work.",
     ]
-    publish("index", "Indexes of many videos", lines, notes, write=args.write)
+    publish("index" if shape == Shape() else "index_paper", "Indexes of many videos", lines, notes, write=args.write)
 
 
 if __name__ == "__main__":
