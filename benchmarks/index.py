@@ -250,7 +250,7 @@ def main() -> None:
     finally:
         shutil.rmtree(args.folder / "simulated", ignore_errors=True)
     notes = [
-        f"Videos of {shape.rows:,} crops: {shape.people} people in {shape.frames:,} frames; the rule is d = 5, d_far = 30.",
+        f"Videos of {shape.rows:,} crops: {shape.people} people in {shape.frames:,} frames; d = 5, d_far = 30.",
         "Processor time of all threads of the process, and the clock in brackets: other programs ran.",
         "Rows of a batch are written before its index is measured, and removed after: that is the export's work.",
     ]
