@@ -254,7 +254,9 @@ def main() -> None:
         "Processor time of all threads of the process, and the clock in brackets: other programs ran.",
         "Rows of a batch are written before its index is measured, and removed after: that is the export's work.",
     ]
-    publish("index" if shape == Shape() else "index_paper", "Indexes of many videos", lines, notes, write=args.write)
+    publish(
+        "indexes" if shape == Shape() else "indexes_paper", "Indexes of many videos", lines, notes, write=args.write
+    )
 
 
 if __name__ == "__main__":
