@@ -185,7 +185,7 @@ def main() -> None:
     lines += _apart(measure_stats, root, args.rounds)
     notes = [
         "Files in the page cache, as after a first reading; index, draws, SQL and stats in a process each.",
-        "Index and draws: processor time of their one thread, so that other work does not count; waiting beside it.",
+        "Index: processor time of its threads, reading shards; draws: of their one thread; waiting beside it.",
         "SQL and stats, which use both cores: processor time of both together, and the quickest round on the clock.",
     ]
     publish("pairs", "Catalog and pairs", lines, notes, write=args.write)
