@@ -138,7 +138,8 @@ OPTIONS = (
     Option("data.report_best_on_test", "Also print the best epoch *on test*, marked as such.", DATA,
            flag="--report-best-on-test"),
     Option("augment",
-           "none, flip, affine, crop, one-of, randaugment, autoaugment, erasing; several with +, as affine+erasing.",
+           "none, flip, affine, crop, one-of, randaugment, autoaugment, erasing; several with +, as affine+erasing. "
+           "auto: flip for up to five epochs, affine for more.",
            DATA),
     Option("strong", "Strong views of unlabeled images, by the names of --augment.", DATA, _SEMI),
     Option("mix", "Blend images in pairs.", DATA),

@@ -164,6 +164,9 @@ class OptimConfig(Settings):
             raise UsageError(f"expected `optim.steps` with rates 0 or more, found {list(self.steps)}")
 
 
+_FEW_EPOCHS = 5
+
+
 @dataclass(frozen=True)
 class RunConfig(Settings):
     """One training run: `fertrain.training.experiment.run(RunConfig(...))`."""
@@ -195,9 +198,9 @@ class RunConfig(Settings):
     moco: MocoConfig = field(default_factory=MocoConfig)
     byol: ByolConfig = field(default_factory=ByolConfig)
     simsiam: SimSiamConfig = field(default_factory=SimSiamConfig)
-    augment: str = "affine"
+    augment: str = "auto"
     """`none`, `flip`, `affine` (FERPlus), `crop`, `one-of` (RMFER), `randaugment`, `autoaugment`,
-    `erasing`; several joined by +."""
+    `erasing`; several joined by +. `auto`: `flip` for up to five epochs, `affine` for more."""
     strong: str = "affine+randaugment+erasing"
     """Strong views of unlabeled images, by the same names; weak views are augmented as labeled images are."""
     mix: Literal["none", "mixup", "cutmix"] = "none"
@@ -232,6 +235,16 @@ class RunConfig(Settings):
     """The run folder."""
     overwrite: bool = False
     """Replace a finished run in `out`."""
+
+    @property
+    def augmentation(self) -> str:
+        """Name of the augmentation of labeled images: `augment`, or what `auto` stands for.
+
+        In a few epochs a network sees each image too rarely to learn its moved and turned copies too (the lab log).
+        """
+        if self.augment != "auto":
+            return self.augment
+        return "flip" if sum(self.optim.epochs) <= _FEW_EPOCHS else "affine"
 
 
 def start_for(method: str) -> RunConfig:

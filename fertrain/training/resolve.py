@@ -66,7 +66,7 @@ def resolve(config: RunConfig) -> Resolved:
         scheme=SCHEMES[data.scheme],
         method=METHODS[config.method],
         model=builder(config.model.name),
-        weak=augmentation(config.augment),
+        weak=augmentation(config.augmentation),
         strong=augmentation(config.strong),
         mix=mix(config.mix, config.mix_alpha),
         label_noise=parse(data.label_noise) if data.label_noise else None,

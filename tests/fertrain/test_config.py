@@ -79,3 +79,10 @@ def test_settings_come_back_from_their_file():
 
     config = RunConfig(method="uda", optim=OptimConfig(epochs=(1, 2), steps=((1, 0.5),)), augment="flip")
     assert config_from(tomllib.loads(to_toml(dataclasses.asdict(config)))) == config
+
+
+@pytest.mark.parametrize(("epochs", "used"), [((3,), "flip"), ((5,), "flip"), ((2, 4), "affine"), ((20,), "affine")])
+def test_few_epochs_mirror_images_and_more_move_and_turn_them(epochs, used):
+    config = RunConfig(optim=OptimConfig(epochs=epochs))
+    assert config.augmentation == used
+    assert dataclasses.replace(config, augment="one-of").augmentation == "one-of"

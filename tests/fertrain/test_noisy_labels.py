@@ -320,4 +320,4 @@ def test_every_such_method_learns_in_all_its_parts_and_starts_from_plain_setting
     method.loss(batch()).loss.backward()
     assert [k for k, p in method.module.named_parameters() if p.grad is None] == []
     start = start_for(name)
-    assert (start.method, start.data.unlabeled, start.augment) == (name, None, "affine")
+    assert (start.method, start.data.unlabeled, start.augmentation) == (name, None, "affine")
