@@ -74,23 +74,26 @@ def people_of(view: View, film: Sequence[int], regions: Sequence[Box]) -> tuple[
 
 
 def _apart(people: Sequence[Person], insets: Set[Box]) -> tuple[Person, ...]:
-    """Return the people without those seen twice, in panels without the panels of others, except insets.
+    """Return the people without those seen twice; where a panel also showed the face of another one, without that one.
 
     A line between two panels may not be seen while one of them is empty. The other one then reaches over it, to the
-    face beyond.
+    face beyond. A panel under an inset stays whole.
     """
     kept: list[Person] = []
     # The narrowest panel first: it is the face's own.
+    beyond: dict[Box, list[Box]] = {}
     for person in sorted(people, key=lambda p: (_area(_place(p)), p.person_id)):
         faces = as_boxes([k.box for k in kept])
-        if not len(faces) or float(iou(as_boxes([person.box]), faces).max()) <= _SAME_FACE:
+        overlap = iou(as_boxes([person.box]), faces)[0] if len(faces) else np.zeros(1)
+        if overlap.max() <= _SAME_FACE:
             kept.append(person)
-    apart = []
-    for person in kept:
-        others = [o.panel for o in kept if o is not person and o.panel is not None and o.panel not in insets]
-        apart.append(replace(person, panel=_trimmed(person, others)))
-    ordered = sorted(apart, key=lambda p: p.person_id)
-    return tuple(replace(p, person_id=n) for n, p in enumerate(ordered))
+        elif person.panel is not None and (own := kept[int(overlap.argmax())].panel) not in insets and own is not None:
+            beyond.setdefault(person.panel, []).append(own)
+    apart = [
+        replace(p, panel=_trimmed(p, beyond[p.panel])) if p.panel in beyond else p
+        for p in sorted(kept, key=lambda p: p.person_id)
+    ]
+    return tuple(replace(p, person_id=n) for n, p in enumerate(apart))
 
 
 def _trimmed(person: Person, others: Sequence[Box]) -> Box | None:
