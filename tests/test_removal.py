@@ -17,7 +17,8 @@ from rmset.errors import RootError
 from rmset.files import sha256_of
 from rmset.inspect.absence import absence
 from rmset.inspect.verify import verify
-from rmset.parts.likeness import BITS, alike, likeness
+from rmset.parts.hashsearch import alike
+from rmset.parts.likeness import BITS, likeness
 from rmset.parts.shards import read_faces, write_faces
 from rmset.read.catalog import Catalog
 from rmset.read.video import reader_of

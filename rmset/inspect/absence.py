@@ -10,7 +10,8 @@ import numpy as np
 
 from rmset.errors import RmsetError
 from rmset.inspect.verify import Finding
-from rmset.parts.likeness import BYTES, Hashes, alike, likeness
+from rmset.parts.hashsearch import alike
+from rmset.parts.likeness import BYTES, Hashes, likeness
 from rmset.parts.pictures import decode
 from rmset.parts.shards import batches, keys_of, read_faces
 from rmset.progress import Progress, silent

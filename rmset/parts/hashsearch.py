@@ -1,8 +1,8 @@
-"""All pairs of perceptual hashes that differ in few bits, exactly, among millions.
+"""Perceptual hashes that differ in few bits, exactly: within a set of millions, or between such a set and a small one.
 
 Multi-index hashing (Norouzi et al., CVPR 2012): hashes that differ in at most r bits agree in at least one of r + 1
-parts, so only hashes with an equal part are compared. A part takes bits from all over the picture: neighboring bits
-are alike, and parts of neighbors would put most pictures into few buckets.
+parts, so only hashes with an equal part are compared. Within a set a part takes bits from all over the picture:
+neighboring bits are alike, and parts of neighbors would put most pictures into few buckets.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from rmset.progress import Progress, silent
 _WIDEST = 24
 # Comparisons at once.
 _CHUNK = 1 << 20
+# Parts of 16 bits of a hash, and pairs of hashes compared at once (128 MB), between two sets.
+_KEYS, _BLOCK = BYTES // 2, 1 << 22
 
 Pairs = npt.NDArray[np.int64]
 
@@ -94,6 +96,35 @@ def _first_time(
         keys = _keys(chosen, bits)
         fresh &= keys[one] != keys[two]
     return pairs[fresh], apart[fresh]
+
+
+def alike(ours: Hashes, theirs: Hashes, most: int) -> Iterator[tuple[int, int, int]]:
+    """Find pairs of hashes that differ in at most `most` bits: yields (row of ours, row of theirs, bits).
+
+    Only rows that share a part of 16 bits with any of theirs are compared.
+
+    Args:
+        ours: (N, 32) uint8.
+        theirs: (M, 32) uint8; the smaller set.
+        most: below 16.
+    """
+    if not 0 <= most < _KEYS:
+        raise ValueError(f"expected at most 0 to {_KEYS - 1} bits, found {most}")
+    if not (len(ours) and len(theirs)):
+        return
+    mine, other = (np.ascontiguousarray(h).view(np.uint16) for h in (ours, theirs))
+    possible = np.zeros(len(ours), np.bool_)
+    for part in range(_KEYS):
+        known = np.zeros(1 << 16, np.bool_)
+        known[other[:, part]] = True
+        possible |= known[mine[:, part]]
+    rows = np.flatnonzero(possible)
+    words, wanted = (np.ascontiguousarray(h).view(np.uint64) for h in (ours[rows], theirs))
+    step = max(1, _BLOCK // len(theirs))
+    for low in range(0, len(rows), step):
+        apart = np.bitwise_count(words[low : low + step, None] ^ wanted[None]).sum(axis=2)
+        for row, column in np.argwhere(apart <= most):
+            yield int(rows[low + row]), int(column), int(apart[row, column])
 
 
 def as_hashes(data: bytes) -> Hashes:
