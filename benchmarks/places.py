@@ -1,10 +1,10 @@
-"""Identity switches in sixty short mashups in which people change places, are replaced, leave and return.
+"""Identity switches in short mashups in which people change places, are replaced, leave and return.
 
 Half of them show the tuning people of `benchmarks.kinds`, half the held-out ones; each has its own seed, layout and set
 of edits. Clips are shown whole, because a face cut by its panel would not count. A *silent mix* is a video with an IDF1
 below 0.95 and a confidence of 0.8 or more.
 
-    python -m benchmarks.places [--first 0] [--count 60] [--json rows.json]
+    python -m benchmarks.places [--first 0] [--count 120] [--json rows.json]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EDITS: tuple[tuple[str, ...], ...] = (
     ("leave", "replace"),
 )
 LAYOUTS = (("2x2", 3), ("2x3", 5), ("row", 4), ("side", 3), ("bordered", 4))
-COUNT = 60
+COUNT = 120
 LEAST, SURE = 0.95, 0.8
 
 
