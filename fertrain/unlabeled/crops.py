@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,6 +36,11 @@ from ..transforms.input_spec import InputSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from rmset.read.crops import Integers
+
+_PIECE = 1 << 16
+"""frames that are looked at together"""
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ def open_crops(
         DatasetError: the split has no people.
     """
     store = CropStore(root)
-    keys, stride = store.keys, recorded_step(root) or stride_of(np.asarray(store.keys.frame))
+    keys, stride = store.keys, recorded_step(root) or stride_of(store.keys.frame)
     if split is not None:
         rows = _of_split(root, keys, split, split_seed)
         some = _some(keys, rows)
@@ -309,6 +315,13 @@ class CropBatch(NamedTuple):
     """int64 (n,) frame_idx of the source video."""
 
 
-def stride_of(frames: npt.NDArray[np.integer]) -> int:
+def stride_of(frames: Integers) -> int:
     """Frames per step if no export is recorded: the greatest common divisor of frame numbers, too large with gaps."""
-    return max(1, int(np.gcd.reduce(frames - frames.min()))) if len(frames) else 1
+    step, first = 0, int(frames[0]) if len(frames) else 0
+    for start in range(0, len(frames), _PIECE):
+        piece = np.asarray(frames[start : start + _PIECE], dtype=np.int64) - first
+        step = math.gcd(step, int(np.gcd.reduce(piece)))
+        if step == 1:
+            # the other frames cannot change it
+            break
+    return max(1, step)
