@@ -219,7 +219,7 @@ def organized(folder: Path, videos: int, rows: int = 1000) -> list[Line]:
     shutil.rmtree(folder)
     return [
         Line(
-            f"{videos:,} videos (more files cannot be open), a file each: mapped; 64 × 100 values of 64 videos",
+            f"{videos:,} videos, a file each: mapped; 64 × 100 values of 64 videos",
             f"{apart_s:.2f} s; {statistics.median(took['apart']):.0f} µs",
         ),
         Line("… one file", f"{one_s:.4f} s; {statistics.median(took['one']):.0f} µs"),
