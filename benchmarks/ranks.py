@@ -43,7 +43,7 @@ def work(pipe: Connection, network: str, size: int, batch: int, method_name: str
             pipe.send((time.perf_counter() - began, time.process_time() - busy))
 
 
-def pair(args: argparse.Namespace, method: str, *, shared: bool) -> list[Connection]:
+def pair(args: argparse.Namespace, method: str, batch: int, *, shared: bool) -> list[Connection]:
     """Start two processes, each on a core of its own; they share a run or have one each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -55,26 +55,26 @@ def pair(args: argparse.Namespace, method: str, *, shared: bool) -> list[Connect
         own = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
         if shared:
             own |= {"RANK": str(k), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        batch = args.batch if shared else args.batch // 2
-        context.Process(target=work, args=(there, args.network, args.size, batch, method, own), daemon=True).start()
+        size = batch if shared else batch // 2
+        context.Process(target=work, args=(there, args.network, args.size, size, method, own), daemon=True).start()
         pipes.append(here)
     return pipes
 
 
-def rate(pipes: list[Connection], args: argparse.Namespace) -> tuple[float, float]:
+def rate(pipes: list[Connection], steps: int, batch: int) -> tuple[float, float]:
     """Labeled images per second of both processes together, and per second of a core."""
     for pipe in pipes:
-        pipe.send(args.steps)
+        pipe.send(steps)
     took = [pipe.recv() for pipe in pipes]
-    images = args.steps * args.batch / 2
+    images = steps * batch / 2
     return sum(images / wall for wall, _ in took), len(took) * images / sum(busy for _, busy in took)
 
 
-def measure(method: str, args: argparse.Namespace) -> Line:
-    together, apart = pair(args, method, shared=True), pair(args, method, shared=False)
-    rate(together, args)
-    rate(apart, args)
-    rows = [(rate(together, args), rate(apart, args)) for _ in range(args.rounds)]
+def measure(method: str, batch: int, args: argparse.Namespace) -> Line:
+    together, apart = pair(args, method, batch, shared=True), pair(args, method, batch, shared=False)
+    rate(together, args.steps, batch)
+    rate(apart, args.steps, batch)
+    rows = [(rate(together, args.steps, batch), rate(apart, args.steps, batch)) for _ in range(args.rounds)]
     for pipe in together + apart:
         pipe.send(0)
     ratios = [a / b for (a, _), (b, _) in rows]
@@ -82,7 +82,7 @@ def measure(method: str, args: argparse.Namespace) -> Line:
     one, two = (statistics.median(wall for wall, _ in column) for column in zip(*rows, strict=True))
     cores = statistics.median(a / b for (_, a), (_, b) in rows)
     return Line(
-        f"{method}, {args.network}, {args.size} px, batch {args.batch}: a shared run against two",
+        f"{method}, {args.network}, {args.size} px, batch {batch}: a shared run against two",
         f"{one:.1f} against {two:.1f} images/s = {ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
         f"{cores:.2f} by seconds of a core",
         f"≥ {BAR}",
@@ -94,13 +94,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="resnet18")
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, nargs="+", default=[64, 128], help="of both processes together")
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--methods", nargs="+", default=["supervised", "rmfer"])
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results/ranks.md")
     args = parser.parse_args()
-    lines = [measure(method, args) for method in args.methods]
+    lines = [measure(method, batch, args) for method in args.methods for batch in args.batch]
     notes = [f"Medians of {args.rounds} rounds of {args.steps} steps; images per second are those with labels."]
     publish("ranks", "A run in two processes", lines, notes, write=args.write)
 
