@@ -1,7 +1,7 @@
 """Pictures of shards on an object store that have no local copy yet.
 
 They are read as parts of their shards, many at once, so that the first batch does not wait for shards of a gigabyte.
-Who reads many gets copies beside it, of the most read shards first, if the copies of all shards fit into the cache.
+After many pictures shards are copied in the background, the most read first, if the copies of all fit into the cache.
 """
 
 from __future__ import annotations
