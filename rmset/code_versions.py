@@ -45,18 +45,21 @@ GRID = Change(6, "the film is where the whole video has it, and short absences s
 
 DARK = Change(7, "dark panels are lightened, and covered faces are found at their place", _every_video)
 
+ONCE = Change(8, "a face seen in two panels is one person, and the wider panel is cut", _every_video)
+
 RESTING = Change(8, "faces that hardly move are looked for in every second frame", _every_video)
 
 ASKED = Change(2, "the audit looks again where it doubts, at rooms and at gaps", _every_video)
 MIDDLE = Change(3, "the audit searches the whole screen once per segment, and sees cuts elsewhere", _every_video)
 PRECISE = Change(4, "the audit finds the frame of a change, and people who are there for a short time", _every_video)
+UNTOLD = Change(5, "the audit says what it could not compare, and when two tracks follow one face", _every_video)
 
 PLANES = Change(3, "crops are cut out of the planes of the video, and no longer by way of RGB", _every_video)
 
 CHANGES: dict[str, tuple[Change, ...]] = {
     # tracks and crops depend on the layout, which changes
-    "layout": (NUMBERING, EDITED, SECOND, GRID, DARK), "track": (NUMBERING, FILLING, DARK, RESTING),
-    "export": (NUMBERING, PLANES), "audit": (ASKED, MIDDLE, PRECISE),
+    "layout": (NUMBERING, EDITED, SECOND, GRID, DARK, ONCE), "track": (NUMBERING, FILLING, DARK, RESTING),
+    "export": (NUMBERING, PLANES), "audit": (ASKED, MIDDLE, PRECISE, UNTOLD),
 }  # fmt: skip
 """by stage; add a change with the next version when a stage's results change"""
 
