@@ -6,6 +6,7 @@ some rows gathers those only, and `np.asarray` gives all.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ Places = npt.NDArray[np.int64]
 """starts of consecutive parts (V + 1,): part v has the rows first[v] to first[v + 1] - 1"""
 
 
-class Column(np.lib.mixins.NDArrayOperatorsMixin):
+class Column(np.lib.mixins.NDArrayOperatorsMixin, ABC):
     """Base of the columns: one value per row, by row number, like a NumPy array of one dimension that is never written.
 
     Args:
@@ -45,13 +46,13 @@ class Column(np.lib.mixins.NDArrayOperatorsMixin):
         """
         return self.reader(self.parts(rows) if part is None else part)(rows)
 
+    @abstractmethod
     def reader(self, part: Rows) -> Reader:
         """Return a function from rows to values, for several reads of rows in the same parts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def whole(self) -> npt.NDArray[Any]:
         """Return all values (N,)."""
-        raise NotImplementedError
 
     def parts(self, rows: Rows) -> Rows:
         """Return the part of each row."""
