@@ -121,6 +121,8 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     measured = {
         **data.measured, "precision": "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
     }  # fmt: skip
+    if config.augment != config.augmentation:
+        measured["augment"] = config.augmentation
     if data.chosen is not None:
         measured["train"] = {**measured["train"], "labels_sha256": index_hash(data.chosen)}
     if config.model.weights and loaded:

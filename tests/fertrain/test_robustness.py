@@ -133,6 +133,8 @@ def test_a_run_has_a_card_and_measures_slices_and_corruptions_on_request(tmp_pat
         optim=OptimConfig(epochs=(0,), batch_size=14), out=str(tmp_path / "r"),
     )  # fmt: skip
     folder = RunFolder(run(config).folder)
+    # what `auto` stood for in this run
+    assert 'augment = "flip"' in (folder.path / "config.toml").read_text()
     card = (folder.path / "model_card.md").read_text()
     accuracy = folder.metrics()["overall_accuracy"]
     for fact in (f"| overall accuracy | {accuracy:.2%} |", "32 × 32 px, gray", "Not measured; `fertrain evaluate",
