@@ -173,16 +173,21 @@ def measure(folder: Path, threads: int, rounds: int) -> list[Line]:
     return lines
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=4096)
+def options(about: str | None, images: int, name: str) -> argparse.Namespace:
+    """Parse the command line of a benchmark of reading; OpenCV and torch get one thread each."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=images)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="where the files are made; default: a temporary folder")
-    parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results/reading.md")
-    args = parser.parse_args()
+    parser.add_argument("--write", action="store_true", help=f"keep the table in benchmarks/results/{name}.md")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = options(__doc__, 4096, "reading")
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         make(Path(folder), args.images)
         lines = measure(Path(folder), args.threads, args.rounds)

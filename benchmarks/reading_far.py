@@ -8,7 +8,6 @@ a shard is in the cache. A root of 40 million crops is one shard under thousands
 
 from __future__ import annotations
 
-import argparse
 import os
 import pickle
 import shutil
@@ -18,10 +17,19 @@ import tempfile
 import time
 from pathlib import Path
 
-import cv2
-import torch
-
-from benchmarks.reading import BATCH, BLOCK, SIDE, SIZE, bare_loop, compared, drop, make_root, pictures, through
+from benchmarks.reading import (
+    BATCH,
+    BLOCK,
+    SIDE,
+    SIZE,
+    bare_loop,
+    compared,
+    drop,
+    make_root,
+    options,
+    pictures,
+    through,
+)  # fmt: skip
 from benchmarks.report import Line, publish
 from benchmarks.scale import linked_root
 from fertrain.unlabeled.crops import CropDataset
@@ -117,15 +125,7 @@ def measure_first(folder: Path, url: str, some: list[bytes], rounds: int) -> lis
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=16_384)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="where the files are made; default: a temporary folder")
-    parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results/reading_far.md")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    args = options(__doc__, 16_384, "reading_far")
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
         folder = Path(temporary)
         os.environ |= {
