@@ -6,14 +6,14 @@ object store, or in a folder that all nodes share.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
+import pickle
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -93,7 +93,8 @@ class _Driver:
         self.force, self.check, self.progress = force, check, progress
         self.pending: dict[Any, str] = {}
         self.deaths, self.losses = Counter[str](), Counter[str]()
-        self.task = ray.remote(_task)
+        versions, run = _for_nodes()
+        self.task, self.versions = ray.remote(run), versions()
         self._ask, self._known = 0.0, (1, 0)
 
     def run(self, video_ids: Iterable[str]) -> Iterator[Outcome]:
@@ -145,9 +146,10 @@ class _Driver:
 
     def _submit(self, video_id: str) -> None:
         again = self.deaths[video_id] + self.losses[video_id] > 0
+        call = partial(_work, self.root, video_id, self.steps, self.force, self.check, again)
         task = self.task.options(
             num_cpus=1, memory=self._memory(video_id), max_retries=0, name=f"rmset {video_id}"
-        ).remote(_versions(), self.root, video_id, self.steps, self.force, self.check, again)
+        ).remote(self.versions, pickle.dumps(call))
         self.pending[task] = video_id
 
     def _memory(self, video_id: str) -> int:
@@ -168,11 +170,12 @@ class _Driver:
         for task in ready:
             video_id = self.pending.pop(task)
             try:
-                yield self.ray.get(task)
+                answer = self.ray.get(task)
+                if isinstance(answer, dict):
+                    raise RootError(_other_versions(self.versions, answer))
+                yield answer
             except self.ray.exceptions.RayTaskError as error:
                 cause = error.cause
-                if isinstance(cause, RootError) and "expected the versions" in str(cause):
-                    raise cause from None
                 yield [Outcome(video_id, self.steps[0][0], "failed", {}, 0.0, f"{type(cause).__name__}: {cause}")]
             except self.ray.exceptions.RayError as error:
                 yield from self._lost(video_id, error)
@@ -191,21 +194,38 @@ class _Driver:
         yield [died(self.root, video_id, self.steps, f"the worker process died {times} times ({why}); run it alone")]
 
 
-def _task(
-    versions: dict[str, str],
-    root: Root,
-    video_id: str,
-    steps: list[tuple[str, Config]],
-    force: bool,
-    check: int,
-    again: bool,
+def _for_nodes() -> tuple[Callable[[], dict[str, str]], Callable[[dict[str, str], bytes], Any]]:
+    """Return what nodes run: `versions() -> name: version` and `run(expected, call) -> outcomes or other versions`.
+
+    They are nested so that Ray sends their code, not their names: a node needs no rmset, or another one, to compare.
+    """
+
+    def versions() -> dict[str, str]:
+        import importlib.metadata
+        import platform
+
+        try:
+            rmset = importlib.metadata.version("rmset")
+        except importlib.metadata.PackageNotFoundError:
+            rmset = "(not installed)"
+        return {"rmset": rmset, "Python": ".".join(platform.python_version_tuple()[:2])}
+
+    def run(expected: dict[str, str], call: bytes) -> Any:
+        import pickle
+        import platform
+
+        found = versions()
+        if found != expected:
+            return found | {"node": platform.node()}
+        return pickle.loads(call)()  # noqa: S301 - from the driver, as all that Ray itself unpickles
+
+    return versions, run
+
+
+def _work(
+    root: Root, video_id: str, steps: list[tuple[str, Config]], force: bool, check: int, again: bool
 ) -> list[Outcome]:
     """Run the stages of one video on a node."""
-    if versions != _versions():
-        raise RootError(
-            f"node {platform.node()}: expected the versions of the driver ({_told(versions)}), found "
-            f"{_told(_versions())}; install the same there"
-        )
     until = time.monotonic() + _PATIENCE
     while again and root.files.is_locked(video_id) and time.monotonic() < until:
         # The lock of the task that died has not expired yet.
@@ -213,12 +233,10 @@ def _task(
     return run_stages(root, video_id, steps, force=force, check=check)
 
 
-def _versions() -> dict[str, str]:
-    return {"rmset": importlib.metadata.version("rmset"), "Python": ".".join(platform.python_version_tuple()[:2])}
-
-
-def _told(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+def _other_versions(expected: dict[str, str], found: dict[str, str]) -> str:
+    """Message about a node with other versions."""
+    here, there = (", ".join(f"{name} {versions[name]}" for name in expected) for versions in (expected, found))
+    return f"node {found['node']}: expected the versions of the driver ({here}), found {there}; install the same there"
 
 
 def _everywhere(root: Root) -> Root:

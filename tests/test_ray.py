@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -50,6 +51,37 @@ def ray_workers(video_ids=("",)):
     return found
 
 
+@contextlib.contextmanager
+def node(workers, *, port=None, before=None):
+    """Start a node of a cluster of its own, or of the one at a port; yield the cluster's port.
+
+    `before` is a folder that stands before all others on the path of the node's workers.
+    """
+    environment = dict(os.environ, RAY_USAGE_STATS_ENABLED="0")
+    if before is not None:
+        environment["PYTHONPATH"] = str(before)
+    head = port is None
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = port or probe.getsockname()[1]
+    place = ["--head", f"--port={port}", "--include-dashboard=false"] if head else [f"--address=127.0.0.1:{port}"]
+    command = [
+        str(Path(sys.executable).with_name("ray")), "start", *place, "--block", "--node-ip-address=127.0.0.1",
+        f"--num-cpus={workers}", "--object-store-memory=100000000",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        for line in process.stdout:
+            if "Ray runtime started" in line:
+                break
+        else:
+            raise AssertionError("no node of Ray came up")
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def test_an_unknown_engine_and_an_address_without_ray_are_refused():
     from rmset_cli.rmset.build import runner
 
@@ -88,6 +120,69 @@ def test_on_ray_the_bytes_are_those_of_a_local_build(root, tmp_path):
     # Started again, nothing is repeated.
     again = list(build_on_ray(root, IDS, STEPS))
     assert {o.status for o in again} == {"already done"}
+
+
+def mashups(root, folder, count):
+    """Put small composed mashups into a root."""
+    from rmset.stages import fetch
+    from rmset.synth.compose import compose_demo
+
+    for number in range(count):
+        path = folder / f"mashup-{number}.mp4"
+        compose_demo(path, seconds=2, size=(480, 270), layout="2x2", seed=number)
+        fetch.add(root, path)
+    return root.video_ids()
+
+
+def command(root, *engine):
+    """Command that builds a root."""
+    program = str(Path(sys.executable).with_name("rmset"))
+    return [program, "build", *engine, "--size", "48", "--embedder", "none", "--root", str(root)]
+
+
+def made(root):
+    """Hash of every output of a root, by key."""
+    patterns = ("layouts/*", "tracks/*", "crops/*/*", "frames/*")
+    return {key: sha256_of(root.files.local(key)) for pattern in patterns for key in root.files.keys(pattern)}
+
+
+@pytest.mark.slow
+def test_four_workers_of_a_cluster_that_runs_already_make_the_bytes_of_a_local_build(tmp_path):
+    pytest.importorskip("ray", reason="needs the extra ray")
+    root = Root(tmp_path / "ray")
+    ids = mashups(root, tmp_path, 5)
+    shutil.copytree(root.path, tmp_path / "local")
+    subprocess.run(command(tmp_path / "local", "--jobs", "2"), check=True, stderr=subprocess.DEVNULL)
+    most = 0
+    with node(workers=4) as port:
+        engine = ("--engine", "ray", "--address", f"127.0.0.1:{port}")
+        driver = subprocess.Popen(command(root.path, *engine), stderr=subprocess.DEVNULL)
+        while driver.poll() is None:
+            most = max(most, len(ray_workers(ids)))
+            time.sleep(0.02)
+    assert driver.returncode == 0
+    assert most == 4
+    assert len([key for key in made(root) if key.startswith("crops/")]) == len(ids)
+    assert made(root) == made(Root(tmp_path / "local"))
+
+
+@pytest.mark.slow
+def test_a_node_with_another_rmset_is_one_line(root, tmp_path):
+    """The node is a runtime of its own that finds another version first; it joins a head that runs no tasks."""
+    pytest.importorskip("ray", reason="needs the extra ray")
+    other = tmp_path / "other" / "rmset-9.9.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Name: rmset\nVersion: 9.9\n")
+    # Its code differs, too: nothing of it can be loaded.
+    (other.parent / "rmset.py").write_text("raise ImportError('another rmset')\n")
+    with node(workers=0) as port, node(workers=2, port=port, before=other.parent):
+        engine = ("--engine", "ray", "--address", f"127.0.0.1:{port}")
+        done = subprocess.run(command(root.path, *engine), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "expected the versions of the driver (rmset " in done.stderr
+    assert "found rmset 9.9, Python " in done.stderr
+    assert "install the same there" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
@@ -155,25 +250,13 @@ def test_a_driver_that_dies_takes_its_tasks_along_and_the_next_one_goes_on(root)
 def test_twenty_killed_workers_and_three_killed_drivers_change_no_byte(tmp_path, videos, most_workers, most_drivers):
     """Kills at seeded random moments; tracks, crops and layouts are those of a local build that nothing disturbed."""
     pytest.importorskip("ray", reason="needs the extra ray")
-    from rmset.stages import fetch
-    from rmset.synth.compose import compose_demo
-
     chance, root = random.Random(7), Root(tmp_path / "ray")
-    for number in range(videos):
-        path = tmp_path / f"mashup-{number}.mp4"
-        compose_demo(path, seconds=2, size=(480, 270), layout="2x2", seed=number)
-        fetch.add(root, path)
-    ids = root.video_ids()
+    ids = mashups(root, tmp_path, videos)
     shutil.copytree(root.path, tmp_path / "local")
-
-    def command(name, *engine):
-        program = str(Path(sys.executable).with_name("rmset"))
-        return [program, "build", *engine, "--size", "48", "--embedder", "none", "--root", str(tmp_path / name)]
-
-    subprocess.run(command("local", "--engine", "local", "--jobs", "2"), check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(command(tmp_path / "local", "--jobs", "2"), check=True, stderr=subprocess.DEVNULL)
     workers = drivers = 0
     while True:
-        driver = subprocess.Popen(command("ray", "--engine", "ray"), stderr=subprocess.DEVNULL)
+        driver = subprocess.Popen(command(root.path, "--engine", "ray"), stderr=subprocess.DEVNULL)
         last = workers + chance.randint(2, 5) if drivers < most_drivers else 1000
         while driver.poll() is None:
             time.sleep(chance.uniform(0.05, 0.8))
@@ -191,10 +274,6 @@ def test_twenty_killed_workers_and_three_killed_drivers_change_no_byte(tmp_path,
         if code == 0:
             break
     assert (workers, drivers) == (most_workers, most_drivers), "all videos were done before all had been killed"
-
-    def made(of):
-        patterns = ("layouts/*", "tracks/*", "crops/*/*", "frames/*")
-        return {key: sha256_of(of.files.local(key)) for pattern in patterns for key in of.files.keys(pattern)}
 
     expected = made(Root(tmp_path / "local"))
     assert len([key for key in expected if key.startswith("crops/")]) == videos
