@@ -2,9 +2,9 @@
 
 key ── commits ──> object of the bucket ── cache ──> local file
 
-`files` implements `rmset.files.Files` over five parts: `store` (requests, retries, errors), `commits` (which objects
-are the root's files), `lease` (locks that expire, with fencing), `cache` (local copies), `ranges` (parts of large
-objects).
+`files` implements `rmset.files.Files` over six parts: `store` (requests, retries, errors) over `settings` (server and
+credentials, from the environment), `commits` (which objects are the root's files), `lease` (locks that expire, with
+fencing), `cache` (local copies), `ranges` (parts of large objects).
 """
 
 from __future__ import annotations

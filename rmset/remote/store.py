@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from rmset.errors import RootError, UsageError
+from rmset.remote import settings
 
 T = TypeVar("T")
 PART = 16 << 20
@@ -40,7 +40,6 @@ _CREDENTIALS = {
     "TokenRefreshRequired", "AuthenticationFailed", "InvalidAuthenticationInfo",
 }  # fmt: skip
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"}
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # The process that made the first request: its network threads do not exist in a fork of it.
 _first: list[int] = []
 
@@ -82,7 +81,7 @@ class ObjectStore:
             raise UsageError(f"{url}: expected a bucket, as in {scheme}://bucket/rmset; found '{self._bucket[:80]}'")
         if any(part in ("", ".", "..") for part in self._prefix.split("/") if self._prefix):
             raise UsageError(f"{url}: expected a plain prefix in the bucket, found '{self._prefix[:80]}'")
-        self.url, self._scheme, self._patience = url, scheme, patience
+        self.url, self._patience = url, patience
         self._opened: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -298,6 +297,10 @@ class ObjectStore:
         if code in _CREDENTIALS or isinstance(error, exceptions.UnauthenticatedError):
             why = f" ({code})" if code else ""
             return RootError(f"{self.url}: expected credentials that the store accepts, found others{why}; renew them")
+        if "performing token request" in text:
+            return RootError(
+                f"{self.url}: expected credentials, found none that give a token; {settings.how_to_sign_in(self.url)}"
+            )
         if isinstance(error, FileNotFoundError):
             return FileNotFoundError(2, "no such object", self.place(name))
         if isinstance(error, (exceptions.AlreadyExistsError, exceptions.PreconditionError)):
@@ -316,72 +319,14 @@ class ObjectStore:
                 )
             if status is not None:
                 return _Passing(f"status {status[1]} {code}".strip())
-            return _Passing("no whole answer: it cannot be reached, or was too slow")
+            return _Passing(f"no whole answer{settings.server(self.url)}: it cannot be reached, or was too slow")
         return error
 
     def _store(self) -> Any:
         if self._opened is None:
-            self._opened = self._open()
+            self._opened = settings.opened(self.url, self._bucket, self._prefix, self._patience)
             _first[:] = [os.getpid()]
         return self._opened
-
-    def _open(self) -> Any:
-        try:
-            from obstore.store import AzureStore, GCSStore, S3Store
-        except ImportError:
-            raise RootError(
-                f"{self.url}: expected the extra `s3` for roots on object stores, found it missing; "
-                "pip install 'rmset[s3]'"
-            ) from None
-        common: dict[str, Any] = {
-            "prefix": self._prefix or None,
-            "client_options": {
-                "connect_timeout": f"{max(1, round(self._patience / 3))}s",
-                "read_timeout": f"{round(1000 * self._patience)}ms",
-                # for a whole part at a megabyte a second and less
-                "timeout": f"{round(60 + 2 * self._patience)}s",
-                "allow_http": _is_loopback(),
-            },
-            "retry_config": {
-                "max_retries": 3,
-                "retry_timeout": timedelta(seconds=4 * self._patience),
-                "backoff": {
-                    "init_backoff": timedelta(milliseconds=100),
-                    "max_backoff": timedelta(seconds=5),
-                    "base": 2,
-                },
-            },
-        }
-        if os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true":
-            common["client_options"]["allow_http"] = True
-        try:
-            if self._scheme == "gs":
-                return GCSStore(self._bucket, **common)
-            if self._scheme == "az":
-                return AzureStore(self._bucket, **common)
-            return S3Store(self._bucket, checksum_algorithm="SHA256", **common, **self._s3_credentials())
-        except RootError:
-            raise
-        except Exception as error:
-            kind = type(error).__name__
-            raise RootError(
-                f"{self.url}: expected settings of the store in the environment, found faulty ones ({kind}); "
-                "see the page on object stores"
-            ) from None
-
-    def _s3_credentials(self) -> dict[str, Any]:
-        """Return boto3's chain (profiles, single sign-on, roles), if the environment does not hold a key itself."""
-        if os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"):
-            return {}
-        try:
-            from obstore.auth.boto3 import Boto3CredentialProvider
-
-            return {"credential_provider": Boto3CredentialProvider()}
-        except Exception:
-            raise RootError(
-                f"{self.url}: expected AWS credentials, found none; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, or give the machine a role"
-            ) from None
 
 
 class _CutShort(Exception):  # noqa: N818 - caught here
@@ -390,10 +335,3 @@ class _CutShort(Exception):  # noqa: N818 - caught here
 
 class _Passing(Exception):  # noqa: N818 - caught here
     """A fault that may pass."""
-
-
-def _is_loopback() -> bool:
-    """Whether the store is on this machine: then its connections need no encryption."""
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT", "GOOGLE_BASE_URL")
-    found = [os.environ[name] for name in names if os.environ.get(name)]
-    return bool(found) and all(urlsplit(each).hostname in _LOOPBACK for each in found)

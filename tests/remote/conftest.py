@@ -1,4 +1,4 @@
-"""Roots on S3 servers of this machine."""
+"""Roots on servers of this machine."""
 
 import itertools
 import os
@@ -55,3 +55,17 @@ def place(aws, moto):
 def remote(place):
     """An empty root on moto."""
     return Root(place)
+
+
+@pytest.fixture(scope="session")
+def azurite():
+    """Address of an Azurite server."""
+    with servers.azurite() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def google():
+    """Address of a fake-gcs-server."""
+    with servers.google() as url:
+        yield url

