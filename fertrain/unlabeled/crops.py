@@ -64,36 +64,48 @@ class Crops:
         """Whether all crops of the root are used."""
         return self.rows is None
 
+    @property
+    def videos(self) -> list[str]:
+        """The ids of the videos with used crops."""
+        return [self.keys.video_ids[v] for v in self.keys.shown().tolist()]
+
     def sha256(self) -> str:
         """Hash of the shards, people and times: another export has another hash."""
-        ids = [self.keys.video_ids[v] for v in np.unique(self.keys.video).tolist()]
-        shards = [[s.key, s.bytes] for s in self.store.index.shards if s.video_id in set(ids)]
+        ids = set(self.videos)
+        shards = [[s.key, s.bytes] for s in self.store.index.shards if s.video_id in ids]
         digest = hashlib.sha256(json.dumps(shards).encode())
-        for column in (self.keys.video, self.keys.person, self.keys.frame):
-            digest.update(np.ascontiguousarray(column).tobytes())
+        for column in ("video", "person", "frame"):
+            for values in self.keys.by_video(column):
+                digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()
 
     def exports(self) -> dict[str, str]:
         """Hash of each video's shards, by video_id, as the root's ledger has it."""
-        ids = [self.keys.video_ids[v] for v in np.unique(self.keys.video).tolist()]
-        return {v: known for v in ids if (known := self.store.root.export_hash(v)) is not None}
+        return {v: known for v in self.videos if (known := self.store.root.export_hash(v)) is not None}
 
     def described(self) -> str:
-        """Describe the crops in one line: crops, people, videos with one person alone, the longest track."""
-        track = tracks_of(self.keys)
-        # searchsorted: np.unique's inverse would sort every crop, possibly tens of millions
-        people = np.unique(track)
-        of = np.searchsorted(people, track)
-        videos, company = np.unique(people >> 16, return_counts=True)
-        # same dtype as the frames: otherwise numpy casts one by one, forty times slower
-        first = np.full(len(people), np.iinfo(self.keys.frame.dtype).max, self.keys.frame.dtype)
-        last = np.zeros_like(first)
-        np.minimum.at(first, of, self.keys.frame)
-        np.maximum.at(last, of, self.keys.frame)
-        longest, lonely = int((last - first).max(initial=0)) // self.stride, int((company == 1).sum())
+        """Describe the crops in one line: crops, people, videos with one person alone, the longest track.
+
+        Raises:
+            DatasetError: a person's number is out of range.
+        """
+        company, longest = [], 0
+        # video by video: the columns of a large root do not fit into memory
+        for person, frame in zip(self.keys.by_video("person"), self.keys.by_video("frame"), strict=True):
+            _check_people(person)
+            count = int(person.max(initial=-1)) + 1
+            # same dtype as the frames: otherwise numpy casts one by one, forty times slower
+            first = np.full(count, np.iinfo(frame.dtype).max, frame.dtype)
+            last = np.zeros_like(first)
+            np.minimum.at(first, person, frame)
+            np.maximum.at(last, person, frame)
+            there = first <= last
+            company.append(int(there.sum()))
+            longest = max(longest, int((last - first).max(where=there, initial=0)))
+        videos, lonely = np.count_nonzero(company), company.count(1)
         return (
-            f"{len(self):,} crops of {len(people):,} people in {len(videos):,} videos, {lonely:,} of them "
-            f"with one person alone, the longest track spans {longest:,} steps"
+            f"{len(self):,} crops of {sum(company):,} people in {videos:,} videos, {lonely:,} of them "
+            f"with one person alone, the longest track spans {longest // self.stride:,} steps"
         )
 
 
@@ -103,11 +115,18 @@ def tracks_of(keys: CropKeys) -> npt.NDArray[np.int64]:
     Raises:
         DatasetError: a person's number is out of range.
     """
-    if len(keys) and (keys.person.min() < 0 or keys.person.max() >= 1 << 16):
+    person = np.asarray(keys.person)
+    _check_people(person)
+    track: npt.NDArray[np.int64] = np.asarray(keys.video, dtype=np.int64) << 16 | person
+    return track
+
+
+def _check_people(person: npt.NDArray[np.integer]) -> None:
+    """Check the range of the people's numbers."""
+    if len(person) and (person.min() < 0 or person.max() >= 1 << 16):
         raise DatasetError(
-            f"expected person numbers from 0 to 65,535, found {keys.person.min()} to {keys.person.max()}; export again"
+            f"expected person numbers from 0 to 65,535, found {person.min()} to {person.max()}; export again"
         )
-    return keys.video.astype(np.int64) << 16 | keys.person
 
 
 def open_crops(
@@ -162,10 +181,12 @@ def _of_split(root: Root, keys: CropKeys, split: SplitName, seed: int) -> npt.ND
 
 def _share(keys: CropKeys, fraction: float, seed: int) -> npt.NDArray[np.int64]:
     """Return the rows of a seeded share of the videos; of one video, of its people."""
-    many = len(np.unique(keys.video)) > 1
-    group, least = (keys.video, 1) if many else (keys.who, 2)
-    groups = np.random.default_rng([seed, 9]).permutation(np.unique(group))
-    return np.flatnonzero(np.isin(group, groups[: max(least, round(fraction * len(groups)))]))
+    videos, rng = keys.shown(), np.random.default_rng([seed, 9])
+    if len(videos) > 1:
+        chosen = rng.permutation(videos)[: max(1, round(fraction * len(videos)))]
+        return np.concatenate([keys.rows_of(video) for video in np.sort(chosen).tolist()])
+    people = rng.permutation(np.unique(keys.who))
+    return np.flatnonzero(np.isin(keys.who, people[: max(2, round(fraction * len(people)))]))
 
 
 def _some(keys: CropKeys, rows: npt.NDArray[np.int64]) -> CropKeys:

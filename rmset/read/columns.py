@@ -218,6 +218,10 @@ class Numbers(Column):
         own = part.astype(np.int32)
         return lambda rows: np.broadcast_to(own, np.shape(rows))
 
+    def part(self, number: int) -> npt.NDArray[np.int32]:
+        """Return the numbers of one part, which are equal."""
+        return np.full(self.first[number + 1] - self.first[number], number, np.int32)
+
     def whole(self) -> npt.NDArray[Any]:
         """Return all numbers."""
         return np.repeat(np.arange(len(self.first) - 1, dtype=np.int32), np.diff(self.first))

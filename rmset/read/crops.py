@@ -5,9 +5,10 @@ Only the bytes of the picture are read from its shard; `rmset.read.index` has th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from rmset.errors import RootError, ShardError
 from rmset.parts.frames import Image
 from rmset.parts.pictures import decode
 from rmset.progress import Progress, silent
-from rmset.read.columns import Column, Numbers
+from rmset.read.columns import Column, Numbers, Parted
 from rmset.read.handles import ShardFiles, read_at
 from rmset.read.index import CropIndex, open_index
 from rmset.read.persons import read_persons
@@ -65,6 +66,16 @@ class CropKeys:
                 "pairs: expected crops video by video, found them mixed; export the root again with --force"
             )
         return np.searchsorted(self.video, np.arange(len(self.video_ids) + 1)).astype(np.int64)
+
+    def shown(self) -> npt.NDArray[np.int64]:
+        """Return the videos that have crops, by their positions in `video_ids`, ascending."""
+        return np.flatnonzero(np.diff(self.starts))
+
+    def by_video(self, name: str) -> Iterator[npt.NDArray[Any]]:
+        """Yield the values of a column video by video; those of an index are not copied."""
+        column = getattr(self, name)
+        for video, (start, end) in enumerate(pairwise(self.starts.tolist())):
+            yield column.part(video) if isinstance(column, (Parted, Numbers)) else column[start:end]
 
     def rows_of(self, video: int) -> npt.NDArray[np.int64]:
         """Return the rows of one video, by its position in `video_ids`."""

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,19 @@ def test_rows_are_videos_then_frames_then_people(root):
     assert keys.name(keys.row("b", 1, 7)) == "b:1:7"
     with pytest.raises(RootError, match="b:9:7"):
         keys.row("b", 9, 7)
+
+
+@pytest.mark.parametrize("name", ["video", "person", "frame", "time_ms"])
+def test_a_column_video_by_video_is_the_column(root, name):
+    keys = CropStore(root).keys
+    whole = np.asarray(getattr(keys, name))
+    plain = replace(keys, **{n: np.asarray(getattr(keys, n)) for n in ("video", "person", "frame", "time_ms")})
+    for each in (keys, plain):
+        parts = list(each.by_video(name))
+        assert len(parts) == len(each.video_ids)
+        assert np.concatenate(parts).tobytes() == whole.tobytes()
+    # Of an index they are its memory, not copies.
+    assert name == "video" or not any(part.flags.owndata for part in keys.by_video(name))
 
 
 def test_few_files_are_open_at_once(root):
