@@ -281,10 +281,10 @@ def _cluster(address: str | None) -> Iterator[Any]:
         ) from None
     _check_address(address)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    # One on this machine listens here only.
-    alone = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if address is None else {"address": address}
+    # "local" starts one, whatever cluster ran here before; it listens here only.
+    alone: dict[str, Any] = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     try:
-        ray.init(**alone, **quiet)
+        ray.init(**(alone if address is None else {"address": address}), **quiet)
     except Exception as error:
         text = " ".join(str(error).split())[:300]
         where = address or "this machine"

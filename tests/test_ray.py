@@ -167,6 +167,17 @@ def test_four_workers_of_a_cluster_that_runs_already_make_the_bytes_of_a_local_b
 
 
 @pytest.mark.slow
+def test_without_an_address_no_cluster_that_runs_here_is_joined(root):
+    """Else another's would be used, or one that died would be looked for during minutes: Ray notes the last one."""
+    pytest.importorskip("ray", reason="needs the extra ray")
+    with node(workers=0):
+        during = list(build_on_ray(root, IDS[:1], STEPS))
+    # Now the one noted is gone.
+    after = list(build_on_ray(root, IDS[1:2], STEPS))
+    assert [o.status for o in during + after if o.stage == "export"] == ["done", "done"]
+
+
+@pytest.mark.slow
 def test_a_node_with_another_rmset_is_one_line(root, tmp_path):
     """The node is a runtime of its own that finds another version first; it joins a head that runs no tasks."""
     pytest.importorskip("ray", reason="needs the extra ray")
