@@ -21,6 +21,7 @@ from .classifier import Classifier
 from .deep_emotion import DeepEmotionFeatures
 from .image_size import trial
 from .pretrained import load_lite0
+from .small_maps import quicken
 from .vgg13 import Vgg13Features
 
 
@@ -100,7 +101,9 @@ def build_tried(name: str, num_classes: int, image_size: int, pretrained: bool =
 def _own(name: str, num_classes: int, image_size: int, pretrained: bool) -> Classifier:
     if pretrained:
         raise WeightsError(f"expected a network with published weights for `model.pretrained`, found {name}")
-    return MODELS[name](num_classes, image_size)
+    network = MODELS[name](num_classes, image_size)
+    quicken(network)
+    return network
 
 
 def _from_timm(name: str, num_classes: int, image_size: int, pretrained: bool) -> Classifier:
@@ -108,6 +111,7 @@ def _from_timm(name: str, num_classes: int, image_size: int, pretrained: bool) -
     features = _create(name, image_size, hub=pretrained and not from_package)
     if from_package:
         load_lite0(features)
+    quicken(features)
     dim: Any = getattr(features, "head_hidden_size", None) or features.num_features
     return Classifier(name, features, dim, num_classes, 3)
 
