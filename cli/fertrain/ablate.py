@@ -32,6 +32,9 @@ def ablate(
         ),
     ] = None,
     sets: o.Sets = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Runs at once, each with its share of the cores.", rich_help_panel=o.METHOD)
+    ] = 1,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for the runs and the tables.", rich_help_panel=o.OUTPUT)
     ] = Path("runs/ablation"),
@@ -45,8 +48,8 @@ def ablate(
     Example: fertrain ablate rmfer --labeled ferplus --labels 4000 --unlabeled rmset --seeds 3 --out runs/ablation
 
     Options change the common settings; a variant's own settings override them. Finished runs are not repeated, so the
-    same command resumes. A grid is a TOML file of settings and variants; `fertrain.analysis.compare.ablation` shows
-    one.
+    same command resumes; small networks train faster with --jobs 2. A grid is a TOML file of settings and variants;
+    `fertrain.analysis.compare.ablation` shows one.
 
     The grid claim takes a set that names its subjects, or generated:N as --labeled: it makes worlds (`fertrain world
     --identity`), chooses rates on tuning people, and compares on people never seen; tables are people.md, .csv, .json.
@@ -60,7 +63,7 @@ def ablate(
         plan, start=o.settings(plan.start, given, sets), seeds=plan.seeds if seeds is None else tuple(range(seeds))
     )
     with progress() as bar:
-        outcome = (ablate_people if plan.people else run_grid)(plan, out, only or [], bar, o.talk)
+        outcome = (ablate_people if plan.people else run_grid)(plan, out, only or [], bar, o.talk, jobs)
     emit(outcome.rows, fmt, title=plan.about)
     say(f"written: {', '.join(str(path) for path in outcome.files)}")
     if outcome.failed:

@@ -36,19 +36,20 @@ def _fits(conv: nn.Conv2d) -> bool:
 class SmallMapConv2d(nn.Conv2d):
     """A 3×3 convolution whose weight gradient is one matrix product if its output is at most `LARGEST` pixels."""
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if not self._is_small(input):
-            return super()._conv_forward(input, weight, bias)
-        (stride, _), (padding, _) = self.stride, self.padding
-        out: Tensor = _SmallMap.apply(input, weight, stride, int(padding))  # type: ignore[no-untyped-call]
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if not self._is_small(x):
+            plain: Tensor = super()._conv_forward(x, weight, bias)
+            return plain
+        out: Tensor = _SmallMap.apply(x, weight, self.stride[0], int(self.padding[0]))
         return out if bias is None else out + bias[:, None, None]
 
     def _is_small(self, x: Tensor) -> bool:
         learns = torch.is_grad_enabled() and self.weight.requires_grad
         if not learns or x.ndim != 4 or torch.compiler.is_compiling() or not _is_plain(x):
             return False
-        height, width = ((n + 2 * int(p) - 3) // s + 1 for n, p, s in zip(x.shape[2:], self.padding, self.stride))
-        return height * width <= LARGEST
+        stride, padding = self.stride[0], int(self.padding[0])
+        height, width = ((n + 2 * padding - 3) // stride + 1 for n in x.shape[2:])
+        return bool(height * width <= LARGEST)
 
 
 def _is_plain(x: Tensor) -> bool:

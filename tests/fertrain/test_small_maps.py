@@ -15,7 +15,8 @@ from fertrain.models.factory import build
 @settings(deadline=None, max_examples=30)
 @given(
     n=st.integers(1, 3), inner=st.integers(1, 4), outer=st.integers(1, 4), height=st.integers(3, 9),
-    width=st.integers(3, 9), stride=st.integers(1, 3), padding=st.integers(0, 1), last=st.booleans(), seed=st.integers(0, 99),
+    width=st.integers(3, 9), stride=st.integers(1, 3), padding=st.integers(0, 1), last=st.booleans(),
+    seed=st.integers(0, 99),
 )  # fmt: skip
 def test_the_weight_gradient_is_that_of_autograd(n, inner, outer, height, width, stride, padding, last, seed):
     torch.manual_seed(seed)
@@ -62,8 +63,9 @@ def test_the_layer_returns_the_same_and_has_the_same_gradients(bias, monkeypatch
 
 def test_what_it_was_not_measured_for_stays():
     kept = nn.Sequential(
-        nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 4, 3, dilation=2), nn.Conv2d(4, 4, 3, padding="same"),
-        nn.Conv2d(4, 4, 3, stride=(1, 2)), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 4, 3, dilation=2),
+        nn.Conv2d(4, 4, 3, padding="same"), nn.Conv2d(4, 4, 3, stride=(1, 2)),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
     )  # fmt: skip
     small_maps.quicken(kept)
     assert {type(m) for m in kept} == {nn.Conv2d}
@@ -71,7 +73,9 @@ def test_what_it_was_not_measured_for_stays():
 
 def test_networks_have_it_and_large_maps_do_not_use_it(monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    convolutions = {n: m for n, m in build("resnet10t", 7, 48).named_modules() if isinstance(m, small_maps.SmallMapConv2d)}
+    convolutions = {
+        n: m for n, m in build("resnet10t", 7, 48).named_modules() if isinstance(m, small_maps.SmallMapConv2d)
+    }
     assert convolutions
     conv = small_maps.SmallMapConv2d(2, 2, 3, padding=1)
     assert "SmallMap" in str(conv(torch.rand(1, 2, 4, 4)).grad_fn.next_functions)

@@ -29,6 +29,7 @@ from typing import Any
 
 from rmset.bounded import parse_toml, read_text
 from rmset.errors import UnreadableError, UsageError
+from rmset.locks import change
 from rmset.progress import Progress, silent
 
 from ...config.recipes import recipe
@@ -41,6 +42,7 @@ from ...run_folder import RunFolder
 from ...training.experiment import RunResult, run
 from ...training.resolve import resolve
 from .people_plan import PeoplePlan, people_plan
+from .sharing import helpers, share
 from .table import write
 
 _FOLDER = "grid_files"
@@ -145,11 +147,13 @@ def parse(text: str, source: str) -> Grid:
 def ablate(
     plan: Grid, out: Path, only: Sequence[str] = (), progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+    jobs: int = 1,
 ) -> GridResult:  # fmt: skip
     """Run what is not finished, and write `table.md`, `table.csv` and `table.json` after every run.
 
     A run whose loss becomes NaN is noted in the table and the others continue. `only` restricts the variants that
-    run; the table also shows finished runs of the others.
+    run; the table also shows finished runs of the others. `jobs` processes do runs at once, each with its share of the
+    cores.
 
     Raises:
         UsageError: an unknown setting, or a folder with a run of other settings.
@@ -165,17 +169,25 @@ def ablate(
     todo = [(seed, name) for seed in plan.seeds for name in configs if not only or name in only]
     out.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
-    outcome = GridResult([], [])
-    for k, (seed, name) in enumerate(todo, start=1):
-        say(f"{k} of {len(todo)}: {name}")
+
+    def tables() -> GridResult:
+        with change(out / "table.json"):
+            rows, written = write(plan.about, {n: out / slug(n) for n in configs}, plan.seeds, failed, out)
+        return GridResult(rows, written, failed)
+
+    def work(run: tuple[int, str]) -> None:
+        seed, name = run
+        say(f"{todo.index(run) + 1} of {len(todo)}: {name}")
         try:
             run_seed(configs[name], seed, progress, say)
         except TrainingError as error:
             failed[f"{slug(name)}/seed-{seed}"] = str(error)
             say(f"failed: {error}")
-        rows, written = write(plan.about, {n: out / slug(n) for n in configs}, plan.seeds, failed, out)
-        outcome = GridResult(rows, written, failed)
-    return outcome
+        tables()
+
+    with helpers(jobs, ablate, plan, out, only):
+        share(todo, lambda run: out / "locks" / f"{slug(run[1])}-{run[0]}", work)
+    return tables()
 
 
 def require_variants(plan: Grid, only: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ import torch
 
 from rmset.bounded import read_json
 from rmset.errors import UsageError
+from rmset.locks import change
 from rmset.progress import Progress, silent
 from rmset.synth.posed import write_posed_set
 
@@ -39,6 +40,7 @@ from .people_cost import seconds_per_run
 from .people_measures import measured, purity_of
 from .people_plan import PeoplePlan
 from .people_table import Found, budget_name, decisions, rows, write
+from .sharing import helpers, share
 
 _Say = Callable[[str], None]
 
@@ -46,6 +48,7 @@ _Say = Callable[[str], None]
 def ablate_people(
     plan: Grid, out: Path, only: Sequence[str] = (), progress: Progress = silent,
     say: _Say = lambda line: None,  # noqa: ARG005
+    jobs: int = 1,
 ) -> GridResult:  # fmt: skip
     """Run what is not finished, and write `people.md`, `people.csv` and `people.json` after every run.
 
@@ -55,6 +58,7 @@ def ablate_people(
         only: variants to run; the tables also show finished runs of the others.
         progress: progress callback.
         say: callback for one-line messages.
+        jobs: processes that do runs at once, each with its share of the cores.
 
     Raises:
         UsageError: an unknown setting, a folder with a world or a run of other settings, or no tuning people.
@@ -64,7 +68,8 @@ def ablate_people(
     require_variants(plan, only)
     bench = _Bench(plan, plan.people, out.resolve(), progress, say)
     out.mkdir(parents=True, exist_ok=True)
-    return bench.run(list(only or plan.variants))
+    with helpers(jobs, ablate_people, plan, out, only):
+        return bench.run(list(only or plan.variants))
 
 
 class _Bench:
@@ -78,35 +83,44 @@ class _Bench:
             )
         self.plan, self.people, self.out, self.progress, self.say = plan, people, out, progress, say
         self.failed: dict[str, str] = {}
-        self.ready: set[tuple[int, int]] = set()
 
     def run(self, names: list[str]) -> GridResult:
         """Make worlds, choose rates, train, measure and write."""
         seeds = [*self.people.tune.seeds, *self.plan.seeds]
-        for seed in seeds:
-            self.world(seed)
+        share(seeds, lambda seed: self._lock("world", seed), self.world)
         budgets = self.budgets()
         # every setting is checked before the first training
         for name in names:
             resolve(self.config(name, seeds[0], budgets[0], {}))
         self._tell_cost(names, budgets)
-        tuned = self.out / "tuning.json"
-        chosen = read_json(tuned) if tuned.is_file() else {}
-        for name in names:
-            chosen[name] = self.tuned(name, budgets[0])
-            write_json(tuned, chosen)
+        if self.people.begin:
+            begun = [(s, budgets[0]) for s in self.people.tune.seeds]
+            begun += [(s, b) for b in budgets for s in self.plan.seeds]
+            share(begun, lambda of: self._lock("begin", *of), lambda of: self.begin(*of))
+        chosen = self.tune(names, budgets[0])
         todo = [(b, s, n) for b in budgets for s in self.plan.seeds for n in names]
-        outcome = GridResult([], [])
-        for k, (budget, seed, name) in enumerate(todo, start=1):
-            self.say(f"{k} of {len(todo)}: {name}, {budget_name(budget)}")
-            changes = self.people.tune.changes(chosen[name]["value"]) if chosen[name] else {}
-            self.train(name, seed, budget, changes, "test", _folder(budget))
-            found = self.found(budgets, chosen)
-            files = write(self.plan.about, found, self.people.families, self.facts(), self.failed, self.out)
-            outcome = GridResult(rows(found), files, self.failed)
-        for line in decisions(self.found(budgets, chosen), self.people.families):
+        share(todo, lambda run: self._lock("run", *run), lambda run: self._compared(run, todo, budgets, chosen))
+        found = self.found(budgets, chosen)
+        for line in decisions(found, self.people.families):
             self.say(line)
-        return outcome
+        return GridResult(rows(found), self._tables(found), self.failed)
+
+    def _lock(self, *what: object) -> Path:
+        return self.out / "locks" / "-".join(slug(str(w)) for w in what)
+
+    def _compared(
+        self, run: tuple[int, int, str], todo: Sequence[object], budgets: Sequence[int], chosen: Mapping[str, Any]
+    ) -> None:
+        """Do a run of the comparison, and write the tables again."""
+        budget, seed, name = run
+        self.say(f"{todo.index(run) + 1} of {len(todo)}: {name}, {budget_name(budget)}")
+        changes = self.people.tune.changes(chosen[name]["value"]) if chosen[name] else {}
+        self.train(name, seed, budget, changes, "test", _folder(budget))
+        self._tables(self.found(budgets, chosen))
+
+    def _tables(self, found: Sequence[Found]) -> list[Path]:
+        with change(self.out / "people.json"):
+            return write(self.plan.about, found, self.people.families, self.facts(), self.failed, self.out)
 
     def world(self, seed: int) -> Path:
         """Return the world of a seed; write it, or check that it has these settings."""
@@ -157,8 +171,6 @@ class _Bench:
 
     def begin(self, seed: int, budget: int) -> None:
         """Train what all variants of a seed and budget go on from, unless it is finished."""
-        if not self.people.begin or (seed, budget) in self.ready:
-            return
         self.say(f"beginning of all variants, {budget_name(budget)}")
         config = replace(self.plan.start, optim=replace(self.plan.start.optim, epochs=self.people.begin))
         config = self._on(config, seed, budget)
@@ -180,19 +192,32 @@ class _Bench:
         )  # fmt: skip
         return replace(config, data=data)
 
-    def tuned(self, name: str, budget: int) -> dict[str, Any]:
-        """Choose the variant's rate by the mean mAP on the tuning people; the first of equals."""
-        tune, score = self.people.tune, {}
-        for value in tune.values:
-            where = f"tuning/{value:g}"
-            for seed in tune.seeds:
-                self.say(f"tuning: {name}, {tune.setting} = {value:g}")
-                self.train(name, seed, budget, tune.changes(value), "valid", where)
-            # a rate at which a run failed is not chosen
-            score[value] = float(np.mean([self.kept(name, seed, where).get("map", math.nan) for seed in tune.seeds]))
-        usable = [value for value in tune.values if not math.isnan(score[value])]
+    def tune(self, names: Sequence[str], budget: int) -> dict[str, Any]:
+        """Choose the rate of each variant on the tuning people; of others, what was chosen before stays."""
+        tune, kept = self.people.tune, self.out / "tuning.json"
+        todo = [(n, v, s) for n in names for v in tune.values for s in tune.seeds]
+        share(todo, lambda run: self._lock("tuning", *run), lambda run: self._tried(*run, budget))
+        with change(kept):
+            chosen = read_json(kept) if kept.is_file() else {}
+            chosen |= {name: self._best(name) for name in names}
+            write_json(kept, chosen)
+        return dict(chosen)
+
+    def _tried(self, name: str, value: float, seed: int, budget: int) -> None:
+        self.say(f"tuning: {name}, {self.people.tune.setting} = {value:g}")
+        self.train(name, seed, budget, self.people.tune.changes(value), "valid", f"tuning/{value:g}")
+
+    def _best(self, name: str) -> dict[str, Any]:
+        """Choose a variant's rate by the mean mAP on the tuning people; the first of equals."""
+        tune = self.people.tune
         if not tune.values:
             return {}
+        # a rate at which a run failed is not chosen
+        score = {
+            value: float(np.mean([self.kept(name, s, f"tuning/{value:g}").get("map", math.nan) for s in tune.seeds]))
+            for value in tune.values
+        }
+        usable = [value for value in tune.values if not math.isnan(score[value])]
         if not usable:
             raise UsageError(
                 f"expected an expression that two tuning people show, and a rate at which '{name}' learns, found none; "
@@ -206,7 +231,6 @@ class _Bench:
         self, name: str, seed: int, budget: int, changes: Mapping[str, Any], split: str, where: str
     ) -> None:  # fmt: skip
         """Train one variant unless it is finished, and measure it on the people of a split."""
-        self.begin(seed, budget)
         config = self.config(name, seed, budget, changes)
         config = replace(config, data=replace(config.data, report_on=split), out=str(self.out / where / slug(name)))
         began = time.process_time()
