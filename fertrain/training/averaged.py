@@ -6,6 +6,8 @@ the whole batch. The order depends on the step alone, so a resumed run adds in t
 torch's DistributedDataParallel fixes the weights and their order beforehand. A method leaves some weights without a
 gradient in some phases or steps; DistributedDataParallel then waits for the GPU in every step, and warns on stderr in
 a run that uses all weights.
+
+Processes of one machine that train on its cores send nothing: see `shared_gradients`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from .. import ranks
+from .shared_gradients import SharedGradients
 
 _BYTES = 4 << 20
 """Gradients that are sent together."""
@@ -58,6 +61,8 @@ class Averaged:
         self._kept: list[_Portion] = []
         self._sent: list[Callable[[], object]] = []
         self._waiting: list[Tensor] = []
+        self._shared: SharedGradients | None = None
+        self._sends = False
 
     @contextmanager
     def backward(self, *, last: bool = True) -> Iterator[None]:
@@ -69,8 +74,24 @@ class Averaged:
         if ranks.count() == 1 or not last:
             yield
             return
-        self._sent, self._waiting = [], []
         trained = [p for p in self._module.parameters() if p.requires_grad]
+        if shared := self._memory_of(trained):
+            yield
+            shared.average([p for p in trained if p.grad is not None])
+            return
+        with self._sending(trained):
+            yield
+
+    def _memory_of(self, trained: Sequence[Tensor]) -> SharedGradients | None:
+        """Return the memory that the processes share, if they do; asked once, and again for more weights."""
+        if not self._sends and (self._shared is None or not self._shared.holds(trained)):
+            self._shared = SharedGradients.open(trained)
+            self._sends = self._shared is None
+        return self._shared
+
+    @contextmanager
+    def _sending(self, trained: Sequence[Tensor]) -> Iterator[None]:
+        self._sent, self._waiting = [], []
         missing: dict[Tensor, None] = dict.fromkeys(trained)
 
         def arrive(weight: Tensor) -> None:

@@ -1,7 +1,8 @@
 """Steps of methods in one process or several: `python rank_steps.py OUT FACES ROOT STEPS DTYPE METHOD…`.
 
 Every process writes losses, the gradients of the first step and the weights after the last, by method, to OUT-RANK.pt.
-`METHOD+sam` and `METHOD+mix` take that optimizer, or mix images; `METHOD+twice` adds a pass through the head alone.
+`METHOD+sam` and `METHOD+mix` take that optimizer, or mix images; `METHOD+twice` adds a pass through the head alone;
+`METHOD+sent` sends gradients, as processes without common memory do.
 """
 
 import sys
@@ -84,6 +85,8 @@ def steps_of(name, faces, root, steps, dtype):
         sam_rho=config.optim.sam_rho if "sam" in plain else None,
     )  # fmt: skip
     averaged = Averaged(method.module)
+    if "sent" in plain:
+        averaged._sends = True
     losses, first = [], None
     for batch in loader.epoch(0, phase):
         given = cast(batch, dtype)

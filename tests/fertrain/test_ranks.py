@@ -60,7 +60,7 @@ def steps(tmp_path, faces, mashup, count, dtype, *methods):
 
 METHODS = (
     "supervised", "rmfer", "fixmatch", "ada-cm", "moco", "supervised+mix", "supervised+sam", "supervised+twice",
-    "mixmatch", "eac",
+    "mixmatch", "eac", "supervised+sent", "rmfer+sent", "supervised+twice+sent",
 )  # fmt: skip
 
 
@@ -148,7 +148,9 @@ for out in sys.argv[2:]:
         labeled=f"folder:{sys.argv[1]}", model="deep-emotion", image_size=32, batch_size=14, precision="fp32", epochs=1,
         out=out,
     )
-    print(fertrain.ranks.index(), run.metrics["overall_accuracy"], flush=True)
+    # one write, so that lines of two processes do not mix
+    sys.stdout.write(f"{fertrain.ranks.index()} {run.metrics['overall_accuracy']}\\n")
+    sys.stdout.flush()
 """
 
 
