@@ -36,6 +36,8 @@ _NONE = np.empty(0, np.int64)
 _CELLS = 1 << 20
 _LINES = 256
 _ANCHORS_AT_ONCE = 20_000
+# n of m numbers, each drawn by itself, all differ with a chance of about exp(−n² / 2m): more than a quarter by this.
+_TRIES = 2.5
 
 
 class PairSampler:
@@ -132,13 +134,16 @@ class PairSampler:
         total = before + end - high
         most = self.max_candidates
         # When few of many are drawn, repetitions are rare; rows with one are drawn again.
-        many = np.flatnonzero(total > 50 * most)
+        rare = (total > 50 * most) & (total * _TRIES >= most * most)
+        many = np.flatnonzero(rare)
         chosen = np.empty((len(many), most), np.int64)
         again = np.arange(len(many))
         while len(again):
             chosen[again] = np.sort(rng.integers(0, total[many[again], None], (len(again), most)), axis=1)
             again = again[np.any(np.diff(chosen[again], axis=1) == 0, axis=1)]
-        picks: list[npt.NDArray[np.int64]] = [_few(int(t), most, rng) if t <= 50 * most else _NONE for t in total]
+        picks: list[npt.NDArray[np.int64]] = [
+            _NONE if is_rare else _few(t, most, rng) for t, is_rare in zip(total.tolist(), rare.tolist(), strict=True)
+        ]
         for line, number in zip(chosen, many.tolist(), strict=True):
             picks[number] = line
         counts = [len(pick) for pick in picks]

@@ -151,6 +151,12 @@ def test_the_draws_of_a_seed_are_those_of_earlier_versions(frames, rule, most, k
     assert hashlib.sha256(found).hexdigest()[:16] == known
 
 
+def test_many_candidates_of_very_many_are_drawn_without_trying_for_ever():
+    sampler = PairSampler(keys(people=2, frames=110_000, videos=1), d=2, d_far=30, max_candidates=2000)
+    ((_, negatives),) = sampler.draw_many(np.array([110_000]), np.random.default_rng(0))
+    assert len(set(negatives.tolist())) == 2000
+
+
 @pytest.mark.parametrize("most", [1, 7])
 def test_every_candidate_is_drawn_equally_often(most):
     sampler = PairSampler(keys(people=3, frames=700, videos=1), d=2, d_far=30, max_candidates=most)
