@@ -111,7 +111,6 @@ def step_of(method_name: str, args: argparse.Namespace) -> tuple[Callable[[Batch
             return output
 
         pending.add(stepper(look, 1e-5), "a step", tally)
-        ranks.average_statistics(method.module)
         method.after_step()
 
     inputs = round(loader.images_per_step(phase))

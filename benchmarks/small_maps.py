@@ -23,7 +23,8 @@ from fertrain.models.small_maps import SmallMapConv2d, weight_gradient
 
 SHAPES = [
     (512, 512, 2, 32), (512, 512, 2, 64), (512, 512, 3, 32), (512, 512, 4, 32), (256, 256, 3, 32), (256, 256, 4, 64),
-    (128, 128, 4, 32), (512, 512, 5, 32), (256, 256, 6, 32),
+    (128, 128, 4, 32), (512, 512, 5, 32), (256, 256, 6, 32), (512, 512, 7, 32), (256, 256, 7, 32), (128, 128, 7, 32),
+    (64, 64, 7, 32), (256, 256, 8, 32), (128, 128, 8, 32),
 ]  # fmt: skip
 """Channels in and out, side of the map in px, images. The last two are larger than the maps it is used for."""
 

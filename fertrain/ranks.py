@@ -223,8 +223,8 @@ def picked(own: Tensor, rows: Tensor, total: int) -> Tensor:
 def prepare(module: nn.Module) -> None:
     """Give every process the weights of the first one, and synchronize batch normalization on GPUs.
 
-    On processors torch cannot synchronize it: each process normalizes by its own share, and `average_statistics` gives
-    all of them the mean of the running statistics.
+    On processors torch cannot synchronize it: each process normalizes by its own share, and a step gives all of them
+    the mean of the running statistics (`training.averaged`).
     """
     if count() == 1:
         return
@@ -234,18 +234,21 @@ def prepare(module: nn.Module) -> None:
         dist.broadcast(value, src=0)
 
 
-@torch.no_grad()
-def average_statistics(module: nn.Module) -> None:
-    """Give every process the mean of the running statistics of batch normalization; called after a step."""
-    if count() == 1:
-        return
+def statistics_of(module: nn.Module) -> list[Tensor]:
+    """Return the running statistics of batch normalization that the processes do not synchronize."""
     layers = [
         m for m in module.modules()
         if isinstance(m, nn.modules.batchnorm._BatchNorm) and not isinstance(m, nn.SyncBatchNorm) and m.training
     ]  # fmt: skip
-    held = [v for m in layers for v in (m.running_mean, m.running_var) if v is not None]
-    if held:
-        flat = torch.cat([v.flatten() for v in held])
-        dist.all_reduce(flat)
-        for value, mean in zip(held, torch.split(flat / count(), [v.numel() for v in held]), strict=True):
-            value.copy_(mean.view_as(value))
+    return [v for m in layers for v in (m.running_mean, m.running_var) if v is not None]
+
+
+@torch.no_grad()
+def average(values: Sequence[Tensor]) -> None:
+    """Replace values, the same ones in every process, by their mean over the processes."""
+    if count() == 1 or not values:
+        return
+    flat = torch.cat([v.flatten() for v in values])
+    dist.all_reduce(flat)
+    for value, mean in zip(values, torch.split(flat / count(), [v.numel() for v in values]), strict=True):
+        value.copy_(mean.view_as(value))

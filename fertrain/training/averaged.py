@@ -50,7 +50,7 @@ class _Portion:
 
 
 class Averaged:
-    """Average of the gradients over the processes.
+    """Average of the gradients, and of the statistics of batch normalization, over the processes.
 
     Args:
         module: all trained weights.
@@ -75,17 +75,19 @@ class Averaged:
             yield
             return
         trained = [p for p in self._module.parameters() if p.requires_grad]
-        if shared := self._memory_of(trained):
+        statistics = ranks.statistics_of(self._module)
+        if shared := self._memory_of([*trained, *statistics]):
             yield
-            shared.average([p for p in trained if p.grad is not None])
+            shared.average([p for p in trained if p.grad is not None], statistics)
             return
         with self._sending(trained):
             yield
+        ranks.average(statistics)
 
-    def _memory_of(self, trained: Sequence[Tensor]) -> SharedGradients | None:
-        """Return the memory that the processes share, if they do; asked once, and again for more weights."""
-        if not self._sends and (self._shared is None or not self._shared.holds(trained)):
-            self._shared = SharedGradients.open(trained)
+    def _memory_of(self, values: Sequence[Tensor]) -> SharedGradients | None:
+        """Return the memory that the processes share, if they do; asked once, and again for more values."""
+        if not self._sends and (self._shared is None or not self._shared.holds(values)):
+            self._shared = SharedGradients.open(values)
             self._sends = self._shared is None
         return self._shared
 

@@ -226,7 +226,6 @@ class _Work:
             where = f"{place} at learning rate {rate:.2g}"
             look = partial(self._look, group, where)
             output = self.stepper(look, rate)
-            ranks.average_statistics(self.method.module)
             self.method.after_step()
             self.average.update()
             pending.add(output, where, tally)
