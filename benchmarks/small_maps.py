@@ -26,7 +26,7 @@ SHAPES = [
     (128, 128, 4, 32), (512, 512, 5, 32), (256, 256, 6, 32), (512, 512, 7, 32), (256, 256, 7, 32), (128, 128, 7, 32),
     (64, 64, 7, 32), (256, 256, 8, 32), (128, 128, 8, 32),
 ]  # fmt: skip
-"""Channels in and out, side of the map in px, images. The last two are larger than the maps it is used for."""
+"""Channels in and out, side of the map in px, images. The last six show where it ends: see `LARGEST`."""
 
 
 def compared(one: Callable[[], object], other: Callable[[], object], rounds: int) -> tuple[float, float, float]:
@@ -101,7 +101,7 @@ def main() -> None:
     ]
     notes = [
         f"{args.threads} threads, medians of {args.rounds} rounds: oneDNN's gradient, the matrix product, their ratio.",
-        f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; in use up to 16 pixels of the output.",
+        f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; in use up to 4×4, from 256 channels on up to 7×7.",
     ]
     publish("small_maps", "Weight gradients on small maps", lines, notes, write=args.write)
 

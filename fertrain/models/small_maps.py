@@ -2,8 +2,9 @@
 
 Images of 48 px leave maps of 2×2 or 3×3 to the last layers of a network. There oneDNN's kernel for weight gradients
 (`jit` with AVX2, oneDNN 3.12) reaches 3 to 30 GFLOP/s, and the last layer of ResNet-10 alone takes a quarter of a
-training step. One matrix product of the unfolded map, which is small here, takes a tenth to a half of the time. From
-maps of 5×5 on, unfolding costs more than it saves.
+training step. One matrix product of the unfolded map, which is small here, takes a tenth to a half of the time; a step
+of ResNet-10 at 48 px or ResNet-18 at 64 px two thirds (`benchmarks.small_maps`). On larger maps unfolding costs more
+than it saves, later for many channels than for few.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 LARGEST = 16
-"""pixels of an output map for which the matrix product was faster, for 64 to 512 channels and batches of 32 and 64"""
+"""Pixels of an output map up to which the matrix product was faster, with batches of 32 and 64."""
+LARGEST_OF_MANY, MANY = 49, 256
+"""The same for many channels, and how many these are."""
 
 
 def quicken(network: nn.Module) -> None:
@@ -34,7 +37,7 @@ def _fits(conv: nn.Conv2d) -> bool:
 
 
 class SmallMapConv2d(nn.Conv2d):
-    """A 3×3 convolution whose weight gradient is one matrix product if its output is at most `LARGEST` pixels."""
+    """A 3×3 convolution whose weight gradient is one matrix product on small maps."""
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not self._is_small(x):
@@ -49,7 +52,7 @@ class SmallMapConv2d(nn.Conv2d):
             return False
         stride, padding = self.stride[0], int(self.padding[0])
         height, width = ((n + 2 * padding - 3) // stride + 1 for n in x.shape[2:])
-        return bool(height * width <= LARGEST)
+        return bool(height * width <= (LARGEST_OF_MANY if self.in_channels >= MANY else LARGEST))
 
 
 def _is_plain(x: Tensor) -> bool:

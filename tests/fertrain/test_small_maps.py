@@ -80,5 +80,7 @@ def test_networks_have_it_and_large_maps_do_not_use_it(monkeypatch):
     conv = small_maps.SmallMapConv2d(2, 2, 3, padding=1)
     assert "SmallMap" in str(conv(torch.rand(1, 2, 4, 4)).grad_fn.next_functions)
     assert "SmallMap" not in str(conv(torch.rand(1, 2, 5, 4)).grad_fn)
+    many = small_maps.SmallMapConv2d(256, 2, 3, padding=1, bias=False)
+    assert ["SmallMap" in str(many(torch.rand(1, 256, side, 7)).grad_fn) for side in (7, 8)] == [True, False]
     with torch.no_grad():
         assert conv(torch.rand(1, 2, 4, 4)).grad_fn is None
