@@ -101,7 +101,8 @@ def main() -> None:
     ]
     notes = [
         f"{args.threads} threads, medians of {args.rounds} rounds: oneDNN's gradient, the matrix product, their ratio.",
-        f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; in use up to 4×4, from 256 channels on up to 7×7.",
+        f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}.",
+        "In use up to 4×4, from 256 channels on up to 7×7.",
     ]
     publish("small_maps", "Weight gradients on small maps", lines, notes, write=args.write)
 
