@@ -52,7 +52,9 @@ def stop_at(folder, item):
 
 
 def test_everything_is_done_once_by_whichever_process_is_free(tmp_path):
+    before = torch.get_num_threads()
     with helpers(2, all_of, tmp_path, 0.2):
+        assert torch.get_num_threads() == max(1, before // 2)
         while not (tmp_path / "log").exists():
             time.sleep(0.01)
         all_of(tmp_path, 0.2)
@@ -60,6 +62,8 @@ def test_everything_is_done_once_by_whichever_process_is_free(tmp_path):
     lines = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
     assert sorted(item for item, _ in lines) == [str(k) for k in range(8)]
     assert len({process for _, process in lines}) == 2
+    assert torch.get_num_threads() == before
+    assert not multiprocessing.active_children()
 
 
 def test_what_a_killed_process_held_is_done_by_another(tmp_path):
@@ -72,14 +76,6 @@ def test_what_a_killed_process_held_is_done_by_another(tmp_path):
 
     all_of(tmp_path, 0.0)
     assert all((tmp_path / f"done-{k}").exists() for k in range(8))
-
-
-def test_helpers_share_the_cores_and_end_with_the_body(tmp_path):
-    before = torch.get_num_threads()
-    with helpers(2, all_of, tmp_path, 0.0):
-        assert torch.get_num_threads() == max(1, before // 2)
-    assert torch.get_num_threads() == before
-    assert not multiprocessing.active_children()
 
 
 def test_a_grid_of_two_processes_has_the_runs_of_one(tmp_path, faces):
