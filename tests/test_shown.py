@@ -6,13 +6,10 @@ from itertools import product
 import av
 import numpy as np
 import pytest
-from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rmset.errors import VideoError
-from rmset.parts import frames as reading
 from rmset.parts.display import Turn, squared
 from rmset.parts.frames import VideoReader
 from rmset.parts.pixels import pixels_of
@@ -138,20 +135,3 @@ def test_a_picture_of_another_shape_is_shown_whole_between_black_bars(tmp_path):
     np.testing.assert_allclose(patch.mean(axis=(0, 1)), RED, atol=3)
     assert last.rgb[:, :96].max() < 8
     assert last.rgb[:, 224:].max() < 8
-
-
-def test_converters_that_are_kept_over_other_frames_return_what_new_ones_return():
-    rng = np.random.default_rng(0)
-    frames = []
-    for size, form, matrix, levels in product(
-        [(64, 48), (96, 80)], ["yuv420p", "yuv444p", "yuv420p10le", "rgb24"], ["ITU709", "ITU601"], ["MPEG", "JPEG"]
-    ):
-        image = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
-        raw = VideoFrame.from_ndarray(image, format="rgb24").reformat(format=form)
-        if form != "rgb24":
-            raw.colorspace, raw.color_range = Colorspace[matrix], ColorRange[levels]
-        frames.append(raw)
-    rng.shuffle(frames)
-    for raw, wanted in product(frames, ["gray", "rgb24", "yuv420p"]):
-        kept, new = reading._reformatted(raw, wanted), VideoReformatter().reformat(raw, format=wanted)
-        assert np.array_equal(kept.to_ndarray(), new.to_ndarray()), (raw, wanted)

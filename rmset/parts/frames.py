@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from queue import Full, Queue
-from threading import Event, Thread, local
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,6 @@ from rmset.parts.survey import survey
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
-    from av.video.reformatter import VideoReformatter
 
 Image = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), RGB"""
@@ -92,22 +91,11 @@ class Frame:
 def _reformatted(raw: VideoFrame, form: str) -> VideoFrame:
     """Return a frame in another pixel format.
 
-    Each thread keeps a converter for each format: a new one takes 3 to 11 ms at 1080p, and one that a frame keeps
-    (`VideoFrame.reformat`) holds ten megabytes as long as the frame.
+    The converter is dropped: one that a frame keeps (`VideoFrame.reformat`) holds ten megabytes as long as the frame.
     """
     from av.video.reformatter import VideoReformatter
 
-    if form not in _converters.of:
-        _converters.of[form] = VideoReformatter()
-    return _converters.of[form].reformat(raw, format=form)
-
-
-class _Converters(local):
-    def __init__(self) -> None:
-        self.of: dict[str, VideoReformatter] = {}
-
-
-_converters = _Converters()
+    return VideoReformatter().reformat(raw, format=form)
 
 
 def _array(raw: VideoFrame, form: str) -> npt.NDArray[np.uint8]:
