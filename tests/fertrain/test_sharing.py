@@ -4,33 +4,13 @@ import multiprocessing
 import os
 import signal
 import time
-from pathlib import Path
 
 import torch
+from test_ablation import GRID
 
 from fertrain.analysis.compare.ablation import ablate, parse
 from fertrain.analysis.compare.sharing import helpers, share
 from fertrain.run_folder import RunFolder
-
-GRID = """
-about = "tiny"
-seeds = 3
-[settings]
-method = "supervised"
-augment = "none"
-workers = 0
-[settings.data]
-labeled = "folder:{faces}"
-[settings.model]
-name = "test_resnet"
-image_size = 32
-[settings.optim]
-epochs = [1]
-[variants.slow]
-optim.lr = 0.001
-[variants.fast]
-optim.lr = 0.01
-"""
 
 
 def note(folder, item, pause=0.0):
@@ -53,7 +33,7 @@ def stop_at(folder, item):
 
 def test_everything_is_done_once_by_whichever_process_is_free(tmp_path):
     before = torch.get_num_threads()
-    with helpers(2, all_of, tmp_path, 0.2):
+    with helpers(2, print, all_of, tmp_path, 0.2):
         assert torch.get_num_threads() == max(1, before // 2)
         while not (tmp_path / "log").exists():
             time.sleep(0.01)
@@ -78,10 +58,34 @@ def test_what_a_killed_process_held_is_done_by_another(tmp_path):
     assert all((tmp_path / f"done-{k}").exists() for k in range(8))
 
 
+def starts(folder):
+    multiprocessing.get_context("spawn").Process(target=(folder / "started").touch).start()
+
+
+def test_helpers_may_start_processes_of_their_own_as_loaders_do(tmp_path):
+    said = []
+    with helpers(2, said.append, starts, tmp_path):
+        pass
+    assert (tmp_path / "started").exists()
+    assert not said
+
+
+def fails(number):
+    os._exit(number)
+
+
+def test_a_helper_that_fails_is_told(tmp_path):
+    said = []
+    with helpers(2, said.append, fails, 7):
+        pass
+    (line,) = said
+    assert "exit code 7" in line
+
+
 def test_a_grid_of_two_processes_has_the_runs_of_one(tmp_path, faces):
     plan = parse(GRID.format(faces=faces), "grid.toml")
     outcome = ablate(plan, tmp_path, jobs=2)
 
-    assert [(row["variant"], row["runs"]) for row in outcome.rows] == [("slow", 3), ("fast", 3)]
-    assert len(list(Path(tmp_path).glob("*/seed-*/metrics.json"))) == 6
-    assert {RunFolder(p.parent).config().seed for p in tmp_path.glob("slow/*/metrics.json")} == {0, 1, 2}
+    assert [(row["variant"], row["runs"]) for row in outcome.rows] == [("slow", 2), ("Fast!", 2)]
+    assert len(list(tmp_path.glob("*/seed-*/metrics.json"))) == 4
+    assert {RunFolder(p.parent).config().seed for p in tmp_path.glob("slow/*/metrics.json")} == {0, 1}

@@ -6,8 +6,8 @@ import socket
 import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+
+from tests.remote.proxy import Proxy
 
 ERRORS = {
     "500": (500, "InternalError"), "503": (503, "SlowDown"), "expired": (400, "ExpiredToken"),
@@ -15,7 +15,7 @@ ERRORS = {
 }  # fmt: skip
 
 
-class Faults:
+class Faults(Proxy):
     """`plan(method, path, number) -> name of a fault or None`; the faults: those of ERRORS, and
 
     drop        the connection is lost before the request reaches the server
@@ -25,32 +25,8 @@ class Faults:
     """
 
     def __init__(self, url, plan, stall=3.0):
-        self.behind, self.plan, self.stall, self.said = urlsplit(url).netloc, plan, stall, Counter()
-        self.requests = []
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
-            def handle_any(self):
-                proxy.answer(self)
-
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+        self.plan, self.stall, self.said, self.requests = plan, stall, Counter(), []
+        super().__init__(url)
 
     def answer(self, request):
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))

@@ -1,52 +1,28 @@
 """Google's XML uploads before fake-gcs-server, which knows only those of the JSON interface.
 
-obstore reads, lists and deletes by the XML interface, which fake-gcs-server has; it also
-writes by it, which fake-gcs-server has not. This proxy turns each such upload into one of the JSON interface and the
-answer back into headers. Bytes, generations and conditions are the server's.
+obstore uses the XML interface for all requests. fake-gcs-server reads, lists and deletes by it; uploads it knows from
+the JSON interface alone. This proxy turns each upload into one of the JSON interface, and the answer back into headers.
+Bytes, generations and conditions are the server's.
 """
 
 import http.client
 import itertools
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.remote.proxy import Proxy
 
 _EDGE = "edge-of-a-part"
 _STARTED = "<InitiateMultipartUploadResult><UploadId>{}</UploadId></InitiateMultipartUploadResult>"
 _COMPLETE = "<CompleteMultipartUploadResult><ETag>{}</ETag></CompleteMultipartUploadResult>"
 
 
-class XmlUploads:
-    """The proxy, as a context; `url` is its address."""
+class XmlUploads(Proxy):
+    """The proxy."""
 
     def __init__(self, url):
-        self._behind, self._parts, self._ids = urlsplit(url).netloc, {}, itertools.count(1)
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = 1 << 16
-
-            def log_message(self, *_):
-                pass
-
-            def handle_any(self):
-                proxy.answer(self)
-
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+        self._parts, self._ids = {}, itertools.count(1)
+        super().__init__(url)
 
     def answer(self, request):
         """Answer a request."""
@@ -95,7 +71,7 @@ class XmlUploads:
         self._send(request, 200, headers, form.format(made["etag"]).encode())
 
     def _ask(self, method, path, body, headers):
-        behind = http.client.HTTPConnection(self._behind, timeout=60)
+        behind = http.client.HTTPConnection(self.behind, timeout=60)
         try:
             behind.request(method, path, body, headers)
             answer = behind.getresponse()

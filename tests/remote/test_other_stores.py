@@ -91,7 +91,7 @@ def test_a_conditional_write_is_refused_unless_the_object_is_as_expected(place):
     data, version = store.get("x.json")
     assert (data, version.name) == (b"three", second.name)
     assert [(name, listed.name) for name, listed, _ in store.names("")] == [("x.json", second.name)]
-    # A write whose answer was lost is told from another's by its bytes.
+    # If the answer to a write is lost, the bytes of the object tell whether the write was ours.
     assert store.put("x.json", b"three", first).name == second.name
     store.delete(["x.json", "none.json"])
     with pytest.raises(Conflict):

@@ -185,7 +185,7 @@ def ablate(
             say(f"failed: {error}")
         tables()
 
-    with helpers(jobs, ablate, plan, out, only):
+    with helpers(jobs, say, ablate, plan, out, only):
         share(todo, lambda run: out / "locks" / f"{slug(run[1])}-{run[0]}", work)
     return tables()
 

@@ -68,7 +68,7 @@ def ablate_people(
     require_variants(plan, only)
     bench = _Bench(plan, plan.people, out.resolve(), progress, say)
     out.mkdir(parents=True, exist_ok=True)
-    with helpers(jobs, ablate_people, plan, out, only):
+    with helpers(jobs, say, ablate_people, plan, out, only):
         return bench.run(list(only or plan.variants))
 
 

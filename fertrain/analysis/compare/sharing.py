@@ -1,8 +1,8 @@
 """Runs of a grid, done by several processes at once.
 
-Small networks on small images do not fill the cores of one training: on two cores two runs with a thread each are a
-third to a half faster than one after the other with two. Each run has a lock, so the same command may also be started
-twice by hand, or on two machines that share a disk.
+Small networks on small images do not fill the cores: two runs with a thread each are faster than one after the other
+with two. Each run has a lock, so the same command may also be started twice by hand, or on two machines that share a
+disk.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import torch
 
-from rmset.errors import RootError
+from rmset.errors import RmsetError, RootError
 from rmset.locks import hold
 
 T = TypeVar("T", bound=Hashable)
@@ -54,20 +54,22 @@ def share(items: Iterable[T], lock: Callable[[T], Path], work: Callable[[T], obj
 
 
 @contextmanager
-def helpers(jobs: int, call: Callable[..., object], *arguments: object) -> Iterator[None]:
+def helpers(jobs: int, say: Callable[[str], None], call: Callable[..., object], *arguments: object) -> Iterator[None]:
     """Let `jobs` − 1 other processes make the same call while the body runs; all share the cores evenly.
 
-    What a helper prints or raises is lost: the body does what it left, or meets the same error.
+    What a helper leaves, if it fails, the body does, or it meets the same error.
 
     Args:
         jobs: processes, this one counted.
+        say: callback for a line about a helper that failed.
         call: a function of a module, given to each helper.
         *arguments: its arguments, which can be pickled.
     """
     threads = torch.get_num_threads()
     own = max(1, threads // jobs)
     context = multiprocessing.get_context("spawn")
-    others = [context.Process(target=_help, args=(own, call, arguments), daemon=True) for _ in range(jobs - 1)]
+    # no daemons: those may not start the workers of a loader
+    others = [context.Process(target=_help, args=(own, call, arguments)) for _ in range(jobs - 1)]
     for other in others:
         other.start()
     torch.set_num_threads(own)
@@ -75,6 +77,8 @@ def helpers(jobs: int, call: Callable[..., object], *arguments: object) -> Itera
         yield
         for other in others:
             other.join()
+            if other.exitcode:
+                say(f"a process that helped ended with exit code {other.exitcode}; its runs were done without it")
     finally:
         torch.set_num_threads(threads)
         for other in others:
@@ -85,6 +89,6 @@ def _help(threads: int, call: Callable[..., object], arguments: tuple[object, ..
     torch.set_num_threads(threads)
     try:
         call(*arguments)
-    except (Exception, KeyboardInterrupt):
+    except (RmsetError, KeyboardInterrupt):
         # the first process meets it too, and says it
         raise SystemExit(1) from None
