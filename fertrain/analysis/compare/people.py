@@ -87,6 +87,8 @@ class _Bench:
     def run(self, names: list[str]) -> GridResult:
         """Make worlds, choose rates, train, measure and write."""
         seeds = [*self.people.tune.seeds, *self.plan.seeds]
+        # all worlds show the same people, so those are drawn before any world
+        share(["people"], self._lock, lambda _: self.labeled_faces())
         share(seeds, lambda seed: self._lock("world", seed), self.world)
         budgets = self.budgets()
         # every setting is checked before the first training
@@ -122,16 +124,20 @@ class _Bench:
         with change(self.out / "people.json"):
             return write(self.plan.about, found, self.people.families, self.facts(), self.failed, self.out)
 
-    def world(self, seed: int) -> Path:
-        """Return the world of a seed; write it, or check that it has these settings."""
+    def labeled_faces(self) -> str:
+        """Return the labeled set of all worlds; a generated one is written first."""
         labeled = self.plan.start.data.labeled
         generated = IdentityConfig(labeled).generated
-        if generated is not None:
-            posed = self.out / "posed"
-            if not posed.exists():
-                write_posed_set(posed, generated, size=self.people.world.size, progress=self.progress)
-            labeled = f"csv:{posed}"
-        config = replace(self.people.world, labeled=labeled, seed=seed)
+        if generated is None:
+            return labeled
+        posed = self.out / "posed"
+        if not posed.exists():
+            write_posed_set(posed, generated, size=self.people.world.size, progress=self.progress)
+        return f"csv:{posed}"
+
+    def world(self, seed: int) -> Path:
+        """Return the world of a seed; write it, or check that it has these settings."""
+        config = replace(self.people.world, labeled=self.labeled_faces(), seed=seed)
         folder = self.out / "worlds" / f"seed-{seed}"
         if not folder.exists():
             self.say(f"world of seed {seed}")
