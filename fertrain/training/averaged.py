@@ -77,8 +77,8 @@ class Averaged:
         trained = [p for p in self._module.parameters() if p.requires_grad]
         statistics = ranks.statistics_of(self._module)
         if shared := self._memory_of([*trained, *statistics]):
-            yield
-            shared.average([p for p in trained if p.grad is not None], statistics)
+            with shared.averaging(trained, statistics):
+                yield
             return
         with self._sending(trained):
             yield
