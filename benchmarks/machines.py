@@ -125,8 +125,9 @@ def hours(folder: Path, videos: int = 4, seconds: float = 20, people: int = 8) -
         os.environ["AWS_ENDPOINT_URL"] = url
         servers.bucket(url, "bench")
         for kind, jobs in (("disk", 1), ("disk", 2), ("bucket", 1), ("bucket", 2)):
-            cost = estimate(Root("no root"), entries, rates(again=True), people=people)
-            predicted = 3600 * (cost.decode_hours + cost.track_hours + cost.export_hours) / jobs
+            speed = rates(again=True)
+            cost = estimate(Root("no root"), entries, speed, people=people)
+            predicted = 3600 * (cost.decode_hours + cost.track_hours + cost.export_hours) / speed.speedup(jobs)
             root = Root(f"s3://bench/root-{jobs}" if kind == "bucket" else folder / f"root-{jobs}")
             for path in paths:
                 fetch.add(root, path)

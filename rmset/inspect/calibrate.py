@@ -16,7 +16,7 @@ from rmset.outputs import written
 from rmset.parts.frames import VideoReader
 from rmset.progress import Progress, silent
 from rmset.root import Root
-from rmset.stages import export, fetch, layout, track
+from rmset.stages import audit, export, fetch, layout, track
 
 SECONDS = 2.0
 SIZE = (1920, 1080)
@@ -31,13 +31,19 @@ class Rates:
     per_video_s: float
     """proposing a layout uses samples only, so the length of a video hardly matters"""
     track_s_per_face: float
-    """s per person and frame, decoding left out"""
+    """s per person and frame, the audit included, decoding left out"""
     export_s_per_crop: float
     bytes_per_crop: float
     """in the shard, 260 px, quality 95"""
     cores: int
+    busy: float
+    """cores that one worker keeps busy: decoding and the nets have threads of their own"""
     measured: str = ""
     """UTC day"""
+
+    def speedup(self, jobs: int) -> float:
+        """Return how many times as fast so many workers are as one, with what the cores can do as the limit."""
+        return max(1.0, min(float(jobs), self.cores / self.busy))
 
 
 def cache_path() -> Path:
@@ -68,38 +74,45 @@ def measure(progress: Progress = silent) -> Rates:
     from rmset.synth.compose import compose_demo
 
     with tempfile.TemporaryDirectory(prefix="rmset-rates-") as folder:
-        progress("calibrate", 0, 5)
+        progress("calibrate", 0, 6)
         mashup = Path(folder) / "mashup.mp4"
         compose_demo(mashup, seconds=SECONDS, size=SIZE)
-        progress("calibrate", 1, 5)
+        progress("calibrate", 1, 6)
         root = Root(Path(folder) / "root")
         video_id = fetch.add(root, mashup).video_id
         began = time.perf_counter()
         with VideoReader(mashup) as reader:
             frames = sum(1 for _ in reader.frames())
         decode_fps = frames / (time.perf_counter() - began)
-        progress("calibrate", 2, 5)
+        progress("calibrate", 2, 6)
+        work, busy = time.perf_counter(), time.process_time()
         began = time.perf_counter()
         layout.propose(root, video_id, layout.ProposeConfig())
         layout_s = time.perf_counter() - began
-        progress("calibrate", 3, 5)
+        progress("calibrate", 3, 6)
         # The first report comes after the first frame: the time before is loading the detector.
         moments = [time.perf_counter()]
         counts = track.run(root, video_id, track.TrackConfig(), lambda *_: moments.append(time.perf_counter()))
         faces = max(1.0, float(counts["faces"]))
         load_s, track_s = moments[1] - moments[0], moments[-1] - moments[1]
-        progress("calibrate", 4, 5)
+        progress("calibrate", 4, 6)
+        began = time.perf_counter()
+        audit.run(root, video_id, audit.AuditConfig())
+        audit_s = time.perf_counter() - began
+        progress("calibrate", 5, 6)
         began = time.perf_counter()
         crops = max(1.0, float(export.run(root, video_id, export.ExportConfig())["crops"]))
         export_s = time.perf_counter() - began
+        busy = (time.process_time() - busy) / (time.perf_counter() - work)
         size = sum(root.files.stamp(k).bytes for k in root.files.keys(f"{root.crops_key(video_id)}/*"))
-        progress("calibrate", 5, 5)
+        progress("calibrate", 6, 6)
     return Rates(
         decode_fps=round(decode_fps, 1),
         per_video_s=round(layout_s + load_s, 2),
-        track_s_per_face=max(0.0, track_s - frames / decode_fps) / faces,
+        track_s_per_face=max(0.0, track_s + audit_s - frames / decode_fps) / faces,
         export_s_per_crop=max(0.0, export_s - frames / decode_fps) / crops,
         bytes_per_crop=round(size / crops),
         cores=os.cpu_count() or 1,
+        busy=round(busy, 2),
         measured=time.strftime("%Y-%m-%d", time.gmtime()),
     )

@@ -6,6 +6,7 @@ A folder `state/index/<name>` holds `blocks.txt`, the list of the blocks, and th
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from rmset.root import Root
 
 FOLDER = "state/index"
 LIST = "blocks.txt"
-_FORMAT = 3
+_FORMAT = 4
 # Arrays begin at multiples of this, so that the file can be read as an array of any type.
 _ALIGN = 8
 _LONGEST_LIST = 1 << 30
@@ -145,7 +146,7 @@ class Blocks:
             "format": _FORMAT, "token": self.token, "end": self.end,
             "columns": {name: _descr(dtype) for name, dtype in self.columns.items()},
             "ids": self.ids, "stamps": self.stamps, "hashes": self.hashes,
-            "begin": self.begin.tolist(), "length": self.length.tolist(), "numbers": self.numbers,
+            "begin": _packed(self.begin), "length": _packed(self.length), "numbers": self.numbers,
         }  # fmt: skip
         text = json.dumps(about, separators=(",", ":"))
         return f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n"
@@ -171,8 +172,8 @@ def load(root: Root, name: str, columns: Columns | None = None) -> Blocks | None
             return None
         token = str(about["token"])
         found = Blocks(
-            types, about["ids"], about["stamps"], about["hashes"], np.array(about["begin"], np.int64),
-            np.array(about["length"], np.int64).reshape(len(about["ids"]), len(types)), about["numbers"], folder, token,
+            types, about["ids"], about["stamps"], about["hashes"], _unpacked(about["begin"]),
+            _unpacked(about["length"]).reshape(len(about["ids"]), len(types)), about["numbers"], folder, token,
             about["end"], stamp,
         )  # fmt: skip
         if not (found.fits and token.isalnum()):
@@ -217,6 +218,15 @@ def _offsets(columns: Columns, length: npt.NDArray[np.int64]) -> npt.NDArray[np.
     sizes = length * np.array([dtype.itemsize for dtype in columns.values()], np.int64)
     padded = -(-sizes // _ALIGN) * _ALIGN
     return np.concatenate([np.zeros((len(length), 1), np.int64), np.cumsum(padded, axis=1)], axis=1)
+
+
+def _packed(numbers: npt.NDArray[np.int64]) -> str:
+    """Return whole numbers as text: for 20,000 blocks, digits take a fifth of a second to write and to read."""
+    return base64.b64encode(numbers.astype("<i8").tobytes()).decode()
+
+
+def _unpacked(text: str) -> npt.NDArray[np.int64]:
+    return np.frombuffer(base64.b64decode(text, validate=True), "<i8").astype(np.int64)
 
 
 def _descr(dtype: np.dtype[Any]) -> Any:

@@ -19,6 +19,8 @@ Reader = Callable[[Rows], npt.NDArray[Any]]
 """row numbers -> values"""
 Places = npt.NDArray[np.int64]
 """starts of consecutive parts (V + 1,): part v has the rows first[v] to first[v + 1] - 1"""
+# Values of a part, on average, below which slicing the parts takes longer than looking up each value.
+_SHORT = 64
 
 
 class Column(np.lib.mixins.NDArrayOperatorsMixin, ABC):
@@ -173,7 +175,11 @@ class Parted(Column):
         return values if self._add is None else values + self._add[number]
 
     def whole(self) -> npt.NDArray[Any]:
-        """Return a copy of all values, part by part."""
+        """Return a copy of all values: part by part, or all together if most parts are short."""
+        total, parts = int(self.first[-1]), len(self._start)
+        if total < _SHORT * parts:
+            found = self.reader(np.repeat(np.arange(parts), np.diff(self.first)))(np.arange(total))
+            return found.astype(self.dtype, copy=False)
         return np.concatenate([np.empty(0, self.dtype), *(self.part(v) for v in range(len(self._start)))])
 
 

@@ -153,7 +153,7 @@ def test_moments_and_rates_are_read_as_people_write_them() -> None:
 
 
 def test_an_estimate_is_the_arithmetic_of_rates(root: Root, clips_folder: Path, tmp_path: Path) -> None:
-    rates = Rates(200.0, 36.0, 0.001, 0.0005, 12_000, 2)
+    rates = Rates(200.0, 36.0, 0.001, 0.0005, 12_000, 2, 1.0)
     entries = [Entry("aaaaaaaaaaa", duration_s=1000), Entry("bbbbbbbbbbb")]
     cost = estimate(root, entries, rates, people=10, stride=3)
     assert (cost.videos, cost.assumed_durations, cost.frames) == (2, 1, 60_000)
@@ -167,6 +167,12 @@ def test_an_estimate_is_the_arithmetic_of_rates(root: Root, clips_folder: Path, 
     video = collect.add(root, tmp_path / "clip.mp4")
     cost = estimate(root, [Entry(video.video_id)], rates)
     assert (cost.videos_here, cost.download_bytes, cost.frames) == (1, 0, 40)
+
+
+def test_more_workers_are_faster_until_the_cores_are_busy() -> None:
+    rates = Rates(200.0, 36.0, 0.001, 0.0005, 12_000, cores=4, busy=1.6)
+    assert [rates.speedup(jobs) for jobs in (1, 2, 3, 8)] == [1, 2, 2.5, 2.5]
+    assert Rates(200.0, 36.0, 0.001, 0.0005, 12_000, cores=1, busy=1.6).speedup(2) == 1
 
 
 def test_the_doctor_names_a_remedy_for_all_that_is_wrong(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +195,7 @@ def test_the_doctor_names_a_remedy_for_all_that_is_wrong(root: Root, monkeypatch
 
 
 def test_doctor_reports_a_full_disk(root: Root) -> None:
-    huge = estimate(root, [Entry("aaaaaaaaaaa", duration_s=9e8)], Rates(200.0, 1.0, 0.001, 0.001, 12_000, 2))
+    huge = estimate(root, [Entry("aaaaaaaaaaa", duration_s=9e8)], Rates(200.0, 1.0, 0.001, 0.001, 12_000, 2, 1.0))
     assert not huge.fits
     assert doctor.disk(root, huge).state == "missing"
 

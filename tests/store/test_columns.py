@@ -74,3 +74,10 @@ def test_a_row_that_is_not_there():
 def test_a_part_is_no_copy():
     whole = np.arange(9)
     assert np.shares_memory(Parted(whole, np.array([4, 0]), np.array([0, 2, 5])).part(1), whole)
+
+
+def test_long_parts_are_read_like_short_ones():
+    values, first = np.arange(300, dtype=np.int32), np.array([0, 100, 200])
+    assert np.array_equal(np.asarray(Parted(values, np.array([150, 0]), first)), np.r_[150:250, 0:100])
+    placed = OwnOrPlace(values, np.array([150, 0]), first, np.array([True, False]))
+    assert np.array_equal(np.asarray(placed), np.r_[150:250, 0:100])
