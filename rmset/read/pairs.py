@@ -164,8 +164,7 @@ class PairSampler:
             rows, clock = self._row_reader(own), self._clock.reader(own)
             return lambda positions: clock(rows(positions))
 
-        low = _bisect(times, anchors.at - reach, first, last, right=False)
-        return low, _bisect(times, anchors.at + reach, low, last, right=True)
+        return _bisect(times, anchors.at, reach, first, last)
 
     def _far(self, anchors: _Anchors) -> tuple[Rows, Rows, Rows, Rows]:
         """Start of the track, first and one past the last that is too near, end of the track; (n,) in `by_person`."""
@@ -183,8 +182,7 @@ class PairSampler:
             places, rows, clock = self._by_person(own), self._row_reader(own), self._clock.reader(own)
             return lambda positions: clock(rows(places(positions)))
 
-        low = _bisect(times, anchors.at - reach, start, end, right=False)
-        return start, low, _bisect(times, anchors.at + reach, low, end, right=True), end
+        return start, *_bisect(times, anchors.at, reach, start, end), end
 
     def _others(self, anchors: _Anchors, low: Rows, high: Rows) -> Rows:
         """Return the rows at the positions from low to high with another person than the anchor."""
@@ -237,33 +235,37 @@ class _Anchors(NamedTuple):
 
 
 def _bisect(
-    times: Callable[[Rows], Reader], target: npt.NDArray, low: Rows, high: Rows, *, right: bool
-) -> npt.NDArray[np.int64]:
-    """Return the insertion point of each target (n,) among values that ascend from position `low` to `high` (n,).
+    times: Callable[[Rows], Reader], at: npt.NDArray, reach: float, low: Rows, high: Rows
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the first and one past the last place (n,) whose value is within `at` ± `reach`.
 
-    Vectorized bisection, because `np.searchsorted` cannot use a different slice for each target.
+    Vectorized bisection, because `np.searchsorted` cannot use a different slice for each line. Both ends are looked
+    for together: for some dozen anchors NumPy's calls cost more than the arithmetic.
 
     Args:
-        times: lines -> function from their positions to values.
-        target: what to insert.
-        low: first position of each line.
+        times: lines -> function from their places to values, which ascend from place `low` to `high`.
+        at: middle of each line's range of values (n,).
+        reach: how far it reaches to both sides.
+        low: first place of each line.
         high: one past the last.
-        right: whether to insert after equal values.
     """
-    found = np.array(low, np.int64)
+    found = np.tile(np.asarray(low, np.int64), 2)
     # Nothing is looked up for an empty range: its video may have no values at all.
     some = np.flatnonzero(low < high)
-    value, target = times(some), target[some]
-    first, end = found[some], np.asarray(high, np.int64)[some]
+    value = times(np.tile(some, 2))
+    target = np.concatenate([at[some] - reach, at[some] + reach])
+    is_end = np.repeat([False, True], len(some))
+    first, end = np.tile(np.asarray(low, np.int64)[some], 2), np.tile(np.asarray(high, np.int64)[some], 2)
     last = end - 1
     for _ in range(int((end - first).max(initial=0)).bit_length()):
         middle = (first + end) >> 1
-        times_there = value(np.minimum(middle, last))
-        below = (times_there <= target if right else times_there < target) & (first < end)
+        there = value(np.minimum(middle, last))
+        # the end comes after equal values
+        below = ((there < target) | (is_end & (there == target))) & (first < end)
         first = np.where(below, middle + 1, first)
         end = np.where(below, end, middle)
-    found[some] = first
-    return found
+    found[np.concatenate([some, some + len(low)])] = first
+    return found[: len(low)], found[len(low) :]
 
 
 def _few(total: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
