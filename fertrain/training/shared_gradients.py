@@ -1,10 +1,10 @@
 """Gradients averaged in memory that all processes of a machine share, so that none are sent.
 
                    statistics, then weights in order
-    rank 0   [ g0 / 2 ............... ]   each writes its share of the gradients
-    rank 1   [ g1 / 2 ............... ]
+    rank 0   [ g0 ................... ]   each writes its own gradients
+    rank 1   [ g1 ................... ]
                  | barrier
-    average  [ by rank 0 | by rank 1  ]   each adds up some columns, in the order of the ranks
+    average  [ by rank 0 | by rank 1  ]   each adds up its share of the columns, in the order of the ranks
                  | barrier
              the average is everybody's gradient, until all come to the first barrier of the next step
 
@@ -76,7 +76,7 @@ class SharedGradients:
         @torch.no_grad()
         def arrive(weight: Tensor) -> None:
             if weight.grad is not None:
-                weight.grad = torch.mul(weight.grad, 1 / ranks.count(), out=places[weight])
+                weight.grad = places[weight].copy_(weight.grad)
 
         hooks = [p.register_post_accumulate_grad_hook(arrive) for p in weights]  # type: ignore[no-untyped-call]
         try:
@@ -96,7 +96,6 @@ class SharedGradients:
     ) -> None:
         if statistics:
             torch._foreach_copy_(list(own[: len(statistics)]), list(statistics))
-            torch._foreach_mul_(list(own[: len(statistics)]), 1 / ranks.count())
         ranks.wait()
         # columns of weights without a gradient are added up too, and nobody reads them
         columns = ranks.share(_size(own))
@@ -104,6 +103,7 @@ class SharedGradients:
         total = torch.add(first, others[0], out=self._memory[-1, columns])
         for other in others[1:]:
             total += other
+        total /= ranks.count()
         ranks.wait()
         if statistics:
             torch._foreach_copy_(list(statistics), list(mean[: len(statistics)]))
