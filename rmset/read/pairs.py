@@ -38,6 +38,9 @@ _LINES = 256
 _ANCHORS_AT_ONCE = 20_000
 # n of m numbers, each drawn by itself, all differ with a chance of about exp(−n² / 2m): more than a quarter by this.
 _TRIES = 2.5
+# How many times more there are than are drawn, from which on drawing them for all lines at once, and those with a
+# repetition again, is faster than a permutation for each line.
+_RARE = 30
 
 
 class PairSampler:
@@ -133,8 +136,8 @@ class PairSampler:
         before = low - start
         total = before + end - high
         most = self.max_candidates
-        # When few of many are drawn, repetitions are rare; rows with one are drawn again.
-        rare = (total > 50 * most) & (total * _TRIES >= most * most)
+        # When few of many are drawn, repetitions are rare enough; rows with one are drawn again.
+        rare = (total > _RARE * most) & (total * _TRIES >= most * most)
         many = np.flatnonzero(rare)
         chosen = np.empty((len(many), most), np.int64)
         again = np.arange(len(many))
