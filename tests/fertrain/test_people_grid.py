@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import subprocess
 import sys
 import tomllib
 
@@ -201,6 +202,19 @@ def test_generated_people_need_no_set(tmp_path, monkeypatch, capsys):
         main()
     assert not stopped.value.code
     assert [row["variant"] for row in json.loads(capsys.readouterr().out)] == ["pre", "Shuffled!"]
+
+
+@pytest.mark.slow
+def test_two_processes_draw_the_generated_people_once(tmp_path):
+    (tmp_path / "tiny.toml").write_text(
+        GRID.replace('labeled = "{labeled}"', "").replace("budgets = [12, 500]", "budgets = [99999]")
+    )
+    words = ["ablate", str(tmp_path / "tiny.toml"), "--labeled", "generated:9", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "rmset_cli.fertrain", *words]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        # people and worlds are there; then no world has so many images
+        assert "expected a label budget below" in process.communicate()[1]
 
 
 def test_a_set_is_needed_that_names_its_subjects(faces, tmp_path):
