@@ -42,7 +42,7 @@ def estimate(
     with progress() as report:
         measured = rates(again=calibrate, progress=report)
     cost = run(place, entries, measured, min_height=min_height, people=people, track_stride=track_stride, stride=stride)
-    times = measured.speedup(jobs)
+    speedup = measured.speedup(jobs)
     rows = [
         _row("videos", f"{cost.videos:,}", f"{cost.videos_here:,} are here"),
         _row("length", f"{cost.hours_of_video:.1f} h", f"{cost.assumed_durations:,} lengths assumed"),
@@ -52,13 +52,13 @@ def estimate(
         _row("people a video", f"{cost.people_per_video:g}", "change it with --people"),
         _row("crops", f"{cost.crops:,}", "0.9 of people x frames, as in the paper"),
         _row("shards on disk", _gb(cost.crop_bytes), f"{measured.bytes_per_crop:,.0f} bytes a crop"),
-        _row("decoding", _hours(cost.decode_hours / times), f"{measured.decode_fps:,.0f} frames/s, twice"),
+        _row("decoding", _hours(cost.decode_hours / speedup), f"{measured.decode_fps:,.0f} frames/s, twice"),
         _row(
             "layout, tracking, audit",
-            _hours(cost.track_hours / times),
+            _hours(cost.track_hours / speedup),
             f"{measured.track_s_per_face * 1e3:.2f} ms a face",
         ),
-        _row("export", _hours(cost.export_hours / times), f"{measured.export_s_per_crop * 1e3:.2f} ms a crop"),
+        _row("export", _hours(cost.export_hours / speedup), f"{measured.export_s_per_crop * 1e3:.2f} ms a crop"),
         _row("disk", f"{_gb(cost.needed_bytes)} of {_gb(cost.free_bytes)} free", "fits" if cost.fits else "too little"),
     ]
     if format is Format.TABLE:

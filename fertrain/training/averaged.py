@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from .. import ranks
+from .arrivals import arriving
 from .shared_gradients import SharedGradients
 
 _BYTES = 4 << 20
@@ -94,22 +95,8 @@ class Averaged:
     @contextmanager
     def _sending(self, trained: Sequence[Tensor]) -> Iterator[None]:
         self._sent, self._waiting = [], []
-        missing: dict[Tensor, None] = dict.fromkeys(trained)
-
-        def arrive(weight: Tensor) -> None:
-            del missing[weight]
-            self._add(weight)
-
-        hooks = [p.register_post_accumulate_grad_hook(arrive) for p in trained]  # type: ignore[no-untyped-call]
-        try:
+        with arriving(trained, self._add):
             yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-        # an earlier pass of the step may have used weights that the last one did not
-        for weight in missing:
-            if weight.grad is not None:
-                self._add(weight)
         self._finish()
 
     def _add(self, weight: Tensor) -> None:

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from .. import ranks
+from .arrivals import arriving
 
 Key = tuple[int, ...]
 
@@ -75,19 +76,11 @@ class SharedGradients:
 
         @torch.no_grad()
         def arrive(weight: Tensor) -> None:
-            if weight.grad is not None:
-                weight.grad = places[weight].copy_(weight.grad)
+            assert weight.grad is not None  # it has arrived
+            weight.grad = places[weight].copy_(weight.grad)
 
-        hooks = [p.register_post_accumulate_grad_hook(arrive) for p in weights]  # type: ignore[no-untyped-call]
-        try:
+        with arriving(weights, arrive):
             yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-        # an earlier pass of the step may have used weights that the last one did not
-        for weight, place in places.items():
-            if weight.grad is not None and weight.grad.data_ptr() != place.data_ptr():
-                arrive(weight)
         self._average(own, mean, weights, statistics)
 
     @torch.no_grad()
@@ -97,7 +90,7 @@ class SharedGradients:
         if statistics:
             torch._foreach_copy_(list(own[: len(statistics)]), list(statistics))
         ranks.wait()
-        # columns of weights without a gradient are added up too, and nobody reads them
+        # Columns of weights without a gradient are summed too; their sums are not used.
         columns = ranks.share(_size(own))
         first, *others = self._memory[: ranks.count(), columns]
         total = torch.add(first, others[0], out=self._memory[-1, columns])

@@ -85,7 +85,7 @@ def measure(progress: Progress = silent) -> Rates:
             frames = sum(1 for _ in reader.frames())
         decode_fps = frames / (time.perf_counter() - began)
         progress("calibrate", 2, 6)
-        work, busy = time.perf_counter(), time.process_time()
+        begin, spent = time.perf_counter(), time.process_time()
         began = time.perf_counter()
         layout.propose(root, video_id, layout.ProposeConfig())
         layout_s = time.perf_counter() - began
@@ -103,7 +103,7 @@ def measure(progress: Progress = silent) -> Rates:
         began = time.perf_counter()
         crops = max(1.0, float(export.run(root, video_id, export.ExportConfig())["crops"]))
         export_s = time.perf_counter() - began
-        busy = (time.process_time() - busy) / (time.perf_counter() - work)
+        busy = (time.process_time() - spent) / (time.perf_counter() - begin)
         size = sum(root.files.stamp(k).bytes for k in root.files.keys(f"{root.crops_key(video_id)}/*"))
         progress("calibrate", 6, 6)
     return Rates(

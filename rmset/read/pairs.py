@@ -38,8 +38,8 @@ _LINES = 256
 _ANCHORS_AT_ONCE = 20_000
 # n of m numbers, each drawn by itself, all differ with a chance of about exp(−n² / 2m): more than a quarter by this.
 _TRIES = 2.5
-# How many times more there are than are drawn, from which on drawing them for all lines at once, and those with a
-# repetition again, is faster than a permutation for each line.
+# Candidates per draw above which rejection of repeated draws, for all anchors at once, is faster than a permutation for
+# each anchor.
 _RARE = 30
 
 

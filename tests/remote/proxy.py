@@ -1,11 +1,12 @@
 """A proxy before a server of this machine; subclasses answer."""
 
 import threading
+from abc import ABC, abstractmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 
-class Proxy:
+class Proxy(ABC):
     """The proxy, as a context; `url` is its address and `behind` the server's host and port."""
 
     def __init__(self, url):
@@ -35,6 +36,6 @@ class Proxy:
         self._server.shutdown()
         self._server.server_close()
 
+    @abstractmethod
     def answer(self, request):
         """Answer a request, given as its handler."""
-        raise NotImplementedError
