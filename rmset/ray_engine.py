@@ -40,6 +40,9 @@ _POLL = 0.5
 _ASK = 5.0
 # How long the head of the cluster may take to answer, s.
 _ANSWER = 10.0
+# Names of this machine in an address.
+_HERE = ("127.0.0.1", "localhost", "::1")
+_AUTH = "RAY_AUTH_MODE"
 
 
 def build_on_ray(
@@ -146,7 +149,7 @@ class _Driver:
 
     def _submit(self, video_id: str) -> None:
         again = self.deaths[video_id] + self.losses[video_id] > 0
-        call = partial(_work, self.root, video_id, self.steps, self.force, self.check, again)
+        call = partial(_work, self.root.place, video_id, self.steps, self.force, self.check, again)
         task = self.task.options(
             num_cpus=1, memory=self._memory(video_id), max_retries=0, name=f"rmset {video_id}"
         ).remote(self.versions, pickle.dumps(call))
@@ -223,9 +226,10 @@ def _for_nodes() -> tuple[Callable[[], dict[str, str]], Callable[[dict[str, str]
 
 
 def _work(
-    root: Root, video_id: str, steps: list[tuple[str, Config]], force: bool, check: int, again: bool
+    place: str, video_id: str, steps: list[tuple[str, Config]], force: bool, check: int, again: bool
 ) -> list[Outcome]:
-    """Run the stages of one video on a node."""
+    """Run the stages of one video on a node, with the node's own cache and credentials."""
+    root = Root(place)
     until = time.monotonic() + _PATIENCE
     while again and root.files.is_locked(video_id) and time.monotonic() < until:
         # The lock of the task that died has not expired yet.
@@ -268,11 +272,25 @@ def _check_address(address: str | None) -> None:
         ) from None
 
 
+def _show_token(address: str | None) -> None:
+    """Let Ray show this user's token to a cluster at an address of this machine.
+
+    Since Ray 2.59 `ray start` asks for the token in ~/.ray where one is, while a driver that is given an address shows
+    it only when told to. To other machines it goes only if the user sets RAY_AUTH_MODE.
+    """
+    host = (address or "").rpartition(":")[0].strip("[]")
+    told = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if host in _HERE and (told or (Path.home() / ".ray" / "auth_token").is_file()):
+        # Ray reads it once, when it is imported.
+        os.environ.setdefault(_AUTH, "token")
+
+
 @contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
     """Connect to a cluster, or start one on this machine; of one that was started nothing stays."""
     # Ray sends statistics of its use elsewhere unless told not to.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    _show_token(address)
     try:
         import ray
     except ImportError:
@@ -288,9 +306,10 @@ def _cluster(address: str | None) -> Iterator[Any]:
     except Exception as error:
         text = " ".join(str(error).split())[:300]
         where = address or "this machine"
+        token = "" if _AUTH in os.environ else f", set {_AUTH}=token where it asks for a token"
         raise RootError(
             f"--engine ray: expected a Ray cluster at {where}, found none that fits ({text}); start it, install "
-            "the same versions, or use --engine local"
+            f"the same versions{token}, or use --engine local"
         ) from None
     try:
         yield ray

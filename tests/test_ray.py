@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from rmset.ray_engine import build_on_ray
 from rmset.root import Root
 from rmset.stages.export import ExportConfig
 from rmset.stages.track import TrackConfig
+from tests.clusters import command, mashups, node, ray_workers
 from tests.store.worlds import video_root
 
 STEPS = [("export", ExportConfig(size=24))]
@@ -38,48 +38,18 @@ def shards(root):
     return {key: sha256_of(root.files.local(key)) for key in root.files.keys("crops/*/*")}
 
 
-def ray_workers(video_ids=("",)):
-    """Processes of Ray that work on a video now."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if text.startswith("ray::rmset ") and any(video_id in text for video_id in video_ids):
-            found.append(int(path.parent.name))
-    return found
+@pytest.fixture(autouse=True, scope="module")
+def _home(tmp_path_factory):
+    """A home of its own: Ray keeps a token there, and whether one is there decides how clusters are joined."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
-@contextlib.contextmanager
-def node(workers, *, port=None, before=None):
-    """Start a node of a cluster of its own, or of the one at a port; yield the cluster's port.
-
-    `before` is a folder that stands before all others on the path of the node's workers.
-    """
-    environment = dict(os.environ, RAY_USAGE_STATS_ENABLED="0")
-    if before is not None:
-        environment["PYTHONPATH"] = str(before)
-    head = port is None
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = port or probe.getsockname()[1]
-    place = ["--head", f"--port={port}", "--include-dashboard=false"] if head else [f"--address=127.0.0.1:{port}"]
-    command = [
-        str(Path(sys.executable).with_name("ray")), "start", *place, "--block", "--node-ip-address=127.0.0.1",
-        f"--num-cpus={workers}", "--object-store-memory=100000000",
-    ]  # fmt: skip
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        for line in process.stdout:
-            if "Ray runtime started" in line:
-                break
-        else:
-            raise AssertionError("no node of Ray came up")
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
+@pytest.fixture(autouse=True)
+def _mode(monkeypatch):
+    """As in a new shell: Ray sets this when it starts a cluster."""
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
 
 
 def test_an_unknown_engine_and_an_address_without_ray_are_refused():
@@ -122,24 +92,6 @@ def test_on_ray_the_bytes_are_those_of_a_local_build(root, tmp_path):
     assert {o.status for o in again} == {"already done"}
 
 
-def mashups(root, folder, count):
-    """Put small composed mashups into a root."""
-    from rmset.stages import fetch
-    from rmset.synth.compose import compose_demo
-
-    for number in range(count):
-        path = folder / f"mashup-{number}.mp4"
-        compose_demo(path, seconds=2, size=(480, 270), layout="2x2", seed=number)
-        fetch.add(root, path)
-    return root.video_ids()
-
-
-def command(root, *engine):
-    """Command that builds a root."""
-    program = str(Path(sys.executable).with_name("rmset"))
-    return [program, "build", *engine, "--size", "48", "--embedder", "none", "--root", str(root)]
-
-
 def made(root):
     """Hash of every output of a root, by key."""
     patterns = ("layouts/*", "tracks/*", "crops/*/*", "frames/*")
@@ -164,6 +116,23 @@ def test_four_workers_of_a_cluster_that_runs_already_make_the_bytes_of_a_local_b
     assert most == 4
     assert len([key for key in made(root) if key.startswith("crops/")]) == len(ids)
     assert made(root) == made(Root(tmp_path / "local"))
+
+
+@pytest.mark.slow
+def test_a_cluster_that_asks_for_a_token_is_joined_with_that_of_this_user(root, monkeypatch, tmp_path):
+    """`ray start` asks for one as soon as any cluster has made it; who has none is told what is missing."""
+    pytest.importorskip("ray", reason="needs the extra ray")
+    ray = str(Path(sys.executable).with_name("ray"))
+    subprocess.run([ray, "get-auth-token", "--generate"], check=True, capture_output=True)
+    with node(workers=1) as port:
+        build = command(root.path, "--engine", "ray", "--address", f"127.0.0.1:{port}")
+        assert subprocess.run(build, check=False, stderr=subprocess.DEVNULL).returncode == 0
+        monkeypatch.setenv("HOME", str(tmp_path))
+        refused = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].endswith(
+        "start it, install the same versions, set RAY_AUTH_MODE=token where it asks for a token, or use --engine local"
+    )
 
 
 @pytest.mark.slow
