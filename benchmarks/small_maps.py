@@ -1,4 +1,4 @@
-"""Weight gradients of 3×3 convolutions on small maps: oneDNN's against one matrix product.
+"""Weight gradients of convolutions on small maps: oneDNN's against ours.
 
     python -m benchmarks.small_maps [--threads 2] [--write]
 
@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.report import Line, publish
 from fertrain.models.factory import build
-from fertrain.models.small_maps import SmallMapConv2d, weight_gradient
+from fertrain.models.small_maps import SmallMapConv2d, depthwise_gradient, weight_gradient
 
 SHAPES = [
     (512, 512, 2, 32), (512, 512, 2, 64), (512, 512, 3, 32), (512, 512, 4, 32), (256, 256, 3, 32), (256, 256, 4, 64),
@@ -27,6 +27,13 @@ SHAPES = [
     (64, 64, 7, 32), (256, 256, 8, 32), (128, 128, 8, 32),
 ]  # fmt: skip
 """Channels in and out, side of the map in px, images. The last six show where it ends: see `LARGEST`."""
+
+
+DEPTHWISE = [
+    (1152, 5, 2, 64), (1152, 5, 3, 64), (1152, 5, 3, 32), (1152, 5, 4, 64), (96, 5, 3, 64),
+    (672, 3, 2, 64), (672, 5, 5, 64), (672, 3, 3, 64), (120, 5, 5, 64), (672, 5, 7, 64),
+]  # fmt: skip
+"""Channels, side of the kernel, side of the map in px, images. The last four show where it ends."""
 
 
 def compared(one: Callable[[], object], other: Callable[[], object], rounds: int) -> tuple[float, float, float]:
@@ -57,6 +64,22 @@ def layer(inner: int, outer: int, side: int, n: int, rounds: int) -> Line:
     theirs, ours, ratio = compared(given, lambda: weight_gradient(x, grad, 1, 1), rounds)
     return Line(
         f"{inner} to {outer} channels, {side}×{side}, {n} images", f"{theirs:.1f}, {ours:.1f} ms: {ratio:.1f} ×"
+    )
+
+
+def depthwise(channels: int, kernel: int, side: int, n: int, rounds: int) -> Line:
+    """Compare one depthwise convolution."""
+    x, grad = (torch.rand(n, channels, side, side).contiguous(memory_format=torch.channels_last) for _ in range(2))
+    weight, padding = torch.rand(channels, 1, kernel, kernel), kernel // 2
+
+    def given() -> object:
+        settings = ([1, 1], [padding, padding], [1, 1], False, [0, 0], channels, [False, True, False])
+        return torch.ops.aten.convolution_backward(grad, x, weight, None, *settings)
+
+    theirs, ours, ratio = compared(given, lambda: depthwise_gradient(x, grad, kernel, 1, padding), rounds)
+    return Line(
+        f"depthwise {kernel}×{kernel}, {channels} channels, {side}×{side}, {n} images",
+        f"{theirs:.1f}, {ours:.1f} ms: {ratio:.1f} ×",
     )
 
 
@@ -94,15 +117,18 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     lines = [layer(*shape, args.rounds) for shape in SHAPES]
+    lines += [depthwise(*shape, args.rounds) for shape in DEPTHWISE]
     lines += [
+        step("tf_efficientnet_lite0", 48, 64, args.rounds),
+        step("tf_efficientnet_lite0", 80, 64, args.rounds),
         step("resnet10t", 48, 32, args.rounds),
         step("resnet18", 64, 32, args.rounds),
         step("vgg13", 64, 32, args.rounds),
     ]
     notes = [
-        f"{args.threads} threads, medians of {args.rounds} rounds: oneDNN's gradient, the matrix product, their ratio.",
+        f"{args.threads} threads, medians of {args.rounds} rounds: oneDNN's gradient, ours, their ratio.",
         f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}.",
-        "In use up to 4×4, from 256 channels on up to 7×7.",
+        "In use up to 4×4, from 256 channels on up to 7×7; depthwise where the kernel is larger than the map.",
     ]
     publish("small_maps", "Weight gradients on small maps", lines, notes, write=args.write)
 
