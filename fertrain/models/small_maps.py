@@ -60,7 +60,7 @@ class SmallMapConv2d(nn.Conv2d):
 
 
 class SmallMapDepthwise(SmallMapConv2d):
-    """A depthwise convolution whose weight gradient is taken offset by offset where the kernel is larger than the map."""
+    """A depthwise convolution whose weight gradient is taken offset by offset where its kernel exceeds the map."""
 
     def _is_small(self, x: Tensor) -> bool:
         return bool(_learns(self, x) and max(x.shape[2:]) < self.kernel_size[0])
