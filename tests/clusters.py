@@ -34,6 +34,9 @@ def node(workers, *, port=None, before=None):
     if before is not None:
         environment["PYTHONPATH"] = str(before)
     head = port is None
+    if not head and (Path(environment["HOME"]) / ".ray" / "auth_token").exists():
+        # A head asks for a token where it finds one; a node shows it only when told to.
+        environment["RAY_AUTH_MODE"] = "token"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = port or probe.getsockname()[1]
@@ -44,11 +47,13 @@ def node(workers, *, port=None, before=None):
     ]  # fmt: skip
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
+        said = []
         for line in process.stdout:
+            said.append(line)
             if "Ray runtime started" in line:
                 break
         else:
-            raise AssertionError("no node of Ray came up")
+            raise AssertionError(f"no node of Ray came up: {''.join(said)}")
         yield port
     finally:
         process.terminate()
