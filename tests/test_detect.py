@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rmset.errors import DetectorError
 from rmset.geometry import iou
@@ -93,6 +95,45 @@ def test_the_search_of_a_panel_finds_the_face_that_the_whole_frame_has(mtcnn, fr
 def test_suppression_keeps_the_better_of_two_that_overlap():
     boxes = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [50, 50, 60, 60]], float)
     assert cascade.nms(boxes, np.array([0.8, 0.9, 0.7]), 0.5).tolist() == [1, 2]
+
+
+def suppressed(boxes, scores, most, of_smaller):
+    """Rows that stay, one after another: the reference."""
+    kept = []
+    extra = 1 if of_smaller else 0
+    for row in sorted(range(len(boxes)), key=lambda n: -scores[n]):
+        x0, y0, x1, y1 = boxes[row]
+        for a0, b0, a1, b1 in boxes[kept]:
+            shared = max(0, min(x1, a1) - max(x0, a0) + extra) * max(0, min(y1, b1) - max(y0, b0) + extra)
+            one, other = (x1 - x0 + extra) * (y1 - y0 + extra), (a1 - a0 + extra) * (b1 - b0 + extra)
+            if shared > most * (min(one, other) if of_smaller else one + other - shared):
+                break
+        else:
+            kept.append(row)
+    return kept
+
+
+@settings(deadline=None)
+@given(
+    corners=st.lists(st.tuples(*[st.integers(0, 20)] * 4), max_size=12), data=st.data(),
+    most=st.sampled_from([0.3, 0.5, 0.7]), of_smaller=st.booleans(), pairs=st.sampled_from([1, 30, 1 << 17]),
+)  # fmt: skip
+def test_suppression_is_that_of_one_box_after_another(corners, data, most, of_smaller, pairs):
+    boxes = np.array([(x, y, x + w, y + h) for x, y, w, h in corners], float).reshape(-1, 4)
+    scores = np.array(data.draw(st.lists(st.integers(0, 9), min_size=len(boxes), max_size=len(boxes))), float)
+    with pytest.MonkeyPatch.context() as patch:
+        # However many pairs are compared at once.
+        patch.setattr(cascade, "_PAIRS", pairs)
+        found = cascade.nms(boxes, scores, most, of_smaller=of_smaller)
+    assert found.tolist() == suppressed(boxes, scores, most, of_smaller)
+
+
+def test_patches_cut_together_are_those_cut_alone(frames):
+    frame = frames[0]
+    rects = np.array([[0, 0, 640, 360], [31, 17, 130, 160], [333, 201, 334, 203], [600, 300, 640, 360]])
+    for source in (IntegralPixels(frame.rgb), PlanePixels(frame.planes), pixels_of(frame, [(50, 50, 99, 99)])):
+        alone = [source.patch(tuple(rect), (24, 24)) for rect in rects.tolist()]
+        assert (source.patches(rects, 24) == np.stack(alone)).all()
 
 
 def test_detections_hold_their_shapes():

@@ -24,6 +24,8 @@ _WINDOW, _STRIDE = 12, 2
 _COARSE = 48
 # Neither dark nor light: the nets are given 0 for it, or nearly so.
 _GRAY = 127
+# Pairs of boxes that are compared at once.
+_PAIRS = 1 << 17
 
 
 def scales(min_face: float, max_face: float, side: float) -> list[float]:
@@ -174,19 +176,24 @@ def nms(
         of_smaller: measure the overlap by the smaller box instead of by the union.
     """
     extra = 1.0 if of_smaller else 0.0
-    area = (boxes[:, 2] - boxes[:, 0] + extra) * (boxes[:, 3] - boxes[:, 1] + extra)
     order = np.argsort(-scores, kind="stable")
-    keep: list[int] = []
-    while len(order):
-        best, rest = order[0], order[1:]
-        keep.append(int(best))
-        if not len(rest):
-            break
-        sides = np.minimum(boxes[best, 2:], boxes[rest, 2:]) - np.maximum(boxes[best, :2], boxes[rest, :2]) + extra
-        shared = np.maximum(sides[:, 0], 0) * np.maximum(sides[:, 1], 0)
-        whole = np.minimum(area[best], area[rest]) if of_smaller else area[best] + area[rest] - shared
-        order = rest[shared <= most * whole]
-    return np.array(keep, dtype=np.intp)
+    ranked = boxes[order]
+    area = (ranked[:, 2] - ranked[:, 0] + extra) * (ranked[:, 3] - ranked[:, 1] + extra)
+    stays = np.ones(len(ranked), dtype=bool)
+    # Some rows of the table of pairs at a time: with thousands of boxes the whole table is too large.
+    step = max(1, _PAIRS // max(1, len(ranked)))
+    for start in range(0, len(ranked), step):
+        rows = start + np.flatnonzero(stays[start : start + step])
+        one, rest = ranked[rows][:, None], ranked[None, start:]
+        sides = np.minimum(one[..., 2:], rest[..., 2:]) - np.maximum(one[..., :2], rest[..., :2]) + extra
+        shared = np.maximum(sides[..., 0], 0) * np.maximum(sides[..., 1], 0)
+        own, others = area[rows][:, None], area[None, start:]
+        whole = np.minimum(own, others) if of_smaller else own + others - shared
+        apart = shared <= most * whole
+        for row, other in zip(rows.tolist(), apart, strict=True):
+            if stays[row]:
+                stays[row + 1 :] &= other[row + 1 - start :]
+    return np.asarray(order[stays], dtype=np.intp)
 
 
 def _regressed(boxes: Boxes, offsets: F32) -> Boxes:
@@ -201,17 +208,22 @@ def _patches(
 
     A box outside the area gives a black patch; facenet-pytorch raises there.
     """
-    low, high = bounded(boxes, area)
-    black = np.zeros((side, side, 3), np.uint8)
-    patches: list[Patch] = []
-    for square, (x0, y0), (x1, y1) in zip(np.trunc(boxes).astype(np.int64), low.tolist(), high.tolist(), strict=True):
-        if x0 >= x1 or y0 >= y1:
-            patches.append(black)
-        elif padded:
-            patches.append(_padded(pixels, square - np.array([1, 1, 0, 0]), (x0, y0, x1, y1), side))
-        else:
-            patches.append(pixels.patch((x0, y0, x1, y1), (side, side)))
-    return cast(Patch, np.stack(patches))
+    rects = np.hstack(bounded(boxes, area))
+    inside = (rects[:, :2] < rects[:, 2:]).all(axis=1)
+    known = rects[inside]
+    if not len(known):
+        return np.zeros((len(boxes), side, side, 3), np.uint8)
+    if padded:
+        squares = np.trunc(boxes[inside]).astype(np.int64) - np.array([1, 1, 0, 0])
+        whole = ((x0, y0, x1, y1) for x0, y0, x1, y1 in known.tolist())
+        found = np.stack([_padded(pixels, *pair, side) for pair in zip(squares, whole, strict=True)])
+    else:
+        found = pixels.patches(known, side)
+    if inside.all():
+        return cast(Patch, found)
+    patches = np.zeros((len(boxes), *found.shape[1:]), found.dtype)
+    patches[inside] = found
+    return patches
 
 
 def _padded(pixels: Pixels, square: npt.NDArray[np.int64], rect: Rect, side: int) -> Patch:
