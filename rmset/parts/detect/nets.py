@@ -110,7 +110,10 @@ def _compiled(hint: str, lane: int) -> tuple[tuple[Any, int], ...]:  # noqa: ARG
     if package is None or package.origin is None:
         raise DetectorError(_LACKS.format("facenet-pytorch"))
     folder = Path(package.origin).parent / "data"
-    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
+    # OpenVINO would pin every process's nets to the first core, where they would wait for each other.
+    settings = {
+        "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint, "ENABLE_CPU_PINNING": False,
+    }  # fmt: skip
 
     def ready(name: str, layers: tuple[list[str], list[str]], height: int, width: int) -> tuple[Any, int]:
         model = _built(*layers, state_dict(folder / f"{name}.pt"), height, width)

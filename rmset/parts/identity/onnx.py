@@ -33,7 +33,7 @@ class OnnxEmbedder:
             raise UsageError(f"--embedder {file}: expected one input (N, 3, H, W), found {shape}; export it so")
         self._side = 112 if shape[2].is_dynamic else int(shape[2].get_length())
         model.reshape([1, 3, self._side, self._side])
-        self._run = openvino.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1})
+        self._run = openvino.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False})
         self.name = file.name
 
     def embed(self, image: Image, boxes: Boxes) -> Vectors:
