@@ -9,9 +9,12 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+
+import cv2
 
 from rmset.bounded import SMALL
 from rmset.code_versions import code_version
@@ -196,10 +199,21 @@ def run_stage(
     """
     began = time.monotonic()
     try:
-        with root.files.lock(video_id):
+        with root.files.lock(video_id), _one_opencv_thread():
             return _run_locked(root, video_id, STAGES[name], config, force, progress, early)
     except RmsetError as refusal:
         return Outcome(video_id, name, "failed", {}, time.monotonic() - began, str(refusal))
+
+
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Let OpenCV work in the thread that calls it: small pictures cost a tenth to a quarter more in several."""
+    usual = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(usual)
 
 
 def _run_locked(
