@@ -207,7 +207,7 @@ def run_stage(
 
 @contextmanager
 def _one_opencv_thread() -> Iterator[None]:
-    """Let OpenCV work in the thread that calls it: small pictures cost a tenth to a quarter more in several."""
+    """Let OpenCV work in the thread that calls it: small pictures cost up to a fifth more in several."""
     usual = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
