@@ -320,7 +320,8 @@ def as_flags(message: str) -> str:
             return found[0]
         if value is None:
             return _FLAGS[name]
-        return f"`{_FLAGS[name]}`" if value == "True" else f"`{_FLAGS[name]} {value}`"
+        where = "fertrain datasets add … " if name in _OF_ADD else ""
+        return f"`{where}{_FLAGS[name]}`" if value == "True" else f"`{where}{_FLAGS[name]} {value}`"
 
     return re.sub(r"`(?P<name>[a-z_][a-z_.0-9]*)(?:=(?P<quote>'?)(?P<value>[^`']*)(?P=quote))?`", flag, message)
 
@@ -330,6 +331,8 @@ _FLAGS = {row.path: row.flags.partition("/")[0] for row in OPTIONS} | {
     "classes": "--classes", "columns": "--columns", "kind": "--kind",
     "smooth": "--smooth", "on": "--on", "int8": "--int8",
 }  # fmt: skip
+# Flags that only `datasets add` has: a set that needs them is read by its name afterwards.
+_OF_ADD = {"classes", "columns"}
 
 
 def _at(config: RunConfig, path: str) -> Any:

@@ -73,7 +73,7 @@ def test_add_says_what_is_missing_and_takes_it(tmp_path):
     run = CliRunner()
     asked = run.invoke(app, ["datasets", "add", "mine", str(root)])
     assert asked.exit_code == 1
-    advice = as_flags(str(asked.exception)).partition("rafdb: `--classes ")[2].split("`")[0]
+    advice = as_flags(str(asked.exception)).partition("rafdb: `fertrain datasets add … --classes ")[2].split("`")[0]
     taken = run.invoke(app, ["datasets", "add", "mine", str(root), "--classes", advice])
     assert taken.exit_code == 0, taken.output
     assert open_labeled("mine").order == ORDERS["rafdb"]
