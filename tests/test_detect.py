@@ -1,8 +1,12 @@
 """The detector gives exactly facenet-pytorch's results, without its known faults."""
 
+import contextlib
+import os
 import pickle
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +94,29 @@ def test_the_search_of_a_panel_finds_the_face_that_the_whole_frame_has(mtcnn, fr
         for x0, y0, x1, y1 in panels.values():
             found = cascade.search(mtcnn.nets, picture, (int(x0), int(y0), int(x1), int(y1)), 30)
             assert len(found) >= 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
+def test_nets_are_not_held_on_one_core(mtcnn):
+    """Else those of all threads and processes are held on the first, where they wait for each other."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    worker = []
+
+    def work():
+        worker.append(threading.get_native_id())
+        for _ in range(60):
+            mtcnn.nets.output(np.zeros((64, 48, 48, 3), np.float32))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    allowed = set()
+    while thread.is_alive():
+        with contextlib.suppress(OSError, IndexError):
+            status = Path(f"/proc/self/task/{worker[0]}/status").read_text()
+            allowed.add(re.search(r"Cpus_allowed_list:\s*(\S+)", status)[1])
+    mine = re.search(r"Cpus_allowed_list:\s*(\S+)", Path("/proc/self/status").read_text())[1]
+    assert allowed == {mine}
 
 
 def test_suppression_keeps_the_better_of_two_that_overlap():
