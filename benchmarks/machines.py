@@ -92,7 +92,7 @@ def ray(folder: Path, videos: int = 100, rounds: int = 5) -> list[str]:
     for video_id in ids:
         video_root(folder / "new", frames=20, video_id=video_id)
     lines = [
-        f"Export of {videos} videos of 20 frames, {rounds} times in turns. Both start workers first, Ray a cluster.",
+        f"Export of {videos} videos of 20 frames, rounds, taking turns: {rounds}. Both start workers first, Ray a cluster.",
         "",
         "| first video, processes, s | first video, Ray, s | the others, processes, s | the others, Ray, s | ratio |",
         "|---|---|---|---|---|",
@@ -177,7 +177,7 @@ def jobs(folder: Path, videos: int = 4, seconds: float = 20, rounds: int = 2) ->
 
     paths = mashups(folder, videos, seconds)
     lines = [
-        f"{videos} videos of {seconds:g} s at 1080p, 8 people, all stages, {rounds} times in turns.",
+        f"{videos} videos of {seconds:g} s at 1080p, 8 people, all stages; rounds, taking turns: {rounds}.",
         "",
         "| `--jobs 2`, videos an hour | two pinned processes, videos an hour | ratio |",
         "|---|---|---|",

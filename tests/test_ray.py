@@ -120,7 +120,7 @@ def test_four_workers_of_a_cluster_that_runs_already_make_the_bytes_of_a_local_b
 
 @pytest.mark.slow
 def test_a_cluster_that_asks_for_a_token_is_joined_with_that_of_this_user(root, monkeypatch, tmp_path):
-    """`ray start` asks for one as soon as any cluster has made it; who has none is told what is missing."""
+    """With a token file, `ray start` enables authentication; a driver without the token gets an error that says so."""
     pytest.importorskip("ray", reason="needs the extra ray")
     ray = str(Path(sys.executable).with_name("ray"))
     subprocess.run([ray, "get-auth-token", "--generate"], check=True, capture_output=True)

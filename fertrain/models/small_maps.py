@@ -52,7 +52,7 @@ class SmallMapConv2d(nn.Conv2d):
         return out if bias is None else out + bias[:, None, None]
 
     def _is_small(self, x: Tensor) -> bool:
-        if not _learns(self, x):
+        if not _applies(self, x):
             return False
         stride, padding = self.stride[0], int(self.padding[0])
         height, width = ((n + 2 * padding - 3) // stride + 1 for n in x.shape[2:])
@@ -63,11 +63,11 @@ class SmallMapDepthwise(SmallMapConv2d):
     """A depthwise convolution whose weight gradient is taken offset by offset where its kernel exceeds the map."""
 
     def _is_small(self, x: Tensor) -> bool:
-        return bool(_learns(self, x) and max(x.shape[2:]) < self.kernel_size[0])
+        return bool(_applies(self, x) and max(x.shape[2:]) < self.kernel_size[0])
 
 
-def _learns(conv: nn.Conv2d, x: Tensor) -> bool:
-    """Tell whether a weight gradient will be asked for, in full precision, where this was measured."""
+def _applies(conv: nn.Conv2d, x: Tensor) -> bool:
+    """Whether a weight gradient is needed, in full precision, on a processor for which this was measured."""
     return (
         torch.is_grad_enabled() and conv.weight.requires_grad and x.ndim == 4 and not torch.compiler.is_compiling()
         and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)

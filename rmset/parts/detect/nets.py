@@ -23,6 +23,9 @@ from rmset.parts.pixels import Patch
 
 F32 = npt.NDArray[np.float32]
 
+# With pinning, the default, OpenVINO runs the nets of all threads and processes on the first core.
+ONE_THREAD = {"INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
+"""settings of OpenVINO for nets that run on one thread, on any core"""
 _LACKS = "detector mtcnn: needs {}, found none; reinstall with `pip install rmset`"
 # Batches are padded to one of these sizes: OpenVINO prepares each shape once, in about 5 ms.
 _BATCHES = (*range(1, 17), 20, 24, 28, 32, 40, 48, 56, 64, 96, 128, 256)
@@ -110,10 +113,7 @@ def _compiled(hint: str, lane: int) -> tuple[tuple[Any, int], ...]:  # noqa: ARG
     if package is None or package.origin is None:
         raise DetectorError(_LACKS.format("facenet-pytorch"))
     folder = Path(package.origin).parent / "data"
-    # OpenVINO would pin every process's nets to the first core, where they would wait for each other.
-    settings = {
-        "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint, "ENABLE_CPU_PINNING": False,
-    }  # fmt: skip
+    settings = ONE_THREAD | {"NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
 
     def ready(name: str, layers: tuple[list[str], list[str]], height: int, width: int) -> tuple[Any, int]:
         model = _built(*layers, state_dict(folder / f"{name}.pt"), height, width)

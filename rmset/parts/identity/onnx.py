@@ -8,6 +8,7 @@ import numpy as np
 
 from rmset.errors import UsageError
 from rmset.geometry import Boxes
+from rmset.parts.detect.nets import ONE_THREAD
 from rmset.parts.frames import Image
 from rmset.parts.identity import Vectors
 from rmset.parts.identity.crops import cut, unit
@@ -33,7 +34,7 @@ class OnnxEmbedder:
             raise UsageError(f"--embedder {file}: expected one input (N, 3, H, W), found {shape}; export it so")
         self._side = 112 if shape[2].is_dynamic else int(shape[2].get_length())
         model.reshape([1, 3, self._side, self._side])
-        self._run = openvino.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False})
+        self._run = openvino.compile_model(model, "CPU", ONE_THREAD)
         self.name = file.name
 
     def embed(self, image: Image, boxes: Boxes) -> Vectors:
