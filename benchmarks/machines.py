@@ -92,7 +92,7 @@ def ray(folder: Path, videos: int = 100, rounds: int = 5) -> list[str]:
     for video_id in ids:
         video_root(folder / "new", frames=20, video_id=video_id)
     lines = [
-        f"Export of {videos} videos of 20 frames, rounds, taking turns: {rounds}. Both start workers first, Ray a cluster.",
+        f"Export of {videos} videos of 20 frames; rounds, taking turns: {rounds}. Ray also starts a cluster.",
         "",
         "| first video, processes, s | first video, Ray, s | the others, processes, s | the others, Ray, s | ratio |",
         "|---|---|---|---|---|",
