@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from queue import Full, Queue
-from threading import Event, Thread
-from typing import TYPE_CHECKING
+from threading import Event, Thread, local
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from rmset.parts.survey import survey
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
+
+T = TypeVar("T")
 
 Image = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), RGB"""
@@ -88,14 +91,29 @@ class Frame:
         return self._turn.apply(_array(self._squared, "gray"))
 
 
-def _reformatted(raw: VideoFrame, form: str) -> VideoFrame:
-    """Return a frame in another pixel format.
+class _Converters(local):
+    """A thread's converters, by pixel format: making one takes longer than to convert with it.
 
-    The converter is dropped: one that a frame keeps (`VideoFrame.reformat`) holds ten megabytes as long as the frame.
+    A frame keeps none: a converter holds ten megabytes.
     """
-    from av.video.reformatter import VideoReformatter
 
-    return VideoReformatter().reformat(raw, format=form)
+    def __init__(self) -> None:
+        self._of: dict[str, VideoReformatter] = {}
+
+    def to(self, form: str) -> VideoReformatter:
+        """Return the converter to a pixel format."""
+        from av.video.reformatter import VideoReformatter
+
+        return self._of.setdefault(form, VideoReformatter())
+
+
+_converters = _Converters()
+
+
+def _reformatted(raw: VideoFrame, form: str) -> VideoFrame:
+    """Return a frame in another pixel format."""
+    # In this thread alone: a process that was forked waits for ever when it frees a converter with threads.
+    return _converters.to(form).reformat(raw, format=form, threads=1)
 
 
 def _array(raw: VideoFrame, form: str) -> npt.NDArray[np.uint8]:
@@ -192,15 +210,15 @@ def _until(run: Iterator[tuple[int, VideoFrame]], frame_idx: int) -> VideoFrame 
     return None
 
 
-def ahead(frames: Iterator[Frame], count: int = 8) -> Iterator[Frame]:
+def ahead(frames: Iterator[T], count: int = 8) -> Iterator[T]:
     """Yield the same frames, up to `count` of them decoded in a thread while the caller works on earlier ones.
 
     Errors of decoding are raised here, at their position.
     """
-    ready: Queue[Frame | BaseException | None] = Queue(count)
+    ready: Queue[T | BaseException | None] = Queue(count)
     stopped = Event()
 
-    def put(item: Frame | BaseException | None) -> bool:
+    def put(item: T | BaseException | None) -> bool:
         while not stopped.is_set():
             try:
                 ready.put(item, timeout=0.1)

@@ -25,7 +25,7 @@ def evidence(draw, count=14, seed=0):
     for _ in range(count):
         frame = noise(rng, SIZE)
         draw(frame, noise(rng, SIZE))
-        sums.add(frame)
+        sums.add([frame])
     return Evidence.of(sums)
 
 

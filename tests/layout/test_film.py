@@ -110,8 +110,7 @@ def test_a_seat_changes_where_its_room_does_and_where_it_is_empty_for_a_moment(r
 def sums_of(values):
     """Of frames that are gray all over, of these values."""
     sums = FrameSums(200, 400)
-    for value in values:
-        sums.add(np.full((200, 400), value, np.uint8))
+    sums.add([np.full((200, 400), value, np.uint8) for value in values])
     return sums
 
 

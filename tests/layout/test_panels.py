@@ -135,8 +135,7 @@ def lit_film(count=10):
 def along_the_left_side(frames):
     """Share of the film's left side that is a crisp step."""
     sums = FrameSums(360, 640)
-    for frame in frames:
-        sums.add(frame)
+    sums.add(frames)
     return Evidence.of(sums).vertical.crisp[80:280, 157:162].any(axis=1).mean()
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rmset.parts.frames import Gray
 from rmset.stages.layout.edges import Rect
+from rmset.stages.layout.median import median
 
 SMALL = (320, 180)
 """(width, height) of the small pictures, px"""
@@ -82,7 +83,7 @@ def split(pictures: Sequence[Gray], before: Sequence[Gray], after: Sequence[Gray
     """
     if not pictures:
         return 0
-    usual_before, usual_after = _median(before)[where], _median(after)[where]
+    usual_before, usual_after = median(before)[where], median(after)[where]
     noise_before, noise_after = _distance(before, usual_before, where), _distance(after, usual_after, where)
     gap = float(np.abs(usual_before - usual_after).mean())
     if float(noise_after.mean()) <= float(noise_before.mean()):
@@ -93,10 +94,6 @@ def split(pictures: Sequence[Gray], before: Sequence[Gray], after: Sequence[Gray
         is_after = _distance(pictures, usual_before, where) >= line
     wrong = [int(is_after[:k].sum()) + int((~is_after[k:]).sum()) for k in range(len(pictures) + 1)]
     return int(np.argmin(wrong))
-
-
-def _median(looks: Sequence[Gray]) -> npt.NDArray[np.float32]:
-    return np.asarray(np.median(np.stack(looks), axis=0), np.float32)
 
 
 def _distance(looks: Sequence[Gray], usual: npt.NDArray[np.float32], where: Flags) -> npt.NDArray[np.float32]:
@@ -133,7 +130,7 @@ def _differ(grays: npt.NDArray[np.uint8], edges: Flags, before: slice, after: sl
     both = _blocks((_near(held_before) & held_after | _near(held_after) & held_before).sum(axis=0))
     by_edges = (either >= _LEAST) & (either - both >= _DIFFERS * either)
     still = (np.ptp(grays[before], axis=0) < _STILL) & (np.ptp(grays[after], axis=0) < _STILL)
-    jump = np.abs(np.median(grays[before], axis=0) - np.median(grays[after], axis=0)) >= _CHANGED
+    jump = np.abs(median(grays[before]) - median(grays[after])) >= _CHANGED
     pixels = _blocks(still)
     by_pixels = (pixels >= _BLOCK * _BLOCK / 4) & (_blocks(still & jump) >= _DIFFERS * pixels)
     return np.asarray(by_edges | by_pixels)

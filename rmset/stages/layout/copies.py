@@ -10,14 +10,16 @@ size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from rmset.stages.layout.edges import Rect
+from rmset.threads import at_once
 
 # Least correlation of two places with the same pictures; other places stay below 0.55, copies are above 0.8.
 _SAME = 0.7
@@ -79,11 +81,11 @@ def find(looks: npt.NDArray[np.uint8], film: Rect, frame_size: tuple[int, int], 
         looks[np.linspace(0, len(looks) - 1, min(_MOST, len(looks))).round().astype(int)], film, frame_size, over
     )
     steps = range(int(np.log(_SMALLEST) / np.log(_STEP)), int(np.log(_LARGEST) / np.log(_STEP)) + 1)
-    found = [c for k in steps for mirrored in (False, True) if (c := search.at(_STEP**k, mirrored)) is not None]
+    found = search.at_all((_STEP**k, mirrored) for k in steps for mirrored in (False, True))
     if not found:
         return None
     best = max(found, key=lambda c: c.score)
-    finer = [c for by in _FINE if (c := search.at(best.scale * (1 + by), best.mirrored)) is not None]
+    finer = search.at_all((best.scale * (1 + by), best.mirrored) for by in _FINE)
     best = max([best, *finer], key=lambda c: c.score)
     return best if best.score >= _SAME else None
 
@@ -109,6 +111,11 @@ class _Search:
         self._free = free[inside]
         # The surroundings of the middle are needed to separate fine from coarse at its rim.
         self._around = self._changes[:, slice(*_middle(y0, y1, 2 * _CORE)), slice(*_middle(x0, x1, 2 * _CORE))]
+
+    def at_all(self, sizes: Iterable[tuple[float, bool]]) -> list[Copy]:
+        """Return what `at` finds for each size, in order."""
+        found = at_once(partial(self.at, scale, mirrored) for scale, mirrored in sizes)
+        return [copy for copy in found if copy is not None]
 
     def at(self, scale: float, mirrored: bool) -> Copy | None:
         """Find the best place for a copy of this size."""

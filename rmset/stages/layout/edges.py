@@ -9,13 +9,17 @@ edges end from one pixel to the next. Pictures have crisp steps too, so these co
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from rmset.parts.frames import Gray
+from rmset.threads import THREADS, at_once
 
 Rect = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels, half-open"""
@@ -29,6 +33,8 @@ _APART, _TOGETHER = 0.55, 0.3
 _STEP = 6.0
 # Least ratio of a crisp step to the steps beside it.
 _CRISP = 4.0
+# Frames added at once, and rows of a band; neither changes the sums, which are of whole numbers.
+_AT_ONCE, _BAND = 8, 64
 
 
 class FrameSums:
@@ -40,16 +46,35 @@ class FrameSums:
         self.step_v, self.step_v2 = (np.zeros((height, width - 1), np.float32) for _ in range(2))
         self.step_h, self.step_h2 = (np.zeros((height - 1, width), np.float32) for _ in range(2))
 
-    def add(self, gray: Gray) -> None:
-        """Add one frame uint8 (H, W)."""
-        self.count += 1
-        cv2.accumulate(gray, self.value)
-        cv2.accumulateSquare(gray, self.square)
-        across, down = cv2.absdiff(gray[:, 1:], gray[:, :-1]), cv2.absdiff(gray[1:], gray[:-1])
-        cv2.accumulate(across, self.step_v)
-        cv2.accumulateSquare(across, self.step_v2)
-        cv2.accumulate(down, self.step_h)
-        cv2.accumulateSquare(down, self.step_h2)
+    @classmethod
+    def of(cls, grays: Iterator[Gray]) -> FrameSums | None:
+        """Return the sums over frames uint8 (H, W); None without a frame."""
+        sums: FrameSums | None = None
+        while few := list(islice(grays, _AT_ONCE)):
+            sums = sums or cls(*few[0].shape)
+            sums.add(few)
+        return sums
+
+    def add(self, grays: Sequence[Gray]) -> None:
+        """Add frames uint8 (H, W)."""
+        self.count += len(grays)
+        bands = range(0, len(self.value), _BAND)
+        at_once(partial(self._add, grays, [*bands[half::THREADS]]) for half in range(THREADS))
+
+    def _add(self, grays: Sequence[Gray], bands: Sequence[int]) -> None:
+        """Add some bands of rows: the sums of a band stay in the cache while all frames are added."""
+        for top in bands:
+            end = top + _BAND
+            for gray in grays:
+                band, below = gray[top:end], gray[top : end + 1]
+                across, down = cv2.absdiff(band[:, 1:], band[:, :-1]), cv2.absdiff(below[1:], below[:-1])
+                for part, sums, squares in (
+                    (band, self.value, self.square), (across, self.step_v, self.step_v2),
+                    (down, self.step_h, self.step_h2),
+                ):  # fmt: skip
+                    if part.size:
+                        cv2.accumulate(part, sums[top:end])
+                        cv2.accumulateSquare(part, squares[top:end])
 
     @property
     def spread(self) -> npt.NDArray[np.float32]:
@@ -105,12 +130,13 @@ class Evidence:
         n = max(1, sums.count)
         mean = sums.value / n
         variance = np.maximum(sums.square / n - mean**2, 0)
-        return cls(
-            _lines(sums.step_v / n, sums.step_v2 / n, mean, variance),
-            _lines((sums.step_h / n).T, (sums.step_h2 / n).T, mean.T, variance.T),
-            np.asarray(mean, np.float32),
-            np.sqrt(variance),
+        vertical, horizontal = at_once(
+            [
+                lambda: _lines(sums.step_v / n, sums.step_v2 / n, mean, variance),
+                lambda: _lines((sums.step_h / n).T, (sums.step_h2 / n).T, mean.T, variance.T),
+            ]
         )
+        return cls(vertical, horizontal, np.asarray(mean, np.float32), np.sqrt(variance))
 
     @property
     def moving(self) -> npt.NDArray[np.bool_]:

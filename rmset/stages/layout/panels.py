@@ -19,6 +19,7 @@ from rmset.geometry import Box
 from rmset.parts.frames import Gray
 from rmset.stages.layout.edges import Evidence, FrameSums, LineMap, Rect
 from rmset.stages.layout.insets import Inset, inset_in
+from rmset.threads import at_once
 
 # Least share of a cut's length with evidence for an edge, and least share of such evidence among all evidence there.
 _SUPPORT, _PURITY = 0.45, 0.8
@@ -94,7 +95,7 @@ class _Cut:
 
 def find(evidence: Evidence) -> list[Panel]:
     """Find panels in reading order, insets last; borders are left out."""
-    ledgers = _Ledger(evidence.vertical), _Ledger(evidence.horizontal)
+    ledgers = at_once([lambda: _Ledger(evidence.vertical), lambda: _Ledger(evidence.horizontal)])
     search = _Search(evidence, *map(copy, ledgers))
     leaves = search.leaves(())
     known = tuple(search.made)
@@ -132,8 +133,7 @@ def _share(part: Rect, of: Rect) -> float:
 def find_in(samples: Sequence[Gray]) -> list[Panel]:
     """Find panels in frames uint8 (H, W) of one layout, some seconds apart."""
     sums = FrameSums(*samples[0].shape)
-    for sample in samples:
-        sums.add(sample)
+    sums.add(samples)
     return find(Evidence.of(sums))
 
 
@@ -164,8 +164,7 @@ class _Search:
                 # Insets are removed first, so that no line is cut through them.
                 if inset is not None and (cut is None or self._lives_off(cut, rect, inset.rect)):
                     self.insets.append(inset)
-                    self._columns.forget(inset.rect)
-                    self._rows.forget((inset.rect[1], inset.rect[0], inset.rect[3], inset.rect[2]))
+                    self._forget(*inset.rect)
                     todo.append(rect)
                     continue
             if cut is not None:
@@ -174,6 +173,9 @@ class _Search:
                 continue
             done.append(rect)
         return done
+
+    def _forget(self, x0: int, y0: int, x1: int, y1: int) -> None:
+        at_once([lambda: self._columns.forget((x0, y0, x1, y1)), lambda: self._rows.forget((y0, x0, y1, x1))])
 
     def is_alive(self, rect: Rect) -> bool:
         x0, y0, x1, y1 = rect

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rmset.stages.layout.median import median
+
 Portrait = npt.NDArray[np.uint8]
 """uint8 (64, W, 3) RGB: a panel's picture"""
 _TALL, _WIDEST = 64, 160
@@ -36,7 +38,7 @@ def portrait(picture: npt.NDArray[np.uint8]) -> Portrait:
 
 def usual(portraits: Sequence[Portrait]) -> Portrait:
     """Return the median of some pictures of one panel."""
-    return np.asarray(np.median(np.stack(portraits), axis=0), np.uint8)
+    return median(portraits).astype(np.uint8)
 
 
 def likeness(one: Portrait, other: Portrait, enough: float = 1.0) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 
@@ -26,15 +27,13 @@ from rmset.stages.layout.people import Faces, people_of, with_lasting_ids
 from rmset.stages.layout.portraits import OTHER_ROOM, SAME_ROOM
 from rmset.stages.layout.signs import Witness
 from rmset.stages.layout.watch import View, watch
-
-# Threads that search at the same time, whatever the number of cores.
-_THREADS = 2
+from rmset.threads import THREADS
 
 
 @cache
 def _loaded(name: str) -> list[Detector]:
     """Return the detectors of this process, one for each thread: loading them takes half a second."""
-    return [load(name, lane=n) for n in range(_THREADS)]
+    return [load(name, lane=n) for n in range(THREADS)]
 
 
 # Confidence from which a film is certain.
@@ -68,14 +67,16 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
     witnesses: list[Witness] = []
     # Index of the witness to a whole span, by the first frame of each of its parts.
     whole: dict[int, int] = {}
-    with spans.evidence_kept(), reader_of(root, video_id) as video:
+    with ThreadPoolExecutor(1) as loading, spans.evidence_kept(), reader_of(root, video_id) as video:
         reader = KeptFrames(video)
+        # The detectors are loaded while the decoder is waited for.
+        detectors = loading.submit(_loaded, config.detector)
         found = deque(spans.find(reader, record, config.edge_samples, progress))
-        faces = KeptFaces(_loaded(config.detector), config)
+        faces = KeptFaces(detectors.result(), config)
         while found:
             # A span's sums are large, so each span is dropped once its people are found.
             span = found.popleft()
-            view = watch(reader, span, faces, config.samples, _THREADS)
+            view = watch(reader, span, faces, config.samples, THREADS)
             cuts = seats.cuts(reader, span, view, record.fps) if span.depth < _DEEPEST else []
             if span.depth == 0:
                 witnesses.append(Witness(span.end - span.start, view))

@@ -6,6 +6,7 @@ portraits of each seat, look by look  ->  first look with another room  ->  the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from rmset.stages.layout.kept import KeptFrames
 from rmset.stages.layout.portraits import OTHER_ROOM, Portrait, likeness, portrait, usual
 from rmset.stages.layout.spans import Span
 from rmset.stages.layout.watch import View, Watched
+from rmset.threads import at_once
 
 # Looks compared on each side of a change, and least likeness of the looks of one side.
 _WINDOW, _SETTLED = 3, 0.55
@@ -28,10 +30,9 @@ _ONE_S = 0.4
 def cuts(reader: KeptFrames, span: Span, view: View, fps: float) -> list[int]:
     """Find the first frames of new rooms in any seat of a span, ascending."""
     found: list[int] = []
-    for seat in view.panels:
-        if seat.sitting < _SEATED:
-            continue
-        for look in changes(seat):
+    seats = [seat for seat in view.panels if seat.sitting >= _SEATED]
+    for seat, anew in zip(seats, at_once(partial(changes, seat) for seat in seats), strict=True):
+        for look in anew:
             sides = (usual(side) for side in _sides(seat.portraits, look, _Once()))
             found.append(_exactly(reader, seat.panel.rect, view.frames[look - 1], view.frames[look], *sides))
     near = _ONE_S * fps

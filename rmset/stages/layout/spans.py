@@ -5,10 +5,11 @@ looks (few, small) -> changes -> frame-exact boundaries -> edges of each span ->
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, groupby, pairwise
 from threading import local
 
 import numpy as np
@@ -107,9 +108,9 @@ def find(reader: KeptFrames, record: VideoRecord, edge_samples: int, progress: P
         looks.append(changes.shrunk(frame.gray))
         frames.append(frame.frame_idx)
         progress(f"layout {record.video_id}: looking", len(looks), len(wanted))
-    cuts = [_exactly(reader, looks, frames, gap, where) for gap, where in changes.find(looks)]
+    cuts = _exactly(reader, looks, frames, changes.find(looks))
     spans = _between(reader, record, cuts, frames, edge_samples, progress)
-    joins = [cut for span in spans for cut in _joins(reader, span, looks, frames, record)]
+    joins = _exactly(reader, looks, frames, (gap for s in spans for gap in _joins(s, looks, frames, record)))
     if joins:
         kept = [span.start for span in spans[1:]]
         spans = _between(reader, record, [*kept, *joins], frames, edge_samples, progress, join=False)
@@ -169,23 +170,35 @@ def _between(
     return spans
 
 
-def _exactly(reader: KeptFrames, looks: Sequence[Gray], frames: Sequence[int], gap: int, where: changes.Flags) -> int:
-    """Return the first frame of the new layout; all frames between two looks are decoded."""
-    low, high = frames[gap], frames[gap + 1]
-    before, after = changes.around(looks, gap)
-    between = [changes.shrunk(f.gray) for f in ahead(reader.sample(range(low + 1, high)))]
-    return low + 1 + changes.split(between, before, after, where)
+def _exactly(
+    reader: KeptFrames, looks: Sequence[Gray], frames: Sequence[int], gaps: Iterable[tuple[int, changes.Flags]]
+) -> list[int]:
+    """Return the first frame after each change, ascending; all frames between its two looks are decoded."""
+    where: dict[int, list[changes.Flags]] = defaultdict(list)
+    for gap, flags in gaps:
+        where[gap].append(flags)
+    found = []
+    # Changes after one key frame are reached by decoding the same frames, so those are decoded once.
+    for _, together in groupby(sorted(where), key=lambda gap: reader.index.key_before(frames[gap] + 1)):
+        wanted = {gap: range(frames[gap] + 1, frames[gap + 1]) for gap in together}
+        sampled = reader.sample([*chain(*wanted.values())])
+        between = dict(ahead((frame.frame_idx, changes.shrunk(frame.gray)) for frame in sampled))
+        for gap, numbers in wanted.items():
+            before, after = changes.around(looks, gap)
+            seen = [between[n] for n in numbers if n in between]
+            found += [numbers.start + changes.split(seen, before, after, flags) for flags in where[gap]]
+    return found
 
 
 def _joins(
-    reader: KeptFrames, span: Span, looks: Sequence[Gray], frames: Sequence[int], record: VideoRecord
-) -> list[int]:
-    """Frames at which a still panel starts to move, or a moving one becomes still: a person joins or leaves.
+    span: Span, looks: Sequence[Gray], frames: Sequence[int], record: VideoRecord
+) -> list[tuple[int, changes.Flags]]:
+    """Gaps (and pixels) where a still panel starts to move, or a moving one becomes still: a person joins or leaves.
 
     Layout changes over the whole screen do not show this, because the panel may be too small a part of it.
     """
     inside = [i for i, f in enumerate(frames) if span.start <= f < span.end]
-    found: list[int] = []
+    found: list[tuple[int, changes.Flags]] = []
     for panel in _seats(span.panels, span.sums):
         if len(inside) < 6:
             continue
@@ -200,9 +213,9 @@ def _joins(
         moves = np.array(steps) >= _STIR
         first, last = (int(np.argmax(moves)), len(moves) - 1 - int(np.argmax(moves[::-1]))) if moves.any() else (0, 0)
         if first >= 2 and moves[first:].mean() > 0.8:
-            found.append(_exactly(reader, looks, frames, inside[first], where))
+            found.append((inside[first], where))
         elif len(moves) - 1 - last >= 2 and moves[: last + 1].mean() > 0.8:
-            found.append(_exactly(reader, looks, frames, inside[last], where))
+            found.append((inside[last], where))
     return found
 
 
@@ -228,10 +241,7 @@ def _span(reader: KeptFrames, start: int, end: int, looks: Sequence[int], most: 
     if len(inner) < 8:
         inner = sorted({int(v) for v in np.linspace(start, end - 1, 12 if end - start > 12 else 3)[1:-1]} | set(inner))
     inner = inner or [start]
-    sums: FrameSums | None = None
-    for frame in ahead(reader.sample(sampling.spread_out(inner, most))):
-        sums = sums or FrameSums(*frame.gray.shape)
-        sums.add(frame.gray)
+    sums = FrameSums.of(ahead(frame.gray for frame in reader.sample(sampling.spread_out(inner, most))))
     if sums is None:
         # The video is damaged here, so no frame could be decoded.
         return Span(start, end, tuple(inner), FrameSums(1, 1), ())

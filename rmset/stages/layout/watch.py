@@ -102,13 +102,14 @@ def watch(reader: KeptFrames, span: Span, faces: KeptFaces, samples: int, thread
     thumbs = [[look.panels[n][1] for look in looks] for n in range(len(alive))]
     portraits = [[look.panels[n][2] for look in looks] for n in range(len(alive))]
     detail = [[look.panels[n][3] for look in looks] for n in range(len(alive))]
+    spread = span.spread
     watched = tuple(
         Watched(
             panel,
             sitters_of(found[n], len(looks)),
             float(np.mean([len(f) for f in found[n]])) if looks else 0.0,
             np.asarray(thumbs[n], np.float32).reshape(-1, _THUMB[1], _THUMB[0]),
-            rim(span.spread, panel.rect),
+            rim(spread, panel.rect),
             tuple(portraits[n]),
             float(np.mean(detail[n])) if detail[n] else 0.0,
         )

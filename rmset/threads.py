@@ -1,0 +1,25 @@
+"""Work done at the same time in threads of one process; the results do not depend on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+THREADS = 2
+"""how many, whatever the number of cores: other videos may be at work on those"""
+
+
+def at_once(tasks: Iterable[Callable[[], T]]) -> list[T]:
+    """Run tasks that mostly hold no lock of Python's, such as NumPy and OpenCV on large arrays.
+
+    Returns:
+        Their results in the given order.
+
+    Raises:
+        Exception: that of the first task that failed.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [done.result() for done in [pool.submit(task) for task in tasks]]
