@@ -87,7 +87,7 @@ class Frame:
 
     @cached_property
     def gray(self) -> Gray:
-        """uint8 (H, W), 0 to 255, as shown; cheaper than by way of `rgb`."""
+        """uint8 (H, W), 0 to 255, as shown."""
         return self._turn.apply(_array(self._squared, "gray"))
 
 

@@ -20,7 +20,7 @@ from rmset.layout_record import Segment
 from rmset.parts import identity as embedders
 from rmset.parts.detect import cascade
 from rmset.parts.detect.nets import Nets
-from rmset.parts.frames import Frame, Gray, VideoReader
+from rmset.parts.frames import Frame, Gray, VideoReader, ahead
 from rmset.parts.pixels import pixels_of
 from rmset.progress import Progress, silent
 from rmset.read.absent import Absent
@@ -104,7 +104,7 @@ def _first_looks(video: _Audited, progress: Progress, what: str) -> tuple[dict[i
     looks: dict[int, list[Look]] = {n: [] for n in searched}
     samples: list[Sample] = []
     segment_of = {frame: n for part in (searched, compared) for n, numbers in part.items() for frame in numbers}
-    for done, frame in enumerate(video.reader.sample(sorted(segment_of))):
+    for done, frame in enumerate(ahead(video.reader.sample(sorted(segment_of)))):
         n = segment_of[frame.frame_idx]
         if frame.frame_idx in searched[n]:
             looks[n].append(_look(video, frame, n, everywhere=frame.frame_idx in everywhere))
@@ -127,7 +127,7 @@ def _second_looks(video: _Audited, looks: Mapping[int, list[Look]]) -> dict[int,
         )
     }
     more: dict[int, list[Look]] = {n: list(found) for n, found in looks.items()}
-    for frame in video.reader.sample(sorted(segment_of)):
+    for frame in ahead(video.reader.sample(sorted(segment_of))):
         n = segment_of[frame.frame_idx]
         more[n].append(_look(video, frame, n, everywhere=doubts[n] == "everywhere"))
     return {n: sorted(found, key=lambda look: look.frame_idx) for n, found in more.items()}
@@ -142,7 +142,7 @@ def _missing(video: _Audited) -> list[gaps.Gap]:
         for gap in gaps.between(s, person, video.tracks.of_person(s, person))
     ]
     numbers = sorted({f for gap in wanted for f in (*gap.inside, *gap.beside)})
-    shown: dict[int, Gray] = {f.frame_idx: f.gray for f in video.reader.sample(numbers)} if numbers else {}
+    shown: dict[int, Gray] = dict(ahead((f.frame_idx, f.gray) for f in video.reader.sample(numbers)))
     return [gaps.seen(gap, shown) for gap in wanted]
 
 
