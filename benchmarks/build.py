@@ -54,11 +54,12 @@ MINUTE = 60
 
 def videos(seconds: int, codecs: Iterable[str]) -> dict[str, Path]:
     """Return one mashup in each codec, made unless it is in the cache."""
-    minutes = seconds // MINUTE if seconds > MINUTE else 0
-    once = MINUTE if minutes else seconds
+    once = min(seconds, MINUTE)
+    if seconds % once:
+        raise SystemExit(f"expected at most a minute, or whole minutes, found --lengths {seconds}")
     first = compose(replace(MASHUP, name=f"build-{once}", seconds=float(once)), clips_folder(), cache_folder())
-    if minutes:
-        first = _repeated(first, minutes, first.with_name(f"build-{seconds}.mp4"))
+    if seconds > once:
+        first = _repeated(first, seconds // once, first.with_name(f"build-{seconds}.mp4"))
     paths = {"h264": first} | {c: first.with_name(f"build-{seconds}-{c}.mkv") for c in ENCODERS}
     for codec in codecs:
         if not paths[codec].exists():

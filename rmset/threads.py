@@ -13,7 +13,7 @@ THREADS = 2
 
 
 def at_once(tasks: Iterable[Callable[[], T]]) -> list[T]:
-    """Run tasks that mostly hold no lock of Python's, such as NumPy and OpenCV on large arrays.
+    """Run tasks in threads: worth it for those that release the GIL, as NumPy and OpenCV do on large arrays.
 
     Returns:
         Their results in the given order.

@@ -104,7 +104,9 @@ class _Converters(local):
         """Return the converter to a pixel format."""
         from av.video.reformatter import VideoReformatter
 
-        return self._of.setdefault(form, VideoReformatter())
+        if form not in self._of:
+            self._of[form] = VideoReformatter()
+        return self._of[form]
 
 
 _converters = _Converters()

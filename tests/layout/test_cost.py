@@ -33,7 +33,7 @@ def test_the_number_of_threads_and_earlier_videos_change_no_byte(mashup, tmp_pat
     video_id = fetch.add(root, mashup[0]).video_id
     made = []
     for threads in (2, 1, 3):
-        for name in ("threads", "stages.layout.propose", "stages.layout.edges"):
+        for name in ("threads", "stages.layout.propose"):
             monkeypatch.setattr(sys.modules[f"rmset.{name}"], "THREADS", threads)
         propose(root, video_id, ProposeConfig())
         made.append(root.files.local(root.layout_key(video_id)).read_bytes())

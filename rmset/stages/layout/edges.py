@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmset.parts.frames import Gray
-from rmset.threads import THREADS, at_once
+from rmset.threads import at_once
 
 Rect = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels, half-open"""
@@ -33,7 +33,7 @@ _APART, _TOGETHER = 0.55, 0.3
 _STEP = 6.0
 # Least ratio of a crisp step to the steps beside it.
 _CRISP = 4.0
-# Frames added at once, and rows of a band; neither changes the sums, which are of whole numbers.
+# Frames added at once, and rows of a band that one thread adds; neither changes the sums, which are of whole numbers.
 _AT_ONCE, _BAND = 8, 64
 
 
@@ -58,23 +58,23 @@ class FrameSums:
     def add(self, grays: Sequence[Gray]) -> None:
         """Add frames uint8 (H, W)."""
         self.count += len(grays)
-        bands = range(0, len(self.value), _BAND)
-        at_once(partial(self._add, grays, [*bands[half::THREADS]]) for half in range(THREADS))
+        at_once(partial(self._add, grays, top) for top in range(0, len(self.value), _BAND))
 
-    def _add(self, grays: Sequence[Gray], bands: Sequence[int]) -> None:
-        """Add some bands of rows: the sums of a band stay in the cache while all frames are added."""
-        for top in bands:
-            end = top + _BAND
-            for gray in grays:
-                band, below = gray[top:end], gray[top : end + 1]
-                across, down = cv2.absdiff(band[:, 1:], band[:, :-1]), cv2.absdiff(below[1:], below[:-1])
-                for part, sums, squares in (
-                    (band, self.value, self.square), (across, self.step_v, self.step_v2),
-                    (down, self.step_h, self.step_h2),
-                ):  # fmt: skip
-                    if part.size:
-                        cv2.accumulate(part, sums[top:end])
-                        cv2.accumulateSquare(part, squares[top:end])
+    def _add(self, grays: Sequence[Gray], top: int) -> None:
+        """Add a band of rows of all frames."""
+        end = top + _BAND
+        for gray in grays:
+            band, below = gray[top:end], gray[top : end + 1]
+            across, down = cv2.absdiff(band[:, 1:], band[:, :-1]), cv2.absdiff(below[1:], below[:-1])
+            for part, sums, squares in (
+                (band, self.value, self.square),
+                (across, self.step_v, self.step_v2),
+                (down, self.step_h, self.step_h2),
+            ):
+                # The last band may have no row below it.
+                if part.size:
+                    cv2.accumulate(part, sums[top:end])
+                    cv2.accumulateSquare(part, squares[top:end])
 
     @property
     def spread(self) -> npt.NDArray[np.float32]:

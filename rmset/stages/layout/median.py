@@ -11,8 +11,8 @@ import numpy.typing as npt
 def median(pictures: Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return the median of pictures of one shape; equal to `np.median(pictures, axis=0)`.
 
-    Whole pictures are put in order by exchanges of neighbors. For the few pictures that layouts compare this takes a
-    tenth of the time of `np.median`, which sorts each pixel by itself.
+    Whole pictures are put in order by exchanges of neighbors. For the few pictures that layouts compare this takes an
+    eighth of the time of `np.median`, which sorts each pixel by itself.
     """
     ordered = [*pictures]
     count = len(ordered)

@@ -76,7 +76,7 @@ def propose(root: Root, video_id: str, config: ProposeConfig, progress: Progress
         while found:
             # A span's sums are large, so each span is dropped once its people are found.
             span = found.popleft()
-            view = watch(reader, span, faces, config.samples, THREADS)
+            view = watch(reader, span, faces, config.samples)
             cuts = seats.cuts(reader, span, view, record.fps) if span.depth < _DEEPEST else []
             if span.depth == 0:
                 witnesses.append(Witness(span.end - span.start, view))

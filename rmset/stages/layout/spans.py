@@ -5,11 +5,13 @@ looks (few, small) -> changes -> frame-exact boundaries -> edges of each span ->
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, pairwise
+from operator import itemgetter
 from threading import local
 
 import numpy as np
@@ -177,17 +179,14 @@ def _exactly(
     where: dict[int, list[changes.Flags]] = defaultdict(list)
     for gap, flags in gaps:
         where[gap].append(flags)
-    found = []
-    # Changes after one key frame are reached by decoding the same frames, so those are decoded once.
-    for _, together in groupby(sorted(where), key=lambda gap: reader.index.key_before(frames[gap] + 1)):
-        wanted = {gap: range(frames[gap] + 1, frames[gap + 1]) for gap in together}
-        sampled = reader.sample([*chain(*wanted.values())])
-        between = dict(ahead((frame.frame_idx, changes.shrunk(frame.gray)) for frame in sampled))
-        for gap, numbers in wanted.items():
-            before, after = changes.around(looks, gap)
-            seen = [between[n] for n in numbers if n in between]
-            found += [numbers.start + changes.split(seen, before, after, flags) for flags in where[gap]]
-    return found
+    found = {gap: [frames[gap] + 1] * len(where[gap]) for gap in sorted(where)}
+    # In one pass, which decodes nothing twice; only the pictures of one gap are held.
+    wanted = [*chain(*(range(frames[gap] + 1, frames[gap + 1]) for gap in found))]
+    seen = ahead((bisect_left(frames, f.frame_idx) - 1, changes.shrunk(f.gray)) for f in reader.sample(wanted))
+    for gap, inside in groupby(seen, key=itemgetter(0)):
+        pictures, (before, after) = [picture for _, picture in inside], changes.around(looks, gap)
+        found[gap] = [frames[gap] + 1 + changes.split(pictures, before, after, flags) for flags in where[gap]]
+    return [*chain(*found.values())]
 
 
 def _joins(

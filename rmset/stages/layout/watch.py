@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from rmset.stages.layout.portraits import Portrait, portrait
 from rmset.stages.layout.sampling import spread_out
 from rmset.stages.layout.sitters import Sitter, sitters_of
 from rmset.stages.layout.spans import Span, forget
+from rmset.threads import at_once
 
 _THUMB = (24, 14)
 # Thickness of a panel's rim on each side, as a share of its width and height.
@@ -86,18 +87,17 @@ class _Look:
     """faces, thumb, portrait and detail of each panel"""
 
 
-def watch(reader: KeptFrames, span: Span, faces: KeptFaces, samples: int, threads: int = 1) -> View:
-    """Observe the panels of a span in `samples` frames; the result does not depend on the number of threads."""
+def watch(reader: KeptFrames, span: Span, faces: KeptFaces, samples: int) -> View:
+    """Observe the panels of a span in `samples` frames."""
     alive = [p for p in span.panels if p.alive or span.sums.count < 2]
     pictures = list(ahead(reader.sample(spread_out(span.looks, samples))))
     # Without the pixels that were converted: those of all looks are a hundred megabytes.
     few = spread_out(list(range(len(pictures))), LOOKS) if pictures else []
-    with ThreadPoolExecutor(threads) as pool:
-        screens = list(pool.map(faces.on_screen, [pictures[n].unconverted() for n in few]))
-        alive = with_people_over(span.evidence, alive, screens)
-        # It is large, and no longer needed.
-        forget()
-        looks = list(pool.map(lambda frame: _looked(frame.unconverted(), alive, faces), pictures))
+    screens = at_once(partial(faces.on_screen, pictures[n].unconverted()) for n in few)
+    alive = with_people_over(span.evidence, alive, screens)
+    # It is large, and no longer needed.
+    forget()
+    looks = at_once(partial(_looked, picture.unconverted(), alive, faces) for picture in pictures)
     found = [[look.panels[n][0] for look in looks] for n in range(len(alive))]
     thumbs = [[look.panels[n][1] for look in looks] for n in range(len(alive))]
     portraits = [[look.panels[n][2] for look in looks] for n in range(len(alive))]
