@@ -1,8 +1,9 @@
-"""Ten kinds of realistically edited mashups, each composed three times: for tuning, for checks, and for one final test.
+"""Ten kinds of realistically edited mashups, each composed four times: for tuning, for checks, and for two final tests.
 
-The three parts share no cuts, seeds or generated people, and each kind differs between them in layout, film, number of
+The four parts share no cuts, seeds or generated people, and each kind differs between them in layout, film, number of
 people or edits. The seven clips of people are split once. Scores of `held-out` were read while the program changed;
-`unseen` is for one measurement after all changes.
+`unseen`
+and `fresh` are each for one measurement after all changes before it.
 
     python -m benchmarks.kinds --half tuning [NAME ...]      scores of one part
 """
@@ -41,7 +42,7 @@ from rmset.truth import Truth
 
 SIZE, SECONDS, FPS = (960, 540), 11.0, 30.0
 _HELD_OUT = ("d12", "d14", "d18", "webcam")
-PEOPLE = {"tuning": ("d3", "d6", "d10"), "held-out": _HELD_OUT, "unseen": _HELD_OUT}
+PEOPLE = {"tuning": ("d3", "d6", "d10"), "held-out": _HELD_OUT, "unseen": _HELD_OUT, "fresh": _HELD_OUT}
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,22 @@ UNSEEN: tuple[Kind, ...] = (
     Kind("places", "bordered", 5, "noface_face", ("swap", "replace", "film-cuts")),
     Kind("end-card", "2x3", 4, "generated", ("end-card", "film-cuts")),
 )
-"""once more, with films that the others have not; measured once"""
-PARTS = {"tuning": KINDS, "held-out": HELD_OUT, "unseen": UNSEEN}
+"""once more, with films that the others have not; measured once, then *rounded-row* was looked at"""
+
+FRESH: tuple[Kind, ...] = (
+    Kind("rounded-row", "row", 4, "face_noface", ("rounded", "stickers", "countdown", "film-cuts")),
+    Kind("grid-jumps", "bordered", 6, "noface_face", ("punch-ins", "jump-cuts", "leave", "film-cuts", "captions")),
+    Kind("vertical", "2x2", 3, "face_noface", ("vertical", "captions", "film-cuts")),
+    Kind("own-blur", "side", 5, "noface_face", ("own-blur", "borders", "countdown", "film-cuts")),
+    Kind("corner", "inset", 1, "generated", ("film-full", "film-cuts", "stickers")),
+    Kind("film-full", "2x3", 5, "face_noface", ("film-full", "film-cuts", "countdown")),
+    Kind("title-fade", "bordered", 5, "noface_face", ("title", "fade", "moment", "end-card", "film-cuts"), 16.0),
+    Kind("moment", "3x3", 8, "noface_face", ("moment", "film-cuts", "captions")),
+    Kind("places", "side", 6, "face_noface", ("swap", "replace", "film-cuts")),
+    Kind("end-card", "3x3", 6, "noface_face", ("end-card", "film-cuts", "stickers")),
+)
+"""once more, composed before the changes that followed from that look; measured once after them"""
+PARTS = {"tuning": KINDS, "held-out": HELD_OUT, "unseen": UNSEEN, "fresh": FRESH}
 
 
 def compose(kind: Kind, half: str, cache: Path, *, turn: int = 0) -> Path:
