@@ -2,8 +2,7 @@
 
 The four parts share no cuts, seeds or generated people, and each kind differs between them in layout, film, number of
 people or edits. The seven clips of people are split once. Scores of `held-out` were read while the program changed;
-`unseen`
-and `fresh` are each for one measurement after all changes before it.
+`unseen` and `fresh` are each for one measurement after all changes before it.
 
     python -m benchmarks.kinds --half tuning [NAME ...]      scores of one part
 """

@@ -81,6 +81,29 @@ def test_a_film_behind_people_is_no_blur_and_they_are_no_part_of_it():
     assert beside.panels == (1,)
 
 
+def beside_a_film(*, sharp, sits):
+    """A soft film between two strips of its blur, one of them with as much detail as the film, and a row of people."""
+    faint, soft = (
+        replace(watched(r, sits=0.0, scenes=4, rim=1.0), sitters=(), detail=d)
+        for r, d in (((0, 0, 80, 200), 1.0), ((322, 0, 400, 200), sharp))
+    )
+    middle = replace(watched((100, 10, 300, 110), sits=sits, scenes=3, rim=0.7), detail=3.4)
+    row = [replace(watched((x, 120, x + 60, 190), sits=1.0, scenes=1, rim=0.1), detail=8.0) for x in (90, 170, 250)]
+    return view(faint, soft, middle, *row)
+
+
+def test_a_blur_on_one_side_of_the_screen_is_one_on_the_other():
+    part = beside_a_film(sharp=3.0, sits=0.4)
+    found = film.find(part, SIZE, signs.pooled(part, [Witness(30, part)], SIZE))
+    assert found.panels == (2, 0, 1)
+    assert found.confidence >= 0.8
+
+
+def test_of_two_sides_that_are_all_that_may_be_the_film_one_is_the_film():
+    part = beside_a_film(sharp=8.0, sits=0.9)
+    assert chosen(part, [Witness(30, part)])[0] == (322, 0, 400, 200)
+
+
 def portraits(*values):
     """Pictures of panels: a noisy room of a seed, or a plain card where the seed is None."""
     rng = np.random.default_rng(7)

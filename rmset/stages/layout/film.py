@@ -38,6 +38,8 @@ _TWICE = 0.75
 # A blurred copy behind the panels: largest share of the film's detail, least motion of the film's rim, and least
 # correlation of their coarse brightness changes.
 _BLURRED, _LIVELY, _AGREE = 0.65, 0.4, 0.5
+# Largest distance of the sides of two panels that mirror each other, as a share of the screen's longer side.
+_MIRRORED = 0.01
 # Share of the median panel's detail below which a panel is always taken for blur.
 _FAINT = 0.25
 
@@ -67,6 +69,7 @@ def find(view: View, frame_size: tuple[int, int], like: Sequence[float]) -> Film
     usual = float(np.median([p.area for p in panels]))
     # A sliver is never the film's panel.
     blurs = [i for i, p in enumerate(panels) if _is_blur(p, view, frame_size)]
+    blurs += _other_sides(panels, blurs, frame_size)
     if all(p.sitting >= _SEATED for i, p in enumerate(panels) if i not in blurs):
         # A film behind all people lacks detail beside their small panels.
         blurs = [i for i in blurs if not _lies_behind_all(i, panels)]
@@ -138,6 +141,23 @@ def _is_blur(panel: Watched, view: View, frame_size: tuple[int, int]) -> bool:
         return True
     sharper = [p for p in view.panels if p.rim >= _LIVELY and _blurred(panel, p)]
     return any(_agree(panel.panel.rect, p.panel.rect, view, frame_size) >= _AGREE for p in sharper)
+
+
+def _other_sides(panels: Sequence[Watched], blurs: Sequence[int], frame_size: tuple[int, int]) -> list[int]:
+    """Return the empty panels that mirror a blurred background across the screen: what it shows on the other side.
+
+    The two sides show different parts of a soft film, so one of them can have as much detail as the film. Where they
+    are all that may be the film, one of them is.
+    """
+    width, height = frame_size
+    near = _MIRRORED * max(frame_size)
+    sides: list[Rect] = []
+    for x0, y0, x1, y1 in (panels[i].panel.rect for i in blurs):
+        sides += [(width - x1, y0, width - x0, y1), (x0, height - y1, x1, height - y0)]
+    empty = [i for i, p in enumerate(panels) if i not in blurs and p.sitting == 0 and not p.panel.inset]
+    found = [i for i in empty if any(np.abs(np.subtract(panels[i].panel.rect, s)).max() <= near for s in sides)]
+    left = [p for i, p in enumerate(panels) if i not in found and i not in blurs]
+    return found if any(p.sitting < _SEATED for p in left) else []
 
 
 def _blurred(panel: Watched, beside: Watched) -> bool:
