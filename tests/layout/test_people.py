@@ -31,8 +31,19 @@ def watched(second, sway):
         ((220.0, 80.0, 270.0, 150.0), [0, 4, 6, 2, -3, -5, 0, 3], 2),
         ((220.0, 80.0, 270.0, 150.0), [0.0, 0.2, 0.0, 0.1, 0.0, 0.0, -0.1, 0.0], 1),
         ((220.0, 80.0, 240.0, 106.0), [0, 2, 3, 1, -2, -2, 0, 1], 1),
+        ((60.0, 0.0, 126.0, 38.0), [0, 4, 6, 2, -3, -5, 0, 3], 2),
+        ((60.0, 4.0, 120.0, 60.0), [0, 4, 6, 2, -3, -5, 0, 3], 1),
+        ((120.0, 80.0, 180.0, 170.0), [0, 4, 6, 2, -3, -5, 0, 3], 2),
     ],
-    ids=["as large", "smaller, and it moves", "a picture on the wall", "somebody far behind"],
+    ids=[
+        "as large",
+        "smaller, and it moves",
+        "a picture on the wall",
+        "somebody far behind",
+        "above the first one's hair",
+        "hair that looks like a face",
+        "cheek to cheek",
+    ],
 )
 def test_a_second_face_is_a_person_when_it_is_large_or_moves(second, sway, people):
     assert len(sitters(watched(second, sway))) == people

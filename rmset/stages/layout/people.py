@@ -19,6 +19,8 @@ _PRESENT = 0.15
 # if it moves (share of its height), as a picture on the wall never does.
 _SECOND, _SECOND_SIZE = 0.6, 0.5
 _SMALL_SECOND, _STIRS = 0.15, 0.02
+# Largest distance of two faces in one column, relative to a face's width.
+_COLUMN = 0.25
 # IoU above which two faces are one, and least share of a panel inside another that reaches over it.
 _SAME_FACE, _LIES_IN = 0.3, 0.8
 # Least IoU of panels in the same place.
@@ -40,8 +42,18 @@ def sitters(panel: Watched) -> list[Sitter]:
         and s.presence >= _SECOND
         and _area(s.usual) >= (_SMALL_SECOND if s.stirs >= _STIRS else _SECOND_SIZE) * _area(first.usual)
         and float(iou(as_boxes([s.usual]), as_boxes([first.usual]))[0, 0]) < 0.2
+        and not _on_one_head(s.usual, first.usual)
     ]
     return [first, *more]
+
+
+def _on_one_head(face: Box, other: Box) -> bool:
+    """Whether a face overlaps another above or below it: hair or a chin that looks like a face.
+
+    A person right above another shows a face only if its box ends above the other's hair.
+    """
+    apart = abs(center(face)[0] - center(other)[0])
+    return apart <= _COLUMN * (other[2] - other[0]) and _area(clip(face, other)) > 0
 
 
 def reference_look(view: View, seated: Sequence[Sitter]) -> int:
