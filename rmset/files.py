@@ -134,8 +134,12 @@ class Files(Protocol):
     def publish_folder(self, key: str) -> AbstractContextManager[Path]:
         """Yield a folder to fill; on success it replaces the old content of its key."""
 
-    def extend(self, key: str) -> BinaryIO:
+    def extend(self, key: str, *, new: bool = False) -> BinaryIO:
         """Open a file under `state/index` to write at its end; the caller syncs it.
+
+        Args:
+            key: the file.
+            new: first replace whatever has this name by an empty file.
 
         Raises:
             RootError: there is none, it is no regular file, or not writable.

@@ -212,6 +212,10 @@ class LocalFiles:
             return 0
         return mode & stat.S_IRWXG if mode & stat.S_IWGRP else 0
 
+    def _mode(self) -> int:
+        """Permissions of a new file."""
+        return 0o600 | (self._group() & 0o060)
+
     def _make_folders(self, path: Path) -> None:
         """Make a folder and its parents; those of the root are private."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -233,7 +237,7 @@ class LocalFiles:
             self._make_folders(target.parent)
             # One temporary name per target, so that leftovers of killed processes are overwritten.
             partial = target.with_name(f".{target.name}{PARTIAL}")
-            mode = 0o600 | (self._group() & 0o060)
+            mode = self._mode()
             try:
                 begin(partial, mode)
                 yield partial
@@ -257,7 +261,7 @@ class LocalFiles:
                 self._make_folders(partial)
                 yield partial
                 for path in sorted(partial.iterdir()):
-                    path.chmod(0o600 | (self._group() & 0o060))
+                    path.chmod(self._mode())
                     sync(path)
                 sync(partial)
                 # Replacing a non-empty folder takes two steps. If killed in between, the folder is missing and the
@@ -275,10 +279,13 @@ class LocalFiles:
                 clear(old)
                 raise
 
-    def extend(self, key: str) -> BinaryIO:
+    def extend(self, key: str, *, new: bool = False) -> BinaryIO:
         """Open a file to write at its end."""
         path = self._own(key)
         with plain_errors(path):
+            if new:
+                self._make_folders(path.parent)
+                begin(path, self._mode())
             handle = os.open(path, _EXTENDING)
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 os.close(handle)

@@ -176,10 +176,8 @@ class _Writer:
     def _start_file(self) -> None:
         """Begin a new file with copies of the blocks that are kept; the earlier one stays until a list names this."""
         kept, token = self.blocks, secrets.token_hex(8)
-        with self._root.files.publish(self._key(token)):
-            # An empty file with the permissions of the root.
-            pass
-        self._stream = self._root.files.extend(self._key(token))
+        # At once under its own name: what a killed process leaves under a hidden one, `close` would not find.
+        self._stream = self._root.files.extend(self._key(token), new=True)
         begin = []
         self._end = self._listed = 0
         for number in range(len(kept.ids)):

@@ -303,11 +303,11 @@ class RemoteFiles:
         if lease is not None:
             lease.check()
 
-    def extend(self, key: str) -> BinaryIO:
+    def extend(self, key: str, *, new: bool = False) -> BinaryIO:
         """Open a file of this machine's index to write at its end."""
         if not _is_here(key):
             raise RootError(f"{self.place(key)}: expected a file of this machine, found one of the bucket; publish it")
-        return self._here.extend(key)
+        return self._here.extend(key, new=new)
 
     def remove(self, key: str) -> None:
         """Remove a file or folder, and its objects."""

@@ -244,6 +244,8 @@ if moment == "appended":
     before(growing._Writer, "_commit")
 elif moment == "synced":
     before(growing.Blocks, "to_text")
+elif moment == "syncing":
+    before(os, "fsync")
 else:
     real = Path.replace
     Path.replace = lambda self, to: (Path(to).name == "blocks.txt" and stop(), real(self, to))[1]
@@ -276,6 +278,20 @@ def test_a_killed_addition_leaves_the_earlier_index_whole(tmp_path, moment, coun
     assert set(load(root, "crops-blocks").ids) == {"a", "b", "c", "d"}
     root.files.remove(FOLDER)
     assert seen(root) == grown
+
+
+@pytest.mark.parametrize("countdown", range(6))
+def test_a_killed_first_index_leaves_nothing_behind_once_another_is_made(tmp_path, countdown):
+    root = Root(tmp_path / "root")
+    put(root, "a", 1)
+    command = [sys.executable, "-c", STOPPED, str(root.path), "syncing", str(countdown)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "there\n"
+        process.send_signal(signal.SIGKILL)
+    seen(root)
+    for folder in (root.path / FOLDER).iterdir():
+        names = sorted(path.name for path in folder.iterdir())
+        assert names == sorted([LIST, f"{load(root, folder.name).token}.bin"])
 
 
 def test_two_processes_at_once_give_the_same(tmp_path):
