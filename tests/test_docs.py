@@ -104,8 +104,9 @@ def test_the_site_builds_strictly_and_takes_nothing_from_elsewhere(tmp_path):
         )
 
 
-def commands_of_the_program(monkeypatch):
-    monkeypatch.syspath_prepend(str(REPOSITORY))
+@pytest.fixture(scope="module")
+def known():
+    """Every command of both programs by its words."""
     from typer.main import get_command
 
     from docs.generate import programs
@@ -126,8 +127,7 @@ def written_commands(page):
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.name != "cli.md"], ids=lambda p: str(p.relative_to(REPOSITORY)))
-def test_written_commands_have_names_and_options_of_the_program(page, monkeypatch):
-    known = commands_of_the_program(monkeypatch)
+def test_written_commands_have_names_and_options_of_the_program(page, known):
     for line in written_commands(page):
         words = re.sub(r"\$\(.*?\)|[#|].*", "", line).split()
         # options of the program itself come before the command, each with a value
@@ -149,8 +149,7 @@ def prose(page):
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.name != "cli.md"], ids=lambda p: str(p.relative_to(REPOSITORY)))
-def test_commands_in_sentences_have_names_and_options_of_the_program(page, monkeypatch):
-    known = commands_of_the_program(monkeypatch)
+def test_commands_in_sentences_have_names_and_options_of_the_program(page, known):
     for span in re.findall(r"`((?:rmset|fertrain) [a-z][^`]*)`", prose(page)):
         words = re.sub(r"[…|].*", "", span).split()
         name = next((" ".join(words[:n]) for n in (3, 2) if " ".join(words[:n]) in known), None)

@@ -82,6 +82,7 @@ def test_people_who_change_places_keep_their_names_in_the_truth(tmp_path):
         assert x0 <= (face.box[0] + face.box[2]) / 2 < x1
 
 
+@pytest.mark.slow
 def test_a_new_person_has_a_new_number(tmp_path):
     truth, _ = made(tmp_path, "replace")
     before, after = (set(s.panels) for s in truth.segments)
@@ -124,6 +125,7 @@ def test_the_layers_say_which_pixels_are_film(tmp_path):
         assert (labels[int(y0), int(x0)] == shapes.FILM_LABEL) == round_one
 
 
+@pytest.mark.slow
 def test_a_face_under_an_overlay_is_not_whole(tmp_path):
     truth, _ = made(tmp_path, "captions", "stickers", seconds=4, people=3)
     assert len(truth.overlays) == 4
@@ -133,6 +135,7 @@ def test_a_face_under_an_overlay_is_not_whole(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_an_end_card_hides_the_people_under_it(tmp_path):
     truth, _ = made(tmp_path, "end-card", seconds=2, people=5, layout="2x3")
     (card,) = truth.overlays

@@ -166,6 +166,7 @@ def test_ids_of_a_layout_that_somebody_has_drawn_are_never_changed_unasked(tmp_p
     assert root.confidence(video_id) < 0.8
 
 
+@pytest.mark.slow
 def test_weights_of_facenets_network_audit_a_video(tmp_path, swapped, pictures):
     torch = pytest.importorskip("torch", reason="needs torch")
     facenet = pytest.importorskip("facenet_pytorch", reason="needs `pip install facenet-pytorch`")

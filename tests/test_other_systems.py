@@ -72,6 +72,7 @@ def test_every_module_imports():
     assert [name for name in failed if name] == []
 
 
+@pytest.mark.slow
 def test_the_basics_work(tmp_path):
     code = f"""
     sys.path.insert(0, {str(HERE)!r})

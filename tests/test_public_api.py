@@ -111,6 +111,7 @@ def test_losses_need_torch_and_nothing_else():
     assert not found & {"timm", "torchvision", "matplotlib", "cv2", "duckdb", "pyarrow", "av", "rmset.root"}
 
 
+@pytest.mark.slow
 def test_nothing_switches_the_backend_of_figures(workplace):
     code = (
         "import matplotlib; matplotlib.use('svg'); import fertrain, pkgutil, importlib\n"

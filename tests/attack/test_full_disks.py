@@ -16,7 +16,7 @@ from tests.attack.processes import Victims
 from tests.attack.test_kills import WRITING, calm_run, is_finished
 from tests.attack.world import World
 
-QUICK = ("export", "pairs --all", "verify --repair", "datasets add")
+QUICK = ("export", "verify --repair", "datasets add")
 PAGE, ROOM = 4096, 65536
 
 

@@ -170,6 +170,7 @@ def test_planted_links_are_not_followed(root, tmp_path, monkeypatch):
     assert (victim / "precious").exists()
 
 
+@pytest.mark.slow
 def test_deep_queries_are_one_line(root):
     catalog = Catalog(root)
     deep = [

@@ -44,7 +44,7 @@ def test_a_file_that_is_no_shard_gives_a_one_line_error(root, key, kind):
 
 
 @pytest.mark.parametrize(
-    ("count", "seed"), [(25, 1), pytest.param(150, 2, marks=pytest.mark.slow)], ids=["some", "many"]
+    ("count", "seed"), [(10, 1), pytest.param(150, 2, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_damaged_shards_give_rows_or_one_line(root, count, seed):
     rng = random.Random(seed)

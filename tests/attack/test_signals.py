@@ -15,7 +15,7 @@ from tests.attack.test_kills import calm_run, is_finished
 from tests.attack.world import World
 
 CODES = {"SIGINT": 130, "SIGTERM": 143}
-QUICK = ("export", "fetch", "preview", "verify --repair")
+QUICK = ("export", "preview", "verify --repair")
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_what_is_no_small_file_belongs_to_its_video(source, tmp_path, name, what
     asked(Root(tmp_path / "root"))
 
 
-@pytest.mark.parametrize("cases", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cases", [2, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_damaged_small_file_belongs_to_its_video(source, tmp_path, cases):
     chance = random.Random(cases)
     for number in range(cases):

@@ -90,8 +90,19 @@ def test_the_table_by_hand():
     assert second["pairs"] == 2
     assert none["runs"] == 0
     text = ablation_table.markdown("t", [first, second, none], ["x"], {})
-    assert "| a | 2 | 81.00 ± 1.41 | 81.00 ± 1.41 |  |  |" in text
-    assert "| c | 0 |  |  |  |  |" in text
+    assert "| a | 2 | 81.00 ± 1.41 | 81.00 ± 1.41 |  |  |  |" in text
+    assert "| c | 0 |  |  |  |  |  |" in text
+
+
+def test_the_tables_tests_are_corrected_for_their_number():
+    values = {"a": (0.5, 0.6, 0.7), "b": (0.61, 0.72, 0.8), "c": (0.55, 0.66, 0.71)}
+    groups = {name: Group(name, dict(enumerate(found)), "x") for name, found in values.items()} | {"none": None}
+    first, b, c, none = ablation_table.rows(groups, groups)
+    assert first["paired_p_holm"] is none["paired_p_holm"] is None
+    assert b["paired_p_holm"] == pytest.approx(2 * b["paired_p"])
+    assert c["paired_p_holm"] == pytest.approx(max(c["paired_p"], b["paired_p_holm"]))
+    text = ablation_table.markdown("t", [first, b, c, none], ["x"], {})
+    assert f"| +11.00 | {b['paired_p']:.3f} | {2 * b['paired_p']:.3f} |" in text
 
 
 @pytest.mark.parametrize("name", names())

@@ -51,7 +51,7 @@ def test_images_that_are_all_right_give_a_bounded_temperature_and_none_give_one(
 
 def test_a_run_records_its_temperature_and_the_page_says_what_it_changes(faces, tmp_path):
     config = RunConfig(
-        data=DataConfig(f"folder:{faces}"), model=ModelConfig("resnet10t", image_size=32), augment="none",
+        data=DataConfig(f"folder:{faces}"), model=ModelConfig("test_resnet", image_size=32), augment="none",
         optim=OptimConfig(epochs=(2,), batch_size=14), precision="fp32", out=str(tmp_path / "r"),
     )  # fmt: skip
     folder = RunFolder(run(config).folder)

@@ -63,9 +63,9 @@ DRAW = {"mixmatch", "remixmatch", "eac"}
 def test_a_step_waits_for_no_number(name):
     torch.manual_seed(0)
     config = RunConfig(
-        method=name, model=ModelConfig("resnet10t", image_size=32), optim=OptimConfig(epochs=(1,), optimizer="sam")
+        method=name, model=ModelConfig("test_resnet", image_size=32), optim=OptimConfig(epochs=(1,), optimizer="sam")
     )
-    method = METHODS[name](build("resnet10t", 4, 32), config, SCHEMES["mv"])
+    method = METHODS[name](build("test_resnet", 4, 32), config, SCHEMES["mv"])
     method.module.train()
     phases = [replace(phase, labeled_names=tuple("abcdef"), unlabeled_images=6) for phase in method.phases]
     phase = phases[-1] if name == "rmfer" else phases[0]
@@ -135,6 +135,7 @@ def test_constants_are_made_once():
     assert to_device(one, torch.device("cpu")) is one
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_compiled_trains_uncompiled_and_says_so(faces, tmp_path, monkeypatch):
     def refuse(self, *args, **kwargs):
         raise RuntimeError("no C++ compiler was found\nmore lines")

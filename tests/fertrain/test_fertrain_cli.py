@@ -57,7 +57,7 @@ def test_from_a_folder_to_a_score(fertrain, ferplus, tmp_path):
     assert "row names no image (skipped): 1" in err
 
     run = tmp_path / "run"
-    common = ["--model", "resnet10t", "--image-size", "32", "--epochs", "1", "--batch-size", "16"]
+    common = ["--model", "test_resnet", "--image-size", "32", "--epochs", "1", "--batch-size", "16"]
     code, out, err = fertrain(
         "supervised", "--labeled", "votes", "--scheme", "cel", *common, "--out", run, "--format", "json", "--quiet"
     )
@@ -81,7 +81,7 @@ def test_semi_walks_through_with_the_current_root(fertrain, ferplus, mashup, tmp
     monkeypatch.setenv("RMSET_ROOT", str(mashup))
     code, out, _ = fertrain(
         "semi", "--labeled", f"ferplus:{ferplus}", "--labels", "40", "--unlabeled", "rmset", "--method", "rmfer",
-        "--model", "resnet10t", "--image-size", "32", "--epochs", "1,0,1", "--batch-size", "8",
+        "--model", "test_resnet", "--image-size", "32", "--epochs", "1,0,1", "--batch-size", "8",
         "--out", tmp_path / "r", "--format", "json",
     )  # fmt: skip
     assert code == 0
@@ -119,7 +119,7 @@ def test_any_setting_can_be_set_by_its_name_in_config_toml(fertrain, faces, tmp_
     assert (config.optim.batch_size, config.optim.images, config.strong) == (32, 500, "erasing")
 
 
-@pytest.mark.parametrize("name", ["rafdb-4000", "rafdb-4000-ada-cm"])
+@pytest.mark.parametrize("name", [pytest.param("rafdb-4000", marks=pytest.mark.slow), "rafdb-4000-ada-cm"])
 def test_recipes_of_raf_db_are_ready_to_run(fertrain, mashup, tmp_path, monkeypatch, name):
     monkeypatch.setenv("RMSET_ROOT", str(mashup))
     raf = layouts.rafdb(tmp_path / "raf", per_class=6)
@@ -141,6 +141,7 @@ def test_an_index_file_stands_above_a_recipes_label_budget_and_a_budget_above_it
     assert settings(start, {}, None) == start
 
 
+@pytest.mark.slow
 def test_a_grid_runs_from_the_command_line(fertrain, faces, tmp_path):
     grid = tmp_path / "grid.toml"
     grid.write_text('about = "rates"\nseeds = 3\n[variants.slow]\n[variants.fast]\noptim.lr = 0.01\n')

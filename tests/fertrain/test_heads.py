@@ -124,7 +124,7 @@ def test_a_run_learns_words_and_carries_them_with_its_weights(faces, tmp_path):
     path = text_file(tmp_path / "words.txt")
     config = RunConfig(
         data=DataConfig(f"folder:{faces}"), optim=OptimConfig(epochs=(6,), batch_size=14, lr=3e-3),
-        model=ModelConfig("resnet10t", image_size=32, head="embedding", vectors=str(path)), augment="none",
+        model=ModelConfig("test_resnet", image_size=32, head="embedding", vectors=str(path)), augment="none",
         precision="fp32", out=str(tmp_path / "run"),
     )  # fmt: skip
     result = run(config)
@@ -135,7 +135,7 @@ def test_a_run_learns_words_and_carries_them_with_its_weights(faces, tmp_path):
 
 
 def test_an_embedding_head_survives_the_file(tmp_path):
-    model = build("resnet10t", 7, 32)
+    model = build("test_resnet", 7, 32)
     model.speak(torch.from_numpy(vectors()))
     save(model, SEVEN, InputSpec(32, 3, (0.5,) * 3, (0.2,) * 3), tmp_path / "m.safetensors")
     loaded, _, _ = load(tmp_path / "m.safetensors")
@@ -152,7 +152,7 @@ class Passed(nn.Module):
 
 
 def test_a_pickled_module_is_converted_knowingly(tmp_path):
-    model = build("resnet10t", 7, 32)
+    model = build("test_resnet", 7, 32)
     torch.save(model.features, tmp_path / "m.pt")
     with pytest.raises(UsageError, match="`trusted`"):
         convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=False)
@@ -160,13 +160,13 @@ def test_a_pickled_module_is_converted_knowingly(tmp_path):
     tensors, meta = read_file(tmp_path / "m.safetensors")
     assert len(tensors) == n
     assert "labels" not in meta
-    assert load_into(build("resnet10t", 7, 32), tmp_path / "m.safetensors", SEVEN).left == 2
+    assert load_into(build("test_resnet", 7, 32), tmp_path / "m.safetensors", SEVEN).left == 2
     with pytest.raises(WeightsError, match=r"head, fc, classifier.* found none; convert it without `labels`"):
         convert(tmp_path / "m.pt", tmp_path / "m.safetensors", trusted=True, labels=SEVEN)
 
 
 @pytest.mark.parametrize(
-    ("name", "head"), [("resnet10t", "fc"), ("mobilenetv3_small_050", "classifier"), ("vit_tiny_patch16_224", "head")]
+    ("name", "head"), [("test_resnet", "fc"), ("mobilenetv3_small_050", "classifier"), ("vit_tiny_patch16_224", "head")]
 )
 def test_labels_make_the_head_known_whatever_it_was_called(tmp_path, name, head):
     source, target = tmp_path / "m.pt", tmp_path / "m.safetensors"

@@ -106,10 +106,11 @@ def test_of_real_ferplus_no_picture_that_is_learned_is_held_out(real_ferplus):
 def config(root, out, **data):
     return RunConfig(
         data=DataConfig(f"folder:{root}", **data), optim=OptimConfig(epochs=(1,), batch_size=14),
-        model=ModelConfig("resnet10t", image_size=32), augment="none", precision="fp32", out=str(out),
+        model=ModelConfig("test_resnet", image_size=32), augment="none", precision="fp32", out=str(out),
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_records_how_it_held_out_and_an_old_one_replays_as_it_was(faces, tmp_path):
     new = run(config(faces, tmp_path / "new"))
     values = RunFolder(tmp_path / "new").config_values()

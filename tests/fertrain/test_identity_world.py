@@ -191,6 +191,7 @@ def test_every_person_is_dealt_to_one_side(people, seed):
     assert {w for w, s in sides.items() if s == TUNING} == {w for w, s in others.items() if s == TUNING}
 
 
+@pytest.mark.slow
 def test_generated_people_look_like_themselves(tmp_path):
     write_posed_set(tmp_path / "posed", 8, frames=2)
     with (tmp_path / "posed" / "labels.csv").open() as file:

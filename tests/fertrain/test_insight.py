@@ -110,7 +110,7 @@ def runs(faces, mashup, tmp_path_factory):
     for name, epochs in (("base", (4, 0, 0)), ("acl", (4, 1, 1))):
         config = RunConfig(
             method="rmfer", data=DataConfig(f"folder:{faces}", unlabeled=f"rmset:{mashup}"), augment="none",
-            model=ModelConfig("resnet10t", image_size=32), rmfer=RmferConfig(max_candidates=5), precision="fp32",
+            model=ModelConfig("test_resnet", image_size=32), rmfer=RmferConfig(max_candidates=5), precision="fp32",
             optim=OptimConfig(epochs=epochs, batch_size=14, lr=3e-3), out=str(folder / name),
         )  # fmt: skip
         run(config)
@@ -147,6 +147,7 @@ def test_attention_of_two_runs_side_by_side(runs, mashup, tmp_path):
         assert (tmp_path / name).stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_anchors_are_chosen_where_none_is_named(runs, mashup, tmp_path):
     explain(runs / "base", "--attention", "--root", mashup, "-o", tmp_path)
     values = json.loads((tmp_path / "attention.json").read_text())

@@ -25,7 +25,7 @@ from rmset.root import Root
 @pytest.fixture(scope="module")
 def config(faces):
     return fertrain.RunConfig(
-        data=fertrain.DataConfig(f"folder:{faces}"), model=fertrain.ModelConfig("resnet10t", image_size=32),
+        data=fertrain.DataConfig(f"folder:{faces}"), model=fertrain.ModelConfig("test_resnet", image_size=32),
         optim=fertrain.OptimConfig(epochs=(1,), batch_size=14), precision="fp32",
     )  # fmt: skip
 
@@ -37,7 +37,7 @@ def run(config, tmp_path_factory):
 
 def test_settings_by_name_are_those_of_a_config(config, run, faces, tmp_path):
     other = fertrain.train(
-        labeled=f"folder:{faces}", model="resnet10t", image_size=32, epochs=1, batch_size=14, precision="fp32",
+        labeled=f"folder:{faces}", model="test_resnet", image_size=32, epochs=1, batch_size=14, precision="fp32",
         out=tmp_path / "other",
     )  # fmt: skip
     assert replace(other.config, out="") == replace(run.config, out="") == config
@@ -86,7 +86,7 @@ def test_settings_that_cannot_be_are_one_line(wrong, tmp_path):
 def test_a_root_object_is_learned_from(ferplus, mashup, tmp_path):
     said = []
     run = fertrain.train(
-        labeled=f"ferplus:{ferplus}", unlabeled=rmset.open(mashup), method="rmfer", model="resnet10t", image_size=32,
+        labeled=f"ferplus:{ferplus}", unlabeled=rmset.open(mashup), method="rmfer", model="test_resnet", image_size=32,
         epochs=1, batch_size=16, max_candidates=4, precision="fp32", out=tmp_path / "r", say=said.append,
     )  # fmt: skip
     assert run.config.data.unlabeled == f"rmset:{mashup}"
@@ -177,7 +177,7 @@ def test_figures_are_returned_and_leave_no_window(run):
 def test_a_run_without_a_folder_gets_one_of_its_own(config):
     run = fertrain.train(config, epochs=0)
     assert run.path.parent.name == "runs"
-    assert run.path.name.endswith("-supervised-resnet10t")
+    assert run.path.name.endswith("-supervised-test_resnet")
     assert experiment.RunFolder.open(run.path).metrics() == run.metrics
 
 

@@ -142,6 +142,7 @@ def test_best_on_test_is_labeled_as_such_and_every_count_is_written_down(faces, 
     assert "counted 3 times" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_runs_differ_in_their_seed_and_are_kept(faces, tmp_path):
     c = config(faces, tmp_path, OptimConfig(epochs=(1,), batch_size=14))
     results = run_many(c, 2)

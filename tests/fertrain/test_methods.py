@@ -186,6 +186,7 @@ def test_scoring_candidates_moves_no_statistics():
     assert method.model.training
 
 
+@pytest.mark.slow
 def test_scoring_candidates_in_bf16_takes_no_gradient_from_the_same_block():
     method = rmfer()
     begin(method, "acl")

@@ -69,7 +69,7 @@ def test_a_setting_of_another_method_is_named(fertrain, ferplus, tmp_path):
     )
 
 
-@pytest.mark.parametrize(("method", "passes"), [("supervised", 1), ("eac", 2)])
+@pytest.mark.parametrize(("method", "passes"), [pytest.param("supervised", 1, marks=pytest.mark.slow), ("eac", 2)])
 def test_a_budget_counts_every_view(ferplus, tmp_path, method, passes):
     config = RunConfig(
         method=method, data=DataConfig(f"ferplus:{ferplus}"), model=ModelConfig("test_resnet", image_size=32),

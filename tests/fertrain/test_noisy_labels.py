@@ -25,7 +25,7 @@ from rmset.errors import UsageError
 SIZE, CLASSES, N = 96, 4, 10
 
 
-def method_of(name, model="resnet10t", scheme="mv", **settings):
+def method_of(name, model="test_resnet", scheme="mv", **settings):
     torch.manual_seed(0)
     config = RunConfig(method=name, optim=OptimConfig(epochs=(2,)), **settings)
     config = replace(config, model=replace(config.model, name=model, image_size=SIZE))

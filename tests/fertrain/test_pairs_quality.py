@@ -50,7 +50,7 @@ def root(faces, tmp_path_factory):
 def finished(faces, root, tmp_path_factory):
     config = RunConfig(
         method="rmfer", data=DataConfig(f"folder:{faces}", unlabeled=f"rmset:{root}"), augment="none", precision="fp32",
-        model=ModelConfig("resnet10t", image_size=32), rmfer=RmferConfig(max_candidates=5),
+        model=ModelConfig("test_resnet", image_size=32), rmfer=RmferConfig(max_candidates=5),
         optim=OptimConfig(epochs=(8, 1, 1), batch_size=14, lr=3e-3), out=str(tmp_path_factory.mktemp("runs") / "r"),
     )  # fmt: skip
     return run(config).folder

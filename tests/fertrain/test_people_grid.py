@@ -114,6 +114,7 @@ def test_one_call_makes_worlds_tunes_trains_measures_and_decides(finished):
     assert "## Purity of the candidates, %" in text
 
 
+@pytest.mark.slow
 def test_tuning_runs_report_tuning_people_and_the_others_people_never_seen(finished):
     plan, out, _, _ = finished
     tuned = json.loads((out / "tuning.json").read_text())

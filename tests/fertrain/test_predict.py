@@ -29,7 +29,7 @@ from rmset_cli.fertrain.app import app
 @pytest.fixture(scope="module")
 def finished(faces, tmp_path_factory):
     config = RunConfig(
-        data=DataConfig(f"folder:{faces}"), model=ModelConfig("resnet10t", image_size=32), augment="none",
+        data=DataConfig(f"folder:{faces}"), model=ModelConfig("test_resnet", image_size=32), augment="none",
         optim=OptimConfig(epochs=(8,), batch_size=14, lr=3e-3), precision="fp32",
         out=str(tmp_path_factory.mktemp("runs") / "r"),
     )  # fmt: skip
@@ -102,7 +102,7 @@ def test_the_report_counts_how_often_its_own_images_were_counted(finished, faces
 def test_the_report_of_a_run_without_a_test_split_says_what_was_counted_later(faces, tmp_path):
     root = fer_worlds.class_folders(tmp_path / "own", per_class=4, test=0)
     config = RunConfig(
-        data=DataConfig(f"folder:{root}"), model=ModelConfig("resnet10t", image_size=32), precision="fp32",
+        data=DataConfig(f"folder:{root}"), model=ModelConfig("test_resnet", image_size=32), precision="fp32",
         optim=OptimConfig(epochs=(1,), batch_size=14), out=str(tmp_path / "r"),
     )  # fmt: skip
     folder = run(config).folder
@@ -117,7 +117,7 @@ def test_weights_say_how_the_faces_were_cut_that_they_learned_from(finished, fac
     root = fer_worlds.class_folders(tmp_path / "whole", per_class=4, test=1)
     align(open_labeled(f"folder:{root}"), tmp_path / "cut", MiddleFace(), AlignSettings(size=32, widen=0.5))
     config = RunConfig(
-        data=DataConfig(f"folder:{tmp_path}/cut"), model=ModelConfig("resnet10t", image_size=32), precision="fp32",
+        data=DataConfig(f"folder:{tmp_path}/cut"), model=ModelConfig("test_resnet", image_size=32), precision="fp32",
         optim=OptimConfig(epochs=(0,), batch_size=14), out=str(tmp_path / "r"),
     )  # fmt: skip
     spec = load(run(config).folder / "model.safetensors")[2]

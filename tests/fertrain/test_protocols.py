@@ -22,7 +22,7 @@ from rmset_cli.fertrain.app import app
 def config(on, out, **data):
     return RunConfig(
         data=DataConfig(on, **data), optim=OptimConfig(epochs=(1,), batch_size=16),
-        model=ModelConfig("resnet10t", image_size=32), augment="none", precision="fp32", out=str(out),
+        model=ModelConfig("test_resnet", image_size=32), augment="none", precision="fp32", out=str(out),
     )  # fmt: skip
 
 
@@ -53,6 +53,7 @@ def test_sets_without_subjects_and_folds_that_cannot_be_are_refused(faces, tmp_p
             Folded(data, fold)
 
 
+@pytest.mark.slow
 def test_folds_are_one_command_with_one_table_that_goes_on(tmp_path):
     root = layouts.jaffe(tmp_path / "jaffe")
     out = tmp_path / "out"

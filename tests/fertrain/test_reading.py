@@ -81,6 +81,7 @@ def test_damaged_packs_are_one_line(faces, tmp_path):
         open_entry(Entry("set", "packed", tmp_path / "packed"))
 
 
+@pytest.mark.slow
 def test_the_command_packs_and_a_run_learns_the_same(fertrain, faces, tmp_path):
     code, _, err = fertrain("datasets", "pack", f"folder:{faces}", "-o", tmp_path / "packed")
     assert code == 0, err
@@ -161,6 +162,7 @@ def test_threads_hand_on_errors_and_stop_when_the_loop_is_left(faces):
         list(batches(images, [[0], [20], [1]], 2, threads=True))
 
 
+@pytest.mark.slow
 def test_settings_say_how_a_run_reads(faces, tmp_path):
     run = library.train(
         labeled=f"folder:{faces}", model="deep-emotion", image_size=32, epochs=1, batch_size=16, precision="fp32",

@@ -196,6 +196,7 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_wherever_it_fills(faces, finished, small_disk, fertrain):
     needed = sum(p.stat().st_size for p in finished.iterdir()) + 4 * (finished / "model.safetensors").stat().st_size
     ended = set()
@@ -213,6 +214,7 @@ def test_a_full_disk_is_one_line_wherever_it_fills(faces, finished, small_disk, 
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_one_line_in_every_command(faces, ferplus, finished, small_disk, fertrain, tmp_path):
     place = small_disk(64 << 20)
     shutil.copytree(finished, place / "run")

@@ -35,7 +35,7 @@ def config(faces, out, **top):
     return RunConfig(
         **{
             "data": DataConfig(labeled=f"folder:{faces}"),
-            "model": ModelConfig("resnet10t", image_size=32),
+            "model": ModelConfig("test_resnet", image_size=32),
             "optim": OptimConfig(epochs=(2,), batch_size=14),
             "augment": "none",
             "precision": "fp32",
@@ -105,6 +105,7 @@ def test_a_run_is_evaluated_on_another_order_of_the_classes(finished, tmp_path):
     assert scores.n == 6
 
 
+@pytest.mark.slow
 def test_one_seed_one_result_whatever_the_workers_and_the_memory(faces, tmp_path):
     base = config(faces, tmp_path / "a", augment="affine")
     variants = [
@@ -126,13 +127,19 @@ def test_every_scheme_trains_on_votes(ferplus, tmp_path, scheme):
     assert RunFolder(result.folder).config_values()["measured"]["train"]["rule"] == rules[scheme]
 
 
-def test_rmfer_goes_through_its_three_phases_on_a_label_budget(ferplus, mashup, tmp_path):
+@pytest.fixture(scope="module")
+def semi(ferplus, mashup, tmp_path_factory):
+    """A run of RMFER on 48 labels, and its config."""
     data = DataConfig(f"ferplus:{ferplus}", rule="argmax", labels=48, unlabeled=f"rmset:{mashup}", balanced=True)
     c = config(
-        None, tmp_path / "a", method="rmfer", data=data, augment="one-of", rmfer=RmferConfig(max_candidates=6),
-        optim=OptimConfig(epochs=(1,), batch_size=16, optimizer="sam"),
+        None, tmp_path_factory.mktemp("semi") / "a", method="rmfer", data=data, augment="one-of",
+        rmfer=RmferConfig(max_candidates=6), optim=OptimConfig(epochs=(1,), batch_size=16, optimizer="sam"),
     )  # fmt: skip
-    result = run(c)
+    return run(c), c
+
+
+def test_rmfer_goes_through_its_three_phases_on_a_label_budget(semi):
+    result, _ = semi
     history = RunFolder(result.folder).history()
     assert [row["phase"] for row in history] == ["base", "ial", "acl"]
     assert float(history[2]["loss_acl"]) > 0
@@ -141,9 +148,13 @@ def test_rmfer_goes_through_its_three_phases_on_a_label_budget(ferplus, mashup, 
     assert measured["unlabelled_stream"]["mean"] != measured["labelled_stream"]["mean"]
     assert len((result.folder / "labels.csv").read_text().splitlines()) == 3 + 48
     assert (result.folder / "method.safetensors").exists()
-    # the index file, given again, names the same images, and the same seed gives the same weights
+
+
+@pytest.mark.slow
+def test_the_index_file_names_the_same_images_and_the_same_seed_gives_the_same_weights(semi, tmp_path):
+    result, c = semi
     again = replace(c, out=str(tmp_path / "b"), workers=2, memory_mb=0,
-                    data=replace(data, labels=None, labels_file=str(result.folder / "labels.csv")))  # fmt: skip
+                    data=replace(c.data, labels=None, labels_file=str(result.folder / "labels.csv")))  # fmt: skip
     a, b = weights(result.folder), weights(run(again).folder)
     assert all(torch.equal(a[k], b[k]) for k in a)
 
@@ -204,7 +215,7 @@ def test_a_finished_run_is_not_overwritten_by_accident(finished):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"mix": "blur"}, {"augment": "afine"}, {"model": ModelConfig("resnet10t", weights="none.pt")},
+        {"mix": "blur"}, {"augment": "afine"}, {"model": ModelConfig("test_resnet", weights="none.pt")},
         {"labels": 3}, {"labels": 28, "unlabeled": "nobody", "method": "fixmatch"},
     ],
 )  # fmt: skip

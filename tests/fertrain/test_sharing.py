@@ -5,12 +5,10 @@ import os
 import signal
 import time
 
-import torch
-from test_ablation import GRID
+import pytest
 
-from fertrain.analysis.compare.ablation import ablate, parse
+# Further imports are in the tests: the processes that these start import this module.
 from fertrain.analysis.compare.sharing import helpers, share
-from fertrain.run_folder import RunFolder
 
 
 def note(folder, item, pause=0.0):
@@ -32,6 +30,8 @@ def stop_at(folder, item):
 
 
 def test_everything_is_done_once_by_whichever_process_is_free(tmp_path):
+    import torch
+
     before = torch.get_num_threads()
     with helpers(2, print, all_of, tmp_path, 0.2):
         assert torch.get_num_threads() == max(1, before // 2)
@@ -82,7 +82,13 @@ def test_a_helper_that_fails_is_told(tmp_path):
     assert "exit code 7" in line
 
 
+@pytest.mark.slow
 def test_a_grid_of_two_processes_has_the_runs_of_one(tmp_path, faces):
+    from test_ablation import GRID
+
+    from fertrain.analysis.compare.ablation import ablate, parse
+    from fertrain.run_folder import RunFolder
+
     plan = parse(GRID.format(faces=faces), "grid.toml")
     outcome = ablate(plan, tmp_path, jobs=2)
 

@@ -28,6 +28,7 @@ def test_counts_along_lines_are_sums_whichever_way_the_flags_lie(seed, turned):
     assert counts.of((a, b), first, last).tolist() == flags[a:b, first:last].sum(axis=0).tolist()
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_and_earlier_videos_change_no_byte(mashup, tmp_path, monkeypatch):
     root = Root(tmp_path / "root")
     video_id = fetch.add(root, mashup[0]).video_id

@@ -105,7 +105,8 @@ def test_a_video_that_is_to_be_shown_turned_is_proposed_as_shown(tmp_path, shown
     assert len(segment.people) == 3
 
 
-@pytest.mark.parametrize("by", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("by", [1, 3])
 def test_a_portrait_mashup_of_odd_size_is_proposed(tmp_path, shown, by):
     frames, film = shown
     # Two halves of the screen above one another, a few pixels cut off.
@@ -117,6 +118,7 @@ def test_a_portrait_mashup_of_odd_size_is_proposed(tmp_path, shown, by):
     assert len(segment.people) == 3
 
 
+@pytest.mark.slow
 def test_uneven_times_change_nothing(tmp_path, shown):
     frames, film = shown
     times = np.cumsum(np.random.default_rng(0).integers(20, 200, len(frames))).tolist()

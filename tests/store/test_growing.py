@@ -255,7 +255,7 @@ print("done", flush=True)
 
 
 @pytest.mark.parametrize("moment", ["appended", "synced", "renaming"])
-@pytest.mark.parametrize("countdown", [0, 2, 4])
+@pytest.mark.parametrize("countdown", [0, 3])
 def test_a_killed_addition_leaves_the_earlier_index_whole(tmp_path, moment, countdown):
     root = Root(tmp_path / "root")
     put(root, "b", 1)
@@ -280,7 +280,7 @@ def test_a_killed_addition_leaves_the_earlier_index_whole(tmp_path, moment, coun
     assert seen(root) == grown
 
 
-@pytest.mark.parametrize("countdown", range(6))
+@pytest.mark.parametrize("countdown", [0, 1, 3])
 def test_a_killed_first_index_leaves_nothing_behind_once_another_is_made(tmp_path, countdown):
     root = Root(tmp_path / "root")
     put(root, "a", 1)

@@ -45,6 +45,7 @@ def expected(source):
 NAMES = st.text(st.characters(blacklist_characters="/\x00", blacklist_categories=("Cs",)), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.sampled_from(HOSTILE), NAMES), min_size=1, max_size=3))
 def test_a_root_below_folders_of_any_name_answers_the_same(source, expected, tmp_path, names):

@@ -233,6 +233,7 @@ def test_stats_count_and_measure_exactly(root):
     assert stats.pixels(root, threads=1) == found
 
 
+@pytest.mark.slow
 def test_a_page_of_plots(root, tmp_path):
     histograms = stats.distributions(root)
     assert {h.name: int(h.count.sum()) for h in histograms}["face height, px"] == 180

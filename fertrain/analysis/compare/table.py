@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_csv, write_json, write_text
-from .significance import Group, Test, group, paired, welch
+from .significance import Group, Test, group, holm, paired, welch
 
 MEASURES = ("overall_accuracy", "average_accuracy")
 
@@ -42,9 +42,12 @@ def write(
 
 
 def rows(overall: Mapping[str, Group | None], average: Mapping[str, Group | None]) -> list[dict[str, Any]]:
-    """One row per variant; differences and tests of overall accuracy are against the first, None where unknown."""
+    """One row per variant; differences and tests of overall accuracy are against the first, None where unknown.
+
+    Holm's correction is for the number of other variants with runs.
+    """
     first = next(iter(overall.values()))
-    table = []
+    table: list[dict[str, Any]] = []
     for name, g in overall.items():
         both = sorted(first.values.keys() & g.values.keys()) if first and g and g is not first else []
         w = p = Test(math.nan, math.nan, math.nan)
@@ -60,25 +63,33 @@ def rows(overall: Mapping[str, Group | None], average: Mapping[str, Group | None
             "average_std": mean_average.std if mean_average else None,
             "difference": g.mean - first.mean if first and g and g is not first else None,
             "welch_p": w.p, "pairs": len(both), "paired_p": p.p,
+            "paired_p_holm": math.nan,
         }  # fmt: skip
-        table.append({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()})
-    return table
+        table.append(row)
+    compared = [row for row in table[1:] if row["runs"]]
+    for row, adjusted in zip(compared, holm([row["paired_p"] for row in compared]), strict=True):
+        row["paired_p_holm"] = adjusted
+    return [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in table]
 
 
 def markdown(about: str, table: Sequence[Mapping[str, Any]], counted: Sequence[str], failed: Mapping[str, str]) -> str:
     """Render the table: accuracies in percent, differences in points."""
     lines = [
         f"# {about}", "", f"Counted: {'; '.join(counted) or 'nothing is finished yet'}.", "",
-        f"| variant | runs | overall, % | average, % | against {table[0]['variant']}, points | p (paired over seeds) |",
-        "|---|---|---|---|---|---|",
+        f"| variant | runs | overall, % | average, % | against {table[0]['variant']}, points | p | p (Holm) |",
+        "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for row in table:
         difference = "" if row["difference"] is None else f"{100 * row['difference']:+.2f}"
-        p = "" if row["paired_p"] is None else f"{row['paired_p']:.3f}"
+        p, adjusted = ("" if row[key] is None else f"{row[key]:.3f}" for key in ("paired_p", "paired_p_holm"))
         overall = _spread(row["overall_mean"], row["overall_std"])
         average = _spread(row["average_mean"], row["average_std"])
-        lines.append(f"| {row['variant']} | {row['runs']} | {overall} | {average} | {difference} | {p} |")
-    lines += ["", "Means ± standard deviations (n − 1) over seeds; no deviation where there is one run."]
+        lines.append(f"| {row['variant']} | {row['runs']} | {overall} | {average} | {difference} | {p} | {adjusted} |")
+    lines += [
+        "",
+        "Means ± standard deviations (n − 1) over seeds, none where there is one run; p of overall accuracy, paired over "
+        "seeds, and corrected by Holm's method for the number of variants that are compared with the first.",
+    ]
     lines += [f"\nFailed: {folder}: {why}" for folder, why in failed.items()]
     return "\n".join(lines) + "\n"
 
