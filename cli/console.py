@@ -6,6 +6,7 @@ module, because it may contain untrusted text, which is escaped here (`printed`)
 
 from __future__ import annotations
 
+import copy
 import csv
 import errno
 import json
@@ -21,6 +22,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+from typer.main import get_command_name
 
 from rmset.errors import RmsetError, UsageError
 from rmset.progress import Progress, bars
@@ -249,7 +251,7 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
     try:
         try:
             signals.end_on_signals()
-            app(prog_name=name)
+            asked_for(app, sys.argv[1:])(prog_name=name)
         except BaseException as ended:
             if not isinstance(ended, (SystemExit, RmsetError)):
                 # not an end that all processes come to alike
@@ -288,6 +290,25 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
             raise
         warn(f"{name}: {found}")
         sys.exit(1)
+
+
+def asked_for(app: typer.Typer, words: Sequence[str]) -> typer.Typer:
+    """Return the program with only the command or group that the first word names, else the whole program.
+
+    Typer reads the signature and the annotations of every command that a program has.
+    """
+    first = words[0] if words else ""
+    commands = [c for c in app.registered_commands if (c.name or get_command_name(_named(c.callback))) == first]
+    groups = [g for g in app.registered_groups if g.name == first]
+    if not commands and not groups:
+        return app
+    one = copy.copy(app)
+    one.registered_commands, one.registered_groups = commands, groups
+    return one
+
+
+def _named(callback: Callable[..., Any] | None) -> str:
+    return getattr(callback, "__name__", "")
 
 
 def _ranks() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.testing
 from hypothesis import settings
 
 from rmset.layout_record import Layout, Person, Segment, TriggerRegion
@@ -18,6 +20,8 @@ from rmset.truth import Truth
 
 def pytest_configure() -> None:
     """Prepare the process, which the tests' children inherit from."""
+    # Reading the signatures of all commands takes longer than most of them, and gives the same each time.
+    typer.testing._get_command = functools.cache(typer.testing._get_command)
     # A slow machine is no failure.
     settings.register_profile("unhurried", deadline=None)
     settings.load_profile("unhurried")

@@ -11,6 +11,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from rmset_cli.console import asked_for
 from rmset_cli.fertrain.app import app as fertrain
 from rmset_cli.rmset.app import app as rmset
 
@@ -41,6 +42,22 @@ def test_every_command_has_help_with_an_example(app, words, command):
     shown = CliRunner().invoke(app, [*words, "--help"])
     assert shown.exit_code == 0
     assert "Usage:" in shown.output
+
+
+@pytest.mark.parametrize(("app", "words", "command"), ALL)
+def test_a_command_is_the_same_alone_as_among_the_others(app, words, command):
+    alone = get_command(asked_for(app, words))
+    assert list(alone.commands) == [words[0]]
+    for word in words:
+        alone = alone.commands[word]
+    assert [(p.name, p.opts, p.default) for p in alone.params] == [(p.name, p.opts, p.default) for p in command.params]
+    assert (alone.help, type(alone)) == (command.help, type(command))
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("--version",), ("--cache", "x", "sql"), ("trak",)])
+@pytest.mark.parametrize("app", PROGRAMS.values(), ids=PROGRAMS)
+def test_what_names_no_command_meets_them_all(app, words):
+    assert asked_for(app, words) is app
 
 
 @pytest.mark.parametrize(("app", "words", "command"), ALL)

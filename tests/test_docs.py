@@ -178,8 +178,7 @@ def test_console_blocks_stand_only_where_they_are_run():
     assert [p.name for p in PAGES if "```console" in p.read_text(encoding="utf-8")] == ["tutorial.md"]
 
 
-def test_the_python_of_each_command_is_there(monkeypatch):
-    known = commands_of_the_program(monkeypatch)
+def test_the_python_of_each_command_is_there(known):
     from docs.twins import TWINS
 
     assert set(TWINS) <= set(known)

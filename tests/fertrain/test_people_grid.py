@@ -140,6 +140,7 @@ def test_tuning_runs_report_tuning_people_and_the_others_people_never_seen(finis
     assert kept["accuracy"] == run.metrics()["overall_accuracy"]
 
 
+@pytest.mark.slow
 def test_all_variants_go_on_from_one_beginning(finished):
     _, out, _, _ = finished
     begun = RunFolder.open(out / "labels-12" / "begin" / "seed-1")
