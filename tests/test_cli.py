@@ -140,7 +140,9 @@ def test_a_root_that_cannot_be_written_gives_a_one_line_error(tmp_path, mashup):
         (("rmset", "track", "--detector", "mtccn"), 2, "expected one of mtcnn"),
         (("rmset", "track", "--assign", "guess"), 2, "expected one of"),
         (("rmset", "pairs"), 2, "--anchor"),
-        (("fertrain", "supervised", "--labeled", "nosuchset", "--out", "x"), 2, "nosuchset"),
+        pytest.param(
+            ("fertrain", "supervised", "--labeled", "nosuchset", "--out", "x"), 2, "nosuchset", marks=pytest.mark.slow
+        ),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
 )

@@ -63,6 +63,7 @@ def test_unknown_and_contradicting_edits_are_refused():
         choose(["square", "vertical"], 0, 0)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         compose_demo(tmp_path / f"{name}.mp4", seconds=0.5, size=SIZE, people=3, layout="2x2", fps=12, edits=["random"])
@@ -70,6 +71,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "a.truth.json").read_bytes() == (tmp_path / "b.truth.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_people_who_change_places_keep_their_names_in_the_truth(tmp_path):
     truth, _ = made(tmp_path, "swap")
     before, after = truth.segments
@@ -145,6 +147,7 @@ def test_an_end_card_hides_the_people_under_it(tmp_path):
     assert not any(_meet(card.box, f.box) and f.visible > 0.9 for f in late)
 
 
+@pytest.mark.slow
 def test_the_truth_lists_a_dissolve_and_its_faces_are_half_visible(tmp_path):
     truth, _ = made(tmp_path, "fade", seconds=4)
     ((start, end),) = truth.transitions

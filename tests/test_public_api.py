@@ -56,6 +56,10 @@ def test_a_public_function_has_an_example(pair):
     assert ">>>" in (inspect.getdoc(getattr(*pair)) or "")
 
 
+TRAINING = ("fertrain._run", "fertrain._train")
+"""their examples train, evaluate and export"""
+
+
 def modules_with_examples():
     for package in (rmset, fertrain):
         for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
@@ -64,7 +68,9 @@ def modules_with_examples():
                 yield found.name
 
 
-@pytest.mark.parametrize("name", list(modules_with_examples()))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in TRAINING else n for n in modules_with_examples()]
+)
 def test_examples_in_docstrings_run(name, workplace, monkeypatch):
     monkeypatch.chdir(workplace)
     module = importlib.import_module(name)
@@ -103,6 +109,7 @@ def test_reading_a_root_imports_no_torch(workplace):
     assert not set(done.stdout.split()) & {"torch", "matplotlib", "openvino"}
 
 
+@pytest.mark.slow
 def test_losses_need_torch_and_nothing_else():
     code = "import sys, fertrain; fertrain.losses.acl; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -84,6 +84,7 @@ def test_shards_and_tracks_are_those_of_runs_with_the_tombstone_and_nothing_is_r
     assert list(absence(root)) == []
 
 
+@pytest.mark.slow
 def test_a_new_layout_and_new_tracks_leave_a_removed_person_out(root, video):
     removal.remove_person(root, video, 1, "asked")
     root.files.remove(root.layout_key(video))

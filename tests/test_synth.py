@@ -87,6 +87,7 @@ def test_people_of_a_mashup_show_more_than_one_expression(demo: tuple[Path, Trut
     assert len({face.expression for face in demo[1].faces}) > 1
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(demo: tuple[Path, Truth], tmp_path: Path) -> None:
     again = tmp_path / "demo.mp4"
     compose_demo(again, seconds=2.5, size=(480, 270), people=3, layout="2x2", seed=5)

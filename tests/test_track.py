@@ -207,7 +207,10 @@ def test_a_person_without_a_panel_is_followed_anywhere_and_keeps_the_id(tmp_path
     assert all(320 < x < 480 for x in where[1].values()), "the second keeps their id, even while hidden"
 
 
-@pytest.mark.parametrize(("clip", "man_comes_first"), [("face_noface.mov", True), pytest.param("noface_face.mov", False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("clip", "man_comes_first"),
+    [("face_noface.mov", True), pytest.param("noface_face.mov", False, marks=pytest.mark.slow)],
+)
 def test_a_cut_between_a_man_and_a_cartoon_ends_or_starts_the_track(real_data, tmp_path, clip, man_comes_first):
     from rmset.layout_record import Layout, Person, Segment
     from rmset.stages import fetch

@@ -55,6 +55,7 @@ def test_no_evaluation_is_lost_where_two_commands_note_one_at_once(tmp_path):
     assert sorted(row["split"] for row in rows) == ["set:a"] * 15 + ["set:b"] * 15
 
 
+@pytest.mark.slow
 def test_no_name_is_lost_where_two_commands_add_one_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

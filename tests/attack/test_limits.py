@@ -61,7 +61,9 @@ HUGE = [
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone counts a process's data")
-@pytest.mark.parametrize("query", HUGE)
+@pytest.mark.parametrize(
+    "query", [*HUGE[::3], *(pytest.param(q, marks=pytest.mark.slow) for k, q in enumerate(HUGE) if k % 3)]
+)
 def test_one_huge_value_is_refused_in_one_line(root, tmp_path, query):
     code, said, peak = ask(root, tmp_path, query, "--memory", "500MB")
     assert code == 1, said
@@ -107,7 +109,11 @@ LONG = [
 
 
 @pytest.mark.parametrize("query", LONG)
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+    ids=["ctrl-c", "sigterm"],
+)
 def test_a_signal_ends_a_long_query_with_one_line_and_its_code(root, tmp_path, query, sent, code):
     process = start(root, tmp_path, query)
     process.send_signal(sent)

@@ -110,7 +110,7 @@ def program(pid):
     return int((children or [pid])[0])
 
 
-QUICK = ("status", "sql", "recipes", "datasets list")
+QUICK = ("status", "sql", "recipes")
 
 
 @pytest.mark.parametrize(

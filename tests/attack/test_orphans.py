@@ -12,7 +12,7 @@ from tests.attack.processes import Victims
 from tests.attack.world import World
 
 
-@pytest.mark.parametrize("sent", ["SIGKILL", "SIGTERM"])
+@pytest.mark.parametrize("sent", ["SIGKILL", pytest.param("SIGTERM", marks=pytest.mark.slow)])
 def test_workers_end_with_their_parent(sent: str, world: World, victims: Victims, tmp_path: Path) -> None:
     case = CASES["build --jobs"]
     for share in (0.5, 0.25):

@@ -164,12 +164,13 @@ def test_a_member_of_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
         ZipBytes(tmp_path / "x.zip").get("x.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "meta",
     [
-        pytest.param({"model": "vit_giant_patch14_224"}, marks=pytest.mark.slow),
-        pytest.param({"model": "eva_giant_patch14_224"}, marks=pytest.mark.slow),
-        pytest.param({"labels": '["x"]', "head": "embedding 2000000000"}, marks=pytest.mark.slow),
+        {"model": "vit_giant_patch14_224"},
+        {"model": "eva_giant_patch14_224"},
+        {"labels": '["x"]', "head": "embedding 2000000000"},
         {"labels": "[" + ", ".join(f'"{i}"' for i in range(200_000)) + "]", "head": "embedding 300000"},
     ],
     ids=["vit", "eva", "embedding", "labels"],

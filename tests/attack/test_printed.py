@@ -149,7 +149,9 @@ def _written(query, path, *more):
         return file.read()
 
 
-@pytest.mark.parametrize("encoding", ["ascii", *(pytest.param(e, marks=pytest.mark.slow) for e in ("latin-1", "utf-8"))])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", *(pytest.param(e, marks=pytest.mark.slow) for e in ("latin-1", "utf-8"))]
+)
 def test_terminals_of_every_encoding_get_every_output(evil_root, encoding):
     place = ("--root", evil_root.path)
     for words in (

@@ -107,6 +107,7 @@ class Feeds(dict[str, Page]):
         return Page(body.encode(), "application/rss+xml")
 
 
+@pytest.mark.slow
 def test_feeds_of_feeds_end(host: Host, root: Root) -> None:
     host.pages = Feeds(host.url, 2)
     outcomes = fetch_all(root, [f"{host.url}/feed.rss"], jobs=2)

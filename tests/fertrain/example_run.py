@@ -12,6 +12,6 @@ if __name__ == "__main__":
     fer_worlds.ferplus(Path("data/ferplus"))
     Path("datasets.toml").write_text('[ferplus]\nkind = "ferplus"\npath = "data/ferplus"\n')
     fertrain.train(
-        labeled="ferplus", scheme="cel", model="test_resnet", image_size=32, epochs=1, batch_size=16, precision="fp32",
+        labeled="ferplus", scheme="cel", model="resnet10t", image_size=32, epochs=1, batch_size=16, precision="fp32",
         out="runs/cel", progress=False,
     )  # fmt: skip

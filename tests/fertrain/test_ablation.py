@@ -128,6 +128,7 @@ def test_the_papers_ablations_are_all_there():
         assert wanted in changes
 
 
+@pytest.mark.slow
 def test_some_variants_are_run_and_the_table_shows_them_all(faces, tmp_path):
     plan = parse(GRID.format(faces=faces).replace("seeds = 2", "seeds = 1"), "grid.toml")
     ablate(plan, tmp_path, ["slow"])

@@ -81,6 +81,7 @@ def test_no_person_is_on_two_sides_and_all_images_of_the_others_have_labels(worl
     assert f"P{(int(image[0, 0, 0]) - 20) // 20}" == train.groups["subject"][0]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_other_people(table, world, tmp_path):
     out, made = world
     again = write_identity_world(tmp_path / "again", IdentityConfig(f"csv:{table}", **SMALL))

@@ -124,6 +124,7 @@ def test_the_average_forgets_its_start_and_leaves_learning_alone():
     assert layer.weight.item() == 1
 
 
+@pytest.mark.slow
 def test_a_phase_stops_early(faces, tmp_path):
     said = []
     optim = OptimConfig(epochs=(9,), batch_size=14, lr=0.0, patience=2)
@@ -132,6 +133,7 @@ def test_a_phase_stops_early(faces, tmp_path):
     assert any("stopped early" in line for line in said)
 
 
+@pytest.mark.slow
 def test_best_on_test_is_labeled_as_such_and_every_count_is_written_down(faces, tmp_path):
     data = DataConfig(f"folder:{faces}", report_best_on_test=True)
     result = run(config(faces, tmp_path, OptimConfig(epochs=(2,), batch_size=14), data=data))

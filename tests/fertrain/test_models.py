@@ -170,7 +170,9 @@ def test_weights_have_the_same_bytes_whenever_they_are_written(tmp_path):
     assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
 
 
-@pytest.mark.parametrize(("name", "size", "works"), [pytest.param("inception_v3", 32, 80, marks=pytest.mark.slow), ("levit_128s", 20, 32)])
+@pytest.mark.parametrize(
+    ("name", "size", "works"), [pytest.param("inception_v3", 32, 80, marks=pytest.mark.slow), ("levit_128s", 20, 32)]
+)
 def test_a_size_that_a_network_cannot_take_is_one_line_with_one_that_it_takes(name, size, works):
     with pytest.raises(
         UsageError, match=rf"size that {name} takes, found {size} px .*`model.image_size={works}` works"

@@ -152,6 +152,7 @@ def test_all_variants_go_on_from_one_beginning(finished):
         assert tomllib.loads((run.path / "config.toml").read_text())["measured"]["run_sha256"] == weights
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_all_weights_of_another(finished, tmp_path):
     _, out, _, _ = finished
     begun = RunFolder.open(out / "labels-12" / "begin" / "seed-1")
@@ -175,6 +176,7 @@ def test_a_run_goes_on_with_all_weights_of_another(finished, tmp_path):
         experiment.run(changed(config, both, "x"))
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_and_other_settings_are_refused(finished, monkeypatch):
     plan, out, outcome, _ = finished
 

@@ -253,7 +253,7 @@ def config(ferplus, mashup, out, name):
 
 def each(names):
     """Every method; those with more state of their own than others, as queues and graphs, are in the slow set."""
-    quick = {"rmfer", "scn", "flexmatch"}
+    quick = {"rmfer", "scn"}
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
@@ -283,7 +283,8 @@ def test_a_run_broken_off_in_mid_epoch_comes_to_the_same_weights_to_the_bit(
     assert meta["model"] == "test_resnet"
 
 
-@pytest.mark.parametrize("name", ["fixmatch", pytest.param("simclr", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fixmatch", "simclr"])
 def test_without_unlabeled_images_a_rival_is_supervised_only(ferplus, mashup, tmp_path, name):
     c = config(ferplus, mashup, tmp_path / "a", name)
     none = replace(c, data=replace(c.data, unlabeled_fraction=0.0))

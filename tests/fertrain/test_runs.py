@@ -118,7 +118,7 @@ def test_one_seed_one_result_whatever_the_workers_and_the_memory(faces, tmp_path
     assert not all(torch.equal(a[k], c[k]) for k in a)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", ["cel", *(pytest.param(s, marks=pytest.mark.slow) for s in SCHEMES if s != "cel")])
 def test_every_scheme_trains_on_votes(ferplus, tmp_path, scheme):
     data = DataConfig(labeled=f"ferplus:{ferplus}", scheme=scheme)
     result = run(config(None, tmp_path / "r", data=data, optim=OptimConfig(epochs=(1,), batch_size=16)))
@@ -306,6 +306,7 @@ def test_curves_are_written_if_requested(faces, tmp_path, monkeypatch):
     assert all(torch.equal(a, weights(plain.folder)[name]) for name, a in weights(result.folder).items())
 
 
+@pytest.mark.slow
 def test_curves_are_closed_when_a_run_breaks_off(faces, tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="the extra wandb is not installed")
     import wandb

@@ -59,6 +59,7 @@ def test_images_to_leave_out_that_the_set_does_not_have_are_refused(faces, tmp_p
     assert not (tmp_path / "root").exists()
 
 
+@pytest.mark.slow
 def test_votes_are_shown_under_their_rule(ferplus, tmp_path):
     _, counts = write_scripted(tmp_path / "root", ScriptedConfig(f"ferplus:{ferplus}", **SMALL))
     # contempt is drawn by no script; ties have no majority

@@ -29,6 +29,7 @@ def stop_at(folder, item):
     share([item], lambda item: folder / "locks" / str(item), lambda _: (folder / "held").touch() or time.sleep(60))
 
 
+@pytest.mark.slow
 def test_everything_is_done_once_by_whichever_process_is_free(tmp_path):
     import torch
 
@@ -46,6 +47,7 @@ def test_everything_is_done_once_by_whichever_process_is_free(tmp_path):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_held_is_done_by_another(tmp_path):
     other = multiprocessing.get_context("spawn").Process(target=stop_at, args=(tmp_path, 3))
     other.start()
@@ -62,6 +64,7 @@ def starts(folder):
     multiprocessing.get_context("spawn").Process(target=(folder / "started").touch).start()
 
 
+@pytest.mark.slow
 def test_helpers_may_start_processes_of_their_own_as_loaders_do(tmp_path):
     said = []
     with helpers(2, said.append, starts, tmp_path):
@@ -74,6 +77,7 @@ def fails(number):
     os._exit(number)
 
 
+@pytest.mark.slow
 def test_a_helper_that_fails_is_told(tmp_path):
     said = []
     with helpers(2, said.append, fails, 7):

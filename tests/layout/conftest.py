@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from patience import PATIENCE_MS
 from worlds import plain_root
 
+from rmset.root import Root
+
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -24,9 +26,14 @@ ARGUMENTS = [
 ]
 
 
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory):
+    return plain_root(tmp_path_factory.mktemp("plain"), ["one", "two"])
+
+
 @pytest.fixture
-def root(tmp_path):
-    return plain_root(tmp_path, ["one", "two"])
+def root(plain, tmp_path):
+    return Root(shutil.copytree(plain.path, tmp_path / "root"))
 
 
 @pytest.fixture

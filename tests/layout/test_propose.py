@@ -134,6 +134,7 @@ def test_one_frame_of_a_mashup_gives_its_people(tmp_path, shown):
     assert segment.people
 
 
+@pytest.mark.slow
 def test_damage_in_the_middle_is_survived(tmp_path, shown):
     frames, _ = shown
     content = bytearray(write_video(tmp_path / "d.mp4", frames, rate=12, options={"g": "12"}).read_bytes())

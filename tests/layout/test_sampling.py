@@ -73,7 +73,7 @@ def test_where_key_frames_are_plenty_no_other_is_read():
     assert sampling.cheapest(range(0, 100, 5), range(0, 100, 50), 10) == list(range(0, 100, 5))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     asked=st.lists(st.sets(st.integers(0, COUNT - 1), max_size=12), min_size=2, max_size=4),
     frames_kept=st.sampled_from([0, 1, 5, COUNT]),

@@ -86,7 +86,11 @@ def test_a_connection_lost_in_the_middle_of_an_upload_in_parts_publishes_nothing
         ("expired", "expected credentials that the store accepts, found others .ExpiredToken.; renew them"),
         ("signature", "expected credentials that the store accepts, found others .SignatureDoesNotMatch."),
         ("denied", "expected leave to read and write, found none .AccessDenied."),
-        ("500", "expected an answer of the store, found status 500 InternalError; run the same command again later"),
+        pytest.param(
+            "500",
+            "expected an answer of the store, found status 500 InternalError; run the same command again later",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_fault_that_stays_is_one_line_without_a_secret(kind, said, place, behind, tmp_path):

@@ -68,7 +68,7 @@ def laid_out(root, rows):
         root.write_layout(Layout(video_id, (9, 9), segments))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(crowds(), RULES, QUALITIES)
 def test_arrays_and_sql_give_the_same_sets(tmp_path_factory, rows, rule, quality):
     if not rows:

@@ -85,11 +85,11 @@ def markdown(about: str, table: Sequence[Mapping[str, Any]], counted: Sequence[s
         overall = _spread(row["overall_mean"], row["overall_std"])
         average = _spread(row["average_mean"], row["average_std"])
         lines.append(f"| {row['variant']} | {row['runs']} | {overall} | {average} | {difference} | {p} | {adjusted} |")
-    lines += [
-        "",
-        "Means ± standard deviations (n − 1) over seeds, none where there is one run; p of overall accuracy, paired over "
-        "seeds, and corrected by Holm's method for the number of variants that are compared with the first.",
-    ]
+    note = (
+        "Means ± standard deviations (n − 1) over seeds, none where there is one run; p of overall accuracy, paired "
+        "over seeds, and corrected by Holm's method for the number of variants that are compared with the first."
+    )
+    lines += ["", note]
     lines += [f"\nFailed: {folder}: {why}" for folder, why in failed.items()]
     return "\n".join(lines) + "\n"
 
