@@ -175,6 +175,7 @@ def test_a_finished_root_verifies_and_counts(finished_root):
     assert "done" in json.dumps(status)
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn(finished_root, tmp_path):
     (video_id,) = finished_root.video_ids()
     for words in (

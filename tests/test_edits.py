@@ -92,6 +92,7 @@ def test_a_new_person_has_a_new_number(tmp_path):
     assert len(before - after) == 1
 
 
+@pytest.mark.slow
 def test_a_person_who_leaves_has_no_face_until_they_return(tmp_path):
     truth, _ = made(tmp_path, "leave", seconds=5)
     seen = {p: {f.frame for f in truth.faces if f.person == p} for p in range(3)}

@@ -21,7 +21,7 @@ def is_finished(case: Case, ended: Ended) -> bool:
 
 WRITING = [name for name, case in CASES.items() if case.writes]
 QUICK = (
-    "add", "fetch", "export", "verify --repair", "pairs", "pairs --all", "preview", "datasets add",
+    "add", "export", "verify --repair", "pairs", "pairs --all", "preview", "datasets add",
 )  # fmt: skip
 FEW, MANY = 2, 24
 

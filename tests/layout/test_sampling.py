@@ -30,7 +30,7 @@ def video(request, tmp_path_factory):
         return path, [frame.rgb for frame in reader.frames()]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wanted=st.sets(st.integers(0, COUNT - 1), min_size=1, max_size=12))
 def test_frames_named_are_those_of_the_whole(video, wanted):
     path, whole = video

@@ -151,10 +151,11 @@ def test_wrong_places_and_missing_credentials_are_one_line(place, monkeypatch, t
             {"AWS_ENDPOINT_URL": "http://storage.lab:9000"},
             "expected https in AWS_ENDPOINT_URL, found http to another machine, .*; correct it, or set AWS_ALLOW_HTTP",
         ),
-        (
+        pytest.param(
             "s3://b-b/x",
             {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
             r"found no whole answer of 127.0.0.1:1 \(AWS_ENDPOINT_URL\): it cannot be reached, or was too slow; run",
+            marks=pytest.mark.slow,
         ),
         (
             "az://b-b/x",

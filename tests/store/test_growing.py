@@ -294,6 +294,7 @@ def test_a_killed_first_index_leaves_nothing_behind_once_another_is_made(tmp_pat
         assert names == sorted([LIST, f"{load(root, folder.name).token}.bin"])
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_give_the_same(tmp_path):
     root = Root(tmp_path / "root")
     for number in range(6):
