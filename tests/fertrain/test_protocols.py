@@ -57,8 +57,9 @@ def test_sets_without_subjects_and_folds_that_cannot_be_are_refused(faces, tmp_p
 def test_folds_are_one_command_with_one_table_that_goes_on(tmp_path):
     root = layouts.jaffe(tmp_path / "jaffe")
     out = tmp_path / "out"
-    words = ["supervised", "--labeled", f"jaffe:{root}", "--image-size", "32", "--epochs", "1", "--augment", "none",
-             "--batch-size", "16", "--precision", "fp32", "--folds", "3", "--out", str(out), "-f", "json"]  # fmt: skip
+    words = ["supervised", "--labeled", f"jaffe:{root}", "--model", "test_resnet", "--image-size", "32",
+             "--epochs", "1", "--augment", "none", "--batch-size", "16", "--precision", "fp32", "--folds", "3",
+             "--out", str(out), "-f", "json"]  # fmt: skip
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout)
