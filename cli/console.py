@@ -295,20 +295,18 @@ def run(app: typer.Typer, name: str, as_flags: Callable[[str], str] = str) -> No
 def asked_for(app: typer.Typer, words: Sequence[str]) -> typer.Typer:
     """Return the program with only the command or group that the first word names, else the whole program.
 
-    Typer reads the signature and the annotations of every command that a program has.
+    A shorter start: Typer inspects the signatures of all commands of the program that it is given.
     """
     first = words[0] if words else ""
-    commands = [c for c in app.registered_commands if (c.name or get_command_name(_named(c.callback))) == first]
+    commands = [
+        c for c in app.registered_commands if (c.name or get_command_name(getattr(c.callback, "__name__", ""))) == first
+    ]
     groups = [g for g in app.registered_groups if g.name == first]
     if not commands and not groups:
         return app
     one = copy.copy(app)
     one.registered_commands, one.registered_groups = commands, groups
     return one
-
-
-def _named(callback: Callable[..., Any] | None) -> str:
-    return getattr(callback, "__name__", "")
 
 
 def _ranks() -> int:

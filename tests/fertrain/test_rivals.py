@@ -252,7 +252,7 @@ def config(ferplus, mashup, out, name):
 
 
 def each(names):
-    """Every method; those with more state of their own than others, as queues and graphs, are in the slow set."""
+    """Parameters for every method; all but RMFER and SCN are in the slow set."""
     quick = {"rmfer", "scn"}
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
