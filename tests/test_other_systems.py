@@ -55,6 +55,9 @@ def test_every_module_imports():
     failed, count = [], 0
     for package in (rmset, fertrain, rmset_cli):
         for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if found.name.endswith("__main__"):
+                # Importing it runs the program.
+                continue
             count += 1
             try:
                 importlib.import_module(found.name)
