@@ -244,6 +244,7 @@ class Run:
         eval_rule: str = "majority",
         slices: bool = False,
         corruptions: bool = False,
+        flip_test: bool | None = None,
         progress: Progress | bool | None = None,
     ) -> dict[str, Any]:
         """Scores on another split, as `fertrain evaluate` computes them; the run logs every evaluation.
@@ -253,6 +254,7 @@ class Run:
             eval_rule: rule that selects images, for sets with votes.
             slices: also count parts of the split: by light, sharpness, size, pose, subject.
             corruptions: also count corrupted images.
+            flip_test: average an image and its horizontal flip; None: as the run.
             progress: None for a bar where it can be seen, False for none, or a callback.
 
         >>> fertrain.load_run("runs/cel").evaluate("ferplus:valid")["n"]
@@ -260,7 +262,7 @@ class Run:
         """
         with bars(progress) as report:
             _, _, values = evaluate.evaluate_run(
-                self.path, on, eval_rule, report, slices=slices, corruptions=corruptions
+                self.path, on, eval_rule, report, slices=slices, corruptions=corruptions, flip_test=flip_test
             )
         return values
 

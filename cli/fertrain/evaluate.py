@@ -21,6 +21,12 @@ def evaluate(
         bool, typer.Option("--corruptions", help="Also on corrupted images: 7 kinds at 5 strengths, worst first.")
     ] = False,
     corrupted_images: Annotated[int, typer.Option(min=1, help="Most images used for --corruptions.")] = 1000,
+    flip_test: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip-test/--no-flip-test", help="Average an image and its horizontal flip.", show_default="as the run"
+        ),
+    ] = None,
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
@@ -28,15 +34,16 @@ def evaluate(
 
     Example: fertrain evaluate runs/cel --on ferplus:valid --slices --corruptions
 
-    Slices and corruptions are also added to the run's report.html, model_card.md and robustness.json. --format csv
-    prints the classes only.
+    Slices and corruptions are also added to the run's report.html, model_card.md and robustness.json, unless
+    --flip-test differs from the run. --format csv prints the classes only.
     """
     from fertrain.evaluation.evaluate import evaluate_run
 
     with progress() as bar:
         scores, invariance, values = evaluate_run(
-            run, on, eval_rule, bar, slices=slices, corruptions=corruptions, corrupted_images=corrupted_images
-        )
+            run, on, eval_rule, bar, slices=slices, corruptions=corruptions, corrupted_images=corrupted_images,
+            flip_test=flip_test,
+        )  # fmt: skip
     say(str(scores))
     say(f"batch invariance: logits of {invariance.images} images agree to {invariance.largest:.1g}")
     if fmt is Format.JSON:

@@ -155,6 +155,7 @@ OPTIONS = (
     Option("model.weights_partial", "Also accept weights that cover less than half of the network's parameters.", MODEL,
            flag="--weights-partial"),
     Option("model.head", "embedding: predict a word vector.", MODEL),
+    Option("model.flip_test", "At test, average an image and its horizontal flip, at twice the cost.", MODEL, _ALL),
     Option("model.vectors", "Word vectors: word2vec in the C format, or a small text table.", MODEL, metavar="PATH"),
     Option("model.words", "Replace the word of a class.", MODEL, flag="--word", metavar="CLASS=WORD"),
     Option("optim.epochs",

@@ -108,6 +108,9 @@ class ModelConfig(Settings):
     """Height and width of the network's input, px."""
     head: Literal["linear", "embedding"] = "linear"
     """`linear`, or `embedding`: the network predicts a word vector, the nearest class is the answer."""
+    flip_test: bool = False
+    """At test, average the features of an image and its horizontal flip (test-time augmentation): with a linear head
+    the mean logits, at twice the cost."""
     vectors: str | None = None
     """Word vectors for `embedding`: a word2vec file in the C format, text or binary, or a small text table."""
     words: tuple[str, ...] = ()

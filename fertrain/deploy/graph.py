@@ -37,7 +37,7 @@ class Deployed(nn.Module):
         x = images.float() / 255
         if spec.channels != spec.stored_channels:
             x = x.expand(-1, spec.channels, -1, -1)
-        logits: Tensor = self.model(spec.normalize(x)).float()
+        logits: Tensor = self.model.test_logits(spec.normalize(x)).float()
         return logits, (logits / self.temperature).softmax(dim=1)
 
     def example(self) -> Tensor:
@@ -77,6 +77,7 @@ def metadata(graph: Deployed, labels: tuple[str, ...]) -> dict[str, str]:
         "model": graph.model.name,
         "labels": json.dumps(labels),
         "input": json.dumps(described),
+        "flip_test": json.dumps(graph.model.flip_test),
         "temperature": f"{graph.temperature:g}",
         "outputs": "logits, probabilities = softmax(logits / temperature)",
     }

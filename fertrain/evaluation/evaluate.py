@@ -161,6 +161,7 @@ def evaluate_run(
     slices: bool = False,
     corruptions: bool = False,
     corrupted_images: int = 1000,
+    flip_test: bool | None = None,
 ) -> tuple[Scores, Invariance, dict[str, Any]]:
     """Evaluate a finished run on `NAME[:SPLIT]`, after the invariance check on a sample.
 
@@ -172,12 +173,17 @@ def evaluate_run(
         slices: also count parts of the split: by light, sharpness, size, pose, subject.
         corruptions: also count corrupted images, seven kinds at five strengths.
         corrupted_images: most images used for that.
+        flip_test: average an image and its horizontal flip; None: as the run. Slices and corruptions are kept in the
+            run's files only if it is as the run.
 
     Returns:
         The scores, the result of the invariance check, and both as JSON values.
     """
     folder = RunFolder.open(path)
     model, labels, spec = load(folder.weights)
+    as_run = flip_test is None or flip_test == model.flip_test
+    if flip_test is not None:
+        model.flip_test = flip_test
     dataset, split_name = open_target(on)
     split = open_split(dataset, split_name, eval_rule)
     images = images_of(split, spec)
@@ -191,14 +197,16 @@ def evaluate_run(
         more["corruptions"] = corruption_rows(
             model, labels, spec, split, images, most=corrupted_images, progress=progress
         )  # fmt: skip
-    if more:
+    if more and as_run:
         folder.note_robustness(scores.split, {"rule": scores.rule, **more})
-    times = folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, "fertrain evaluate")
+    why = "fertrain evaluate" if as_run else f"fertrain evaluate --{'' if flip_test else 'no-'}flip-test"
+    times = folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, why)
     report.recount(folder)
     values = {
         **judged.to_json(),
         **more,
         "times_counted": times,
+        "flip_test": model.flip_test,
         "selected_on": folder.metrics()["selected_on"] if (path / "metrics.json").exists() else None,
         "run": str(path),
         "invariance": {"images": invariance.images, "largest_difference": invariance.largest},

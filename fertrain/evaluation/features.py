@@ -103,7 +103,7 @@ def extract(
     p: list[Tensor] = []
     with eval_mode(model), eval_mode(projection):
         for done, pixels in enumerate(batches(images, parts, workers), start=1):
-            own = model.features(spec.prepare(pixels.to(device)))
+            own = model.test_features(spec.prepare(pixels.to(device)))
             for kept, found in ((f, own), (z, projection(own)), (p, model.head(own).softmax(dim=1))):
                 kept.append(found.float().cpu())
             progress("look at faces", min(done * batch_size, len(rows)), len(rows))

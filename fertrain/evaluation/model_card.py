@@ -54,6 +54,7 @@ def _lines(folder: RunFolder, metrics: Mapping[str, Any]) -> list[str]:
             ("numbers in the weights file", f"{sum(t.numel() for t in tensors.values()):,}"),
             ("input", f"{spec.size} × {spec.size} px, {color}, preprocessing {spec.preprocess}"),
             ("crop of the training faces", spec.crop),
+            ("at test", "mean of the image and its flip" if meta.get("flip_test") == "true" else "the image alone"),
             ("classes", ", ".join(metrics["labels"])),
             ("made with", ", ".join(f"{k} {v}" for k, v in made.items()) or "not recorded"),
         ]),

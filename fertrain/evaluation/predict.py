@@ -159,6 +159,6 @@ def _judged(model: Classifier, spec: InputSpec, waiting: Sequence[Found], temper
     pixels = torch.from_numpy(np.stack([face.crop for face in waiting])).permute(0, 3, 1, 2).contiguous()
     device = next(model.parameters()).device
     with eval_mode(model):
-        found = (model(spec.prepare(pixels.to(device))).double() / temperature).softmax(dim=1).cpu()
+        found = (model.test_logits(spec.prepare(pixels.to(device))).double() / temperature).softmax(dim=1).cpu()
     for face, row in zip(waiting, found.tolist(), strict=True):
         yield Prediction(face.frame, face.face, face.box, face.score, tuple(row), face.person)

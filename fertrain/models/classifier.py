@@ -8,7 +8,7 @@ from .label_embedding import EmbeddingHead
 
 
 class Classifier(nn.Module):
-    """f_FER ∘ f_Feat: (B, C, S, S) -> logits (B, K). At test only this runs."""
+    """f_FER ∘ f_Feat: (B, C, S, S) -> logits (B, K). At test only this runs, through `test_logits`."""
 
     def __init__(self, name: str, features: nn.Module, dim: int, classes: int, channels: int) -> None:
         super().__init__()
@@ -24,10 +24,24 @@ class Classifier(nn.Module):
         """Length of a feature vector."""
         self.channels = channels
         """Channels of the input, 1 or 3."""
+        self.flip_test = False
+        """Whether features at test are the mean over an image and its horizontal flip."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, S, S) -> (B, K)."""
         logits: Tensor = self.head(self.features(x))
+        return logits
+
+    def test_features(self, x: Tensor) -> Tensor:
+        """(B, C, S, S) -> (B, dim): the features at test, with `flip_test` at twice the cost."""
+        found: Tensor = self.features(x)
+        if self.flip_test:
+            found = (found + self.features(x.flip(-1))) / 2
+        return found
+
+    def test_logits(self, x: Tensor) -> Tensor:
+        """(B, C, S, S) -> (B, K): the head on `test_features`, for a linear head the mean logits of both images."""
+        logits: Tensor = self.head(self.test_features(x))
         return logits
 
     def speak(self, words: Tensor) -> None:

@@ -14,6 +14,7 @@ from rmset.progress import Progress, silent
 from .. import ranks
 from ..datasets.images import Images, batches
 from ..transforms.input_spec import InputSpec, Moments
+from .classifier import Classifier
 
 _MOMENTS_SAMPLE = 2048
 
@@ -81,7 +82,9 @@ def logits(
     done = 0
     with eval_mode(model):
         for pixels in batches(images, parts, workers):
-            out.append(model(spec.prepare(pixels.to(device))).float().cpu())
+            x = spec.prepare(pixels.to(device))
+            answer: Tensor = model.test_logits(x) if isinstance(model, Classifier) else model(x)
+            out.append(answer.float().cpu())
             done += len(pixels)
             progress("predict", done, len(chosen))
     return torch.cat(out) if out else torch.empty(0, 0)

@@ -6,6 +6,7 @@ A weights file is safetensors; its metadata describes the network:
     labels      JSON list: class of each output
     input       the `InputSpec`
     head        "linear", or "embedding D": word vectors of length D, which are among the tensors
+    flip_test   "true" if features at test are averaged over an image and its flip
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def save(model: Classifier, labels: tuple[str, ...], spec: InputSpec, path: Path
         "labels": json.dumps(labels),
         "input": spec.to_json(),
         "head": f"embedding {model.head.words.shape[1]}" if isinstance(model.head, EmbeddingHead) else "linear",
+        "flip_test": json.dumps(model.flip_test),
         "format": "pt",
     }
     write_tensors(model.state_dict(), path, meta)
@@ -93,6 +95,7 @@ def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
             f"expected {wanted:,} numbers of {meta['model']} in {path}, found {given:,}; the file is another network's"
         )
     model = built()
+    model.flip_test = meta.get("flip_test") == "true"
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

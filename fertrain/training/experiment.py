@@ -94,6 +94,7 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     dataset = fold_of(open_entry(parts.labeled), config.data.fold)
     labels = tuple(dataset.order.classes)
     model = build_tried(config.model.name, len(labels), config.model.image_size, config.model.pretrained)
+    model.flip_test = config.model.flip_test
     if config.model.head == "embedding":
         words = words_of(labels, config.model.words)
         model.speak(read_vectors(Path(config.model.vectors or ""), words))

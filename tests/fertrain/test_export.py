@@ -43,11 +43,12 @@ def finished(tmp_path_factory):
     return run(config).folder
 
 
-def network(name, size, *, gray=False, preprocess="none", words=False):
+def network(name, size, *, gray=False, preprocess="none", words=False, flip_test=False):
     torch.manual_seed(0)
     model = build(name, 8, size)
     if words:
         model.speak(torch.randn(8, 20))
+    model.flip_test = flip_test
     c = model.channels
     spec = InputSpec(size, c, (0.5,) * c, (0.25,) * c, gray=gray or c == 1, preprocess=preprocess)
     return Deployed(model, spec, 1.7)
@@ -69,6 +70,7 @@ CASES = {
     "spatial transformer": ("deep-emotion", 32, {}),
     "cosines with words": ("test_resnet", 32, {"words": True}),
     "preparation of FERPlus": ("deep-emotion", 32, {"preprocess": "ferplus"}),
+    "flip test": ("test_resnet", 32, {"flip_test": True}),
 }
 
 
