@@ -95,7 +95,10 @@ class Run:
 
     @property
     def model(self) -> Any:
-        """The network, a `torch.nn.Module` in eval mode: prepared images -> logits; `opened.spec.prepare` prepares."""
+        """The network, a `torch.nn.Module` in eval mode: prepared images -> logits; `opened.spec.prepare` prepares.
+
+        Its `test_logits` are what the run predicts: with a flip test the mean over each image and its flip.
+        """
         return self.opened.model.eval()
 
     @property
