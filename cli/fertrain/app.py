@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from fertrain.allocator import keep_freed_memory
+
 from .. import console
 from . import ablate, datasets, evaluate, explain, export, pairs, predict, reactions, runs, study, train, weights, world
 from .options import as_flags
@@ -53,4 +55,5 @@ app.command("recipes")(weights.recipes)
 
 def main() -> None:
     """Entry point of the console script."""
+    keep_freed_memory()
     console.run(app, "fertrain", as_flags)

@@ -20,6 +20,8 @@ import torch
 from rmset.errors import RmsetError, RootError
 from rmset.locks import hold
 
+from ...allocator import keep_freed_memory
+
 T = TypeVar("T", bound=Hashable)
 
 # Pause before looking again at work that others hold, s.
@@ -86,6 +88,7 @@ def helpers(jobs: int, say: Callable[[str], None], call: Callable[..., object], 
 
 
 def _help(threads: int, call: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    keep_freed_memory()
     torch.set_num_threads(threads)
     try:
         call(*arguments)
