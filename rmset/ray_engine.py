@@ -279,8 +279,8 @@ def _show_token(address: str | None) -> None:
     it only when told to. To other machines it goes only if the user sets RAY_AUTH_MODE.
     """
     host = (address or "").rpartition(":")[0].strip("[]")
-    told = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    if host in _HERE and (told or (Path.home() / ".ray" / "auth_token").is_file()):
+    configured = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if host in _HERE and (configured or (Path.home() / ".ray" / "auth_token").is_file()):
         # Ray reads it once, when it is imported.
         os.environ.setdefault(_AUTH, "token")
 

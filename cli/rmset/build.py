@@ -18,12 +18,12 @@ from .fetching import (
     AllowLocalFiles,
     Cookies,
     CookiesFromBrowser,
+    FetchLog,
     LimitRate,
     MaxSize,
     MinHeight,
     Proxy,
     Sleep,
-    Told,
     arriving,
     emit_causes,
     parse_rate,
@@ -368,15 +368,15 @@ def build(
         proxy=proxy,
         allow_copies_of=tuple(allow_copy_of or ()),
     )
-    told = Told()
+    log = FetchLog()
     entries = list(share.take(read_manifest(place, manifest, allow_local_files)))
     try:
-        with progress() as report, arriving(place, manifest, entries, config, told, report) as ids:
+        with progress() as report, arriving(place, manifest, entries, config, log, report) as ids:
             _tell(run(place, ids, steps, force=force, check=check_frames if check else 0, progress=report))
     finally:
-        if told.failed:
-            emit_causes(told.records, Format.TABLE)
-    if told.failed:
+        if log.failed:
+            emit_causes(log.records, Format.TABLE)
+    if log.failed:
         raise typer.Exit(1)
 
 

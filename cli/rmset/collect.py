@@ -13,13 +13,13 @@ from .fetching import (
     AllowLocalFiles,
     Cookies,
     CookiesFromBrowser,
+    FetchLog,
     LimitRate,
     MaxSize,
     MinHeight,
     Proxy,
     Retry,
     Sleep,
-    Told,
     emit_causes,
     parse_moment,
     parse_rate,
@@ -155,17 +155,17 @@ def fetch(
     causes = parse_retry(retry)
     place = find_root(root)
     entries = read_manifest(place, manifest, allow_local_files)
-    told = Told()
+    log = FetchLog()
     with progress() as report:
-        for entry, video_id in take_local(place, manifest, [e for e in entries if e.is_local], config, told):
+        for entry, video_id in take_local(place, manifest, [e for e in entries if e.is_local], config, log):
             place_layouts(place, manifest, entry, video_id)
         fetching = Fetching(place, config, retry=causes, tell=tell_silence, progress=report)
         for outcome in fetching.outcomes([e for e in entries if not e.is_local]):
-            told(outcome)
+            log(outcome)
             if outcome.video is not None and outcome.entry is not None:
                 place_layouts(place, manifest, outcome.entry, outcome.record.video_id)
-    emit_causes(told.records, format)
-    if told.failed:
+    emit_causes(log.records, format)
+    if log.failed:
         raise typer.Exit(1)
 
 

@@ -128,7 +128,7 @@ def tell_silence(host: str, until: float, why: str) -> None:
     say(f"{host} is left alone until {time.strftime('%H:%M:%S', time.localtime(until))} ({why}); the rest goes on")
 
 
-class Told:
+class FetchLog:
     """Printer of outcomes; collects them for the table of causes."""
 
     def __init__(self) -> None:
@@ -165,7 +165,7 @@ def emit_causes(records: list[FetchRecord], fmt: Format) -> None:
 
 
 def take_local(
-    root: Root, manifest: Path, entries: list[Entry], config: FetchConfig, told: Told
+    root: Root, manifest: Path, entries: list[Entry], config: FetchConfig, log: FetchLog
 ) -> Iterator[tuple[Entry, str]]:
     """Add the manifest's local files, and yield each entry with its video's id."""
     from rmset.errors import RemovedError, VideoError
@@ -186,7 +186,7 @@ def take_local(
         except (VideoError, RemovedError) as error:
             say(f"add     {entry.video}  failed: {error}")
             cause = Cause.TAKEN_OUT if isinstance(error, RemovedError) else Cause.BROKEN
-            told.records.append(FetchRecord(url_video_id(entry.video), entry.video, "failed", cause, str(error)))
+            log.records.append(FetchRecord(url_video_id(entry.video), entry.video, "failed", cause, str(error)))
             continue
         say(f"add     {video.video_id}")
         yield entry, video.video_id
@@ -202,7 +202,7 @@ def place_layouts(root: Root, manifest: Path, entry: Entry, video_id: str) -> No
 
 @contextmanager
 def arriving(
-    root: Root, manifest: Path, entries: list[Entry], config: FetchConfig, told: Told, report: Progress
+    root: Root, manifest: Path, entries: list[Entry], config: FetchConfig, log: FetchLog, report: Progress
 ) -> Iterator[Iterator[str]]:
     """Ids of a manifest's videos as they arrive: local files first, then downloads while others go on."""
     from rmset.stages.fetch.background import Background
@@ -217,11 +217,11 @@ def arriving(
     with Background(fetching, remote) as outcomes:
 
         def ids() -> Iterator[str]:
-            for entry, video_id in take_local(root, manifest, local, config, told):
+            for entry, video_id in take_local(root, manifest, local, config, log):
                 place_layouts(root, manifest, entry, video_id)
                 yield video_id
             for outcome in outcomes:
-                told(outcome)
+                log(outcome)
                 if outcome.video is not None:
                     if outcome.entry is not None:
                         place_layouts(root, manifest, outcome.entry, outcome.record.video_id)

@@ -1,4 +1,4 @@
-"""Compiled features (torch.compile), where the machine can; a run goes on without them in words."""
+"""Compiled features (torch.compile); where that fails, a line says why and the run goes on uncompiled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def compile_features(model: Classifier, image_size: int, batch: int, say: Say) -
         model: the network, on its device.
         image_size: px.
         batch: images of the trial.
-        say: told why it is not compiled.
+        say: callback for the reason why it is not compiled.
     """
     features, device = model.features, next(model.parameters()).device
     held = {name: value.clone() for name, value in features.named_buffers()}

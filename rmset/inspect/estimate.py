@@ -82,8 +82,8 @@ def estimate(
     known = {record.video_id: record for record in root.records()}
     records = [known.get(_video_id(e)) or known.get(e.video) for e in entries]
     here = [r for r in records if r is not None]
-    told = [e.duration_s for e in entries if e.duration_s] + [v.duration_s for v in here]
-    usual = sum(told) / len(told) if told else PAPER_DURATION_S
+    durations = [e.duration_s for e in entries if e.duration_s] + [v.duration_s for v in here]
+    usual = sum(durations) / len(durations) if durations else PAPER_DURATION_S
     seconds, download, stored, decode, frames, assumed = 0.0, 0.0, 0.0, 0.0, 0.0, 0
     for entry, record in zip(entries, records, strict=True):
         duration = record.duration_s if record else entry.duration_s or usual

@@ -163,8 +163,9 @@ def load(root: Root, name: str, columns: Columns | None = None) -> Blocks | None
     folder = f"{FOLDER}/{name}"
     try:
         stamp = _stamp(root, f"{folder}/{LIST}")
-        told, _, text = bounded.read_bytes(root.files.local(f"{folder}/{LIST}"), _LONGEST_LIST).decode().partition("\n")
-        if hashlib.sha256(text[:-1].encode()).hexdigest() != told:
+        data = bounded.read_bytes(root.files.local(f"{folder}/{LIST}"), _LONGEST_LIST)
+        digest, _, text = data.decode().partition("\n")
+        if hashlib.sha256(text[:-1].encode()).hexdigest() != digest:
             return None
         about = json.loads(text)
         types = {str(n): _dtype_of(t) for n, t in about["columns"].items()}

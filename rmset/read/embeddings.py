@@ -79,14 +79,14 @@ def read_embeddings(root: Root, video_id: str) -> Embedded | None:
     try:
         file = opened(path)
         try:
-            table, told = read(file), dict(file.schema_arrow.metadata or {})
+            table, metadata = read(file), dict(file.schema_arrow.metadata or {})
         finally:
             file.close()
         vectors = table["vector"].combine_chunks()
         found = vectors.flatten().to_numpy().reshape(len(vectors), -1) if len(vectors) else np.empty((0, 1))
         boxes = np.stack([table[n].to_numpy() for n in _BOX], axis=1)
         person, frame = table["person_id"].to_numpy(), table["frame_idx"].to_numpy()
-        embedder, inputs = told[_EMBEDDER].decode(), told[_INPUTS].decode()
+        embedder, inputs = metadata[_EMBEDDER].decode(), metadata[_INPUTS].decode()
     except (RmsetError, pa.ArrowException, ValueError, KeyError, AttributeError) as error:
         raise RootError(
             f"{path}: expected embeddings, found: {' '.join(str(error).split())[:200]}; remove it and run "

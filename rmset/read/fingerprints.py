@@ -65,14 +65,14 @@ def read_fingerprint(path: Path) -> tuple[Fingerprint, str]:
     try:
         file = opened(path)
         try:
-            told = dict(file.schema_arrow.metadata or {})
+            metadata = dict(file.schema_arrow.metadata or {})
             column = read(file)["blocks"].cast(pa.binary(_BLOCKS))
         finally:
             file.close()
-        if int(told[_VERSION]) != VERSION:
-            raise RootError(f"expected version {VERSION}, found {int(told[_VERSION])}")
+        if int(metadata[_VERSION]) != VERSION:
+            raise RootError(f"expected version {VERSION}, found {int(metadata[_VERSION])}")
         signal = np.frombuffer(b"".join(column.to_pylist()), np.int8).reshape(-1, SIDE, SIDE)
-        return Fingerprint(signal), told[_SOURCE].decode()
+        return Fingerprint(signal), metadata[_SOURCE].decode()
     except (RmsetError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise RootError(f"{path}: expected a fingerprint, found: {' '.join(str(error).split())[:200]}") from error
 
@@ -157,10 +157,10 @@ def refuse_copy(
         return
     found = copy_of(fingerprint_of(path, index, progress), removed)
     if found is not None:
-        raise RemovedError(f"video {name}: expected one that may be taken in, found {told(*found)}")
+        raise RemovedError(f"video {name}: expected one that may be taken in, found {described(*found)}")
 
 
-def told(stone: Tombstone, how: Twin) -> str:
+def described(stone: Tombstone, how: Twin) -> str:
     """Describe a copy of a removed video."""
     return (
         f"a copy of {stone.video_id} ({how}), which was removed on {stone.time[:10]} ({stone.reason}); leave it out, "

@@ -30,7 +30,7 @@ def split_of(unit: str, seed: int) -> str:
 def splits(
     people: Iterable[PersonOfVideo], keys: Mapping[PersonOfVideo, str], seed: int
 ) -> tuple[dict[PersonOfVideo, str], By]:
-    """Return the split of each person of a video, and by what they are told apart.
+    """Return the split of each person of a video, and the key that identifies people.
 
     Args:
         people: (video_id, person_id).

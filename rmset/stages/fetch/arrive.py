@@ -62,8 +62,8 @@ def bring(
         raise FetchError(f"the video is still being aired ({found.get('live_status') or 'is_live'})", Cause.NOT_YET)
     # A playlist's line in the manifest has no lengths of its videos.
     own_line = target.url == entry.url
-    told = (found.get("duration"), entry.duration_s if own_line else None)
-    lengths = [float(s) for s in told if isinstance(s, (int, float)) and 0 < s < 1e9]
+    declared = (found.get("duration"), entry.duration_s if own_line else None)
+    lengths = [float(s) for s in declared if isinstance(s, (int, float)) and 0 < s < 1e9]
     got = visitor.download(found, folder, min_height, on_bytes, min(lengths, default=None))
     promised = {"the host": got.info.get("duration"), "the manifest": entry.duration_s if own_line else None}
     probe = check(got.path, min_height=min_height, promised=promised, max_bytes=config.max_bytes)

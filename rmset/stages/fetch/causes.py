@@ -114,7 +114,7 @@ def classify(error: BaseException) -> Cause:
     text = " ".join(str(link) for link in chain)
     # 200 responses may hold a refusal, and a 403 or 404 often is explained by the page: words that name a cause
     # outside the network count more than the bare status.
-    told = next((cause for cause, words in _BY_WORDS if re.search(words, text, re.IGNORECASE)), None)
+    worded = next((cause for cause, words in _BY_WORDS if re.search(words, text, re.IGNORECASE)), None)
     names = {type(link).__name__ for link in chain}
     if "GeoRestrictedError" in names:
         return Cause.GEO_BLOCKED
@@ -123,13 +123,13 @@ def classify(error: BaseException) -> Cause:
         # The downloader of fragments hands on nothing but the text.
         status = int(found[1])
     if status is not None:
-        if told in (Cause.RATE_LIMITED, Cause.AGE_GATED, Cause.GEO_BLOCKED, Cause.PRIVATE, Cause.DISK):
-            return told
-        return _BY_STATUS.get(status, Cause.SERVER if status >= 500 else told or Cause.UNKNOWN)
+        if worded in (Cause.RATE_LIMITED, Cause.AGE_GATED, Cause.GEO_BLOCKED, Cause.PRIVATE, Cause.DISK):
+            return worded
+        return _BY_STATUS.get(status, Cause.SERVER if status >= 500 else worded or Cause.UNKNOWN)
     if "UnsupportedRequest" in names or "NoSupportingHandlers" in names:
         return Cause.REFUSED
-    if told is not None:
-        return told
+    if worded is not None:
+        return worded
     if isinstance(error, VideoError):
         return Cause.BROKEN
     if isinstance(error, RootError):

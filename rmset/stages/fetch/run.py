@@ -86,13 +86,13 @@ class Fetching:
         self.lock = Lock()
         self.bytes = 0
 
-        def told(host: str, until: float, why: str) -> None:
+        def keep_and_tell(host: str, until: float, why: str) -> None:
             with self.lock:
                 ledger.write_silences(root, self.pace.silences())
             if tell is not None:
                 tell(host, until, why)
 
-        self.pace = Pace(sleep=config.sleep, backoff=config.backoff, patience=config.patience, tell=told)
+        self.pace = Pace(sleep=config.sleep, backoff=config.backoff, patience=config.patience, tell=keep_and_tell)
         self.pace.restore(ledger.read_silences(root))
 
     def stop(self) -> None:
