@@ -24,7 +24,7 @@ from fertrain.models.factory import build
 # network, image size in px, images
 NETWORKS = [
     ("tf_efficientnet_lite0", 80, 64), ("tf_efficientnet_lite0", 48, 64), ("resnet10t", 48, 32), ("resnet18", 64, 32),
-    ("vgg13", 64, 32), ("deep_emotion", 48, 64),
+    ("vgg13", 64, 32), ("deep-emotion", 48, 64),
 ]  # fmt: skip
 STEPS = 3
 
