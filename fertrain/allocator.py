@@ -20,8 +20,8 @@ def keep_freed_memory() -> bool:
     """Let glibc keep freed buffers for the next ones instead of returning them to the system.
 
     It holds for the whole process, so a program decides it, not a library: `fertrain` and its helper processes do.
-    Results stay the same to the bit. The peak of the memory stays; the process does not shrink after it. Settings of
-    the user (`MALLOC_*`) take precedence.
+    Results stay the same to the bit. The peak of the memory grows by up to a ninth, and the process does not shrink
+    after it (benchmarks/results/allocator.md). Settings of the user (`MALLOC_*`) take precedence.
 
     Returns:
         Whether it is in force; False without glibc, or where the user has settings.
