@@ -7,7 +7,6 @@ Two processes, one of each kind, take turns in every round, so that other load a
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import resource
 import statistics
@@ -17,7 +16,7 @@ from multiprocessing.connection import Connection
 import torch
 from torch.nn.functional import cross_entropy
 
-from benchmarks.report import Line, publish
+from benchmarks.report import Line, publish, timing_parser
 from fertrain.allocator import keep_freed_memory
 from fertrain.models.factory import build
 
@@ -93,11 +92,7 @@ def compared(threads: int, name: str, size: int, n: int, *, training: bool, roun
 
 def main() -> None:
     """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--write", action="store_true", help="to benchmarks/results")
-    args = parser.parse_args()
+    args = timing_parser(__doc__, threads=torch.get_num_threads(), rounds=9).parse_args()
     lines = [
         compared(args.threads, *network, training=training, rounds=args.rounds)
         for training in (True, False)

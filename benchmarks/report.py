@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import statistics
@@ -70,6 +71,15 @@ def in_turn(rounds: int, **works: Callable[[], object]) -> dict[str, list[float]
 def ratio(took: dict[str, list[float]], ours: str, theirs: str) -> float:
     """Speed of ours relative to theirs: the median of the ratios within each round."""
     return statistics.median(b / a for a, b in zip(took[ours], took[theirs], strict=True))
+
+
+def timing_parser(about: str | None, *, threads: int, rounds: int) -> argparse.ArgumentParser:
+    """Options of a benchmark that lets two ways take turns, with its docstring as help."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=threads)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--write", action="store_true", help="to benchmarks/results")
+    return parser
 
 
 def publish(

@@ -7,7 +7,6 @@ Both take turns in every round, so that other load affects both alike.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import statistics
 import time
@@ -17,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.report import Line, publish
+from benchmarks.report import Line, publish, timing_parser
 from fertrain.models.factory import build
 from fertrain.models.small_maps import SmallMapConv2d, depthwise_gradient, weight_gradient
 
@@ -109,11 +108,7 @@ def step(name: str, size: int, n: int, rounds: int) -> Line:
 
 def main() -> None:
     """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--write", action="store_true", help="to benchmarks/results")
-    args = parser.parse_args()
+    args = timing_parser(__doc__, threads=torch.get_num_threads(), rounds=9).parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     lines = [layer(*shape, args.rounds) for shape in SHAPES]

@@ -21,12 +21,15 @@ def keep_freed_memory() -> bool:
 
     It holds for the whole process, so a program decides it, not a library: `fertrain` and its helper processes do.
     Results stay the same to the bit. The peak of the memory grows by up to a ninth, and the process does not shrink
-    after it (benchmarks/results/allocator.md). Settings of the user (`MALLOC_*`) take precedence.
+    after it (benchmarks/results/allocator.md). Settings of the user (`MALLOC_*`, `GLIBC_TUNABLES`) take precedence.
 
     Returns:
         Whether it is in force; False without glibc, or where the user has settings.
     """
-    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+    own = any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc" in os.environ.get(
+        "GLIBC_TUNABLES", ""
+    )
+    if sys.platform != "linux" or own:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

@@ -29,7 +29,7 @@ glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting 
 
 def pages(code: str, **settings: str) -> list[int]:
     """Run code that prints numbers, in a process of its own."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     code = FAULTS + code
     done = subprocess.run([sys.executable, "-c", code], env={**plain, **settings}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -48,10 +48,13 @@ def test_a_process_that_keeps_freed_memory_gets_its_pages_once():
 
 
 @glibc
-def test_settings_of_the_user_take_precedence():
+@pytest.mark.parametrize(
+    "settings", [{"MALLOC_MMAP_THRESHOLD_": "1000000"}, {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=1000000"}]
+)
+def test_settings_of_the_user_take_precedence(settings):
     kept, again = pages(
         "from fertrain.allocator import keep_freed_memory\nprint(int(keep_freed_memory()))\nprint(faults())",
-        MALLOC_MMAP_THRESHOLD_="1000000",
+        **settings,
     )
     assert not kept
     assert again > 0.9 * PAGES
