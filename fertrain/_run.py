@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from .evaluation.faces import FaceConfig, predict_faces
 from .evaluation.features import Extracted, OpenedRun, extract, on_root, open_run
 from .evaluation.metrics import scores_from
 from .run_folder import RunFolder
+from .training.data import split_of
 from .unlabeled.crops import CropDataset
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ class Run:
     def model(self) -> Any:
         """The network, a `torch.nn.Module` in eval mode: prepared images -> logits; `opened.spec.prepare` prepares.
 
-        Its `test_logits` are what the run predicts: with a flip test the mean over each image and its flip.
+        Its `test_logits` are what the run predicts: the mean over flips and test sizes if it has them.
         """
         return self.opened.model.eval()
 
@@ -248,25 +250,30 @@ class Run:
         slices: bool = False,
         corruptions: bool = False,
         flip_test: bool | None = None,
+        test_sizes: Sequence[int] | None = None,
         progress: Progress | bool | None = None,
     ) -> dict[str, Any]:
         """Scores on another split, as `fertrain evaluate` computes them; the run logs every evaluation.
 
         Args:
-            on: a name of `fertrain datasets list`, or KIND:PATH; either may end in `:SPLIT`.
+            on: a name of `fertrain datasets list`, or KIND:PATH; either may end in `:SPLIT`. Or `held-out`: what
+                the run held out of its training images.
             eval_rule: rule that selects images, for sets with votes.
             slices: also count parts of the split: by light, sharpness, size, pose, subject.
             corruptions: also count corrupted images.
             flip_test: average an image and its horizontal flip; None: as the run.
+            test_sizes: average an image resized to each of these sides, px; None: as the run.
             progress: None for a bar where it can be seen, False for none, or a callback.
 
         >>> fertrain.load_run("runs/cel").evaluate("ferplus:valid")["n"]
         15
         """
         with bars(progress) as report:
+            split = split_of(self.folder, on, eval_rule, report)
             _, _, values = evaluate.evaluate_run(
-                self.path, on, eval_rule, report, slices=slices, corruptions=corruptions, flip_test=flip_test
-            )
+                self.path, split, progress=report, slices=slices, corruptions=corruptions, flip_test=flip_test,
+                test_sizes=test_sizes,
+            )  # fmt: skip
         return values
 
     def export(

@@ -8,11 +8,18 @@ from typing import Annotated
 import typer
 
 from ..console import Format, FormatOption, QuietOption, document, emit, progress, say
+from .options import sizes
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    on: Annotated[str, typer.Option(help="NAME or NAME:SPLIT; without a split `test`, else `valid`.")],
+    on: Annotated[
+        str,
+        typer.Option(
+            help="NAME or NAME:SPLIT; without a split `test`, else `valid`. held-out: what the run held out of its "
+            "training images, for choices."
+        ),
+    ],
     eval_rule: Annotated[str, typer.Option(help="Rule that selects images by votes.")] = "majority",
     slices: Annotated[
         bool, typer.Option("--slices", help="Also by light, sharpness, size, pose and subject, worst first.")
@@ -27,6 +34,12 @@ def evaluate(
             "--flip-test/--no-flip-test", help="Average an image and its horizontal flip.", show_default="as the run"
         ),
     ] = None,
+    test_sizes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N…]", help="Average an image resized to each of these sides, px.", show_default="as the run"
+        ),
+    ] = None,
     fmt: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
@@ -35,14 +48,17 @@ def evaluate(
     Example: fertrain evaluate runs/cel --on ferplus:valid --slices --corruptions
 
     Slices and corruptions are also added to the run's report.html, model_card.md and robustness.json, unless
-    --flip-test differs from the run. --format csv prints the classes only.
+    --flip-test or --test-sizes differs from the run. --format csv prints the classes only.
     """
     from fertrain.evaluation.evaluate import evaluate_run
+    from fertrain.run_folder import RunFolder
+    from fertrain.training.data import split_of
 
     with progress() as bar:
         scores, invariance, values = evaluate_run(
-            run, on, eval_rule, bar, slices=slices, corruptions=corruptions, corrupted_images=corrupted_images,
-            flip_test=flip_test,
+            run, split_of(RunFolder.open(run), on, eval_rule, bar), progress=bar, slices=slices,
+            corruptions=corruptions, corrupted_images=corrupted_images, flip_test=flip_test,
+            test_sizes=None if test_sizes is None else sizes(test_sizes),
         )  # fmt: skip
     say(str(scores))
     say(f"batch invariance: logits of {invariance.images} images agree to {invariance.largest:.1g}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ..datasets.images import Images, decode, resized
 from ..datasets.registry import images_of, open_split, open_target
 from ..errors import InvarianceError, TrainingError
 from ..labels import permutation
+from ..models.image_size import require_test_sizes
 from ..models.inference import logits
 from ..models.weights import load
 from ..run_folder import RunFolder
@@ -154,7 +156,7 @@ def check_invariance(model: nn.Module, spec: InputSpec, images: Images, seed: in
 
 def evaluate_run(
     path: Path,
-    on: str,
+    on: str | Split,
     eval_rule: str = "majority",
     progress: Progress = silent,
     *,
@@ -162,30 +164,39 @@ def evaluate_run(
     corruptions: bool = False,
     corrupted_images: int = 1000,
     flip_test: bool | None = None,
+    test_sizes: Sequence[int] | None = None,
 ) -> tuple[Scores, Invariance, dict[str, Any]]:
-    """Evaluate a finished run on `NAME[:SPLIT]`, after the invariance check on a sample.
+    """Evaluate a finished run on a split, after the invariance check on a sample.
 
     Args:
         path: a run folder.
-        on: the data set and split.
-        eval_rule: rule that selects images by votes.
+        on: `NAME[:SPLIT]`, or an opened split.
+        eval_rule: rule that selects images by votes; an opened split has its own.
         progress: progress callback.
         slices: also count parts of the split: by light, sharpness, size, pose, subject.
         corruptions: also count corrupted images, seven kinds at five strengths.
         corrupted_images: most images used for that.
-        flip_test: average an image and its horizontal flip; None: as the run. Slices and corruptions are kept in the
-            run's files only if it is as the run.
+        flip_test: average an image and its horizontal flip; None: as the run.
+        test_sizes: average an image resized to each of these sides, px; None: as the run. Slices and corruptions are
+            kept in the run's files only if both are as the run.
 
     Returns:
         The scores, the result of the invariance check, and both as JSON values.
+
+    Raises:
+        UsageError: the network does not take images of a test size.
     """
     folder = RunFolder.open(path)
     model, labels, spec = load(folder.weights)
-    as_run = flip_test is None or flip_test == model.flip_test
-    if flip_test is not None:
-        model.flip_test = flip_test
-    dataset, split_name = open_target(on)
-    split = open_split(dataset, split_name, eval_rule)
+    changes = []
+    if flip_test not in (None, model.flip_test):
+        model.flip_test = not model.flip_test
+        changes.append("--flip-test" if flip_test else "--no-flip-test")
+    if test_sizes is not None and (wanted := tuple(test_sizes)) != (model.test_sizes or (spec.size,)):
+        require_test_sizes(model, spec.size, wanted)
+        model.test_sizes = wanted
+        changes.append(f"--test-sizes {','.join(map(str, wanted))}")
+    split = open_split(*open_target(on), eval_rule) if isinstance(on, str) else on
     images = images_of(split, spec)
     invariance = check_invariance(model, spec, images)
     judged = judge(model, labels, spec, split, images, progress=progress)
@@ -197,9 +208,9 @@ def evaluate_run(
         more["corruptions"] = corruption_rows(
             model, labels, spec, split, images, most=corrupted_images, progress=progress
         )  # fmt: skip
-    if more and as_run:
+    if more and not changes:
         folder.note_robustness(scores.split, {"rule": scores.rule, **more})
-    why = "fertrain evaluate" if as_run else f"fertrain evaluate --{'' if flip_test else 'no-'}flip-test"
+    why = " ".join(["fertrain evaluate", *changes])
     times = folder.note_evaluation(scores.split, scores.rule, scores.overall_accuracy, why)
     report.recount(folder)
     values = {
@@ -207,6 +218,7 @@ def evaluate_run(
         **more,
         "times_counted": times,
         "flip_test": model.flip_test,
+        "test_sizes": list(model.test_sizes or (spec.size,)),
         "selected_on": folder.metrics()["selected_on"] if (path / "metrics.json").exists() else None,
         "run": str(path),
         "invariance": {"images": invariance.images, "largest_difference": invariance.largest},

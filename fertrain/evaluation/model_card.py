@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ def _lines(folder: RunFolder, metrics: Mapping[str, Any]) -> list[str]:
             ("numbers in the weights file", f"{sum(t.numel() for t in tensors.values()):,}"),
             ("input", f"{spec.size} × {spec.size} px, {color}, preprocessing {spec.preprocess}"),
             ("crop of the training faces", spec.crop),
-            ("at test", "mean of the image and its flip" if meta.get("flip_test") == "true" else "the image alone"),
+            ("at test", _at_test(meta)),
             ("classes", ", ".join(metrics["labels"])),
             ("made with", ", ".join(f"{k} {v}" for k, v in made.items()) or "not recorded"),
         ]),
@@ -88,6 +89,14 @@ def _lines(folder: RunFolder, metrics: Mapping[str, Any]) -> list[str]:
         *_robustness(folder),
         *_looks(folder, metrics["split"]),
     ]  # fmt: skip
+
+
+def _at_test(meta: Mapping[str, str]) -> str:
+    sizes = json.loads(meta.get("test_sizes", "[]"))
+    flipped = "the image and its flip" if meta.get("flip_test") == "true" else "the image"
+    if sizes:
+        return f"mean of {flipped}, resized to {', '.join(str(size) for size in sizes)} px"
+    return "the image alone" if flipped == "the image" else f"mean of {flipped}"
 
 
 def _calibration(found: Mapping[str, Any] | None) -> list[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from .label_embedding import EmbeddingHead
 
@@ -26,6 +29,8 @@ class Classifier(nn.Module):
         """Channels of the input, 1 or 3."""
         self.flip_test = False
         """Whether features at test are the mean over an image and its horizontal flip."""
+        self.test_sizes: tuple[int, ...] = ()
+        """Sides in px to which an image is resized at test, for a mean over all; none: as it is."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, S, S) -> (B, K)."""
@@ -33,14 +38,22 @@ class Classifier(nn.Module):
         return logits
 
     def test_features(self, x: Tensor) -> Tensor:
-        """(B, C, S, S) -> (B, dim): the features at test, with `flip_test` at twice the cost."""
-        found: Tensor = self.features(x)
-        if self.flip_test:
-            found = (found + self.features(x.flip(-1))) / 2
-        return found
+        """(B, C, S, S) -> (B, dim): the features at test, the mean over all views; each view has its cost."""
+        found = [self.features(view) for view in self._test_views(x)]
+        mean: Tensor = sum(found[1:], start=found[0]) / len(found)
+        return mean
+
+    def _test_views(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the image in each size, with `flip_test` mirrored too."""
+        for size in self.test_sizes or (x.shape[-1],):
+            same = size == x.shape[-1]
+            view = x if same else F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
+            yield view
+            if self.flip_test:
+                yield view.flip(-1)
 
     def test_logits(self, x: Tensor) -> Tensor:
-        """(B, C, S, S) -> (B, K): the head on `test_features`, for a linear head the mean logits of both images."""
+        """(B, C, S, S) -> (B, K): the head on `test_features`, for a linear head the mean logits of all views."""
         logits: Tensor = self.head(self.test_features(x))
         return logits
 

@@ -1,18 +1,21 @@
-"""Check whether a network accepts an image size, by a trial pass before any data is read."""
+"""Check whether a network accepts an image size, in training or at test, by a trial pass before any data is read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
 from rmset.errors import RmsetError, UsageError
 
+from .classifier import Classifier
 from .inference import eval_mode
 
 _SIZES = (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 240, 256, 260, 288, 299, 320, 384, 448, 512)
 _TRIALS = 10
+LARGEST = 1024
+"""Side of the largest image at test, px."""
 
 
 def trial(
@@ -50,6 +53,32 @@ def trial(
     # restore the random state, so that the trial changes no later draw
     torch.random.set_rng_state(built)
     return model
+
+
+def require_test_sizes(model: Classifier, image_size: int, sizes: Sequence[int]) -> None:
+    """Raise unless a network that learns from images of one size takes others at test.
+
+    Args:
+        model: the network.
+        image_size: px, in training.
+        sizes: px, at test.
+
+    Raises:
+        UsageError: it does not.
+    """
+    for size in sizes:
+        if not 16 <= size <= LARGEST:
+            raise UsageError(f"expected `model.test_sizes` from 16 to {LARGEST} px, found {size}")
+        try:
+            _pass(model, size, model.channels)
+        except Exception as error:
+            # the error can come from any layer whose size is fixed
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+            raise UsageError(
+                f"expected a network that takes images of {size} px at test, found {model.name}, built for "
+                f"{image_size} px ({reason}); leave `model.test_sizes` out, or take a network that pools maps of any "
+                "size, such as resnet10t"
+            ) from None
 
 
 def _pass(model: nn.Module, size: int, channels: int) -> None:

@@ -7,6 +7,7 @@ A weights file is safetensors; its metadata describes the network:
     input       the `InputSpec`
     head        "linear", or "embedding D": word vectors of length D, which are among the tensors
     flip_test   "true" if features at test are averaged over an image and its flip
+    test_sizes  JSON list: sides in px over which they are averaged; empty: the input's own
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def save(model: Classifier, labels: tuple[str, ...], spec: InputSpec, path: Path
         "input": spec.to_json(),
         "head": f"embedding {model.head.words.shape[1]}" if isinstance(model.head, EmbeddingHead) else "linear",
         "flip_test": json.dumps(model.flip_test),
+        "test_sizes": json.dumps(model.test_sizes),
         "format": "pt",
     }
     write_tensors(model.state_dict(), path, meta)
@@ -63,6 +65,8 @@ def _in_order(data: bytes) -> bytes:
 
 _LARGEST = 4096
 """Largest image size that a file may request, px."""
+_MOST_SIZES = 16
+"""Most test sizes that a file may request."""
 
 
 def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
@@ -96,12 +100,30 @@ def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
         )
     model = built()
     model.flip_test = meta.get("flip_test") == "true"
+    model.test_sizes = _test_sizes(meta.get("test_sizes", "[]"), path)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         found = " ".join(str(error).split())[:300]
         raise WeightsError(f"expected the tensors of {meta['model']} in {path}, found others: {found}") from None
     return model, labels, spec
+
+
+def _test_sizes(text: str, path: Path) -> tuple[int, ...]:
+    try:
+        found = parse_json(text, "test_sizes")
+    except ValueError:
+        found = None
+    if (
+        not isinstance(found, list)
+        or len(found) > _MOST_SIZES
+        or not all(type(size) is int and 1 <= size <= _LARGEST for size in found)
+    ):
+        raise WeightsError(
+            f"expected test_sizes as a JSON list of up to {_MOST_SIZES} sizes from 1 to {_LARGEST} px in the metadata "
+            f"of {path}, found {text[:200]!r}"
+        )
+    return tuple(found)
 
 
 def labels_in(text: str, path: Path) -> tuple[str, ...]:

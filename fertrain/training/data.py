@@ -17,12 +17,13 @@ from ..datasets.base import GIVEN, LabeledSet, Level, Split
 from ..datasets.folds import fold_of
 from ..datasets.holdout import VALID, hold_out_by
 from ..datasets.images import Images, in_memory
-from ..datasets.registry import crop_of, images_of, open_entry, open_split, reported, resolve_labeled
+from ..datasets.registry import crop_of, images_of, open_entry, open_split, open_target, reported, resolve_labeled
 from ..datasets.subsets import class_aware, read_index
 from ..errors import DatasetError, UnknownNameError
 from ..losses.supervised import SCHEMES, Scheme
 from ..methods import Phase
 from ..models.inference import channel_stats
+from ..run_folder import RunFolder
 from ..transforms.input_spec import InputSpec
 from ..unlabeled.candidates import Anchors, RandomCandidates, open_anchors
 from ..unlabeled.sources import Source, open_source, rest_of
@@ -150,6 +151,24 @@ def _choose(config: RunConfig, scheme: Scheme, dataset: LabeledSet, progress: Pr
         train = train.take(read_index(train, Path(data.labels_file)))
     learn, held, held_by = _held_out(config, dataset, train, counted, progress)
     return _Choice(available, train, learn, held, held_by, rule)
+
+
+HELD_OUT = "held-out"
+"""Name of the images that a run held out, where a split is asked for."""
+
+
+def split_of(run: RunFolder, on: str, rule: str, progress: Progress = silent) -> Split:
+    """Open `NAME[:SPLIT]` under a rule, or with `HELD_OUT` the images that a run held out, where choices are made.
+
+    Raises:
+        UsageError: the set is unknown here.
+        DatasetError: there is no such split or rule, or the set has changed so that it cannot be read.
+    """
+    if on != HELD_OUT:
+        return open_split(*open_target(on), rule)
+    config = run.config()
+    held = held_out_part(replace(config, data=replace(config.data, eval_rule=rule)), progress)
+    return held if config.data.holdout_by == VALID else replace(held, split=f"{held.split} held-out part")
 
 
 def held_out_part(config: RunConfig, progress: Progress = silent) -> Split:
