@@ -13,6 +13,7 @@ from rmset.errors import UsageError
 from rmset.progress import Progress, Say, quiet, silent
 
 from ..config import DataConfig, RmferConfig, RunConfig
+from ..config.serialization import changed
 from ..datasets.base import GIVEN, LabeledSet, Level, Split
 from ..datasets.folds import fold_of
 from ..datasets.holdout import VALID, hold_out_by
@@ -167,7 +168,7 @@ def split_of(run: RunFolder, on: str, rule: str, progress: Progress = silent) ->
     if on != HELD_OUT:
         return open_split(*open_target(on), rule)
     config = run.config()
-    held = held_out_part(replace(config, data=replace(config.data, eval_rule=rule)), progress)
+    held = held_out_part(changed(config, {"data": {"eval_rule": rule}}, "the rule"), progress)
     return held if config.data.holdout_by == VALID else replace(held, split=f"{held.split} held-out part")
 
 
