@@ -99,7 +99,7 @@ class Run:
     def model(self) -> Any:
         """The network, a `torch.nn.Module` in eval mode: prepared images -> logits; `opened.spec.prepare` prepares.
 
-        Its `test_logits` are what the run predicts: the mean over flips and test sizes if it has them.
+        Its `test_logits` are what the run predicts: the mean over flips and test scales if it has them.
         """
         return self.opened.model.eval()
 
@@ -250,7 +250,7 @@ class Run:
         slices: bool = False,
         corruptions: bool = False,
         flip_test: bool | None = None,
-        test_sizes: Sequence[int] | None = None,
+        test_scales: Sequence[float] | None = None,
         progress: Progress | bool | None = None,
     ) -> dict[str, Any]:
         """Scores on another split, as `fertrain evaluate` computes them; the run logs every evaluation.
@@ -262,7 +262,7 @@ class Run:
             slices: also count parts of the split: by light, sharpness, size, pose, subject.
             corruptions: also count corrupted images.
             flip_test: average an image and its horizontal flip; None: as the run.
-            test_sizes: average an image resized to each of these sides, px; None: as the run.
+            test_scales: average an image resized to each of these shares of its side; None: as the run.
             progress: None for a bar where it can be seen, False for none, or a callback.
 
         >>> fertrain.load_run("runs/cel").evaluate("ferplus:valid")["n"]
@@ -272,7 +272,7 @@ class Run:
             split = split_of(self.folder, on, eval_rule, report)
             _, _, values = evaluate.evaluate_run(
                 self.path, split, progress=report, slices=slices, corruptions=corruptions, flip_test=flip_test,
-                test_sizes=test_sizes,
+                test_scales=test_scales,
             )  # fmt: skip
         return values
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..console import Format, FormatOption, QuietOption, document, emit, progress, say
-from .options import sizes
+from .options import scales
 
 
 def evaluate(
@@ -34,10 +34,12 @@ def evaluate(
             "--flip-test/--no-flip-test", help="Average an image and its horizontal flip.", show_default="as the run"
         ),
     ] = None,
-    test_sizes: Annotated[
+    test_scales: Annotated[
         str | None,
         typer.Option(
-            metavar="N[,N…]", help="Average an image resized to each of these sides, px.", show_default="as the run"
+            metavar="X[,X…]",
+            help="Average an image resized to each of these shares of its side.",
+            show_default="as the run",
         ),
     ] = None,
     fmt: FormatOption = Format.TABLE,
@@ -48,7 +50,7 @@ def evaluate(
     Example: fertrain evaluate runs/cel --on ferplus:valid --slices --corruptions
 
     Slices and corruptions are also added to the run's report.html, model_card.md and robustness.json, unless
-    --flip-test or --test-sizes differs from the run. --format csv prints the classes only.
+    --flip-test or --test-scales differs from the run. --format csv prints the classes only.
     """
     from fertrain.evaluation.evaluate import evaluate_run
     from fertrain.run_folder import RunFolder
@@ -58,7 +60,7 @@ def evaluate(
         scores, invariance, values = evaluate_run(
             run, split_of(RunFolder.open(run), on, eval_rule, bar), progress=bar, slices=slices,
             corruptions=corruptions, corrupted_images=corrupted_images, flip_test=flip_test,
-            test_sizes=None if test_sizes is None else sizes(test_sizes),
+            test_scales=None if test_scales is None else scales(test_scales),
         )  # fmt: skip
     say(str(scores))
     say(f"batch invariance: logits of {invariance.images} images agree to {invariance.largest:.1g}")

@@ -156,8 +156,8 @@ OPTIONS = (
            flag="--weights-partial"),
     Option("model.head", "embedding: predict a word vector.", MODEL),
     Option("model.flip_test", "At test, average an image and its horizontal flip, at twice the cost.", MODEL, _ALL),
-    Option("model.test_sizes", "At test, average the image resized to each of these sides, px.", MODEL, _ALL,
-           metavar="N[,N…]", shown={"": "--image-size"}),
+    Option("model.test_scales", "At test, average the image resized to each of these shares of its side.", MODEL, _ALL,
+           metavar="X[,X…]", shown={"": "1"}),
     Option("model.vectors", "Word vectors: word2vec in the C format, or a small text table.", MODEL, metavar="PATH"),
     Option("model.words", "Replace the word of a class.", MODEL, flag="--word", metavar="CLASS=WORD"),
     Option("optim.epochs",
@@ -269,7 +269,7 @@ def settings(start: RunConfig, given: Mapping[str, Any], sets: list[str] | None)
         given: values by path.
         sets: words of `--set`, which override the options.
     """
-    values = {path: _NUMBERS[path](value) if path in _NUMBERS else value for path, value in given.items()}
+    values = {path: _LISTS[path](value) if path in _LISTS else value for path, value in given.items()}
     for one, other in (("data.labels", "data.labels_file"), ("data.labels_file", "data.labels")):
         if one in values and other not in values:
             # they exclude each other, and an option overrides the recipe
@@ -342,19 +342,19 @@ def _at(config: RunConfig, path: str) -> Any:
     return functools.reduce(getattr, path.split("."), config)
 
 
-def _numbers(text: str, expected: str) -> tuple[int, ...]:
+def _epochs(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"expected {expected}, found '{text}'") from None
+        raise UsageError(f"expected whole numbers of epochs like 20 or 20,30,15 for --epochs, found '{text}'") from None
 
 
-def sizes(text: str) -> tuple[int, ...]:
-    """Read the sizes of `--test-sizes`."""
-    return _numbers(text, "whole numbers of pixels like 80,88,96 for --test-sizes")
+def scales(text: str) -> tuple[float, ...]:
+    """Read the numbers of `--test-scales`."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"expected numbers like 1,1.05,1.1 for --test-scales, found '{text}'") from None
 
 
-_NUMBERS: dict[str, Callable[[str], tuple[int, ...]]] = {
-    "optim.epochs": lambda text: _numbers(text, "whole numbers of epochs like 20 or 20,30,15 for --epochs"),
-    "model.test_sizes": sizes,
-}
+_LISTS: dict[str, Callable[[str], tuple[float, ...]]] = {"optim.epochs": _epochs, "model.test_scales": scales}

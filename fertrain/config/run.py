@@ -111,8 +111,8 @@ class ModelConfig(Settings):
     flip_test: bool = False
     """At test, average the features of an image and its horizontal flip (test-time augmentation): with a linear head
     the mean logits, at twice the cost."""
-    test_sizes: tuple[Annotated[int, Range("16 or more", lambda x: x >= 16)], ...] = ()
-    """At test, average the features over the image resized to each of these heights and widths, px (multi-scale test);
+    test_scales: tuple[Annotated[float, Range("from 0.5 to 2", lambda x: 0.5 <= x <= 2)], ...] = ()
+    """At test, average the features over the image resized to each of these shares of `image_size` (multi-scale test);
     none: the image as it is. Each costs a prediction."""
     vectors: str | None = None
     """Word vectors for `embedding`: a word2vec file in the C format, text or binary, or a small text table."""

@@ -78,7 +78,7 @@ def metadata(graph: Deployed, labels: tuple[str, ...]) -> dict[str, str]:
         "labels": json.dumps(labels),
         "input": json.dumps(described),
         "flip_test": json.dumps(graph.model.flip_test),
-        "test_sizes": json.dumps(graph.model.test_sizes),
+        "test_scales": json.dumps(graph.model.test_scales),
         "temperature": f"{graph.temperature:g}",
         "outputs": "logits, probabilities = softmax(logits / temperature)",
     }

@@ -20,7 +20,7 @@ from ..datasets.images import Images, decode, resized
 from ..datasets.registry import images_of, open_split, open_target
 from ..errors import InvarianceError, TrainingError
 from ..labels import permutation
-from ..models.image_size import require_test_sizes
+from ..models.image_size import require_test_scales
 from ..models.inference import logits
 from ..models.weights import load
 from ..run_folder import RunFolder
@@ -164,7 +164,7 @@ def evaluate_run(
     corruptions: bool = False,
     corrupted_images: int = 1000,
     flip_test: bool | None = None,
-    test_sizes: Sequence[int] | None = None,
+    test_scales: Sequence[float] | None = None,
 ) -> tuple[Scores, Invariance, dict[str, Any]]:
     """Evaluate a finished run on a split, after the invariance check on a sample.
 
@@ -177,14 +177,14 @@ def evaluate_run(
         corruptions: also count corrupted images, seven kinds at five strengths.
         corrupted_images: most images used for that.
         flip_test: average an image and its horizontal flip; None: as the run.
-        test_sizes: average an image resized to each of these sides, px; None: as the run. Slices and corruptions are
-            kept in the run's files only if both are as the run.
+        test_scales: average an image resized to each of these shares of its side; None: as the run. Slices and
+            corruptions are kept in the run's files only if both are as the run.
 
     Returns:
         The scores, the result of the invariance check, and both as JSON values.
 
     Raises:
-        UsageError: the network does not take images of a test size.
+        UsageError: the network does not take images of a test scale.
     """
     folder = RunFolder.open(path)
     model, labels, spec = load(folder.weights)
@@ -192,10 +192,10 @@ def evaluate_run(
     if flip_test not in (None, model.flip_test):
         model.flip_test = not model.flip_test
         changes.append("--flip-test" if flip_test else "--no-flip-test")
-    if test_sizes is not None and (wanted := tuple(test_sizes)) != (model.test_sizes or (spec.size,)):
-        require_test_sizes(model, spec.size, wanted)
-        model.test_sizes = wanted
-        changes.append(f"--test-sizes {','.join(map(str, wanted))}")
+    if test_scales is not None and (wanted := tuple(test_scales)) != (model.test_scales or (1.0,)):
+        require_test_scales(model, spec.size, wanted)
+        model.test_scales = wanted
+        changes.append(f"--test-scales {','.join(f'{scale:g}' for scale in wanted)}")
     split = open_split(*open_target(on), eval_rule) if isinstance(on, str) else on
     images = images_of(split, spec)
     invariance = check_invariance(model, spec, images)
@@ -218,7 +218,7 @@ def evaluate_run(
         **more,
         "times_counted": times,
         "flip_test": model.flip_test,
-        "test_sizes": list(model.test_sizes or (spec.size,)),
+        "test_scales": list(model.test_scales or (1.0,)),
         "selected_on": folder.metrics()["selected_on"] if (path / "metrics.json").exists() else None,
         "run": str(path),
         "invariance": {"images": invariance.images, "largest_difference": invariance.largest},

@@ -1,6 +1,6 @@
 """Outputs of a finished run by image: f = f_Feat(x), z = H(f), and the probabilities of f_FER(f).
 
-With a flip test or test sizes f is the mean over the views of x. The projection H is stored in
+With a flip test or test scales f is the mean over the views of x. The projection H is stored in
 `method.safetensors`; without one, z = f.
 """
 

@@ -92,10 +92,10 @@ def _lines(folder: RunFolder, metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _at_test(meta: Mapping[str, str]) -> str:
-    sizes = json.loads(meta.get("test_sizes", "[]"))
+    scales = json.loads(meta.get("test_scales", "[]"))
     flipped = "the image and its flip" if meta.get("flip_test") == "true" else "the image"
-    if sizes:
-        return f"mean of {flipped}, resized to {', '.join(str(size) for size in sizes)} px"
+    if scales:
+        return f"mean of {flipped}, each at {', '.join(f'{scale:g}' for scale in scales)} times its side"
     return "the image alone" if flipped == "the image" else f"mean of {flipped}"
 
 

@@ -10,6 +10,11 @@ from torch.nn import functional as F  # noqa: N812
 from .label_embedding import EmbeddingHead
 
 
+def scaled(size: int, scale: float) -> int:
+    """Return the side of an image at a test scale, px."""
+    return round(size * scale)
+
+
 class Classifier(nn.Module):
     """f_FER ∘ f_Feat: (B, C, S, S) -> logits (B, K). At test only this runs, through `test_logits`."""
 
@@ -29,8 +34,8 @@ class Classifier(nn.Module):
         """Channels of the input, 1 or 3."""
         self.flip_test = False
         """Whether features at test are the mean over an image and its horizontal flip."""
-        self.test_sizes: tuple[int, ...] = ()
-        """Sides in px to which an image is resized at test, for a mean over all; none: as it is."""
+        self.test_scales: tuple[float, ...] = ()
+        """Shares of its side to which an image is resized at test, for a mean over all; none: as it is."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, S, S) -> (B, K)."""
@@ -44,8 +49,9 @@ class Classifier(nn.Module):
         return mean
 
     def _test_views(self, x: Tensor) -> Iterator[Tensor]:
-        """Yield the image in each size, with `flip_test` mirrored too."""
-        for size in self.test_sizes or (x.shape[-1],):
+        """Yield the image at each scale, with `flip_test` mirrored too."""
+        for scale in self.test_scales or (1.0,):
+            size = scaled(x.shape[-1], scale)
             same = size == x.shape[-1]
             view = x if same else F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
             yield view

@@ -9,13 +9,13 @@ from torch import nn
 
 from rmset.errors import RmsetError, UsageError
 
-from .classifier import Classifier
+from .classifier import Classifier, scaled
 from .inference import eval_mode
 
 _SIZES = (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 240, 256, 260, 288, 299, 320, 384, 448, 512)
 _TRIALS = 10
-LARGEST = 1024
-"""Side of the largest image at test, px."""
+SCALES = (0.5, 2.0)
+"""Smallest and largest scale at test."""
 
 
 def trial(
@@ -55,20 +55,21 @@ def trial(
     return model
 
 
-def require_test_sizes(model: Classifier, image_size: int, sizes: Sequence[int]) -> None:
+def require_test_scales(model: Classifier, image_size: int, scales: Sequence[float]) -> None:
     """Raise unless a network that learns from images of one size takes others at test.
 
     Args:
         model: the network.
         image_size: px, in training.
-        sizes: px, at test.
+        scales: shares of that, at test.
 
     Raises:
         UsageError: it does not.
     """
-    for size in sizes:
-        if not 16 <= size <= LARGEST:
-            raise UsageError(f"expected `model.test_sizes` from 16 to {LARGEST} px, found {size}")
+    if not all(SCALES[0] <= scale <= SCALES[1] for scale in scales):
+        found = ", ".join(f"{scale:g}" for scale in scales)
+        raise UsageError(f"expected `model.test_scales` from {SCALES[0]:g} to {SCALES[1]:g}, found {found}")
+    for size in (scaled(image_size, scale) for scale in scales):
         try:
             _pass(model, size, model.channels)
         except Exception as error:
@@ -76,7 +77,7 @@ def require_test_sizes(model: Classifier, image_size: int, sizes: Sequence[int])
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
             raise UsageError(
                 f"expected a network that takes images of {size} px at test, found {model.name}, built for "
-                f"{image_size} px ({reason}); leave `model.test_sizes` out, or take a network that pools maps of any "
+                f"{image_size} px ({reason}); leave `model.test_scales` out, or take a network that pools maps of any "
                 "size, such as resnet10t"
             ) from None
 

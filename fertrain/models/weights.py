@@ -7,7 +7,7 @@ A weights file is safetensors; its metadata describes the network:
     input       the `InputSpec`
     head        "linear", or "embedding D": word vectors of length D, which are among the tensors
     flip_test   "true" if features at test are averaged over an image and its flip
-    test_sizes  JSON list: sides in px over which they are averaged; empty: the input's own
+    test_scales JSON list: shares of the image's side over which they are averaged; empty: as it is
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ..transforms.input_spec import InputSpec
 from .checkpoint_file import read_file
 from .classifier import Classifier
 from .factory import build
+from .image_size import SCALES
 from .label_embedding import EmbeddingHead
 
 
@@ -40,7 +41,7 @@ def save(model: Classifier, labels: tuple[str, ...], spec: InputSpec, path: Path
         "input": spec.to_json(),
         "head": f"embedding {model.head.words.shape[1]}" if isinstance(model.head, EmbeddingHead) else "linear",
         "flip_test": json.dumps(model.flip_test),
-        "test_sizes": json.dumps(model.test_sizes),
+        "test_scales": json.dumps(model.test_scales),
         "format": "pt",
     }
     write_tensors(model.state_dict(), path, meta)
@@ -65,8 +66,8 @@ def _in_order(data: bytes) -> bytes:
 
 _LARGEST = 4096
 """Largest image size that a file may request, px."""
-_MOST_SIZES = 16
-"""Most test sizes that a file may request."""
+_MOST_SCALES = 16
+"""Most test scales that a file may request."""
 
 
 def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
@@ -100,7 +101,7 @@ def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
         )
     model = built()
     model.flip_test = meta.get("flip_test") == "true"
-    model.test_sizes = _test_sizes(meta.get("test_sizes", "[]"), path)
+    model.test_scales = _test_scales(meta.get("test_scales", "[]"), path)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -109,21 +110,21 @@ def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
     return model, labels, spec
 
 
-def _test_sizes(text: str, path: Path) -> tuple[int, ...]:
+def _test_scales(text: str, path: Path) -> tuple[float, ...]:
     try:
-        found = parse_json(text, "test_sizes")
+        found = parse_json(text, "test_scales")
     except ValueError:
         found = None
     if (
         not isinstance(found, list)
-        or len(found) > _MOST_SIZES
-        or not all(type(size) is int and 1 <= size <= _LARGEST for size in found)
+        or len(found) > _MOST_SCALES
+        or not all(type(scale) in (int, float) and SCALES[0] <= scale <= SCALES[1] for scale in found)
     ):
         raise WeightsError(
-            f"expected test_sizes as a JSON list of up to {_MOST_SIZES} sizes from 1 to {_LARGEST} px in the metadata "
-            f"of {path}, found {text[:200]!r}"
+            f"expected test_scales as a JSON list of up to {_MOST_SCALES} numbers from {SCALES[0]:g} to {SCALES[1]:g} "
+            f"in the metadata of {path}, found {text[:200]!r}"
         )
-    return tuple(found)
+    return tuple(float(scale) for scale in found)
 
 
 def labels_in(text: str, path: Path) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ from ..models.checkpoint_file import read_file
 from ..models.classifier import Classifier
 from ..models.compiled import compile_features
 from ..models.factory import build_tried
-from ..models.image_size import require_test_sizes
+from ..models.image_size import require_test_scales
 from ..models.label_embedding import read_vectors, words_of
 from ..models.transfer import Loaded, load_into
 from ..models.weights import load, save, write_tensors
@@ -95,8 +95,8 @@ def _run(config: RunConfig, progress: Progress, say: Say, held: ExitStack) -> Ru
     dataset = fold_of(open_entry(parts.labeled), config.data.fold)
     labels = tuple(dataset.order.classes)
     model = build_tried(config.model.name, len(labels), config.model.image_size, config.model.pretrained)
-    model.flip_test, model.test_sizes = config.model.flip_test, config.model.test_sizes
-    require_test_sizes(model, config.model.image_size, model.test_sizes)
+    model.flip_test, model.test_scales = config.model.flip_test, config.model.test_scales
+    require_test_scales(model, config.model.image_size, model.test_scales)
     if config.model.head == "embedding":
         words = words_of(labels, config.model.words)
         model.speak(read_vectors(Path(config.model.vectors or ""), words))

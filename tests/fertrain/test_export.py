@@ -43,12 +43,12 @@ def finished(tmp_path_factory):
     return run(config).folder
 
 
-def network(name, size, *, gray=False, preprocess="none", words=False, flip_test=False, test_sizes=()):
+def network(name, size, *, gray=False, preprocess="none", words=False, flip_test=False, test_scales=()):
     torch.manual_seed(0)
     model = build(name, 8, size)
     if words:
         model.speak(torch.randn(8, 20))
-    model.flip_test, model.test_sizes = flip_test, test_sizes
+    model.flip_test, model.test_scales = flip_test, test_scales
     c = model.channels
     spec = InputSpec(size, c, (0.5,) * c, (0.25,) * c, gray=gray or c == 1, preprocess=preprocess)
     return Deployed(model, spec, 1.7)
@@ -71,7 +71,7 @@ CASES = {
     "cosines with words": ("test_resnet", 32, {"words": True}),
     "preparation of FERPlus": ("deep-emotion", 32, {"preprocess": "ferplus"}),
     "flip test": ("test_resnet", 32, {"flip_test": True}),
-    "test sizes": ("test_resnet", 32, {"flip_test": True, "test_sizes": (32, 40, 24)}),
+    "test scales": ("test_resnet", 32, {"flip_test": True, "test_scales": (1.0, 1.25, 0.75)}),
 }
 
 

@@ -1,4 +1,4 @@
-"""At test a run can average an image in several sizes, in whatever it predicts."""
+"""At test a run can average an image at several scales, in whatever it predicts."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from fertrain.deploy.graph import deployed
 from fertrain.errors import UsageError, WeightsError
 from fertrain.models.checkpoint_file import read_file
 from fertrain.models.factory import build
-from fertrain.models.image_size import require_test_sizes
+from fertrain.models.image_size import require_test_scales
 from fertrain.models.inference import eval_mode
 from fertrain.models.weights import load, save, write_tensors
 from fertrain.training.experiment import run
@@ -22,7 +22,7 @@ from fertrain.transforms.input_spec import InputSpec
 
 IMAGES = torch.randint(0, 255, (5, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 SPEC = InputSpec(32, 3, (0.5,) * 3, (0.2,) * 3)
-SIZES = (32, 40, 24)
+SCALES = (1.0, 1.25, 0.75)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def config_of(folder, out, **model):
 
 @pytest.fixture(scope="module")
 def finished(folder, tmp_path_factory):
-    return run(config_of(folder, tmp_path_factory.mktemp("runs") / "sizes", test_sizes=SIZES)).folder
+    return run(config_of(folder, tmp_path_factory.mktemp("runs") / "scales", test_scales=SCALES)).folder
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def plain(folder, tmp_path_factory):
 def network():
     torch.manual_seed(1)
     model = build("test_resnet", 4, 32)
-    model.test_sizes = SIZES
+    model.test_scales = SCALES
     return model.eval()
 
 
@@ -68,19 +68,19 @@ def evaluated(fertrain, run, *options):
 
 
 @pytest.mark.parametrize("flips", [False, True])
-def test_logits_are_the_mean_over_sizes(flips):
+def test_logits_are_the_mean_over_scales(flips):
     model, x = network(), SPEC.prepare(IMAGES)
     model.flip_test = flips
     with eval_mode(model):
-        seen = [interpolate(x, size=(s, s), mode="bilinear") for s in SIZES]
+        seen = [interpolate(x, size=(s, s), mode="bilinear") for s in (32, 40, 24)]
         views = [model(v) for v in seen] + [model(v.flip(-1)) for v in seen if flips]
         torch.testing.assert_close(model.test_logits(x), torch.stack(views).mean(dim=0))
         assert not torch.allclose(model.test_logits(x), model(x), atol=1e-3)
 
 
-def test_the_size_of_training_alone_changes_nothing():
+def test_the_scale_1_alone_changes_nothing():
     model, x = network(), SPEC.prepare(IMAGES)
-    model.test_sizes = (32,)
+    model.test_scales = (1.0,)
     with eval_mode(model):
         assert torch.equal(model.test_logits(x), model(x))
 
@@ -90,29 +90,29 @@ def test_training_is_the_same(finished, plain):
     assert one == other
 
 
-def test_weights_graph_and_card_know_the_sizes(finished, plain):
+def test_weights_graph_and_card_know_the_scales(finished, plain):
     model = load(finished / "model.safetensors")[0]
-    assert (model.test_sizes, load(plain / "model.safetensors")[0].test_sizes) == (SIZES, ())
+    assert (model.test_scales, load(plain / "model.safetensors")[0].test_scales) == (SCALES, ())
     graph, _ = deployed(finished)
     pixels = IMAGES[:, : graph.spec.stored_channels]
     with eval_mode(graph):
         torch.testing.assert_close(graph(pixels)[0], graph.model.test_logits(graph.spec.prepare(pixels)))
     card = (finished / "model_card.md").read_text(encoding="utf-8")
-    assert "mean of the image, resized to 32, 40, 24 px" in card
+    assert "mean of the image, each at 1, 1.25, 0.75 times its side" in card
 
 
-def test_a_finished_run_is_evaluated_in_other_sizes(finished, plain, folder, fertrain):
+def test_a_finished_run_is_evaluated_at_other_scales(finished, plain, folder, fertrain):
     on = ("--on", f"folder:{folder}:train")
     own, several, alone = (
         evaluated(fertrain, of, *on, *options)
-        for of, options in ((plain, ()), (plain, ("--test-sizes", "32,40,24")), (finished, ("--test-sizes", "32")))
+        for of, options in ((plain, ()), (plain, ("--test-scales", "1,1.25,0.75")), (finished, ("--test-scales", "1")))
     )
-    assert [found["test_sizes"] for found in (own, several, alone)] == [[32], [32, 40, 24], [32]]
+    assert [found["test_scales"] for found in (own, several, alone)] == [[1], [1, 1.25, 0.75], [1]]
     assert own["calibration"] == alone["calibration"] != several["calibration"]
     assert several["calibration"] == evaluated(fertrain, finished, *on)["calibration"]
     rows = library.load_run(plain).folder.evaluations()
-    assert [row["why"] for row in rows[-2:]] == ["fertrain evaluate", "fertrain evaluate --test-sizes 32,40,24"]
-    assert evaluated(fertrain, plain, *on, "--test-sizes", "32")["calibration"] == own["calibration"]
+    assert [row["why"] for row in rows[-2:]] == ["fertrain evaluate", "fertrain evaluate --test-scales 1,1.25,0.75"]
+    assert evaluated(fertrain, plain, *on, "--test-scales", "1")["calibration"] == own["calibration"]
 
 
 @pytest.mark.parametrize("which", ["finished", "plain"])
@@ -124,36 +124,38 @@ def test_held_out_images_are_those_that_the_run_held_out(which, fertrain, reques
     opened = library.load_run(path)
     assert found["n"] == opened.folder.metrics()["temperature"]["held_out"]["n"]
     assert found["overall_accuracy"] == pytest.approx(best, abs=1e-4)
-    assert opened.evaluate("held-out", test_sizes=[40])["test_sizes"] == [40]
+    assert opened.evaluate("held-out", test_scales=[1.5])["test_scales"] == [1.5]
 
 
 @pytest.mark.parametrize("name", ["vgg13", "deep-emotion", "vit_tiny_patch16_224"])
 def test_a_network_for_one_size_takes_no_other(name, folder, tmp_path):
     size = {"vgg13": 64, "deep-emotion": 48}.get(name, 32)
     model = build(name, 4, size)
-    require_test_sizes(model, size, (size,))
-    with pytest.raises(UsageError, match=f"images of 96 px at test, found {name}, built for {size} px.*resnet10t"):
-        run(config_of(folder, tmp_path / "run", name=name, image_size=size, test_sizes=(size, 96)))
+    require_test_scales(model, size, (1,))
+    with pytest.raises(
+        UsageError, match=f"images of {2 * size} px at test, found {name}, built for {size} px.*resnet10t"
+    ):
+        run(config_of(folder, tmp_path / "run", name=name, image_size=size, test_scales=(1, 2)))
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("sizes", ["0", "15", "100000", "32,-1"])
-def test_sizes_have_bounds(sizes, plain, folder, fertrain):
-    code, _, err = fertrain("evaluate", plain, "--on", f"folder:{folder}", "--test-sizes", sizes)
-    assert (code, "from 16 to 1024 px" in err) == (2, True)
+@pytest.mark.parametrize("scales", ["0", "0.4", "80", "1,-1", "nan"])
+def test_scales_have_bounds(scales, plain, folder, fertrain):
+    code, _, err = fertrain("evaluate", plain, "--on", f"folder:{folder}", "--test-scales", scales)
+    assert (code, "--test-scales from 0.5 to 2, found" in err) == (2, True)
 
 
-def test_sizes_are_numbers(plain, folder, fertrain):
-    code, _, err = fertrain("evaluate", plain, "--on", f"folder:{folder}", "--test-sizes", "80 88")
-    assert (code, "like 80,88,96 for --test-sizes, found '80 88'" in err) == (2, True)
+def test_scales_are_numbers(plain, folder, fertrain):
+    code, _, err = fertrain("evaluate", plain, "--on", f"folder:{folder}", "--test-scales", "1 1.1")
+    assert (code, "like 1,1.05,1.1 for --test-scales, found '1 1.1'" in err) == (2, True)
 
 
-@pytest.mark.parametrize("text", ["", "[32", '"32"', "[true]", "[0]", "[32.5]", "[99999]", str([32] * 17)])
-def test_a_weights_file_with_other_sizes_is_refused(text, tmp_path):
+@pytest.mark.parametrize("text", ["", "[1", '"1"', "[true]", "[0]", "[NaN]", "[80]", str([1] * 17)])
+def test_a_weights_file_with_other_scales_is_refused(text, tmp_path):
     path = tmp_path / "x.safetensors"
     save(network(), ("a", "b", "c", "d"), SPEC, path)
-    assert load(path)[0].test_sizes == SIZES
+    assert load(path)[0].test_scales == SCALES
     tensors, meta = read_file(path)
-    write_tensors(tensors, path, {**meta, "test_sizes": text})
-    with pytest.raises(WeightsError, match="expected test_sizes as a JSON list"):
+    write_tensors(tensors, path, {**meta, "test_scales": text})
+    with pytest.raises(WeightsError, match="expected test_scales as a JSON list"):
         load(path)
