@@ -259,6 +259,19 @@ def test_the_plan_that_comes_along_gives_all_variants_the_same_steps_and_labels(
     assert {name for family in plan.people.families for claim in family for name in claim} == set(plan.variants)
 
 
+def test_the_confirmation_repeats_the_plan_on_new_seeds():
+    first, second = read("claim"), read("claim-confirm")
+    assert first.people is not None
+    assert second.people is not None
+    assert not set(first.seeds) & set(second.seeds)
+    assert second.people.claims == first.people.claims
+    assert second.people.budgets == first.people.budgets[:1]
+    assert (second.people.begin, second.people.world) == (first.people.begin, first.people.world)
+    for name, changes in second.variants.items():
+        rated = changed(first.start, {"rmfer": {"acl_lr": 1.0}}, "the chosen rate")
+        assert changed(second.start, changes, name) == changed(rated, first.variants[name], name)
+
+
 def found(budget, variant, *maps):
     return Found(budget, variant, {}, {s: {"map": m, "accuracy": m / 2, "identity": 0.5} for s, m in enumerate(maps)})
 
