@@ -108,7 +108,7 @@ def test_the_tables_tests_are_corrected_for_their_number():
 @pytest.mark.parametrize("name", names())
 def test_every_grid_that_comes_along_names_settings_that_exist(name, tmp_path):
     plan = read(name)
-    assert plan.seeds == ((1, 2, 3, 4, 5) if plan.people else (0, 1, 2))
+    assert plan.seeds == {"claim": tuple(range(1, 6)), "claim-confirm": tuple(range(11, 21))}.get(name, (0, 1, 2))
     with pytest.raises(UsageError, match=r"`data.labeled`"):
         plan.configs(tmp_path)
     from dataclasses import replace
@@ -196,7 +196,8 @@ def test_a_variant_that_lacks_a_file_is_found_before_anything_runs(faces, tmp_pa
 
 def test_names_of_grids_are_looked_up():
     with pytest.raises(
-        UnknownNameError, match="candidates, claim, label-embedding, noisy-labels, rivals, rmfer, schemes"
+        UnknownNameError,
+        match="candidates, claim, claim-confirm, label-embedding, noisy-labels, rivals, rmfer, schemes",
     ):
         read("everything")
     with pytest.raises(UsageError, match=r"found none at nowhere\.toml"):
