@@ -271,7 +271,7 @@ class Run:
         with bars(progress) as report:
             split = split_of(self.folder, on, eval_rule, report)
             _, _, values = evaluate.evaluate_run(
-                self.path, split, progress=report, slices=slices, corruptions=corruptions, flip_test=flip_test,
+                self.path, split, report, slices=slices, corruptions=corruptions, flip_test=flip_test,
                 test_scales=test_scales,
             )  # fmt: skip
         return values

@@ -58,7 +58,7 @@ def evaluate(
 
     with progress() as bar:
         scores, invariance, values = evaluate_run(
-            run, split_of(RunFolder.open(run), on, eval_rule, bar), progress=bar, slices=slices,
+            run, split_of(RunFolder.open(run), on, eval_rule, bar), bar, slices=slices,
             corruptions=corruptions, corrupted_images=corrupted_images, flip_test=flip_test,
             test_scales=None if test_scales is None else scales(test_scales),
         )  # fmt: skip

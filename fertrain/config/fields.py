@@ -38,6 +38,11 @@ Positive = Annotated[float, Range("above 0", lambda x: 0 < x < _INFINITY)]
 Share = Annotated[float, Range("from 0 to 1", lambda x: 0 <= x <= 1)]
 BelowOne = Annotated[float, Range("from 0 to below 1", lambda x: 0 <= x < 1)]
 Within = Annotated[float, Range("between 0 and 1", lambda x: 0 < x < 1)]
+SCALES = (0.5, 2.0)
+"""Smallest and largest scale at test."""
+MOST_SCALES = 16
+"""Most scales at test."""
+Scale = Annotated[float, Range("from 0.5 to 2", lambda x: SCALES[0] <= x <= SCALES[1])]
 Seed = Annotated[int, Range("from 0 to 2^63 - 1", lambda x: 0 <= x < 2**63)]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from rmset.errors import UsageError
 
-from .fields import BelowOne, Count, NotNegative, Positive, Range, Seed, Settings, Share, Whole, Within
+from .fields import BelowOne, Count, NotNegative, Positive, Range, Scale, Seed, Settings, Share, Whole, Within
 from .methods import (
     FROM_LABELS,
     AdaCmConfig,
@@ -111,7 +111,7 @@ class ModelConfig(Settings):
     flip_test: bool = False
     """At test, average the features of an image and its horizontal flip (test-time augmentation): with a linear head
     the mean logits, at twice the cost."""
-    test_scales: tuple[Annotated[float, Range("from 0.5 to 2", lambda x: 0.5 <= x <= 2)], ...] = ()
+    test_scales: tuple[Scale, ...] = ()
     """At test, average the features over the image resized to each of these shares of `image_size` (multi-scale test);
     none: the image as it is. Each costs a prediction."""
     vectors: str | None = None

@@ -17,7 +17,7 @@ from rmset.progress import Progress, silent
 
 from ..datasets.base import Split
 from ..datasets.images import Images, decode, resized
-from ..datasets.registry import images_of, open_split, open_target
+from ..datasets.registry import images_of
 from ..errors import InvarianceError, TrainingError
 from ..labels import permutation
 from ..models.image_size import require_test_scales
@@ -156,8 +156,7 @@ def check_invariance(model: nn.Module, spec: InputSpec, images: Images, seed: in
 
 def evaluate_run(
     path: Path,
-    on: str | Split,
-    eval_rule: str = "majority",
+    split: Split,
     progress: Progress = silent,
     *,
     slices: bool = False,
@@ -170,8 +169,7 @@ def evaluate_run(
 
     Args:
         path: a run folder.
-        on: `NAME[:SPLIT]`, or an opened split.
-        eval_rule: rule that selects images by votes; an opened split has its own.
+        split: the images, as `training.data.split_of` opens them.
         progress: progress callback.
         slices: also count parts of the split: by light, sharpness, size, pose, subject.
         corruptions: also count corrupted images, seven kinds at five strengths.
@@ -196,7 +194,6 @@ def evaluate_run(
         require_test_scales(model, spec.size, wanted)
         model.test_scales = wanted
         changes.append(f"--test-scales {','.join(f'{scale:g}' for scale in wanted)}")
-    split = open_split(*open_target(on), eval_rule) if isinstance(on, str) else on
     images = images_of(split, spec)
     invariance = check_invariance(model, spec, images)
     judged = judge(model, labels, spec, split, images, progress=progress)

@@ -93,10 +93,11 @@ def _lines(folder: RunFolder, metrics: Mapping[str, Any]) -> list[str]:
 
 def _at_test(meta: Mapping[str, str]) -> str:
     scales = json.loads(meta.get("test_scales", "[]"))
-    flipped = "the image and its flip" if meta.get("flip_test") == "true" else "the image"
-    if scales:
-        return f"mean of {flipped}, each at {', '.join(f'{scale:g}' for scale in scales)} times its side"
-    return "the image alone" if flipped == "the image" else f"mean of {flipped}"
+    flipped = meta.get("flip_test") == "true"
+    if scales in ([], [1.0]):
+        return "mean of the image and its flip" if flipped else "the image alone"
+    views = "the image and its flip, each" if flipped else "the image"
+    return f"mean of {views} at {', '.join(f'{scale:g}' for scale in scales)} times its side"
 
 
 def _calibration(found: Mapping[str, Any] | None) -> list[str]:

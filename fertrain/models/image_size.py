@@ -9,13 +9,12 @@ from torch import nn
 
 from rmset.errors import RmsetError, UsageError
 
+from ..config.fields import MOST_SCALES, SCALES
 from .classifier import Classifier, scaled
 from .inference import eval_mode
 
 _SIZES = (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 240, 256, 260, 288, 299, 320, 384, 448, 512)
 _TRIALS = 10
-SCALES = (0.5, 2.0)
-"""Smallest and largest scale at test."""
 
 
 def trial(
@@ -66,9 +65,12 @@ def require_test_scales(model: Classifier, image_size: int, scales: Sequence[flo
     Raises:
         UsageError: it does not.
     """
-    if not all(SCALES[0] <= scale <= SCALES[1] for scale in scales):
+    if len(scales) > MOST_SCALES or not all(SCALES[0] <= scale <= SCALES[1] for scale in scales):
         found = ", ".join(f"{scale:g}" for scale in scales)
-        raise UsageError(f"expected `model.test_scales` from {SCALES[0]:g} to {SCALES[1]:g}, found {found}")
+        raise UsageError(
+            f"expected up to {MOST_SCALES} numbers from {SCALES[0]:g} to {SCALES[1]:g} for "
+            f"`model.test_scales`, found {found}"
+        )
     for size in (scaled(image_size, scale) for scale in scales):
         try:
             _pass(model, size, model.channels)

@@ -22,13 +22,13 @@ from torch import Tensor
 
 from rmset.bounded import parse_json
 
+from ..config.fields import MOST_SCALES, SCALES
 from ..errors import WeightsError
 from ..files import whole
 from ..transforms.input_spec import InputSpec
 from .checkpoint_file import read_file
 from .classifier import Classifier
 from .factory import build
-from .image_size import SCALES
 from .label_embedding import EmbeddingHead
 
 
@@ -66,8 +66,6 @@ def _in_order(data: bytes) -> bytes:
 
 _LARGEST = 4096
 """Largest image size that a file may request, px."""
-_MOST_SCALES = 16
-"""Most test scales that a file may request."""
 
 
 def load(path: Path) -> tuple[Classifier, tuple[str, ...], InputSpec]:
@@ -117,11 +115,11 @@ def _test_scales(text: str, path: Path) -> tuple[float, ...]:
         found = None
     if (
         not isinstance(found, list)
-        or len(found) > _MOST_SCALES
+        or len(found) > MOST_SCALES
         or not all(type(scale) in (int, float) and SCALES[0] <= scale <= SCALES[1] for scale in found)
     ):
         raise WeightsError(
-            f"expected test_scales as a JSON list of up to {_MOST_SCALES} numbers from {SCALES[0]:g} to {SCALES[1]:g} "
+            f"expected test_scales as a JSON list of up to {MOST_SCALES} numbers from {SCALES[0]:g} to {SCALES[1]:g} "
             f"in the metadata of {path}, found {text[:200]!r}"
         )
     return tuple(float(scale) for scale in found)

@@ -9,7 +9,10 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from fertrain.evaluation.evaluate import evaluate_run
 from fertrain.labels import ORDERS
+from fertrain.run_folder import RunFolder
+from fertrain.training.data import split_of
 from rmset import schema
 from rmset.parts.shards import CropWriter
 
@@ -103,3 +106,8 @@ def rmset_root(root: Path, people: int = 3, frames: int = 60, stride: int = 1, v
                         row[field.name] = fill.get(str(field.type), 0)
                 writer.add(row)
     return root
+
+
+def evaluated(run, on):
+    """Scores, invariance and values of a finished run, as `fertrain evaluate RUN --on ON` counts them."""
+    return evaluate_run(run, split_of(RunFolder.open(run), on, "majority"))

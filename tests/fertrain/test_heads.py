@@ -2,6 +2,7 @@
 
 import math
 
+import fer_worlds
 import numpy as np
 import pytest
 import timm
@@ -10,7 +11,6 @@ from torch import nn
 
 from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.errors import LabelError, WeightsError
-from fertrain.evaluation.evaluate import evaluate_run
 from fertrain.labels import ORDERS, order_of
 from fertrain.losses.supervised import cosine
 from fertrain.models.checkpoint_file import read_file
@@ -130,7 +130,7 @@ def test_a_run_learns_words_and_carries_them_with_its_weights(faces, tmp_path):
     result = run(config)
     assert result.scores.overall_accuracy > 0.4
     path.unlink()  # the file is not needed to predict
-    scores, _, _ = evaluate_run(tmp_path / "run", f"folder:{faces}")
+    scores, _, _ = fer_worlds.evaluated(tmp_path / "run", f"folder:{faces}")
     assert scores.overall_accuracy == result.scores.overall_accuracy
 
 

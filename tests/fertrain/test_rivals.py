@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import fer_worlds
 import pytest
 import torch
 
@@ -27,7 +28,6 @@ from fertrain.config.methods import (
 )
 from fertrain.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
 from fertrain.config.serialization import changed, from_words
-from fertrain.evaluation.evaluate import evaluate_run
 from fertrain.losses.supervised import SCHEMES
 from fertrain.methods import METHODS, Batch, Unlabeled, Views
 from fertrain.methods.semi_supervised import predict_with_batch_stats
@@ -279,7 +279,7 @@ def test_a_run_broken_off_in_mid_epoch_comes_to_the_same_weights_to_the_bit(
     assert [(r["loss"], r["images"]) for r in first] == [(r["loss"], r["images"]) for r in second]
     # at test only f_FER ∘ f_Feat runs: the file has no other weights, and predictions do not depend on the batch
     assert set(a) == set(build("test_resnet", 8, 32).state_dict())
-    assert evaluate_run(whole.folder, f"ferplus:{ferplus}:valid")[1].images > 0
+    assert fer_worlds.evaluated(whole.folder, f"ferplus:{ferplus}:valid")[1].images > 0
     assert meta["model"] == "test_resnet"
 
 

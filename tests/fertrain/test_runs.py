@@ -18,7 +18,6 @@ from fertrain.config.serialization import config_from, deciding, settings_of, to
 from fertrain.datasets.registry import open_labeled
 from fertrain.errors import DatasetError, TrainingError, UnknownNameError
 from fertrain.evaluation import report
-from fertrain.evaluation.evaluate import evaluate_run
 from fertrain.evaluation.metrics import scores_from
 from fertrain.losses.supervised import SCHEMES
 from fertrain.methods import METHODS, StepOutput
@@ -83,7 +82,7 @@ def test_a_run_folder_is_whole(finished):
 
 def test_evaluate_finds_the_same_score_and_proves_it_judges_each_image_alone(finished):
     labeled = RunFolder.open(finished.folder).config().data.labeled
-    scores, invariance, values = evaluate_run(finished.folder, labeled)
+    scores, invariance, values = fer_worlds.evaluated(finished.folder, labeled)
     assert scores.to_json() == finished.scores.to_json()
     assert invariance.images == 21
     assert values["split"].endswith(":test")
@@ -92,7 +91,7 @@ def test_evaluate_finds_the_same_score_and_proves_it_judges_each_image_alone(fin
 def test_a_run_is_evaluated_on_a_folder_here(finished, faces, monkeypatch):
     monkeypatch.chdir(faces.parent)
     for on in (f"folder:{faces.name}", f"folder:{faces.name}:test"):
-        assert evaluate_run(finished.folder, on)[0].n == 21
+        assert fer_worlds.evaluated(finished.folder, on)[0].n == 21
 
 
 def test_a_run_is_evaluated_on_another_order_of_the_classes(finished, tmp_path):
@@ -100,7 +99,7 @@ def test_a_run_is_evaluated_on_another_order_of_the_classes(finished, tmp_path):
     from fertrain.datasets.registry import Entry, add
 
     add(Entry("two", "folder", tmp_path, {"classes": ["sad", "happy"]}))
-    scores, _, _ = evaluate_run(finished.folder, "two:test")
+    scores, _, _ = fer_worlds.evaluated(finished.folder, "two:test")
     assert scores.labels == ("sadness", "happiness")
     assert scores.n == 6
 
@@ -332,7 +331,7 @@ def test_a_split_without_images_is_refused_before_training(tmp_path):
     assert not (tmp_path / "r" / "history.csv").exists()
     told = run(config(root, tmp_path / "r", data=DataConfig(f"folder:{root}", report_on="train")))
     with pytest.raises(DatasetError, match="found none"):
-        evaluate_run(told.folder, f"folder:{root}:test")
+        fer_worlds.evaluated(told.folder, f"folder:{root}:test")
 
 
 def test_a_rule_that_keeps_nothing_is_refused_before_training(tmp_path):
